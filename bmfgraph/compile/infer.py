@@ -1,0 +1,91 @@
+"""What travels on every edge: wants go up from the models, types come down from the sources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bmfgraph.errors import PlanError
+from bmfgraph.plan import Need, Plan, PlanNode, Ref, Want
+from bmfgraph.ports import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
+
+__all__ = ["infer_types"]
+
+
+def infer_types(plan: Plan) -> Plan:
+    """Requires: facts. Ensures: outputs and work of every node; inputs that a file does not have are dropped.
+
+    Raises PlanError where an edge carries what its consumer does not take.
+    """
+    wants = _wants(plan)
+    for node in plan.nodes:
+        inputs, types = _inputs(plan, node)
+        for index, given in enumerate(types):
+            _check_type(node, inputs[index], given, node.spec.needs(index))
+        resolved = node.spec.resolve(node, types, wants.get(node.name))
+        plan = plan.replace(replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work))
+    return plan
+
+
+def _wants(plan: Plan) -> dict[str, Want]:
+    """For each node, what its consumers want of it; they must agree."""
+    wants: dict[str, Want] = {}
+    for node in reversed(plan.nodes):
+        for index, ref in enumerate(node.inputs):
+            want = node.spec.want(node, index, wants.get(node.name))
+            known = wants.get(ref.node)
+            if want is None:
+                continue
+            if known is None:
+                wants[ref.node] = want
+            elif replace(known, consumer="") != replace(want, consumer=""):
+                raise PlanError(
+                    ref.node,
+                    f"feeds {known.consumer!r}, which wants {known.tensor}, "
+                    f"and {want.consumer!r}, which wants {want.tensor}",
+                    hint="give each of them a preprocess node of its own",
+                )
+    return wants
+
+
+def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType, ...]]:
+    kept: list[Ref] = []
+    types: list[PortType] = []
+    for ref in node.inputs:
+        port = plan.node(ref.node).output(ref.port)
+        if port is None:
+            # A port that the kind has but this file does not: a clip without sound is encoded without sound.
+            continue
+        kept.append(ref)
+        types.append(port.type)
+    least = 1 if node.inputs else 0
+    if len(kept) < least:
+        raise PlanError(
+            node.name,
+            f"its input {node.inputs[0]} is not in the file that {node.inputs[0].node!r} reads",
+            hint="take the node out, or read a file that has it",
+        )
+    return tuple(kept), tuple(types)
+
+
+def _check_type(node: PlanNode, ref: Ref, given: PortType, need: Need | None) -> None:
+    if need is None or isinstance(given, need.type):
+        return
+    words: dict[type, str] = {
+        FrameSpec: "frames",
+        TensorSpec: "one tensor",
+        BundleSpec: "tensors",
+        AudioSpec: "audio",
+        DetectionsSpec: "detections",
+    }
+    joins = {
+        (FrameSpec, TensorSpec): "put a node {kind: preprocess} between them",
+        (TensorSpec, FrameSpec): "put a node {kind: frames} between them",
+        (BundleSpec, FrameSpec): "put a node {kind: frames} between them",
+        (BundleSpec, DetectionsSpec): "put a node {kind: detections} between them",
+        (DetectionsSpec, FrameSpec): "put a node {kind: overlay} between them to draw the boxes",
+    }
+    raise PlanError(
+        node.name,
+        f"({node.kind}) takes {words.get(need.type, need.type.__name__)} there, but {ref} gives {given}",
+        hint=joins.get((type(given), need.type), "connect another port"),
+    )

@@ -1,0 +1,137 @@
+"""FFmpeg 4's shared libraries, which BMF needs: the system's where it has them, else those of the wheel decord.
+
+BMF's libraries look for ``libavcodec.so.58`` and its siblings in a folder beside the ``bmf`` package
+before they ask the system. The wheel of decord carries them under mangled names, so that links under
+the plain names in that folder are all that is missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from bmfgraph.errors import InstallError
+
+__all__ = ["LIBRARIES", "has_encoder", "prepare"]
+
+LIBRARIES = (
+    "libavcodec.so.58",
+    "libavdevice.so.58",
+    "libavfilter.so.7",
+    "libavformat.so.58",
+    "libavutil.so.56",
+    "libswresample.so.3",
+    "libswscale.so.5",
+)
+_SYSTEM_FOLDERS = (
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/lib64",
+    "/usr/lib64",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+)
+_HINT = "pip install decord==0.6.0, or install FFmpeg 4 (Ubuntu 20.04 and 22.04 have it: apt install ffmpeg)"
+
+
+def prepare() -> str:
+    """Make sure that ``import bmf`` finds FFmpeg 4, and say where it comes from: ``system`` or ``decord``.
+
+    Safe to call again and from several processes at once. Raises InstallError with what to install.
+    """
+    found = importlib.util.find_spec("bmf")
+    if found is None or not found.submodule_search_locations:
+        raise InstallError(
+            "BMF is not installed", hint="pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU"
+        )
+    site = Path(found.submodule_search_locations[0]).parent
+    links = site / f"{_distribution()}.libs"
+    if _system_has_all():
+        wanted: dict[str, Path] = {}
+    else:
+        wanted = _plain_names(_decord_folder())
+        missing = [name for name in LIBRARIES if name not in wanted]
+        if missing:
+            raise InstallError(f"FFmpeg 4 is not complete: {', '.join(missing)} not found", hint=_HINT)
+    if _links_in(links) != wanted:
+        _link(links, wanted)
+    return "decord" if wanted else "system"
+
+
+def has_encoder(name: str) -> bool:
+    """Whether the FFmpeg that BMF runs on has the encoder of that name. BMF must have been imported."""
+    library = ctypes.CDLL("libavcodec.so.58")
+    library.avcodec_find_encoder_by_name.restype = ctypes.c_void_p
+    return bool(library.avcodec_find_encoder_by_name(name.encode()))
+
+
+def _distribution() -> str:
+    """Name of BMF's installed distribution, which its folder of libraries begins with."""
+    for name in ("BabitMF-GPU", "BabitMF"):
+        try:
+            importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return name.replace("-", "_")
+    return "BabitMF"
+
+
+def _system_has_all() -> bool:
+    folders = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
+    if all(any((Path(folder) / name).exists() for folder in (*folders, *_SYSTEM_FOLDERS)) for name in LIBRARIES):
+        return True
+    try:
+        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return False
+    return all(f"\t{name} " in listed for name in LIBRARIES)
+
+
+def _decord_folder() -> Path:
+    try:
+        distribution = importlib.metadata.distribution("decord")
+    except importlib.metadata.PackageNotFoundError:
+        raise InstallError("FFmpeg 4's shared libraries are neither on the system nor in decord", hint=_HINT) from None
+    return Path(str(distribution.locate_file("decord.libs")))
+
+
+def _plain_names(folder: Path) -> dict[str, Path]:
+    """Each library under its own name, and as ``libavcodec-<hash>.so.58.35.100`` also under ``libavcodec.so.58``."""
+    names = {}
+    for file in sorted(folder.glob("lib*.so.*")):
+        names[file.name] = file
+        if match := re.fullmatch(r"(lib[\w-]+?)-[0-9a-f]{8}\.so\.(\d+)[\d.]*", file.name):
+            names[f"{match[1]}.so.{match[2]}"] = file
+    return names
+
+
+def _links_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    return {link.name: link.readlink() for link in folder.iterdir() if link.is_symlink()}
+
+
+def _link(folder: Path, wanted: dict[str, Path]) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".lock"):
+            for name in _links_in(folder).keys() - wanted.keys():
+                (folder / name).unlink()
+            for name, target in wanted.items():
+                part = folder / f".{name}.{os.getpid()}"
+                part.unlink(missing_ok=True)
+                part.symlink_to(target)
+                part.replace(folder / name)
+    except OSError as error:
+        raise InstallError(
+            f"FFmpeg 4's libraries cannot be linked into {str(folder)!r} ({error.strerror})",
+            hint="run bmfgraph once as the owner of that folder, or install FFmpeg 4 on the system",
+        ) from None

@@ -1,0 +1,230 @@
+"""From a plan to BMF's graph: which BMF nodes there are, what runs in each, and the streams between them."""
+
+from __future__ import annotations
+
+import importlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from bmfgraph.errors import BmfgraphError, PlanError, RunError
+from bmfgraph.ffmpeg4 import has_encoder
+from bmfgraph.nodes.convert import ConvertWork
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.encoder import EncoderWork
+from bmfgraph.nodes.modules.host import JOBS, NativeJob, Outlet, StageJob
+from bmfgraph.nodes.modules.stage import Stage
+from bmfgraph.nodes.modules.watch import Watch
+from bmfgraph.plan import Plan, PlanNode, Ref
+from bmfgraph.ports import ColorSpec
+
+__all__ = ["Assembly", "assemble", "native_module"]
+
+_HOSTS = "bmfgraph.nodes.modules.host"
+# Chroma between its samples is interpolated and rounding is exact: within 2 levels of the ideal.
+_SCALING = "bicubic+accurate_rnd+full_chroma_int"
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A graph ready to be started: BMF's config, and what must be closed after it ran."""
+
+    config: dict[str, Any]
+    stages: tuple[Stage, ...]
+
+
+def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
+    """Make BMF's graph config. Stages are made and opened; their engines are loaded here.
+
+    ``folder``: any existing folder without an ``__init__.py``, where BMF looks for modules first.
+    Raises a BmfgraphError that names the node which cannot be opened.
+    """
+    hosts: dict[str, list[PlanNode]] = {}
+    for node in plan:
+        hosts.setdefault(node.host, []).append(node)
+    native = {name: not members[0].spec.stage for name, members in hosts.items()}
+    numbers = {name: number for number, name in enumerate(hosts)}
+    stages: list[Stage] = []
+    configs = []
+    try:
+        for name, members in hosts.items():
+            outlets = _outlets(plan, members[-1], native)
+            job = _job(plan, members, tuple(outlet for _, outlet in outlets), watch, stages)
+            form = "raw" if native[name] else "item"
+            key = uuid.uuid4().hex
+            JOBS[key] = job
+            configs.append(
+                {
+                    "id": numbers[name],
+                    "module_info": {
+                        "name": f"bmfgraph_{numbers[name]}",
+                        "type": "python",
+                        "path": folder,
+                        "entry": f"{_HOSTS}:{'NativeHost' if native[name] else 'StageHost'}",
+                    },
+                    "meta_info": {"premodule_id": -1, "callback_binding": []},
+                    "option": {"job": key},
+                    "input_streams": [_stream(ref, form) for ref in members[0].inputs],
+                    "output_streams": [_stream(ref, outlet.form) for ref, outlet in outlets],
+                    "input_manager": "immediate",
+                    "scheduler": numbers[name],
+                    "alias": name,
+                }
+            )
+    except BmfgraphError:
+        for stage in stages:
+            stage.close()
+        raise
+    config = {"input_streams": [], "output_streams": [], "nodes": configs, "option": {}, "mode": "Normal"}
+    return Assembly(config, tuple(stages))
+
+
+def _stream(ref: Ref, form: str) -> dict[str, str]:
+    return {"identifier": f"{ref.node}_{ref.port}_{form}", "stream_alias": ""}
+
+
+def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, Outlet]]:
+    """The streams that leave a node: one for each port and form that somebody takes."""
+    ports = node.spec.ports()
+    found: dict[tuple[Ref, Outlet], None] = {}
+    for consumer, index in plan.consumers(node.name):
+        ref = consumer.inputs[index]
+        form = "raw" if native[consumer.host] else "item"
+        found[ref, Outlet(ports.index(ref.port), form)] = None  # type: ignore[arg-type]
+    return sorted(found, key=lambda one: (one[1].port, one[1].form))
+
+
+def _job(
+    plan: Plan, members: list[PlanNode], outlets: tuple[Outlet, ...], watch: Watch, opened: list[Stage]
+) -> NativeJob | StageJob:
+    first = members[0]
+    if not first.spec.stage:
+        _check_codecs(first)
+        module, options = native_module(plan, first)
+        hint = "see what FFmpeg says above" if not isinstance(first.work, EncoderWork) else _encoder_hint(first.work)
+        return NativeJob(watch.meter(first.name, first.kind), watch, module, options, outlets, hint)
+    stages = []
+    for node in members:
+        stage = _make(node)
+        opened.append(stage)
+        try:
+            stage.open()
+        except BmfgraphError:
+            raise
+        except Exception as error:
+            raise RunError(node.name, node.kind, f"cannot start: {type(error).__name__}: {error}") from error
+        stages.append((stage, watch.meter(node.name, node.kind)))
+    arity = len(first.inputs)
+    return StageJob(stages, watch, arity, outlets, [{} for _ in range(arity)])
+
+
+def _make(node: PlanNode) -> Stage:
+    module, _, name = node.spec.stage.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), name)(node.name, node.work)
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise RunError(
+            node.name,
+            node.kind,
+            f"its stage {node.spec.stage} cannot be made: {type(error).__name__}: {error}",
+        ) from error
+    if not isinstance(made, Stage):
+        raise PlanError(node.name, f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage")
+    return made
+
+
+def _check_codecs(node: PlanNode) -> None:
+    if isinstance(node.work, EncoderWork) and node.work.path and not has_encoder(node.work.codec):
+        here = [name for name in ("libx264", "libx265", "libvpx-vp9", "mpeg4") if has_encoder(name)]
+        raise RunError(
+            node.name,
+            node.kind,
+            f"the FFmpeg 4 found here has no encoder {node.work.codec}; it has: {', '.join(here)}",
+            hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
+        )
+
+
+def _encoder_hint(work: EncoderWork) -> str:
+    return f"is there room on the disk, and does this FFmpeg have {work.codec}?"
+
+
+def native_module(plan: Plan, node: PlanNode) -> tuple[str, dict[str, Any]]:
+    """Name and options of the module of BMF's that does the node's work."""
+    if isinstance(node.work, DecoderWork):
+        return "c_ffmpeg_decoder", _decoder(plan, node, node.work)
+    if isinstance(node.work, ConvertWork):
+        return "c_ffmpeg_filter", _filter(node.work)
+    if isinstance(node.work, EncoderWork):
+        return "c_ffmpeg_encoder", _encoder(node.work)
+    raise PlanError(node.name, f"kind {node.kind!r} has neither a stage nor a module of BMF's")
+
+
+def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:
+    options: dict[str, Any] = {"input_path": work.path, "map_v": work.video}
+    if work.audio is not None:
+        options["map_a"] = work.audio
+    if work.start is not None:
+        options["start_time"] = work.start
+    if work.end is not None:
+        # BMF includes the frame at end_time.
+        options["end_time"] = work.end - float(work.tick) / 2
+    if work.threads:
+        options["dec_params"] = {"threads": str(work.threads)}
+    wanted = {
+        consumer.work.audio for consumer, _ in plan.consumers(node.name) if isinstance(consumer.work, EncoderWork)
+    }
+    if "copy" in wanted:
+        options["audio_codec"] = "copy"
+    return options
+
+
+def _filter(work: ConvertWork) -> dict[str, Any]:
+    def terms(side: str, color: ColorSpec) -> list[str]:
+        if color.matrix == "rgb":
+            return []
+        return [f"{side}_color_matrix={color.matrix}", f"{side}_range={'pc' if color.full_range else 'tv'}"]
+
+    rgb = work.pixel_format == "rgb24"
+    parts = [
+        "w=iw",
+        "h=ih",
+        *terms("in", work.source),
+        *([] if rgb else terms("out", work.color)),
+        f"flags={_SCALING}",
+    ]
+    scale = {
+        "name": "scale",
+        "para": ":".join(parts),
+        "inputs": [{"stream": 0, "pin": 0}],
+        "links": [{"output_filter": 1, "output_pin": 0}],
+    }
+    return {
+        "filters": [
+            scale,
+            {"name": "format", "para": work.pixel_format, "outputs": [{"stream": 0, "pin": 0}]},
+        ]
+    }
+
+
+def _encoder(work: EncoderWork) -> dict[str, Any]:
+    if work.path is None:
+        return {"null_output": 1}
+    video: dict[str, Any] = {"codec": work.codec, "pix_fmt": work.pixel_format, "vsync": "vfr"}
+    optional = {
+        "crf": work.crf,
+        "bit_rate": work.bit_rate,
+        "preset": work.preset,
+        "g": work.gop,
+        "threads": str(work.threads) if work.threads else None,
+    }
+    video |= {key: value for key, value in optional.items() if value is not None}
+    if work.codec == "libvpx-vp9":
+        video |= {"row-mt": 1, "cpu-used": 4}
+        if work.bit_rate is None:
+            video["bit_rate"] = 0  # constant quality needs it
+    options: dict[str, Any] = {"output_path": work.path, "format": work.container, "video_params": video}
+    if work.audio == "aac":
+        options["audio_params"] = {"codec": "aac"} | ({"bit_rate": work.audio_bit_rate} if work.audio_bit_rate else {})
+    return options

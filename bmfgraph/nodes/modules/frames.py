@@ -1,0 +1,49 @@
+"""``frames`` at work: tensors become BMF video frames, each with the time and properties of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from bmfgraph.nodes.frames import FramesWork
+from bmfgraph.nodes.modules.items import Frame, Sample
+from bmfgraph.nodes.modules.pictures import new_frame
+from bmfgraph.nodes.modules.stage import Stage
+
+__all__ = ["ToFrames", "levels"]
+
+
+class ToFrames(Stage):
+    """Samples to frames."""
+
+    work: FramesWork
+
+    def process(self, *items: Any) -> Iterable[Frame]:
+        sample: Sample = items[0]
+        for frame, picture in zip(sample.frames, self._pictures(sample.tensors[self.work.tensor]), strict=False):
+            made, pixels = new_frame(frame, self.work.width, self.work.height, self.work.matrix)
+            pixels.copy_(levels(picture, self.work))
+            yield made
+
+    def _pictures(self, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Each picture as [height, width, channels]."""
+        meaning = self.work.meaning
+        whole = tensor[0] if meaning.layout == "NHWC" else tensor[0].permute(1, 2, 0)
+        if self.work.crop:
+            left, top, width, height = self.work.crop
+            whole = whole[top : top + height, left : left + width]
+        for place in range(self.work.pictures):
+            yield whole[..., place * meaning.count : (place + 1) * meaning.count]
+
+
+def levels(picture: torch.Tensor, work: FramesWork) -> torch.Tensor:
+    """Values to uint8 RGB levels: level = value * std + mean, rounded and clamped."""
+    meaning = work.meaning
+    if picture.dtype != torch.uint8:
+        picture = picture.float()
+        if meaning.normalised:
+            picture = picture * torch.tensor(meaning.std) + torch.tensor(meaning.mean)
+        picture = picture.round().clamp(0, 255).to(torch.uint8)
+    return picture.flip(-1) if meaning.channels == "BGR" else picture

@@ -1,0 +1,297 @@
+"""The two BMF modules that all nodes run in: one hosts stages, the other one of BMF's own modules.
+
+Hosting the native decoder, filters and encoder too gives every node the same three things that BMF
+lacks: a failure names its node, each call is timed, and any node can end the run. A run ends early by
+every node passing an end of stream on instead of work, so that BMF takes the graph down as usual: an
+exception thrown through BMF would leak its threads.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from bmf import Module, Packet, ProcessResult, Task, Timestamp
+from bmf.lib._bmf import engine
+
+from bmfgraph.errors import RunError
+from bmfgraph.nodes.modules.items import Frame
+from bmfgraph.nodes.modules.stage import Stage
+from bmfgraph.nodes.modules.watch import Meter, Watch
+
+__all__ = ["JOBS", "NativeHost", "NativeJob", "Outlet", "StageHost", "StageJob"]
+
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """One outgoing stream. ``raw``: BMF's own packets, for native nodes; ``item``: our objects."""
+
+    port: int
+    form: Literal["raw", "item"]
+
+
+@dataclass
+class NativeJob:
+    """A module of BMF's, by name and options."""
+
+    meter: Meter
+    watch: Watch
+    module: str
+    options: dict[str, Any]
+    outlets: tuple[Outlet, ...] = ()
+    hint: str = ""
+
+
+@dataclass
+class StageJob:
+    """A chain of stages: what one gives, the next takes."""
+
+    stages: list[tuple[Stage, Meter]]
+    watch: Watch
+    arity: int
+    outlets: tuple[Outlet, ...] = ()
+    waiting: list[dict[int, Any]] = field(default_factory=list)
+
+
+JOBS: dict[str, NativeJob | StageJob] = {}
+"""Hand-over to the modules that BMF makes by name: it passes options as JSON only. Emptied as they start."""
+
+
+class _Host(Module):  # type: ignore[misc]
+    """What both hosts do alike: end the stream when the run is stopped, and never throw through BMF."""
+
+    watch: Watch
+
+    def process(self, task: Any) -> Any:
+        try:
+            if self.watch.stopped:
+                self._end(task)
+            else:
+                self._work(task)
+        except BaseException as error:
+            self._failed(error)
+            self._end(task)
+        return ProcessResult.OK
+
+    def _work(self, task: Any) -> None:
+        raise NotImplementedError
+
+    def _failed(self, error: BaseException) -> None:
+        raise NotImplementedError
+
+    def _end(self, task: Any) -> None:
+        for queue in task.get_inputs().values():
+            while not queue.empty():
+                queue.get()
+        for queue in task.get_outputs().values():
+            queue.put(Packet.generate_eof_packet())
+        task.timestamp = Timestamp.DONE
+
+
+class NativeHost(_Host):
+    """Runs one of BMF's own modules."""
+
+    def __init__(self, node: int, option: dict[str, Any]) -> None:
+        job = JOBS.pop(option["job"])
+        assert isinstance(job, NativeJob)
+        self.job, self.watch, self.node = job, job.watch, node
+        self.made = 0
+        self.module: Any = None
+        self.busy = threading.Lock()
+        self.broken = False
+        try:
+            self.module = engine.Module(job.module, json.dumps(job.options), "c++", "", "")
+            self.module.init()
+        except Exception as error:
+            self._failed(error)
+
+    def _work(self, task: Any) -> None:
+        job, meter = self.job, self.job.meter
+        inputs, outputs = task.get_inputs(), task.get_outputs()
+        inner = Task(self.node, list(inputs), sorted({outlet.port for outlet in job.outlets}))
+        inner.timestamp = task.timestamp
+        taken = self._move_in(inputs, inner.get_inputs())
+        with self.busy:
+            if self.module is None:
+                return self._end(task)
+            began = time.perf_counter()
+            code = self.module.process(inner)
+            spent = time.perf_counter() - began
+        if code:
+            raise RunError(
+                job.meter.name,
+                job.meter.kind,
+                self._complaint(),
+                frame=meter.frames,
+                time=meter.last_time,
+                hint=job.hint,
+            )
+        made = self._move_out(inner.get_outputs(), outputs)
+        if taken or made:
+            meter.seconds.append(spent)
+        task.timestamp = inner.timestamp
+        return None
+
+    def _move_in(self, queues: Any, inner: Any) -> int:
+        meter, count, frames = self.job.meter, 0, 0
+        for port, queue in queues.items():
+            while not queue.empty():
+                packet = queue.get()
+                inner[port].put(packet)
+                count += 1
+                if port == 0 and packet.timestamp != Timestamp.EOF:
+                    frames += 1
+                    meter.last_time = Fraction(packet.timestamp, _MICRO)
+        if queues:
+            meter.frames += frames
+            meter.queued.append(count)
+        return count
+
+    def _move_out(self, inner: Any, queues: Any) -> int:
+        """Hand packets on, as they are or as items, to every stream of their port."""
+        meter, count = self.job.meter, 0
+        for port, queue in inner.items():
+            outlets = [number for number, outlet in enumerate(self.job.outlets) if outlet.port == port]
+            while not queue.empty():
+                packet = queue.get()
+                end = packet.timestamp == Timestamp.EOF
+                if port == 0 and not end:
+                    if meter.kind == "decoder":
+                        meter.frames += 1
+                        meter.last_time = Fraction(packet.timestamp, _MICRO)
+                    count += 1
+                for number in outlets:
+                    queues[number].put(packet if end or self.job.outlets[number].form == "raw" else self._item(packet))
+                if port == 0 and not end:
+                    self.made += 1
+        return count
+
+    def _item(self, packet: Any) -> Any:
+        from bmf import VideoFrame
+
+        wrapped = Packet(Frame(self.made, packet.get(VideoFrame)))
+        wrapped.timestamp = packet.timestamp
+        return wrapped
+
+    def _complaint(self) -> str:
+        log = [line.strip() for line in self.watch.ffmpeg_log if line.strip()]
+        return log[-1] if log else "FFmpeg gave up without saying why"
+
+    def _failed(self, error: BaseException) -> None:
+        self.broken = True
+        if not isinstance(error, RunError) and self.watch.ffmpeg_log:
+            error = RunError(
+                self.job.meter.name,
+                self.job.meter.kind,
+                self._complaint(),
+                frame=self.job.meter.frames,
+                time=self.job.meter.last_time,
+                hint=self.job.hint,
+            )
+        self.watch.fail(self.job.meter, error, hint=self.job.hint)
+
+    def close(self) -> None:
+        # BMF closes a node from another thread when those after it have ended, even while it is at work.
+        # An encoder that failed would write its trailer again and fail again, this time inside BMF.
+        with self.busy:
+            if self.module is not None and not self.broken:
+                self.module.close()
+            self.module = None
+
+
+class StageHost(_Host):
+    """Runs a chain of stages."""
+
+    def __init__(self, node: int, option: dict[str, Any]) -> None:
+        job = JOBS.pop(option["job"])
+        assert isinstance(job, StageJob)
+        self.job, self.watch = job, job.watch
+        self.ended = [False] * job.arity
+        self.active: Meter = job.stages[0][1]
+
+    def _work(self, task: Any) -> None:
+        inputs, outputs = task.get_inputs(), task.get_outputs()
+        meter = self.job.stages[0][1]
+        arrived = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
+        meter.queued.append(len(arrived))
+        for port, packet in arrived:
+            if packet.timestamp == Timestamp.EOF:
+                self.ended[port] = True
+                continue
+            for items in self._joined(port, packet.get(None)):
+                meter.frames += 1
+                meter.last_time = _time_of(items[0])
+                self._push(0, items, outputs)
+                if self.watch.stopped:
+                    return self._end(task)
+        if all(self.ended):
+            self._finish(outputs)
+            self._end(task)
+        return None
+
+    def _joined(self, port: int, item: Any) -> Iterator[tuple[Any, ...]]:
+        """Items of all inputs that belong to the same frame, once all are there."""
+        if self.job.arity == 1:
+            yield (item,)
+            return
+        waiting = self.job.waiting
+        waiting[port][item.index] = item
+        if all(item.index in queue for queue in waiting):
+            yield tuple(queue.pop(item.index) for queue in waiting)
+
+    def _push(self, place: int, items: tuple[Any, ...], outputs: Any) -> None:
+        if place == len(self.job.stages):
+            return self._emit(items[0], outputs)
+        stage, meter = self.job.stages[place]
+        self.active = meter
+        if place:
+            meter.frames += 1
+            meter.last_time = _time_of(items[0])
+        began = time.perf_counter()
+        made = list(stage.process(*items))
+        meter.seconds.append(time.perf_counter() - began)
+        for item in made:
+            self._push(place + 1, (item,), outputs)
+        return None
+
+    def _finish(self, outputs: Any) -> None:
+        for port, queue in enumerate(self.job.waiting):
+            if queue:
+                raise RuntimeError(f"input {port} has {len(queue)} frame(s) that the other inputs do not have")
+        for place, (stage, meter) in enumerate(self.job.stages):
+            self.active = meter
+            for item in list(stage.finish()):
+                self._push(place + 1, (item,), outputs)
+
+    def _emit(self, item: Any, outputs: Any) -> None:
+        for number, outlet in enumerate(self.job.outlets):
+            packet = Packet(item.video if outlet.form == "raw" else item)
+            packet.timestamp = round(_time_of(item) * _MICRO)
+            outputs[number].put(packet)
+
+    def _failed(self, error: BaseException) -> None:
+        # The meter counts a frame as it is taken; the one that failed is the last of them.
+        self.active.frames = max(0, self.active.frames - 1)
+        self.watch.fail(self.active, error)
+
+    def _end(self, task: Any) -> None:
+        super()._end(task)
+        for queue in self.job.waiting:
+            queue.clear()
+
+
+def _drain(queue: Any) -> Iterator[Any]:
+    while not queue.empty():
+        yield queue.get()
+
+
+def _time_of(item: Any) -> Fraction:
+    frame = item if isinstance(item, Frame) else item.frames[0] if hasattr(item, "frames") else item.frame
+    return frame.time

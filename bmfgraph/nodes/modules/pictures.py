@@ -1,0 +1,28 @@
+"""New BMF video frames."""
+
+from __future__ import annotations
+
+import torch
+
+from bmfgraph.nodes.modules.items import Frame
+from bmfgraph.ports import Matrix
+
+__all__ = ["new_frame"]
+
+
+def new_frame(source: Frame, width: int, height: int, matrix: Matrix) -> tuple[Frame, torch.Tensor]:
+    """An RGB24 frame in the place of ``source``, and its pixels, uint8 [height, width, 3], to be filled.
+
+    It keeps the source's time, time base, rate and sample aspect ratio, and is tagged with the YUV matrix
+    and range that an encoder shall turn it into.
+    """
+    from bmf import VideoFrame
+    from bmf import hmp as mp
+
+    spaces = {"bt601": mp.kCS_SMPTE170M, "bt709": mp.kCS_BT709, "bt2020": mp.kCS_BT2020_NCL}
+    made = VideoFrame(mp.Frame(width, height, mp.PixelInfo(mp.kPF_RGB24, spaces[matrix], mp.kCR_MPEG)))
+    made.copy_props(source.video, True)
+    made.pts = source.video.pts
+    made.time_base = source.video.time_base
+    frame = Frame(source.index, made)
+    return frame, frame.pixels()

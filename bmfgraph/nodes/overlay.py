@@ -1,0 +1,65 @@
+"""``overlay``: boxes and labels drawn on the frames they were found in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.ports import ColorSpec, DetectionsSpec, FrameSpec, Matrix, Port, PortType
+
+__all__ = ["OverlaySpec", "OverlayWork"]
+
+
+@dataclass(frozen=True)
+class OverlayWork:
+    """How boxes look. ``thickness`` and ``font_size`` in pixels."""
+
+    color: tuple[int, int, int]
+    thickness: int
+    label: bool
+    font_size: int
+    matrix: Matrix
+    """YUV matrix that the frames are meant for."""
+
+
+class OverlaySpec(NodeSpec):
+    """Draws detections. Inputs: frames, then the detections of the same frames."""
+
+    kind: Literal["overlay"]
+    color: tuple[int, int, int] = Field(default=(0, 230, 118), description="RGB, 0..255.")
+    thickness: int | None = Field(default=None, ge=1, le=100, description="Pixels; null: from the frame's height.")
+    label: bool = Field(default=True, description="Write label and score above each box.")
+    font_size: int | None = Field(default=None, ge=4, le=400, description="Pixels; null: from the frame's height.")
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.overlay:Draw"
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+
+    def needs(self, index: int) -> Need:
+        return Need(FrameSpec, "rgb24") if index == 0 else Need(DetectionsSpec)
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        frames, found = inputs
+        assert isinstance(frames, FrameSpec)
+        assert isinstance(found, DetectionsSpec)
+        if (frames.width, frames.height) != (found.source.width, found.source.height):
+            raise PlanError(
+                node.name,
+                f"boxes found in {found.source.width}x{found.source.height} do not lie on frames of "
+                f"{frames.width}x{frames.height}",
+                hint="draw on the frames that the detector saw",
+            )
+        matrix = frames.color.matrix if frames.color.matrix != "rgb" else "bt709"
+        work = OverlayWork(
+            color=self.color,
+            thickness=self.thickness or max(1, round(frames.height / 240)),
+            label=self.label,
+            font_size=self.font_size or max(9, round(frames.height / 32)),
+            matrix=matrix,
+        )
+        out = replace(frames, pixel_format="rgb24", color=ColorSpec(matrix, False, frames.color.tagged))
+        return Resolved((Port("out", out),), work)

@@ -1,0 +1,168 @@
+"""``preprocess``: frames become the tensors that a model takes.
+
+What the YAML leaves unsaid is taken from the model further down: size, layout, channel order,
+normalisation and dtype.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.model import Levels
+from bmfgraph.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.ports import Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
+
+__all__ = ["PreprocessSpec", "Transform"]
+
+Fit = Literal["none", "stretch", "letterbox", "crop"]
+DType = Literal["uint8", "float16", "float32"]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Pixels to tensor, in this order: crop, resize, pad, channels, normalise, dtype, layout. Sizes in pixels."""
+
+    crop: tuple[int, int, int, int] | None
+    """Left, top, width, height in the source picture."""
+    resize: tuple[int, int] | None
+    """Width, height."""
+    mode: str
+    antialias: bool
+    pad: tuple[int, int, int, int]
+    """Left, top, right, bottom."""
+    pad_value: int
+    """Grey level."""
+    meaning: Meaning
+    dtype: str
+    name: str
+    """Of the tensor made."""
+
+
+class PreprocessSpec(NodeSpec):
+    """Turns frames into tensors: fit to a size, pad, order channels, normalise, lay out."""
+
+    kind: Literal["preprocess"]
+    size: tuple[int, int] | None = Field(
+        default=None, description="[height, width]; null: what the model fixes, else the source's."
+    )
+    fit: Fit | None = Field(
+        default=None,
+        description="How a picture meets `size`; null: letterbox where it must, none where it need not.",
+    )
+    multiple: int | None = Field(default=None, ge=1, description="Pad height and width up to a multiple of it.")
+    pad_value: int = Field(default=0, ge=0, le=255, description="Grey level of letterbox bars and padding.")
+    mode: Literal["nearest", "bilinear", "bicubic", "area"] = "bilinear"
+    antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
+    channels: Literal["RGB", "BGR", "GRAY"] | None = None
+    mean: Levels | None = Field(default=None, description="Grey levels; value = (level - mean) / std.")
+    std: Levels | None = None
+    dtype: DType | None = None
+    layout: Literal["NCHW", "NHWC"] | None = None
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.preprocess:Preprocess"
+
+    def needs(self, index: int) -> Need:
+        return Need(FrameSpec, "rgb24")
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        source = inputs[0]
+        assert isinstance(source, FrameSpec)
+        meaning = self._meaning(want)
+        target = self._target(node.name, source, want, meaning)
+        transform, placement = self._fit(node.name, source, target, want)
+        dtype = self.dtype or (want.tensor.dtype if want else "float32" if meaning.normalised else "uint8")
+        if dtype == "uint8" and meaning.normalised:
+            raise PlanError(
+                node.name,
+                f"normalised values ({meaning}) do not fit dtype uint8",
+                hint=f"set pipeline.nodes.{node.name}.dtype=float32, or leave mean and std out",
+            )
+        name = want.tensor.name if want else node.name
+        by_name = {
+            "batch": Dim("batch", 1),
+            "channels": Dim("channels", meaning.count),
+            "height": Dim("height", placement.height),
+            "width": Dim("width", placement.width),
+        }
+        order = (
+            ("batch", "channels", "height", "width")
+            if meaning.layout == "NCHW"
+            else ("batch", "height", "width", "channels")
+        )
+        tensor = TensorSpec(
+            name=name,
+            dims=tuple(by_name[part] for part in order),
+            dtype=dtype,
+            meaning=meaning,
+            placement=placement,
+            source=source,
+        )
+        crop, resize, pad = transform
+        work = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
+        return Resolved((Port("out", tensor),), work)
+
+    def _meaning(self, want: Want | None) -> Meaning:
+        base = want.meaning if want else Meaning()
+        return Meaning(
+            layout=self.layout or base.layout,
+            channels=self.channels or base.channels,
+            mean=base.mean if self.mean is None else self.mean if isinstance(self.mean, tuple) else (self.mean,),
+            std=base.std if self.std is None else self.std if isinstance(self.std, tuple) else (self.std,),
+        )
+
+    def _target(
+        self, name: str, source: FrameSpec, want: Want | None, meaning: Meaning
+    ) -> tuple[int | None, int | None]:
+        """Height and width asked for by the YAML or fixed by the model; None where free."""
+        if self.size:
+            return self.size
+        if not want:
+            return None, None
+        return want.tensor.size_of("height"), want.tensor.size_of("width")
+
+    def _fit(
+        self, name: str, source: FrameSpec, target: tuple[int | None, int | None], want: Want | None
+    ) -> tuple[tuple[tuple[int, int, int, int] | None, tuple[int, int] | None, tuple[int, int, int, int]], Placement]:
+        height, width = target[0] or source.height, target[1] or source.width
+        fit = self.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
+        crop: tuple[int, int, int, int] | None = None
+        inner = (source.width, source.height)
+        if fit == "stretch":
+            inner = (width, height)
+        elif fit == "letterbox":
+            scale = min(width / source.width, height / source.height)
+            inner = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
+        elif fit == "crop":
+            scale = max(width / source.width, height / source.height)
+            taken = (min(source.width, round(width / scale)), min(source.height, round(height / scale)))
+            crop = ((source.width - taken[0]) // 2, (source.height - taken[1]) // 2, *taken)
+            inner = (width, height)
+        elif target != (None, None) and (height, width) != (source.height, source.width):
+            raise PlanError(
+                name,
+                f"fit none leaves {source.width}x{source.height}, but {width}x{height} is wanted",
+                hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
+            )
+        left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+        multiple = self.multiple or (want.multiple if want else 1)
+        right = -(-width // multiple) * multiple - inner[0] - left
+        bottom = -(-height // multiple) * multiple - inner[1] - top
+        taken_width, taken_height = (crop[2], crop[3]) if crop else (source.width, source.height)
+        scale_x, scale_y = inner[0] / taken_width, inner[1] / taken_height
+        placement = Placement(
+            source_width=source.width,
+            source_height=source.height,
+            width=left + inner[0] + right,
+            height=top + inner[1] + bottom,
+            scale_x=scale_x,
+            scale_y=scale_y,
+            left=left - (crop[0] * scale_x if crop else 0.0),
+            top=top - (crop[1] * scale_y if crop else 0.0),
+        )
+        resize = inner if inner != (taken_width, taken_height) else None
+        return (crop, resize, (left, top, right, bottom)), placement

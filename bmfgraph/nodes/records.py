@@ -1,0 +1,53 @@
+"""``records``: detections as JSON Lines or CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.ports import DetectionsSpec, PortType
+
+__all__ = ["RecordsSpec", "RecordsWork"]
+
+_BY_EXTENSION = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+
+
+@dataclass(frozen=True)
+class RecordsWork:
+    """Where records go and in what form."""
+
+    path: str
+    format: str
+
+
+class RecordsSpec(NodeSpec):
+    """Writes detections: JSON Lines with one object a frame, or CSV with one row a box."""
+
+    kind: Literal["records"]
+    path: str = Field(min_length=1)
+    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.records:Write"
+
+    def ports(self) -> tuple[str, ...]:
+        return ()
+
+    def needs(self, index: int) -> Need:
+        return Need(DetectionsSpec)
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        extension = Path(self.path).suffix.lower()
+        form = self.format or _BY_EXTENSION.get(extension)
+        if form is None:
+            raise PlanError(
+                node.name,
+                f"path {self.path!r}: extension {extension!r} says no format; allowed: {', '.join(_BY_EXTENSION)}",
+                hint=f"set pipeline.nodes.{node.name}.format to jsonl or csv",
+            )
+        return Resolved((), RecordsWork(self.path, form))

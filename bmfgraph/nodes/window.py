@@ -1,0 +1,60 @@
+"""``window``: the frames around a frame, side by side along the channels of one tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.model import WindowOptions
+from bmfgraph.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.ports import Dim, Port, PortType, TensorSpec, Window
+
+__all__ = ["WindowSpec", "WindowWork"]
+
+
+@dataclass(frozen=True)
+class WindowWork:
+    """The window, and the axis of the tensor along which its pictures are joined."""
+
+    window: Window
+    axis: int
+
+
+class WindowSpec(NodeSpec):
+    """Gathers a temporal window. What is unsaid is taken from the model it feeds; a window of 1 is left out."""
+
+    kind: Literal["window"]
+    window: WindowOptions | None = Field(default=None, description="Null: the model's own.")
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.window:Gather"
+
+    def needs(self, index: int) -> Need:
+        return Need(TensorSpec)
+
+    def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
+        return own
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        tensor = inputs[0]
+        assert isinstance(tensor, TensorSpec)
+        if tensor.pictures != 1:
+            raise PlanError(
+                node.name,
+                f"takes one picture a frame, not {tensor}",
+                hint="one window node a model is enough",
+            )
+        window = self.window.window() if self.window else want.window if want else Window()
+        dims = tuple(
+            Dim(dim.name, dim.size * window.frames if dim.name == "channels" and dim.size else dim.size)
+            for dim in tensor.dims
+        )
+        out = replace(tensor, dims=dims, pictures=window.frames, window=window)
+        axis = next(place for place, dim in enumerate(tensor.dims) if dim.name == "channels")
+        return Resolved((Port("out", out),), WindowWork(window, axis))
+
+    def identity(self, work: Any) -> bool:
+        return isinstance(work, WindowWork) and work.window.frames == 1

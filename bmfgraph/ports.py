@@ -1,0 +1,217 @@
+"""What can travel on an edge of a pipeline: frames, tensors, audio, detections.
+
+All types are frozen, compare by value and print as one short phrase for messages and tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+__all__ = [
+    "NO_WINDOW",
+    "AudioSpec",
+    "BundleSpec",
+    "ColorSpec",
+    "DetectionsSpec",
+    "Device",
+    "Dim",
+    "FrameSpec",
+    "Matrix",
+    "Meaning",
+    "Placement",
+    "Port",
+    "PortType",
+    "TensorSpec",
+    "Window",
+]
+
+Device = Literal["cpu", "cuda"]
+Layout = Literal["NCHW", "NHWC"]
+Channels = Literal["RGB", "BGR", "GRAY"]
+Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]
+
+
+@dataclass(frozen=True)
+class ColorSpec:
+    """How YUV values stand for RGB: the conversion matrix and whether luma spans 16..235 or 0..255."""
+
+    matrix: Matrix
+    full_range: bool
+    tagged: bool = True
+    """False: the stream does not say, and the matrix was chosen by the picture's size."""
+
+    def __str__(self) -> str:
+        return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """Video frames. ``width`` and ``height`` in pixels, as displayed (rotation applied)."""
+
+    width: int
+    height: int
+    pixel_format: str
+    color: ColorSpec
+    rate: Fraction
+    time_base: Fraction
+    variable_rate: bool = False
+    device: Device = "cpu"
+
+    def __str__(self) -> str:
+        rate = float(self.rate)
+        return f"frames {self.width}x{self.height} {self.pixel_format} {self.color} {rate:g} fps on {self.device}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the source picture lies inside a tensor's height x width, in tensor pixels."""
+
+    source_width: int
+    source_height: int
+    width: int
+    """Width of the tensor."""
+    height: int
+    """Height of the tensor."""
+    scale_x: float
+    """Tensor pixels per source pixel."""
+    scale_y: float
+    left: float
+    """Tensor x of the source picture's left edge; negative where the picture was cropped."""
+    top: float
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One dimension of a tensor: what it counts and how many there are (None: free)."""
+
+    name: str
+    size: int | None
+
+    def __str__(self) -> str:
+        return str(self.size) if self.size is not None else self.name
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a picture tensor's numbers mean: value = (level - mean) / std, level in 0..255, per channel."""
+
+    layout: Layout = "NCHW"
+    channels: Channels = "RGB"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @property
+    def count(self) -> int:
+        """Channels of one picture."""
+        return 1 if self.channels == "GRAY" else 3
+
+    @property
+    def normalised(self) -> bool:
+        """Whether values differ from grey levels 0..255."""
+        return any(self.mean) or any(value != 1 for value in self.std)
+
+    def __str__(self) -> str:
+        def short(values: tuple[float, ...]) -> str:
+            return "/".join(f"{value:g}" for value in dict.fromkeys(values))
+
+        scale = f" (x-{short(self.mean)})/{short(self.std)}" if self.normalised else ""
+        return f"{self.layout} {self.channels}{scale}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A temporal window: a model sees ``frames`` frames at once and answers for those at ``outputs``."""
+
+    frames: int = 1
+    outputs: tuple[int, ...] = (0,)
+    """Positions in the window, counted from 0, of the frames that come out."""
+    step: int = 1
+    """Frames from one window to the next."""
+    pad: Literal["edge"] = "edge"
+    """What stands beyond the clip's ends: its first or last frame."""
+
+    def __str__(self) -> str:
+        return f"window of {self.frames}, outputs {list(self.outputs)}, step {self.step}, pad {self.pad}"
+
+
+NO_WINDOW = Window()
+"""One frame in, the same frame out."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor per item; of a windowed item, the window's pictures lie side by side along the channels."""
+
+    name: str
+    dims: tuple[Dim, ...]
+    dtype: str
+    meaning: Meaning | None = None
+    pictures: int = 1
+    """How many pictures lie along the channels."""
+    window: Window = NO_WINDOW
+    placement: Placement | None = None
+    source: FrameSpec | None = None
+    """The frames that the tensor was made from."""
+    device: Device = "cpu"
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Sizes in order; None where free."""
+        return tuple(dim.size for dim in self.dims)
+
+    def size_of(self, name: str) -> int | None:
+        """Size of the dimension of that name."""
+        return next((dim.size for dim in self.dims if dim.name == name), None)
+
+    def __str__(self) -> str:
+        meaning = f" {self.meaning}" if self.meaning else ""
+        return f"{self.dtype}[{'x'.join(map(str, self.dims))}]{meaning}"
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """Several named tensors that belong to the same frames: the outputs of a model."""
+
+    tensors: tuple[TensorSpec, ...]
+    decode: Any = None
+    """How a model's outputs stand for detections: its ``decode`` settings."""
+
+    def __str__(self) -> str:
+        return "tensors " + ", ".join(f"{tensor.name} {tensor}" for tensor in self.tensors)
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """Compressed or decoded audio, passed by to the encoder."""
+
+    codec: str
+    rate: int
+    channels: int
+    copied: bool
+
+    def __str__(self) -> str:
+        return f"audio {self.codec} {self.rate} Hz {self.channels} ch{' copied' if self.copied else ''}"
+
+
+@dataclass(frozen=True)
+class DetectionsSpec:
+    """Labelled boxes of each frame, in source pixels: x1, y1, x2, y2 with y downwards."""
+
+    labels: tuple[str, ...]
+    source: FrameSpec
+
+    def __str__(self) -> str:
+        return f"detections of {'/'.join(self.labels)} in {self.source.width}x{self.source.height}"
+
+
+PortType = FrameSpec | TensorSpec | BundleSpec | AudioSpec | DetectionsSpec
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named output of a node."""
+
+    name: str
+    type: PortType

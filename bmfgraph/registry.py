@@ -1,0 +1,55 @@
+"""The node kinds that this environment knows: entry points of the group ``bmfgraph.nodes``.
+
+A kind is imported when a pipeline uses it, so that a broken node pack harms only those who ask for it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from bmfgraph.errors import did_you_mean, one_of
+from bmfgraph.nodes.base import NodeSpec
+
+__all__ = ["GROUP", "RegistryError", "kinds", "spec_class"]
+
+GROUP = "bmfgraph.nodes"
+
+
+class RegistryError(Exception):
+    """A kind is unknown, defined twice, or its package fails to import."""
+
+
+def _found() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        if point.value not in (known.value for known in found.get(point.name, [])):
+            found.setdefault(point.name, []).append(point)
+    return found
+
+
+def kinds() -> list[str]:
+    """All registered kinds, in alphabetical order; nothing is imported."""
+    return sorted(_found())
+
+
+@cache
+def spec_class(kind: str) -> type[NodeSpec]:
+    """The spec class of a kind. Raises RegistryError with what is wrong and what is there."""
+    points = _found().get(kind, [])
+    if not points:
+        raise RegistryError(f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {one_of(kinds())}")
+    if len(points) > 1:
+        packages = " and ".join(f"{point.dist.name if point.dist else '?'} ({point.value})" for point in points)
+        raise RegistryError(f"kind {kind!r} is defined twice, by {packages}; uninstall one of them")
+    point = points[0]
+    try:
+        found = point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else "?"
+        raise RegistryError(
+            f"kind {kind!r} cannot be loaded from {point.value} of package {package}: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, NodeSpec)):
+        raise RegistryError(f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec")
+    return found

@@ -1,0 +1,132 @@
+"""The report of a run: plain data with a schema number, for people, sweeps and other tools."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from array import array
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmfgraph import __version__
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.plan import json_ready
+
+if TYPE_CHECKING:
+    from bmfgraph.run import Outcome
+
+__all__ = ["SCHEMA", "make_report", "percentile"]
+
+SCHEMA = 1
+"""Raised when a reader of the old form would misread the new one."""
+
+_PACKAGES = ("BabitMF", "BabitMF-GPU", "decord", "torch", "onnxruntime", "av", "hydra-core", "pydantic")
+
+
+def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
+    """All that is known about a finished run. Times in seconds or, where the key says so, ms; sizes in bytes."""
+    plan = outcome.plan
+    frames_in = sum(outcome.meters[node.name].frames for node in plan if isinstance(node.work, DecoderWork))
+    return {
+        "schema": SCHEMA,
+        "bmfgraph": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": {
+            "platform": platform.platform(),
+            "python": sys.version.split()[0],
+            "cores": len(os.sched_getaffinity(0)),
+            "packages": _versions(),
+            "ffmpeg4": outcome.ffmpeg,
+        },
+        "config": config,
+        "plan": {"name": plan.name, "hash": plan.hash()},
+        "engines": [
+            {
+                "node": node.name,
+                "model": node.work.model,
+                "runs_on": outcome.engines.get(node.name),
+                **json_ready(node.work.engine),
+            }
+            for node in plan
+            if isinstance(node.work, InferenceWork)
+        ],
+        "frames": {"in": frames_in, "out": outcome.frames},
+        "seconds": round(outcome.seconds, 4),
+        "fps": round(outcome.frames / outcome.seconds, 3) if outcome.seconds else 0.0,
+        "nodes": [_node(node.name, node.kind, node.host, outcome.meters[node.name]) for node in plan],
+        "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": None},
+        "outputs": [{"path": str(path), "bytes": path.stat().st_size} for path in outcome.outputs],
+        "quality": quality,
+        "warnings": list(outcome.warnings),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _node(name: str, kind: str, host: str, meter: Any) -> dict[str, Any]:
+    total = sum(meter.seconds)
+    ordered = sorted(meter.seconds)
+    return {
+        "name": name,
+        "kind": kind,
+        "host": host,
+        "frames": meter.frames,
+        "calls": len(ordered),
+        "seconds": round(total, 4),
+        "frame_ms": round(1000 * total / meter.frames, 4) if meter.frames else None,
+        "call_ms": {
+            "mean": round(1000 * total / len(ordered), 4),
+            "p50": round(1000 * percentile(ordered, 50), 4),
+            "p95": round(1000 * percentile(ordered, 95), 4),
+            "p99": round(1000 * percentile(ordered, 99), 4),
+        }
+        if ordered
+        else None,
+        "queue": _queue(meter.queued),
+    }
+
+
+def _queue(depths: array[int]) -> dict[str, float] | None:
+    """Packets that waited at the node when it was called."""
+    if not depths:
+        return None
+    return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile of values in rising order."""
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(0, int(rank) - 1)]
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """One line for every file written."""
+    lines = []
+    for path in outcome.outputs:
+        size = path.stat().st_size
+        shown = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+        node = next(node for node in outcome.plan if getattr(node.work, "path", None) == str(path))
+        about = _video_facts(outcome, node) if node.kind == "encoder" else ""
+        lines.append(f"{Path(path)}: {outcome.meters[node.name].frames} frames{about}, {shown}")
+    if not outcome.outputs:
+        lines.append(f"{outcome.frames} frames, nothing written")
+    lines[-1] += f" in {outcome.seconds:.1f} s ({outcome.frames / max(outcome.seconds, 1e-9):.1f} fps)"
+    return lines
+
+
+def _video_facts(outcome: Outcome, node: Any) -> str:
+    frames = outcome.plan.type_of(node.inputs[0])
+    return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.work.rate):g} fps"

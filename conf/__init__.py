@@ -1,0 +1,1 @@
+"""bmfgraph's Hydra configuration, packaged as ``bmfgraph.conf``."""

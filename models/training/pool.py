@@ -1,0 +1,56 @@
+"""The index of the training pool, and which of its pictures are held out for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Pictures never trained on, found by a part of their names: architecture, fur, insects, food and foliage.
+_HELD_OUT = (
+    "castle-maintenon",
+    "honey-bee",
+    "chelsea",
+    "coffee",
+    "china",
+    "fox",
+    "Autumn",
+    "roman-colosseum",
+)
+_INDEX = "index.tsv"
+
+
+@dataclass(frozen=True)
+class PoolPicture:
+    """A picture of the pool: its JPEG file, the name it has in its source, and its licence."""
+
+    path: Path
+    name: str
+    licence: str
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the picture is kept for validation."""
+        return any(part in self.name for part in _HELD_OUT)
+
+
+def write_index(pool: Path, pictures: Sequence[PoolPicture]) -> None:
+    """Writes ``index.tsv``: file, name in the source, licence, one picture a line."""
+    lines = [f"{picture.path.name}\t{picture.name}\t{picture.licence}\n" for picture in pictures]
+    (pool / _INDEX).write_text("".join(lines), encoding="utf-8")
+
+
+def read_index(pool: Path) -> list[PoolPicture]:
+    """Reads what ``write_index`` wrote.
+
+    Raises:
+        FileNotFoundError: the folder holds no index.
+        ValueError: a line has not three fields.
+    """
+    pictures = []
+    for line in (pool / _INDEX).read_text(encoding="utf-8").splitlines():
+        fields = line.split("\t")
+        if len(fields) != 3:
+            raise ValueError(f"{pool / _INDEX}: expected file, name and licence, found {line!r}")
+        pictures.append(PoolPicture(pool / fields[0], fields[1], fields[2]))
+    return pictures
