@@ -1,6 +1,14 @@
 """``python -m bmfgraph``."""
 
-from bmfgraph.cli import main
+import signal
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from bmfgraph.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        # While modules are still being imported, or on the way out.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(130)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import resources
@@ -14,15 +18,17 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from bmfgraph.config import free_node_fields, plain
-from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, one_of
+from bmfgraph.config import composition_error, free_node_fields, plain
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, did_you_mean, one_of
 from bmfgraph.progress import shown_progress
+from bmfgraph.quiet import open_standard_streams, umask
 from bmfgraph.sources import say
 
 __all__ = ["main"]
 
 VERBS = ("run",)
 _GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
+_INTERRUPTED = "interrupted (Ctrl-C)"
 _HELP = """\
 python -m bmfgraph [run] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
 
@@ -49,6 +55,10 @@ Hydra's flags
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``python -m bmfgraph ARGUMENTS`` and exit: 0 done, 1 the run failed, 2 the configuration is wrong."""
+    open_standard_streams()
+    with contextlib.suppress(ValueError):
+        # Not on the main thread: whoever called has the signals.
+        signal.signal(signal.SIGTERM, _terminated)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if {"-h", "--help"} & set(words):
         print(_help(), end="")
@@ -77,12 +87,38 @@ def _compose_and_run(words: list[str]) -> int:
         codes.append(_guarded(config))
 
     sys.argv = ["bmfgraph", *free_node_fields(words)]
+    # With this set, Hydra lets exceptions out instead of printing them in its own way.
+    traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(version_base="1.3", config_path="pkg://bmfgraph.conf", config_name="config")(task)()
     except SystemExit as end:
-        # Hydra ends with 1 when it cannot compose the configuration, and has said why.
-        return 2 if end.code and not codes else int(end.code or max(codes, default=0))
+        # argparse ends with 2 for a wrong flag, and has said why.
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KeyboardInterrupt as why:
+        say(f"error: {Cancelled(str(why) or _INTERRUPTED)}")
+        _stop_listening()
+        return Cancelled.exit_code
+    except Exception as error:
+        if traced:
+            raise
+        say(f"error: {composition_error(error)}")
+        return ConfigError.exit_code
+    finally:
+        if not traced:
+            del os.environ["HYDRA_FULL_ERROR"]
     return max(codes, default=0)
+
+
+def _terminated(*_: Any) -> None:
+    raise KeyboardInterrupt("terminated")
+
+
+def _stop_listening() -> None:
+    """The process is on its way out: one more signal could only spoil its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _guarded(config: DictConfig) -> int:
@@ -91,15 +127,27 @@ def _guarded(config: DictConfig) -> int:
     try:
         _run(config)
     except BmfgraphError as error:
-        if debug:
-            sys.stderr.write(getattr(error, "trace", "") or traceback.format_exc())
-        say(f"error: {error}")
-        if getattr(error, "abandoned", False):
-            # A node hangs in native code, and so would the interpreter's own end.
-            sys.stderr.flush()
-            os._exit(error.exit_code)
-        return error.exit_code
-    return 0
+        failed = error
+        trace = getattr(error, "trace", "") or traceback.format_exc()
+    except Exception as error:
+        failed = BmfgraphError(
+            f"{type(error).__name__}: {error}",
+            hint="this should have been told better: please report it, with what debug=true shows",
+        )
+        trace = traceback.format_exc()
+    else:
+        return 0
+    if debug and sys.stderr is not None:
+        sys.stderr.write(trace)
+    say(f"error: {failed}")
+    if getattr(failed, "abandoned", False):
+        # A node hangs in native code, and so would the interpreter's own end.
+        os._exit(failed.exit_code)
+    if isinstance(failed, Cancelled):
+        # Not only this run of a sweep.
+        _stop_listening()
+        sys.exit(failed.exit_code)
+    return failed.exit_code
 
 
 def _run(config: DictConfig) -> None:
@@ -111,12 +159,18 @@ def _run(config: DictConfig) -> None:
     data = plain(config)
     plan = compile_pipeline(parse_pipeline(data["pipeline"]))
     report = _report_path(data.get("report"))
+    reference = _reference(data.get("reference"))
     with shown_progress(plan.name, bool(data.get("progress"))) as progress:
         outcome = run_plan(plan, progress=progress, announce=say)
-    quality = _quality(data.get("reference"), outcome.outputs)
+    try:
+        quality = _quality(reference, outcome.outputs)
+    except KeyboardInterrupt as why:
+        raise Cancelled(
+            str(why) or _INTERRUPTED, hint="the output is complete; only measuring it was cut short"
+        ) from None
     if report:
         text = json.dumps(make_report(outcome, {key: data[key] for key in data if key != "samples"}, quality), indent=2)
-        _write(report, text + "\n")
+        _write_report(report, text + "\n")
     for line in (*outcome.warnings, *summary(outcome)):
         say(line)
     if quality:
@@ -130,24 +184,55 @@ def _report_path(value: Any) -> Path | None:
     path = Path(str(value))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
     except OSError as error:
-        raise ConfigError(f"report: {str(path)!r} cannot be written ({error.strerror})") from None
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(f"report: {str(path)!r} cannot be written", hint="name a file in a folder of yours")
+        raise ConfigError(
+            f"report: {str(path)!r} cannot be written ({error.strerror})", hint="name a file in a folder of yours"
+        ) from None
     return path
 
 
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def _write_report(path: Path, text: str) -> None:
+    try:
+        if path.exists() and not path.is_file():
+            # Such as /dev/stdout, which is no file to be replaced.
+            path.write_text(text, encoding="utf-8")
+            return
+        number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+        part = Path(name)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            part.chmod(0o666 & ~umask())
+            part.replace(os.path.realpath(path))
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise BmfgraphError(
+            f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
+            hint="make room on the disk, or write elsewhere",
+        ) from None
 
 
-def _quality(reference: Any, outputs: tuple[Path, ...]) -> dict[str, Any] | None:
+def _reference(value: Any) -> Path | None:
+    """The clip to measure against; missed before a frame is decoded."""
+    if value is None:
+        return None
+    from bmfgraph.sources import SourceError, locate
+
+    try:
+        return locate(str(value))
+    except SourceError as error:
+        raise ConfigError(f"reference: {error}", hint=error.hint) from None
+
+
+def _quality(reference: Path | None, outputs: tuple[Path, ...]) -> dict[str, Any] | None:
     if reference is None:
         return None
     from bmfgraph.quality import measure
-    from bmfgraph.sources import locate
 
     videos = [path for path in outputs if path.suffix.lower() not in (".jsonl", ".ndjson", ".json", ".csv")]
-    return measure(videos[0], locate(str(reference))) if videos else None
+    return measure(videos[0], reference) if videos else None

@@ -132,5 +132,5 @@ class Cancelled(RunError):
 
     exit_code = 130
 
-    def __init__(self, why: str) -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint="nothing was written under the final name")
+    def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
+        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint)

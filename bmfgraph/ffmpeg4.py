@@ -7,6 +7,7 @@ the plain names in that folder are all that is missing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
@@ -116,7 +117,13 @@ def _plain_names(folder: Path) -> dict[str, Path]:
 def _links_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    return {link.name: link.readlink() for link in folder.iterdir() if link.is_symlink()}
+    found = {}
+    for link in folder.iterdir():
+        # Another process may be renaming its links into place.
+        with contextlib.suppress(FileNotFoundError):
+            if link.is_symlink():
+                found[link.name] = link.readlink()
+    return found
 
 
 def _link(folder: Path, wanted: dict[str, Path]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bmfgraph.errors import BmfgraphError, PlanError, RunError
@@ -13,14 +14,17 @@ from bmfgraph.nodes.convert import ConvertWork
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.encoder import EncoderWork
 from bmfgraph.nodes.modules.host import JOBS, NativeJob, Outlet, StageJob
+from bmfgraph.nodes.modules.mp4 import Repair, RepairWork
 from bmfgraph.nodes.modules.stage import Stage
-from bmfgraph.nodes.modules.watch import Watch
+from bmfgraph.nodes.modules.watch import Watch, failure
 from bmfgraph.plan import Plan, PlanNode, Ref
 from bmfgraph.ports import ColorSpec
 
 __all__ = ["Assembly", "assemble", "native_module"]
 
-_HOSTS = "bmfgraph.nodes.modules.host"
+# Calls that may wait for a node; each can bring several packets. BMF's own 5 hold half as many frames again and
+# are no faster.
+_QUEUED = 3
 # Chroma between its samples is interpolated and rounding is exact: within 2 levels of the ideal.
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 
@@ -39,17 +43,19 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
     ``folder``: any existing folder without an ``__init__.py``, where BMF looks for modules first.
     Raises a BmfgraphError that names the node which cannot be opened.
     """
+    plan = _without_unused_sound(plan)
     hosts: dict[str, list[PlanNode]] = {}
     for node in plan:
         hosts.setdefault(node.host, []).append(node)
     native = {name: not members[0].spec.stage for name, members in hosts.items()}
     numbers = {name: number for number, name in enumerate(hosts)}
     stages: list[Stage] = []
-    configs = []
+    configs: list[dict[str, Any]] = []
     try:
         for name, members in hosts.items():
             outlets = _outlets(plan, members[-1], native)
             job = _job(plan, members, tuple(outlet for _, outlet in outlets), watch, stages)
+            stages += _repairs(members[0])
             form = "raw" if native[name] else "item"
             key = uuid.uuid4().hex
             JOBS[key] = job
@@ -60,9 +66,9 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
                         "name": f"bmfgraph_{numbers[name]}",
                         "type": "python",
                         "path": folder,
-                        "entry": f"{_HOSTS}:{'NativeHost' if native[name] else 'StageHost'}",
+                        "entry": _host(members[0]),
                     },
-                    "meta_info": {"premodule_id": -1, "callback_binding": []},
+                    "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
                     "option": {"job": key},
                     "input_streams": [_stream(ref, form) for ref in members[0].inputs],
                     "output_streams": [_stream(ref, outlet.form) for ref, outlet in outlets],
@@ -71,12 +77,30 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
                     "alias": name,
                 }
             )
-    except BmfgraphError:
+    except BaseException:
+        for config in configs:
+            JOBS.pop(config["option"]["job"], None)
         for stage in stages:
-            stage.close()
+            with contextlib.suppress(Exception):
+                stage.close()
         raise
     config = {"input_streams": [], "output_streams": [], "nodes": configs, "option": {}, "mode": "Normal"}
     return Assembly(config, tuple(stages))
+
+
+def _host(node: PlanNode) -> str:
+    """The class that BMF makes for a node."""
+    if node.spec.stage:
+        return "bmfgraph.nodes.modules.host:StageHost"
+    if isinstance(node.work, EncoderWork) and len(node.inputs) > 1:
+        return "bmfgraph.nodes.modules.encoder:EncoderHost"
+    return "bmfgraph.nodes.modules.host:NativeHost"
+
+
+def _without_unused_sound(plan: Plan) -> Plan:
+    """BMF's encoder encodes whatever sound it gets."""
+    mute = (node for node in plan if isinstance(node.work, EncoderWork) and node.work.audio is None)
+    return plan.replace(*(replace(node, inputs=node.inputs[:1]) for node in mute))
 
 
 def _stream(ref: Ref, form: str) -> dict[str, str]:
@@ -112,7 +136,7 @@ def _job(
         except BmfgraphError:
             raise
         except Exception as error:
-            raise RunError(node.name, node.kind, f"cannot start: {type(error).__name__}: {error}") from error
+            raise failure(node.name, node.kind, error, doing="cannot start") from error
         stages.append((stage, watch.meter(node.name, node.kind)))
     arity = len(first.inputs)
     return StageJob(stages, watch, arity, outlets, [{} for _ in range(arity)])
@@ -125,11 +149,7 @@ def _make(node: PlanNode) -> Stage:
     except BmfgraphError:
         raise
     except Exception as error:
-        raise RunError(
-            node.name,
-            node.kind,
-            f"its stage {node.spec.stage} cannot be made: {type(error).__name__}: {error}",
-        ) from error
+        raise failure(node.name, node.kind, error, doing=f"its stage {node.spec.stage} cannot be made") from error
     if not isinstance(made, Stage):
         raise PlanError(node.name, f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage")
     return made
@@ -144,6 +164,14 @@ def _check_codecs(node: PlanNode) -> None:
             f"the FFmpeg 4 found here has no encoder {node.work.codec}; it has: {', '.join(here)}",
             hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
         )
+
+
+def _repairs(node: PlanNode) -> list[Stage]:
+    work = node.work
+    if not isinstance(work, EncoderWork) or not work.path or work.container not in ("mp4", "mov"):
+        return []
+    uneven = work.time_base != 1 / work.rate
+    return [Repair(node.name, RepairWork(work.path, 1 / work.rate))] if uneven else []
 
 
 def _encoder_hint(work: EncoderWork) -> str:
@@ -165,11 +193,15 @@ def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:
     options: dict[str, Any] = {"input_path": work.path, "map_v": work.video}
     if work.audio is not None:
         options["map_a"] = work.audio
+    # BMF counts from the first packet of any stream. Where sound begins before 0, that is not where time begins.
+    early = max(0.0, -float(work.origin))
     if work.start is not None:
-        options["start_time"] = work.start
+        options["start_time"] = work.start + early
+    elif early:
+        options["copyts"] = 1
     if work.end is not None:
         # BMF includes the frame at end_time.
-        options["end_time"] = work.end - float(work.tick) / 2
+        options["end_time"] = work.end - float(work.tick) / 2 + (early if work.start is not None else 0)
     if work.threads:
         options["dec_params"] = {"threads": str(work.threads)}
     wanted = {
@@ -186,12 +218,19 @@ def _filter(work: ConvertWork) -> dict[str, Any]:
             return []
         return [f"{side}_color_matrix={color.matrix}", f"{side}_range={'pc' if color.full_range else 'tv'}"]
 
+    def place(side: str, position: tuple[int, int | None] | None) -> list[str]:
+        across, down = position or (None, None)
+        places = {"h": across, "v": down}
+        return [f"{side}_{axis}_chr_pos={value}" for axis, value in places.items() if value is not None]
+
     rgb = work.pixel_format == "rgb24"
     parts = [
         "w=iw",
         "h=ih",
         *terms("in", work.source),
         *([] if rgb else terms("out", work.color)),
+        *place("in", work.source_chroma),
+        *place("out", work.chroma),
         f"flags={_SCALING}",
     ]
     scale = {
@@ -211,7 +250,17 @@ def _filter(work: ConvertWork) -> dict[str, Any]:
 def _encoder(work: EncoderWork) -> dict[str, Any]:
     if work.path is None:
         return {"null_output": 1}
-    video: dict[str, Any] = {"codec": work.codec, "pix_fmt": work.pixel_format, "vsync": "vfr"}
+    video: dict[str, Any] = {
+        "codec": work.codec,
+        "pix_fmt": work.pixel_format,
+        "vsync": "vfr",
+        "r": f"{work.rate.numerator}/{work.rate.denominator}",
+    }
+    if work.time_base != 1 / work.rate:
+        video["time_base"] = f"{work.time_base.numerator}/{work.time_base.denominator}"
+        if work.codec == "libx264":
+            # It takes the time base for the frame rate, and chooses a level that no player has.
+            video["x264-params"] = f"fps={work.rate.numerator}/{work.rate.denominator}"
     optional = {
         "crf": work.crf,
         "bit_rate": work.bit_rate,
@@ -220,11 +269,19 @@ def _encoder(work: EncoderWork) -> dict[str, Any]:
         "threads": str(work.threads) if work.threads else None,
     }
     video |= {key: value for key, value in optional.items() if value is not None}
+    if work.codec == "libx264" and work.container == "avi":
+        video["bf"] = 0  # AVI has no presentation times: B frames would come out of step
     if work.codec == "libvpx-vp9":
         video |= {"row-mt": 1, "cpu-used": 4}
         if work.bit_rate is None:
             video["bit_rate"] = 0  # constant quality needs it
     options: dict[str, Any] = {"output_path": work.path, "format": work.container, "video_params": video}
+    if work.container in ("matroska", "webm"):
+        # FFmpeg 4 shifts the streams when the first packet before 0 comes, sound mostly, and not from the start.
+        options["mux_params"] = {"avoid_negative_ts": "disabled"}
+    if work.codec == "mpeg4" and work.container == "mp4":
+        # Its own header says nothing of colours.
+        options["mux_params"] = {"movflags": "write_colr"}
     if work.audio == "aac":
         options["audio_params"] = {"codec": "aac"} | ({"bit_rate": work.audio_bit_rate} if work.audio_bit_rate else {})
     return options

@@ -13,6 +13,7 @@ __all__ = [
     "NO_WINDOW",
     "AudioSpec",
     "BundleSpec",
+    "Chroma",
     "ColorSpec",
     "DetectionsSpec",
     "Device",
@@ -25,12 +26,15 @@ __all__ = [
     "PortType",
     "TensorSpec",
     "Window",
+    "usual_matrix",
 ]
 
 Device = Literal["cpu", "cuda"]
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "GRAY"]
 Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]
+Chroma = Literal["left", "center", ""]
+"""Where, across, the chroma samples of 4:2:0 and 4:2:2 lie: on the left luma sample or between two ("": not said)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class ColorSpec:
         return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
 
 
+def usual_matrix(width: int, height: int) -> Matrix:
+    """What players take for video that does not say: BT.709 from 1280 wide or more than 576 lines, else BT.601."""
+    return "bt709" if width >= 1280 or height > 576 else "bt601"
+
+
 @dataclass(frozen=True)
 class FrameSpec:
     """Video frames. ``width`` and ``height`` in pixels, as displayed (rotation applied)."""
@@ -57,6 +66,9 @@ class FrameSpec:
     rate: Fraction
     time_base: Fraction
     variable_rate: bool = False
+    tick: Fraction | None = None
+    """Seconds; every frame's time is a multiple of it. None: the time from one frame to the next, 1/rate."""
+    chroma: Chroma = ""
     device: Device = "cpu"
 
     def __str__(self) -> str:
@@ -101,6 +113,12 @@ class Meaning:
     channels: Channels = "RGB"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        # The same value for each channel is the value for all of them, so that equal meanings compare equal.
+        for name in ("mean", "std"):
+            values = tuple(map(float, getattr(self, name)))
+            object.__setattr__(self, name, values[:1] if len(set(values)) == 1 else values)
 
     @property
     def count(self) -> int:

@@ -28,6 +28,11 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
     values = []
     try:
         with av.open(str(clip)) as one, av.open(str(reference)) as other:
+            for path, opened in ((clip, one), (reference, other)):
+                if not opened.streams.video:
+                    raise RunError(
+                        "reference", "quality", f"{str(path)!r} has no video stream", hint="name a video file"
+                    )
             pairs = itertools.zip_longest(one.decode(video=0), other.decode(video=0))
             for number, (frame, wanted) in enumerate(pairs):
                 if frame is None or wanted is None:
@@ -35,16 +40,19 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
                     raise _differ(f"{str(shorter)!r} ends after {number} frames, the other goes on")
                 if (frame.width, frame.height) != (wanted.width, wanted.height):
                     raise _differ(
-                        f"{clip} is {frame.width}x{frame.height}, {reference} is {wanted.width}x{wanted.height}"
+                        f"{str(clip)!r} is {frame.width}x{frame.height}, "
+                        f"{str(reference)!r} is {wanted.width}x{wanted.height}"
                     )
                 values.append(_psnr(_luma(frame), _luma(wanted)))
     except av.FFmpegError as error:
         raise RunError("reference", "quality", f"cannot be compared ({error})", hint="name a video file") from None
+    if not values:
+        raise _differ(f"neither {str(clip)!r} nor {str(reference)!r} holds a frame")
     return {
         "reference": str(reference),
         "frames": len(values),
-        "psnr_y": round(sum(values) / len(values), 4) if values else None,
-        "psnr_y_min": round(min(values), 4) if values else None,
+        "psnr_y": round(sum(values) / len(values), 4),
+        "psnr_y_min": round(min(values), 4),
     }
 
 

@@ -1,4 +1,4 @@
-"""Keeping BMF's and FFmpeg's chatter off the user's terminal."""
+"""Keeping BMF's and FFmpeg's chatter off the user's terminal, and their hands off the process's signals."""
 
 from __future__ import annotations
 
@@ -7,33 +7,81 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
-__all__ = ["signals_kept", "terminal_muted"]
+__all__ = ["open_standard_streams", "signals_kept", "terminal_muted", "umask"]
+
+_NUMBERS = (1, 2)
+_LOCK = threading.Lock()
+_muted = 0
+_saved: list[int | None] = []
+
+
+def open_standard_streams() -> None:
+    """Let descriptors 0, 1 and 2 lead nowhere where they are closed, lest the next file opened become one of them."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    # Python has None for a stream that was closed when it started; few libraries reckon with that.
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 @contextlib.contextmanager
 def terminal_muted() -> Iterator[None]:
-    """File descriptors 1 and 2 lead nowhere inside the block: native code prints there and knows no switch."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    """File descriptors 1 and 2 lead nowhere inside the block: native code prints there and knows no switch.
+
+    Several threads may be inside at once; the last one out gives the terminal back.
+    """
+    global _muted
+    with _LOCK:
+        if not _muted:
+            _mute()
+        _muted += 1
     try:
         yield
     finally:
-        ctypes.CDLL(None).fflush(None)
-        for number, kept in zip((1, 2), saved, strict=True):
-            os.dup2(kept, number)
-            os.close(kept)
+        with _LOCK:
+            _muted -= 1
+            if not _muted:
+                _unmute()
+
+
+def _mute() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # None, closed or a broken pipe: nothing to keep.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in _NUMBERS:
+        try:
+            _saved.append(os.dup(number))
+        except OSError:
+            _saved.append(None)
+        os.dup2(nowhere, number)
+    if nowhere not in _NUMBERS:
         os.close(nowhere)
 
 
+def _unmute() -> None:
+    ctypes.CDLL(None).fflush(None)
+    for number, kept in zip(_NUMBERS, _saved, strict=True):
+        if kept is None:
+            os.close(number)
+        else:
+            os.dup2(kept, number)
+            os.close(kept)
+    _saved.clear()
+
+
 @contextlib.contextmanager
-def signals_kept() -> Iterator[None]:
-    """BMF installs its own handlers for SIGINT and SIGTERM, after which Ctrl-C deadlocks: put back what was there."""
+def signals_kept() -> Iterator[Callable[[], None]]:
+    """BMF installs its own handlers for SIGINT and SIGTERM, after which Ctrl-C deadlocks: put back what was there.
+
+    Yields a function that does so at once, for whoever gets a turn before the block ends.
+    """
     libc = ctypes.CDLL(None)
     saved = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,8 +89,20 @@ def signals_kept() -> Iterator[None]:
         action = ctypes.create_string_buffer(256)
         libc.sigaction(int(number), None, action)
         saved.append((number, action))
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for number, action in saved:
             libc.sigaction(int(number), action, None)
+
+    try:
+        yield put_back
+    finally:
+        put_back()
+
+
+def umask() -> int:
+    """The process's file mode creation mask, which can only be read by setting it."""
+    with _LOCK:
+        value = os.umask(0o077)
+        os.umask(value)
+    return value

@@ -48,8 +48,12 @@ def spec_class(kind: str) -> type[NodeSpec]:
     except Exception as error:
         package = point.dist.name if point.dist else "?"
         raise RegistryError(
-            f"kind {kind!r} cannot be loaded from {point.value} of package {package}: {type(error).__name__}: {error}"
+            f"kind {kind!r} cannot be loaded from {point.value} of package {package} "
+            f"({type(error).__name__}: {error}); repair or uninstall that package"
         ) from error
     if not (isinstance(found, type) and issubclass(found, NodeSpec)):
-        raise RegistryError(f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec")
+        raise RegistryError(
+            f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec; "
+            "correct the entry point of its package"
+        )
     return found

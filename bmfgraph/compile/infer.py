@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bmfgraph.errors import PlanError
 from bmfgraph.plan import Need, Plan, PlanNode, Ref, Want
-from bmfgraph.ports import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
+from bmfgraph.ports import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
 
 __all__ = ["infer_types"]
 
@@ -40,30 +40,36 @@ def _wants(plan: Plan) -> dict[str, Want]:
             elif replace(known, consumer="") != replace(want, consumer=""):
                 raise PlanError(
                     ref.node,
-                    f"feeds {known.consumer!r}, which wants {known.tensor}, "
-                    f"and {want.consumer!r}, which wants {want.tensor}",
+                    f"feeds {known.consumer!r}, which wants {_shown(known)}, "
+                    f"and {want.consumer!r}, which wants {_shown(want)}",
                     hint="give each of them a preprocess node of its own",
                 )
     return wants
 
 
+def _shown(want: Want) -> str:
+    text = f"{want.tensor.name} {want.tensor}"
+    if want.multiple > 1:
+        text += f" with sides a multiple of {want.multiple}"
+    return text if want.window == NO_WINDOW else f"{text} of a {want.window}"
+
+
 def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType, ...]]:
     kept: list[Ref] = []
     types: list[PortType] = []
-    for ref in node.inputs:
+    for index, ref in enumerate(node.inputs):
         port = plan.node(ref.node).output(ref.port)
-        if port is None:
+        if port is None and index >= node.spec.arity[0]:
             # A port that the kind has but this file does not: a clip without sound is encoded without sound.
             continue
+        if port is None:
+            raise PlanError(
+                node.name,
+                f"its input {ref} is not in the file that {ref.node!r} reads",
+                hint="take the node out, or read a file that has it",
+            )
         kept.append(ref)
         types.append(port.type)
-    least = 1 if node.inputs else 0
-    if len(kept) < least:
-        raise PlanError(
-            node.name,
-            f"its input {node.inputs[0]} is not in the file that {node.inputs[0].node!r} reads",
-            hint="take the node out, or read a file that has it",
-        )
     return tuple(kept), tuple(types)
 
 

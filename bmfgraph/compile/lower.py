@@ -45,7 +45,8 @@ def _check(spec: PipelineSpec, ref: Ref) -> str:
         return f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {one_of(spec.nodes)}"
     ports = spec.nodes[ref.node].ports()
     if not ports:
-        return f"node {ref.node!r} ({spec.nodes[ref.node].kind}) has no output"
+        sources = [name for name, node in spec.nodes.items() if node.ports()]
+        return f"node {ref.node!r} ({spec.nodes[ref.node].kind}) has no output; nodes that have: {one_of(sources)}"
     if ref.port and ref.port not in ports:
         return f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {one_of(ports)}"
     return ""

@@ -12,9 +12,10 @@ __all__ = ["simplify"]
 def simplify(plan: Plan) -> Plan:
     """Requires: types. Ensures: no node of one input is an identity."""
     for node in plan.nodes:
-        if len(node.inputs) == 1 and node.spec.identity(node.work):
-            source = node.inputs[0]
-            consumers = {consumer.name: consumer for consumer, _ in plan.consumers(node.name)}
+        consumers = {consumer.name: consumer for consumer, _ in plan.consumers(node.name)}
+        # Without consumers it stays, so that `verify` names it and not the node before it.
+        if consumers and len(node.inputs) == 1 and node.spec.identity(node.work):
+            source = plan.node(node.name).inputs[0]
             plan = plan.replace(
                 *(
                     replace(

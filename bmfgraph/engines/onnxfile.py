@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +57,9 @@ def _load(path: Path, _modified: int) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise OnnxError(f"{str(path)!r} cannot be read ({error.strerror})", "check who may read it") from None
     except DecodeError:
         raise OnnxError(f"{str(path)!r} is no ONNX model, or it is damaged", "fetch or export it again") from None
     if not model.graph.node or not model.graph.output:
@@ -70,6 +73,8 @@ def _loaded(path: Path) -> Any:
 
 def read_onnx(path: Path) -> OnnxModel:
     """Read a model's contract. Raises OnnxError when the file is missing, damaged or no ONNX model."""
+    if path.is_dir():
+        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it")
     if not path.is_file():
         raise OnnxError(f"model file {str(path)!r} does not exist", "check the path, or unset model.file")
     graph = _loaded(path).graph
@@ -145,11 +150,13 @@ def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str,
             weight.raw_data = b""
             weight.data_location = onnx.TensorProto.EXTERNAL
     try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
+        shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in inputs.items())
+        reason = re.sub(r"\[\w+\] |Inference error\(s\): ", "", str(error).splitlines()[0])
         raise OnnxError(
-            f"shapes cannot be inferred for {dict(inputs)}: {str(error).splitlines()[0]}",
-            "the model does not take inputs of this size",
+            f"the network does not take {shown}: {reason}",
+            "choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs",
         ) from None
     return {
         value.name: tuple(

@@ -7,9 +7,12 @@ from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import ColorSpec, FrameSpec, Port, PortType
+from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Matrix, Port, PortType, usual_matrix
 
 __all__ = ["ConvertSpec", "ConvertWork"]
+
+
+Position = tuple[int, int | None]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class ConvertWork:
     source: ColorSpec
     pixel_format: str
     color: ColorSpec
+    source_chroma: Position | None
+    """Where the chroma samples lie before and after; None: as swscale has it, or there are none."""
+    chroma: Position | None
 
 
 class ConvertSpec(NodeSpec):
@@ -26,12 +32,32 @@ class ConvertSpec(NodeSpec):
 
     kind: Literal["convert"] = "convert"
     pixel_format: str
+    usual_color: bool = False
+    """Limited range, and the matrix that readers of untagged video take."""
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
         to_rgb = self.pixel_format == "rgb24"
-        matrix = source.color.matrix if source.color.matrix != "rgb" else "bt709"
+        matrix: Matrix = source.color.matrix if source.color.matrix != "rgb" else "bt709"
+        if self.usual_color:
+            matrix = usual_matrix(source.width, source.height)
         color = source.color if to_rgb else ColorSpec(matrix, False, source.color.tagged)
         out = replace(source, pixel_format=self.pixel_format, color=color)
-        return Resolved((Port("out", out),), ConvertWork(source.color, self.pixel_format, color))
+        work = ConvertWork(
+            source=source.color,
+            pixel_format=self.pixel_format,
+            color=color,
+            source_chroma=_position(source.pixel_format, source.chroma),
+            # What says nothing is read as H.264 is.
+            chroma=_position(self.pixel_format, source.chroma or "left"),
+        )
+        return Resolved((Port("out", out),), work)
+
+
+def _position(pixel_format: str, chroma: Chroma) -> Position | None:
+    """Of the first chroma sample, in 1/256 of a luma sample across and down; down None where all rows have chroma."""
+    half_rows = "420" in pixel_format or pixel_format.startswith(("nv12", "nv21", "p010"))
+    if not chroma or not (half_rows or "422" in pixel_format):
+        return None
+    return (0 if chroma == "left" else 128, 128 if half_rows else None)

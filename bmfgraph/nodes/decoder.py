@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -35,6 +35,8 @@ class DecoderWork:
     exact_count: bool
     duration: float
     """Seconds of video to expect (0: unknown)."""
+    origin: Fraction
+    """Seconds; where BMF begins to count the file's times."""
     tick: Fraction
     """Seconds; all frame times are multiples of it."""
     allow_truncated: bool
@@ -59,7 +61,7 @@ class DecoderSpec(NodeSpec):
     def _after_start(cls, value: float | None, info: object) -> float | None:
         start = getattr(info, "data", {}).get("start")
         if value is not None and start is not None and value <= start:
-            raise ValueError(f"end {value:g} s is not after start {start:g} s")
+            raise ValueError(f"end {value:g} s is not after start {start:g} s; set it above {start:g}")
         return value
 
     def ports(self) -> tuple[str, ...]:
@@ -82,7 +84,8 @@ class DecoderSpec(NodeSpec):
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         media: Media = node.facts
-        outputs = [Port("video", media.frames)]
+        frames = replace(media.frames, tick=self._tick(media))
+        outputs = [Port("video", frames)]
         if media.audio:
             outputs.append(Port("audio", media.audio))
         whole = self.start is None and self.end is None
@@ -98,7 +101,17 @@ class DecoderSpec(NodeSpec):
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
-            tick=media.tick,
+            origin=media.origin,
+            tick=frames.tick or 1 / frames.rate,
             allow_truncated=self.allow_truncated,
         )
         return Resolved(tuple(outputs), work)
+
+    def _tick(self, media: Media) -> Fraction | None:
+        """The grid of the frame times once they are counted from ``start``."""
+        if self.start is None:
+            return media.frames.tick
+        shift = Fraction(self.start) / media.tick
+        if abs(shift - round(shift)) * media.tick <= Fraction(1, 2000):
+            return media.frames.tick
+        return media.frames.time_base

@@ -11,7 +11,7 @@ from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, DetectionsSpec, Placement, Port, PortType
+from bmfgraph.ports import BundleSpec, DetectionsSpec, Placement, Port, PortType, TensorSpec
 
 __all__ = ["DetectionsNodeSpec", "DetectionsWork"]
 
@@ -64,6 +64,7 @@ class DetectionsNodeSpec(NodeSpec):
                     f"it has: {one_of(names)}",
                     hint="correct model.decode",
                 )
+        self._check_labels(node.name, decode, given.tensors[names.index(next(iter(decode.tensors().values())))])
         tensor = given.tensors[0]
         if tensor.placement is None or tensor.source is None:
             raise PlanError(
@@ -81,3 +82,15 @@ class DetectionsNodeSpec(NodeSpec):
             placement=tensor.placement,
         )
         return Resolved((Port("out", DetectionsSpec(decode.labels, tensor.source)),), work)
+
+    def _check_labels(self, name: str, decode: Decode, scores: TensorSpec) -> None:
+        """The first tensor of both styles scores the labels: UltraFace's last axis, CenterFace's channels."""
+        background, axis = (1, -1) if decode.style == "ultraface" else (0, 1)
+        classes = scores.shape[axis] if len(scores.shape) > 1 else None
+        if classes is not None and classes - background != len(decode.labels):
+            raise PlanError(
+                name,
+                f"decode.labels has {len(decode.labels)} label(s), but {scores.name} ({scores}) scores "
+                f"{classes - background}",
+                hint="correct model.decode.labels, or which tensors model.decode names",
+            )

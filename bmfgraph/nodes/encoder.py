@@ -63,6 +63,7 @@ class EncoderWork:
     threads: int | None
     rate: Fraction
     variable_rate: bool
+    time_base: Fraction
     audio: str | None
     """``copy``, an audio codec, or None without audio."""
     audio_bit_rate: int | None
@@ -118,7 +119,12 @@ class EncoderSpec(NodeSpec):
         return ()
 
     def needs(self, index: int) -> Need:
-        return Need(FrameSpec, self.pixel_format) if index == 0 else Need(AudioSpec)
+        if index:
+            return Need(AudioSpec)
+        # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
+        extension = Path(self.path or "").suffix.lower()
+        silent = (self.container or _BY_EXTENSION.get(extension)) in ("avi", "mpegts", "mov")
+        return Need(FrameSpec, self.pixel_format, usual_color=self.codec == "mpeg4" and silent)
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         frames, sound = inputs[0], inputs[1] if len(inputs) > 1 else None
@@ -128,7 +134,7 @@ class EncoderSpec(NodeSpec):
         audio = self._audio(node.name, sound, container)
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in _CRF_RANGE:
-            crf = {"x264": 18, "x265": 20, "vp9": 24}[self.codec]
+            crf = {"x264": 18.0, "x265": 20.0, "vp9": 24.0}[self.codec]
         assert not isinstance(self.bit_rate, str)
         assert not isinstance(self.audio_bit_rate, str)
         work = EncoderWork(
@@ -143,6 +149,7 @@ class EncoderSpec(NodeSpec):
             threads=self.threads,
             rate=frames.rate,
             variable_rate=frames.variable_rate,
+            time_base=_time_base(frames, container, self.codec),
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
         )
@@ -173,21 +180,51 @@ class EncoderSpec(NodeSpec):
             )
         if self.crf is not None:
             if self.codec not in _CRF_RANGE:
-                raise PlanError(name, f"codec {self.codec} has no crf", hint="set bit_rate instead, such as 4M")
+                raise PlanError(
+                    name,
+                    f"crf {self.crf:g}: codec {self.codec} has no constant quality",
+                    hint=f"set pipeline.nodes.{name}.crf=null and a bit_rate, such as 4M",
+                )
             least, most = _CRF_RANGE[self.codec]
             if self.crf > most:
-                raise PlanError(name, f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}")
+                raise PlanError(
+                    name,
+                    f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}",
+                    hint=f"set pipeline.nodes.{name}.crf within it; less is better and larger",
+                )
+            if self.bit_rate is not None and self.codec != "vp9":
+                raise PlanError(
+                    name,
+                    f"crf {self.crf:g} and bit_rate {self.bit_rate} are both set, and {self.codec} takes only one",
+                    hint=f"set pipeline.nodes.{name}.crf=null or pipeline.nodes.{name}.bit_rate=null",
+                )
         if self.preset is not None and self.codec not in ("x264", "x265"):
-            raise PlanError(name, f"codec {self.codec} has no preset", hint="leave preset out")
+            raise PlanError(
+                name,
+                f"preset {self.preset}: codec {self.codec} has no presets; x264 and x265 have",
+                hint=f"set pipeline.nodes.{name}.preset=null",
+            )
         if self.codec == "mpeg4" and self.pixel_format != "yuv420p":
-            raise PlanError(name, f"codec mpeg4 takes yuv420p, not {self.pixel_format}")
+            raise PlanError(
+                name,
+                f"codec mpeg4 takes pixel_format yuv420p, not {self.pixel_format}",
+                hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
+            )
+        if frames.variable_rate and container == "avi":
+            raise PlanError(
+                name,
+                "an avi file gives every frame the same time, but these frames are unevenly spaced",
+                hint="write .mkv or .mp4",
+            )
         across, down = _CHROMA[self.pixel_format]
         if frames.width % across or frames.height % down:
             raise PlanError(
                 name,
                 f"{self.pixel_format} needs even sizes{' across' if down == 1 else ''}, "
                 f"not {frames.width}x{frames.height}",
-                hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p",
+                hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p"
+                if self.codec != "mpeg4"
+                else "choose another codec (encoder=x264) with pixel_format=yuv444p",
             )
 
     def _audio(self, name: str, sound: PortType | None, container: str) -> str | None:
@@ -197,12 +234,29 @@ class EncoderSpec(NodeSpec):
         if self.audio == "copy":
             allowed = _AUDIO_IN.get(container)
             if allowed is not None and sound.codec not in allowed:
+                instead = "none, or write .mkv" if container == "webm" else "aac, or none"
                 raise PlanError(
                     name,
                     f"audio {sound.codec} cannot be copied into a {container} file; "
                     f"it takes: {', '.join(sorted(allowed))}",
-                    hint=f"set pipeline.nodes.{name}.audio=aac, or none",
+                    hint=f"set pipeline.nodes.{name}.audio={instead}",
                 )
         elif container == "webm":
-            raise PlanError(name, "audio aac does not go into a webm file", hint="set audio=none, or write .mkv")
+            raise PlanError(
+                name,
+                "audio aac does not go into a webm file; it takes: opus, vorbis",
+                hint=f"set pipeline.nodes.{name}.audio=none, or write .mkv",
+            )
         return self.audio
+
+
+def _time_base(frames: FrameSpec, container: str, codec: str) -> Fraction:
+    """The grid of the written frame times: one tick a frame at a constant rate, else as fine as it takes."""
+    steady = frames.tick is None or container == "avi"
+    tick = 1 / frames.rate if steady else frames.tick
+    assert tick is not None
+    if codec == "mpeg4":
+        # Its own header has 16 bits for it.
+        return tick if tick.denominator <= 65535 else Fraction(1, 60_000)
+    # The clock of MPEG is fine enough for all others.
+    return tick if steady or tick.denominator <= 90_000 else Fraction(1, 90_000)

@@ -10,7 +10,7 @@ from pydantic import Field
 from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, ColorSpec, Matrix, Meaning, Port, PortType, TensorSpec
+from bmfgraph.ports import BundleSpec, ColorSpec, FrameSpec, Matrix, Meaning, Port, PortType, TensorSpec
 
 __all__ = ["FramesSpec", "FramesWork"]
 
@@ -49,7 +49,11 @@ class FramesSpec(NodeSpec):
                 hint=f"say what it means under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
             )
         if meaning.channels == "GRAY":
-            raise PlanError(node.name, f"{tensor.name} is grey; frames are made from RGB or BGR tensors")
+            raise PlanError(
+                node.name,
+                f"{tensor.name} ({tensor}) is grey; frames are made from RGB or BGR tensors",
+                hint="repeat the grey channel three times inside the model",
+            )
         expected = len(tensor.window.outputs) if tensor.window.frames > 1 else 1
         if tensor.size_of("channels") != meaning.count * expected:
             raise PlanError(
@@ -86,9 +90,13 @@ class FramesSpec(NodeSpec):
             said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
             raise PlanError(name, f"the model has {len(names)} outputs ({one_of(names)}): {said}", hint="set `tensor`")
         if not isinstance(given, TensorSpec):
-            raise PlanError(
-                name, f"takes tensors, not {given}", hint="frames need no conversion: connect them directly"
-            )
+            hint = "frames need no conversion: connect them directly" if isinstance(given, FrameSpec) else ""
+            raise PlanError(name, f"takes tensors, not {given}", hint=hint or "connect it to an inference node")
         if self.tensor and self.tensor != given.name:
-            raise PlanError(name, f"tensor {self.tensor!r}: the model's only output is {given.name!r}")
+            near = did_you_mean(self.tensor, [given.name])
+            raise PlanError(
+                name,
+                f"tensor {self.tensor!r}: the only one there is {given.name!r}{near}",
+                hint="correct `tensor`, or leave it out",
+            )
         return given

@@ -11,14 +11,14 @@ from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor, infer_sh
 from bmfgraph.engines.request import EngineRequest
 from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import Frozen, NodeSpec
-from bmfgraph.nodes.model import InputMeaning, ModelSpec
+from bmfgraph.nodes.model import InputMeaning, ModelSpec, Size
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
 from bmfgraph.ports import BundleSpec, Dim, Meaning, Placement, Port, PortType, TensorSpec
 from bmfgraph.sources import SourceError, locate
 
 __all__ = ["EngineOptions", "InferenceSpec", "InferenceWork"]
 
-Shape = tuple[int, ...]
+Shape = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,15 @@ class InferenceSpec(NodeSpec):
                         f"it has: {one_of(names)}",
                         hint=f"correct the names under model.{side}",
                     )
+        for tensor in model.inputs:
+            dims = self.model.inputs.get(tensor.name, InputMeaning()).dims
+            if dims is not None and len(dims) != len(tensor.dims):
+                raise PlanError(
+                    name,
+                    f"model.inputs.{tensor.name}.dims has {len(dims)} entries, but the file's input {tensor} "
+                    f"has {len(tensor.dims)}",
+                    hint="give a size or a name for each dimension of the file's input",
+                )
         if len(model.inputs) != 1:
             raise PlanError(
                 name,
@@ -91,14 +100,14 @@ class InferenceSpec(NodeSpec):
     def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
         tensor = self._input(node)
         meaning = self._meaning(tensor)
-        fixed = (self.engine.input_shapes or {}).get(tensor.name)
-        dims = fixed or self._dims(tensor)
+        dims = self._dims(tensor)
         if len(dims) != 4:
             raise PlanError(
                 node.name,
                 f"input {tensor} has {len(dims)} dims; pictures have 4 ({meaning.layout})",
                 hint="reshape inside the model",
             )
+        dims = self._declared(node.name, tensor, dims) or dims
         names = (
             ("batch", "channels", "height", "width")
             if meaning.layout == "NCHW"
@@ -179,40 +188,60 @@ class InferenceSpec(NodeSpec):
         if given.dtype != tensor.dtype:
             raise PlanError(
                 name,
-                f"input {tensor} is fed {given.dtype}",
+                f"input {tensor} is fed dtype {given.dtype}",
                 hint=f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
             )
         if given.meaning != meaning:
             raise PlanError(
                 name,
-                f"input {tensor.name} means {meaning}, but is fed {given.meaning}",
-                hint="leave layout, channels, mean and std of the preprocess node out, so that they follow the model",
+                f"input {tensor.name} means {meaning}, but is fed {given.meaning or 'a tensor of unknown meaning'}",
+                hint="leave layout, channels, mean and std of the preprocess node out, so that they follow the model"
+                if given.meaning
+                else "say what the tensor means under `outputs` in the config of the model that makes it",
             )
-        for got, wanted in zip(given.shape[1:], self._dims(tensor)[1:], strict=True):
-            if isinstance(wanted, int) and got != wanted:
-                raise PlanError(
-                    name,
-                    f"input {tensor} is fed {given}",
-                    hint="set the preprocess node's `size` and `fit`, or choose another model",
-                )
+        dims = self._dims(tensor)
+        if len(given.shape) != len(dims) or any(
+            isinstance(wanted, int) and got != wanted for got, wanted in zip(given.shape[1:], dims[1:], strict=True)
+        ):
+            raise PlanError(
+                name,
+                f"input {OnnxTensor(tensor.name, tensor.dtype, dims)} does not take the size of {given}",
+                hint="set the preprocess node's `size` and `fit`, or choose another model",
+            )
 
-    def _check_declared(self, name: str, tensor: OnnxTensor, shape: Shape) -> None:
-        declared = self.engine.input_shapes
-        if declared is None:
-            return
+    def _declared(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...]) -> Shape | None:
+        """What ``engine.input_shapes`` says of the input, checked against what the model takes."""
+        declared = self.engine.input_shapes or {}
         for one in declared:
             if one != tensor.name:
                 raise PlanError(
                     name,
                     f"engine.input_shapes.{one}: the model has no such input{did_you_mean(one, [tensor.name])}; "
                     f"it has: {tensor.name}",
+                    hint="correct the name under engine.input_shapes",
                 )
-        wanted = declared[tensor.name]
-        if wanted != shape:
+        shape = declared.get(tensor.name)
+        fits = shape is None or (
+            len(shape) == len(dims)
+            and all(size == dim for size, dim in zip(shape, dims, strict=True) if isinstance(dim, int))
+        )
+        if not fits:
+            raise PlanError(
+                name,
+                f"engine.input_shapes.{tensor.name}={list(shape or ())}: the model takes [{', '.join(map(str, dims))}]",
+                hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
+            )
+        return shape
+
+    def _check_declared(self, name: str, tensor: OnnxTensor, shape: Shape) -> None:
+        wanted = (self.engine.input_shapes or {}).get(tensor.name)
+        if wanted is not None and wanted != shape:
             raise PlanError(
                 name,
                 f"engine.input_shapes.{tensor.name}={list(wanted)}, but the frames make {list(shape)}",
-                hint="leave engine.input_shapes out to take the shape from the frames",
+                hint=f"set engine.batch={wanted[0]}"
+                if wanted[1:] == shape[1:]
+                else "leave engine.input_shapes out to take the shape from the frames",
             )
 
     def _output(self, tensor: OnnxTensor, shape: tuple[int | None, ...], given: TensorSpec) -> TensorSpec:

@@ -17,13 +17,30 @@ __all__ = [
     "CenterFaceDecode",
     "Decode",
     "InputMeaning",
+    "Levels",
     "ModelSpec",
     "OutputMeaning",
+    "Size",
     "UltraFaceDecode",
     "WindowOptions",
+    "check_divisor",
 ]
 
-Levels = float | tuple[float, ...]
+Levels = float | Annotated[tuple[float, ...], Field(min_length=1)]
+"""Grey levels, one for all channels or one for each."""
+Size = Annotated[int, Field(ge=1)]
+"""How many there are along a dimension."""
+
+
+def check_divisor(value: Levels | None) -> Levels | None:
+    """Refuse a standard deviation of 0."""
+    if value is not None and 0 in _tuple(value):
+        raise ValueError(f"{value!r}: values are divided by it, so it must not be 0")
+    return value
+
+
+def _tuple(value: Levels) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 class OutputMeaning(Frozen):
@@ -34,12 +51,7 @@ class OutputMeaning(Frozen):
     mean: Levels = Field(default=0.0, description="Grey levels, one for all channels or one for each.")
     std: Levels = Field(default=1.0, description="Grey levels; 255 gives values in 0..1.")
 
-    @field_validator("std")
-    @classmethod
-    def _not_zero(cls, value: Levels) -> Levels:
-        if 0 in _tuple(value):
-            raise ValueError("std must not be 0: values are divided by it")
-        return value
+    _not_zero = field_validator("std")(check_divisor)
 
     @model_validator(mode="after")
     def _one_per_channel(self) -> OutputMeaning:
@@ -57,15 +69,11 @@ class OutputMeaning(Frozen):
 class InputMeaning(OutputMeaning):
     """An input's meaning, and what sizes the network takes."""
 
-    dims: tuple[int | str, ...] | None = Field(
+    dims: tuple[Size | str, ...] | None = Field(
         default=None,
         description="Replaces the file's dims where the export fixed a size the network does not need.",
     )
     multiple: int = Field(default=1, ge=1, description="Height and width must be divisible by it.")
-
-
-def _tuple(value: Levels) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 class WindowOptions(Frozen):

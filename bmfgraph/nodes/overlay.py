@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from bmfgraph.plan import Need, PlanNode, Resolved, Want
 from bmfgraph.ports import ColorSpec, DetectionsSpec, FrameSpec, Matrix, Port, PortType
 
 __all__ = ["OverlaySpec", "OverlayWork"]
+
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class OverlaySpec(NodeSpec):
     """Draws detections. Inputs: frames, then the detections of the same frames."""
 
     kind: Literal["overlay"]
-    color: tuple[int, int, int] = Field(default=(0, 230, 118), description="RGB, 0..255.")
+    color: tuple[Level, Level, Level] = Field(default=(0, 230, 118), description="RGB, 0..255.")
     thickness: int | None = Field(default=None, ge=1, le=100, description="Pixels; null: from the frame's height.")
     label: bool = Field(default=True, description="Write label and score above each box.")
     font_size: int | None = Field(default=None, ge=4, le=400, description="Pixels; null: from the frame's height.")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.model import Levels
+from bmfgraph.nodes.model import Levels, Size, check_divisor
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
 from bmfgraph.ports import Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
 
@@ -21,6 +21,7 @@ __all__ = ["PreprocessSpec", "Transform"]
 
 Fit = Literal["none", "stretch", "letterbox", "crop"]
 DType = Literal["uint8", "float16", "float32"]
+_DTYPES = ("uint8", "int32", "int64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class PreprocessSpec(NodeSpec):
     """Turns frames into tensors: fit to a size, pad, order channels, normalise, lay out."""
 
     kind: Literal["preprocess"]
-    size: tuple[int, int] | None = Field(
+    size: tuple[Size, Size] | None = Field(
         default=None, description="[height, width]; null: what the model fixes, else the source's."
     )
     fit: Fit | None = Field(
@@ -66,20 +67,28 @@ class PreprocessSpec(NodeSpec):
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.preprocess:Preprocess"
 
+    _not_zero = field_validator("std")(check_divisor)
+
     def needs(self, index: int) -> Need:
         return Need(FrameSpec, "rgb24")
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
-        meaning = self._meaning(want)
+        meaning = self._meaning(node.name, want)
         target = self._target(node.name, source, want, meaning)
         transform, placement = self._fit(node.name, source, target, want)
         dtype = self.dtype or (want.tensor.dtype if want else "float32" if meaning.normalised else "uint8")
-        if dtype == "uint8" and meaning.normalised:
+        if dtype not in _DTYPES:
             raise PlanError(
                 node.name,
-                f"normalised values ({meaning}) do not fit dtype uint8",
+                f"{want.consumer if want else ''!r} wants {dtype}; tensors of pictures are: {', '.join(_DTYPES)}",
+                hint="put a Cast in front of the model's input",
+            )
+        if "int" in dtype and meaning.normalised:
+            raise PlanError(
+                node.name,
+                f"normalised values ({meaning}) do not fit dtype {dtype}",
                 hint=f"set pipeline.nodes.{node.name}.dtype=float32, or leave mean and std out",
             )
         name = want.tensor.name if want else node.name
@@ -106,14 +115,23 @@ class PreprocessSpec(NodeSpec):
         work = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
         return Resolved((Port("out", tensor),), work)
 
-    def _meaning(self, want: Want | None) -> Meaning:
+    def _meaning(self, name: str, want: Want | None) -> Meaning:
         base = want.meaning if want else Meaning()
-        return Meaning(
+        meaning = Meaning(
             layout=self.layout or base.layout,
             channels=self.channels or base.channels,
             mean=base.mean if self.mean is None else self.mean if isinstance(self.mean, tuple) else (self.mean,),
             std=base.std if self.std is None else self.std if isinstance(self.std, tuple) else (self.std,),
         )
+        for key, values in (("mean", meaning.mean), ("std", meaning.std)):
+            if len(values) not in (1, meaning.count):
+                raise PlanError(
+                    name,
+                    f"{key} {list(values)} has {len(values)} values, but {meaning.channels} has "
+                    f"{meaning.count} channel(s)",
+                    hint=f"set pipeline.nodes.{name}.{key} to one value, or one for each channel",
+                )
+        return meaning
 
     def _target(
         self, name: str, source: FrameSpec, want: Want | None, meaning: Meaning
@@ -139,7 +157,10 @@ class PreprocessSpec(NodeSpec):
             inner = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
         elif fit == "crop":
             scale = max(width / source.width, height / source.height)
-            taken = (min(source.width, round(width / scale)), min(source.height, round(height / scale)))
+            taken = (
+                max(1, min(source.width, round(width / scale))),
+                max(1, min(source.height, round(height / scale))),
+            )
             crop = ((source.width - taken[0]) // 2, (source.height - taken[1]) // 2, *taken)
             inner = (width, height)
         elif target != (None, None) and (height, width) != (source.height, source.width):

@@ -36,6 +36,10 @@ class OnnxRuntimeEngine:
         path = Path(request.path)
         if request.free_dims or read_onnx(path).weights_as_inputs:
             model = with_free_dims(path, dict(request.free_dims)).SerializeToString()
+            # Weights kept in files of their own are looked for beside the model.
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
+            )
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -65,6 +65,9 @@ def decode_centerface(tensors: dict[str, torch.Tensor], work: DetectionsWork) ->
     return boxes, heat[row, column], torch.zeros(len(row), dtype=torch.int64)
 
 
+_MOST_CANDIDATES = 2000
+"""Only so many of the best boxes are compared with each other, whose number goes with the square."""
+
 _DECODERS: dict[str, Callable[[dict[str, torch.Tensor], DetectionsWork], Decoded]] = {
     "ultraface": decode_ultraface,
     "centerface": decode_centerface,
@@ -75,7 +78,7 @@ def non_maximum_suppression(
     boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, iou: float
 ) -> torch.Tensor:
     """Indices of the boxes to keep, best first: greedy, within each label, intersection over union above ``iou``."""
-    order = scores.argsort(descending=True, stable=True)
+    order = scores.argsort(descending=True, stable=True)[:_MOST_CANDIDATES]
     boxes, labels = boxes[order], labels[order]
     area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
     inner = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from bmf import Module, Packet, ProcessResult, Task, Timestamp
 from bmf.lib._bmf import engine
 
 from bmfgraph.errors import RunError
-from bmfgraph.nodes.modules.items import Frame
+from bmfgraph.nodes.modules.items import Detections, Frame, Sample
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Meter, Watch
 
@@ -68,6 +68,12 @@ class _Host(Module):  # type: ignore[misc]
     """What both hosts do alike: end the stream when the run is stopped, and never throw through BMF."""
 
     watch: Watch
+    name: str
+
+    def _begin(self, watch: Watch, name: str) -> None:
+        self.watch, self.name = watch, name
+        watch.started()
+        watch.working.add(name)
 
     def process(self, task: Any) -> Any:
         try:
@@ -79,6 +85,9 @@ class _Host(Module):  # type: ignore[misc]
             self._failed(error)
             self._end(task)
         return ProcessResult.OK
+
+    def close(self) -> None:
+        self.watch.working.discard(self.name)
 
     def _work(self, task: Any) -> None:
         raise NotImplementedError
@@ -101,11 +110,14 @@ class NativeHost(_Host):
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         job = JOBS.pop(option["job"])
         assert isinstance(job, NativeJob)
-        self.job, self.watch, self.node = job, job.watch, node
+        self._begin(job.watch, job.meter.name)
+        self.job, self.node = job, node
         self.made = 0
         self.module: Any = None
         self.busy = threading.Lock()
         self.broken = False
+        self.heard = len(job.watch.ffmpeg_log)
+        """How much of FFmpeg's log is older than the call that is going on."""
         try:
             self.module = engine.Module(job.module, json.dumps(job.options), "c++", "", "")
             self.module.init()
@@ -122,17 +134,11 @@ class NativeHost(_Host):
             if self.module is None:
                 return self._end(task)
             began = time.perf_counter()
+            self.heard = len(self.watch.ffmpeg_log)
             code = self.module.process(inner)
             spent = time.perf_counter() - began
         if code:
-            raise RunError(
-                job.meter.name,
-                job.meter.kind,
-                self._complaint(),
-                frame=meter.frames,
-                time=meter.last_time,
-                hint=job.hint,
-            )
+            raise self._told()
         made = self._move_out(inner.get_outputs(), outputs)
         if taken or made:
             meter.seconds.append(spent)
@@ -180,30 +186,37 @@ class NativeHost(_Host):
         wrapped.timestamp = packet.timestamp
         return wrapped
 
-    def _complaint(self) -> str:
-        log = [line.strip() for line in self.watch.ffmpeg_log if line.strip()]
-        return log[-1] if log else "FFmpeg gave up without saying why"
+    def _told(self, doing: str = "") -> RunError:
+        """The failure in FFmpeg's own words."""
+        log = self.watch.ffmpeg_log
+        # What it said during this call explains it best; a codec's threads may have spoken before.
+        lines = [line.strip() for line in log[self.heard :] or log if line.strip()]
+        cause = lines[-1] if lines else "FFmpeg gave up without saying why"
+        meter = self.job.meter
+        if doing:
+            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.hint)
+        return RunError(meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, doing: str = "") -> None:
         self.broken = True
+        meter = self.job.meter
         if not isinstance(error, RunError) and self.watch.ffmpeg_log:
-            error = RunError(
-                self.job.meter.name,
-                self.job.meter.kind,
-                self._complaint(),
-                frame=self.job.meter.frames,
-                time=self.job.meter.last_time,
-                hint=self.job.hint,
-            )
-        self.watch.fail(self.job.meter, error, hint=self.job.hint)
+            error = self._told(doing)
+        self.watch.fail(meter, error, doing=doing, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
 
     def close(self) -> None:
         # BMF closes a node from another thread when those after it have ended, even while it is at work.
         # An encoder that failed would write its trailer again and fail again, this time inside BMF.
         with self.busy:
-            if self.module is not None and not self.broken:
-                self.module.close()
-            self.module = None
+            super().close()
+            module, self.module = self.module, None
+            if module is None or self.broken:
+                return
+            try:
+                module.close()
+            except Exception as error:
+                # BMF would swallow it, and call a file without its end a success.
+                self._failed(error, doing="cannot be closed")
 
 
 class StageHost(_Host):
@@ -212,9 +225,12 @@ class StageHost(_Host):
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         job = JOBS.pop(option["job"])
         assert isinstance(job, StageJob)
-        self.job, self.watch = job, job.watch
+        self._begin(job.watch, job.stages[0][1].name)
+        self.job = job
         self.ended = [False] * job.arity
         self.active: Meter = job.stages[0][1]
+        self.item: Any = None
+        """What the active stage works on."""
 
     def _work(self, task: Any) -> None:
         inputs, outputs = task.get_inputs(), task.get_outputs()
@@ -226,8 +242,6 @@ class StageHost(_Host):
                 self.ended[port] = True
                 continue
             for items in self._joined(port, packet.get(None)):
-                meter.frames += 1
-                meter.last_time = _time_of(items[0])
                 self._push(0, items, outputs)
                 if self.watch.stopped:
                     return self._end(task)
@@ -250,13 +264,12 @@ class StageHost(_Host):
         if place == len(self.job.stages):
             return self._emit(items[0], outputs)
         stage, meter = self.job.stages[place]
-        self.active = meter
-        if place:
-            meter.frames += 1
-            meter.last_time = _time_of(items[0])
+        self.active, self.item = meter, items[0]
         began = time.perf_counter()
-        made = list(stage.process(*items))
+        made = _checked(stage.process(*items), "process")
         meter.seconds.append(time.perf_counter() - began)
+        meter.frames += 1
+        meter.last_time = _time_of(items[0])
         for item in made:
             self._push(place + 1, (item,), outputs)
         return None
@@ -266,20 +279,23 @@ class StageHost(_Host):
             if queue:
                 raise RuntimeError(f"input {port} has {len(queue)} frame(s) that the other inputs do not have")
         for place, (stage, meter) in enumerate(self.job.stages):
-            self.active = meter
-            for item in list(stage.finish()):
+            self.active, self.item = meter, None
+            for item in _checked(stage.finish(), "finish"):
                 self._push(place + 1, (item,), outputs)
 
     def _emit(self, item: Any, outputs: Any) -> None:
         for number, outlet in enumerate(self.job.outlets):
+            if outlet.form == "raw" and not isinstance(item, Frame):
+                raise TypeError(f"it gives {type(item).__name__}, where the next node takes Frame")
             packet = Packet(item.video if outlet.form == "raw" else item)
             packet.timestamp = round(_time_of(item) * _MICRO)
             outputs[number].put(packet)
 
     def _failed(self, error: BaseException) -> None:
-        # The meter counts a frame as it is taken; the one that failed is the last of them.
-        self.active.frames = max(0, self.active.frames - 1)
-        self.watch.fail(self.active, error)
+        if self.item is None:
+            self.watch.fail(self.active, error, doing="after the last frame")
+        else:
+            self.watch.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
 
     def _end(self, task: Any) -> None:
         super()._end(task)
@@ -292,6 +308,26 @@ def _drain(queue: Any) -> Iterator[Any]:
         yield queue.get()
 
 
-def _time_of(item: Any) -> Fraction:
-    frame = item if isinstance(item, Frame) else item.frames[0] if hasattr(item, "frames") else item.frame
-    return frame.time
+def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
+    """What a stage gave, as a list; nothing but items may travel on."""
+    try:
+        items = list(made)
+    except TypeError:
+        if isinstance(made, Iterable):
+            raise
+        raise TypeError(f"{method} gives {_shown(made)}, not an iterable of items") from None
+    for item in items:
+        if not isinstance(item, Frame | Sample | Detections):
+            raise TypeError(f"{method} gives {_shown(item)}, which is no Frame, Sample or Detections")
+    return items
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _time_of(item: Frame | Sample | Detections) -> Fraction:
+    if isinstance(item, Frame):
+        return item.time
+    return item.frames[0].time if isinstance(item, Sample) else item.frame.time

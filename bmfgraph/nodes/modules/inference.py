@@ -43,7 +43,7 @@ class Infer(Stage):
         if self.work.fixed_batch:
             inputs += inputs[-1:] * (self.work.batch - len(inputs))
         outputs = self._engine.infer({self.work.input: inputs[0] if len(inputs) == 1 else torch.cat(inputs)})
-        if len(samples) == 1:
+        if len(inputs) == 1:
             return [Sample(outputs, samples[0].frames)]
         return [
             Sample({name: tensor[place : place + 1] for name, tensor in outputs.items()}, sample.frames)

@@ -49,7 +49,8 @@ def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], work: OverlayWork) ->
         if work.label:
             patch = _label(f"{box.label} {box.score:.2f}", work.font_size, work.color)
             # Above the box, or inside its top where the frame ends.
-            top = y1 - patch.shape[0] if y1 >= patch.shape[0] else y1
+            top = y1 - patch.shape[0] if y1 >= patch.shape[0] else max(0, y1)
+            top = min(top, height)
             left = max(0, min(x1, width - patch.shape[1]))
             part = patch[: max(0, height - top), : width - left]
             pixels[top : top + part.shape[0], left : left + part.shape[1]] = part

@@ -13,15 +13,20 @@ __all__ = ["new_frame"]
 def new_frame(source: Frame, width: int, height: int, matrix: Matrix) -> tuple[Frame, torch.Tensor]:
     """An RGB24 frame in the place of ``source``, and its pixels, uint8 [height, width, 3], to be filled.
 
-    It keeps the source's time, time base, rate and sample aspect ratio, and is tagged with the YUV matrix
-    and range that an encoder shall turn it into.
+    It keeps the source's time, time base, rate, sample aspect ratio, primaries and transfer curve, and is
+    tagged with the YUV matrix and range that an encoder shall turn it into.
     """
     from bmf import VideoFrame
     from bmf import hmp as mp
 
     spaces = {"bt601": mp.kCS_SMPTE170M, "bt709": mp.kCS_BT709, "bt2020": mp.kCS_BT2020_NCL}
-    made = VideoFrame(mp.Frame(width, height, mp.PixelInfo(mp.kPF_RGB24, spaces[matrix], mp.kCR_MPEG)))
-    made.copy_props(source.video, True)
+    given = source.video.frame().pix_info()
+    colors = mp.PixelColorModel(spaces[matrix], mp.kCR_MPEG, given.primaries, given.transfer_characteristic)
+    made = VideoFrame(mp.Frame(width, height, mp.PixelInfo(mp.kPF_RGB24, colors)))
+    made.copy_props(source.video)
+    # Only now: `copy_props(source, True)` shares FFmpeg's frame between the two and then copies that frame's side
+    # data (captions, time codes, HDR) onto itself, which never ends.
+    made.private_merge(source.video)
     made.pts = source.video.pts
     made.time_base = source.video.time_base
     frame = Frame(source.index, made)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError
 
-__all__ = ["Meter", "Watch"]
+__all__ = ["Meter", "Watch", "failure"]
 
 
 @dataclass
@@ -33,12 +35,19 @@ class Watch:
     """One run as its nodes see it. The first failure wins; every node asks ``stopped`` before it goes on."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Taken by a signal handler too, on whatever the main thread was doing.
+        self._lock = threading.RLock()
         self.error: BmfgraphError | None = None
         self.trace = ""
         self.meters: dict[str, Meter] = {}
         self.ffmpeg_log: list[str] = []
-        """What FFmpeg complained of, oldest first."""
+        """What FFmpeg complained of, oldest first; of all runs of this process that go on at once."""
+        self.hurried = False
+        """Whether to wait for nothing any more: somebody asked twice."""
+        self.started: Callable[[], None] = lambda: None
+        """Called as each node is made inside BMF."""
+        self.working: set[str] = set()
+        """Nodes that BMF has made and not yet closed."""
 
     @property
     def stopped(self) -> bool:
@@ -54,14 +63,45 @@ class Watch:
         with self._lock:
             self.error = self.error or Cancelled(why)
 
-    def fail(self, meter: Meter, error: BaseException, *, hint: str = "") -> None:
-        """End the run, because a node failed on the frame after the last that it finished."""
+    def fail(
+        self,
+        meter: Meter,
+        error: BaseException,
+        *,
+        doing: str = "",
+        frame: int | None = None,
+        time: Fraction | None = None,
+        hint: str = "",
+    ) -> None:
+        """End the run, because a node failed; on that frame, if one is given."""
         if isinstance(error, BmfgraphError):
             told = error
         else:
-            cause = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            told = RunError(meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=hint)
+            told = failure(meter.name, meter.kind, error, doing=doing, frame=frame, time=time, hint=hint)
         with self._lock:
             if self.error is None:
                 self.error = told
                 self.trace = "".join(traceback.format_exception(error))
+
+
+def failure(
+    name: str,
+    kind: str,
+    error: BaseException,
+    *,
+    doing: str = "",
+    frame: int | None = None,
+    time: Fraction | None = None,
+    hint: str = "",
+) -> RunError:
+    """What to tell of an exception that came out of a node; ``doing``: what the node was at, if not a frame."""
+    if isinstance(error, OSError) and error.strerror:
+        cause = error.strerror + (f": {str(error.filename)!r}" if error.filename else "")
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            hint = hint or "make room on the disk, or write elsewhere"
+    else:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        cause = type(error).__name__ + (f": {first}" if first else "")
+    if doing:
+        cause = f"{doing}: {cause}"
+    return RunError(name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened")

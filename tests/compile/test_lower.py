@@ -1,0 +1,64 @@
+"""Spec to plan: order, edges, ports."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from bmfgraph.compile.lower import lower
+from bmfgraph.errors import SpecError
+from bmfgraph.plan import Plan, Ref
+from bmfgraph.spec import parse_pipeline
+
+
+def lowered(nodes: dict[str, Any]) -> Plan:
+    return lower(parse_pipeline({"name": "x", "nodes": nodes}))
+
+
+NODES: dict[str, Any] = {
+    "source": {"kind": "decoder", "path": "a.mp4"},
+    "left": {"kind": "preprocess", "inputs": ["source"]},
+    "right": {"kind": "preprocess", "inputs": ["source.video"]},
+    "one": {"kind": "frames", "inputs": ["left"]},
+    "sink": {"kind": "encoder", "inputs": ["one", "source.audio"], "path": "b.mp4"},
+    "other": {"kind": "frames", "inputs": "right"},
+}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(NODES))[::37])
+def test_nodes_come_after_those_they_take_from(order: tuple[str, ...]) -> None:
+    plan = lowered({name: NODES[name] for name in order})
+    place = {node.name: number for number, node in enumerate(plan)}
+    assert set(place) == set(NODES)
+    for node in plan:
+        assert all(place[ref.node] < place[node.name] for ref in node.inputs)
+
+
+def test_a_node_without_a_port_means_its_first_one() -> None:
+    plan = lowered(NODES)
+    assert plan.node("left").inputs == (Ref("source", "video"),)
+    assert plan.node("one").inputs == (Ref("left", "out"),)
+    assert plan.node("sink").inputs == (Ref("one", "out"), Ref("source", "audio"))
+
+
+def test_the_plan_has_no_types_yet() -> None:
+    plan = lowered(NODES)
+    assert all(node.outputs == () and node.work is None and node.facts is None for node in plan)
+
+
+def test_every_bad_edge_is_told() -> None:
+    nodes = NODES | {"sink": NODES["sink"] | {"inputs": ["on", "source.sound"]}}
+    with pytest.raises(SpecError) as caught:
+        lowered(nodes)
+    assert [problem.path for problem in caught.value.problems] == [
+        "pipeline.nodes.sink.inputs.0",
+        "pipeline.nodes.sink.inputs.1",
+    ]
+
+
+def test_a_circle_is_told_in_the_direction_of_the_data() -> None:
+    nodes = NODES | {"left": {"kind": "preprocess", "inputs": ["one"]}}
+    with pytest.raises(SpecError, match=r"left → one → left|one → left → one"):
+        lowered(nodes)

@@ -1,0 +1,132 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+
+from bmfgraph import ffmpeg4
+from bmfgraph.config import free_node_fields, plain
+from bmfgraph.sources import SourceError, locate
+from tests.tools import Pixels, make_clip, picture
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regenerate-golden", action="store_true", help="write tests/golden anew instead of comparing")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a tiny clip in the test's folder: ``clip("a.mp4", frames=3, audio="aac")``; see tools.make_clip."""
+
+    def make(name: str = "clip.mp4", **options: Any) -> Path:
+        return make_clip(tmp_path / name, **options)
+
+    return make
+
+
+def _compose(*overrides: str) -> dict[str, Any]:
+    with initialize_config_module("bmfgraph.conf", version_base="1.3"):
+        return plain(hydra_compose("config", overrides=free_node_fields(overrides)))
+
+
+@pytest.fixture(scope="session")
+def compose() -> Callable[..., dict[str, Any]]:
+    """Composes the packaged configuration: ``compose("pipeline=super_resolution", "encoder.crf=20")``."""
+    return _compose
+
+
+class Samples:
+    """The sample clips by name; one that cannot be fetched skips the test."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, str] = _compose("pipeline=super_resolution")["samples"]
+
+    def __getitem__(self, name: str) -> Path:
+        return located(self._sources[name])
+
+
+def located(source: str, sha256: str | None = None) -> Path:
+    """The file of a source that may need the network; skips the test where it cannot be had."""
+    try:
+        return locate(source, sha256)
+    except SourceError as error:
+        pytest.skip(f"{source}: {error}")
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    """``samples["carphone"]`` is the path of a sample clip."""
+    return Samples()
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of models that lies beside the checkout."""
+    folder = REPOSITORY.parent / "shared" / "models"
+    if not folder.is_dir():
+        pytest.skip(f"the shared models are not at {folder}")
+    return folder
+
+
+class FrameMaker(Protocol):
+    """Makes a Frame around a real BMF VideoFrame."""
+
+    def __call__(self, index: int, pixels: Pixels | None = None, *, pts: int | None = None) -> Any: ...
+
+
+@pytest.fixture(scope="session")
+def video_frame() -> FrameMaker:
+    """Makes RGB24 frames with BMF: ``video_frame(3, pixels)`` has pts 3 at 25 fps unless told otherwise."""
+    ffmpeg4.prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from bmf import VideoFrame
+        from bmf import hmp as mp
+        from bmf.lib._bmf.sdk import Rational
+
+    from bmfgraph.nodes.modules.items import Frame
+
+    def make(index: int, pixels: Pixels | None = None, *, pts: int | None = None) -> Frame:
+        if pixels is None:
+            pixels = picture(index, 64, 48)
+        height, width = pixels.shape[:2]
+        video = VideoFrame(mp.Frame(width, height, mp.PixelInfo(mp.kPF_RGB24, mp.kCS_BT709, mp.kCR_MPEG)))
+        video.frame().plane(0).numpy()[:] = pixels
+        video.pts = index if pts is None else pts
+        video.time_base = Rational(1, 25)
+        frame = Frame(index, video)
+        assert frame.time == Fraction(video.pts, 25)
+        return frame
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def nodepack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the node pack of tests/nodepack installed: put it on PYTHONPATH of a subprocess."""
+    pytest.importorskip("setuptools", reason="setuptools builds the node pack")
+    folder = tmp_path_factory.mktemp("nodepack")
+    source = folder / "source"
+    source.mkdir()
+    for file in (REPOSITORY / "tests" / "nodepack").iterdir():
+        # A copy, so that the build leaves nothing in the checkout.
+        if file.is_file():
+            (source / file.name).write_bytes(file.read_bytes())
+    target = folder / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    command += ["--disable-pip-version-check", "--root-user-action=ignore", "--target", str(target), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return target

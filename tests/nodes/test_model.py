@@ -1,0 +1,82 @@
+"""What a model's config means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from bmfgraph.nodes.model import Decode, InputMeaning, ModelSpec, OutputMeaning, WindowOptions
+from bmfgraph.ports import NO_WINDOW, Meaning, Window
+
+
+@pytest.mark.parametrize(
+    ("options", "meaning"),
+    [
+        ({}, Meaning()),
+        ({"layout": "NHWC", "channels": "BGR"}, Meaning("NHWC", "BGR")),
+        ({"mean": 127, "std": 128}, Meaning(mean=(127,), std=(128,))),
+        ({"mean": [1, 2, 3], "std": [255]}, Meaning(mean=(1, 2, 3), std=(255,))),
+        ({"channels": "GRAY", "mean": [5]}, Meaning(channels="GRAY", mean=(5,))),
+    ],
+    ids=str,
+)
+def test_meaning(options: dict[str, Any], meaning: Meaning) -> None:
+    assert OutputMeaning.model_validate(options).meaning() == meaning
+    assert InputMeaning.model_validate(options | {"multiple": 8}).meaning() == meaning
+
+
+@pytest.mark.parametrize(
+    ("options", "window"),
+    [
+        ({}, NO_WINDOW),
+        ({"frames": 7, "outputs": [2, 3, 4], "step": 3}, Window(7, (2, 3, 4), 3)),
+        ({"frames": 5, "outputs": [2]}, Window(5, (2,), 1)),
+        ({"frames": 3, "outputs": [0, 1, 2], "step": 3}, Window(3, (0, 1, 2), 3)),
+    ],
+    ids=str,
+)
+def test_window(options: dict[str, Any], window: Window) -> None:
+    assert WindowOptions.model_validate(options).window() == window
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frames": 0},
+        {"frames": 65},
+        {"outputs": []},
+        {"frames": 3, "outputs": [-1, 0, 1], "step": 3},
+        {"frames": 3, "outputs": [1, 0], "step": 2},
+        {"frames": 3, "outputs": [1, 1], "step": 2},
+        {"frames": 3, "outputs": [0, 1, 2], "step": 2},
+        {"step": 0},
+    ],
+    ids=str,
+)
+def test_windows_that_would_lose_or_double_frames(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        WindowOptions.model_validate(options)
+
+
+def test_a_model_needs_a_file_or_a_source() -> None:
+    assert ModelSpec(name="m", file=Path("a.onnx")).window == WindowOptions()
+    assert ModelSpec(name="m", source="package:x/y").file is None
+    with pytest.raises(ValidationError, match="neither source nor file"):
+        ModelSpec(name="m")
+
+
+def test_window_null_means_none() -> None:
+    assert ModelSpec.model_validate({"name": "m", "file": "a", "window": None}).window == WindowOptions()
+
+
+def test_decode_reads_its_tensors_by_role() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(Decode)
+    ultra = adapter.validate_python({"style": "ultraface", "scores": "s", "boxes": "b"})
+    assert ultra.tensors() == {"scores": "s", "boxes": "b"}
+    assert (ultra.threshold, ultra.iou, ultra.labels) == (0.5, 0.3, ("face",))
+    centre = adapter.validate_python({"style": "centerface", "heatmap": "h", "scale": "s", "offset": "o"})
+    assert centre.tensors() == {"heatmap": "h", "scale": "s", "offset": "o"}
+    assert centre.stride == 4

@@ -1,0 +1,471 @@
+"""What the other kinds make of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmfgraph.engines.onnxfile import read_onnx
+from bmfgraph.media import probe
+from bmfgraph.nodes.convert import ConvertSpec, ConvertWork
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.detections import DetectionsWork
+from bmfgraph.nodes.encoder import EncoderWork
+from bmfgraph.nodes.frames import FramesWork
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.overlay import OverlayWork
+from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.nodes.window import WindowWork
+from bmfgraph.plan import PlanNode, Resolved, Want
+from bmfgraph.ports import (
+    AudioSpec,
+    BundleSpec,
+    ColorSpec,
+    DetectionsSpec,
+    Dim,
+    FrameSpec,
+    Meaning,
+    PortType,
+    TensorSpec,
+    Window,
+)
+from tests.tools import detector_model, double_model, frames, middle_model, negate_model, node, placement, tensor, want
+
+AAC = AudioSpec("aac", 48_000, 2, True)
+
+
+def resolve(made: PlanNode, *inputs: PortType, wanted: Want | None = None) -> Resolved:
+    return made.spec.resolve(made, inputs, wanted)
+
+
+# ------------------------------------------------------------------------------------------------------ decoder
+
+
+def decoder(path: Path, **options: Any) -> DecoderWork:
+    made = node("decoder", path=str(path), **options)
+    made = replace(made, facts=made.spec.discover("n"))
+    work = resolve(made).work
+    assert isinstance(work, DecoderWork)
+    return work
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "exact", "duration"),
+    [
+        ({}, 50, True, 2.0),
+        ({"start": 0.5}, 38, False, 1.5),
+        ({"end": 0.5}, 12, False, 0.5),
+        ({"start": 0.5, "end": 1.0}, 12, False, 0.5),
+        ({"start": 1.0, "end": 99.0}, 25, False, 1.0),
+        ({"start": 0.0}, 50, False, 2.0),
+    ],
+    ids=str,
+)
+def test_decoder_expects_what_was_asked_for(
+    clip: Callable[..., Path], options: dict[str, Any], count: int, exact: bool, duration: float
+) -> None:
+    work = decoder(clip(frames=50), **options)
+    assert (work.exact_count, work.start, work.end) == (exact, options.get("start"), options.get("end"))
+    assert work.frame_count == pytest.approx(count, abs=0.51)
+    assert work.duration == pytest.approx(duration)
+
+
+def test_decoder_ports_follow_the_file(clip: Callable[..., Path]) -> None:
+    path = clip(audio="aac")
+    made = node("decoder", path=str(path))
+    assert made.spec.ports() == ("video", "audio")
+    outputs = resolve(replace(made, facts=probe(path))).outputs
+    assert [port.name for port in outputs] == ["video", "audio"]
+    assert [port.name for port in resolve(replace(made, facts=probe(path, audio=None))).outputs] == ["video"]
+    assert (decoder(path).video, decoder(path).audio) == (0, 1)
+    assert decoder(path, audio=None).audio is None
+
+
+# ------------------------------------------------------------------------------------------------------ convert
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "color"),
+    [
+        (frames(), "rgb24", ColorSpec("bt601", False)),
+        (frames(color=ColorSpec("bt709", True)), "rgb24", ColorSpec("bt709", True)),
+        (frames(pixel_format="rgb24", color=ColorSpec("bt709", False)), "yuv420p", ColorSpec("bt709", False)),
+        (frames(pixel_format="bgr0", color=ColorSpec("rgb", True)), "yuv444p", ColorSpec("bt709", False)),
+        (frames(color=ColorSpec("bt2020", True, tagged=False)), "yuv422p", ColorSpec("bt2020", False, tagged=False)),
+    ],
+    ids=str,
+)
+def test_convert_keeps_the_matrix_and_writes_limited_range(source: FrameSpec, target: str, color: ColorSpec) -> None:
+    made = PlanNode("c", ConvertSpec(inputs=("a",), pixel_format=target))
+    found = resolve(made, source)
+    out = found.outputs[0].type
+    assert isinstance(out, FrameSpec)
+    assert isinstance(found.work, ConvertWork)
+    assert (out.pixel_format, out.color, found.work.source) == (target, color, source.color)
+    assert (out.width, out.height, out.rate, out.time_base) == (64, 48, source.rate, source.time_base)
+
+
+@pytest.mark.parametrize(("height", "matrix"), [(576, "bt601"), (720, "bt709")])
+def test_convert_to_what_readers_take_for_granted(height: int, matrix: str) -> None:
+    made = PlanNode("c", ConvertSpec(inputs=("a",), pixel_format="yuv420p", usual_color=True))
+    out = resolve(made, frames(64, height, color=ColorSpec("bt2020", True))).outputs[0].type
+    assert isinstance(out, FrameSpec)
+    assert (out.color.matrix, out.color.full_range) == (matrix, False)
+
+
+# ------------------------------------------------------------------------------------------------------- window
+
+
+def test_window_joins_channels() -> None:
+    window = Window(7, (2, 3, 4), 3)
+    for layout, shape, axis in (("NCHW", (1, 21, 48, 64), 1), ("NHWC", (1, 48, 64, 21), 3)):
+        made = node("window", "a")
+        found = resolve(made, tensor(layout=layout), wanted=want(window=window))
+        out = found.outputs[0].type
+        assert isinstance(out, TensorSpec)
+        assert (out.shape, out.pictures, out.window) == (shape, 7, window)
+        assert found.work == WindowWork(window, axis)
+        assert not made.spec.identity(found.work)
+
+
+def test_windows_own_settings_win_and_none_is_no_window() -> None:
+    made = node("window", "a", window={"frames": 3, "outputs": [1]})
+    assert resolve(made, tensor(), wanted=want(window=Window(7, (2, 3, 4), 3))).work.window == Window(3, (1,), 1)
+    made = node("window", "a")
+    assert made.spec.identity(resolve(made, tensor()).work)
+    assert made.spec.identity(resolve(made, tensor(), wanted=want()).work)
+
+
+def test_window_hands_the_want_up() -> None:
+    made, wanted = node("window", "a"), want(8, 8)
+    assert made.spec.want(made, 0, wanted) is wanted
+    assert made.spec.want(made, 0, None) is None
+
+
+# ---------------------------------------------------------------------------------------------------- inference
+
+
+def inference(path: Path, **options: Any) -> PlanNode:
+    model = {"name": "m", "file": str(path)} | options.pop("model", {})
+    return node("inference", "a", name="net", facts=read_onnx(path), model=model, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "engine", "dims", "dtype"),
+    [
+        (double_model, {}, {}, (None, 3, None, None), "uint8"),
+        (detector_model, {}, {}, (1, 3, 48, 64), "float32"),
+        (double_model, {}, {"input_shapes": {"input": [1, 3, 20, 30]}}, (1, 3, 20, 30), "uint8"),
+        (negate_model, {"inputs": {"input": {"dims": ["b", 3, 32, "w"]}}}, {}, (None, 3, 32, None), "float32"),
+    ],
+)
+def test_inference_wants_what_the_model_takes(
+    tmp_path: Path, make: Any, model: Any, engine: Any, dims: Any, dtype: str
+) -> None:
+    made = inference(make(tmp_path / "x.onnx"), model=model, engine=engine)
+    wanted = made.spec.want(made, 0, None)
+    assert wanted is not None
+    assert (wanted.consumer, wanted.tensor.name, wanted.tensor.shape, wanted.tensor.dtype) == (
+        "net",
+        "input",
+        dims,
+        dtype,
+    )
+
+
+def test_inference_of_pictures(tmp_path: Path) -> None:
+    made = inference(double_model(tmp_path / "x.onnx"), model={"outputs": {"output": {}}}, engine={"batch": 4})
+    place = placement(64, 48, scale_x=0.5, scale_y=0.25, left=3.0, top=1.0)
+    found = resolve(made, tensor(placement=place))
+    out = found.outputs[0].type
+    assert isinstance(out, TensorSpec)
+    # A batch is the engine's affair: items stay single.
+    assert (out.shape, out.pictures, out.meaning) == ((1, 3, 96, 128), 1, Meaning())
+    assert out.placement == placement(64, 48, width=128, height=96, scale_x=1.0, scale_y=0.5, left=6.0, top=2.0)
+    work = found.work
+    assert isinstance(work, InferenceWork)
+    assert (work.input, work.input_shape, work.outputs) == ("input", (4, 3, 48, 64), ("output",))
+    assert (work.batch, work.fixed_batch) == (4, False)
+
+
+def test_inference_of_a_window(tmp_path: Path) -> None:
+    window = {"frames": 7, "outputs": [2, 3, 4], "step": 3}
+    meaning = {"layout": "NHWC"}
+    made = inference(
+        middle_model(tmp_path / "x.onnx"),
+        model={"window": window, "inputs": {"input:0": meaning}, "outputs": {"output:0": meaning}},
+    )
+    given = tensor(layout="NHWC", channels=21, pictures=7, window=Window(7, (2, 3, 4), 3))
+    found = resolve(made, given)
+    out = found.outputs[0].type
+    assert isinstance(out, TensorSpec)
+    assert (out.shape, out.pictures, out.window) == ((1, 48, 64, 9), 3, Window(7, (2, 3, 4), 3))
+    assert found.work.fixed_batch
+
+
+def test_inference_with_several_outputs_gives_a_bundle(tmp_path: Path) -> None:
+    decode = {"style": "ultraface", "scores": "scores", "boxes": "boxes"}
+    made = inference(detector_model(tmp_path / "x.onnx"), model={"decode": decode})
+    out = resolve(made, tensor(dtype="float32")).outputs[0].type
+    assert isinstance(out, BundleSpec)
+    assert [one.name for one in out.tensors] == ["scores", "boxes"]
+    assert out.decode.style == "ultraface"
+
+
+def test_the_same_mean_for_each_channel_is_the_mean_for_all(tmp_path: Path) -> None:
+    made = inference(
+        negate_model(tmp_path / "x.onnx"), model={"inputs": {"input": {"mean": [127, 127, 127], "std": 128}}}
+    )
+    given = tensor(dtype="float32", meaning=Meaning(mean=(127,), std=(128, 128, 128)))
+    assert resolve(made, given).work.input_shape == (1, 3, 48, 64)
+
+
+def test_models_can_follow_each_other(tmp_path: Path) -> None:
+    made = inference(double_model(tmp_path / "x.onnx"), model={"outputs": {"output": {}}})
+    first = resolve(made, tensor()).outputs[0].type
+    assert isinstance(first, TensorSpec)
+    second = resolve(made, replace(first, name="input")).outputs[0].type
+    assert isinstance(second, TensorSpec)
+    assert second.shape == (1, 3, 192, 256)
+    assert second.placement == placement(64, 48, width=256, height=192, scale_x=4.0, scale_y=4.0)
+
+
+# ------------------------------------------------------------------------------------------------------- frames
+
+
+@pytest.mark.parametrize(
+    ("given", "crop", "size"),
+    [
+        (tensor(128, 96, placement=placement(64, 48, width=128, height=96, scale_x=2.0, scale_y=2.0)), None, (128, 96)),
+        # padded to a multiple on the right and below: cut off
+        (tensor(128, 96, placement=placement(100, 90, width=128, height=96)), (0, 0, 100, 90), (100, 90)),
+        # letterboxed
+        (tensor(64, 64, placement=placement(64, 32, height=64, top=16.0)), (0, 16, 64, 32), (64, 32)),
+        # cropped: what is left is all there is
+        (tensor(64, 48, placement=placement(128, 48, width=64, left=-32.0)), None, (64, 48)),
+    ],
+)
+def test_frames_cut_off_what_was_added(given: TensorSpec, crop: Any, size: tuple[int, int]) -> None:
+    found = resolve(node("frames", "a"), given)
+    out = found.outputs[0].type
+    assert isinstance(out, FrameSpec)
+    assert isinstance(found.work, FramesWork)
+    assert (found.work.crop, (out.width, out.height)) == (crop, size)
+    assert (out.pixel_format, out.color) == ("rgb24", ColorSpec("bt601", False))
+
+
+def test_frames_of_an_rgb_source_are_meant_for_bt709() -> None:
+    found = resolve(node("frames", "a"), tensor(source=frames(color=ColorSpec("rgb", True))))
+    assert found.work.matrix == "bt709"
+
+
+def test_frames_of_a_window(tmp_path: Path) -> None:
+    given = tensor(channels=9, pictures=3, window=Window(7, (2, 3, 4), 3))
+    assert resolve(node("frames", "a"), given).work.pictures == 3
+
+
+def test_frames_choose_among_several_tensors() -> None:
+    bundle = BundleSpec((tensor(name="mask", channels=1), tensor(name="picture")))
+    assert resolve(node("frames", "a", tensor="picture"), bundle).work.tensor == "picture"
+
+
+# ------------------------------------------------------------------------------------ detections, overlay, records
+
+
+ULTRA: dict[str, Any] = {"style": "ultraface", "scores": "scores", "boxes": "boxes", "threshold": 0.7}
+
+
+def bundle(**decode: Any) -> BundleSpec:
+    from bmfgraph.nodes.model import ModelSpec
+
+    model = ModelSpec.model_validate({"name": "m", "file": "x", "decode": ULTRA | decode})
+    tensors = tuple(
+        TensorSpec(
+            name,
+            (Dim("batch", 1), Dim("dim1", 3), Dim("dim2", size)),
+            "float32",
+            placement=placement(64, 48),
+            source=frames(),
+        )
+        for name, size in (("boxes", 4), ("scores", 2))
+    )
+    return BundleSpec(tensors, model.decode)
+
+
+@pytest.mark.parametrize(
+    ("options", "threshold", "iou", "style"),
+    [
+        ({}, 0.7, 0.3, "ultraface"),
+        ({"threshold": 0.0, "iou": 1.0}, 0.0, 1.0, "ultraface"),
+        ({"decode": ULTRA | {"threshold": 0.2, "iou": 0.4}}, 0.2, 0.4, "ultraface"),
+    ],
+)
+def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, iou: float, style: str) -> None:
+    found = resolve(node("detections", "a", **options), bundle())
+    work = found.work
+    assert isinstance(work, DetectionsWork)
+    assert (work.threshold, work.iou, work.style) == (threshold, iou, style)
+    assert work.tensors == (("scores", "scores"), ("boxes", "boxes"))
+    assert found.outputs[0].type == DetectionsSpec(("face",), frames())
+
+
+@pytest.mark.parametrize(
+    ("height", "options", "thickness", "font"),
+    [(48, {}, 1, 9), (720, {}, 3, 22), (2160, {}, 9, 68), (720, {"thickness": 1, "font_size": 4}, 1, 4)],
+)
+def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: int, font: int) -> None:
+    source = frames(64, height, "rgb24")
+    work = resolve(node("overlay", "a", "b", **options), source, DetectionsSpec(("face",), source)).work
+    assert isinstance(work, OverlayWork)
+    assert (work.thickness, work.font_size, work.matrix) == (thickness, font, "bt601")
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "found"),
+    [
+        ("a.jsonl", None, "jsonl"),
+        ("a.JSON", None, "jsonl"),
+        ("a.ndjson", None, "jsonl"),
+        ("a.csv", None, "csv"),
+        ("a.txt", "csv", "csv"),
+        ("a.csv", "jsonl", "jsonl"),
+    ],
+)
+def test_records_go_by_the_extension_unless_told(path: str, form: str | None, found: str) -> None:
+    made = node("records", "a", path=path, format=form)
+    assert resolve(made, DetectionsSpec(("face",), frames())).work == RecordsWork(path, found)
+
+
+# ------------------------------------------------------------------------------------------------------ encoder
+
+
+def encoder(*inputs: PortType, **options: Any) -> EncoderWork:
+    work = resolve(node("encoder", "a", name="sink", **options), *(inputs or (frames(),))).work
+    assert isinstance(work, EncoderWork)
+    return work
+
+
+@pytest.mark.parametrize(
+    ("path", "codec", "container"),
+    [
+        ("a.mp4", "x264", "mp4"),
+        ("a.M4V", "x264", "mp4"),
+        ("a.mov", "x265", "mov"),
+        ("a.mkv", "vp9", "matroska"),
+        ("a.webm", "vp9", "webm"),
+        ("a.avi", "mpeg4", "avi"),
+        ("a.ts", "x264", "mpegts"),
+    ],
+)
+def test_encoder_containers(path: str, codec: str, container: str) -> None:
+    assert encoder(path=path, codec=codec).container == container
+
+
+def test_encoder_container_by_name_and_null() -> None:
+    assert encoder(path="a.bin", container="matroska").container == "matroska"
+    work = encoder(path="a.mp4", container="null")
+    assert (work.path, work.container) == (None, "null")
+    assert encoder(container="null").path is None
+
+
+@pytest.mark.parametrize(
+    ("options", "crf", "bits"),
+    [
+        ({}, 18, None),
+        ({"codec": "x265"}, 20, None),
+        ({"codec": "vp9"}, 24, None),
+        ({"codec": "mpeg4"}, None, 64 * 48 * 8),
+        ({"crf": 0}, 0, None),
+        ({"bit_rate": "4M"}, None, 4_000_000),
+        ({"codec": "mpeg4", "bit_rate": "500k"}, None, 500_000),
+        # VP9 alone takes both: constrained quality.
+        ({"codec": "vp9", "crf": 30, "bit_rate": "1M"}, 30, 1_000_000),
+    ],
+    ids=str,
+)
+def test_encoder_quality(options: dict[str, Any], crf: float | None, bits: int | None) -> None:
+    work = encoder(path="a.mkv", **options)
+    assert (work.crf, work.bit_rate) == (crf, bits)
+
+
+@pytest.mark.parametrize(
+    ("size", "pixel_format", "fits"),
+    [
+        ((64, 48), "yuv420p", True),
+        ((63, 48), "yuv420p", False),
+        ((64, 47), "yuv420p", False),
+        ((64, 47), "yuv422p", True),
+        ((63, 48), "yuv422p", False),
+        ((63, 47), "yuv444p", True),
+        ((63, 48), "yuv420p10le", False),
+    ],
+)
+def test_encoder_sizes(size: tuple[int, int], pixel_format: str, fits: bool) -> None:
+    from bmfgraph.errors import PlanError
+
+    if fits:
+        assert encoder(frames(*size), path="a.mp4", pixel_format=pixel_format).pixel_format == pixel_format
+    else:
+        with pytest.raises(PlanError, match="needs even sizes"):
+            encoder(frames(*size), path="a.mp4", pixel_format=pixel_format)
+
+
+@pytest.mark.parametrize(
+    ("path", "audio", "sound", "found"),
+    [
+        ("a.mp4", "copy", AAC, "copy"),
+        ("a.mp4", "aac", AAC, "aac"),
+        ("a.mp4", "none", AAC, None),
+        ("a.mp4", "copy", replace(AAC, codec="mp3"), "copy"),
+        ("a.mkv", "copy", replace(AAC, codec="anything"), "copy"),
+        ("a.webm", "none", AAC, None),
+        ("a.webm", "copy", replace(AAC, codec="opus"), "copy"),
+    ],
+)
+def test_encoder_audio(path: str, audio: str, sound: AudioSpec, found: str | None) -> None:
+    codec = "vp9" if path.endswith("webm") else "x264"
+    assert encoder(frames(), sound, path=path, audio=audio, codec=codec).audio == found
+    assert encoder(frames(), path=path, audio=audio, codec=codec).audio is None
+
+
+def test_encoder_timing_follows_the_frames() -> None:
+    work = encoder(frames(rate=Fraction(30000, 1001), variable_rate=True), path="a.mp4")
+    assert (work.rate, work.variable_rate) == (Fraction(30000, 1001), True)
+
+
+@pytest.mark.parametrize(
+    ("options", "source", "time_base"),
+    [
+        # one tick a frame at a constant rate
+        ({"path": "a.mp4"}, frames(), Fraction(1, 25)),
+        ({"path": "a.mkv"}, frames(rate=Fraction(30000, 1001)), Fraction(1001, 30000)),
+        # else the grid of the frame times, as far as the format can write it
+        ({"path": "a.mp4"}, frames(variable_rate=True, tick=Fraction(1, 1000)), Fraction(1, 1000)),
+        ({"path": "a.mp4"}, frames(variable_rate=True, tick=Fraction(1, 1_000_000)), Fraction(1, 90_000)),
+        ({"path": "a.mp4", "codec": "mpeg4"}, frames(tick=Fraction(1, 90_000)), Fraction(1, 60_000)),
+        ({"path": "a.avi"}, frames(tick=Fraction(1, 12800)), Fraction(1, 25)),
+    ],
+)
+def test_encoder_time_base(options: dict[str, Any], source: FrameSpec, time_base: Fraction) -> None:
+    assert encoder(source, **options).time_base == time_base
+
+
+@pytest.mark.parametrize(
+    ("path", "codec", "usual"),
+    [
+        ("a.avi", "mpeg4", True),
+        ("a.ts", "mpeg4", True),
+        ("a.mp4", "mpeg4", False),
+        ("a.avi", "x264", False),
+        ("a.mkv", "vp9", False),
+    ],
+)
+def test_encoder_asks_for_usual_colours_where_none_can_be_written(path: str, codec: str, usual: bool) -> None:
+    need = node("encoder", "a", path=path, codec=codec).spec.needs(0)
+    assert need is not None
+    assert (need.type, need.pixel_format, need.usual_color) == (FrameSpec, "yuv420p", usual)

@@ -1,0 +1,132 @@
+"""How frames are fitted to what a model wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.preprocess import Transform
+from bmfgraph.plan import Resolved, Want
+from bmfgraph.ports import FrameSpec, Meaning, Placement, TensorSpec
+from tests.tools import frames, node, want
+
+
+def resolved(source: FrameSpec, wanted: Want | None = None, **options: Any) -> tuple[Transform, TensorSpec]:
+    made = node("preprocess", "a", **options)
+    found: Resolved = made.spec.resolve(made, (source,), wanted)
+    tensor = found.outputs[0].type
+    assert isinstance(tensor, TensorSpec)
+    assert isinstance(found.work, Transform)
+    return found.work, tensor
+
+
+HD = frames(1280, 720)
+SD = frames(640, 480)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "wanted", "crop", "resize", "pad", "size"),
+    [
+        # nothing asked for
+        (HD, {}, None, None, None, (0, 0, 0, 0), (720, 1280)),
+        (HD, {}, want(), None, None, (0, 0, 0, 0), (720, 1280)),
+        # a size the source has anyway
+        (SD, {}, want(640, 480), None, None, (0, 0, 0, 0), (480, 640)),
+        # letterbox is the default where the shapes differ
+        (HD, {}, want(640, 480), None, (640, 360), (0, 60, 0, 60), (480, 640)),
+        (SD, {}, want(1280, 720), None, (960, 720), (160, 0, 160, 0), (720, 1280)),
+        (HD, {"size": [480, 640]}, None, None, (640, 360), (0, 60, 0, 60), (480, 640)),
+        # odd rests go right and down
+        (frames(100, 50), {"size": [64, 64]}, None, None, (64, 32), (0, 16, 0, 16), (64, 64)),
+        (frames(100, 50), {"size": [65, 64]}, None, None, (64, 32), (0, 16, 0, 17), (65, 64)),
+        (frames(5000, 2), {"size": [10, 10]}, None, None, (10, 1), (0, 4, 0, 5), (10, 10)),
+        # stretch and crop
+        (HD, {"fit": "stretch"}, want(640, 480), None, (640, 480), (0, 0, 0, 0), (480, 640)),
+        (HD, {"fit": "crop"}, want(640, 480), (160, 0, 960, 720), (640, 480), (0, 0, 0, 0), (480, 640)),
+        (HD, {"fit": "crop"}, want(480, 720), (400, 0, 480, 720), None, (0, 0, 0, 0), (720, 480)),
+        (
+            frames(900, 2),
+            {"fit": "crop", "size": [999, 2]},
+            None,
+            (449, 0, 1, 2),
+            (2, 999),
+            (0, 0, 0, 0),
+            (999, 2),
+        ),
+        # one side fixed by the model
+        (HD, {}, want(height=360), None, (640, 360), (320, 0, 320, 0), (360, 1280)),
+        # a multiple is padded, from the model or the YAML
+        (HD, {}, want(multiple=32), None, None, (0, 0, 0, 16), (736, 1280)),
+        (HD, {"multiple": 100}, want(multiple=32), None, None, (0, 0, 20, 80), (800, 1300)),
+        (HD, {"size": [360, 640]}, want(multiple=32), None, (640, 360), (0, 0, 0, 24), (384, 640)),
+        (HD, {"fit": "none"}, want(multiple=32), None, None, (0, 0, 0, 16), (736, 1280)),
+        (SD, {"fit": "none"}, want(640, 480), None, None, (0, 0, 0, 0), (480, 640)),
+    ],
+)
+def test_fit(
+    source: FrameSpec,
+    options: dict[str, Any],
+    wanted: Want | None,
+    crop: Any,
+    resize: Any,
+    pad: Any,
+    size: tuple[int, int],
+) -> None:
+    work, tensor = resolved(source, wanted, **options)
+    assert (work.crop, work.resize, work.pad) == (crop, resize, pad)
+    assert (tensor.size_of("height"), tensor.size_of("width")) == size
+    # The parts add up, whatever the table says.
+    left, top, right, bottom = work.pad
+    inner = work.resize or ((work.crop[2], work.crop[3]) if work.crop else (source.width, source.height))
+    assert (top + inner[1] + bottom, left + inner[0] + right) == size
+    assert min(work.pad) >= 0
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [({}, want(640, 480)), ({"fit": "crop"}, want(640, 480)), ({"fit": "stretch"}, want(300, 700)), ({}, want())],
+)
+def test_the_placement_maps_the_source_into_the_tensor(options: dict[str, Any], wanted: Want) -> None:
+    work, tensor = resolved(HD, wanted, **options)
+    place = tensor.placement
+    assert isinstance(place, Placement)
+    left, top, width, height = work.crop or (0, 0, HD.width, HD.height)
+    inner = work.resize or (width, height)
+    # Corners of the part that is kept land on the corners of the picture inside the padding.
+    for x, y, across, down in ((left, top, 0, 0), (left + width, top + height, *inner)):
+        assert place.left + x * place.scale_x == pytest.approx(work.pad[0] + across)
+        assert place.top + y * place.scale_y == pytest.approx(work.pad[1] + down)
+    assert (place.width, place.height) == (tensor.size_of("width"), tensor.size_of("height"))
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "meaning", "dtype", "shape"),
+    [
+        ({}, None, Meaning(), "uint8", (1, 3, 480, 640)),
+        ({"mean": 127}, None, Meaning(mean=(127,)), "float32", (1, 3, 480, 640)),
+        ({"layout": "NHWC"}, None, Meaning("NHWC"), "uint8", (1, 480, 640, 3)),
+        ({"channels": "GRAY"}, None, Meaning(channels="GRAY"), "uint8", (1, 1, 480, 640)),
+        ({"dtype": "float16", "std": 255}, None, Meaning(std=(255,)), "float16", (1, 3, 480, 640)),
+        ({}, want(dtype="float32", meaning=Meaning(mean=(1,))), Meaning(mean=(1,)), "float32", (1, 3, 480, 640)),
+        ({"mean": 0}, want(dtype="float32", meaning=Meaning(mean=(1,))), Meaning(), "float32", (1, 3, 480, 640)),
+        ({"channels": "BGR"}, want(), Meaning(channels="BGR"), "uint8", (1, 3, 480, 640)),
+        ({"mean": [9, 9, 9]}, want(dtype="float64"), Meaning(mean=(9,)), "float64", (1, 3, 480, 640)),
+    ],
+)
+def test_what_is_unsaid_follows_the_model(
+    options: dict[str, Any], wanted: Want | None, meaning: Meaning, dtype: str, shape: tuple[int, ...]
+) -> None:
+    work, tensor = resolved(SD, wanted, **options)
+    assert work.meaning == tensor.meaning == meaning
+    assert work.dtype == tensor.dtype == dtype
+    assert tensor.shape == shape
+    assert work.name == tensor.name == ("input" if wanted else "n")
+    assert tensor.source == SD
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_normalised_values_do_not_fit_whole_numbers(dtype: str) -> None:
+    with pytest.raises(PlanError, match=f"do not fit dtype {dtype}"):
+        resolved(SD, want(dtype=dtype, meaning=Meaning(std=(255,))))

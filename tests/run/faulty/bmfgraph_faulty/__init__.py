@@ -1,0 +1,1 @@
+"""A node kind for bmfgraph that fails on demand."""

@@ -1,0 +1,89 @@
+"""The exceptions themselves; their texts are tested in test_error_messages.py."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+import bmfgraph.errors as errors
+from bmfgraph.errors import (
+    BmfgraphError,
+    Cancelled,
+    ConfigError,
+    EngineError,
+    InstallError,
+    PlanError,
+    Problem,
+    RunError,
+    SpecError,
+    did_you_mean,
+    one_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BmfgraphError("x"), 1),
+        (ConfigError("x"), 2),
+        (SpecError([Problem("a", "b")]), 2),
+        (PlanError("n", "x"), 2),
+        (EngineError("n", "x"), 1),
+        (InstallError("x"), 1),
+        (RunError("n", "kind", "x"), 1),
+        (Cancelled("x"), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_every_error_has_its_exit_code_and_one_base(error: BmfgraphError, code: int) -> None:
+    assert error.exit_code == code
+    assert isinstance(error, BmfgraphError)
+
+
+def test_the_docstring_draws_every_class_with_its_exit_code() -> None:
+    assert errors.__doc__
+    for name in errors.__all__:
+        found = getattr(errors, name)
+        if isinstance(found, type) and issubclass(found, BmfgraphError):
+            (line,) = (line for line in errors.__doc__.splitlines() if name in line.split())
+            if found is not BmfgraphError:
+                assert line.endswith(f"exit code {found.exit_code}") or line.endswith(str(found.exit_code))
+
+
+def test_a_hint_stands_on_its_own_line() -> None:
+    assert str(BmfgraphError("it broke", hint="mend it")) == "it broke\n  → mend it"
+    assert str(BmfgraphError("it broke")) == "it broke"
+
+
+def test_a_run_error_says_as_much_as_is_known() -> None:
+    assert str(RunError("sink", "encoder", "no space")) == "node 'sink' (encoder): no space"
+    full = RunError("sink", "encoder", "no space", frame=12, time=Fraction(1, 3), hint="delete something")
+    assert str(full) == "node 'sink' (encoder), frame 12 at 0.333 s: no space\n  → delete something"
+    assert str(RunError("a", "b", "c", frame=0, time=Fraction(0))) == "node 'a' (b), frame 0 at 0.000 s: c"
+
+
+def test_one_mistake_takes_one_line_and_several_are_counted() -> None:
+    one = SpecError([Problem("pipeline.name", "is missing")])
+    assert str(one) == "pipeline.name: is missing"
+    two = SpecError([Problem("a.b", "x"), Problem("c", "y")])
+    assert str(two) == "2 mistakes in the pipeline:\n  a.b: x\n  c: y"
+    assert [problem.path for problem in two.problems] == ["a.b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "text"),
+    [
+        ("raduis", ["radius", "size"], " (did you mean 'radius'?)"),
+        ("zzz", ["radius", "size"], ""),
+        ("x", [], ""),
+        ("", ["a"], ""),
+    ],
+)
+def test_did_you_mean(word: str, allowed: list[str], text: str) -> None:
+    assert did_you_mean(word, allowed) == text
+
+
+def test_one_of_sorts_and_names_nothing() -> None:
+    assert one_of({"b", "a"}) == "a, b"
+    assert one_of([]) == "none"

@@ -1,0 +1,71 @@
+"""The plans of the packaged pipelines, compared with files in tests/golden.
+
+When a plan is meant to change: ``pytest tests/test_golden.py --regenerate-golden``, then look at the diff.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmfgraph.compile import compile_pipeline
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.spec import parse_pipeline
+
+FOLDER = Path(__file__).parent / "golden"
+
+PLANS = {
+    "super_resolution": ["pipeline=super_resolution"],
+    "super_resolution_temporal": ["pipeline=super_resolution", "model=vsr_x2_temporal"],
+    "face_detection": ["pipeline=face_detection"],
+}
+
+
+def without_machine(value: Any) -> Any:
+    """Absolute paths, which differ from machine to machine, down to the file's name."""
+    if isinstance(value, dict):
+        return {key: without_machine(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_machine(item) for item in value]
+    if isinstance(value, str) and value.startswith("/"):
+        return f"<folder>/{Path(value).name}"
+    return value
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plan(name: str, compose: Callable[..., Any], samples: Any, request: pytest.FixtureRequest) -> None:
+    assert samples["bigbuckbunny"]
+    try:
+        plan = compile_pipeline(parse_pipeline(compose(*PLANS[name])["pipeline"]))
+    except BmfgraphError as error:
+        if "cannot be fetched" in str(error):
+            pytest.skip(str(error))
+        raise
+    made = json.dumps(without_machine(plan.as_json()), indent=2) + "\n"
+    path = FOLDER / f"{name}.json"
+    if request.config.getoption("--regenerate-golden"):
+        path.write_text(made)
+        return
+    kept = path.read_text()
+    if made != kept:
+        diff = difflib.unified_diff(kept.splitlines(), made.splitlines(), str(path), "the plan now", lineterm="", n=6)
+        pytest.fail(
+            "\n".join(["pytest tests/test_golden.py --regenerate-golden takes this over", *diff]), pytrace=False
+        )
+
+
+def test_there_is_no_golden_file_without_a_test() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(PLANS)
+
+
+def test_compiling_twice_gives_the_same_plan(compose: Callable[..., Any], samples: Any) -> None:
+    assert samples["bigbuckbunny"]
+    data = compose(*PLANS["super_resolution"])["pipeline"]
+    one, other = (compile_pipeline(parse_pipeline(data)) for _ in range(2))
+    assert one == other
+    assert one.hash() == other.hash()
