@@ -33,7 +33,8 @@ _POLL = 0.05
 _PATIENCE = 4.0
 """Seconds that a stopped graph gets to come down before it is left behind."""
 _GRAPHS = threading.Lock()
-"""BMF aborts the process when two graphs are made or destroyed at once."""
+"""Held by the one run of this process that has a graph: BMF aborts when two graphs are made or destroyed at once,
+and keeps its modules in a table that it changes without a lock."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
 
     ``announce`` is called with a line for every engine: what runs on what. Raises RunError (or Cancelled on
     SIGINT and SIGTERM, when called on the main thread) with the node that failed, EngineError, or InstallError.
-    Afterwards the process can run the next plan; only where the error's ``abandoned`` is true, a node did not
-    come back from its work, and its threads go on.
+    One plan runs at a time in a process, others wait for their turn. Afterwards the process can run the next;
+    only where the error's ``abandoned`` is true, a node did not come back from its work, and its threads go on.
     """
     began = time.perf_counter()
     # BMF's own logger reads this once, when it is loaded.
@@ -147,20 +148,36 @@ def _run_graph(config: dict[str, Any], watch: Watch, tell: Callable[[], None]) -
     from bmf.lib._bmf import engine
 
     ended = threading.Event()
-    with _GRAPHS, signals_kept() as watch.started, terminal_muted():
-        graphs = [engine.Graph(json.dumps(config), False, True)]
+    with _turn(watch) as ours:
+        if not ours:
+            return
+        with signals_kept() as watch.started, terminal_muted():
+            graphs = [engine.Graph(json.dumps(config), False, True)]
+            try:
+                graphs[0].start()
+            except Exception as error:
+                watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
+        threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
         try:
-            graphs[0].start()
-        except Exception as error:
-            watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
-    threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
+            _wait(ended, watch, tell)
+        except BaseException:
+            # What the caller is told of the progress may raise.
+            watch.cancel("the caller gave up")
+            _wait(ended, watch, lambda: None)
+            raise
+
+
+@contextlib.contextmanager
+def _turn(watch: Watch) -> Iterator[bool]:
+    """Wait until no other run of this process has a graph; False if this one is stopped before."""
+    while not _GRAPHS.acquire(timeout=_POLL):
+        if watch.stopped:
+            yield False
+            return
     try:
-        _wait(ended, watch, tell)
-    except BaseException:
-        # What the caller is told of the progress may raise.
-        watch.cancel("the caller gave up")
-        _wait(ended, watch, lambda: None)
-        raise
+        yield True
+    finally:
+        _GRAPHS.release()
 
 
 def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
@@ -170,7 +187,8 @@ def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
         graph.close()
     except BaseException as error:
         watch.fail(watch.meter("graph", "bmf"), error)
-    with _GRAPHS:
+    # A graph that was left behind ends during somebody else's turn.
+    with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()
 

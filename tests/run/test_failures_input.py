@@ -99,7 +99,7 @@ def test_a_model_that_cannot_be_used(
         ("encoder.crf=60", r"nodes\.sink: crf 60 is out of range for x264: 0\.\.51"),
         ("encoder.codec=x266", r"nodes\.sink\.codec: .*x266.* allowed"),
         ("encoder=x266", "encoder=x266: there is no such option .did you mean 'x26[45]'"),
-        ("encoder.crv=20", "encoder.crv"),
+        ("encoder.crv=20", r"nodes\.sink\.crv: unknown key .did you mean 'crf'"),
         ("encoder.crf=[", r"encoder\.crf=\["),
     ],
 )

@@ -115,7 +115,7 @@ class NativeHost(_Host):
         self.made = 0
         self.module: Any = None
         self.busy = threading.Lock()
-        self.broken = False
+        self.broken = self.closed = False
         self.heard = len(job.watch.ffmpeg_log)
         """How much of FFmpeg's log is older than the call that is going on."""
         try:
@@ -131,7 +131,7 @@ class NativeHost(_Host):
         inner.timestamp = task.timestamp
         taken = self._move_in(inputs, inner.get_inputs())
         with self.busy:
-            if self.module is None:
+            if self.module is None or self.closed:
                 return self._end(task)
             began = time.perf_counter()
             self.heard = len(self.watch.ffmpeg_log)
@@ -209,11 +209,12 @@ class NativeHost(_Host):
         # An encoder that failed would write its trailer again and fail again, this time inside BMF.
         with self.busy:
             super().close()
-            module, self.module = self.module, None
-            if module is None or self.broken:
+            # The module is kept until the graph is gone: BMF looks modules up in a table that has no lock.
+            self.closed = True
+            if self.module is None or self.broken:
                 return
             try:
-                module.close()
+                self.module.close()
             except Exception as error:
                 # BMF would swallow it, and call a file without its end a success.
                 self._failed(error, doing="cannot be closed")
