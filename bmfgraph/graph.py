@@ -18,7 +18,7 @@ from bmfgraph.nodes.modules.mp4 import Repair, RepairWork
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Watch, failure
 from bmfgraph.plan import Plan, PlanNode, Ref
-from bmfgraph.ports import ColorSpec
+from bmfgraph.ports import ColorSpec, FrameSpec
 
 __all__ = ["Assembly", "assemble", "native_module"]
 
@@ -126,7 +126,9 @@ def _job(
         _check_codecs(first)
         module, options = native_module(plan, first)
         hint = "see what FFmpeg says above" if not isinstance(first.work, EncoderWork) else _encoder_hint(first.work)
-        return NativeJob(watch.meter(first.name, first.kind), watch, module, options, outlets, hint)
+        frames = next((port.type for port in first.outputs if isinstance(port.type, FrameSpec)), None)
+        matrix = frames.color.yuv if frames else "bt709"
+        return NativeJob(watch.meter(first.name, first.kind), watch, module, options, outlets, matrix, hint)
     stages = []
     for node in members:
         stage = _make(node)

@@ -5,7 +5,7 @@ All types are frozen, compare by value and print as one short phrase for message
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -46,6 +46,11 @@ class ColorSpec:
     tagged: bool = True
     """False: the stream does not say, and the matrix was chosen by the picture's size."""
 
+    @property
+    def yuv(self) -> Matrix:
+        """The matrix to write with: RGB sources become BT.709."""
+        return "bt709" if self.matrix == "rgb" else self.matrix
+
     def __str__(self) -> str:
         return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
 
@@ -70,6 +75,16 @@ class FrameSpec:
     """Seconds; every frame's time is a multiple of it. None: the time from one frame to the next, 1/rate."""
     chroma: Chroma = ""
     device: Device = "cpu"
+
+    def as_rgb(self, width: int | None = None, height: int | None = None) -> FrameSpec:
+        """What a stage makes of these frames: RGB24, of another size if one is given, for an encoder to write."""
+        return replace(
+            self,
+            width=width or self.width,
+            height=height or self.height,
+            pixel_format="rgb24",
+            color=ColorSpec(self.color.yuv, False, self.color.tagged),
+        )
 
     def __str__(self) -> str:
         rate = float(self.rate)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Matrix, Port, PortType, usual_matrix
+from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Port, PortType, usual_matrix
 
 __all__ = ["ConvertSpec", "ConvertWork"]
 
@@ -39,7 +39,7 @@ class ConvertSpec(NodeSpec):
         source = inputs[0]
         assert isinstance(source, FrameSpec)
         to_rgb = self.pixel_format == "rgb24"
-        matrix: Matrix = source.color.matrix if source.color.matrix != "rgb" else "bt709"
+        matrix = source.color.yuv
         if self.usual_color:
             matrix = usual_matrix(source.width, source.height)
         color = source.color if to_rgb else ColorSpec(matrix, False, source.color.tagged)

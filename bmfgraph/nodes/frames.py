@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, ColorSpec, FrameSpec, Matrix, Meaning, Port, PortType, TensorSpec
+from bmfgraph.ports import BundleSpec, FrameSpec, Meaning, Port, PortType, TensorSpec
 
 __all__ = ["FramesSpec", "FramesWork"]
 
@@ -26,8 +26,6 @@ class FramesWork:
     """Left, top, width, height of the source picture inside the tensor, where it was padded."""
     width: int
     height: int
-    matrix: Matrix
-    """YUV matrix that the frames are meant for."""
 
 
 class FramesSpec(NodeSpec):
@@ -71,15 +69,8 @@ class FramesSpec(NodeSpec):
         left, top = max(crop[0], 0), max(crop[1], 0)
         cut = (left, top, min(crop[2], width - left), min(crop[3], height - top))
         whole = cut == (0, 0, width, height)
-        matrix = source.color.matrix if source.color.matrix != "rgb" else "bt709"
-        out = replace(
-            source,
-            width=cut[2],
-            height=cut[3],
-            pixel_format="rgb24",
-            color=ColorSpec(matrix, False, source.color.tagged),
-        )
-        work = FramesWork(tensor.name, meaning, expected, None if whole else cut, out.width, out.height, matrix)
+        out = source.as_rgb(cut[2], cut[3])
+        work = FramesWork(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)
         return Resolved((Port("out", out),), work)
 
     def _tensor(self, name: str, given: PortType) -> TensorSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import ColorSpec, DetectionsSpec, FrameSpec, Matrix, Port, PortType
+from bmfgraph.ports import DetectionsSpec, FrameSpec, Port, PortType
 
 __all__ = ["OverlaySpec", "OverlayWork"]
 
@@ -25,8 +25,6 @@ class OverlayWork:
     thickness: int
     label: bool
     font_size: int
-    matrix: Matrix
-    """YUV matrix that the frames are meant for."""
 
 
 class OverlaySpec(NodeSpec):
@@ -55,13 +53,10 @@ class OverlaySpec(NodeSpec):
                 f"{frames.width}x{frames.height}",
                 hint="draw on the frames that the detector saw",
             )
-        matrix = frames.color.matrix if frames.color.matrix != "rgb" else "bt709"
         work = OverlayWork(
             color=self.color,
             thickness=self.thickness or max(1, round(frames.height / 240)),
             label=self.label,
             font_size=self.font_size or max(9, round(frames.height / 32)),
-            matrix=matrix,
         )
-        out = replace(frames, pixel_format="rgb24", color=ColorSpec(matrix, False, frames.color.tagged))
-        return Resolved((Port("out", out),), work)
+        return Resolved((Port("out", frames.as_rgb()),), work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import ColorSpec, FrameSpec, Port, PortType
+from bmfgraph.ports import FrameSpec, Port, PortType
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class Strength:
     """How much of the inverted picture is mixed in, 0..1."""
 
     amount: float
-    matrix: str
 
 
 class InvertSpec(NodeSpec):
@@ -36,9 +35,7 @@ class InvertSpec(NodeSpec):
         frames = inputs[0]
         if frames.width < 2:
             raise PlanError(node.name, f"frames of width {frames.width} are too narrow", hint="use wider ones")
-        matrix = frames.color.matrix if frames.color.matrix != "rgb" else "bt709"
-        out = replace(frames, pixel_format="rgb24", color=ColorSpec(matrix, False, frames.color.tagged))
-        return Resolved((Port("out", out),), Strength(self.amount, matrix))
+        return Resolved((Port("out", frames.as_rgb()),), Strength(self.amount))
 
     def identity(self, work: Strength) -> bool:
         return work.amount == 0

@@ -15,8 +15,7 @@ class Invert(Stage):
 
     def process(self, *items):
         frame = items[0]
-        source = frame.pixels()
-        made, pixels = new_frame(frame, source.shape[1], source.shape[0], self.work.matrix)
-        level = source.float()
+        made, pixels = new_frame(frame)
+        level = frame.pixels().float()
         pixels.copy_((level + self.work.amount * (255 - 2 * level)).round())
         return (made,)

@@ -23,7 +23,7 @@ class ToFrames(Stage):
     def process(self, *items: Any) -> Iterable[Frame]:
         sample: Sample = items[0]
         for frame, picture in zip(sample.frames, self._pictures(sample.tensors[self.work.tensor]), strict=False):
-            made, pixels = new_frame(frame, self.work.width, self.work.height, self.work.matrix)
+            made, pixels = new_frame(frame, self.work.width, self.work.height)
             pixels.copy_(levels(picture, self.work))
             yield made
 

@@ -23,6 +23,7 @@ from bmfgraph.errors import RunError
 from bmfgraph.nodes.modules.items import Detections, Frame, Sample
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Meter, Watch
+from bmfgraph.ports import Matrix
 
 __all__ = ["JOBS", "NativeHost", "NativeJob", "Outlet", "StageHost", "StageJob"]
 
@@ -46,6 +47,8 @@ class NativeJob:
     module: str
     options: dict[str, Any]
     outlets: tuple[Outlet, ...] = ()
+    matrix: Matrix = "bt709"
+    """Of the frames that it makes."""
     hint: str = ""
 
 
@@ -182,7 +185,7 @@ class NativeHost(_Host):
     def _item(self, packet: Any) -> Any:
         from bmf import VideoFrame
 
-        wrapped = Packet(Frame(self.made, packet.get(VideoFrame)))
+        wrapped = Packet(Frame(self.made, packet.get(VideoFrame), self.job.matrix))
         wrapped.timestamp = packet.timestamp
         return wrapped
 

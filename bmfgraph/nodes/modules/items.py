@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from bmfgraph.ports import Matrix
+
 __all__ = ["Box", "Detections", "Frame", "Sample"]
 
 
@@ -17,6 +19,8 @@ class Frame:
 
     index: int
     video: Any
+    matrix: Matrix = "bt709"
+    """YUV matrix that an encoder shall write the picture with."""
 
     @property
     def time(self) -> Fraction:

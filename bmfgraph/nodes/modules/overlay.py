@@ -26,9 +26,8 @@ class Draw(Stage):
         frame, found = items
         assert isinstance(frame, Frame)
         assert isinstance(found, Detections)
-        source = frame.pixels()
-        made, pixels = new_frame(frame, source.shape[1], source.shape[0], self.work.matrix)
-        pixels.copy_(source)
+        made, pixels = new_frame(frame)
+        pixels.copy_(frame.pixels())
         draw_boxes(pixels, found.boxes, self.work)
         return (made,)
 

@@ -26,7 +26,6 @@ def work(**options: Any) -> FramesWork:
         "crop": None,
         "width": 64,
         "height": 48,
-        "matrix": "bt709",
     }
     return FramesWork(**(settings | options))
 

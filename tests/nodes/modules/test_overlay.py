@@ -23,7 +23,6 @@ def work(**options: Any) -> OverlayWork:
         "thickness": 2,
         "label": False,
         "font_size": 10,
-        "matrix": "bt709",
     }
     return OverlayWork(**(settings | options))
 
