@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
+import itertools
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import resources
@@ -18,10 +16,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from bmfgraph.config import composition_error, free_node_fields, plain
+from bmfgraph import __version__
+from bmfgraph.config import composition_error, free_node_fields, literal_paths, plain
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, did_you_mean, one_of
-from bmfgraph.progress import shown_progress
-from bmfgraph.quiet import open_standard_streams, umask
+from bmfgraph.quiet import open_standard_streams
 from bmfgraph.sources import say
 
 __all__ = ["main"]
@@ -60,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Not on the main thread: whoever called has the signals.
         signal.signal(signal.SIGTERM, _terminated)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in words:
+        print(f"bmfgraph {__version__}")
+        sys.exit(0)
     if {"-h", "--help"} & set(words):
         print(_help(), end="")
         sys.exit(0)
@@ -67,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verb = words.pop(0)
         if verb not in VERBS:
             say(f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}; verbs: {one_of(VERBS)}")
+            sys.exit(2)
+    for flag, folder in itertools.pairwise(words):
+        if flag in ("--config-dir", "-cd") and not Path(folder).is_dir():
+            say(f"error: {flag} {folder!r}: there is no such folder\n  → correct it; it is relative to this folder")
             sys.exit(2)
     sys.exit(_compose_and_run(words))
 
@@ -86,7 +91,7 @@ def _compose_and_run(words: list[str]) -> int:
     def task(config: DictConfig) -> None:
         codes.append(_guarded(config))
 
-    sys.argv = ["bmfgraph", *free_node_fields(words)]
+    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.
     traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -124,8 +129,11 @@ def _stop_listening() -> None:
 def _guarded(config: DictConfig) -> int:
     """Run one configuration; every failure becomes one message and an exit code."""
     debug = bool(config.get("debug"))
+    # Only now: `--help` and a mistyped key need none of it.
+    from bmfgraph.job import run_job
+
     try:
-        _run(config)
+        run_job(plain(config))
     except BmfgraphError as error:
         failed = error
         trace = getattr(error, "trace", "") or traceback.format_exc()
@@ -148,91 +156,3 @@ def _guarded(config: DictConfig) -> int:
         _stop_listening()
         sys.exit(failed.exit_code)
     return failed.exit_code
-
-
-def _run(config: DictConfig) -> None:
-    from bmfgraph.compile import compile_pipeline
-    from bmfgraph.report import make_report, summary
-    from bmfgraph.run import run_plan
-    from bmfgraph.spec import parse_pipeline
-
-    data = plain(config)
-    plan = compile_pipeline(parse_pipeline(data["pipeline"]))
-    report = _report_path(data.get("report"))
-    reference = _reference(data.get("reference"))
-    with shown_progress(plan.name, bool(data.get("progress"))) as progress:
-        outcome = run_plan(plan, progress=progress, announce=say)
-    try:
-        quality = _quality(reference, outcome.outputs)
-    except KeyboardInterrupt as why:
-        raise Cancelled(
-            str(why) or _INTERRUPTED, hint="the output is complete; only measuring it was cut short"
-        ) from None
-    if report:
-        text = json.dumps(make_report(outcome, {key: data[key] for key in data if key != "samples"}, quality), indent=2)
-        _write_report(report, text + "\n")
-    for line in (*outcome.warnings, *summary(outcome)):
-        say(line)
-    if quality:
-        say(f"luma PSNR against {quality['reference']}: {quality['psnr_y']:.2f} dB")
-
-
-def _report_path(value: Any) -> Path | None:
-    """Where the report goes; refused before a frame is decoded if it cannot be written."""
-    if value is None:
-        return None
-    path = Path(str(value))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "Is a directory")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, "Permission denied")
-    except OSError as error:
-        raise ConfigError(
-            f"report: {str(path)!r} cannot be written ({error.strerror})", hint="name a file in a folder of yours"
-        ) from None
-    return path
-
-
-def _write_report(path: Path, text: str) -> None:
-    try:
-        if path.exists() and not path.is_file():
-            # Such as /dev/stdout, which is no file to be replaced.
-            path.write_text(text, encoding="utf-8")
-            return
-        number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-        part = Path(name)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(text)
-            part.chmod(0o666 & ~umask())
-            part.replace(os.path.realpath(path))
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise BmfgraphError(
-            f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
-            hint="make room on the disk, or write elsewhere",
-        ) from None
-
-
-def _reference(value: Any) -> Path | None:
-    """The clip to measure against; missed before a frame is decoded."""
-    if value is None:
-        return None
-    from bmfgraph.sources import SourceError, locate
-
-    try:
-        return locate(str(value))
-    except SourceError as error:
-        raise ConfigError(f"reference: {error}", hint=error.hint) from None
-
-
-def _quality(reference: Path | None, outputs: tuple[Path, ...]) -> dict[str, Any] | None:
-    if reference is None:
-        return None
-    from bmfgraph.quality import measure
-
-    videos = [path for path in outputs if path.suffix.lower() not in (".jsonl", ".ndjson", ".json", ".csv")]
-    return measure(videos[0], reference) if videos else None

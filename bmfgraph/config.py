@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -11,9 +13,44 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from bmfgraph.errors import ConfigError, did_you_mean, one_of
 
-__all__ = ["composition_error", "free_node_fields", "plain"]
+__all__ = ["composition_error", "free_node_fields", "literal_paths", "plain"]
 
+_KEYS = (
+    "pipeline",
+    "model",
+    "engine",
+    "decoder",
+    "encoder",
+    "input",
+    "output",
+    "records",
+    "report",
+    "reference",
+    "progress",
+    "debug",
+)
+_PATHS = ("input", "output", "records", "report", "reference", "model.file")
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
+
+
+def literal_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote file names for Hydra's grammar, in which umlauts, =, commas and brackets mean something else; expand ~.
+
+    Left as they are: names that are quoted already or hold an interpolation, and lists of a sweep.
+    """
+    if {"-m", "--multirun"} & set(arguments):
+        return list(arguments)
+    return [_literal(word) for word in arguments]
+
+
+def _literal(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if key not in _PATHS or not equals or value in ("", "null", "???") or value[0] in "'\"" or "${" in value:
+        return word
+    if value.startswith("~"):
+        value = str(Path(value).expanduser())
+    value = value.replace("'", "\\'")
+    return f"{key}='{value}'"
 
 
 def free_node_fields(arguments: Sequence[str]) -> list[str]:
@@ -55,7 +92,16 @@ def composition_error(error: Exception) -> ConfigError:
             f"options: {one_of(error.options)}",
             hint="choose one of them, or bring your own with --config-dir",
         )
+    if match := re.match(r"Could not override '([^']+)'", str(error)):
+        key = match[1]
+        return ConfigError(
+            f"{key}: there is no such key{did_you_mean(key, _KEYS)}; keys: {one_of(_KEYS)}",
+            hint="correct it; fields of nodes are set as pipeline.nodes.NODE.FIELD=VALUE",
+        )
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if isinstance(error, OverrideParseException):
-        first = f"{error.override!r} is no override: {first}"
+        return ConfigError(
+            f"{error.override!r} is no override",
+            hint="""values with = , spaces or brackets want two pairs of quotes, such as 'output="a=b.mp4"'""",
+        )
     return ConfigError(first, hint=" ".join(others) or "see python -m bmfgraph --help")

@@ -88,6 +88,14 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
     return Assembly(config, tuple(stages))
 
 
+def _cuts(plan: Plan, node: PlanNode) -> bool:
+    """Whether an encoder's sound comes from a decoder that begins later than its file."""
+    if not isinstance(node.work, EncoderWork) or len(node.inputs) < 2:
+        return False
+    source = plan.node(node.inputs[1].node).work
+    return isinstance(source, DecoderWork) and source.start is not None
+
+
 def _host(node: PlanNode) -> str:
     """The class that BMF makes for a node."""
     if node.spec.stage:
@@ -128,7 +136,9 @@ def _job(
         hint = "see what FFmpeg says above" if not isinstance(first.work, EncoderWork) else _encoder_hint(first.work)
         frames = next((port.type for port in first.outputs if isinstance(port.type, FrameSpec)), None)
         matrix = frames.color.yuv if frames else "bt709"
-        return NativeJob(watch.meter(first.name, first.kind), watch, module, options, outlets, matrix, hint)
+        return NativeJob(
+            watch.meter(first.name, first.kind), watch, module, options, outlets, matrix, hint, _cuts(plan, first)
+        )
     stages = []
     for node in members:
         stage = _make(node)
@@ -141,7 +151,8 @@ def _job(
             raise failure(node.name, node.kind, error, doing="cannot start") from error
         stages.append((stage, watch.meter(node.name, node.kind)))
     arity = len(first.inputs)
-    return StageJob(stages, watch, arity, outlets, [{} for _ in range(arity)])
+    last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
+    return StageJob(stages, watch, arity, outlets, last, [{} for _ in range(arity)])
 
 
 def _make(node: PlanNode) -> Stage:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 
+from bmfgraph.sources import say
+
 __all__ = ["shown_progress"]
+
+_SECONDS = 10.0
+"""Between two lines."""
 
 
 @contextlib.contextmanager
 def shown_progress(title: str, wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error while the block runs, if that is a terminal; yields what to call with (done, of)."""
-    if not wanted or not sys.stderr.isatty():
+    """A bar on standard error while the block runs, or a line now and then where that is no terminal.
+
+    Yields what to call with (done, of), or None.
+    """
+    if not wanted:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield _line_now_and_then(title)
         return
     from rich.console import Console
     from rich.progress import (
@@ -43,3 +55,15 @@ def shown_progress(title: str, wanted: bool) -> Iterator[Callable[[int, int], No
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of or None)
+
+
+def _line_now_and_then(title: str) -> Callable[[int, int], None]:
+    due = time.monotonic() + _SECONDS
+
+    def tell(done: int, of: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _SECONDS
+            say(f"{title}: {done} of {of} frames" if of else f"{title}: {done} frames")
+
+    return tell

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["open_standard_streams", "signals_kept", "terminal_muted", "umask"]
+__all__ = ["open_standard_streams", "signals_kept", "terminal_muted"]
 
 _NUMBERS = (1, 2)
 _LOCK = threading.Lock()
@@ -98,11 +98,3 @@ def signals_kept() -> Iterator[Callable[[], None]]:
         yield put_back
     finally:
         put_back()
-
-
-def umask() -> int:
-    """The process's file mode creation mask, which can only be read by setting it."""
-    with _LOCK:
-        value = os.umask(0o077)
-        os.umask(value)
-    return value

@@ -9,7 +9,6 @@ import sys
 from array import array
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import __version__
@@ -20,7 +19,7 @@ from bmfgraph.plan import json_ready
 if TYPE_CHECKING:
     from bmfgraph.run import Outcome
 
-__all__ = ["SCHEMA", "make_report", "percentile"]
+__all__ = ["SCHEMA", "make_report", "percentile", "summary"]
 
 SCHEMA = 1
 """Raised when a reader of the old form would misread the new one."""
@@ -43,7 +42,7 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
             "packages": _versions(),
             "ffmpeg4": outcome.ffmpeg,
         },
-        "config": config,
+        "config": {key: value for key, value in config.items() if key != "samples"},
         "plan": {"name": plan.name, "hash": plan.hash()},
         "engines": [
             {
@@ -60,7 +59,9 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
         "fps": round(outcome.frames / outcome.seconds, 3) if outcome.seconds else 0.0,
         "nodes": [_node(node.name, node.kind, node.host, outcome.meters[node.name]) for node in plan],
         "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": None},
-        "outputs": [{"path": str(path), "bytes": path.stat().st_size} for path in outcome.outputs],
+        "outputs": [
+            {"node": name, "path": str(path), "bytes": path.stat().st_size} for name, path in outcome.outputs.items()
+        ],
         "quality": quality,
         "warnings": list(outcome.warnings),
     }
@@ -115,12 +116,12 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 def summary(outcome: Outcome) -> list[str]:
     """One line for every file written."""
     lines = []
-    for path in outcome.outputs:
+    for name, path in outcome.outputs.items():
         size = path.stat().st_size
         shown = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-        node = next(node for node in outcome.plan if getattr(node.work, "path", None) == str(path))
+        node = outcome.plan.node(name)
         about = _video_facts(outcome, node) if node.kind == "encoder" else ""
-        lines.append(f"{Path(path)}: {outcome.meters[node.name].frames} frames{about}, {shown}")
+        lines.append(f"{path}: {outcome.meters[node.name].frames} frames{about}, {shown}")
     if not outcome.outputs:
         lines.append(f"{outcome.frames} frames, nothing written")
     lines[-1] += f" in {outcome.seconds:.1f} s ({outcome.frames / max(outcome.seconds, 1e-9):.1f} fps)"

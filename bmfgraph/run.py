@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import signal
@@ -18,11 +17,11 @@ from types import FrameType
 from typing import Any
 
 from bmfgraph import ffmpeg4
-from bmfgraph.errors import RunError
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.modules.watch import Watch
-from bmfgraph.plan import Plan, PlanNode
-from bmfgraph.quiet import signals_kept, terminal_muted, umask
+from bmfgraph.outputs import check_complete, partial_outputs
+from bmfgraph.plan import Plan
+from bmfgraph.quiet import signals_kept, terminal_muted
 
 __all__ = ["Outcome", "Progress", "run_plan"]
 
@@ -46,7 +45,8 @@ class Outcome:
     """Wall time from start to the last rename."""
     frames: int
     """Frames written by the sink that wrote most."""
-    outputs: tuple[Path, ...]
+    outputs: dict[str, Path]
+    """Node name -> the file it wrote."""
     meters: dict[str, Any]
     """Node name -> :class:`bmfgraph.nodes.modules.watch.Meter`."""
     engines: dict[str, str]
@@ -70,14 +70,14 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
     watch = Watch()
-    with _signals(watch) as interruptible, _partial_outputs(plan) as (working, publish):
+    with _signals(watch) as interruptible, partial_outputs(plan) as (working, publish):
         try:
             engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
         except KeyboardInterrupt:
             if watch.error is None:
                 raise
         _raise(watch)
-        warnings = _check_complete(plan, watch)
+        warnings = check_complete(plan, watch)
         _raise(watch)
         outputs = publish()
     sinks = [watch.meters[node.name].frames for node in plan if not node.outputs]
@@ -254,108 +254,6 @@ def _signals(watch: Watch) -> Iterator[contextlib.AbstractContextManager[None]]:
     finally:
         for number, handler in saved.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], tuple[Path, ...]]]]:
-    """Every sink writes beside its final name; ``publish`` renames, and whatever is left over is deleted."""
-    from dataclasses import replace
-
-    final: dict[str, Path] = {}
-    parts: dict[str, Path] = {}
-    nodes: list[PlanNode] = []
-    try:
-        for node in plan:
-            if node.outputs or not getattr(node.work, "path", None):
-                continue
-            path = Path(node.work.path)
-            final[node.name], parts[node.name] = path, _reserve(node, path)
-            nodes.append(replace(node, work=replace(node.work, path=str(parts[node.name]))))
-
-        def publish() -> tuple[Path, ...]:
-            for name, path in final.items():
-                try:
-                    parts[name].replace(os.path.realpath(path))
-                except OSError as error:
-                    raise _unwritable(plan.node(name), path, str(error.strerror)) from None
-            return tuple(final.values())
-
-        yield plan.replace(*nodes), publish
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-
-
-def _reserve(node: PlanNode, path: Path) -> Path:
-    """Make an empty file beside ``path``: whoever may not write there learns it before a frame is decoded."""
-    # Beside the file that a link leads to, so that the link stays one.
-    target = Path(os.path.realpath(path))
-    try:
-        if target.is_dir():
-            raise RunError(node.name, node.kind, f"output {str(path)!r} is a folder", hint=_elsewhere(node))
-        if target.exists() and not target.is_file():
-            raise RunError(
-                node.name,
-                node.kind,
-                f"output {str(path)!r} is a device or a pipe, no file",
-                hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        # A name as long as the file system allows has no room for more.
-        number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        os.fchmod(number, 0o666 & ~umask())
-        os.close(number)
-    except OSError as error:
-        raise _unwritable(node, path, str(error.strerror)) from None
-    return Path(name)
-
-
-def _unwritable(node: PlanNode, path: Path, why: str) -> RunError:
-    return RunError(node.name, node.kind, f"output {str(path)!r} cannot be written ({why})", hint=_elsewhere(node))
-
-
-def _elsewhere(node: PlanNode) -> str:
-    return f"set pipeline.nodes.{node.name}.path to a place where you may write"
-
-
-def _check_complete(plan: Plan, watch: Watch) -> list[str]:
-    """A decoder that ends early says nothing: compare what came with what the file promised."""
-    for node in plan:
-        if node.name in watch.working:
-            raise RunError(node.name, node.kind, "BMF ended before this node had finished", hint="run it again")
-    warnings = []
-    for node in plan:
-        work = node.work
-        if not isinstance(work, DecoderWork):
-            continue
-        meter = watch.meters[node.name]
-        if meter.frames == 0:
-            raise RunError(node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?")
-        reached = float(meter.last_time or 0) + float(work.tick)
-        short = (
-            work.frame_count - meter.frames > max(2, work.frame_count // 100)
-            if work.exact_count
-            else work.duration - reached > max(0.5, work.duration / 50)
-        )
-        if not short:
-            continue
-        promised = f"{work.frame_count} frames" if work.exact_count else f"{work.duration:.2f} s"
-        came = f"{meter.frames} frames" if work.exact_count else f"{reached:.2f} s"
-        text = f"the file promises {promised}, but only {came} could be decoded"
-        if not work.allow_truncated:
-            raise RunError(
-                node.name,
-                node.kind,
-                text,
-                frame=meter.frames,
-                time=meter.last_time,
-                hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
-            )
-        warnings.append(f"{node.name}: {text}")
-    return warnings
 
 
 def _peak_rss() -> int:

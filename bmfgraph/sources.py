@@ -30,7 +30,9 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
-__all__ = ["SourceError", "cache_folder", "file_sha256", "locate"]
+from bmfgraph.files import publish, reserve
+
+__all__ = ["SourceError", "cache_folder", "file_sha256", "locate", "say"]
 
 _WHEEL = re.compile(r"wheel:(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^/]+)/(?P<file>.+)")
 _PACKAGE = re.compile(r"package:(?P<package>\w+(?:\.\w+)*)/(?P<file>.+)")
@@ -179,16 +181,15 @@ def _locked(path: Path) -> FileLock:
 
 def _publish(source: IO[bytes], target: Path, size: int = 0) -> None:
     """Copy beside ``target`` and rename, so that nobody ever sees half of it. ``size``: bytes promised, if known."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
-        path = Path(part.name)
-        try:
-            shutil.copyfileobj(source, part)
-            if size and part.tell() != size:
-                raise OSError(f"{part.tell()} of {size} bytes came")
-            path.replace(target)
-        except BaseException:
-            path.unlink()
-            raise
+    part = reserve(target)
+    try:
+        with part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        if size and part.stat().st_size != size:
+            raise OSError(f"{part.stat().st_size} of {size} bytes came")
+        publish(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def say(text: str) -> None:

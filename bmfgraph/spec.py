@@ -38,7 +38,7 @@ def parse_pipeline(data: Any) -> PipelineSpec:
         problems.append(Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {_shown(raw_nodes)}"))
         raw_nodes = {}
     for name, raw in (raw_nodes or {}).items():
-        parsed = _parse_node(str(name), raw)
+        parsed = _parse_node(str(name), raw, [str(other) for other in raw_nodes or () if other != name])
         if isinstance(parsed, NodeSpec):
             nodes[str(name)] = parsed
         else:
@@ -58,7 +58,7 @@ def parse_pipeline(data: Any) -> PipelineSpec:
     return pipeline
 
 
-def _parse_node(name: str, raw: Any) -> NodeSpec | list[Problem]:
+def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Problem]:
     path = f"{_ROOT}.nodes.{name}"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}")]
@@ -71,7 +71,9 @@ def _parse_node(name: str, raw: Any) -> NodeSpec | list[Problem]:
     raw = {**shared, **raw}
     kind = raw.get("kind")
     if not isinstance(kind, str):
-        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}")]
+        near = did_you_mean(name, others)
+        meant = f"; or is it a node you know{near}" if near else ""
+        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}")]
     try:
         cls = spec_class(kind)
     except RegistryError as error:

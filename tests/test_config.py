@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from bmfgraph.config import free_node_fields, plain
+from bmfgraph.config import free_node_fields, literal_paths, plain
 from bmfgraph.errors import ConfigError
 from bmfgraph.spec import parse_pipeline
 
@@ -90,6 +90,30 @@ def test_the_data_is_plain(compose: Compose) -> None:
 )
 def test_node_fields_need_no_plus(word: str, freed: str) -> None:
     assert free_node_fields([word]) == [freed]
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("input=größe ä=1, [x] (1) {y} #.mp4", "größe ä=1, [x] (1) {y} #.mp4"),
+        ("output=it's.mp4", "it's.mp4"),
+        ("model.file=a\\b.onnx", "a\\b.onnx"),
+        ("input='quoted already.mp4'", "quoted already.mp4"),
+        ("input=~/clip.mp4", str(Path.home() / "clip.mp4")),
+        ("report=null", None),
+    ],
+)
+def test_file_names_are_taken_as_they_are(word: str, value: str | None, compose: Compose) -> None:
+    (quoted,) = literal_paths([word])
+    data = compose("pipeline=super_resolution", quoted)
+    key = word.partition("=")[0]
+    assert (data["model"]["file"] if key == "model.file" else data[key]) == value
+
+
+def test_interpolations_and_sweeps_are_left_alone() -> None:
+    words = ["input=${samples.bikes}", "engine.batch=1,2"]
+    assert literal_paths(words) == words
+    assert literal_paths(["-m", "input=a.mp4,b.mp4"]) == ["-m", "input=a.mp4,b.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def outcome(tmp_path: Path) -> Outcome:
         "source": Meter("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
         "sink": Meter("sink", "encoder", array("d"), 4, array("l", [1, 3])),
     }
-    return Outcome(plan, 0.5, 4, (written,), meters, {}, "decord", ("a warning",), 123)
+    return Outcome(plan, 0.5, 4, {"sink": written}, meters, {}, "decord", ("a warning",), 123)
 
 
 def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
@@ -54,7 +54,9 @@ def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
     assert source["call_ms"] == {"mean": 2.5, "p50": 2.0, "p95": 4.0, "p99": 4.0}
     assert (source["calls"], source["seconds"], source["frame_ms"], source["queue"]) == (4, 0.01, 2.5, None)
     assert (sink["call_ms"], sink["queue"]) == (None, {"mean": 2.0, "max": 3})
-    assert report["outputs"] == [{"path": str(outcome.outputs[0]), "bytes": outcome.outputs[0].stat().st_size}]
+    assert report["outputs"] == [
+        {"node": "sink", "path": str(outcome.outputs["sink"]), "bytes": outcome.outputs["sink"].stat().st_size}
+    ]
     assert (report["config"], report["quality"], report["warnings"]) == (
         {"input": "x"},
         {"psnr_y": 40.0},
@@ -66,5 +68,5 @@ def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
 
 def test_the_summary_says_what_was_written(outcome: Outcome) -> None:
     (line,) = summary(outcome)
-    size = outcome.outputs[0].stat().st_size / 1e3
-    assert line == f"{outcome.outputs[0]}: 4 frames, 64x48, 25 fps, {size:.1f} kB in 0.5 s (8.0 fps)"
+    size = outcome.outputs["sink"].stat().st_size / 1e3
+    assert line == f"{outcome.outputs['sink']}: 4 frames, 64x48, 25 fps, {size:.1f} kB in 0.5 s (8.0 fps)"

@@ -21,9 +21,17 @@ def infer_types(plan: Plan) -> Plan:
         inputs, types = _inputs(plan, node)
         for index, given in enumerate(types):
             _check_type(node, inputs[index], given, node.spec.needs(index))
+        types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
         resolved = node.spec.resolve(node, types, wants.get(node.name))
         plan = plan.replace(replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work))
     return plan
+
+
+def _as_needed(given: PortType, need: Need | None) -> PortType:
+    """What a stage gets to see: frames that it wants as RGB are converted on the way."""
+    if isinstance(given, FrameSpec) and need and need.pixel_format == "rgb24":
+        return given.as_rgb()
+    return given
 
 
 def _wants(plan: Plan) -> dict[str, Want]:

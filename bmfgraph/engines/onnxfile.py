@@ -76,7 +76,9 @@ def read_onnx(path: Path) -> OnnxModel:
     if path.is_dir():
         raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it")
     if not path.is_file():
-        raise OnnxError(f"model file {str(path)!r} does not exist", "check the path, or unset model.file")
+        raise OnnxError(
+            f"model file {str(path)!r} does not exist", "check the path, which is relative to the current folder"
+        )
     graph = _loaded(path).graph
     weights = {weight.name for weight in graph.initializer}
     return OnnxModel(

@@ -68,6 +68,10 @@ class DecoderSpec(NodeSpec):
         return ("video", "audio")
 
     def discover(self, name: str) -> Media:
+        if "://" in self.path:
+            raise RunError(
+                name, self.kind, f"input {self.path!r} is a URL, and only files are read", hint="fetch it first"
+            )
         try:
             path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
             media = probe(path, video=self.video, audio=self.audio, complete=not self.allow_truncated)

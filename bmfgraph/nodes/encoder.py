@@ -37,7 +37,7 @@ _VIDEO_IN: dict[str, set[str]] = {
     "null": {"x264", "x265", "vp9", "mpeg4"},
 }
 _AUDIO_IN: dict[str, set[str]] = {
-    "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
+    "mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
     "webm": {"opus", "vorbis"},
     "avi": {"mp3", "ac3", "aac", "pcm_s16le"},
@@ -62,7 +62,6 @@ class EncoderWork:
     gop: int | None
     threads: int | None
     rate: Fraction
-    variable_rate: bool
     time_base: Fraction
     audio: str | None
     """``copy``, an audio codec, or None without audio."""
@@ -148,7 +147,6 @@ class EncoderSpec(NodeSpec):
             gop=self.gop,
             threads=self.threads,
             rate=frames.rate,
-            variable_rate=frames.variable_rate,
             time_base=_time_base(frames, container, self.codec),
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,

@@ -145,6 +145,14 @@ class InferenceSpec(NodeSpec):
             shapes = infer_shapes(node.facts.path, {tensor.name: shape})
         except OnnxError as error:
             raise PlanError(node.name, f"model {self.model.name!r}: {error}", hint=error.hint) from None
+        for one in node.facts.outputs:
+            first = (shapes[one.name] or (None,))[0]
+            if first is not None and first != batch:
+                raise PlanError(
+                    node.name,
+                    f"output {one.name} has {first} as its first dim for a batch of {batch}",
+                    hint="export the model so that the first dim of every output counts the batch",
+                )
         outputs = tuple(self._output(one, shapes[one.name], given) for one in node.facts.outputs)
         kind = outputs[0] if len(outputs) == 1 else BundleSpec(outputs, decode=self.model.decode)
         work = InferenceWork(

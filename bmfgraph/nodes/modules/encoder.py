@@ -25,7 +25,10 @@ class EncoderHost(NativeHost):
     def _move_in(self, queues: Any, inner: Any) -> int:
         frames, sound = queues[0], queues[1]
         while not sound.empty():
-            self.held.append(sound.get())
+            packet = sound.get()
+            # The stream's description has the time -1, which stands for none.
+            if not self.job.cut_sound or packet.timestamp >= -1:
+                self.held.append(packet)
         self.begun = self.begun or not frames.empty()
         return super()._move_in({0: frames, 1: _Held(self.held if self.begun else deque())}, inner)
 

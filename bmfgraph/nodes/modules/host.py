@@ -23,7 +23,7 @@ from bmfgraph.errors import RunError
 from bmfgraph.nodes.modules.items import Detections, Frame, Sample
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Meter, Watch
-from bmfgraph.ports import Matrix
+from bmfgraph.ports import FrameSpec, Matrix
 
 __all__ = ["JOBS", "NativeHost", "NativeJob", "Outlet", "StageHost", "StageJob"]
 
@@ -50,6 +50,8 @@ class NativeJob:
     matrix: Matrix = "bt709"
     """Of the frames that it makes."""
     hint: str = ""
+    cut_sound: bool = False
+    """Copied sound that lies before the first frame is left out: the decoder seeks frames, and not sound."""
 
 
 @dataclass
@@ -60,6 +62,8 @@ class StageJob:
     watch: Watch
     arity: int
     outlets: tuple[Outlet, ...] = ()
+    promised: FrameSpec | None = None
+    """The frames that the last stage's spec says it makes."""
     waiting: list[dict[int, Any]] = field(default_factory=list)
 
 
@@ -85,8 +89,12 @@ class _Host(Module):  # type: ignore[misc]
             else:
                 self._work(task)
         except BaseException as error:
-            self._failed(error)
-            self._end(task)
+            try:
+                self._failed(error)
+            finally:
+                # An item that a stage broke may break the telling, too.
+                self.watch.fail(self.watch.meter(self.name, "node"), error)
+                self._end(task)
         return ProcessResult.OK
 
     def close(self) -> None:
@@ -232,6 +240,9 @@ class StageHost(_Host):
         self._begin(job.watch, job.stages[0][1].name)
         self.job = job
         self.ended = [False] * job.arity
+        self.newest = [-1] * job.arity
+        self.emitted = -1
+        """Index of the newest item that left."""
         self.active: Meter = job.stages[0][1]
         self.item: Any = None
         """What the active stage works on."""
@@ -245,7 +256,8 @@ class StageHost(_Host):
             if packet.timestamp == Timestamp.EOF:
                 self.ended[port] = True
                 continue
-            for items in self._joined(port, packet.get(None)):
+            self.item = packet.get(None)
+            for items in self._joined(port, self.item):
                 self._push(0, items, outputs)
                 if self.watch.stopped:
                     return self._end(task)
@@ -261,8 +273,15 @@ class StageHost(_Host):
             return
         waiting = self.job.waiting
         waiting[port][item.index] = item
+        self.newest[port] = item.index
         if all(item.index in queue for queue in waiting):
             yield tuple(queue.pop(item.index) for queue in waiting)
+        # Items come in order: what an input has passed by will not come any more.
+        for one, held in enumerate(waiting):
+            lonely = min(held, default=None)
+            for other, newest in enumerate(self.newest):
+                if lonely is not None and lonely < newest and lonely not in waiting[other]:
+                    raise LookupError(f"input {one} has frame {lonely}, which input {other} has left out")
 
     def _push(self, place: int, items: tuple[Any, ...], outputs: Any) -> None:
         if place == len(self.job.stages):
@@ -288,12 +307,28 @@ class StageHost(_Host):
                 self._push(place + 1, (item,), outputs)
 
     def _emit(self, item: Any, outputs: Any) -> None:
+        self._check_promise(item)
         for number, outlet in enumerate(self.job.outlets):
             if outlet.form == "raw" and not isinstance(item, Frame):
                 raise TypeError(f"it gives {type(item).__name__}, where the next node takes Frame")
             packet = Packet(item.video if outlet.form == "raw" else item)
             packet.timestamp = round(_time_of(item) * _MICRO)
             outputs[number].put(packet)
+
+    def _check_promise(self, item: Frame | Sample | Detections) -> None:
+        if item.index <= self.emitted:
+            raise ValueError(
+                f"it gives frame {item.index} after frame {self.emitted}: in the place of a frame, at most one may come"
+            )
+        self.emitted = item.index
+        promised = self.job.promised
+        if not promised or not isinstance(item, Frame):
+            return
+        if (item.video.width, item.video.height) != (promised.width, promised.height):
+            raise ValueError(
+                f"it gives frames of {item.video.width}x{item.video.height}, "
+                f"but its spec promises {promised.width}x{promised.height}"
+            )
 
     def _failed(self, error: BaseException) -> None:
         if self.item is None:
@@ -323,6 +358,8 @@ def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
     for item in items:
         if not isinstance(item, Frame | Sample | Detections):
             raise TypeError(f"{method} gives {_shown(item)}, which is no Frame, Sample or Detections")
+        if isinstance(item, Sample) and not item.frames:
+            raise ValueError(f"{method} gives a Sample that answers for no frame")
     return items
 
 

@@ -43,6 +43,11 @@ class Infer(Stage):
         if self.work.fixed_batch:
             inputs += inputs[-1:] * (self.work.batch - len(inputs))
         outputs = self._engine.infer({self.work.input: inputs[0] if len(inputs) == 1 else torch.cat(inputs)})
+        for name, tensor in outputs.items():
+            if tensor.shape[0] != len(inputs):
+                raise ValueError(
+                    f"output {name} of shape {list(tensor.shape)} does not count the batch of {len(inputs)}"
+                )
         if len(inputs) == 1:
             return [Sample(outputs, samples[0].frames)]
         return [

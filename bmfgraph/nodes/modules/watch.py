@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import threading
 import traceback
 from array import array
@@ -13,6 +14,9 @@ from fractions import Fraction
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError
 
 __all__ = ["Meter", "Watch", "failure"]
+
+_BMF_ERROR = re.compile(r"BMF\(.*error: \(.*?\) (.*?)(?: in function .*)?$")
+"""What BMF's exceptions say, between its version and source line and its function."""
 
 
 @dataclass
@@ -101,7 +105,8 @@ def failure(
             hint = hint or "make room on the disk, or write elsewhere"
     else:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        cause = type(error).__name__ + (f": {first}" if first else "")
+        native = _BMF_ERROR.search(first)
+        cause = native[1] if native else type(error).__name__ + (f": {first}" if first else "")
     if doing:
         cause = f"{doing}: {cause}"
     return RunError(name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened")

@@ -1,0 +1,49 @@
+"""Files that appear under their names only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+__all__ = ["publish", "reserve", "write_text"]
+
+_UMASK = threading.Lock()
+
+
+def reserve(path: Path) -> Path:
+    """Make an empty file beside ``path``, to be filled and then published. Raises OSError where that cannot be."""
+    # Beside the file that a link leads to, so that the link stays one.
+    target = Path(os.path.realpath(path))
+    # A name as long as the file system allows has no room for more.
+    number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    os.fchmod(number, 0o666 & ~_umask())
+    os.close(number)
+    return Path(name)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give a reserved file its final name. Raises OSError."""
+    part.replace(os.path.realpath(path))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file at once; a device or pipe is written as it is. Raises OSError."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    part = reserve(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        publish(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's file mode creation mask, which can only be read by setting it."""
+    with _UMASK:
+        value = os.umask(0o077)
+        os.umask(value)
+    return value
