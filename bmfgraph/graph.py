@@ -13,8 +13,10 @@ from bmfgraph.ffmpeg4 import has_encoder
 from bmfgraph.nodes.convert import ConvertWork
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.encoder import EncoderWork
-from bmfgraph.nodes.modules.host import JOBS, NativeJob, Outlet, StageJob
+from bmfgraph.nodes.modules.chain import StageJob
+from bmfgraph.nodes.modules.host import JOBS, Outlet
 from bmfgraph.nodes.modules.mp4 import Repair, RepairWork
+from bmfgraph.nodes.modules.native import NativeJob
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Watch, failure
 from bmfgraph.plan import Plan, PlanNode, Ref
@@ -99,10 +101,10 @@ def _cuts(plan: Plan, node: PlanNode) -> bool:
 def _host(node: PlanNode) -> str:
     """The class that BMF makes for a node."""
     if node.spec.stage:
-        return "bmfgraph.nodes.modules.host:StageHost"
+        return "bmfgraph.nodes.modules.chain:StageHost"
     if isinstance(node.work, EncoderWork) and len(node.inputs) > 1:
         return "bmfgraph.nodes.modules.encoder:EncoderHost"
-    return "bmfgraph.nodes.modules.host:NativeHost"
+    return "bmfgraph.nodes.modules.native:NativeHost"
 
 
 def _without_unused_sound(plan: Plan) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from bmfgraph.nodes.modules.host import NativeHost
+from bmfgraph.nodes.modules.native import NativeHost
 
 __all__ = ["EncoderHost"]
 
