@@ -51,8 +51,11 @@ Hydra's flags
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``python -m bmfgraph ARGUMENTS`` and exit: 0 done, 1 the run failed, 2 the configuration is wrong."""
+def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -> None:
+    """Run ``python -m bmfgraph ARGUMENTS`` and exit: 0 done, 1 the run failed, 2 the configuration is wrong.
+
+    ``heard``: filled by the caller's signal handler; a signal in it ends the process before anything is run.
+    """
     open_standard_streams()
     with contextlib.suppress(ValueError):
         # Not on the main thread: whoever called has the signals.
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if flag in ("--config-dir", "-cd") and not Path(folder).is_dir():
             say(f"error: {flag} {folder!r}: there is no such folder\n  → correct it; it is relative to this folder")
             sys.exit(2)
-    sys.exit(_compose_and_run(words))
+    sys.exit(_compose_and_run(words, heard))
 
 
 def _help() -> str:
@@ -85,11 +88,11 @@ def _help() -> str:
     return _HELP % "\n".join(lines)
 
 
-def _compose_and_run(words: list[str]) -> int:
+def _compose_and_run(words: list[str], heard: Sequence[int]) -> int:
     codes: list[int] = []
 
     def task(config: DictConfig) -> None:
-        codes.append(_guarded(config))
+        codes.append(_guarded(config, heard))
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.
@@ -126,12 +129,14 @@ def _stop_listening() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _guarded(config: DictConfig) -> int:
+def _guarded(config: DictConfig, heard: Sequence[int]) -> int:
     """Run one configuration; every failure becomes one message and an exit code."""
     debug = bool(config.get("debug"))
     # Only now: `--help` and a mistyped key need none of it.
     from bmfgraph.job import run_job
 
+    if heard:
+        raise KeyboardInterrupt
     try:
         run_job(plain(config))
     except BmfgraphError as error:
