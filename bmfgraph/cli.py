@@ -57,9 +57,6 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
     ``heard``: filled by the caller's signal handler; a signal in it ends the process before anything is run.
     """
     open_standard_streams()
-    with contextlib.suppress(ValueError):
-        # Not on the main thread: whoever called has the signals.
-        signal.signal(signal.SIGTERM, _terminated)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--version" in words:
         print(f"bmfgraph {__version__}")
@@ -118,6 +115,16 @@ def _compose_and_run(words: list[str], heard: Sequence[int]) -> int:
     return max(codes, default=0)
 
 
+def _listen(heard: Sequence[int]) -> None:
+    """From here on signals interrupt at once; one that came before does so now."""
+    with contextlib.suppress(ValueError):
+        # Not on the main thread: whoever called has the signals.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminated)
+    if heard:
+        raise KeyboardInterrupt("terminated" if heard[0] == signal.SIGTERM else "")
+
+
 def _terminated(*_: Any) -> None:
     raise KeyboardInterrupt("terminated")
 
@@ -135,8 +142,7 @@ def _guarded(config: DictConfig, heard: Sequence[int]) -> int:
     # Only now: `--help` and a mistyped key need none of it.
     from bmfgraph.job import run_job
 
-    if heard:
-        raise KeyboardInterrupt
+    _listen(heard)
     try:
         run_job(plain(config))
     except BmfgraphError as error:
