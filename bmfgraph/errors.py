@@ -29,6 +29,7 @@ __all__ = [
     "SpecError",
     "did_you_mean",
     "one_of",
+    "shown",
 ]
 
 
@@ -36,6 +37,12 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the allowed word nearest to ``word``, else the empty string."""
     near = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def one_of(words: Iterable[str]) -> str:

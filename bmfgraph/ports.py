@@ -136,6 +136,13 @@ class Meaning:
             object.__setattr__(self, name, values[:1] if len(set(values)) == 1 else values)
 
     @property
+    def dims(self) -> tuple[str, str, str, str]:
+        """What the four dims of such a tensor count, in order."""
+        if self.layout == "NCHW":
+            return ("batch", "channels", "height", "width")
+        return ("batch", "height", "width", "channels")
+
+    @property
     def count(self) -> int:
         """Channels of one picture."""
         return 1 if self.channels == "GRAY" else 3

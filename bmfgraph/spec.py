@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
-from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of
+from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of, shown
 from bmfgraph.nodes.base import Frozen, NodeSpec
 from bmfgraph.registry import RegistryError, kinds, spec_class
 
@@ -30,12 +30,12 @@ class PipelineSpec(Frozen):
 def parse_pipeline(data: Any) -> PipelineSpec:
     """Check plain data and build the spec. Raises SpecError with every mistake found, each at its YAML path."""
     if not isinstance(data, Mapping):
-        raise SpecError([Problem(_ROOT, f"a pipeline is a mapping with `name` and `nodes`, not {_shown(data)}")])
+        raise SpecError([Problem(_ROOT, f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}")])
     problems: list[Problem] = []
     nodes: dict[str, NodeSpec] = {}
     raw_nodes = data.get("nodes")
     if raw_nodes is not None and not isinstance(raw_nodes, Mapping):
-        problems.append(Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {_shown(raw_nodes)}"))
+        problems.append(Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {shown(raw_nodes)}"))
         raw_nodes = {}
     for name, raw in (raw_nodes or {}).items():
         parsed = _parse_node(str(name), raw, [str(other) for other in raw_nodes or () if other != name])
@@ -63,11 +63,11 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}")]
     if not isinstance(raw, Mapping):
-        return [Problem(path, f"a node is a mapping with `kind` and its options, not {_shown(raw)}")]
+        return [Problem(path, f"a node is a mapping with `kind` and its options, not {shown(raw)}")]
     raw = dict(raw)
     shared = raw.pop("use", None) or {}
     if not isinstance(shared, Mapping):
-        return [Problem(f"{path}.use", f"`use` takes a mapping of options, such as ${{encoder}}, not {_shown(shared)}")]
+        return [Problem(f"{path}.use", f"`use` takes a mapping of options, such as ${{encoder}}, not {shown(shared)}")]
     raw = {**shared, **raw}
     kind = raw.get("kind")
     if not isinstance(kind, str):
@@ -140,11 +140,11 @@ def _message(group: list[ErrorDetails], model: type[BaseModel]) -> str:
         else:
             value, wanted = context["tag"], context["expected_tags"]
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
-        return f"{_shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}"
+        return f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}"
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
-    return f"{_shown(value)}: must be {wanted}"
+    return f"{shown(value)}: must be {wanted}"
 
 
 _WORDS = {
@@ -229,8 +229,3 @@ def _tags(annotation: Any) -> list[str]:
         if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
         for word in typing.get_args(field.annotation)
     ]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -108,11 +108,7 @@ class InferenceSpec(NodeSpec):
                 hint="reshape inside the model",
             )
         dims = self._declared(node.name, tensor, dims) or dims
-        names = (
-            ("batch", "channels", "height", "width")
-            if meaning.layout == "NCHW"
-            else ("batch", "height", "width", "channels")
-        )
+        names = meaning.dims
         wanted = tuple(
             Dim(name, size if isinstance(size, int) else None) for name, size in zip(names, dims, strict=True)
         )
@@ -258,11 +254,7 @@ class InferenceSpec(NodeSpec):
         names: tuple[str, ...] = tuple(f"dim{axis}" for axis in range(len(shape)))
         placement = given.placement
         if meaning and len(shape) == 4:
-            names = (
-                ("batch", "channels", "height", "width")
-                if meaning.layout == "NCHW"
-                else ("batch", "height", "width", "channels")
-            )
+            names = meaning.dims
         dims = tuple(Dim(name, size) for name, size in zip(names, shape, strict=True))
         out = TensorSpec(
             name=tensor.name,

@@ -98,11 +98,7 @@ class PreprocessSpec(NodeSpec):
             "height": Dim("height", placement.height),
             "width": Dim("width", placement.width),
         }
-        order = (
-            ("batch", "channels", "height", "width")
-            if meaning.layout == "NCHW"
-            else ("batch", "height", "width", "channels")
-        )
+        order = meaning.dims
         tensor = TensorSpec(
             name=name,
             dims=tuple(by_name[part] for part in order),

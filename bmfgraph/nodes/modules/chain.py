@@ -10,6 +10,7 @@ from typing import Any
 
 from bmf import Packet, Timestamp
 
+from bmfgraph.errors import shown
 from bmfgraph.nodes.modules.host import JOBS, MICRO, Host, Outlet
 from bmfgraph.nodes.modules.items import Detections, Frame, Sample
 from bmfgraph.nodes.modules.stage import Stage
@@ -155,18 +156,13 @@ def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
     except TypeError:
         if isinstance(made, Iterable):
             raise
-        raise TypeError(f"{method} gives {_shown(made)}, not an iterable of items") from None
+        raise TypeError(f"{method} gives {shown(made)}, not an iterable of items") from None
     for item in items:
         if not isinstance(item, Frame | Sample | Detections):
-            raise TypeError(f"{method} gives {_shown(item)}, which is no Frame, Sample or Detections")
+            raise TypeError(f"{method} gives {shown(item)}, which is no Frame, Sample or Detections")
         if isinstance(item, Sample) and not item.frames:
             raise ValueError(f"{method} gives a Sample that answers for no frame")
     return items
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _time_of(item: Frame | Sample | Detections) -> Fraction:
