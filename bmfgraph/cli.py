@@ -24,15 +24,36 @@ from bmfgraph.sources import say
 
 __all__ = ["main"]
 
-VERBS = ("run",)
+VERBS = ("run", "build", "plan", "engines")
 _GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
+_WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+)
+"""Hydra's flags that are followed by a value."""
 _INTERRUPTED = "interrupted (Ctrl-C)"
 _HELP = """\
-python -m bmfgraph [run] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
+python -m bmfgraph [VERB] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
 
+verbs
+  run         the default: build what engines are missing, run the pipeline
+  build       build the engines and run nothing
+  plan        print the compiled pipeline as JSON
+  engines     list, show, verify and prune the engines that were built; has a --help of its own
+
+examples
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 output=clip_x2.mp4
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 model=vsr_x2_temporal encoder.crf=20
   python -m bmfgraph pipeline=face_detection 'input=${samples.carphone}' report=report.json
+  python -m bmfgraph build pipeline=super_resolution engine=fp16 input=clip.mp4
   python -m bmfgraph --config-dir my_conf pipeline=my_pipeline input=clip.mp4
 
 groups
@@ -41,6 +62,7 @@ groups
 keys
   input       the clip to read (default: a sample clip)
   output      the file to write; its extension says the container
+  device      auto, cpu or cuda: where models run
   report      write the run's report there, as JSON
   reference   a clip to measure the output's PSNR against
   progress    false: no progress bar          debug   true: tracebacks with errors
@@ -61,9 +83,14 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
     if "--version" in words:
         print(f"bmfgraph {__version__}")
         sys.exit(0)
+    if words[:1] == ["engines"]:
+        from bmfgraph.engines.listing import engines_command
+
+        sys.exit(engines_command(words[1:]))
     if {"-h", "--help"} & set(words):
         print(_help(), end="")
         sys.exit(0)
+    verb = VERBS[0]
     if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
         verb = words.pop(0)
         if verb not in VERBS:
@@ -73,7 +100,7 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
         if flag in ("--config-dir", "-cd") and not Path(folder).is_dir():
             say(f"error: {flag} {folder!r}: there is no such folder\n  → correct it; it is relative to this folder")
             sys.exit(2)
-    sys.exit(_compose_and_run(words, heard))
+    sys.exit(_compose_and_run(verb, words, heard))
 
 
 def _help() -> str:
@@ -85,13 +112,13 @@ def _help() -> str:
     return _HELP % "\n".join(lines)
 
 
-def _compose_and_run(words: list[str], heard: Sequence[int]) -> int:
+def _compose_and_run(verb: str, words: list[str], heard: Sequence[int]) -> int:
     codes: list[int] = []
 
     def task(config: DictConfig) -> None:
-        codes.append(_guarded(config, heard))
+        codes.append(_guarded(verb, config, heard))
 
-    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
+    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(_flags_first(words)))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.
     traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -115,6 +142,15 @@ def _compose_and_run(words: list[str], heard: Sequence[int]) -> int:
     return max(codes, default=0)
 
 
+def _flags_first(words: list[str]) -> list[str]:
+    """Argparse takes overrides in one row only; people write them before and after ``--config-dir``."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for word, before in zip(words, ["", *words], strict=False):
+        (flags if word.startswith("-") or before in _WITH_VALUE else overrides).append(word)
+    return flags + overrides
+
+
 def _listen(heard: Sequence[int]) -> None:
     """From here on signals interrupt at once; one that came before does so now."""
     with contextlib.suppress(ValueError):
@@ -136,15 +172,15 @@ def _stop_listening() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _guarded(config: DictConfig, heard: Sequence[int]) -> int:
-    """Run one configuration; every failure becomes one message and an exit code."""
+def _guarded(verb: str, config: DictConfig, heard: Sequence[int]) -> int:
+    """Do what the verb says with one configuration; every failure becomes one message and an exit code."""
     debug = bool(config.get("debug"))
     # Only now: `--help` and a mistyped key need none of it.
-    from bmfgraph.job import run_job
+    from bmfgraph import job
 
     _listen(heard)
     try:
-        run_job(plain(config))
+        getattr(job, f"{verb}_job")(plain(config))
     except BmfgraphError as error:
         failed = error
         trace = getattr(error, "trace", "") or traceback.format_exc()

@@ -23,13 +23,14 @@ _KEYS = (
     "encoder",
     "input",
     "output",
+    "device",
     "records",
     "report",
     "reference",
     "progress",
     "debug",
 )
-_PATHS = ("input", "output", "records", "report", "reference", "model.file")
+_PATHS = ("input", "output", "records", "report", "reference", "model.file", "engine.path", "engine.calibration")
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
 
 

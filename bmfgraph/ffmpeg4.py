@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from bmfgraph.errors import InstallError
 
-__all__ = ["LIBRARIES", "has_encoder", "prepare"]
+__all__ = ["LIBRARIES", "has_encoder", "has_hwaccel", "prepare"]
 
 LIBRARIES = (
     "libavcodec.so.58",
@@ -72,6 +72,18 @@ def has_encoder(name: str) -> bool:
     library = ctypes.CDLL("libavcodec.so.58")
     library.avcodec_find_encoder_by_name.restype = ctypes.c_void_p
     return bool(library.avcodec_find_encoder_by_name(name.encode()))
+
+
+def has_hwaccel(name: str) -> bool:
+    """Whether that FFmpeg decodes on hardware of that kind, such as ``cuda``. BMF must have been imported."""
+    library = ctypes.CDLL("libavutil.so.56")
+    library.av_hwdevice_get_type_name.restype = ctypes.c_char_p
+    kind = library.av_hwdevice_iterate_types(0)
+    while kind:
+        if library.av_hwdevice_get_type_name(kind) == name.encode():
+            return True
+        kind = library.av_hwdevice_iterate_types(kind)
+    return False
 
 
 def _distribution() -> str:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import contextlib
 import importlib
 import uuid
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import BmfgraphError, PlanError, RunError
-from bmfgraph.ffmpeg4 import has_encoder
+from bmfgraph.ffmpeg4 import has_encoder, has_hwaccel
 from bmfgraph.nodes.convert import ConvertWork
 from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.encoder import EncoderWork
+from bmfgraph.nodes.encoder import CODECS, EncoderWork
 from bmfgraph.nodes.modules.chain import StageJob
 from bmfgraph.nodes.modules.host import JOBS, Outlet
 from bmfgraph.nodes.modules.mp4 import Repair, RepairWork
 from bmfgraph.nodes.modules.native import NativeJob
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.modules.watch import Watch, failure
+from bmfgraph.nodes.nvdec import NvdecWork
+from bmfgraph.nodes.sound import SoundWork
 from bmfgraph.plan import Plan, PlanNode, Ref
-from bmfgraph.ports import ColorSpec, FrameSpec
+from bmfgraph.ports import ColorSpec, Device, FrameSpec
+
+if TYPE_CHECKING:
+    from bmfgraph.nodes.modules.nvdec import NvdecJob
 
 __all__ = ["Assembly", "assemble", "native_module"]
 
@@ -45,7 +50,6 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
     ``folder``: any existing folder without an ``__init__.py``, where BMF looks for modules first.
     Raises a BmfgraphError that names the node which cannot be opened.
     """
-    plan = _without_unused_sound(plan)
     hosts: dict[str, list[PlanNode]] = {}
     for node in plan:
         hosts.setdefault(node.host, []).append(node)
@@ -95,22 +99,18 @@ def _cuts(plan: Plan, node: PlanNode) -> bool:
     if not isinstance(node.work, EncoderWork) or len(node.inputs) < 2:
         return False
     source = plan.node(node.inputs[1].node).work
-    return isinstance(source, DecoderWork) and source.start is not None
+    return isinstance(source, (DecoderWork, SoundWork)) and source.start is not None
 
 
 def _host(node: PlanNode) -> str:
     """The class that BMF makes for a node."""
     if node.spec.stage:
         return "bmfgraph.nodes.modules.chain:StageHost"
+    if isinstance(node.work, NvdecWork):
+        return "bmfgraph.nodes.modules.nvdec:NvdecHost"
     if isinstance(node.work, EncoderWork) and len(node.inputs) > 1:
         return "bmfgraph.nodes.modules.encoder:EncoderHost"
     return "bmfgraph.nodes.modules.native:NativeHost"
-
-
-def _without_unused_sound(plan: Plan) -> Plan:
-    """BMF's encoder encodes whatever sound it gets."""
-    mute = (node for node in plan if isinstance(node.work, EncoderWork) and node.work.audio is None)
-    return plan.replace(*(replace(node, inputs=node.inputs[:1]) for node in mute))
 
 
 def _stream(ref: Ref, form: str) -> dict[str, str]:
@@ -130,8 +130,12 @@ def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[
 
 def _job(
     plan: Plan, members: list[PlanNode], outlets: tuple[Outlet, ...], watch: Watch, opened: list[Stage]
-) -> NativeJob | StageJob:
+) -> NativeJob | NvdecJob | StageJob:
     first = members[0]
+    if isinstance(first.work, NvdecWork):
+        from bmfgraph.nodes.modules.nvdec import NvdecJob
+
+        return NvdecJob(watch.meter(first.name, first.kind), watch, first.work, outlets, first.work.color.yuv)
     if not first.spec.stage:
         _check_codecs(first)
         module, options = native_module(plan, first)
@@ -144,9 +148,11 @@ def _job(
     stages = []
     for node in members:
         stage = _make(node)
+        stage.device = node.device
         opened.append(stage)
         try:
-            stage.open()
+            with _on(node.device):
+                stage.open()
         except BmfgraphError:
             raise
         except Exception as error:
@@ -154,7 +160,23 @@ def _job(
         stages.append((stage, watch.meter(node.name, node.kind)))
     arity = len(first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
-    return StageJob(stages, watch, arity, outlets, last, [{} for _ in range(arity)])
+    job = StageJob(stages, watch, arity, outlets, last, [{} for _ in range(arity)])
+    if any(node.device == "cuda" for node in members):
+        from bmfgraph.nodes.modules.cuda import use_stream
+
+        job.ready = use_stream
+    return job
+
+
+def _on(device: Device) -> contextlib.AbstractContextManager[Any]:
+    """Within it, what is enqueued on the GPU goes to the stream that all stages share."""
+    if device == "cpu":
+        return contextlib.nullcontext()
+    import torch
+
+    from bmfgraph.nodes.modules.cuda import stream
+
+    return torch.cuda.stream(stream())
 
 
 def _make(node: PlanNode) -> Stage:
@@ -171,8 +193,15 @@ def _make(node: PlanNode) -> Stage:
 
 
 def _check_codecs(node: PlanNode) -> None:
-    if isinstance(node.work, EncoderWork) and node.work.path and not has_encoder(node.work.codec):
-        here = [name for name in ("libx264", "libx265", "libvpx-vp9", "mpeg4") if has_encoder(name)]
+    if isinstance(node.work, DecoderWork) and node.work.hwaccel != "none" and not has_hwaccel(node.work.hwaccel):
+        raise RunError(
+            node.name,
+            node.kind,
+            f"the FFmpeg 4 found here was built without hwaccel {node.work.hwaccel}",
+            hint="set decoder=nvdec, which needs no FFmpeg for it, or install an FFmpeg 4 that was built with it",
+        )
+    if isinstance(node.work, EncoderWork) and not has_encoder(node.work.codec):
+        here = [name for name in CODECS.values() if has_encoder(name)]
         raise RunError(
             node.name,
             node.kind,
@@ -183,7 +212,7 @@ def _check_codecs(node: PlanNode) -> None:
 
 def _repairs(node: PlanNode) -> list[Stage]:
     work = node.work
-    if not isinstance(work, EncoderWork) or not work.path or work.container not in ("mp4", "mov"):
+    if not isinstance(work, EncoderWork) or work.path is None or work.container not in ("mp4", "mov"):
         return []
     uneven = work.time_base != 1 / work.rate
     return [Repair(node.name, RepairWork(work.path, 1 / work.rate))] if uneven else []
@@ -195,6 +224,8 @@ def _encoder_hint(work: EncoderWork) -> str:
 
 def native_module(plan: Plan, node: PlanNode) -> tuple[str, dict[str, Any]]:
     """Name and options of the module of BMF's that does the node's work."""
+    if isinstance(node.work, SoundWork):
+        return "c_ffmpeg_decoder", _sound(plan, node, node.work)
     if isinstance(node.work, DecoderWork):
         return "c_ffmpeg_decoder", _decoder(plan, node, node.work)
     if isinstance(node.work, ConvertWork):
@@ -205,9 +236,24 @@ def native_module(plan: Plan, node: PlanNode) -> tuple[str, dict[str, Any]]:
 
 
 def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:
-    options: dict[str, Any] = {"input_path": work.path, "map_v": work.video}
+    options = {"map_v": work.video, **_reading(plan, node, work)}
     if work.audio is not None:
         options["map_a"] = work.audio
+    if work.threads:
+        options["dec_params"] = {"threads": str(work.threads)}
+    if work.hwaccel != "none":
+        options["video_params"] = {"hwaccel": work.hwaccel, "extract_frames": {"device": "CPU"}}
+    return options
+
+
+def _sound(plan: Plan, node: PlanNode, work: SoundWork) -> dict[str, Any]:
+    # Frames of the video stream are skipped undecoded, because nobody takes them.
+    return {"map_v": work.video, "map_a": work.audio, **_reading(plan, node, work)}
+
+
+def _reading(plan: Plan, node: PlanNode, work: DecoderWork | SoundWork) -> dict[str, Any]:
+    """Which part of the file is read, and whether its sound is decoded."""
+    options: dict[str, Any] = {"input_path": work.path}
     # BMF counts from the first packet of any stream. Where sound begins before 0, that is not where time begins.
     early = max(0.0, -float(work.origin))
     if work.start is not None:
@@ -217,8 +263,6 @@ def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:
     if work.end is not None:
         # BMF includes the frame at end_time.
         options["end_time"] = work.end - float(work.tick) / 2 + (early if work.start is not None else 0)
-    if work.threads:
-        options["dec_params"] = {"threads": str(work.threads)}
     wanted = {
         consumer.work.audio for consumer, _ in plan.consumers(node.name) if isinstance(consumer.work, EncoderWork)
     }
@@ -263,8 +307,6 @@ def _filter(work: ConvertWork) -> dict[str, Any]:
 
 
 def _encoder(work: EncoderWork) -> dict[str, Any]:
-    if work.path is None:
-        return {"null_output": 1}
     video: dict[str, Any] = {
         "codec": work.codec,
         "pix_fmt": work.pixel_format,
@@ -277,7 +319,7 @@ def _encoder(work: EncoderWork) -> dict[str, Any]:
             # It takes the time base for the frame rate, and chooses a level that no player has.
             video["x264-params"] = f"fps={work.rate.numerator}/{work.rate.denominator}"
     optional = {
-        "crf": work.crf,
+        "cq" if work.codec == "h264_nvenc" else "crf": work.crf,
         "bit_rate": work.bit_rate,
         "preset": work.preset,
         "g": work.gop,

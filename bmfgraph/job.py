@@ -11,11 +11,13 @@ from typing import Any
 
 from bmfgraph.compile import compile_pipeline
 from bmfgraph.compile.verify import files_read, files_written
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, InstallError, did_you_mean, shown
 from bmfgraph.files import write_text
+from bmfgraph.machine import find_machine
 from bmfgraph.media import MediaError, probe
 from bmfgraph.plan import Plan
 from bmfgraph.ports import FrameSpec
+from bmfgraph.prepare import check_runnable, prepare_engines
 from bmfgraph.progress import shown_progress
 from bmfgraph.quality import measure
 from bmfgraph.report import make_report, summary
@@ -23,14 +25,50 @@ from bmfgraph.run import run_plan
 from bmfgraph.sources import SourceError, locate, say
 from bmfgraph.spec import parse_pipeline
 
-__all__ = ["run_job"]
+__all__ = ["DEVICES", "build_job", "compile_job", "plan_job", "run_job"]
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def compile_job(data: dict[str, Any]) -> Plan:
+    """The plan for this machine. ``data``: the resolved config. Raises a BmfgraphError."""
+    device = data.get("device", "auto")
+    if device not in DEVICES:
+        raise ConfigError(
+            f"device: {shown(device)} is not allowed{did_you_mean(str(device), DEVICES)}; "
+            f"allowed: {', '.join(DEVICES)}",
+            hint="auto runs models on the GPU where there is one",
+        )
+    machine = find_machine()
+    if device == "cuda" and machine.gpu is None:
+        raise InstallError(
+            f"device: cuda was asked for, but {machine.no_gpu}", hint="set device=auto to run on the CPU"
+        )
+    return compile_pipeline(parse_pipeline(data["pipeline"]), machine, device)
+
+
+def plan_job(data: dict[str, Any]) -> None:
+    """Print the plan as JSON."""
+    print(json.dumps(compile_job(data).as_json(), indent=2))
+
+
+def build_job(data: dict[str, Any]) -> None:
+    """Build the engines that the pipeline needs, and run nothing."""
+    plan = compile_job(data)
+    paths = prepare_engines(plan, progress=bool(data.get("progress")))
+    for node, path in paths.items():
+        say(f"{node}: {path}")
+    if not paths:
+        say(f"{plan.name}: its models run as they are, there is nothing to build")
 
 
 def run_job(data: dict[str, Any]) -> None:
-    """Compile, run, measure, report. ``data``: the resolved config. Raises a BmfgraphError."""
-    plan = compile_pipeline(parse_pipeline(data["pipeline"]))
+    """Compile, build missing engines, run, measure, report."""
+    plan = compile_job(data)
     report = _report_path(data.get("report"), plan)
     reference = _reference(data.get("reference"), plan)
+    check_runnable(plan)
+    prepare_engines(plan, progress=bool(data.get("progress")))
     with shown_progress(plan.name, bool(data.get("progress"))) as progress:
         outcome = run_plan(plan, progress=progress, announce=say)
     for line in (*outcome.warnings, *summary(outcome)):

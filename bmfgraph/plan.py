@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from bmfgraph.ports import NO_WINDOW, BundleSpec, Meaning, Port, PortType, TensorSpec, Window
+from bmfgraph.machine import NO_MACHINE, Machine
+from bmfgraph.ports import NO_WINDOW, BundleSpec, Device, Meaning, Port, PortType, TensorSpec, Window
 
 __all__ = ["SCHEMA", "Need", "NodeDescription", "Plan", "PlanNode", "Ref", "Resolved", "Want", "json_ready"]
 
@@ -80,6 +81,8 @@ class NodeDescription(Protocol):
     def inputs(self) -> Sequence[str]: ...
     @property
     def arity(self) -> tuple[int, int]: ...
+    @property
+    def devices(self) -> tuple[Device, ...]: ...
     def ports(self) -> tuple[str, ...]: ...
     def discover(self, name: str) -> object | None: ...
     def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None: ...
@@ -100,6 +103,8 @@ class PlanNode:
     facts: Any = None
     host: str = ""
     """Name of the BMF node that it runs in; nodes with the same host are one BMF node."""
+    device: Device = "cpu"
+    """Where its work is done."""
 
     @property
     def kind(self) -> str:
@@ -116,6 +121,10 @@ class Plan:
 
     name: str
     nodes: tuple[PlanNode, ...]
+    machine: Machine = NO_MACHINE
+    """What it is compiled for."""
+    device: Literal["auto"] | Device = "auto"
+    """Where models shall run; auto: on the GPU if the machine has one and what it takes to use it."""
 
     def __iter__(self) -> Iterator[PlanNode]:
         return iter(self.nodes)
@@ -153,6 +162,7 @@ class Plan:
                     "name": node.name,
                     "kind": node.kind,
                     "host": node.host,
+                    "device": node.device,
                     "inputs": [str(ref) for ref in node.inputs],
                     "outputs": {port.name: _type_as_json(port.type) for port in node.outputs},
                     "work": json_ready(node.work),

@@ -16,16 +16,16 @@ _SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def shown_progress(title: str, wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
+def shown_progress(title: str, wanted: bool, unit: str = "frames") -> Iterator[Callable[[int, int], None] | None]:
     """A bar on standard error while the block runs, or a line now and then where that is no terminal.
 
-    Yields what to call with (done, of), or None.
+    Yields what to call with (done, of), counted in ``unit``, or None.
     """
     if not wanted:
         yield None
         return
     if not sys.stderr.isatty():
-        yield _line_now_and_then(title)
+        yield _line_now_and_then(title, unit)
         return
     from rich.console import Console
     from rich.progress import (
@@ -43,7 +43,7 @@ def shown_progress(title: str, wanted: bool) -> Iterator[Callable[[int, int], No
         """Frames per second."""
 
         def render(self, task: Task) -> Text:
-            return Text(f"{task.finished_speed or task.speed or 0:.1f} fps")
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} fps" if unit == "frames" else unit)
 
     columns = (
         TextColumn("{task.description}"),
@@ -57,13 +57,13 @@ def shown_progress(title: str, wanted: bool) -> Iterator[Callable[[int, int], No
         yield lambda done, of: bar.update(task, completed=done, total=of or None)
 
 
-def _line_now_and_then(title: str) -> Callable[[int, int], None]:
+def _line_now_and_then(title: str, unit: str) -> Callable[[int, int], None]:
     due = time.monotonic() + _SECONDS
 
     def tell(done: int, of: int) -> None:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + _SECONDS
-            say(f"{title}: {done} of {of} frames" if of else f"{title}: {done} frames")
+            say(f"{title}: {done} of {of} {unit}" if of else f"{title}: {done} {unit}")
 
     return tell

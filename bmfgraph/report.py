@@ -12,9 +12,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import __version__
+from bmfgraph.machine import find_libraries
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import json_ready
+from bmfgraph.plan import PlanNode, json_ready
 
 if TYPE_CHECKING:
     from bmfgraph.run import Outcome
@@ -24,7 +25,17 @@ __all__ = ["SCHEMA", "make_report", "percentile", "summary"]
 SCHEMA = 1
 """Raised when a reader of the old form would misread the new one."""
 
-_PACKAGES = ("BabitMF", "BabitMF-GPU", "decord", "torch", "onnxruntime", "av", "hydra-core", "pydantic")
+_PACKAGES = (
+    "BabitMF",
+    "BabitMF-GPU",
+    "decord",
+    "torch",
+    "onnxruntime",
+    "PyNvVideoCodec",
+    "av",
+    "hydra-core",
+    "pydantic",
+)
 
 
 def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -39,6 +50,7 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
             "platform": platform.platform(),
             "python": sys.version.split()[0],
             "cores": len(os.sched_getaffinity(0)),
+            "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
             "packages": _versions(),
             "ffmpeg4": outcome.ffmpeg,
         },
@@ -57,8 +69,10 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
         "frames": {"in": frames_in, "out": outcome.frames},
         "seconds": round(outcome.seconds, 4),
         "fps": round(outcome.frames / outcome.seconds, 3) if outcome.seconds else 0.0,
-        "nodes": [_node(node.name, node.kind, node.host, outcome.meters[node.name]) for node in plan],
-        "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": None},
+        "first_frame_seconds": round(outcome.first_frame, 4),
+        "steady_fps": round(outcome.steady_fps, 3),
+        "nodes": [_node(node, outcome.meters[node.name]) for node in plan],
+        "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": outcome.peak_gpu},
         "outputs": [
             {"node": name, "path": str(path), "bytes": path.stat().st_size} for name, path in outcome.outputs.items()
         ],
@@ -74,16 +88,17 @@ def _versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return found | {library.module: library.version for library in find_libraries()}
 
 
-def _node(name: str, kind: str, host: str, meter: Any) -> dict[str, Any]:
+def _node(node: PlanNode, meter: Any) -> dict[str, Any]:
     total = sum(meter.seconds)
     ordered = sorted(meter.seconds)
     return {
-        "name": name,
-        "kind": kind,
-        "host": host,
+        "name": node.name,
+        "kind": node.kind,
+        "host": node.host,
+        "device": node.device,
         "frames": meter.frames,
         "calls": len(ordered),
         "seconds": round(total, 4),

@@ -45,6 +45,10 @@ class Outcome:
     """Wall time from start to the last rename."""
     frames: int
     """Frames written by the sink that wrote most."""
+    first_frame: float
+    """Seconds from the start until that sink was done with its first frame: engines loaded, pipeline filled."""
+    steady_fps: float
+    """Its frames a second from then on."""
     outputs: dict[str, Path]
     """Node name -> the file it wrote."""
     meters: dict[str, Any]
@@ -55,6 +59,8 @@ class Outcome:
     warnings: tuple[str, ...]
     peak_rss: int
     """Bytes."""
+    peak_gpu: int | None
+    """Bytes that torch had of the GPU's memory; None where it was not used."""
 
 
 def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable[[str], None] | None = None) -> Outcome:
@@ -80,17 +86,21 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
         warnings = check_complete(plan, watch)
         _raise(watch)
         outputs = publish()
-    sinks = [watch.meters[node.name].frames for node in plan if not node.outputs]
+    sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
+    first = sink.first_done or began
     return Outcome(
         plan=plan,
         seconds=time.perf_counter() - began,
-        frames=max(sinks, default=0),
+        frames=sink.frames,
+        first_frame=first - began,
+        steady_fps=(sink.frames - 1) / (sink.last_done - first) if sink.last_done > first else 0.0,
         outputs=outputs,
         meters=watch.meters,
         engines=engines,
         ffmpeg=source,
         warnings=tuple(warnings),
         peak_rss=_peak_rss(),
+        peak_gpu=_peak_gpu(plan),
     )
 
 
@@ -260,3 +270,11 @@ def _peak_rss() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _peak_gpu(plan: Plan) -> int | None:
+    if all(node.device == "cpu" for node in plan):
+        return None
+    import torch
+
+    return torch.cuda.max_memory_reserved()

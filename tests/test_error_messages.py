@@ -145,7 +145,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["sink.bit_rate=4Q"], N + "sink.bit_rate: '4Q' is no bit rate; write bits a second, such as 4000000, 4000k or 4M"),
     (UPSCALE, ["sink.bit_rate=[1]"], N + "sink.bit_rate: [1]: must be a whole number or text (in quotes)"),
     (UPSCALE, ["sink.crf=64"], N + "sink.crf: 64: must be at most 63"),
-    (UPSCALE, ["sink.codec=h264"], N + "sink.codec: 'h264' is not allowed (did you mean 'x264'?); allowed: x264, x265, vp9, mpeg4"),
+    (UPSCALE, ["sink.codec=h264"], N + "sink.codec: 'h264' is not allowed (did you mean 'x264'?); allowed: x264, x265, nvenc, vp9, mpeg4"),
     (UPSCALE, ["sink.container=mkv"], N + "sink.container: 'mkv' is not allowed (did you mean 'mov'?); allowed: mp4, mov, matroska, webm, avi, mpegts, null"),
     # edges
     (UPSCALE, ["sink.inputs=[restor]"], N + "sink.inputs.0: 'restor': there is no node 'restor' (did you mean 'restore'?); nodes: net, prepare, restore, sink, source, window"),
@@ -177,7 +177,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     # the model's tensors
     (UPSCALE, ["net.model.inputs.inpt={}"], N + "net: model.inputs.inpt: double.onnx has no such tensor (did you mean 'input'?); it has: input\n  → correct the names under model.inputs"),
     (UPSCALE, ["net.model.outputs.out={}"], N + "net: model.outputs.out: double.onnx has no such tensor (did you mean 'output'?); it has: output\n  → correct the names under model.outputs"),
-    (UPSCALE, ["net.model={name: two, file: <two>}"], N + "net: model 'two' has 2 inputs (a, b), and only models with one are fed so far\n  → fold the other inputs into the ONNX file as constants"),
+    (UPSCALE, ["net.model={name: two, file: <two>}"], N + "net: model 'two' has 2 input(s) (a, b), but 1 edge(s) arrive\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
     (UPSCALE, ["net.model={name: flat, file: <flat>}"], N + "net: input input float32[Nx3xL] has 3 dims; pictures have 4 (NCHW)\n  → reshape inside the model"),
     (UPSCALE, ["net.model.inputs.input={dims: [N, 3, H]}"], N + "net: model.inputs.input.dims has 3 entries, but the file's input input uint8[Nx3xHxW] has 4\n  → give a size or a name for each dimension of the file's input"),
     (UPSCALE, ["prepare.dtype=float32"], N + "net: input input uint8[Nx3xHxW] is fed dtype float32\n  → set dtype: uint8 on the preprocess node, or leave it out"),

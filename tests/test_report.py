@@ -41,7 +41,7 @@ def outcome(tmp_path: Path) -> Outcome:
         "source": Meter("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
         "sink": Meter("sink", "encoder", array("d"), 4, array("l", [1, 3])),
     }
-    return Outcome(plan, 0.5, 4, {"sink": written}, meters, {}, "decord", ("a warning",), 123)
+    return Outcome(plan, 0.5, 4, 0.2, 10.0, {"sink": written}, meters, {}, "decord", ("a warning",), 123, None)
 
 
 def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
@@ -63,7 +63,8 @@ def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
         ["a warning"],
     )
     assert report["machine"]["packages"]["pydantic"]
-    assert report["memory"]["peak_rss"] == 123
+    assert report["memory"] == {"peak_rss": 123, "peak_gpu": None}
+    assert (report["first_frame_seconds"], report["steady_fps"]) == (0.2, 10.0)
 
 
 def test_the_summary_says_what_was_written(outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -17,9 +17,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from bmfgraph.engines.request import EngineRequest
+from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.plan import PlanNode, Ref, Want
 from bmfgraph.ports import ColorSpec, Dim, FrameSpec, Meaning, Placement, TensorSpec
 from bmfgraph.registry import spec_class
+
+StageKind = TypeVar("StageKind", bound=Stage)
 
 Pixels = NDArray[np.uint8]
 
@@ -287,3 +291,28 @@ def node(kind: str, *inputs: str, name: str = "n", facts: Any = None, **options:
     """A plan node as ``lower`` makes it, with its spec checked."""
     spec = spec_class(kind).model_validate({"kind": kind, "inputs": list(inputs), **options})
     return PlanNode(name, spec, tuple(Ref.parse(one) for one in inputs), facts=facts)
+
+
+def engine_request(path: Path, **other: Any) -> EngineRequest:
+    """A request to run a model as it is, by ONNX Runtime on one thread of the CPU, unless told otherwise."""
+    settings: dict[str, Any] = {
+        "runtime": "onnxruntime",
+        "device": "cpu",
+        "path": str(path),
+        "onnx": str(path),
+        "sha256": "",
+        "precision": "fp32",
+        "batch": 1,
+        "threads": 1,
+        "input_shapes": (),
+        "output_shapes": (),
+        "tensors": (),
+        "free_dims": (),
+    }
+    return EngineRequest(**(settings | other))
+
+
+def opened(stage: StageKind) -> StageKind:
+    """The stage, opened."""
+    stage.open()
+    return stage

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 from bmfgraph.compile.bind import bind_engines
-from bmfgraph.compile.convert import convert_pixels
 from bmfgraph.compile.discover import discover
 from bmfgraph.compile.fuse import fuse
 from bmfgraph.compile.infer import infer_types
+from bmfgraph.compile.join import join_edges
 from bmfgraph.compile.lower import lower
+from bmfgraph.compile.place import place_devices
 from bmfgraph.compile.simplify import simplify
+from bmfgraph.compile.sound import separate_sound
 from bmfgraph.compile.verify import verify
+from bmfgraph.machine import NO_MACHINE, Machine
 from bmfgraph.plan import Plan
+from bmfgraph.ports import Device
 from bmfgraph.spec import PipelineSpec
 
 __all__ = ["PASSES", "compile_pipeline"]
@@ -23,16 +29,23 @@ PASSES: tuple[Pass, ...] = (
     discover,  # probe inputs, read models
     infer_types,  # what travels on every edge
     simplify,  # leave out what does nothing
-    bind_engines,  # engine path and input shapes into every inference
-    convert_pixels,  # a converter where pixel formats differ
+    separate_sound,  # a reader of sound beside each decoder on the GPU
+    bind_engines,  # runtime, engine path and input shapes into every inference
+    place_devices,  # CPU or GPU for every node
+    join_edges,  # a converter or a transfer where the two ends of an edge differ
     fuse,  # neighbouring tensor stages into one BMF node
     verify,  # nothing left over, nothing written twice
 )
 
 
-def compile_pipeline(spec: PipelineSpec) -> Plan:
-    """Compile. Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError."""
-    plan = lower(spec)
+def compile_pipeline(
+    spec: PipelineSpec, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto"
+) -> Plan:
+    """Compile for a machine and a device.
+
+    Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError.
+    """
+    plan = replace(lower(spec), machine=machine, device=device)
     for one in PASSES:
         plan = one(plan)
     return plan

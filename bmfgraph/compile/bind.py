@@ -1,34 +1,200 @@
-"""Bind engines: the file, the runtime and the input shapes go into every inference node."""
+"""Bind engines: runtime, file and input shapes go into every inference node."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from bmfgraph.engines.request import EngineRequest
+from bmfgraph.compile.choose import Choice, choose_runtime
+from bmfgraph.engines.builders import builder_version
+from bmfgraph.engines.key import EngineKey, Profile
+from bmfgraph.engines.manifest import ENGINE
+from bmfgraph.engines.request import Build, EngineRequest
+from bmfgraph.engines.store import EngineStore
+from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
+from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.inference import InferenceSpec, InferenceWork
-from bmfgraph.plan import Plan, PlanNode
+from bmfgraph.plan import Plan, PlanNode, json_ready
+from bmfgraph.sources import SourceError, file_sha256, locate
 
 __all__ = ["bind_engines"]
 
 
 def bind_engines(plan: Plan) -> Plan:
-    """Requires: types. Ensures: ``work.engine`` of every inference node."""
-    return plan.replace(*(_bound(node) for node in plan if isinstance(node.spec, InferenceSpec)))
+    """Requires: types. Ensures: ``work.engine`` of every inference node.
+
+    An engine that the store does not hold gets the path that it will have.
+    """
+    return plan.replace(*(_bound(plan, node) for node in plan if isinstance(node.spec, InferenceSpec)))
 
 
-def _bound(node: PlanNode) -> PlanNode:
+def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     assert isinstance(node.spec, InferenceSpec)
     work: InferenceWork = node.work
     options = node.spec.engine
+    choice = choose_runtime(plan, node.name, options)
     request = EngineRequest(
-        # The one runtime there is; the choice among several belongs here.
-        runtime="onnxruntime",
+        runtime=choice.runtime,
+        device=choice.device,
         path=str(node.facts.path),
+        onnx=str(node.facts.path),
         sha256=node.facts.sha256,
-        precision=options.precision,
+        precision=choice.precision,
         batch=options.batch,
-        threads=options.threads,
-        input_shapes=((work.input, work.input_shape),),
+        threads=options.threads if choice.device == "cpu" else None,
+        input_shapes=work.inputs,
+        output_shapes=work.output_shapes,
+        tensors=tuple((one.name, one.dtype) for one in (*node.facts.inputs, *node.facts.outputs)),
         free_dims=node.spec.free_dims(node),
+        allow_host_code=options.allow_host_code,
+        cuda_graph=options.cuda_graph and choice.device == "cuda",
+        streams=options.streams if choice.device == "cuda" else 1,
+        why=choice.why,
     )
-    return replace(node, work=replace(work, engine=request))
+    if choice.runtime != "onnxruntime":
+        request = _with_engine(plan, node, options, choice, request)
+    # A recorded inference has one shape only.
+    return replace(node, work=replace(work, fixed_batch=work.fixed_batch or request.cuda_graph, engine=request))
+
+
+def _with_engine(
+    plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, request: EngineRequest
+) -> EngineRequest:
+    if options.path is not None:
+        if not Path(options.path).is_file():
+            raise EngineError(
+                node.name,
+                f"engine.path {options.path!r} does not exist",
+                hint="check the path, which is relative to the current folder, or leave engine.path out to build one",
+            )
+        return replace(request, path=options.path)
+    build = Build(
+        model=node.work.model,
+        key=_key(plan, node, options, choice, request),
+        store=options.store,
+        policy=options.build,
+        python=options.python,
+        command=options.command,
+        timing_cache=options.timing_cache,
+        calibration=options.calibration if choice.precision == "int8" else None,
+        calibration_frames=options.calibration_frames,
+    )
+    path = EngineStore(Path(options.store)).folder(build.model, build.key) / ENGINE
+    return replace(request, path=str(path), build=build)
+
+
+def _key(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, request: EngineRequest) -> EngineKey:
+    portable = choice.runtime == "tensorrt_rtx"
+    gpu = plan.machine.gpu
+    if gpu is None and not portable:
+        raise EngineError(
+            node.name,
+            f"engine.runtime=tensorrt: its engines are built for one GPU, and {plan.machine.no_gpu}",
+            hint="build on the machine that will run it; engine.runtime=onnxruntime runs here",
+        )
+    flags = {
+        "optimization_level": options.optimization_level,
+        "tactic_sources": options.tactic_sources,
+        "version_compatible": options.version_compatible,
+        "workspace": options.workspace,
+    }
+    if options.command:
+        flags["command"] = options.command
+    return EngineKey(
+        onnx=request.sha256,
+        dims=request.free_dims,
+        profiles=_profiles(node, options, request),
+        precision=request.precision,
+        flags=tuple(sorted(flags.items())),
+        calibration=_calibration(plan, node, options) if request.precision == "int8" else None,
+        runtime=choice.runtime,
+        version=_version(plan, node, options, choice),
+        gpu="any" if portable or gpu is None else gpu.name,
+        compute_capability="any" if portable or gpu is None else gpu.compute_capability,
+    )
+
+
+def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice) -> str:
+    assert choice.runtime != "onnxruntime"
+    if options.command:
+        return options.version or "unknown"
+    if options.python:
+        return builder_version(options.python, choice.runtime).version
+    library = plan.machine.library(choice.runtime, builds=True)
+    if library is None:
+        here = plan.machine.library(choice.runtime)
+        there = f"only {here.module} {here.version} is here, which runs engines and does not build them" if here else ""
+        raise EngineError(
+            node.name,
+            f"engine.runtime={choice.runtime}: {there or 'it is not installed'}",
+            hint="pip install tensorrt"
+            if choice.runtime == "tensorrt"
+            else "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
+        )
+    return library.version
+
+
+def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) -> tuple[tuple[str, Profile], ...]:
+    """For every input: the shapes that the engine is built for; refused where the frames lie outside."""
+    assert isinstance(node.spec, InferenceSpec)
+    shapes = dict(request.input_shapes)
+    if options.profiles == "auto":
+        fixed = node.work.fixed_batch or options.input_shapes is not None or options.cuda_graph
+        return tuple(
+            (name, Profile(shape if fixed else (1, *shape[1:]), shape, shape)) for name, shape in shapes.items()
+        )
+    for name in options.profiles:
+        if name not in shapes:
+            raise PlanError(
+                node.name,
+                f"engine.profiles.{name}: the model has no such input{did_you_mean(name, shapes)}; "
+                f"it has: {one_of(shapes)}",
+                hint="correct the name under engine.profiles",
+            )
+    found = []
+    for name, shape in shapes.items():
+        given = options.profiles.get(name)
+        if given is None:
+            raise PlanError(
+                node.name,
+                f"engine.profiles has no {name}; the model has the inputs {one_of(shapes)}",
+                hint=f"add engine.profiles.{name}.min, .opt and .max, or set engine.profiles=auto",
+            )
+        profile = given.profile()
+        node.spec.check_profile(node, name, profile)
+        if not profile.holds(shape):
+            raise PlanError(
+                node.name,
+                f"input {name} has the shape {list(shape)}, outside of engine.profiles.{name}: "
+                f"min {list(profile.min)}, max {list(profile.max)}",
+                hint="widen the profile, or set the preprocess node's `size` or engine.batch",
+            )
+        found.append((name, profile))
+    return tuple(found)
+
+
+def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | None:
+    """Stands for everything that the calibration depends on; None where the model is quantised already."""
+    if node.facts.quantized:
+        return None
+    if options.calibration is None:
+        raise PlanError(
+            node.name,
+            f"engine.precision=int8: model {node.work.model!r} is not quantised, and no clip to calibrate it is given",
+            hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
+        )
+    try:
+        clip = file_sha256(locate(options.calibration))
+    except (SourceError, OSError) as error:
+        raise PlanError(
+            node.name, f"engine.calibration: {error}", hint=getattr(error, "hint", "") or "name a clip"
+        ) from None
+    # What frames go through before they are tensors.
+    works: list[Any] = []
+    ref = node.inputs[0]
+    while plan.node(ref.node).inputs:
+        works.append(json_ready(plan.node(ref.node).work))
+        ref = plan.node(ref.node).inputs[0]
+    return hashlib.sha256(repr((clip, options.calibration_frames, works)).encode()).hexdigest()

@@ -36,7 +36,8 @@ def files_read(plan: Plan) -> dict[Path, str]:
     found = {}
     for node in plan:
         path = getattr(node.work, "path", None) if not node.inputs else None
-        for one in (path, getattr(getattr(node.work, "engine", None), "path", None)):
+        engine = getattr(node.work, "engine", None)
+        for one in (path, getattr(engine, "path", None), getattr(engine, "onnx", None)):
             if one:
                 found[Path(one).resolve()] = node.name
     return found

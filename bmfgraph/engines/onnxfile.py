@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,9 +43,12 @@ class OnnxModel:
 
     path: Path
     sha256: str
+    """Of the file and, where weights lie in files of their own, of those too."""
     inputs: tuple[OnnxTensor, ...]
     outputs: tuple[OnnxTensor, ...]
     weights_as_inputs: bool
+    quantized: bool
+    """Whether it holds QuantizeLinear nodes."""
 
     def input(self, name: str) -> OnnxTensor | None:
         """The input of that name."""
@@ -83,11 +87,26 @@ def read_onnx(path: Path) -> OnnxModel:
     weights = {weight.name for weight in graph.initializer}
     return OnnxModel(
         path=path,
-        sha256=file_sha256(path),
+        sha256=_sha256(path, graph),
         inputs=tuple(_tensor(value) for value in graph.input if value.name not in weights),
         outputs=tuple(_tensor(value) for value in graph.output),
         weights_as_inputs=any(value.name in weights for value in graph.input),
+        quantized=any(node.op_type == "QuantizeLinear" for node in graph.node),
     )
+
+
+def _sha256(path: Path, graph: Any) -> str:
+    names = {entry.value for weight in graph.initializer for entry in weight.external_data if entry.key == "location"}
+    if not names:
+        return file_sha256(path)
+    digest = hashlib.sha256(file_sha256(path).encode())
+    for name in sorted(names):
+        if not (path.parent / name).is_file():
+            raise OnnxError(
+                f"{str(path)!r} keeps weights in {name!r}, which is not beside it", "copy that file there, too"
+            )
+        digest.update(file_sha256(path.parent / name).encode())
+    return digest.hexdigest()
 
 
 def _tensor(value: Any) -> OnnxTensor:

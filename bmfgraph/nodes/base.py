@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import PortType
+from bmfgraph.ports import Device, PortType
 
 __all__ = ["Frozen", "NodeSpec"]
 
@@ -33,6 +33,8 @@ class NodeSpec(Frozen):
     """``package.module:Class`` of the stage; imported only when the pipeline runs."""
     arity: ClassVar[tuple[int, int]] = (1, 1)
     """The least and the most inputs that the kind takes."""
+    devices: ClassVar[tuple[Device, ...]] = ("cpu",)
+    """Where the stage can work. One with ``cuda`` finds its tensors on the GPU where ``self.device`` says so."""
 
     @field_validator("inputs", mode="before")
     @classmethod

@@ -9,8 +9,7 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
 from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Port, PortType, usual_matrix
 
-__all__ = ["ConvertSpec", "ConvertWork"]
-
+__all__ = ["ConvertSpec", "ConvertWork", "written_color"]
 
 Position = tuple[int, int | None]
 
@@ -38,11 +37,7 @@ class ConvertSpec(NodeSpec):
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
-        to_rgb = self.pixel_format == "rgb24"
-        matrix = source.color.yuv
-        if self.usual_color:
-            matrix = usual_matrix(source.width, source.height)
-        color = source.color if to_rgb else ColorSpec(matrix, False, source.color.tagged)
+        color = written_color(source, self.pixel_format, self.usual_color)
         out = replace(source, pixel_format=self.pixel_format, color=color)
         work = ConvertWork(
             source=source.color,
@@ -53,6 +48,14 @@ class ConvertSpec(NodeSpec):
             chroma=_position(self.pixel_format, source.chroma or "left"),
         )
         return Resolved((Port("out", out),), work)
+
+
+def written_color(source: FrameSpec, pixel_format: str, usual: bool) -> ColorSpec:
+    """The colours of ``source`` in another pixel format; ``usual``: those that readers of untagged video take."""
+    if pixel_format == "rgb24":
+        return source.color
+    matrix = usual_matrix(source.width, source.height) if usual else source.color.yuv
+    return ColorSpec(matrix, False, source.color.tagged)
 
 
 def _position(pixel_format: str, chroma: Chroma) -> Position | None:

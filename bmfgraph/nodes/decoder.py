@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bmfgraph.errors import RunError
+from bmfgraph.errors import PlanError, RunError
 from bmfgraph.media import Media, MediaError, probe
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
@@ -30,6 +30,8 @@ class DecoderWork:
     """Index among all of the file's streams; likewise ``audio``."""
     audio: int | None
     threads: int | None
+    hwaccel: str
+    """``none``, or the hardware that decodes; its frames come to the CPU."""
     frame_count: int
     """Frames to expect (0: unknown)."""
     exact_count: bool
@@ -52,6 +54,9 @@ class DecoderSpec(NodeSpec):
     video: int = Field(default=0, ge=0, description="Which of the file's video streams, counted from 0.")
     audio: int | None = Field(default=0, ge=0, description="Which of its audio streams; null for none.")
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
+    hwaccel: Literal["none", "cuda"] = Field(
+        default="none", description="cuda: FFmpeg decodes on the GPU, where it was built for it, into the CPU's memory."
+    )
     allow_truncated: bool = Field(default=False, description="Use what is there of a file whose end is missing.")
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
@@ -89,6 +94,16 @@ class DecoderSpec(NodeSpec):
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         media: Media = node.facts
         frames = replace(media.frames, tick=self._tick(media))
+        if self.hwaccel == "cuda":
+            # What NVDEC leaves: luma, then both chromas in turn.
+            deep = "10" in frames.pixel_format
+            if "420" not in frames.pixel_format:
+                raise PlanError(
+                    node.name,
+                    f"hwaccel cuda decodes 4:2:0, and {str(media.path)!r} is {frames.pixel_format}",
+                    hint=f"set pipeline.nodes.{node.name}.hwaccel=none",
+                )
+            frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]
         if media.audio:
             outputs.append(Port("audio", media.audio))
@@ -102,6 +117,7 @@ class DecoderSpec(NodeSpec):
             video=media.video_stream,
             audio=media.audio_stream,
             threads=self.threads,
+            hwaccel=self.hwaccel,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,

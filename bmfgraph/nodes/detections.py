@@ -11,7 +11,7 @@ from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
 from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, DetectionsSpec, Placement, Port, PortType, TensorSpec
+from bmfgraph.ports import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
 
 __all__ = ["DetectionsNodeSpec", "DetectionsWork"]
 
@@ -39,6 +39,7 @@ class DetectionsNodeSpec(NodeSpec):
     iou: float | None = Field(default=None, ge=0, le=1, description="Greatest overlap of two boxes; null: the model's.")
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.detections:Detect"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
         given = inputs[0]

@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import AudioSpec, FrameSpec, PortType
+from bmfgraph.ports import AudioSpec, Device, FrameSpec, PortType
 
-__all__ = ["EncoderSpec", "EncoderWork"]
+__all__ = ["CODECS", "EncoderSpec", "EncoderWork"]
 
 Container = Literal["mp4", "mov", "matroska", "webm", "avi", "mpegts", "null"]
 _BY_EXTENSION: dict[str, Container] = {
@@ -28,13 +28,13 @@ _BY_EXTENSION: dict[str, Container] = {
     ".ts": "mpegts",
 }
 _VIDEO_IN: dict[str, set[str]] = {
-    "mp4": {"x264", "x265", "vp9", "mpeg4"},
-    "mov": {"x264", "x265", "mpeg4"},
-    "matroska": {"x264", "x265", "vp9", "mpeg4"},
+    "mp4": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
+    "mov": {"x264", "x265", "nvenc", "mpeg4"},
+    "matroska": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
     "webm": {"vp9"},
     "avi": {"x264", "mpeg4"},
-    "mpegts": {"x264", "x265", "mpeg4"},
-    "null": {"x264", "x265", "vp9", "mpeg4"},
+    "mpegts": {"x264", "x265", "nvenc", "mpeg4"},
+    "null": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
 }
 _AUDIO_IN: dict[str, set[str]] = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
@@ -43,8 +43,9 @@ _AUDIO_IN: dict[str, set[str]] = {
     "avi": {"mp3", "ac3", "aac", "pcm_s16le"},
     "mpegts": {"aac", "mp3", "ac3", "eac3", "mp2", "opus"},
 }
-_LIBRARY = {"x264": "libx264", "x265": "libx265", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
-_CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "vp9": (0, 63)}
+CODECS = {"x264": "libx264", "x265": "libx265", "nvenc": "h264_nvenc", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
+"""FFmpeg's name of each codec's encoder."""
+_CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "nvenc": (1, 51), "vp9": (0, 63)}
 _CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
 
 
@@ -73,7 +74,7 @@ class EncoderSpec(NodeSpec):
 
     kind: Literal["encoder"]
     path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
-    codec: Literal["x264", "x265", "vp9", "mpeg4"] = "x264"
+    codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = "x264"
     crf: float | None = Field(default=None, ge=0, le=63, description="Constant quality: x264 0..51, vp9 0..63.")
     bit_rate: int | str | None = Field(default=None, description="Bits a second, such as 4000000 or 4M.")
     preset: (
@@ -103,6 +104,15 @@ class EncoderSpec(NodeSpec):
 
     arity: ClassVar[tuple[int, int]] = (1, 2)
 
+    @property
+    def stage(self) -> str:  # type: ignore[override]
+        """A stage of ours where nothing is encoded: it takes frames wherever they lie, in any pixel format."""
+        return "bmfgraph.nodes.modules.discard:Discard" if self.container == "null" else ""
+
+    @property
+    def devices(self) -> tuple[Device, ...]:  # type: ignore[override]
+        return ("cpu", "cuda") if self.container == "null" else ("cpu",)
+
     @field_validator("bit_rate", "audio_bit_rate")
     @classmethod
     def _bits(cls, value: int | str | None) -> int | None:
@@ -120,6 +130,8 @@ class EncoderSpec(NodeSpec):
     def needs(self, index: int) -> Need:
         if index:
             return Need(AudioSpec)
+        if self.container == "null":
+            return Need(FrameSpec)
         # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
         extension = Path(self.path or "").suffix.lower()
         silent = (self.container or _BY_EXTENSION.get(extension)) in ("avi", "mpegts", "mov")
@@ -133,13 +145,13 @@ class EncoderSpec(NodeSpec):
         audio = self._audio(node.name, sound, container)
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in _CRF_RANGE:
-            crf = {"x264": 18.0, "x265": 20.0, "vp9": 24.0}[self.codec]
+            crf = {"x264": 18.0, "x265": 20.0, "nvenc": 19.0, "vp9": 24.0}[self.codec]
         assert not isinstance(self.bit_rate, str)
         assert not isinstance(self.audio_bit_rate, str)
         work = EncoderWork(
             path=None if container == "null" else self.path,
             container=container,
-            codec=_LIBRARY[self.codec],
+            codec=CODECS[self.codec],
             pixel_format=self.pixel_format,
             crf=crf,
             bit_rate=self.bit_rate if self.bit_rate or self.codec != "mpeg4" else frames.width * frames.height * 8,
@@ -202,10 +214,10 @@ class EncoderSpec(NodeSpec):
                 f"preset {self.preset}: codec {self.codec} has no presets; x264 and x265 have",
                 hint=f"set pipeline.nodes.{name}.preset=null",
             )
-        if self.codec == "mpeg4" and self.pixel_format != "yuv420p":
+        if self.codec in ("mpeg4", "nvenc") and self.pixel_format != "yuv420p":
             raise PlanError(
                 name,
-                f"codec mpeg4 takes pixel_format yuv420p, not {self.pixel_format}",
+                f"codec {self.codec} takes pixel_format yuv420p, not {self.pixel_format}",
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
             )
         if frames.variable_rate and container == "avi":
@@ -226,7 +238,7 @@ class EncoderSpec(NodeSpec):
             )
 
     def _audio(self, name: str, sound: PortType | None, container: str) -> str | None:
-        if sound is None or self.audio == "none":
+        if sound is None or self.audio == "none" or container == "null":
             return None
         assert isinstance(sound, AudioSpec)
         if self.audio == "copy":

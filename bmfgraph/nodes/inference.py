@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
+from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor, infer_shapes, read_onnx
 from bmfgraph.engines.request import EngineRequest
 from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
-from bmfgraph.nodes.base import Frozen, NodeSpec
-from bmfgraph.nodes.model import InputMeaning, ModelSpec, Size
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.engine import EngineOptions
+from bmfgraph.nodes.model import InputMeaning, ModelSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, Dim, Meaning, Placement, Port, PortType, TensorSpec
+from bmfgraph.ports import BundleSpec, Device, Dim, Meaning, Placement, Port, PortType, TensorSpec
 from bmfgraph.sources import SourceError, locate
 
-__all__ = ["EngineOptions", "InferenceSpec", "InferenceWork"]
+__all__ = ["InferenceSpec", "InferenceWork"]
 
-Shape = tuple[Size, ...]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class InferenceWork:
-    """One engine at work: which tensor goes in and which come out."""
+    """One engine at work: which tensors go in and which come out."""
 
     model: str
-    input: str
-    input_shape: Shape
-    outputs: tuple[str, ...]
+    inputs: tuple[tuple[str, Shape], ...]
+    """Name and shape of each, batch included."""
+    output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
     batch: int
     """Items joined into one inference."""
     fixed_batch: bool
@@ -36,26 +36,16 @@ class InferenceWork:
     engine: EngineRequest | None = None
 
 
-class EngineOptions(Frozen):
-    """How a model is run: the config group `engine/`."""
-
-    runtime: Literal["auto", "onnxruntime"] = Field(default="auto", description="auto: the best one that is here.")
-    precision: Literal["fp32"] = "fp32"
-    batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
-    threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one a core.")
-    input_shapes: dict[str, Shape] | None = Field(
-        default=None, description="Shapes by input name, batch included; null: from the frames."
-    )
-
-
 class InferenceSpec(NodeSpec):
-    """Runs a model on tensors."""
+    """Runs a model on tensors: one edge for each of its inputs, in the order in which the model has them."""
 
     kind: Literal["inference"]
     model: ModelSpec
     engine: EngineOptions = EngineOptions()
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.inference:Infer"
+    arity: ClassVar[tuple[int, int]] = (1, 16)
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def needs(self, index: int) -> Need:
         return Need(TensorSpec)
@@ -88,17 +78,19 @@ class InferenceSpec(NodeSpec):
                     f"has {len(tensor.dims)}",
                     hint="give a size or a name for each dimension of the file's input",
                 )
-        if len(model.inputs) != 1:
+        if len(model.inputs) != len(self.inputs):
+            told = ", ".join(tensor.name for tensor in model.inputs)
             raise PlanError(
                 name,
-                f"model {self.model.name!r} has {len(model.inputs)} inputs ({one_of(t.name for t in model.inputs)}), "
-                "and only models with one are fed so far",
-                hint="fold the other inputs into the ONNX file as constants",
+                f"model {self.model.name!r} has {len(model.inputs)} input(s) ({told}), "
+                f"but {len(self.inputs)} edge(s) arrive",
+                hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order",
             )
+        self._check_named(name, model)
         return model
 
     def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
-        tensor = self._input(node)
+        tensor: OnnxTensor = node.facts.inputs[index]
         meaning = self._meaning(tensor)
         dims = self._dims(tensor)
         if len(dims) != 4:
@@ -122,48 +114,49 @@ class InferenceSpec(NodeSpec):
         )
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        given = inputs[0]
-        assert isinstance(given, TensorSpec)
-        tensor = self._input(node)
-        self._check_input(node.name, given, tensor)
-        dims = self._dims(tensor)
+        shapes: dict[str, Shape] = {}
+        for given, tensor in zip(inputs, node.facts.inputs, strict=True):
+            assert isinstance(given, TensorSpec)
+            shapes[tensor.name] = self._shape(node.name, given, tensor)
         batch = self.engine.batch
-        fixed = dims[0] if isinstance(dims[0], int) else None
-        if fixed is not None and fixed != batch:
-            raise PlanError(
-                node.name,
-                f"engine.batch {batch}: input {tensor} takes batches of {fixed} only",
-                hint=f"set engine.batch={fixed}, or export the model with a free batch dimension",
-            )
-        shape = (batch, *(size for size in given.shape[1:] if size is not None))
-        self._check_declared(node.name, tensor, shape)
         try:
-            shapes = infer_shapes(node.facts.path, {tensor.name: shape})
+            made = infer_shapes(node.facts.path, shapes)
         except OnnxError as error:
             raise PlanError(node.name, f"model {self.model.name!r}: {error}", hint=error.hint) from None
         for one in node.facts.outputs:
-            first = (shapes[one.name] or (None,))[0]
+            first = (made[one.name] or (None,))[0]
             if first is not None and first != batch:
                 raise PlanError(
                     node.name,
                     f"output {one.name} has {first} as its first dim for a batch of {batch}",
                     hint="export the model so that the first dim of every output counts the batch",
                 )
-        outputs = tuple(self._output(one, shapes[one.name], given) for one in node.facts.outputs)
+        leading = inputs[0]
+        assert isinstance(leading, TensorSpec)
+        outputs = tuple(self._output(one, made[one.name], leading) for one in node.facts.outputs)
         kind = outputs[0] if len(outputs) == 1 else BundleSpec(outputs, decode=self.model.decode)
         work = InferenceWork(
             model=self.model.name,
-            input=tensor.name,
-            input_shape=shape,
-            outputs=tuple(one.name for one in outputs),
+            inputs=tuple(shapes.items()),
+            output_shapes=tuple((one.name, made[one.name]) for one in node.facts.outputs),
             batch=batch,
-            fixed_batch=fixed is not None,
+            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in node.facts.inputs),
         )
         return Resolved((Port("out", kind),), work)
 
-    def _input(self, node: PlanNode) -> OnnxTensor:
-        tensor: OnnxTensor = node.facts.inputs[0]
-        return tensor
+    def _shape(self, name: str, given: TensorSpec, tensor: OnnxTensor) -> Shape:
+        """What the model is fed at that input, batch included."""
+        self._check_input(name, given, tensor)
+        batch, fixed = self.engine.batch, self._dims(tensor)[0]
+        if isinstance(fixed, int) and fixed != batch:
+            raise PlanError(
+                name,
+                f"engine.batch {batch}: input {tensor} takes batches of {fixed} only",
+                hint=f"set engine.batch={fixed}, or export the model with a free batch dimension",
+            )
+        shape = (batch, *(size for size in given.shape[1:] if size is not None))
+        self._check_declared(name, tensor, shape)
+        return shape
 
     def _dims(self, tensor: OnnxTensor) -> tuple[int | str, ...]:
         said = self.model.inputs.get(tensor.name)
@@ -174,9 +167,20 @@ class InferenceSpec(NodeSpec):
 
     def free_dims(self, node: PlanNode) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
         """Inputs whose dims the config replaces, with the new dims."""
-        tensor = self._input(node)
-        dims = self._dims(tensor)
-        return ((tensor.name, dims),) if dims != tensor.dims else ()
+        return tuple(
+            (tensor.name, self._dims(tensor)) for tensor in node.facts.inputs if self._dims(tensor) != tensor.dims
+        )
+
+    def check_profile(self, node: PlanNode, name: str, profile: Profile) -> None:
+        """Refuse a profile that the model's own dims contradict."""
+        dims = self._dims(node.facts.input(name))
+        for word, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
+            if not _fits(shape, dims):
+                raise PlanError(
+                    node.name,
+                    f"engine.profiles.{name}.{word}={list(shape)}: the model takes [{', '.join(map(str, dims))}]",
+                    hint="correct it, or set engine.profiles=auto",
+                )
 
     def _check_input(self, name: str, given: TensorSpec, tensor: OnnxTensor) -> None:
         meaning = self._meaning(tensor)
@@ -215,27 +219,36 @@ class InferenceSpec(NodeSpec):
 
     def _declared(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...]) -> Shape | None:
         """What ``engine.input_shapes`` says of the input, checked against what the model takes."""
-        declared = self.engine.input_shapes or {}
-        for one in declared:
-            if one != tensor.name:
-                raise PlanError(
-                    name,
-                    f"engine.input_shapes.{one}: the model has no such input{did_you_mean(one, [tensor.name])}; "
-                    f"it has: {tensor.name}",
-                    hint="correct the name under engine.input_shapes",
-                )
-        shape = declared.get(tensor.name)
-        fits = shape is None or (
-            len(shape) == len(dims)
-            and all(size == dim for size, dim in zip(shape, dims, strict=True) if isinstance(dim, int))
-        )
-        if not fits:
+        shape = (self.engine.input_shapes or {}).get(tensor.name)
+        if shape is not None and not _fits(shape, dims):
             raise PlanError(
                 name,
-                f"engine.input_shapes.{tensor.name}={list(shape or ())}: the model takes [{', '.join(map(str, dims))}]",
+                f"engine.input_shapes.{tensor.name}={list(shape)}: the model takes [{', '.join(map(str, dims))}]",
                 hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
             )
         return shape
+
+    def _check_named(self, name: str, model: OnnxModel) -> None:
+        """Where shapes are given, they are given for every input by its own name."""
+        declared = self.engine.input_shapes
+        names = [tensor.name for tensor in model.inputs]
+        if declared is None:
+            return
+        for one in declared:
+            if one not in names:
+                raise PlanError(
+                    name,
+                    f"engine.input_shapes.{one}: the model has no such input{did_you_mean(one, names)}; "
+                    f"it has: {one_of(names)}",
+                    hint="correct the name under engine.input_shapes",
+                )
+        for one in names:
+            if one not in declared:
+                raise PlanError(
+                    name,
+                    f"engine.input_shapes has no {one}; the model has the inputs {one_of(names)}",
+                    hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
+                )
 
     def _check_declared(self, name: str, tensor: OnnxTensor, shape: Shape) -> None:
         wanted = (self.engine.input_shapes or {}).get(tensor.name)
@@ -270,6 +283,13 @@ class InferenceSpec(NodeSpec):
         if meaning and placement and height and width and channels:
             out = replace(out, pictures=channels // meaning.count, placement=_scaled(placement, width, height))
         return out
+
+
+def _fits(shape: Shape, dims: tuple[int | str, ...]) -> bool:
+    """Whether the sizes agree with those that the model fixes."""
+    return len(shape) == len(dims) and all(
+        size == dim for size, dim in zip(shape, dims, strict=True) if isinstance(dim, int)
+    )
 
 
 def _scaled(placement: Placement, width: int, height: int) -> Placement:

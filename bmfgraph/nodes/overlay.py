@@ -10,7 +10,7 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import DetectionsSpec, FrameSpec, Port, PortType
+from bmfgraph.ports import DetectionsSpec, Device, FrameSpec, Port, PortType
 
 __all__ = ["OverlaySpec", "OverlayWork"]
 
@@ -37,6 +37,7 @@ class OverlaySpec(NodeSpec):
     font_size: int | None = Field(default=None, ge=4, le=400, description="Pixels; null: from the frame's height.")
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.overlay:Draw"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
     arity: ClassVar[tuple[int, int]] = (2, 2)
 
     def needs(self, index: int) -> Need:

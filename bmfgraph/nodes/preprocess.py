@@ -15,7 +15,7 @@ from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
+from bmfgraph.ports import Device, Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
 
 __all__ = ["PreprocessSpec", "Transform"]
 
@@ -66,6 +66,7 @@ class PreprocessSpec(NodeSpec):
     layout: Literal["NCHW", "NHWC"] | None = None
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.preprocess:Preprocess"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     _not_zero = field_validator("std")(check_divisor)
 

@@ -11,7 +11,7 @@ from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import Dim, Port, PortType, TensorSpec, Window
+from bmfgraph.ports import Device, Dim, Port, PortType, TensorSpec, Window
 
 __all__ = ["WindowSpec", "WindowWork"]
 
@@ -31,6 +31,7 @@ class WindowSpec(NodeSpec):
     window: WindowOptions | None = Field(default=None, description="Null: the model's own.")
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.window:Gather"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def needs(self, index: int) -> Need:
         return Need(TensorSpec)

@@ -219,7 +219,7 @@ class Trainer:
             if self._cuda:
                 low = low.contiguous(memory_format=torch.channels_last)
         loss = self._loss(self._network(low, mixed_precision), target)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self._averaged, self._parameters, 1 - self._options.ema_decay)
@@ -234,7 +234,7 @@ class Trainer:
         if not self._cuda:
             return lambda: self._step(mixed_precision)
         loss_before = self._summed_loss.clone()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP_RUNS):

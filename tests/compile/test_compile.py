@@ -12,10 +12,10 @@ import yaml
 
 from bmfgraph.compile import PASSES, compile_pipeline
 from bmfgraph.compile.bind import bind_engines
-from bmfgraph.compile.convert import convert_pixels
 from bmfgraph.compile.discover import discover
 from bmfgraph.compile.fuse import fuse
 from bmfgraph.compile.infer import infer_types
+from bmfgraph.compile.join import join_edges
 from bmfgraph.compile.simplify import simplify
 from bmfgraph.compile.verify import verify
 from bmfgraph.nodes.decoder import DecoderWork
@@ -31,7 +31,7 @@ Clip = Callable[..., Path]
 def test_the_passes_are_named_and_in_order() -> None:
     assert PASSES[0] is discover
     assert PASSES[-1] is verify
-    assert {discover, infer_types, simplify, bind_engines, convert_pixels, fuse, verify} <= set(PASSES)
+    assert {discover, infer_types, simplify, bind_engines, join_edges, fuse, verify} <= set(PASSES)
 
 
 def test_passes_do_not_change_their_input(plan: MakePlan) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,76 +10,63 @@ torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from bmfgraph.engines.onnxfile import read_onnx  # noqa: E402
-from bmfgraph.engines.request import EngineRequest  # noqa: E402
 from bmfgraph.engines.runtimes import load_engine  # noqa: E402
 from bmfgraph.errors import EngineError  # noqa: E402
-from tests.tools import detector_model, double_model, negate_model  # noqa: E402
-
-
-def request(path: Path, **other: Any) -> EngineRequest:
-    settings: dict[str, Any] = {
-        "runtime": "onnxruntime",
-        "path": str(path),
-        "sha256": "",
-        "precision": "fp32",
-        "batch": 1,
-        "threads": 1,
-        "input_shapes": (),
-        "free_dims": (),
-    }
-    return EngineRequest(**(settings | other))
+from tests.tools import detector_model, double_model, engine_request, negate_model  # noqa: E402
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 6), (5, 3, 1, 1)])
 def test_a_uint8_model(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    engine = load_engine("net", request(double_model(tmp_path / "x.onnx")))
+    engine = load_engine("net", engine_request(double_model(tmp_path / "x.onnx")))
     given = torch.randint(0, 256, shape, dtype=torch.uint8)
-    found = engine.infer({"input": given})
+    found = engine.begin({"input": given}).outputs()
     assert list(found) == ["output"]
     assert torch.equal(found["output"], given.repeat_interleave(2, 2).repeat_interleave(2, 3))
 
 
 def test_outputs_are_the_callers(tmp_path: Path) -> None:
-    engine = load_engine("net", request(negate_model(tmp_path / "x.onnx")))
+    engine = load_engine("net", engine_request(negate_model(tmp_path / "x.onnx")))
     given = torch.rand(1, 3, 2, 2) * 255
     kept = given.clone()
-    first = engine.infer({"input": given})["output"]
+    first = engine.begin({"input": given}).outputs()["output"]
     copy = first.clone()
     first += 1
-    assert torch.equal(engine.infer({"input": given})["output"], copy)
+    assert torch.equal(engine.begin({"input": given}).outputs()["output"], copy)
     assert torch.equal(given, kept)
 
 
 def test_several_outputs_come_by_name(tmp_path: Path) -> None:
-    engine = load_engine("net", request(detector_model(tmp_path / "x.onnx")))
-    found = engine.infer({"input": torch.rand(1, 3, 48, 64)})
+    engine = load_engine("net", engine_request(detector_model(tmp_path / "x.onnx")))
+    found = engine.begin({"input": torch.rand(1, 3, 48, 64)}).outputs()
     assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"scores": (1, 3, 2), "boxes": (1, 3, 4)}
 
 
 def test_what_is_not_contiguous_is_taken_too(tmp_path: Path) -> None:
-    engine = load_engine("net", request(double_model(tmp_path / "x.onnx")))
+    engine = load_engine("net", engine_request(double_model(tmp_path / "x.onnx")))
     given = torch.randint(0, 256, (1, 4, 6, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    assert torch.equal(engine.infer({"input": given})["output"][..., ::2, ::2], given)
+    assert torch.equal(engine.begin({"input": given}).outputs()["output"][..., ::2, ::2], given)
 
 
 def test_a_fixed_export_runs_at_another_size(tmp_path: Path) -> None:
     path = negate_model(tmp_path / "x.onnx", shape=(10, 3, 32, 32))
-    engine = load_engine("net", request(path, free_dims=(("input", ("batch", 3, "height", "width")),)))
+    engine = load_engine("net", engine_request(path, free_dims=(("input", ("batch", 3, "height", "width")),)))
     given = torch.rand(2, 3, 8, 12)
-    assert torch.equal(engine.infer({"input": given})["output"], 255 - given)
+    assert torch.equal(engine.begin({"input": given}).outputs()["output"], 255 - given)
 
 
 def test_weights_listed_as_inputs_are_folded(tmp_path: Path) -> None:
     path = negate_model(tmp_path / "x.onnx", weights_as_inputs=True)
     assert read_onnx(path).weights_as_inputs
     given = torch.rand(1, 3, 2, 2)
-    assert torch.equal(load_engine("net", request(path)).infer({"input": given})["output"], 255 - given)
+    assert torch.equal(
+        load_engine("net", engine_request(path)).begin({"input": given}).outputs()["output"], 255 - given
+    )
 
 
 def test_the_description_says_what_runs_where(tmp_path: Path) -> None:
-    engine = load_engine("net", request(double_model(tmp_path / "x.onnx"), threads=2))
+    engine = load_engine("net", engine_request(double_model(tmp_path / "x.onnx"), threads=2))
     assert engine.description == f"ONNX Runtime {onnxruntime.__version__} on the CPU, 2 thread(s)"
-    default = load_engine("net", request(double_model(tmp_path / "x.onnx"), threads=None)).description
+    default = load_engine("net", engine_request(double_model(tmp_path / "x.onnx"), threads=None)).description
     assert default.endswith(" thread(s)")
 
 
@@ -100,7 +86,7 @@ def test_a_model_that_cannot_be_loaded_names_its_node(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
     with pytest.raises(EngineError) as caught:
-        load_engine("net", request(path))
+        load_engine("net", engine_request(path))
     assert caught.value.node == "net"
     text = str(caught.value)
     assert text.startswith(f"pipeline.nodes.net: ONNX Runtime {onnxruntime.__version__} cannot load {str(path)!r}: ")
@@ -110,7 +96,7 @@ def test_a_model_that_cannot_be_loaded_names_its_node(tmp_path: Path) -> None:
 def test_the_original_ultraface_gives_what_the_cleaned_one_gives(shared_models: Path) -> None:
     given = torch.rand(1, 3, 480, 640)
     one, other = (
-        load_engine("net", request(shared_models / name)).infer({"input": given})
+        load_engine("net", engine_request(shared_models / name)).begin({"input": given}).outputs()
         for name in ("ultraface_rfb_640_original.onnx", "ultraface_rfb_640.onnx")
     )
     for name in ("scores", "boxes"):

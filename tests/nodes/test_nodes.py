@@ -189,7 +189,8 @@ def test_inference_of_pictures(tmp_path: Path) -> None:
     assert out.placement == placement(64, 48, width=128, height=96, scale_x=1.0, scale_y=0.5, left=6.0, top=2.0)
     work = found.work
     assert isinstance(work, InferenceWork)
-    assert (work.input, work.input_shape, work.outputs) == ("input", (4, 3, 48, 64), ("output",))
+    assert work.inputs == (("input", (4, 3, 48, 64)),)
+    assert work.output_shapes == (("output", (4, 3, 96, 128)),)
     assert (work.batch, work.fixed_batch) == (4, False)
 
 
@@ -222,7 +223,7 @@ def test_the_same_mean_for_each_channel_is_the_mean_for_all(tmp_path: Path) -> N
         negate_model(tmp_path / "x.onnx"), model={"inputs": {"input": {"mean": [127, 127, 127], "std": 128}}}
     )
     given = tensor(dtype="float32", meaning=Meaning(mean=(127,), std=(128, 128, 128)))
-    assert resolve(made, given).work.input_shape == (1, 3, 48, 64)
+    assert resolve(made, given).work.inputs == (("input", (1, 3, 48, 64)),)
 
 
 def test_models_can_follow_each_other(tmp_path: Path) -> None:

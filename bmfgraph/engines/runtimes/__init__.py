@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
     from bmfgraph.engines.request import EngineRequest
 
-__all__ = ["Engine", "load_engine"]
+__all__ = ["Engine", "Pending", "load_engine"]
+
+
+class Pending(Protocol):
+    """An inference that has begun."""
+
+    def outputs(self) -> dict[str, torch.Tensor]:
+        """Its results, the caller's own. On a GPU the current stream waits for them, and nobody else."""
 
 
 class Engine(Protocol):
@@ -19,12 +26,24 @@ class Engine(Protocol):
     def description(self) -> str:
         """Runtime, version and device, for the user and the report."""
 
-    def infer(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Run once. The outputs are the caller's."""
+    @property
+    def streams(self) -> int:
+        """Inferences that run side by side."""
+
+    @property
+    def least_batch(self) -> int:
+        """The smallest batch that it takes."""
+
+    def begin(self, inputs: dict[str, torch.Tensor]) -> Pending:
+        """Begin one inference on tensors that are ready on the current stream."""
 
 
 def load_engine(node: str, request: EngineRequest) -> Engine:
-    """Load what ``request`` names. Raises EngineError, which names ``node``."""
-    from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine
+    """Load what ``request`` names. Raises EngineError, which names ``node``, or InstallError."""
+    if request.runtime == "onnxruntime":
+        from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(node, request)
+        return OnnxRuntimeEngine(node, request)
+    from bmfgraph.engines.runtimes.tensorrt import TensorRTEngine
+
+    return TensorRTEngine(node, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -31,6 +31,8 @@ class StageJob:
     promised: FrameSpec | None = None
     """The frames that the last stage's spec says it makes."""
     waiting: list[dict[int, Any]] = field(default_factory=list)
+    ready: Callable[[], None] = lambda: None
+    """Called on the host's thread before its stages work: makes the GPU's stream the current one."""
 
 
 class StageHost(Host):
@@ -51,6 +53,7 @@ class StageHost(Host):
 
     def _work(self, task: Any) -> None:
         inputs, outputs = task.get_inputs(), task.get_outputs()
+        self.job.ready()
         meter = self.job.stages[0][1]
         arrived = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
         meter.queued.append(len(arrived))
@@ -92,7 +95,7 @@ class StageHost(Host):
         self.active, self.item = meter, items[0]
         began = time.perf_counter()
         made = _checked(stage.process(*items), "process")
-        meter.seconds.append(time.perf_counter() - began)
+        meter.add(began, time.perf_counter())
         meter.frames += 1
         meter.last_time = _time_of(items[0])
         for item in made:
@@ -113,6 +116,8 @@ class StageHost(Host):
         for number, outlet in enumerate(self.job.outlets):
             if outlet.form == "raw" and not isinstance(item, Frame):
                 raise TypeError(f"it gives {type(item).__name__}, where the next node takes Frame")
+            if outlet.form == "raw" and item.picture is not None:
+                raise TypeError("it gives a frame on the GPU, where the next node works on the CPU")
             packet = Packet(item.video if outlet.form == "raw" else item)
             packet.timestamp = round(_time_of(item) * MICRO)
             outputs[number].put(packet)
@@ -126,9 +131,9 @@ class StageHost(Host):
         promised = self.job.promised
         if not promised or not isinstance(item, Frame):
             return
-        if (item.video.width, item.video.height) != (promised.width, promised.height):
+        if item.size != (promised.width, promised.height):
             raise ValueError(
-                f"it gives frames of {item.video.width}x{item.video.height}, "
+                f"it gives frames of {item.size[0]}x{item.size[1]}, "
                 f"but its spec promises {promised.width}x{promised.height}"
             )
 

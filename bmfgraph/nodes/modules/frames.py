@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bmfgraph.nodes.frames import FramesWork
+from bmfgraph.nodes.modules.cuda import constant
 from bmfgraph.nodes.modules.items import Frame, Sample
 from bmfgraph.nodes.modules.pictures import new_frame
 from bmfgraph.nodes.modules.stage import Stage
@@ -23,6 +24,9 @@ class ToFrames(Stage):
     def process(self, *items: Any) -> Iterable[Frame]:
         sample: Sample = items[0]
         for frame, picture in zip(sample.frames, self._pictures(sample.tensors[self.work.tensor]), strict=False):
+            if self.device == "cuda":
+                yield Frame(frame.index, frame.video, frame.matrix, levels(picture, self.work))
+                continue
             made, pixels = new_frame(frame, self.work.width, self.work.height)
             pixels.copy_(levels(picture, self.work))
             yield made
@@ -39,11 +43,14 @@ class ToFrames(Stage):
 
 
 def levels(picture: torch.Tensor, work: FramesWork) -> torch.Tensor:
-    """Values to uint8 RGB levels: level = value * std + mean, rounded and clamped."""
+    """Values to uint8 RGB levels: level = value * std + mean, to the nearest, clamped. uint8 is taken as it is."""
     meaning = work.meaning
     if picture.dtype != torch.uint8:
-        picture = picture.float()
-        if meaning.normalised:
-            picture = picture * torch.tensor(meaning.std) + torch.tensor(meaning.mean)
-        picture = picture.round().clamp(0, 255).to(torch.uint8)
+        # Few passes over the picture: a half more, and the conversion cuts the rest off.
+        offset = constant(tuple(value + 0.5 for value in meaning.mean), picture.device)
+        if len(meaning.std) == 1:
+            picture = torch.add(offset, picture.float(), alpha=meaning.std[0])
+        else:
+            picture = torch.addcmul(offset, picture.float(), constant(meaning.std, picture.device))
+        picture = picture.clamp_(0, 255).to(torch.uint8)
     return picture.flip(-1) if meaning.channels == "BGR" else picture

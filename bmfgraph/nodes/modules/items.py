@@ -19,8 +19,11 @@ class Frame:
 
     index: int
     video: Any
+    """Where there is a ``picture``, this has the frame's time and properties only."""
     matrix: Matrix = "bt709"
     """YUV matrix that an encoder shall write the picture with."""
+    picture: torch.Tensor | None = None
+    """The picture where it lies on the GPU: uint8 RGB [height, width, 3], read only."""
 
     @property
     def time(self) -> Fraction:
@@ -28,11 +31,20 @@ class Frame:
         base = self.video.time_base
         return Fraction(self.video.pts * base.num, base.den) if base.den > 0 else Fraction(0)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        if self.picture is not None:
+            return self.picture.shape[1], self.picture.shape[0]
+        return self.video.width, self.video.height
+
     def pixels(self) -> torch.Tensor:
-        """The picture of an RGB24 frame, uint8 [height, width, 3], without a copy.
+        """The picture of an RGB24 frame, uint8 [height, width, 3], without a copy, wherever it lies.
 
         Read only: a decoder's frame is referred to by the frames decoded after it.
         """
+        if self.picture is not None:
+            return self.picture
         return torch.from_numpy(self.video.frame().plane(0).numpy())
 
 

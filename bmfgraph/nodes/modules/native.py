@@ -69,12 +69,12 @@ class NativeHost(Host):
             began = time.perf_counter()
             self.heard = len(self.watch.ffmpeg_log)
             code = self.module.process(inner)
-            spent = time.perf_counter() - began
+            ended = time.perf_counter()
         if code:
             raise self._told()
         made = self._move_out(inner.get_outputs(), outputs)
         if taken or made:
-            meter.seconds.append(spent)
+            meter.add(began, ended)
         task.timestamp = inner.timestamp
         return None
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from bmfgraph.nodes.modules.cuda import constant
 from bmfgraph.nodes.modules.items import Box, Detections, Frame
 from bmfgraph.nodes.modules.pictures import new_frame
 from bmfgraph.nodes.modules.stage import Stage
@@ -26,6 +27,10 @@ class Draw(Stage):
         frame, found = items
         assert isinstance(frame, Frame)
         assert isinstance(found, Detections)
+        if self.device == "cuda":
+            picture = frame.pixels().clone()
+            draw_boxes(picture, found.boxes, self.work)
+            return (Frame(frame.index, frame.video, frame.matrix, picture),)
         made, pixels = new_frame(frame)
         pixels.copy_(frame.pixels())
         draw_boxes(pixels, found.boxes, self.work)
@@ -35,7 +40,7 @@ class Draw(Stage):
 def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], work: OverlayWork) -> None:
     """Draw into uint8 [height, width, 3] in place."""
     height, width = pixels.shape[:2]
-    color, thick = torch.tensor(work.color, dtype=torch.uint8), work.thickness
+    color, thick = constant(work.color, pixels.device, torch.uint8), work.thickness
     for box in boxes:
         x1, y1, x2, y2 = (round(value) for value in (box.x1, box.y1, box.x2, box.y2))
         for top, bottom, left, right in (
@@ -52,7 +57,9 @@ def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], work: OverlayWork) ->
             top = min(top, height)
             left = max(0, min(x1, width - patch.shape[1]))
             part = patch[: max(0, height - top), : width - left]
-            pixels[top : top + part.shape[0], left : left + part.shape[1]] = part
+            if pixels.is_cuda:
+                part = part.contiguous().pin_memory()
+            pixels[top : top + part.shape[0], left : left + part.shape[1]].copy_(part, non_blocking=True)
 
 
 @lru_cache(maxsize=256)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from bmfgraph.nodes.modules.cuda import Recorded, constant
 from bmfgraph.nodes.modules.items import Frame, Sample
 from bmfgraph.nodes.modules.stage import Stage
 from bmfgraph.nodes.preprocess import Transform
@@ -23,9 +25,14 @@ class Preprocess(Stage):
 
     work: Transform
 
+    def open(self) -> None:
+        self._apply: Callable[[torch.Tensor], torch.Tensor] = partial(apply, transform=self.work)
+        if self.device == "cuda" and (self.work.resize or any(self.work.pad)):
+            self._apply = Recorded(self._apply)
+
     def process(self, *items: Any) -> Iterable[Sample]:
         frame: Frame = items[0]
-        return (Sample({self.work.name: apply(frame.pixels(), self.work)}, (frame,)),)
+        return (Sample({self.work.name: self._apply(frame.pixels())}, (frame,)),)
 
 
 def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
@@ -43,19 +50,21 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
     if meaning.channels == "BGR":
         x = x.flip(1)
     elif meaning.channels == "GRAY":
-        weights = torch.tensor(_LUMA).view(1, 3, 1, 1)
-        x = (x.float() * weights).sum(1, keepdim=True)
+        x = (x.float() * _per_channel(_LUMA, x)).sum(1, keepdim=True)
         x = x if meaning.normalised or transform.dtype != "uint8" else x.round().to(torch.uint8)
     dtype = getattr(torch, transform.dtype)
     if meaning.normalised:
-        x = (x.float() - _per_channel(meaning.mean)) / _per_channel(meaning.std)
+        x = x.float()
+        if any(meaning.mean):
+            x = x - _per_channel(meaning.mean, x)
+        x = x / _per_channel(meaning.std, x)
     if meaning.layout == "NHWC":
         x = x.permute(0, 2, 3, 1)
     return x.to(dtype).contiguous()
 
 
-def _per_channel(values: tuple[float, ...]) -> torch.Tensor:
-    return torch.tensor(values).view(1, -1, 1, 1)
+def _per_channel(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor | float:
+    return values[0] if len(values) == 1 else constant(values, like.device).view(1, -1, 1, 1)
 
 
 def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
@@ -66,4 +75,8 @@ def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
         return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
     if not smooth:
         return F.interpolate(x, (height, width), mode="nearest-exact")
+    if x.is_cuda:
+        # There is no kernel for uint8 there.
+        x = F.interpolate(x.float(), (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
+        return x.round().clamp(0, 255).to(torch.uint8)
     return F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)

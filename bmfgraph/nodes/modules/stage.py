@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bmfgraph.ports import Device
+
 __all__ = ["Stage"]
 
 
@@ -13,7 +15,12 @@ class Stage:
 
     ``open`` and ``close`` run on the thread that runs the pipeline, the others on a thread of BMF's.
     An exception anywhere ends the run with an error that names the node and the frame.
+
+    A stage whose kind can work on the GPU (``devices`` of its spec) looks at ``device``: on ``cuda`` it finds and
+    leaves frames and tensors there, enqueues its work on the current stream and does not wait for it.
     """
+
+    device: Device = "cpu"
 
     def __init__(self, name: str, work: Any) -> None:
         self.name = name

@@ -33,6 +33,15 @@ class Meter:
     """Packets that waited at the node whenever it was called."""
     last_time: Fraction | None = None
     """Presentation time of the newest frame, in seconds."""
+    first_done: float | None = None
+    """When the first frame was done with, and the newest one, on the clock of ``time.perf_counter``."""
+    last_done: float = 0.0
+
+    def add(self, began: float, ended: float) -> None:
+        """Count a call."""
+        self.seconds.append(ended - began)
+        self.first_done = self.first_done or ended
+        self.last_done = ended
 
 
 class Watch:

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from bmfgraph.nodes.detections import DetectionsWork
-from bmfgraph.nodes.modules.detections import Detect, decode_centerface, decode_ultraface, non_maximum_suppression
+from bmfgraph.nodes.modules.detections import Detect, above, decode_centerface, decode_ultraface
 from bmfgraph.nodes.modules.items import Frame, Sample
+from bmfgraph.nodes.modules.suppress import non_maximum_suppression
 from bmfgraph.ports import Placement
 
 Array = NDArray[np.float32]
@@ -88,7 +89,7 @@ def test_ultraface(classes: int, threshold: float) -> None:
     random = np.random.default_rng(5)
     scores, boxes = random.random((40, 1 + classes)).astype(np.float32), random.random((40, 4)).astype(np.float32)
     tensors = {"scores": torch.from_numpy(scores), "boxes": torch.from_numpy(boxes)}
-    got_boxes, got_scores, got_labels = decode_ultraface(tensors, work(threshold=threshold))
+    got_boxes, got_scores, got_labels = decode_ultraface(tensors, work(threshold=threshold), above(threshold))
     wanted = ultraface(scores, boxes, threshold, (320, 240))
     assert got_labels.tolist() == [row[0] for row in wanted]
     assert got_scores.tolist() == pytest.approx([row[1] for row in wanted])
@@ -118,7 +119,9 @@ def test_centerface(stride: int, threshold: float) -> None:
     scale, offset = (random.random((2, 6, 9)).astype(np.float32) for _ in range(2))
     tensors = {"heatmap": heat, "scale": scale, "offset": offset}
     options = work(style="centerface", threshold=threshold, stride=stride)
-    boxes, scores, labels = decode_centerface({name: torch.from_numpy(one) for name, one in tensors.items()}, options)
+    boxes, scores, labels = decode_centerface(
+        {name: torch.from_numpy(one) for name, one in tensors.items()}, options, above(options.threshold)
+    )
     wanted = centerface(heat, scale, offset, threshold, stride)
     assert scores.tolist() == pytest.approx([row[0] for row in wanted])
     assert np.allclose(boxes.numpy().reshape(-1, 4), np.array([row[1:] for row in wanted]).reshape(-1, 4), atol=1e-3)

@@ -15,7 +15,7 @@ from bmfgraph.nodes.modules.preprocess import Preprocess
 from bmfgraph.plan import Resolved
 from bmfgraph.ports import Meaning
 from tests.conftest import FrameMaker
-from tests.tools import frames, node, picture
+from tests.tools import frames, node, opened, picture
 
 
 def work(**options: Any) -> FramesWork:
@@ -65,8 +65,8 @@ def test_preprocess_and_back_is_the_picture(
     post = node("frames", "b")
     second: Resolved = post.spec.resolve(post, (first.outputs[0].type,), None)
     frame = video_frame(3)
-    (sample,) = Preprocess("a", first.work).process(frame)
-    (made,) = ToFrames("b", second.work).process(sample)
+    (sample,) = opened(Preprocess("a", first.work)).process(frame)
+    (made,) = opened(ToFrames("b", second.work)).process(sample)
     assert np.array_equal(made.pixels().numpy(), picture(3, 64, 48))
     assert (made.index, made.time) == (3, frame.time)
 
@@ -75,7 +75,7 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
     pictures = [picture(index, 64, 48) for index in (4, 5, 6)]
     tensor = torch.from_numpy(np.concatenate(pictures, axis=2)[None])
     sources = tuple(video_frame(index, pts=index * 7) for index in (4, 5, 6))
-    stage = ToFrames("n", work(meaning=Meaning("NHWC"), pictures=3))
+    stage = opened(ToFrames("n", work(meaning=Meaning("NHWC"), pictures=3)))
     made = list(stage.process(Sample({"x": tensor, "other": tensor}, sources)))
     assert [(frame.index, frame.video.pts) for frame in made] == [(4, 28), (5, 35), (6, 42)]
     for frame, wanted in zip(made, pictures, strict=True):
@@ -87,7 +87,7 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
 def test_a_new_frame_keeps_time_and_takes_the_new_size(video_frame: FrameMaker) -> None:
     source = video_frame(9)
     tensor = torch.zeros(1, 3, 96, 128, dtype=torch.uint8)
-    (made,) = ToFrames("n", work(width=128, height=96)).process(Sample({"x": tensor}, (source,)))
+    (made,) = opened(ToFrames("n", work(width=128, height=96))).process(Sample({"x": tensor}, (source,)))
     assert (made.video.width, made.video.height, made.video.pts) == (128, 96, 9)
     base = made.video.time_base
     assert (base.num, base.den) == (1, 25)
@@ -97,7 +97,7 @@ def test_a_new_frame_keeps_time_and_takes_the_new_size(video_frame: FrameMaker) 
 def test_padding_is_cut_off(video_frame: FrameMaker) -> None:
     tensor = torch.zeros(1, 3, 60, 70, dtype=torch.uint8)
     tensor[0, 1, 5:53, 2:66] = 9
-    stage = ToFrames("n", work(crop=(2, 5, 64, 48)))
+    stage = opened(ToFrames("n", work(crop=(2, 5, 64, 48))))
     (made,) = stage.process(Sample({"x": tensor}, (video_frame(0),)))
     assert made.pixels().shape == (48, 64, 3)
     assert (made.pixels()[..., 1] == 9).all()

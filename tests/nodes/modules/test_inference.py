@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,19 @@ import pytest
 import torch
 from onnx import helper
 
-from bmfgraph.engines.request import EngineRequest
 from bmfgraph.errors import EngineError
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.nodes.modules.inference import Infer
 from bmfgraph.nodes.modules.items import Frame, Sample
-from tests.tools import negate_model, save_model, tensor_info
+from tests.tools import engine_request, negate_model, save_model, tensor_info
 
 pytest.importorskip("onnxruntime")
 
 
 def stage(path: Path, batch: int, *, fixed: bool = False, outputs: tuple[str, ...] = ("output",)) -> Infer:
     shape = (batch, 3, 4, 6)
-    request = EngineRequest("onnxruntime", str(path), "", "fp32", batch, 1, (("input", shape),), ())
-    made = Infer("net", InferenceWork("m", "input", shape, outputs, batch, fixed, request))
+    work = InferenceWork("m", (("input", shape),), tuple((name, shape) for name in outputs), batch, fixed)
+    made = Infer("net", replace(work, engine=engine_request(path, batch=batch)))
     made.open()
     return made
 

@@ -14,7 +14,7 @@ from bmfgraph.nodes.modules.preprocess import Preprocess, apply
 from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.ports import Meaning
 from tests.conftest import FrameMaker
-from tests.tools import Pixels, frames, node, picture, want
+from tests.tools import Pixels, frames, node, opened, picture, want
 
 
 def transform(**options: Any) -> Transform:
@@ -142,7 +142,7 @@ def test_the_stage_gives_one_sample_a_frame(video_frame: FrameMaker) -> None:
     made = node("preprocess", "a", name="prepare")
     work = made.spec.resolve(made, (frames(64, 48, "rgb24"),), want(32, 32)).work
     frame = video_frame(5)
-    (sample,) = Preprocess("prepare", work).process(frame)
+    (sample,) = opened(Preprocess("prepare", work)).process(frame)
     assert sample.frames == (frame,)
     assert sample.index == 5
     assert list(sample.tensors) == ["input"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bmfgraph.compile.convert import convert_pixels
+from bmfgraph.compile.join import join_edges
 from bmfgraph.nodes.convert import ConvertWork
 from bmfgraph.plan import Ref
 from bmfgraph.ports import ColorSpec, FrameSpec
@@ -17,7 +17,7 @@ def test_frames_that_fit_need_no_converter(plan: MakePlan) -> None:
 
 
 def test_a_converter_goes_where_formats_differ(plan: MakePlan) -> None:
-    made = plan(UPSCALE, convert_pixels)
+    made = plan(UPSCALE, join_edges)
     assert names(made)[:3] == ["source", "source-rgb24", "prepare"]
     to_rgb, to_yuv = made.node("source-rgb24").work, made.node("restore-yuv420p").work
     assert isinstance(to_rgb, ConvertWork)

@@ -1,0 +1,294 @@
+"""Has engines built: by TensorRT in a process of its own, by another interpreter's TensorRT, or by a program.
+
+In a process of its own, a crash of TensorRT is a message, Ctrl-C ends the build at once, and its memory is given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bmfgraph.engines.manifest import ENGINE, LOG, Built, StoredEngine
+from bmfgraph.engines.onnxfile import OnnxError
+from bmfgraph.engines.program import command_words, strongly_typed, tensors_of
+from bmfgraph.engines.request import Build
+from bmfgraph.engines.store import EngineStore, StoreError
+from bmfgraph.engines.typed import Samples, prepared
+from bmfgraph.errors import EngineError, InstallError, shown
+
+__all__ = ["BuilderVersion", "Progress", "builder_version", "ensure_engine"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase of the build, its steps done and all its steps."""
+
+_SCRIPT = Path(__file__).with_name("build.py")
+_NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_STORE_HINT = "set engine.store to a folder where you may write"
+_VERSION_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class BuilderVersion:
+    """What an interpreter builds engines with."""
+
+    library: str
+    version: str
+    module: str
+    strongly_typed: bool
+    """Whether precision is a property of the network, not a flag."""
+    has_bf16: bool
+
+
+def builder_version(python: str | None, flavour: str) -> BuilderVersion:
+    """Ask an interpreter (None: this one) for its TensorRT. Raises InstallError."""
+    interpreter = python or sys.executable
+    hint = "name an interpreter that has TensorRT, or leave engine.python out"
+    try:
+        done = subprocess.run(
+            [interpreter, "-u", str(_SCRIPT), "--version", flavour],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=_VERSION_TIMEOUT,
+        )
+    except OSError as error:
+        raise InstallError(f"the interpreter {interpreter!r} cannot be run ({error.strerror})", hint=hint) from None
+    except subprocess.TimeoutExpired:
+        raise InstallError(f"the interpreter {interpreter!r} does not answer within two minutes", hint=hint) from None
+    try:
+        told = dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    except (ValueError, TypeError, IndexError):
+        last = (done.stderr.strip().splitlines() or [_ended(done.returncode)])[-1]
+        raise InstallError(f"{interpreter!r} does not say which TensorRT it has: {last}", hint=hint) from None
+    if "error" in told:
+        raise InstallError(told["error"], hint=told["hint"])
+    return BuilderVersion(**told)
+
+
+def ensure_engine(
+    node: str,
+    build: Build,
+    onnx: Path,
+    store: Path,
+    *,
+    say: Callable[[str], None],
+    progress: Progress | None = None,
+    calibration: Samples | None = None,
+) -> StoredEngine:
+    """The engine of ``build.key`` in the store, built from ``onnx`` where it is missing or damaged.
+
+    ``say`` gets a line for the user when a build begins and one when it is done. ``calibration`` is what int8 measures
+    its ranges over, read once and only by a build. Raises EngineError, and InstallError where a library is missing.
+    """
+    engines = EngineStore(store)
+    try:
+        if build.policy == "never":
+            return _found(node, build, engines)
+        maker = _Maker(node, build, onnx, engines, say, progress, calibration)
+        return engines.ensure(build.model, build.key, maker, say=say, fresh=build.policy == "always")
+    except StoreError as error:
+        hint = "make room on the disk: python -m bmfgraph engines prune" if error.number in _FULL else _STORE_HINT
+        raise EngineError(node, str(error), hint=hint) from None
+
+
+def _found(node: str, build: Build, engines: EngineStore) -> StoredEngine:
+    """The engine that is there, for those who do not want one built."""
+    if found := engines.use(build.model, build.key):
+        return found
+    hint = "build it: engine.build=auto, or take over a store that has it"
+    damaged = engines.find(build.model, build.key)
+    if damaged:
+        message = f"the engine of {build.model!r} in {str(damaged.folder)!r} is damaged: {damaged.damage()}"
+    elif nearest := engines.nearest(build.model, build.key):
+        there, here = nearest[0].manifest["key"], build.key.as_json()
+        differences = "; ".join(
+            f"{name} {_short(there.get(name))} there, {_short(here.get(name))} here" for name in nearest[1]
+        )
+        message = (
+            f"{str(engines.root)!r} has no engine of {build.model!r} for this run; "
+            f"the nearest, {nearest[0].folder.name}, differs in {differences}"
+        )
+    else:
+        message = f"{str(engines.root)!r} has no engine of {build.model!r}"
+    raise EngineError(node, f"{message}; engine.build is 'never'", hint=hint)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value) if isinstance(value, (dict, list)) else shown(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+@dataclass
+class _Maker:
+    """Builds one engine: called by the store with the folder to fill and the reason."""
+
+    node: str
+    build: Build
+    onnx: Path
+    engines: EngineStore
+    say: Callable[[str], None]
+    progress: Progress | None
+    calibration: Samples | None
+
+    def __call__(self, folder: Path, reason: str) -> Built:
+        with self._told():
+            return self._make(folder, reason)
+
+    def _make(self, folder: Path, reason: str) -> Built:
+        build, key = self.build, self.build.key
+        network, words = folder / "network.onnx", list[str]()
+        if build.command:
+            words = command_words(self.node, build.command, key, network.resolve(), (folder / ENGINE).resolve())
+            by, typed = shown(build.command[0]), strongly_typed(key)
+        else:
+            version = builder_version(build.python, key.runtime)
+            by, typed = f"{version.library} {version.version}", version.strongly_typed
+            if key.precision == "bf16" and not version.has_bf16:
+                raise EngineError(self.node, f"{by} has no bf16", hint="set engine.precision to fp16, tf32 or fp32")
+        self.say(f"building an engine for {build.model} ({key.precision}, {by}): {reason}")
+        began = time.monotonic()
+        model = prepared(self.onnx, dict(key.dims), key.precision, strongly_typed=typed, calibration=self.calibration)
+        network.write_bytes(model.SerializeToString())
+        built = self._run_program(folder, words, model) if words else self._run_script(folder, network)
+        network.unlink()
+        size, seconds = (folder / ENGINE).stat().st_size, time.monotonic() - began
+        self.say(f"built the engine for {build.model}: {size / 1e6:.1f} MB in {seconds:.1f} s")
+        return built
+
+    def _run_script(self, folder: Path, network: Path) -> Built:
+        """Build by TensorRT's Python API."""
+        key = self.build.key
+        job = {
+            "flavour": key.runtime,
+            "onnx": str(network.resolve()),
+            "plan": str((folder / ENGINE).resolve()),
+            "precision": key.precision,
+            "profiles": key.as_json()["profiles"],
+            "flags": dict(key.flags),
+            "timing_cache": str(self._timing_cache().resolve()) if self.build.timing_cache else None,
+        }
+        words = folder / "job.json"
+        words.write_text(json.dumps(job), encoding="utf-8")
+        told: dict[str, Any] = {}
+        with _child([self.build.python or sys.executable, "-u", str(_SCRIPT), str(words)], folder / LOG) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                told.update(self._heard(line))
+        words.unlink()
+        if "error" in told:
+            raise self._failed(told["error"], hint=told["hint"])
+        if child.returncode or "tensors" not in told:
+            raise self._ended_badly(child.returncode, folder, "the builder")
+        return Built(told["tensors"], {"library": told["library"], "version": told["version"]})
+
+    def _heard(self, line: str) -> dict[str, Any]:
+        """What one line of the script adds to what is known."""
+        try:
+            message: dict[str, Any] = dict(json.loads(line))
+        except (ValueError, TypeError):  # Cut off, because the script was killed; or a wrapper's own words.
+            return {}
+        if "phase" in message:
+            if self.progress is not None:
+                self.progress(message["phase"], message["step"], message["steps"])
+            return {}
+        return message
+
+    def _run_program(self, folder: Path, words: list[str], model: Any) -> Built:
+        """Build by the program that the user names."""
+        plan, name = folder / ENGINE, repr(self.build.command[0])
+        guarded = [sys.executable, str(_SCRIPT), "--exec", str(os.getpid()), *words]
+        with _child(guarded, folder / LOG, everything=True) as child:
+            child.wait()
+        if child.returncode:
+            raise self._ended_badly(child.returncode, folder, name)
+        if not plan.is_file() or not plan.stat().st_size:
+            raise self._failed(
+                f"{name} ended well, and wrote no engine to {{plan}}{_last_lines(folder / LOG)}",
+                hint="use {plan} in engine.command for the file that it writes",
+            )
+        return Built(tensors_of(model, self.build.key), {"command": list(self.build.command)})
+
+    def _timing_cache(self) -> Path:
+        key = self.build.key
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{key.runtime}-{key.version}-{key.gpu}")
+        return self.engines.root / ".timing" / f"{name}.cache"
+
+    def _failed(self, message: str, hint: str) -> EngineError:
+        log = self.engines.failed_log(self.build.model, self.build.key)
+        return EngineError(self.node, message, hint=f"{hint or 'see the log'} (log: {log})")
+
+    def _ended_badly(self, code: int, folder: Path, who: str) -> EngineError:
+        return self._failed(f"{who} {_ended(code)}{_last_lines(folder / LOG)}", hint="see what it says last")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what goes wrong on the way into EngineError."""
+        try:
+            yield
+        except OnnxError as error:
+            raise EngineError(self.node, f"{self.onnx.name}: {error}", hint=error.hint) from None
+        except OSError as error:
+            full = error.errno in _FULL
+            raise EngineError(
+                self.node,
+                f"the engine store {str(self.engines.root)!r} cannot be written ({error.strerror or error})",
+                hint="make room on the disk: python -m bmfgraph engines prune" if full else _STORE_HINT,
+            ) from None
+
+
+@contextlib.contextmanager
+def _child(words: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own, killed when the block is left early; stderr (or all) goes to the log.
+
+    Its stdin says nothing, and ends when this process does.
+    """
+    with log.open("ab") as file:
+        output: int | IO[bytes] = file if everything else subprocess.PIPE
+        child = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=output, stderr=file, text=True, start_new_session=True
+        )
+    try:
+        yield child
+        child.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
+    finally:
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _ended(code: int) -> str:
+    """How a process ended."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}"
+
+
+def _last_lines(log: Path, count: int = 5) -> str:
+    """The end of a log, each line on one of its own; empty where it says nothing."""
+    try:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return "".join(f"\n    {line[:300]}" for line in lines[-count:])

@@ -1,0 +1,31 @@
+"""The end of a pipeline that is measured: frames are taken and let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bmfgraph.nodes.modules.items import Frame
+from bmfgraph.nodes.modules.stage import Stage
+
+__all__ = ["Discard"]
+
+
+class Discard(Stage):
+    """Takes frames; those of the GPU count when they are complete."""
+
+    def open(self) -> None:
+        if self.device == "cuda":
+            from bmfgraph.nodes.modules.cuda import Late
+
+            self._late: Late[None] = Late()
+
+    def process(self, *items: Any) -> Iterable[Frame]:
+        if self.device == "cuda":
+            list(self._late.put((), lambda _: None))
+        return ()
+
+    def finish(self) -> Iterable[Frame]:
+        if self.device == "cuda":
+            list(self._late.rest())
+        return ()

@@ -1,0 +1,74 @@
+"""``upload`` and ``download``: between CPU and GPU. The compiler puts these nodes in; YAML does not have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.convert import written_color
+from bmfgraph.plan import PlanNode, Resolved, Want
+from bmfgraph.ports import BundleSpec, Chroma, ColorSpec, Device, FrameSpec, Port, PortType, TensorSpec
+
+__all__ = ["DownloadSpec", "DownloadWork", "UploadSpec", "UploadWork"]
+
+
+@dataclass(frozen=True)
+class UploadWork:
+    """Which frames arrive, to be made RGB on the GPU; None for tensors, which are moved as they are."""
+
+    frames: FrameSpec | None
+
+
+@dataclass(frozen=True)
+class DownloadWork:
+    """What frames become on the GPU before they leave it; None for tensors, which are moved as they are."""
+
+    pixel_format: str | None
+    color: ColorSpec | None
+    chroma: Chroma
+    width: int
+    height: int
+
+
+class UploadSpec(NodeSpec):
+    """From the CPU to the GPU; frames become RGB24 there."""
+
+    kind: Literal["upload"] = "upload"
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.transfer:Upload"
+    devices: ClassVar[tuple[Device, ...]] = ("cuda",)
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        given = inputs[0]
+        if isinstance(given, FrameSpec):
+            out = replace(given, pixel_format="rgb24", device="cuda")
+            return Resolved((Port("out", out),), UploadWork(given))
+        return Resolved((Port("out", _moved(given, "cuda")),), UploadWork(None))
+
+
+class DownloadSpec(NodeSpec):
+    """From the GPU to the CPU; frames get their pixel format on the way."""
+
+    kind: Literal["download"] = "download"
+    pixel_format: str = "rgb24"
+    usual_color: bool = False
+    """Limited range, and the matrix that readers of untagged video take."""
+
+    stage: ClassVar[str] = "bmfgraph.nodes.modules.transfer:Download"
+    devices: ClassVar[tuple[Device, ...]] = ("cuda",)
+
+    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        given = inputs[0]
+        if not isinstance(given, FrameSpec):
+            return Resolved((Port("out", _moved(given, "cpu")),), DownloadWork(None, None, "", 0, 0))
+        color = written_color(given, self.pixel_format, self.usual_color)
+        out = replace(given, pixel_format=self.pixel_format, color=color, device="cpu")
+        work = DownloadWork(self.pixel_format, color, given.chroma or "left", given.width, given.height)
+        return Resolved((Port("out", out),), work)
+
+
+def _moved(kind: PortType, device: Device) -> PortType:
+    if isinstance(kind, BundleSpec):
+        return replace(kind, tensors=tuple(replace(tensor, device=device) for tensor in kind.tensors))
+    assert isinstance(kind, TensorSpec)
+    return replace(kind, device=device)

@@ -1,0 +1,489 @@
+"""The hardware decoder: what its spec refuses, and its host with FFmpeg in the place of the GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bmfgraph.errors import InstallError, PlanError, RunError
+from bmfgraph.media import probe
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.nvdec import NvdecMedia, NvdecSpec, NvdecWork
+from bmfgraph.plan import PlanNode, Resolved, json_ready
+from bmfgraph.ports import AudioSpec, ColorSpec, FrameSpec
+from tests.run.media_tools import Seen, Sound, recorded, scene, soft_scene, write
+from tests.tools import make_clip
+
+PICTURES = [scene(index, 64, 48) for index in range(30)]
+B_FRAMES = {"preset": "medium", "bf": "3"}
+
+
+def spec_of(path: Path, **options: Any) -> NvdecSpec:
+    return NvdecSpec(kind="nvdec", path=str(path), **options)
+
+
+def resolved(path: Path, **options: Any) -> Resolved:
+    spec = spec_of(path, **options)
+    return spec.resolve(PlanNode("n", spec, facts=spec.discover("n")), (), None)
+
+
+# ---------------------------------------------------------------------------------------------------------- the spec
+
+
+def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
+    path = clip(audio="aac", frames=20)
+    found = resolved(path)
+    video, audio = (port.type for port in found.outputs)
+    assert [port.name for port in found.outputs] == ["video", "audio"] == list(spec_of(path).ports())
+    assert isinstance(video, FrameSpec)
+    assert isinstance(audio, AudioSpec)
+    assert video == replace(probe(path).frames, pixel_format="rgb24", device="cuda")
+    work = found.work
+    assert isinstance(work, NvdecWork)
+    assert isinstance(work, DecoderWork)
+    assert (work.codec, work.pixel_format, work.color) == ("h264", "yuv420p", ColorSpec("bt601", False, tagged=False))
+    assert (work.width, work.height, work.rotation, work.chroma) == (64, 48, 0, "left")
+    assert (work.frame_count, work.exact_count, work.video, work.audio) == (20, True, 0, 1)
+    assert [port.name for port in resolved(path, audio=None).outputs] == ["video"]
+    assert json_ready(work)["time_base"] == "1/12800"
+
+
+def test_the_rest_is_as_the_decoder_has_it(clip: Callable[..., Path]) -> None:
+    from bmfgraph.nodes.decoder import DecoderSpec
+
+    path = clip(frames=50)
+    for options in ({}, {"start": 0.5}, {"end": 0.7}, {"start": 0.31, "end": 1.0, "allow_truncated": True}):
+        spec = DecoderSpec(kind="decoder", path=str(path), **options)  # type: ignore[arg-type]
+        theirs = json_ready(spec.resolve(PlanNode("n", spec, facts=spec.discover("n")), (), None).work)
+        ours = json_ready(resolved(path, **options).work)
+        assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_a_rotated_file_is_displayed_upright(clip: Callable[..., Path]) -> None:
+    found = resolved(clip(rotation=90))
+    video, work = found.outputs[0].type, found.work
+    assert isinstance(video, FrameSpec)
+    assert (video.width, video.height, work.width, work.height) == (48, 64, 64, 48)
+    assert work.rotation in (90, 270)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "a.avi"}, "is mpeg4 video, and only H.264, H.265, VP8, VP9, AV1 are decoded on the GPU"),
+        ({"pix_fmt": "yuv444p"}, "is H.264 video in yuv444p, which NVDEC does not decode"),
+        ({"pix_fmt": "yuv420p10le", "name": "a.mkv", "codec": "ffv1"}, "is ffv1 video"),
+    ],
+    ids=str,
+)
+def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanError, match=message) as caught:
+        resolved(clip(options.pop("name", "a.mp4"), **options))
+    assert caught.value.hint == "set decoder=ffmpeg, which decodes it on the CPU"
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"interlaced": True}, "is interlaced, and NVDEC would mix its fields"),
+        ({"aspect": Fraction(16, 11)}, None),
+        ({"timed": False}, "does not say when its frames are shown"),
+        ({"codec": "vp9"}, None),
+        ({"codec": "mjpeg"}, "is mjpeg video"),
+    ],
+    ids=str,
+)
+def test_what_would_come_out_otherwise(clip: Callable[..., Path], facts: dict[str, Any], message: str | None) -> None:
+    spec = spec_of(clip())
+    media = replace(spec.discover("n"), **facts)
+    with pytest.raises(PlanError, match=message) if message else contextlib.nullcontext():
+        spec.resolve(PlanNode("n", spec, facts=media), (), None)
+
+
+def test_what_is_found_out(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11), tagged=True, matrix="bt709")
+    media = spec_of(source).discover("n")
+    assert isinstance(media, NvdecMedia)
+    assert (media.codec, media.timed, media.interlaced, media.aspect) == ("h264", True, False, Fraction(16, 11))
+    assert (media.primaries, media.transfer) == (1, 1)
+    fields = {"x264-params": "tff=1"}
+    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).discover("n").interlaced
+    bare = make_clip(tmp_path / "raw.h264")
+    assert not spec_of(bare).discover("n").timed
+
+
+def test_options(clip: Callable[..., Path]) -> None:
+    assert spec_of(clip(), threads=None, start=1.0, end=2.0).threads is None
+    with pytest.raises(ValidationError, match="NVDEC has no threads"):
+        spec_of(clip(), threads=4)
+    with pytest.raises(ValidationError, match="is not after start"):
+        spec_of(clip(), start=2.0, end=1.0)
+    with pytest.raises(RunError, match="does not exist"):
+        spec_of(Path("nowhere.mp4")).discover("n")
+
+
+# ------------------------------------------------------------------------------------- FFmpeg in the place of NVDEC
+
+
+@dataclass
+class FakeGpu:
+    """PyNvVideoCodec as far as the host uses it. As there, surfaces are used again by the next call."""
+
+    width: int
+    height: int
+    lost: frozenset[int] = frozenset()
+    """Times that the decoder does not know any more."""
+    failing_at: int | None = None
+    surfaces: list[Any] = field(default_factory=list)
+    codec: Any = None
+    cudaVideoCodec: Any = field(default_factory=lambda: SimpleNamespace(H264="h264", HEVC="hevc", VP9="vp9"))
+    cudaVideoChromaFormat: Any = field(default_factory=lambda: SimpleNamespace(**{"420": 1}))
+    supported: int = 1
+
+    def PacketData(self) -> Any:
+        return SimpleNamespace(bsl=0, bsl_data=0, pts=0)
+
+    def GetDecoderCaps(self, **options: Any) -> dict[str, int]:
+        assert options["bitdepth"] == 10
+        return {"supported": self.supported}
+
+    def CreateDecoder(self, *, codec: str, usedevicememory: bool, **_: Any) -> FakeGpu:
+        assert usedevicememory
+        self.codec: Any = av.CodecContext.create(codec, "r")
+        self.codec.thread_count = 1
+        return self
+
+    def GetWidth(self) -> int:
+        return self.width + self.width % 2
+
+    def GetHeight(self) -> int:
+        return self.height
+
+    def Decode(self, data: Any) -> list[Any]:
+        packet = None
+        if data.bsl:
+            packet = av.Packet(ctypes.string_at(data.bsl_data, data.bsl))
+            packet.pts = data.pts
+            if data.pts == self.failing_at:
+                raise RuntimeError("cuvidParseVideoData returned error 999")
+        made = []
+        for number, frame in enumerate(self.codec.decode(packet)):
+            surface = self._nv12(frame)
+            if number == len(self.surfaces):
+                self.surfaces.append(surface)
+            self.surfaces[number][:] = surface
+            told = -7 if frame.pts in self.lost else frame.pts
+            pointer = self.surfaces[number].ctypes.data
+            made.append(SimpleNamespace(timestamp=told, GetPtrToPlane=lambda _, pointer=pointer: pointer))
+        return made
+
+    def _nv12(self, frame: av.VideoFrame) -> Any:
+        size = 2 if "10" in frame.format.name else 1
+        y, u, v = (
+            np.frombuffer(bytes(plane), np.uint8)
+            .reshape(plane.height, plane.line_size)[:, : plane.width * size]
+            .copy()
+            .view(np.uint16 if size == 2 else np.uint8)
+            for plane in frame.planes
+        )
+        whole = np.zeros((self.height + len(u), self.GetWidth()), y.dtype)
+        whole[: self.height, : self.width] = y
+        whole[self.height :, 0::2], whole[self.height :, 1::2] = u, v
+        return whole << 6 if size == 2 else whole
+
+
+class FakeQueue(list[Any]):
+    put = list.append
+
+
+class FakeTask:
+    def __init__(self) -> None:
+        self.outputs = {0: FakeQueue()}
+        self.timestamp: Any = None
+
+    def get_inputs(self) -> dict[int, Any]:
+        return {}
+
+    def get_outputs(self) -> dict[int, FakeQueue]:
+        return self.outputs
+
+
+@dataclass
+class Ran:
+    frames: list[Any]
+    calls: list[int]
+    watch: Any
+
+    @property
+    def base(self) -> Fraction:
+        base = self.frames[0].video.time_base
+        return Fraction(base.num, base.den)
+
+    def seen(self) -> list[Seen]:
+        return [Seen(frame.index, frame.time, frame.picture.numpy()) for frame in self.frames]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[..., Ran]]:
+    """Runs the host over a file as BMF would; ``video_frame`` sees to it that BMF can be imported."""
+    from bmf import Timestamp
+
+    from bmfgraph.nodes.modules import nvdec
+    from bmfgraph.nodes.modules.host import JOBS, Outlet
+    from bmfgraph.nodes.modules.watch import Watch
+
+    def look_at(pointer: int, shape: tuple[int, int], deep: bool, device: torch.device) -> torch.Tensor:
+        count = shape[0] * shape[1]
+        memory: Any = ((ctypes.c_int16 if deep else ctypes.c_uint8) * count).from_address(pointer)
+        return torch.from_numpy(np.ctypeslib.as_array(memory).reshape(shape))
+
+    monkeypatch.setattr(nvdec, "_look_at", look_at)
+    monkeypatch.setattr(nvdec, "_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(nvdec, "_hand_over", lambda pictures, stream: None)
+    monkeypatch.setattr(
+        torch.cuda, "Stream", lambda device: SimpleNamespace(cuda_stream=1, synchronize=lambda: None), raising=False
+    )
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "TEST GPU")
+
+    def run(path: Path, gpu: dict[str, Any] | None = None, **options: Any) -> Ran:
+        work = resolved(path, **options).work
+        fake = FakeGpu(work.width, work.height, **(gpu or {}))
+        monkeypatch.setattr(nvdec, "_library", lambda: fake)
+        watch = Watch()
+        JOBS["test"] = nvdec.NvdecJob(watch.meter("n", "nvdec"), watch, work, (Outlet(0, "item"),), work.color.yuv)
+        host = nvdec.NvdecHost(0, {"job": "test"})
+        frames: list[Any] = []
+        calls = []
+        task = FakeTask()
+        while task.timestamp != Timestamp.DONE:
+            task = FakeTask()
+            host.process(task)
+            packets = [packet for packet in task.outputs[0] if packet.timestamp != Timestamp.EOF]
+            assert len(task.outputs[0]) - len(packets) == (task.timestamp == Timestamp.DONE)
+            frames += [packet.get(None) for packet in packets]
+            assert all(packet.timestamp == round(packet.get(None).time * 1_000_000) for packet in packets)
+            calls.append(len(packets))
+        host.close()
+        assert "n" not in watch.working
+        return Ran(frames, calls, watch)
+
+    yield run
+    JOBS.pop("test", None)
+
+
+def part(whole: Sequence[Seen], start: float | None = None, end: float | None = None) -> list[Seen]:
+    """The frames from ``start`` on, up to ``end``, counted from there."""
+    first, last = Fraction(str(start or 0)), Fraction(str(end or 1000))
+    kept = [seen for seen in whole if first <= seen.time < last]
+    return [Seen(index, seen.time - first, seen.pixels) for index, seen in enumerate(kept)]
+
+
+def assert_same(ours: Sequence[Seen], theirs: Sequence[Seen], tick: Fraction = Fraction(0), most: int = 3) -> None:
+    """The same frames at the same times, and pictures that agree but for rounding."""
+    assert len(ours) == len(theirs)
+    assert max(abs(one.time - other.time) for one, other in zip(ours, theirs, strict=True)) <= tick / 2
+    assert [one.index for one in ours] == list(range(len(theirs)))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.pixels.shape == other.pixels.shape
+        off = np.abs(one.pixels.astype(int) - other.pixels.astype(int))
+        # Near the borders swscale does not quite repeat the last chroma sample.
+        assert off[4:-4, 4:-4].max(initial=0) <= most
+        assert off.mean() < most / 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"start": 0.2},
+        {"end": 0.6},
+        {"start": 0.41, "end": 0.77},
+        {"start": 0.333},
+        {"end": 0.61},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)], ids=str)
+@pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
+def test_frames_and_times_are_those_of_ffmpegs_decoder(
+    tmp_path: Path, run: Callable[..., Ran], extension: str, rate: Fraction, options: dict[str, Any]
+) -> None:
+    base = Fraction(1, 90_000) if extension == ".ts" else None
+    source = write(tmp_path / f"in{extension}", PICTURES, rate=rate, options=B_FRAMES, time_base=base)
+    ran = run(source, **options)
+    assert ran.watch.error is None, ran.watch.trace
+    assert_same(ran.seen(), part(recorded(source), **options), ran.base)
+    meter = ran.watch.meters["n"]
+    assert (meter.frames, meter.last_time) == (len(ran.frames), ran.frames[-1].time)
+    assert len(meter.seconds) == len(ran.calls)
+    assert all(count >= 4 for count in ran.calls[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("late.ts", {"begin": Fraction(14, 10), "time_base": Fraction(1, 90_000), "options": B_FRAMES}),
+        ("after.mp4", {"begin": Fraction(237, 1000), "time_base": Fraction(1, 1000), "sound": Sound(seconds=1.5)}),
+        ("after.mkv", {"begin": Fraction(2, 25), "time_base": Fraction(1, 1000), "sound": Sound(seconds=1.5)}),
+        ("sound.mkv", {"sound": Sound(seconds=1.5)}),
+        ("sound.mp4", {"sound": Sound(seconds=1.5), "options": B_FRAMES}),
+        ("uneven.mp4", {"times": [Fraction(n * n, 1000) for n in range(30)], "time_base": Fraction(1, 1000)}),
+        ("vp9.webm", {"codec": "libvpx-vp9", "options": {"cpu-used": "8"}}),
+        ("full.mp4", {"tagged": True, "full": True, "matrix": "bt709"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("start", [None, 0.3])
+def test_other_files(
+    tmp_path: Path, run: Callable[..., Ran], name: str, options: dict[str, Any], start: float | None
+) -> None:
+    # What the cubic makes of hard edges in full range is cut off by swscale, and not by us.
+    pictures = [soft_scene(index, 64, 48) for index in range(30)] if "full" in options else PICTURES
+    source = write(tmp_path / name, pictures, **options)
+    ran = run(source, start=start)
+    assert ran.watch.error is None, ran.watch.trace
+    assert_same(ran.seen(), part(recorded(source), start), ran.base)
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
+def test_a_long_file_is_sought(
+    tmp_path: Path, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    pictures = [soft_scene(index, 64, 48) for index in range(125)]
+    base = Fraction(1, 90_000) if extension == ".ts" else None
+    source = write(tmp_path / f"in{extension}", pictures, options={"g": "10", **B_FRAMES}, time_base=base)
+    fed: list[int] = []
+    decode = FakeGpu.Decode
+
+    def counting(self: FakeGpu, data: Any) -> list[Any]:
+        fed.append(data.pts)
+        return decode(self, data)
+
+    monkeypatch.setattr(FakeGpu, "Decode", counting)
+    ran = run(source, start=3.5, end=4.2)
+    assert ran.watch.error is None, ran.watch.trace
+    assert_same(ran.seen(), part(recorded(source), 3.5, 4.2), ran.base)
+    if extension != ".ts":
+        assert len(fed) < 60
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_turned_pictures(tmp_path: Path, run: Callable[..., Ran], degrees: int) -> None:
+    pictures = [soft_scene(index, 96, 64) for index in range(4)]
+    source = write(tmp_path / "in.mp4", pictures, rotation=degrees)
+    # FFmpeg turns the pictures before they are RGB, which moves the chroma samples.
+    assert_same(run(source).seen(), recorded(source), most=16)
+
+
+def test_ten_bits(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES[:4], pix_fmt="yuv420p10le", tagged=True, matrix="bt2020")
+    ran = run(source)
+    assert_same(ran.seen(), recorded(source))
+    refused = run(source, {"supported": 0})
+    assert not refused.frames
+    text = "the decoder of this TEST GPU does not know h264 in yuv420p10le"
+    assert text in str(refused.watch.error)
+
+
+def test_odd_sizes(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    pictures = [soft_scene(index, 65, 49) for index in range(4)]
+    source = write(tmp_path / "in.webm", pictures, codec="libvpx-vp9", options={"cpu-used": "8"})
+    ran = run(source)
+    assert ran.watch.error is None, ran.watch.trace
+    assert [frame.picture.shape for frame in ran.frames] == [(49, 65, 3)] * 4
+
+
+def test_frames_carry_what_an_encoder_needs(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES[:4], tagged=True, matrix="bt709")
+    frame = run(source).frames[1]
+    info = frame.video.frame().pix_info()
+    assert (int(info.space), int(info.range), int(info.primaries), int(info.transfer_characteristic)) == (1, 1, 1, 1)
+    assert frame.matrix == "bt709"
+    assert frame.time == Fraction(1, 25)
+
+
+def test_times_that_the_decoder_has_lost(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES, options=B_FRAMES)
+    known = run(source)
+    pts = {frame.video.pts for frame in known.frames}
+    lost = run(source, {"lost": frozenset(pts)})
+    assert [frame.time for frame in lost.frames] == [frame.time for frame in known.frames]
+
+
+def test_a_failure_names_the_node_and_the_frame(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES, options={"bf": "0"})
+    ran = run(source, {"failing_at": 10 * 512})
+    text = "node 'n' (nvdec), frame 8 at 0.280 s: RuntimeError: cuvidParseVideoData returned error 999"
+    assert str(ran.watch.error).startswith(text)
+    assert len(ran.frames) == 8
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES[:6])
+    ran = run(source, {"surfaces": []})
+    assert ran.watch.error is None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeGpu, "GetHeight", lambda self: 96)
+        ran = run(source)
+    assert "the pictures change from 64x48 to 64x96" in str(ran.watch.error)
+
+
+# --------------------------------------------------------------------------------------------------------- the order
+
+
+def test_order() -> None:
+    from bmfgraph.nodes.modules.nvdec import Order
+
+    order = Order()
+    for pts in (0, 40, 20, 30, 80, 60):
+        order.feed(pts)
+    assert [order.pop(told) for told in (0, 20)] == [0, 20]
+    assert order.pop(40) == 40, "30 was lost"
+    assert order.pop(30) == 60, "and is not shown late"
+    assert order.pop(12345) == 80
+    assert order.pop(80) is None
+
+
+# ------------------------------------------------------------------------------------------------------ what is missing
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
+    from bmfgraph.nodes.modules import nvdec
+
+    monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
+    with pytest.raises(InstallError, match="PyNvVideoCodec is not installed") as caught:
+        nvdec._library()
+    assert caught.value.hint == "pip install PyNvVideoCodec"
+
+
+def test_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
+    from bmfgraph.nodes.modules import nvdec
+
+    monkeypatch.setitem(sys.modules, "PyNvVideoCodec", SimpleNamespace())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InstallError, match="needs an NVIDIA GPU, and torch finds none"):
+        nvdec._library()
+
+
+def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
+    from bmfgraph.nodes.modules import nvdec
+
+    (tmp_path / "PyNvVideoCodec.py").write_text("raise RuntimeError('libnvcuvid.so.1 is not there\\n\\n=== HELP')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InstallError, match=r"cannot be loaded \(libnvcuvid.so.1 is not there\)") as caught:
+        nvdec._library()
+    assert "NVIDIA_DRIVER_CAPABILITIES" in caught.value.hint
