@@ -15,14 +15,18 @@ import pytest
 
 from bmfgraph.compile import compile_pipeline
 from bmfgraph.errors import BmfgraphError
+from bmfgraph.machine import NO_MACHINE, Gpu, Library, Machine
 from bmfgraph.spec import parse_pipeline
 
 FOLDER = Path(__file__).parent / "golden"
 
+GPU = Machine(Gpu("NVIDIA H200", "9.0", 140 << 30), "", (Library("tensorrt", "tensorrt", "10.13.0", True),))
 PLANS = {
-    "super_resolution": ["pipeline=super_resolution"],
-    "super_resolution_temporal": ["pipeline=super_resolution", "model=vsr_x2_temporal"],
-    "face_detection": ["pipeline=face_detection"],
+    "super_resolution": (NO_MACHINE, ["pipeline=super_resolution"]),
+    "super_resolution_temporal": (NO_MACHINE, ["pipeline=super_resolution", "model=vsr_x2_temporal"]),
+    "super_resolution_gpu": (GPU, ["pipeline=super_resolution", "engine=fp16", "decoder=nvdec"]),
+    "face_detection": (NO_MACHINE, ["pipeline=face_detection"]),
+    "face_detection_gpu": (GPU, ["pipeline=face_detection", "engine=fp16"]),
 }
 
 
@@ -40,8 +44,9 @@ def without_machine(value: Any) -> Any:
 @pytest.mark.parametrize("name", PLANS)
 def test_plan(name: str, compose: Callable[..., Any], samples: Any, request: pytest.FixtureRequest) -> None:
     assert samples["bigbuckbunny"]
+    machine, words = PLANS[name]
     try:
-        plan = compile_pipeline(parse_pipeline(compose(*PLANS[name])["pipeline"]))
+        plan = compile_pipeline(parse_pipeline(compose(*words)["pipeline"]), machine)
     except BmfgraphError as error:
         if "cannot be fetched" in str(error):
             pytest.skip(str(error))
@@ -65,7 +70,7 @@ def test_there_is_no_golden_file_without_a_test() -> None:
 
 def test_compiling_twice_gives_the_same_plan(compose: Callable[..., Any], samples: Any) -> None:
     assert samples["bigbuckbunny"]
-    data = compose(*PLANS["super_resolution"])["pipeline"]
+    data = compose(*PLANS["super_resolution"][1])["pipeline"]
     one, other = (compile_pipeline(parse_pipeline(data)) for _ in range(2))
     assert one == other
     assert one.hash() == other.hash()

@@ -215,6 +215,37 @@ def detector_model(path: Path, *, size: tuple[int, int] = (48, 64), classes: int
     )
 
 
+def mix_model(path: Path) -> Path:
+    """``a`` and ``b`` float32 [N, 3, H, W] to ``output`` = 3/4 a + 1/4 b."""
+    shape: Shape = ["N", 3, "H", "W"]
+    return save_model(
+        path,
+        [
+            helper.make_node("Mul", ["a", "most"], ["main"]),
+            helper.make_node("Mul", ["b", "rest"], ["other"]),
+            helper.make_node("Add", ["main", "other"], ["output"]),
+        ],
+        [tensor_info(name, "float32", shape) for name in ("a", "b")],
+        [tensor_info("output", "float32", shape)],
+        {"most": np.array(0.75, np.float32), "rest": np.array(0.25, np.float32)},
+    )
+
+
+def quantised_model(path: Path) -> Path:
+    """``input`` float32 [N, 3, H, W] to ``output``, itself in steps of 2."""
+    shape: Shape = ["N", 3, "H", "W"]
+    return save_model(
+        path,
+        [
+            helper.make_node("QuantizeLinear", ["input", "step", "zero"], ["small"]),
+            helper.make_node("DequantizeLinear", ["small", "step", "zero"], ["output"]),
+        ],
+        [tensor_info("input", "float32", shape)],
+        [tensor_info("output", "float32", shape)],
+        {"step": np.array(2, np.float32), "zero": np.array(0, np.int8)},
+    )
+
+
 def identity_model(
     path: Path,
     dtype: str,

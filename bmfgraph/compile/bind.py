@@ -102,7 +102,7 @@ def _key(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, req
     }
     if options.command:
         flags["command"] = options.command
-    return EngineKey(
+    key = EngineKey(
         onnx=request.sha256,
         dims=request.free_dims,
         profiles=_profiles(node, options, request),
@@ -110,13 +110,15 @@ def _key(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, req
         flags=tuple(sorted(flags.items())),
         calibration=_calibration(plan, node, options) if request.precision == "int8" else None,
         runtime=choice.runtime,
-        version=_version(plan, node, options, choice),
+        version="",
         gpu="any" if portable or gpu is None else gpu.name,
         compute_capability="any" if portable or gpu is None else gpu.compute_capability,
     )
+    return replace(key, version=_version(plan, node, options, choice, key))
 
 
-def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice) -> str:
+def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, key: EngineKey) -> str:
+    """Of the library that builds the engine; where none is here, of the one that built an engine in the store."""
     assert choice.runtime != "onnxruntime"
     if options.command:
         return options.version or "unknown"
@@ -125,6 +127,12 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice)
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         here = plan.machine.library(choice.runtime)
+        stored = EngineStore(Path(options.store)).entries(node.work.model) if here else []
+        for entry in stored:
+            if key.changes(entry.manifest.get("key", {})) == ["version"]:
+                return str(entry.manifest["key"]["version"])
+        if here and options.build == "never":
+            return here.version
         there = f"only {here.module} {here.version} is here, which runs engines and does not build them" if here else ""
         raise EngineError(
             node.name,
@@ -193,8 +201,8 @@ def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | No
         ) from None
     # What frames go through before they are tensors.
     works: list[Any] = []
-    ref = node.inputs[0]
-    while plan.node(ref.node).inputs:
-        works.append(json_ready(plan.node(ref.node).work))
-        ref = plan.node(ref.node).inputs[0]
+    for ref in node.inputs:
+        while plan.node(ref.node).inputs:
+            works.append(json_ready(plan.node(ref.node).work))
+            ref = plan.node(ref.node).inputs[0]
     return hashlib.sha256(repr((clip, options.calibration_frames, works)).encode()).hexdigest()

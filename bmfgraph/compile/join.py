@@ -70,7 +70,8 @@ def _fits(given: FrameSpec, need: Need) -> bool:
 
 
 def _converter(ref: Ref, given: PortType, spec: NodeSpec, names: set[str]) -> PlanNode:
-    name = f"{ref.node}-{getattr(spec, 'pixel_format', spec.kind)}"
+    what = getattr(spec, "pixel_format", spec.kind) if isinstance(given, FrameSpec) else spec.kind
+    name = f"{ref.node}-{what}"
     while name in names:
         name += "-"
     spec = spec.model_copy(update={"inputs": (str(ref),)})

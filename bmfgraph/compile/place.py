@@ -21,7 +21,8 @@ def place_devices(plan: Plan) -> Plan:
     devices = {node.name: _own(plan, node) for node in plan}
     for node in reversed(plan.nodes):
         feeds = any(devices[consumer.name] == "cuda" for consumer, _ in plan.consumers(node.name))
-        if feeds and "cuda" in node.spec.devices and isinstance(node.outputs[0].type, TensorSpec):
+        free = "cuda" in node.spec.devices and not isinstance(node.spec, InferenceSpec)
+        if feeds and free and isinstance(node.outputs[0].type, TensorSpec):
             devices[node.name] = "cuda"
     for node in plan:
         given = any(_tensor_like(plan.type_of(ref)) and devices[ref.node] == "cuda" for ref in node.inputs)
@@ -41,7 +42,8 @@ def _own(plan: Plan, node: PlanNode) -> Device:
     if isinstance(node.spec, InferenceSpec):
         device: Device = node.work.engine.device
         return device
-    if not any(device_of(port.type) == "cuda" for port in node.outputs):
+    # What a stage makes may say so only because it was made after what the stage takes.
+    if node.inputs or not any(device_of(port.type) == "cuda" for port in node.outputs):
         return "cpu"
     if plan.device == "cpu":
         raise PlanError(

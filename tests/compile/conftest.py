@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,23 +13,34 @@ import yaml
 from bmfgraph.compile import PASSES
 from bmfgraph.compile.lower import lower
 from bmfgraph.compile.verify import verify
+from bmfgraph.machine import NO_MACHINE, Machine
 from bmfgraph.plan import Plan
 from bmfgraph.spec import parse_pipeline
-from tests.tools import double_model, negate_model
+from tests.tools import detector_model, double_model, mix_model, negate_model, quantised_model
 
 Clip = Callable[..., Path]
 
 
 @pytest.fixture
 def plan(clip: Clip, tmp_path: Path) -> Callable[..., Plan]:
-    """Parses YAML and runs the passes up to and including the one named."""
+    """Parses YAML and runs the passes, for a machine, up to and including the one named."""
     clip("clip.mp4", audio="aac")
     clip("silent.mp4")
     double_model(tmp_path / "double.onnx")
     negate_model(tmp_path / "negate.onnx")
+    detector_model(tmp_path / "detector.onnx")
+    mix_model(tmp_path / "mix.onnx")
+    quantised_model(tmp_path / "quantised.onnx")
 
-    def make(text: str, until: Callable[[Plan], Plan] | None = verify) -> Plan:
+    def make(
+        text: str,
+        until: Callable[[Plan], Plan] | None = verify,
+        *,
+        machine: Machine = NO_MACHINE,
+        device: Any = "auto",
+    ) -> Plan:
         made = lower(parse_pipeline({"name": "x", "nodes": yaml.safe_load(text.replace("@", f"{tmp_path}/"))}))
+        made = replace(made, machine=machine, device=device)
         for one in PASSES if until else ():
             made = one(made)
             if one is until:

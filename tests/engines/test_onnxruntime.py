@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from bmfgraph.engines.onnxfile import read_onnx  # noqa: E402
 from bmfgraph.engines.runtimes import load_engine  # noqa: E402
+from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine  # noqa: E402
 from bmfgraph.errors import EngineError  # noqa: E402
-from tests.tools import detector_model, double_model, engine_request, negate_model  # noqa: E402
+from tests.tools import detector_model, double_model, engine_request, mix_model, negate_model  # noqa: E402
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 6), (5, 3, 1, 1)])
@@ -45,6 +47,55 @@ def test_what_is_not_contiguous_is_taken_too(tmp_path: Path) -> None:
     engine = load_engine("net", engine_request(double_model(tmp_path / "x.onnx")))
     given = torch.randint(0, 256, (1, 4, 6, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     assert torch.equal(engine.begin({"input": given}).outputs()["output"][..., ::2, ::2], given)
+
+
+BOUND: dict[str, Any] = {
+    "double": (double_model, {"input": ("uint8", (2, 3, 4, 6))}, {"output": ("uint8", (2, 3, 8, 12))}),
+    "detector": (
+        detector_model,
+        {"input": ("float32", (1, 3, 48, 64))},
+        {"scores": ("float32", (1, 3, 2)), "boxes": ("float32", (1, 3, 4))},
+    ),
+    "mix": (
+        mix_model,
+        {"a": ("float32", (3, 3, 4, 6)), "b": ("float32", (3, 3, 4, 6))},
+        {"output": ("float32", (3, 3, 4, 6))},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_tensors_bound_where_they_lie_give_the_same(tmp_path: Path, name: str) -> None:
+    """What the CUDA provider is run with, on the CPU."""
+    make, inputs, outputs = BOUND[name]
+    request = engine_request(
+        make(tmp_path / "x.onnx"),
+        input_shapes=tuple((one, shape) for one, (_, shape) in inputs.items()),
+        # As they are promised for the plan's batch; fewer may come.
+        output_shapes=tuple((one, (8, *shape[1:])) for one, (_, shape) in outputs.items()),
+        tensors=tuple((one, dtype) for one, (dtype, _) in {**inputs, **outputs}.items()),
+    )
+    engine = OnnxRuntimeEngine("net", request)
+    given = {one: (torch.rand(*shape) * 255).to(getattr(torch, dtype)) for one, (dtype, shape) in inputs.items()}
+    wanted = engine.begin(given).outputs()
+    # Not contiguous, which a pointer alone does not tell.
+    turned = {one: tensor.transpose(2, 3).contiguous().transpose(2, 3) for one, tensor in given.items()}
+    for tensors in (given, turned):
+        found = engine.bound(tensors)
+        assert {one: (str(made.dtype), tuple(made.shape)) for one, made in found.items()} == {
+            one: (f"torch.{dtype}", shape) for one, (dtype, shape) in outputs.items()
+        }
+        assert all(torch.equal(found[one], wanted[one]) for one in wanted)
+
+
+def test_an_output_of_unknown_size_cannot_be_bound(tmp_path: Path) -> None:
+    request = engine_request(
+        negate_model(tmp_path / "x.onnx"),
+        output_shapes=(("output", (1, 3, None, 2)),),
+        tensors=(("input", "float32"), ("output", "float32")),
+    )
+    with pytest.raises(ValueError, match=r"output output of \[1, 3, None, 2\]: its size must be known"):
+        OnnxRuntimeEngine("net", request).bound({"input": torch.rand(1, 3, 2, 2)})
 
 
 def test_a_fixed_export_runs_at_another_size(tmp_path: Path) -> None:

@@ -89,9 +89,11 @@ class OnnxRuntimeEngine:
 
         binding = self._session.io_binding()
         batch, outputs = 0, {}
+        # The binding knows addresses only: what lies there must live until the run.
+        inputs = {name: tensor.contiguous() for name, tensor in inputs.items()}
         for name, tensor in inputs.items():
             batch = tensor.shape[0]
-            self._bind(binding.bind_input, name, tensor.contiguous())
+            self._bind(binding.bind_input, name, tensor)
         for name in self._outputs:
             shape = (batch, *self._shapes[name][1:])
             if None in shape:

@@ -61,7 +61,7 @@ class StageHost(Host):
             if packet.timestamp == Timestamp.EOF:
                 self.ended[port] = True
                 continue
-            self.item = packet.get(None)
+            self.active, self.item = meter, packet.get(None)
             for items in self._joined(port, self.item):
                 self._push(0, items, outputs)
                 if self.watch.stopped:
@@ -103,6 +103,7 @@ class StageHost(Host):
         return None
 
     def _finish(self, outputs: Any) -> None:
+        self.active, self.item = self.job.stages[0][1], None
         for port, queue in enumerate(self.job.waiting):
             if queue:
                 raise RuntimeError(f"input {port} has {len(queue)} frame(s) that the other inputs do not have")
@@ -110,6 +111,7 @@ class StageHost(Host):
             self.active, self.item = meter, None
             for item in _checked(stage.finish(), "finish"):
                 self._push(place + 1, (item,), outputs)
+            meter.last_done = time.perf_counter()
 
     def _emit(self, item: Any, outputs: Any) -> None:
         self._check_promise(item)

@@ -8,6 +8,7 @@ Only what crosses to the CPU is waited for, a few items late, so that the GPU ne
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -40,6 +41,13 @@ def _copies() -> torch.cuda.Stream:
 def use_stream() -> None:
     """Make the shared stream the current one of this thread."""
     torch.cuda.set_stream(stream())
+
+
+@lru_cache(maxsize=1)
+def _recording() -> tuple[torch.cuda.Stream, threading.Lock]:
+    """The stream on which kernels are recorded, one function at a time. Of torch's other set of streams: it hands out
+    the same few again and again, and what somebody else enqueued on this one would be recorded, too."""
+    return torch.cuda.Stream(priority=-1), threading.Lock()
 
 
 @lru_cache(maxsize=64)
@@ -79,16 +87,16 @@ class Recorded:
 
     def _record(self, inputs: tuple[torch.Tensor, ...]) -> torch.cuda.CUDAGraph:
         self._inputs = tuple(torch.empty_like(given).copy_(given) for given in inputs)
-        # On a stream of its own: other threads go on enqueueing on the shared one, and are not to be recorded.
-        own = torch.cuda.Stream()
-        own.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(own):
-            # The first call sets things up that cannot be recorded.
-            self._function(*self._inputs)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
-            self._outputs = self._function(*self._inputs)
-        torch.cuda.current_stream().wait_stream(own)
+        own, alone = _recording()
+        with alone:
+            own.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(own):
+                # The first call sets things up that cannot be recorded.
+                self._function(*self._inputs)
+            with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
+                self._outputs = self._function(*self._inputs)
+            torch.cuda.current_stream().wait_stream(own)
         return graph
 
 

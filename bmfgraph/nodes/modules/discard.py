@@ -19,10 +19,15 @@ class Discard(Stage):
             from bmfgraph.nodes.modules.cuda import Late
 
             self._late: Late[None] = Late()
+            self._begun = False
 
     def process(self, *items: Any) -> Iterable[Frame]:
         if self.device == "cuda":
             list(self._late.put((), lambda _: None))
+            if not self._begun:
+                # What is measured begins when the first frame is there.
+                self._begun = True
+                list(self._late.rest())
         return ()
 
     def finish(self) -> Iterable[Frame]:

@@ -1,0 +1,107 @@
+"""Tests that need an NVIDIA GPU with TensorRT and PyNvVideoCodec; everywhere else they are skipped, and say so.
+
+They read models, engines and clips from the folder ``$BMFGRAPH_GPU_KIT``: bigbuckbunny.mp4, carphone_pristine.mp4,
+ultraface_rfb_640.onnx, ultraface_rfb_320.onnx and realesr_animevideov3_x2.onnx, with the engines
+ultraface_rfb_640.fp16.sm90.plan and animevideov3_x2.fp16.sm90.plan that TensorRT 8.6 built from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmfgraph.compile import compile_pipeline
+from bmfgraph.job import compile_job
+from bmfgraph.machine import find_gpu, find_machine
+from bmfgraph.plan import Plan
+from bmfgraph.prepare import prepare_engines
+from bmfgraph.run import Outcome, run_plan
+from bmfgraph.spec import PipelineSpec, parse_pipeline
+from tests.run.media_tools import SEEN, RecordSpec, Seen
+
+Run = Callable[..., Outcome]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    gpu, why = find_gpu()
+    for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.gpu)
+        if gpu is None:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def kit() -> Path:
+    """The folder of models, engines and clips."""
+    folder = os.environ.get("BMFGRAPH_GPU_KIT")
+    if not folder:
+        pytest.skip("$BMFGRAPH_GPU_KIT names no folder of models, engines and clips")
+    return Path(folder)
+
+
+@pytest.fixture
+def compiled(compose: Callable[..., dict[str, Any]]) -> Callable[..., Plan]:
+    """Compiles what the words of a command line say."""
+    return lambda *words: compile_job(compose(*words))
+
+
+@pytest.fixture
+def run(compiled: Callable[..., Plan]) -> Run:
+    """Runs what the words of a command line say."""
+
+    def run(*words: str) -> Outcome:
+        plan = compiled(*words)
+        prepare_engines(plan)
+        return run_plan(plan)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def upscaled(compose: Callable[..., dict[str, Any]]) -> Callable[..., list[Seen]]:
+    """The frames that super resolution makes, instead of a file, of what the words of a command line say."""
+
+    def upscaled(*words: str) -> list[Seen]:
+        data = compose(*words)
+        nodes = dict(parse_pipeline(data["pipeline"]).nodes)
+        del nodes["sink"]
+        spec = PipelineSpec(name="seen", nodes={**nodes, "seen": RecordSpec(inputs=("restore",))})
+        plan = compile_pipeline(spec, find_machine(), data["device"])
+        prepare_engines(plan)
+        run_plan(plan)
+        return SEEN.pop("seen")
+
+    return upscaled
+
+
+@pytest.fixture
+def faces(kit: Path) -> list[str]:
+    """Words for face detection by the ready engine."""
+    return [
+        "pipeline=face_detection",
+        "model=ultraface_rfb_640",
+        f"model.file={kit}/ultraface_rfb_640.onnx",
+        f"engine.path={kit}/ultraface_rfb_640.fp16.sm90.plan",
+        "engine.allow_host_code=true",
+    ]
+
+
+@pytest.fixture
+def upscaling(kit: Path) -> list[str]:
+    """Words for super resolution by the ready engine."""
+    meaning = "{layout: NCHW, channels: RGB, std: 255}"
+    return [
+        "pipeline=super_resolution",
+        "model.name=animevideov3",
+        f"model.file={kit}/realesr_animevideov3_x2.onnx",
+        f"model.inputs={{input: {meaning}}}",
+        f"model.outputs={{output: {meaning}}}",
+        f"engine.path={kit}/animevideov3_x2.fp16.sm90.plan",
+        "engine.allow_host_code=true",
+    ]
