@@ -69,6 +69,10 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
 
     try:
         with av.open(str(clip)) as container:
+            if not container.streams.video:
+                raise EngineError(
+                    node, f"engine.calibration: {str(clip)!r} has no video in it", hint="name another clip"
+                )
             total = sum(1 for packet in container.demux(video=0) if packet.pts is not None)
         starts = {round(place * max(0, total - length) / max(1, count - 1)) for place in range(count)}
         passage: list[Any] = []
@@ -80,6 +84,9 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
                 if len(passage) == length:
                     yield passage
                     passage = []
+        if passage:
+            # The clip is shorter than the window, which then goes beyond its end as in a run.
+            yield passage
     except (av.FFmpegError, OSError) as error:
         raise EngineError(
             node, f"engine.calibration: {str(clip)!r} is no video that can be read ({error})", hint="name another clip"

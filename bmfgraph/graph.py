@@ -76,7 +76,7 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
                     },
                     "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
                     "option": {"job": key},
-                    "input_streams": [_stream(ref, form) for ref in members[0].inputs],
+                    "input_streams": [_stream(ref, form) for ref in dict.fromkeys(members[0].inputs)],
                     "output_streams": [_stream(ref, outlet.form) for ref, outlet in outlets],
                     "input_manager": "immediate",
                     "scheduler": numbers[name],
@@ -158,9 +158,11 @@ def _job(
         except Exception as error:
             raise failure(node.name, node.kind, error, doing="cannot start") from error
         stages.append((stage, watch.meter(node.name, node.kind)))
-    arity = len(first.inputs)
+    # BMF has no two edges between the same two ports.
+    streams = list(dict.fromkeys(first.inputs))
+    arity, order = len(streams), tuple(streams.index(ref) for ref in first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
-    job = StageJob(stages, watch, arity, outlets, last, [{} for _ in range(arity)])
+    job = StageJob(stages, watch, arity, order, outlets, last, [{} for _ in range(arity)])
     if any(node.device == "cuda" for node in members):
         from bmfgraph.nodes.modules.cuda import use_stream
 

@@ -136,7 +136,7 @@ def _message(group: list[ErrorDetails], model: type[BaseModel]) -> str:
         return f"is missing; give one of: {one_of(_tags(_at(detail['loc'], model)))}"
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
-            wanted = " or ".join(dict.fromkeys(str(one.get("ctx", {}).get("expected", one["msg"])) for one in group))
+            wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
         else:
             value, wanted = context["tag"], context["expected_tags"]
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
@@ -196,6 +196,8 @@ def _inside(annotation: Any, part: int | str) -> Any:
     branches = _branches(annotation)
     for one in branches:
         if len(branches) > 1 and _is_model(one) and (part == one.__name__ or part in _tags(one)):
+            return one
+        if len(branches) > 1 and typing.get_origin(one) is dict and str(part).startswith("dict["):
             return one
     for one in branches:
         arguments = typing.get_args(one)

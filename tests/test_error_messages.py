@@ -25,6 +25,7 @@ from tests.tools import (
     identity_model,
     make_clip,
     middle_model,
+    mix_model,
     negate_model,
     save_model,
     tensor_info,
@@ -57,9 +58,25 @@ nodes:
   table: {kind: records, inputs: [faces], path: out.jsonl}
   sink: {kind: encoder, inputs: [draw, source.audio], path: out.mp4}
 """
+MIX = """
+name: mix
+nodes:
+  source: {kind: decoder, path: <clip>}
+  one: {kind: preprocess, inputs: [source.video]}
+  two: {kind: preprocess, inputs: [source.video]}
+  net: {kind: inference, inputs: [one, two], engine: {}, model: {name: mix, file: <mix>, inputs: {a: {}, b: {channels: BGR}},
+    outputs: {output: {}}}}
+  restore: {kind: frames, inputs: [net]}
+  sink: {kind: encoder, inputs: [restore, source.audio], path: out.mp4}
+"""
 
 KINDS = ", ".join(kinds())
 PREPROCESS_KEYS = "antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, size, std"
+ENGINE_KEYS = (
+    "allow_host_code, batch, build, builder, calibration, calibration_frames, command, cuda_graph, input_shapes, "
+    "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "
+    "timing_cache, version, version_compatible, workspace"
+)
 DECODE_KEYS = "boxes, iou, labels, scores, style, threshold"
 N = "pipeline.nodes."
 
@@ -99,6 +116,9 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.threads=65"], N + "source.threads: 65: must be at most 64"),
     (UPSCALE, ["source.allow_truncated=maybe"], N + "source.allow_truncated: 'maybe': must be true or false"),
     (UPSCALE, ["source.video=1.5"], N + "source.video: 1.5: must be a whole number"),
+    (UPSCALE, ["source.hwaccel=cuvid"], N + "source.hwaccel: 'cuvid' is not allowed (did you mean 'cuda'?); allowed: none, cuda"),
+    (UPSCALE, ["source.kind=nvdec", "source.threads=2"], N + "source.threads: NVDEC has no threads to be counted; leave it out, or set decoder=ffmpeg"),
+    (UPSCALE, ["source.kind=nvdec", "source.hwaccel=cuda"], N + "source.hwaccel: NVDEC is used without FFmpeg's help; leave it out, or set decoder=ffmpeg"),
     # preprocess
     (UPSCALE, ["prepare.size=4"], N + "prepare.size: 4: must be a list"),
     (UPSCALE, ["prepare.size=[0, 4]"], N + "prepare.size.0: 0: must be at least 1"),
@@ -132,6 +152,38 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={batch: 0}"], N + "net.engine.batch: 0: must be at least 1"),
     (UPSCALE, ["net.engine=fp16"], N + "net.engine: 'fp16': must be a mapping"),
     (UPSCALE, ["net.engine={input_shapes: {input: [1, 3, -1, 4]}}"], N + "net.engine.input_shapes.input.2: -1: must be at least 1"),
+    # how a model is run
+    (UPSCALE, ["net.engine={precision: fp61}"], N + "net.engine.precision: 'fp61' is not allowed (did you mean 'fp16'?); allowed: fp32, tf32, fp16, bf16, int8"),
+    (UPSCALE, ["net.engine={runtime: tensort}"], N + "net.engine.runtime: 'tensort' is not allowed (did you mean 'tensorrt'?); allowed: auto, tensorrt, tensorrt_rtx, onnxruntime"),
+    (UPSCALE, ["net.engine={build: alwys}"], N + "net.engine.build: 'alwys' is not allowed (did you mean 'always'?); allowed: auto, never, always"),
+    (UPSCALE, ["net.engine={builder: comand}"], N + "net.engine.builder: 'comand' is not allowed (did you mean 'command'?); allowed: python, command"),
+    (UPSCALE, ["net.engine={verison: 3}"], N + f"net.engine.verison: unknown key (did you mean 'version'?); allowed: {ENGINE_KEYS}"),
+    (UPSCALE, ["net.engine={batch: 257}"], N + "net.engine.batch: 257: must be at most 256"),
+    (UPSCALE, ["net.engine={streams: 17}"], N + "net.engine.streams: 17: must be at most 16"),
+    (UPSCALE, ["net.engine={cuda_graph: maybe}"], N + "net.engine.cuda_graph: 'maybe': must be true or false"),
+    (UPSCALE, ["net.engine={workspace: 0}"], N + "net.engine.workspace: 0: must be at least 1"),
+    (UPSCALE, ["net.engine={optimization_level: 6}"], N + "net.engine.optimization_level: 6: must be at most 5"),
+    (UPSCALE, ["net.engine={tactic_sources: JIT}"], N + "net.engine.tactic_sources: 'JIT': must be a list"),
+    (UPSCALE, ["net.engine={calibration_frames: 0}"], N + "net.engine.calibration_frames: 0: must be at least 1"),
+    (UPSCALE, ["net.engine={path: ''}"], N + "net.engine.path: '': must be text that is not empty"),
+    (UPSCALE, ["net.engine={store: ''}"], N + "net.engine.store: '': must be text that is not empty"),
+    (UPSCALE, ["net.engine={input_shapes: {input: 1x3x}}"], N + "net.engine.input_shapes.input: '1x3x' is no shape; write 1x3x480x640, or a list"),
+    (UPSCALE, ["net.engine={input_shapes: {input: 5}}"], N + "net.engine.input_shapes.input: 5: must be a list"),
+    (UPSCALE, ["net.engine={profiles: none}"], N + "net.engine.profiles: 'none' is not allowed; allowed: auto, a mapping"),
+    (UPSCALE, ["net.engine={profiles: {input: 5}}"], N + "net.engine.profiles.input: 5: must be a mapping"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x4x4, opt: 1x3x8x8}}}"], N + "net.engine.profiles.input.max: is missing; give it a value"),
+    (UPSCALE, ["net.engine={profiles: {input: {mni: 1x3x4x4, min: 1x3x4x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input.mni: unknown key (did you mean 'min'?); allowed: max, min, opt"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 1x3xAx4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input.min: '1x3xAx4' is no shape; write 1x3x480x640, or a list"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 0x3x4x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input.min: 0: must be at least 1"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input: min [1, 3, 4], opt [1, 3, 8, 8] and max [1, 3, 8, 8] must have as many dims each"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x9x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input: dim 2: min 9, opt 8, max 8 must not fall"),
+    (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x4x4, opt: 1x3x8x8, max: 1x3x8x4}}}"], N + "net.engine.profiles.input: dim 3: min 4, opt 8, max 4 must not fall"),
+    (UPSCALE, ["net.engine={builder: command}"], N + "net.engine: builder: command needs the program's words in `command`"),
+    (UPSCALE, ["net.engine={builder: command, command: trtexec}"], N + "net.engine.command: 'trtexec': must be a list"),
+    (UPSCALE, ["net.engine={command: [trtexec]}"], N + "net.engine: `command` is given, but builder is python; set builder: command"),
+    (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given; choose one of them"),
+    (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is; leave build: always out"),
+    # boxes
     (DETECT, ["net.model.decode.style=centre"], N + "net.model.decode.style: 'centre' is not allowed (did you mean 'centerface'?); allowed: ultraface, centerface"),
     (DETECT, ["-net.model.decode.style"], N + "net.model.decode.style: is missing; give one of: centerface, ultraface"),
     (DETECT, ["-net.model.decode.boxes"], N + "net.model.decode.boxes: is missing; give it a value"),
@@ -195,6 +247,14 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.engine={input_shapes: {input: [1, 3, 48, 65]}}"], N + "net: engine.input_shapes.input=[1, 3, 48, 65]: the model takes [1, 3, 48, 64]\n  → correct it, or leave engine.input_shapes out to take the shape from the frames"),
     (UPSCALE, ["net.engine={input_shapes: {input: [2, 3, 48, 64]}}"], N + "net: engine.input_shapes.input=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
     (UPSCALE, ["prepare.size=[10, 20]", "net.engine={input_shapes: {input: [1, 3, 48, 64]}}"], N + "net: engine.input_shapes.input=[1, 3, 48, 64], but the frames make [1, 3, 10, 20]\n  → leave engine.input_shapes out to take the shape from the frames"),
+    # several inputs
+    (UPSCALE, ["net.inputs=[window, prepare]"], N + "net: model 'tiny' has 1 input(s) (input), but 2 edge(s) arrive\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
+    (MIX, ["-net.engine", "net.inputs=[one]"], N + "net: model 'mix' has 2 input(s) (a, b), but 1 edge(s) arrive\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
+    (MIX, ["net.engine={input_shapes: {b: [1, 3, 48, 64]}}"], N + "net: engine.input_shapes has no a; the model has the inputs a, b\n  → give each input its own shape, or leave engine.input_shapes out to take them from the frames"),
+    (MIX, ["net.engine={input_shapes: {a: 1x3x48x64, b: 2x3x48x64}}"], N + "net: engine.input_shapes.b=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
+    (MIX, ["two.channels=RGB"], N + "net: input b means NCHW BGR, but is fed NCHW RGB\n  → leave layout, channels, mean and std of the preprocess node out, so that they follow the model"),
+    (MIX, ["net.inputs=[one, one]"], N + "one: feeds 'net', which wants a float32[batchx3xheightxwidth] NCHW RGB, and 'net', which wants b float32[batchx3xheightxwidth] NCHW BGR\n  → give each of them a preprocess node of its own"),
+    (MIX, ["two.fit=stretch", "two.size=[24, 32]"], N + "net: model 'mix': the network does not take a 1x3x48x64, b 1x3x24x32: (op_type:Add): Incompatible dimensions\n  → choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs"),
     # frames
     (UPSCALE, ["-net.model.outputs"], N + "restore: output (uint8[1x3x96x128]) is no picture whose size is known\n  → say what it means under model.outputs.output: {layout: NCHW, channels: RGB}"),
     (UPSCALE, ["restore.tensor=outpt"], N + "restore: tensor 'outpt': the only one there is 'output' (did you mean 'output'?)\n  → correct `tensor`, or leave it out"),
@@ -228,6 +288,11 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["sink.path=out.webm", "sink.codec=vp9"], N + "sink: audio aac cannot be copied into a webm file; it takes: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
     (UPSCALE, ["source.path=<flac>", "sink.path=out.mov"], N + "sink: audio flac cannot be copied into a mov file; it takes: aac, ac3, alac, eac3, mp3, pcm_s16le, pcm_s24le\n  → set pipeline.nodes.sink.audio=aac, or none"),
     (UPSCALE, ["sink.path=out.webm", "sink.codec=vp9", "sink.audio=aac"], N + "sink: audio aac does not go into a webm file; it takes: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
+    (UPSCALE, ["sink.codec=nvenc", "sink.crf=0"], N + "sink: crf 0 is out of range for nvenc: 1..51\n  → set pipeline.nodes.sink.crf within it; less is better and larger"),
+    (UPSCALE, ["sink.codec=nvenc", "sink.path=x.avi"], N + "sink: codec nvenc does not go into a avi file; allowed there: mpeg4, x264\n  → choose another codec (encoder=...) or another extension"),
+    (UPSCALE, ["sink.codec=nvenc", "sink.preset=fast"], N + "sink: preset fast: codec nvenc has no presets; x264 and x265 have\n  → set pipeline.nodes.sink.preset=null"),
+    (UPSCALE, ["sink.codec=nvenc", "sink.pixel_format=yuv420p10le"], N + "sink: codec nvenc takes pixel_format yuv420p, not yuv420p10le\n  → set pipeline.nodes.sink.pixel_format=yuv420p, or choose another codec (encoder=...)"),
+    (UPSCALE, ["source.path=<full>", "source.hwaccel=cuda"], N + "source: hwaccel cuda decodes 4:2:0, and '<full>' is yuv444p\n  → set pipeline.nodes.source.hwaccel=none"),
     # the plan as a whole
     (UPSCALE, ["-sink"], N + "restore: (frames) nobody takes what it makes\n  → connect it, or take it out with ~pipeline.nodes.restore"),
     (UPSCALE, ["idle={kind: window, inputs: [net]}", "-sink", "-restore"], N + "idle: (window) nobody takes what it makes\n  → connect it, or take it out with ~pipeline.nodes.idle"),
@@ -273,8 +338,10 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "silent": make_clip(folder / "silent.mp4", frames=4),
         "big": make_clip(folder / "big.mp4", frames=4, size=(96, 64)),
         "variable": make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3]),
+        "full": make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p"),
         "flac": make_clip(folder / "flac.mkv", frames=4, audio="flac"),
         "double": double_model(folder / "double.onnx"),
+        "mix": mix_model(folder / "mix.onnx"),
         "middle": middle_model(folder / "middle.onnx"),
         "negate": negate_model(folder / "negate.onnx"),
         "detector": detector_model(folder / "detector.onnx"),
@@ -316,7 +383,7 @@ def compiled(data: Any) -> Any:
     return compile_pipeline(parse_pipeline(data))
 
 
-@pytest.mark.parametrize("base", [UPSCALE, TEMPORAL, DETECT], ids=["upscale", "temporal", "detect"])
+@pytest.mark.parametrize("base", [UPSCALE, TEMPORAL, DETECT, MIX], ids=["upscale", "temporal", "detect", "mix"])
 def test_the_pipelines_are_right_before_they_are_spoilt(base: str, paths: dict[str, str]) -> None:
     assert compiled(edited(base, [], paths))
 

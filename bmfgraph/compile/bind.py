@@ -12,7 +12,7 @@ from bmfgraph.engines.builders import builder_version
 from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.request import Build, EngineRequest
-from bmfgraph.engines.store import EngineStore
+from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.inference import InferenceSpec, InferenceWork
@@ -127,7 +127,10 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         here = plan.machine.library(choice.runtime)
-        stored = EngineStore(Path(options.store)).entries(node.work.model) if here else []
+        try:
+            stored = EngineStore(Path(options.store)).entries(node.work.model) if here else []
+        except StoreError as error:
+            raise EngineError(node.name, str(error), hint="set engine.store to a folder that you may read") from None
         for entry in stored:
             if key.changes(entry.manifest.get("key", {})) == ["version"]:
                 return str(entry.manifest["key"]["version"])

@@ -45,7 +45,7 @@ def _wants(plan: Plan) -> dict[str, Want]:
                 continue
             if known is None:
                 wants[ref.node] = want
-            elif replace(known, consumer="") != replace(want, consumer=""):
+            elif _nameless(known) != _nameless(want):
                 raise PlanError(
                     ref.node,
                     f"feeds {known.consumer!r}, which wants {_shown(known)}, "
@@ -53,6 +53,11 @@ def _wants(plan: Plan) -> dict[str, Want]:
                     hint="give each of them a preprocess node of its own",
                 )
     return wants
+
+
+def _nameless(want: Want) -> Want:
+    """What is wanted, whoever wants it and whatever the input is called."""
+    return replace(want, consumer="", tensor=replace(want.tensor, name=""))
 
 
 def _shown(want: Want) -> str:

@@ -196,7 +196,7 @@ class EncoderSpec(NodeSpec):
                     hint=f"set pipeline.nodes.{name}.crf=null and a bit_rate, such as 4M",
                 )
             least, most = _CRF_RANGE[self.codec]
-            if self.crf > most:
+            if not least <= self.crf <= most:
                 raise PlanError(
                     name,
                     f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}",

@@ -16,9 +16,11 @@ __all__ = ["EngineOptions", "ProfileOptions", "Shape"]
 
 def _shape(value: Any) -> Any:
     """``1x3x480x640``, as trtexec's flags have it, is a shape too."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(x\d+)*", value):
-        return tuple(int(size) for size in value.split("x"))
-    return value
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"\d+(x\d+)*", value):
+        raise ValueError(f"{value!r} is no shape; write 1x3x480x640, or a list")
+    return tuple(int(size) for size in value.split("x"))
 
 
 Shape = Annotated[tuple[Size, ...], BeforeValidator(_shape)]

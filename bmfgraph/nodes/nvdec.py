@@ -75,6 +75,13 @@ class NvdecSpec(DecoderSpec):
             raise ValueError("NVDEC has no threads to be counted; leave it out, or set decoder=ffmpeg")
         return value
 
+    @field_validator("hwaccel")
+    @classmethod
+    def _no_hwaccel(cls, value: str) -> str:
+        if value != "none":
+            raise ValueError("NVDEC is used without FFmpeg's help; leave it out, or set decoder=ffmpeg")
+        return value
+
     def discover(self, name: str) -> NvdecMedia:
         media = super().discover(name)
         import av

@@ -13,7 +13,9 @@ import pytest
 from bmfgraph.compile.bind import bind_engines
 from bmfgraph.compile.infer import infer_types
 from bmfgraph.engines.key import EngineKey, Profile
+from bmfgraph.engines.manifest import ENGINE, Built
 from bmfgraph.engines.request import EngineRequest
+from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import BmfgraphError, EngineError, InstallError, PlanError
 from bmfgraph.machine import Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_TRT, NO_DRIVER
@@ -201,6 +203,27 @@ def test_an_engine_from_elsewhere_is_taken_as_it_is(bound: Bound, tmp_path: Path
         request = bound(f"{{path: {plan_file}, allow_host_code: true}}", machine=machine)
         assert (request.path, request.build, request.runtime) == (str(plan_file), None, "tensorrt")
         assert request.allow_host_code
+
+
+def test_a_library_that_only_runs_engines_takes_those_of_the_store(bound: Bound, tmp_path: Path) -> None:
+    def build(folder: Path, reason: str) -> Built:
+        (folder / ENGINE).write_bytes(b"plan")
+        return Built([], {})
+
+    options = f"{{runtime: tensorrt, store: {tmp_path}/store, precision: PRECISION, build: BUILD}}"
+    fp16 = options.replace("PRECISION", "fp16").replace("BUILD", "auto")
+    there = bound(fp16)
+    EngineStore(tmp_path / "store").ensure("m", key_of(there), build, say=print)
+    found = bound(fp16, machine=HOPPER_LEAN)
+    assert (found.path, found.build) == (there.path, there.build)
+    assert Path(found.path).is_file()
+    # One that is not there cannot be built here, and is looked for as if this version had built it.
+    fp32 = options.replace("PRECISION", "fp32")
+    with pytest.raises(EngineError, match=LONE):
+        bound(fp32.replace("BUILD", "auto"), machine=HOPPER_LEAN)
+    assert key_of(bound(fp32.replace("BUILD", "never"), machine=HOPPER_LEAN)).version == "10.16.0"
+    with pytest.raises(EngineError, match=r"the engine store '.*clip\.mp4' cannot be read \(Not a directory\)"):
+        bound(fp16.replace("/store", "/clip.mp4"), machine=HOPPER_LEAN)
 
 
 SAME = "min: 1x3x48x64, opt: 1x3x48x64"

@@ -22,6 +22,7 @@ from tests.run.media_tools import (
     Sound,
     encoder,
     frames_of,
+    plane,
     psnr,
     scene,
     soft_scene,
@@ -53,7 +54,7 @@ def assert_same(ours: list[Any], theirs: list[Any], least: float = 48) -> None:
     assert [one.time for one in ours] == [one.time for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
         off = np.abs(one.pixels.astype(int) - other.pixels.astype(int))
-        assert (off[4:-4, 4:-4] > 2).mean() < 0.005
+        assert (off[4:-4, 4:-4] > 2).mean() < 0.01
         assert psnr(one.pixels, other.pixels) > least
 
 
@@ -140,8 +141,10 @@ def test_there_and_back(tmp_path: Path, pix_fmt: str) -> None:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
         assert container.streams.video[0].codec_context.colorspace == 1
     for one, other in zip(made, frames_of(source), strict=True):
-        luma = [np.asarray(frame.reformat(format="gray").to_ndarray()) for frame in (one, other)]
-        assert psnr(*luma) > 50
+        # Of ten bits the upper eight.
+        deep = pix_fmt.endswith("10le")
+        luma = plane(one.reformat(format="yuv420p") if deep else one, 0)
+        assert psnr(luma, plane(other, 0)) > 50
 
 
 def test_a_clip_that_is_cut_off(tmp_path: Path) -> None:

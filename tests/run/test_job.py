@@ -98,6 +98,35 @@ def test_a_folder_of_configs_that_is_not_there(place: Workplace) -> None:
     assert "'nowhere': there is no such folder" in error
 
 
+@pytest.mark.parametrize(
+    ("node", "option", "message"),
+    [
+        (
+            "source",
+            {"hwaccel": "cuda"},
+            "node 'source' (decoder): the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec, ",
+        ),
+        (
+            "sink",
+            {"codec": "nvenc", "preset": None},
+            "node 'sink' (encoder): the FFmpeg 4 found here has no encoder h264_nvenc; it has: libx264, ",
+        ),
+    ],
+)
+def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[str, object], message: str) -> None:
+    clip(tmp_path / "in.mp4", frames=3)
+    data = copying(tmp_path)
+    data["pipeline"]["nodes"][node] |= option  # type: ignore[index]
+    try:
+        run_job(data)
+    except RunError as error:
+        told = str(error)
+    else:
+        pytest.skip("this FFmpeg 4 has it")
+    assert told.startswith(message)
+    assert not (tmp_path / "out.mp4").exists()
+
+
 class OddSpec(NodeSpec):
     """Frames to frames, not as promised."""
 

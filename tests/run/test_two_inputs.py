@@ -61,3 +61,14 @@ def test_clips_of_different_length_do_not_go_together(tmp_path: Path) -> None:
         "node 'net' (inference): after the last frame: RuntimeError: input 1 has 2 frame(s) that the other inputs do"
     )
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_one_tensor_may_be_both_inputs(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=5)
+    nodes = mixing(tmp_path, clip, batch=2)
+    nodes["net"]["model"]["inputs"] = {"a": {}, "b": {}}
+    nodes["net"]["inputs"] = ["one", "one"]
+    del nodes["two"]
+    run(nodes)
+    for made, a in zip(SEEN.pop("seen"), recorded(clip), strict=True):
+        assert np.abs(made.pixels.astype(int) - a.pixels).max() <= 1

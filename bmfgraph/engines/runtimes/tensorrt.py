@@ -91,8 +91,7 @@ class TensorRTEngine:
         profile = check_bindings(node, request, bindings)
         self.least_batch = max((one.profiles[profile].min[0] for one in bindings if one.profiles), default=1)
         self.streams = request.streams
-        own = [torch.cuda.Stream() if request.streams > 1 else None for _ in range(request.streams)]
-        self._workers = deque(_Worker(self._loaded, bindings, profile, stream) for stream in own)
+        self._workers = deque(self._worker(node, request, bindings, profile) for _ in range(request.streams))
         if request.cuda_graph:
             for worker in self._workers:
                 worker.record(dict(request.input_shapes))
@@ -104,6 +103,15 @@ class TensorRTEngine:
         self.description = (
             f"{name} on {gpu}, {Path(request.path).parent.name if request.build else request.path}{extra}"
         )
+
+    def _worker(self, node: str, request: EngineRequest, bindings: list[Binding], profile: int) -> _Worker:
+        stream = torch.cuda.Stream() if request.streams > 1 else None
+        try:
+            return _Worker(self._loaded, bindings, profile, stream)
+        except RuntimeError:
+            # TensorRT 8 built engines whose profiles serve one context each: this one gets an engine of its own.
+            module = importlib.import_module(_library(node, request).module)
+            return _Worker(_load(node, request, module, shared=False), bindings, profile, stream)
 
     def begin(self, inputs: dict[str, torch.Tensor]) -> _Pending:
         """Enqueue one inference. Raises RuntimeError in TensorRT's words."""
@@ -118,7 +126,7 @@ class _Worker:
     def __init__(
         self, loaded: _Loaded, bindings: list[Binding], profile: int, stream: torch.cuda.Stream | None
     ) -> None:
-        self._log = loaded.log
+        self._loaded, self._log = loaded, loaded.log
         self._context = loaded.engine.create_execution_context()
         if self._context is None:
             raise RuntimeError(f"TensorRT makes no execution context: {self._log.last()}")
@@ -127,10 +135,7 @@ class _Worker:
         if dynamic and not self._context.set_optimization_profile_async(
             profile, torch.cuda.current_stream().cuda_stream
         ):
-            raise RuntimeError(
-                f"this engine serves one stream only ({self._log.last()}); set engine.streams=1, or build it with "
-                "TensorRT 10 or later"
-            )
+            raise RuntimeError(f"TensorRT does not select profile {profile}: {self._log.last()}")
         self._inputs = [one for one in bindings if one.is_input]
         self._outputs = [one for one in bindings if not one.is_input]
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -227,11 +232,11 @@ def _library(node: str, request: EngineRequest) -> Library:
     return found[0]
 
 
-def _load(node: str, request: EngineRequest, trt: Any) -> _Loaded:
+def _load(node: str, request: EngineRequest, trt: Any, *, shared: bool = True) -> _Loaded:
     path = Path(request.path)
     try:
         key = (str(path.resolve()), path.stat().st_mtime_ns, request.allow_host_code)
-        if loaded := _LOADED.get(key):
+        if shared and (loaded := _LOADED.get(key)):
             return loaded
         data = path.read_bytes()
     except OSError as error:
@@ -259,7 +264,8 @@ def _load(node: str, request: EngineRequest, trt: Any) -> _Loaded:
         raise EngineError(
             node, f"engine {request.path!r} is not taken by {trt.__name__} {trt.__version__}: {told}", hint=hint
         )
-    return _LOADED.setdefault(key, _Loaded(log, runtime, engine))
+    made = _Loaded(log, runtime, engine)
+    return _LOADED.setdefault(key, made) if shared else made
 
 
 def _log(trt: Any) -> Any:

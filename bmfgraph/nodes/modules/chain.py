@@ -27,6 +27,8 @@ class StageJob:
     stages: list[tuple[Stage, Meter]]
     watch: Watch
     arity: int
+    order: tuple[int, ...] = (0,)
+    """Which of the streams that arrive each input takes from."""
     outlets: tuple[Outlet, ...] = ()
     promised: FrameSpec | None = None
     """The frames that the last stage's spec says it makes."""
@@ -63,7 +65,7 @@ class StageHost(Host):
                 continue
             self.active, self.item = meter, packet.get(None)
             for items in self._joined(port, self.item):
-                self._push(0, items, outputs)
+                self._push(0, tuple(items[stream] for stream in self.job.order), outputs)
                 if self.watch.stopped:
                     return self._end(task)
         if all(self.ended):

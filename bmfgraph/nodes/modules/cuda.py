@@ -8,6 +8,7 @@ Only what crosses to the CPU is waited for, a few items late, so that the GPU ne
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -91,13 +92,29 @@ class Recorded:
         own, alone = _recording()
         with alone:
             own.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(own):
+            with torch.cuda.stream(own), _no_collection():
                 # The first call sets things up that cannot be recorded.
                 self._function(*self._inputs)
-            with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
-                self._outputs = self._function(*self._inputs)
+                # torch.cuda.graph() would first wait for the whole GPU and give all cached memory back.
+                graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    self._outputs = self._function(*self._inputs)
+                finally:
+                    graph.capture_end()
             torch.cuda.current_stream().wait_stream(own)
         return graph
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """What the garbage collector would free on the GPU just now would break the recording."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 class Late(Generic[Made]):

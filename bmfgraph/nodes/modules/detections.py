@@ -20,8 +20,8 @@ Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Select = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of all candidates, float32 [n], to the indices of those that are looked at."""
 
-_MOST_CANDIDATES = 1000
-"""Only so many of the best candidates are looked at on the GPU, where their number must be known beforehand."""
+_CANDIDATES = 256
+"""So many of the best candidates are looked at on the GPU, where their number must be known beforehand."""
 
 
 class Detect(Stage):
@@ -38,41 +38,40 @@ class Detect(Stage):
         frame = sample.frames[0]
         found = [sample.tensors[name][0] for _, name in self.work.tensors]
         if self.device == "cuda":
-            return self._late.put([self._table(*found)], lambda copies: self._read(frame, copies[0]))
+            return self._late.put([self._table(*found)], lambda copies: self._read(frame, found, copies[0]))
+        return (self._one_by_one(frame, found),)
+
+    def _one_by_one(self, frame: Frame, found: Sequence[torch.Tensor]) -> Detections:
+        """Look at as many candidates as the picture has, wherever their tensors lie."""
         boxes, scores, labels = self._decoded(found, above(self.work.threshold))
         kept = non_maximum_suppression(boxes, scores, labels, self.work.iou)
-        return (self._detections(frame, self._in_source(boxes[kept]), scores[kept], labels[kept]),)
+        return self._detections(frame, self._in_source(boxes[kept]), scores[kept], labels[kept])
 
     def _decoded(self, found: Sequence[torch.Tensor], select: Select) -> Found:
         tensors = {role: tensor.float() for (role, _), tensor in zip(self.work.tensors, found, strict=True)}
         return _DECODERS[self.work.style](tensors, self.work, select)
 
     def _on_gpu(self, *found: torch.Tensor) -> torch.Tensor:
-        """Everything up to the boxes that stay, float32 [candidates, 13]: see ``_read``."""
-        boxes, scores, labels = self._decoded(found, best(_MOST_CANDIDATES))
+        """Everything up to the boxes that stay, float32 [candidates, 9]: see ``_read``."""
+        boxes, scores, labels = self._decoded(found, best(_CANDIDATES))
         valid = scores > self.work.threshold
         kept, settled = suppress_at_once(boxes, labels, valid, self.work.iou)
         columns = (scores, labels.float(), kept.float(), valid.float(), settled.float().expand(len(scores)))
-        return torch.cat([boxes, self._in_source(boxes), torch.stack(columns, dim=1)], dim=1)
+        return torch.cat([self._in_source(boxes), torch.stack(columns, dim=1)], dim=1)
 
     def finish(self) -> Iterable[Detections]:
         return self._late.rest()
 
-    def _read(self, frame: Frame, table: torch.Tensor) -> Detections:
-        """Detections from the GPU's table: 4 corners in the tensor, 4 in the source, score, label, kept, valid,
-        settled; best first."""
+    def _read(self, frame: Frame, found: Sequence[torch.Tensor], table: torch.Tensor) -> Detections:
+        """Detections from the GPU's table, best first: 4 corners in the source, score, label, kept, valid, settled."""
         # NumPy takes a fraction of torch's time for a handful of numbers.
         rows = table.numpy()
-        if len(rows) and not rows[0, 12]:
-            # Boxes that overlap in a chain longer than the rounds on the GPU: finished here.
-            table = table[table[:, 11] > 0]
-            order = non_maximum_suppression(table[:, :4], table[:, 8], table[:, 9].long(), self.work.iou)
-            rows = table[order].numpy()
-        else:
-            rows = rows[rows[:, 10] > 0]
+        if len(rows) and (not rows[0, 8] or (len(rows) == _CANDIDATES and rows[-1, 7])):
+            # Boxes that overlap in a chain longer than the rounds on the GPU, or more candidates than it looks at.
+            return self._one_by_one(frame, found)
         labels = self.work.labels
-        found = (Box(labels[int(row[9])], row[8], *row[4:8]) for row in rows.tolist())
-        return Detections(frame, tuple(found))
+        boxes = (Box(labels[int(row[5])], row[4], *row[:4]) for row in rows[rows[:, 6] > 0].tolist())
+        return Detections(frame, tuple(boxes))
 
     def _in_source(self, boxes: torch.Tensor) -> torch.Tensor:
         """Corners in tensor pixels to corners in source pixels, within the picture."""

@@ -322,7 +322,7 @@ class NvdecHost(Host):
         """A frame of BMF's that knows how wide its pixels are, for others to take it from."""
         try:
             self.info = _info(job)
-            self.template = _template(self.info, job.work.aspect)
+            self.template = _template(self.info, job.work)
             self.reader = Reader(job.meter.name, job.meter.kind, job.work)
         except Exception as error:
             self._failed(error, doing="cannot start")
@@ -390,20 +390,25 @@ def _info(job: NvdecJob) -> Any:
     return mp.PixelInfo(mp.kPF_RGB24, mp.PixelColorModel(spaces[job.matrix], mp.kCR_MPEG, primaries, transfer))
 
 
-def _template(info: Any, aspect: Fraction) -> Any:
-    """A frame with that sample aspect ratio, which only FFmpeg's filter can give it; None for square pixels."""
+def _template(info: Any, work: NvdecWork) -> Any:
+    """A frame with the file's sample aspect ratio, which only FFmpeg's filter can give it; None for square pixels."""
+    aspect, base = work.aspect, work.time_base
     if aspect == 1:
         return None
     from bmf import Task, VideoFrame
     from bmf import hmp as mp
     from bmf.lib._bmf import engine
+    from bmf.lib._bmf.sdk import Rational
 
     end = [{"stream": 0, "pin": 0}]
     filters = [{"name": "setsar", "para": f"{aspect.numerator}/{aspect.denominator}", "inputs": end, "outputs": end}]
     module = engine.Module("c_ffmpeg_filter", json.dumps({"filters": filters}), "c++", "", "")
     module.init()
     task = Task(0, [0], [0])
-    packet = Packet(VideoFrame(mp.Frame(2, 2, info)))
+    square = VideoFrame(mp.Frame(2, 2, info))
+    # The filter leaves a note of the time base in the frame, which the encoder believes.
+    square.pts, square.time_base = 0, Rational(base.numerator, base.denominator)
+    packet = Packet(square)
     packet.timestamp = 0
     task.get_inputs()[0].put(packet)
     module.process(task)

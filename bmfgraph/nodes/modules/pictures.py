@@ -38,6 +38,8 @@ def frame_of_planes(source: Frame, planes: Sequence[torch.Tensor], pixel_format:
     rgb24, [height, width, 3]."""
     from bmf import hmp as mp
 
+    # BMF's deep formats are unsigned.
+    planes = [plane.view(torch.uint16) if plane.dtype == torch.int16 else plane for plane in planes]
     shared = [mp.from_dlpack(_Lent(plane if plane.dim() == 3 else plane[..., None])) for plane in planes]
     return _in_place_of(source, mp.Frame(shared, _info(source, pixel_format)))
 

@@ -75,8 +75,11 @@ def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
         return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
     if not smooth:
         return F.interpolate(x, (height, width), mode="nearest-exact")
-    if x.is_cuda:
-        # There is no kernel for uint8 there.
-        x = F.interpolate(x.float(), (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
-        return x.round().clamp(0, 255).to(torch.uint8)
-    return F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
+    whole = "int" in transform.dtype
+    if not whole or x.is_cuda:
+        # Torch reckons with uint8 in fixed point, a level off here and there, and has no kernel for it on the GPU.
+        x = x.float()
+    x = F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
+    if x.is_floating_point() and mode == "bicubic":
+        x = x.clamp(0, 255)
+    return x.round().to(torch.uint8) if whole and x.is_floating_point() else x

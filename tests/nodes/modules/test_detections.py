@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from bmfgraph.nodes.detections import DetectionsWork
-from bmfgraph.nodes.modules.detections import Detect, above, decode_centerface, decode_ultraface
+from bmfgraph.nodes.modules.detections import Detect, above, best, decode_centerface, decode_ultraface
 from bmfgraph.nodes.modules.items import Frame, Sample
-from bmfgraph.nodes.modules.suppress import non_maximum_suppression
+from bmfgraph.nodes.modules.suppress import non_maximum_suppression, suppress_at_once
 from bmfgraph.ports import Placement
 
 Array = NDArray[np.float32]
@@ -70,6 +70,59 @@ def test_suppression_keeps_the_first_of_equals_and_survives_empty_boxes() -> Non
     scores, labels = torch.tensor([0.5, 0.5, 0.9, 0.8]), torch.zeros(4, dtype=torch.int64)
     assert non_maximum_suppression(boxes, scores, labels, 0.3).tolist() == [2, 3, 0]
     assert non_maximum_suppression(boxes, scores, torch.tensor([0, 1, 0, 0]), 0.3).tolist() == [2, 3, 0, 1]
+
+
+def chain(count: int) -> Array:
+    """Boxes in a row, each of which overlaps its neighbours by a third of the two."""
+    left = np.arange(count, dtype=np.float32) * 10
+    return np.stack([left, left * 0, left + 20, left * 0 + 10], axis=1)
+
+
+def at_once(boxes: Array, labels: NDArray[np.int64], valid: NDArray[np.bool_], iou: float) -> tuple[list[int], bool]:
+    kept, settled = suppress_at_once(torch.from_numpy(boxes), torch.from_numpy(labels), torch.from_numpy(valid), iou)
+    return kept.nonzero()[:, 0].tolist(), bool(settled)
+
+
+def test_suppression_at_once_is_right_whenever_it_says_so() -> None:
+    settled = 0
+    for seed in range(60):
+        count = (0, 1, 2, 12, 40, 120)[seed % 6]
+        boxes, scores, labels = random_boxes(count, seed)
+        order = np.argsort(-scores)
+        boxes, scores, labels = boxes[order], scores[order], labels[order]
+        valid = scores > 0.2
+        for iou in (0.1, 0.3, 0.6):
+            found, sure = at_once(boxes, labels, valid, iou)
+            settled += sure
+            if sure:
+                assert found == suppress(boxes[valid], scores[valid], labels[valid], iou)
+    assert settled > 120
+
+
+def test_a_chain_of_overlaps_is_settled_or_called_unsettled() -> None:
+    for count in range(1, 12):
+        boxes, labels = chain(count), np.zeros(count, np.int64)
+        found, sure = at_once(boxes, labels, labels == 0, 0.3)
+        assert sure is (count <= 6)
+        if sure:
+            assert found == list(range(0, count, 2))
+    # What does not count, or is of another kind, breaks the chain.
+    boxes, labels = chain(11), np.zeros(11, np.int64)
+    valid = np.arange(11) != 5
+    assert at_once(boxes, labels, valid, 0.3) == ([0, 2, 4, 6, 8, 10], True)
+    labels[5] = 1
+    assert at_once(boxes, labels, labels >= 0, 0.3) == ([0, 2, 4, 5, 6, 8, 10], True)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_the_best_candidates_are_those_above_the_threshold(count: int, threshold: float) -> None:
+    scores = torch.from_numpy(np.random.default_rng(count).random(count).astype(np.float32))
+    chosen = best(1000)(scores)
+    assert len(chosen) == count
+    assert scores[chosen].tolist() == sorted(scores.tolist(), reverse=True)
+    assert sorted(chosen[scores[chosen] > threshold].tolist()) == above(threshold)(scores).tolist()
+    assert best(3)(scores).tolist() == chosen[:3].tolist()
 
 
 def ultraface(scores: Array, boxes: Array, threshold: float, size: tuple[int, int]) -> list[tuple[Any, ...]]:
@@ -174,6 +227,62 @@ def test_half_precision_outputs_are_read_too() -> None:
     tensors = {"s": torch.tensor([[[0.1, 0.9]]]).half(), "b": torch.tensor([[[0, 0, 0.5, 0.5]]]).half()}
     (found,) = Detect("faces", work()).process(Sample(tensors, (Frame(0, None),)))
     assert found.boxes[0].x2 == pytest.approx(320)
+
+
+def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
+    """As on the GPU: a table of a fixed size, read on the CPU."""
+    return stage._read(Frame(4, None), tensors, stage._on_gpu(*tensors))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("style", ["ultraface", "centerface"])
+def test_the_table_from_the_gpu_says_the_same(style: str, threshold: float) -> None:
+    place = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
+    if style == "ultraface":
+        _, _, labels = random_boxes(70, seed=3)
+        boxes, best_score, _ = random_boxes(70, seed=3)
+        scores = np.full((70, 4), 0.01, np.float32)
+        scores[np.arange(70), 1 + labels] = best_score
+        given = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes / 125)}
+        options = work(placement=place, threshold=threshold, labels=("face", "hand", "cat"))
+    else:
+        random = np.random.default_rng(7)
+        planes = {"h": (1, 6, 9), "z": (2, 6, 9), "o": (2, 6, 9)}
+        given = {name: torch.from_numpy(random.random(shape).astype(np.float32)) for name, shape in planes.items()}
+        tensors = (("heatmap", "h"), ("scale", "z"), ("offset", "o"))
+        options = work(style=style, tensors=tensors, placement=place, threshold=threshold)
+    stage = Detect("faces", options)
+    (wanted,) = stage.process(Sample({name: one[None] for name, one in given.items()}, (Frame(4, None),)))
+    found = through_the_table(stage, *given.values())
+    assert (found.index, len(found.boxes)) == (4, len(wanted.boxes))
+    assert (len(wanted.boxes) > 3) is (threshold < 1)
+    for one, other in zip(found.boxes, wanted.boxes, strict=True):
+        assert one.label == other.label
+        assert (one.score, one.x1, one.y1, one.x2, one.y2) == pytest.approx(
+            (other.score, other.x1, other.y1, other.x2, other.y2), abs=1e-3
+        )
+
+
+def test_what_the_gpu_left_unsettled_is_finished() -> None:
+    count = 15
+    scores = np.stack([np.zeros(count), np.linspace(0.95, 0.55, count)], axis=1).astype(np.float32)
+    # A better box alone, and one below the threshold that must not push anything out.
+    scores = np.concatenate([scores, np.array([[0, 0.99], [0, 0.4]], np.float32)])
+    boxes = np.concatenate([chain(count), np.array([[0, 100, 20, 110], [5, 0, 25, 10]], np.float32)])
+    stage = Detect("faces", work())
+    given = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
+    assert not stage._on_gpu(*given)[:, 8].any()
+    found = through_the_table(stage, *given)
+    assert [round(box.x1 / 2) for box in found.boxes] == [0, *range(0, 10 * count, 20)]
+
+
+@pytest.mark.parametrize("count", [200, 256, 257, 400])
+def test_more_candidates_than_the_table_holds_are_found_too(count: int) -> None:
+    left = np.arange(count, dtype=np.float32)
+    boxes = np.stack([left, left * 0, left + 0.5, left * 0 + 1], axis=1) / count
+    scores = np.stack([left * 0, 0.6 + left / count / 3], axis=1)
+    found = through_the_table(Detect("faces", work()), torch.from_numpy(scores), torch.from_numpy(boxes))
+    assert [round(box.x1 * count / 640) for box in found.boxes] == list(range(count))[::-1]
 
 
 def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> None:
