@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmfgraph.calibration import calibration_inputs
+from bmfgraph.compile.choose import RTX_CAPABILITIES
 from bmfgraph.engines.builders import Progress, ensure_engine
 from bmfgraph.errors import EngineError
 from bmfgraph.nodes.inference import InferenceWork
@@ -27,6 +28,15 @@ def check_runnable(plan: Plan) -> None:
                 node.name,
                 f"{wish} runs on an NVIDIA GPU, and {plan.machine.no_gpu}",
                 hint="run it on a machine with a GPU, or set engine.runtime=auto and decoder=ffmpeg to use the CPU",
+            )
+        gpu = plan.machine.gpu
+        rtx = isinstance(node.work, InferenceWork) and node.work.engine and node.work.engine.runtime == "tensorrt_rtx"
+        if rtx and gpu is not None and gpu.compute_capability not in RTX_CAPABILITIES:
+            raise EngineError(
+                node.name,
+                f"engine.runtime=tensorrt_rtx does not run on {gpu}, but on compute capability "
+                f"{', '.join(RTX_CAPABILITIES)}",
+                hint="set engine.runtime=tensorrt (pip install tensorrt); its engines can be built here for elsewhere",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -136,11 +137,14 @@ def _drive(
             stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
         }
         try:
+            # Python's collector would stop all nodes for as long as it takes to look at every object of every library.
+            gc.freeze()
             for name, runs_on in engines.items():
                 announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
             if not watch.stopped:
                 _run_graph(assembly.config, watch, tell)
         finally:
+            gc.unfreeze()
             # A stage that hangs is not to be touched.
             if not getattr(watch.error, "abandoned", False):
                 for stage in assembly.stages:

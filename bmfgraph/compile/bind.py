@@ -66,7 +66,7 @@ def _with_engine(
         if not Path(options.path).is_file():
             raise EngineError(
                 node.name,
-                f"engine.path {options.path!r} does not exist",
+                f"engine.path {options.path!r} {'is a folder' if Path(options.path).is_dir() else 'does not exist'}",
                 hint="check the path, which is relative to the current folder, or leave engine.path out to build one",
             )
         return replace(request, path=options.path)

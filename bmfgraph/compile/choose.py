@@ -10,12 +10,12 @@ from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.plan import Plan
 from bmfgraph.ports import Device
 
-__all__ = ["Choice", "choose_runtime"]
+__all__ = ["RTX_CAPABILITIES", "Choice", "choose_runtime"]
 
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 
-# What TensorRT-RTX 1.x runs on, after its support matrix.
-_RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+"""What TensorRT-RTX 1.x runs on, after its support matrix."""
 _TENSORRT = "pip install tensorrt"
 
 
@@ -63,9 +63,17 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> Choice:
         return _onnxruntime(plan, node, options, machine.no_gpu)
     if machine.library("tensorrt", builds=True):
         return Choice("tensorrt", "cuda", options.precision, f"on {machine.gpu}")
-    if machine.library("tensorrt_rtx") and machine.gpu.compute_capability in _RTX_CAPABILITIES:
-        return Choice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
+    if machine.library("tensorrt_rtx"):
+        if _runs_rtx(plan):
+            return Choice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
+        return _onnxruntime(
+            plan, node, options, "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
+        )
     return _onnxruntime(plan, node, options, "no TensorRT that builds engines is installed")
+
+
+def _runs_rtx(plan: Plan) -> bool:
+    return plan.machine.gpu is not None and plan.machine.gpu.compute_capability in RTX_CAPABILITIES
 
 
 def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Choice:

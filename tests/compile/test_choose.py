@@ -31,6 +31,7 @@ FP16, ORT = {"precision": "fp16"}, {"runtime": "onnxruntime"}
 TRT, RTX = {"runtime": "tensorrt"}, {"runtime": "tensorrt_rtx"}
 ON_H200, ON_L4 = "on NVIDIA H200 (compute capability 9.0)", "on NVIDIA L4 (compute capability 8.9)"
 NO_BUILDER = "no TensorRT that builds engines is installed"
+NO_RTX = "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
 IDLE = f"{NO_BUILDER}: NVIDIA H200 (compute capability 9.0) stays idle; pip install tensorrt"
 
 
@@ -49,7 +50,7 @@ IDLE = f"{NO_BUILDER}: NVIDIA H200 (compute capability 9.0) stays idle; pip inst
         (HOPPER_TRT, "cuda", {"precision": "int8"}, "tensorrt", "cuda", "int8", ON_H200),
         (HOPPER_TRT, "cpu", {}, "onnxruntime", "cpu", "fp32", "device=cpu"),
         (HOPPER_LEAN, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE),
-        (HOPPER_RTX, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE),
+        (HOPPER_RTX, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE.replace(NO_BUILDER, NO_RTX)),
         (ADA_RTX, "auto", FP16, "tensorrt_rtx", "cuda", "fp16", ON_L4),
         (HOPPER_ORT, "auto", {}, "onnxruntime", "cuda", "fp32", NO_BUILDER),
         (HOPPER_ORT, "cuda", {"precision": "tf32"}, "onnxruntime", "cuda", "tf32", NO_BUILDER),

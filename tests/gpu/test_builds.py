@@ -101,7 +101,7 @@ def test_pictures(
 def test_a_window_of_frames(upscaled: Callable[..., list[Seen]], by_python: list[str], kit: Path) -> None:
     """Seven frames in, channels last, three out; one shape for min, opt and max."""
     words = ["pipeline=super_resolution", "model=vsr_x2_temporal", f"input={kit}/carphone_pristine.mp4"]
-    shape = 'engine.input_shapes={"input:0": 1x144x176x21}'
+    shape = "engine.input_shapes={input\\:0: 1x144x176x21}"
     ours = upscaled(*words, "engine=fp16", *by_python, shape, "decoder.end=0.5")
     theirs = upscaled(*words, "device=cpu", "decoder.end=0.5")
     assert [one.time for one in ours] == [one.time for one in theirs]

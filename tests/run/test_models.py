@@ -125,10 +125,12 @@ def fitted(picture: Pixels, width: int, height: int) -> tuple[NDArray[np.float64
 
     scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
-    small = Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR)
+    # A network that takes floats is fed what lies between two levels too.
+    channels = [Image.fromarray(picture[..., one].astype(np.float32)) for one in range(3)]
+    small = np.stack([np.asarray(one.resize(inner, Image.Resampling.BILINEAR)) for one in channels], axis=-1)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     whole = np.zeros((height, width, 3))
-    whole[top : top + inner[1], left : left + inner[0]] = np.asarray(small)
+    whole[top : top + inner[1], left : left + inner[0]] = small
     return whole, scale, left, top
 
 
