@@ -225,6 +225,7 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
             sample, self.first = self.first or next(samples, None), None
             return None if sample is None else dict(sample)
 
+    _say_kernel_shapes(model)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "quantised.onnx"
         tools.quantize_static(
@@ -247,6 +248,17 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
             },
         )
         return onnx.load(str(target))
+
+
+def _say_kernel_shapes(model: Any) -> None:
+    """Write down what convolutions may leave to their weights: TensorRT 8 does not look there once Q/DQ come between."""
+    import onnx
+
+    weights = {weight.name: list(weight.dims) for weight in model.graph.initializer}
+    for node in model.graph.node:
+        said = any(attribute.name == "kernel_shape" for attribute in node.attribute)
+        if node.op_type in ("Conv", "ConvTranspose") and not said and node.input[1] in weights:
+            node.attribute.append(onnx.helper.make_attribute("kernel_shape", weights[node.input[1]][2:]))
 
 
 def _upgraded(model: Any, opset: int) -> Any:

@@ -409,6 +409,27 @@ def test_int8_is_said_as_tensorrt_wants_it(tmp_path: Path, strongly_typed: bool)
         assert all(name in weights for name in convolution.input[2:])
 
 
+def test_int8_convolutions_say_their_kernels(tmp_path: Path) -> None:
+    path = picture_model(tmp_path / "x.onnx")
+    model = onnx.load(str(path))
+    (convolution,) = [node for node in model.graph.node if node.op_type == "Conv"][:1]
+    kept = [attribute for attribute in convolution.attribute if attribute.name != "kernel_shape"]
+    del convolution.attribute[:]
+    convolution.attribute.extend(kept)
+    onnx.save(model, str(path))
+    shape = next(list(one.dims)[2:] for one in model.graph.initializer if one.name == convolution.input[1])
+    made = prepared(path, {}, "int8", strongly_typed=False, calibration=samples())
+    found = [
+        list(attribute.ints)
+        for node in made.graph.node
+        if node.op_type == "Conv"
+        for attribute in node.attribute
+        if attribute.name == "kernel_shape"
+    ]
+    assert len(found) == sum(node.op_type == "Conv" for node in made.graph.node)
+    assert shape in found
+
+
 def test_int8_of_an_old_export(shared_models: Path) -> None:
     path = shared_models / "ultraface_rfb_320.onnx"
     assert onnx.load(str(path)).opset_import[0].version < 13
