@@ -251,7 +251,7 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
 
 
 def _say_kernel_shapes(model: Any) -> None:
-    """Write down what convolutions may leave to their weights: TensorRT 8 does not look there once Q/DQ come between."""
+    """Write down what convolutions may leave to their weights: TensorRT 8 does not look there behind Q/DQ."""
     import onnx
 
     weights = {weight.name: list(weight.dims) for weight in model.graph.initializer}
