@@ -30,14 +30,16 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
         clip = locate(build.calibration)
     except SourceError as error:
         raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint) from None
-    chains = {name: _chain(plan, ref.node) for (name, _), ref in zip(work.inputs, node.inputs, strict=True)}
+    chains = {name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(work.inputs, node.inputs, strict=True)}
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
+    # A model that takes one batch only is shown each sample that many times.
+    count = work.batch if work.fixed_batch else 1
     for frames in _passages(node.name, clip, build.calibration_frames, length, source):
-        yield {name: _through(chain, frames) for name, chain in chains.items()}
+        yield {name: _through(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
 
 
-def _chain(plan: Plan, name: str) -> list[PlanNode]:
+def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
     """The stages that make the tensor, from the first one that takes frames."""
     found: list[PlanNode] = []
     node = plan.node(name)
@@ -45,6 +47,12 @@ def _chain(plan: Plan, name: str) -> list[PlanNode]:
         if node.kind not in ("upload", "download"):
             found.insert(0, node)
         node = plan.node(node.inputs[0].node)
+    if not found or any(isinstance(one.work, InferenceWork) for one in found):
+        raise EngineError(
+            consumer,
+            f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
+            hint="choose another precision, or quantise the model yourself",
+        )
     return found
 
 

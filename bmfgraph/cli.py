@@ -37,6 +37,7 @@ _WITH_VALUE = (
     "-c",
     "--package",
     "-p",
+    "--experimental-rerun",
 )
 """Hydra's flags that are followed by a value."""
 _INTERRUPTED = "interrupted (Ctrl-C)"
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
         print(_help(), end="")
         sys.exit(0)
     verb = VERBS[0]
+    words = _flags_last(words)
     if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
         verb = words.pop(0)
         if verb not in VERBS:
@@ -118,7 +120,7 @@ def _compose_and_run(verb: str, words: list[str], heard: Sequence[int]) -> int:
     def task(config: DictConfig) -> None:
         codes.append(_guarded(verb, config, heard))
 
-    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(_flags_first(words)))]
+    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.
     traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -142,13 +144,13 @@ def _compose_and_run(verb: str, words: list[str], heard: Sequence[int]) -> int:
     return max(codes, default=0)
 
 
-def _flags_first(words: list[str]) -> list[str]:
+def _flags_last(words: list[str]) -> list[str]:
     """Argparse takes overrides in one row only; people write them before and after ``--config-dir``."""
     flags: list[str] = []
     overrides: list[str] = []
     for word, before in zip(words, ["", *words], strict=False):
         (flags if word.startswith("-") or before in _WITH_VALUE else overrides).append(word)
-    return flags + overrides
+    return overrides + flags
 
 
 def _listen(heard: Sequence[int]) -> None:

@@ -134,6 +134,11 @@ def _reference(value: Any, plan: Plan) -> _Reference | None:
     if value is None:
         return None
     writers = [node for node in plan if node.kind == "encoder" and node.work.path]
+    if not writers:
+        raise ConfigError(
+            "reference: the pipeline writes no clip that could be measured",
+            hint="leave the reference out, or choose another encoder",
+        )
     if len(writers) != 1:
         raise ConfigError(
             f"reference: the pipeline writes {len(writers)} clips, and one is measured",

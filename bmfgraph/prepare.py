@@ -23,11 +23,15 @@ def check_runnable(plan: Plan) -> None:
     for node in sorted(plan, key=lambda node: not isinstance(node.work, InferenceWork)):
         if node.device == "cuda" and plan.machine.gpu is None:
             engine = getattr(node.work, "engine", None)
-            wish = f"engine.runtime={engine.runtime}" if engine else f"kind {node.kind!r}"
+            wish, out = f"kind {node.kind!r}", "set decoder=ffmpeg"
+            if engine:
+                wish, out = f"engine.runtime={engine.runtime}", "leave engine.runtime out"
+                if engine.build is None:
+                    wish, out = f"engine.path {engine.path!r}, an engine of TensorRT,", "leave engine.path out"
             raise EngineError(
                 node.name,
                 f"{wish} runs on an NVIDIA GPU, and {plan.machine.no_gpu}",
-                hint="run it on a machine with a GPU, or set engine.runtime=auto and decoder=ffmpeg to use the CPU",
+                hint=f"run it on a machine with a GPU, or {out} to use the CPU",
             )
         gpu = plan.machine.gpu
         rtx = isinstance(node.work, InferenceWork) and node.work.engine and node.work.engine.runtime == "tensorrt_rtx"

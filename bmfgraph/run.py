@@ -138,13 +138,16 @@ def _drive(
         }
         try:
             # Python's collector would stop all nodes for as long as it takes to look at every object of every library.
-            gc.freeze()
+            frozen = gc.get_freeze_count() > 0
+            if not frozen:
+                gc.freeze()
             for name, runs_on in engines.items():
                 announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
             if not watch.stopped:
                 _run_graph(assembly.config, watch, tell)
         finally:
-            gc.unfreeze()
+            if not frozen:
+                gc.unfreeze()
             # A stage that hangs is not to be touched.
             if not getattr(watch.error, "abandoned", False):
                 for stage in assembly.stages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from bmfgraph.plan import Plan, PlanNode, json_ready
 from bmfgraph.sources import SourceError, file_sha256, locate
 
 __all__ = ["bind_engines"]
+
+Profiles = tuple[tuple[str, Profile], ...]
 
 
 def bind_engines(plan: Plan) -> Plan:
@@ -49,18 +52,25 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
         tensors=tuple((one.name, one.dtype) for one in (*node.facts.inputs, *node.facts.outputs)),
         free_dims=node.spec.free_dims(node),
         allow_host_code=options.allow_host_code,
-        cuda_graph=options.cuda_graph and choice.device == "cuda",
-        streams=options.streams if choice.device == "cuda" else 1,
+        cuda_graph=options.cuda_graph and choice.runtime != "onnxruntime",
+        streams=options.streams if choice.runtime != "onnxruntime" else 1,
         why=choice.why,
     )
+    # Checked for every runtime: a profile that the frames do not fit is a mistake on any machine.
+    profiles = _profiles(node, options, request)
     if choice.runtime != "onnxruntime":
-        request = _with_engine(plan, node, options, choice, request)
+        request = _with_engine(plan, node, options, choice, request, profiles)
     # A recorded inference has one shape only.
     return replace(node, work=replace(work, fixed_batch=work.fixed_batch or request.cuda_graph, engine=request))
 
 
 def _with_engine(
-    plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, request: EngineRequest
+    plan: Plan,
+    node: PlanNode,
+    options: EngineOptions,
+    choice: Choice,
+    request: EngineRequest,
+    profiles: Profiles,
 ) -> EngineRequest:
     if options.path is not None:
         if not Path(options.path).is_file():
@@ -72,7 +82,7 @@ def _with_engine(
         return replace(request, path=options.path)
     build = Build(
         model=node.work.model,
-        key=_key(plan, node, options, choice, request),
+        key=_key(plan, node, options, choice, request, profiles),
         store=options.store,
         policy=options.build,
         python=options.python,
@@ -85,14 +95,22 @@ def _with_engine(
     return replace(request, path=str(path), build=build)
 
 
-def _key(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, request: EngineRequest) -> EngineKey:
+def _key(
+    plan: Plan,
+    node: PlanNode,
+    options: EngineOptions,
+    choice: Choice,
+    request: EngineRequest,
+    profiles: Profiles,
+) -> EngineKey:
     portable = choice.runtime == "tensorrt_rtx"
     gpu = plan.machine.gpu
     if gpu is None and not portable:
         raise EngineError(
             node.name,
-            f"engine.runtime=tensorrt: its engines are built for one GPU, and {plan.machine.no_gpu}",
-            hint="build on the machine that will run it; engine.runtime=onnxruntime runs here",
+            f"TensorRT's engines are built for one GPU, and {plan.machine.no_gpu}",
+            hint="build on the machine that will run it; leave engine.runtime, engine.python and engine.command out to "
+            "run on the CPU",
         )
     flags = {
         "optimization_level": options.optimization_level,
@@ -105,7 +123,7 @@ def _key(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, req
     key = EngineKey(
         onnx=request.sha256,
         dims=request.free_dims,
-        profiles=_profiles(node, options, request),
+        profiles=profiles,
         precision=request.precision,
         flags=tuple(sorted(flags.items())),
         calibration=_calibration(plan, node, options) if request.precision == "int8" else None,
@@ -127,13 +145,8 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         here = plan.machine.library(choice.runtime)
-        try:
-            stored = EngineStore(Path(options.store)).entries(node.work.model) if here else []
-        except StoreError as error:
-            raise EngineError(node.name, str(error), hint="set engine.store to a folder that you may read") from None
-        for entry in stored:
-            if key.changes(entry.manifest.get("key", {})) == ["version"]:
-                return str(entry.manifest["key"]["version"])
+        if here and (stored := _stored_version(node, options, key, here.version)):
+            return stored
         if here and options.build == "never":
             return here.version
         there = f"only {here.module} {here.version} is here, which runs engines and does not build them" if here else ""
@@ -147,7 +160,26 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
     return library.version
 
 
-def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) -> tuple[tuple[str, Profile], ...]:
+def _stored_version(node: PlanNode, options: EngineOptions, key: EngineKey, here: str) -> str | None:
+    """Version of the builder of an engine in the store that the library of version ``here`` runs."""
+    try:
+        stored = EngineStore(Path(options.store)).entries(node.work.model)
+    except StoreError as error:
+        raise EngineError(node.name, str(error), hint="set engine.store to a folder that you may read") from None
+    keys = [entry.manifest["key"] for entry in stored if not entry.fault]
+    versions = [str(one["version"]) for one in keys if key.changes(one) == ["version"]]
+    if here in versions:
+        return here
+    # Others run here only if they were built for it; what a program built with, nobody knows.
+    movable = options.version_compatible or options.command
+    return max(versions, key=_numbers) if versions and movable else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) -> Profiles:
     """For every input: the shapes that the engine is built for; refused where the frames lie outside."""
     assert isinstance(node.spec, InferenceSpec)
     shapes = dict(request.input_shapes)

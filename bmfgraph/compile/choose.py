@@ -48,7 +48,7 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> Choice:
     machine = plan.machine
     if options.path is not None or options.command or options.python:
         # Somebody has an engine, or a TensorRT elsewhere that builds one.
-        rtx_only = machine.library("tensorrt") is None and machine.library("tensorrt_rtx") is not None
+        rtx_only = options.path is not None and machine.library("tensorrt") is None and _runs_rtx(plan)
         if plan.device == "cpu":
             raise PlanError(
                 node,

@@ -13,7 +13,8 @@ from bmfgraph.errors import EngineError
 
 __all__ = ["command_words", "strongly_typed", "tensors_of"]
 
-_PRECISION_FLAGS = {"fp16": "--fp16", "bf16": "--bf16", "int8": "--int8"}
+# Of trtexec, which computes fp32 in TF32 unless told otherwise.
+_PRECISION_FLAGS = {"fp32": "--noTF32", "fp16": "--fp16", "bf16": "--bf16", "int8": "--int8"}
 _SHAPES = ("min_shapes", "opt_shapes", "max_shapes")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _PLACEHOLDERS = ("onnx", "plan", "precision", *_SHAPES, "shapes", "precision_flag", "workspace")

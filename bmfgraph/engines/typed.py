@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bmfgraph.engines.onnxfile import OnnxError, with_free_dims
 from bmfgraph.engines.uint8 import attribute, cast_uint8, copy_of, types_of
-from bmfgraph.errors import InstallError
+from bmfgraph.errors import BmfgraphError, InstallError
 
 __all__ = ["Samples", "prepared"]
 
@@ -126,7 +126,7 @@ def _with_weights(model: Any, path: Path) -> None:
 def _as_float16(model: Any, kept: list[str]) -> Any:
     """The network in float16, its inputs and outputs as they were; the nodes ``kept`` stay in float32."""
     float16 = _onnxruntime("transformers.float16", "fp16 and bf16")
-    with _quiet():
+    with _quiet(), _told("16-bit floating point"):
         converted = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
     _sort(converted.graph)
     return converted
@@ -226,7 +226,7 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
             return None if sample is None else dict(sample)
 
     _say_kernel_shapes(model)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _quiet(), _told("int8"):
         target = Path(folder) / "quantised.onnx"
         tools.quantize_static(
             model,
@@ -274,6 +274,20 @@ def _upgraded(model: Any, opset: int) -> Any:
         raise OnnxError(
             f"the network is in ONNX's operator set {now}, and int8 needs {opset}: {str(error).splitlines()[0]}",
             f"export the model with operator set {opset} or later, or take fp16",
+        ) from None
+
+
+@contextlib.contextmanager
+def _told(precision: str) -> Iterator[None]:
+    """Tell of what ONNX Runtime's tools cannot do."""
+    try:
+        yield
+    except (OnnxError, BmfgraphError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise OnnxError(
+            f"ONNX Runtime's tools cannot make the network {precision}: {first}", "choose another precision"
         ) from None
 
 

@@ -54,7 +54,8 @@ class EngineOptions(Frozen):
     """How a model is run: by which runtime, how precisely, in which shapes, and how its engine is built."""
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
-        default="auto", description="auto: TensorRT where a GPU and the library are, else ONNX Runtime."
+        default="auto",
+        description="auto: TensorRT or TensorRT-RTX where GPU and library are, else ONNX Runtime.",
     )
     precision: Literal["fp32", "tf32", "fp16", "bf16", "int8"] = "fp32"
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")

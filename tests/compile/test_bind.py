@@ -210,10 +210,17 @@ def test_a_library_that_only_runs_engines_takes_those_of_the_store(bound: Bound,
         (folder / ENGINE).write_bytes(b"plan")
         return Built([], {})
 
-    options = f"{{runtime: tensorrt, store: {tmp_path}/store, precision: PRECISION, build: BUILD}}"
+    options = (
+        f"{{runtime: tensorrt, store: {tmp_path}/store, precision: PRECISION, build: BUILD, version_compatible: yes}}"
+    )
     fp16 = options.replace("PRECISION", "fp16").replace("BUILD", "auto")
     there = bound(fp16)
     EngineStore(tmp_path / "store").ensure("m", key_of(there), build, say=print)
+    tied = bound(fp16.replace("yes", "no"))
+    EngineStore(tmp_path / "store").ensure("m", key_of(tied), build, say=print)
+    with pytest.raises(EngineError, match=LONE):
+        # An engine of another version, which was not built to move.
+        bound(fp16.replace("yes", "no"), machine=HOPPER_LEAN)
     found = bound(fp16, machine=HOPPER_LEAN)
     assert (found.path, found.build) == (there.path, there.build)
     assert Path(found.path).is_file()
@@ -238,7 +245,7 @@ PIP_RTX = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
     # ruff: noqa: E501
     [
         ("{path: no.plan}", UPSCALE, HOPPER_TRT, EngineError, "engine.path 'no.plan' does not exist\n  → check the path, which is relative to the current folder, or leave engine.path out to build one"),
-        ("{runtime: tensorrt}", UPSCALE, BARE, EngineError, f"engine.runtime=tensorrt: its engines are built for one GPU, and {NO_DRIVER}\n  → build on the machine that will run it; engine.runtime=onnxruntime runs here"),
+        ("{runtime: tensorrt}", UPSCALE, BARE, EngineError, f"TensorRT's engines are built for one GPU, and {NO_DRIVER}\n  → build on the machine that will run it; leave engine.runtime, engine.python and engine.command out to run on the CPU"),
         ("{runtime: tensorrt}", UPSCALE, HOPPER, EngineError, f"engine.runtime=tensorrt: it is not installed\n  → {PIP_TRT}"),
         ("{runtime: tensorrt}", UPSCALE, HOPPER_LEAN, EngineError, f"engine.runtime=tensorrt: {LONE}\n  → {PIP_TRT}"),
         ("{runtime: tensorrt_rtx}", UPSCALE, BARE, EngineError, f"engine.runtime=tensorrt_rtx: it is not installed\n  → {PIP_RTX}"),

@@ -418,7 +418,8 @@ def test_the_words_of_a_program() -> None:
         ("tensorrt", "8.6.0", "fp16", ["--fp16"]),
         ("tensorrt", "10.16.1", "bf16", ["--bf16"]),
         ("tensorrt", "10.16.1", "int8", ["--int8"]),
-        ("tensorrt", "8.6.0", "fp32", []),
+        ("tensorrt", "8.6.0", "fp32", ["--noTF32"]),
+        ("tensorrt", "8.6.0", "tf32", []),
         # There the network has the precision already.
         ("tensorrt", "11.0.0", "fp16", []),
         ("tensorrt_rtx", "1.7.1", "fp16", []),
@@ -471,10 +472,12 @@ def test_an_engine_that_must_be_there_already(builds: Builds, picture: Path, tmp
 # -------------------------------------------------------------------------------------------- ends before the end
 
 ENSURE = """
-import sys
+import signal, sys
 from pathlib import Path
 from bmfgraph.engines.builders import ensure_engine
 from tests.engines.engine_tools import build
+# A shell's background jobs ignore it, and so would their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 store, onnx, *command = sys.argv[1:]
 try:
     ensure_engine("n", build(Path(store), command=tuple(command)), Path(onnx), Path(store), say=print)

@@ -117,6 +117,9 @@ def _session(leader: int) -> list[str]:
 def start(command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, **options: Any) -> Running:
     """Start a process in ``folder``, in a session of its own."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
+    if "preexec_fn" in options:
+        # A limit on the size of files would leave cut-off bytecode behind.
+        env = {**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
     began = time.monotonic()
     process = subprocess.Popen(
         list(command), cwd=folder, env={**os.environ, **(env or {})}, text=True, start_new_session=True, **options

@@ -53,6 +53,8 @@ def run(
 def no_room(size: int) -> Iterator[None]:
     """Inside, no file may grow beyond ``size`` bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # Python would leave cut-off bytecode behind.
+    sys.dont_write_bytecode = True
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

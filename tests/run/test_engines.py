@@ -148,9 +148,9 @@ def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (RTX, 1, r"pipeline\.nodes\.upscale: engine\.runtime=tensorrt_rtx runs on an NVIDIA GPU, and .*\n  → run it on a machine with a GPU, or set engine\.runtime=auto and decoder=ffmpeg to use the CPU"),
+        (RTX, 1, r"pipeline\.nodes\.upscale: engine\.runtime=tensorrt_rtx runs on an NVIDIA GPU, and .*\n  → run it on a machine with a GPU, or leave engine\.runtime out to use the CPU"),
         (("decoder=nvdec", "input=clip.mp4"), 1, r"pipeline\.nodes\.source: kind 'nvdec' runs on an NVIDIA GPU, and .*\n  → run it on"),
-        (("decoder=ffmpeg", "engine.runtime=tensorrt", "input=clip.mp4"), 1, r"engine\.runtime=tensorrt: its engines are built for one GPU, and "),
+        (("decoder=ffmpeg", "engine.runtime=tensorrt", "input=clip.mp4"), 1, r"TensorRT's engines are built for one GPU, and "),
         (("device=cuda", "input=clip.mp4"), 1, r"device: cuda was asked for, but .*\n  → set device=auto to run on the CPU"),
         (("device=cuuda", "input=clip.mp4"), 2, r"device: 'cuuda' is not allowed \(did you mean 'cuda'\?\); allowed: auto, cpu, cuda"),
     ],
