@@ -226,7 +226,7 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
         done = "would delete" if options.dry_run else "deleted"
         for one in removed:
             print(f"{done} {one.folder} ({one.bytes / 1e6:.1f} MB): {one.why}")
-        print(f"{done} {len(removed)} folder(s), {total} bytes")
+        print(f"{done} {len(removed)} item(s), {total} bytes")
     for entry in busy:
         say(f"kept {entry.folder}: a process builds it right now")
     return 0

@@ -59,7 +59,7 @@ Builder = Callable[[Path, str], Built]
 
 @dataclass(frozen=True)
 class Removed:
-    """A folder that prune has deleted."""
+    """A folder or log that prune has deleted."""
 
     folder: Path
     bytes: int
@@ -159,7 +159,8 @@ class EngineStore:
                 with self._unless_locked(folder.with_name(folder.name[1 : DIGITS + 1])) as free:
                     if free and folder.exists():
                         removed.append(_remove(folder, "left over from a build that did not end", dry_run))
-            for log in self.root.glob(f"*/*{_FAILED}"):
+            for log in sorted(self.root.glob(f"*/*{_FAILED}")):
+                removed.append(Removed(log, log.stat().st_size, "log of a build that failed"))
                 if not dry_run:
                     log.unlink(missing_ok=True)
         return removed, busy

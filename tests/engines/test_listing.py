@@ -69,7 +69,7 @@ def test_an_empty_store(store: EngineStore, told: Told) -> None:
     assert told("list") == (f"no engines in {str(store.root)!r}\n", "")
     assert told("list", "--json") == ("[]\n", "")
     assert told("verify") == ("0 engine(s), 0 damaged\n", "")
-    assert told("prune") == ("deleted 0 folder(s), 0 bytes\n", "")
+    assert told("prune") == ("deleted 0 item(s), 0 bytes\n", "")
 
 
 def test_the_list(store: EngineStore, told: Told) -> None:
@@ -140,6 +140,7 @@ def test_pruning_without_a_choice(store: EngineStore, told: Told) -> None:
     expected = {
         str(damaged.folder): "engine.plan is missing",
         str(left_over): "left over from a build that did not end",
+        str(log): "log of a build that failed",
     }
     would = json.loads(told("prune", "--dry-run", "--json")[0])
     assert {one["folder"]: one["why"] for one in would["removed"]} == expected
@@ -147,7 +148,7 @@ def test_pruning_without_a_choice(store: EngineStore, told: Told) -> None:
     assert left_over.exists()
     assert log.exists()
     out, _ = told("prune")
-    assert out.splitlines()[-1] == f"deleted 2 folder(s), {would['bytes']} bytes"
+    assert out.splitlines()[-1] == f"deleted 3 item(s), {would['bytes']} bytes"
     assert f"deleted {damaged.folder} (0.0 MB): engine.plan is missing" in out
     assert not left_over.exists()
     assert not log.exists()
@@ -185,7 +186,7 @@ def test_pruning_what_is_chosen(store: EngineStore, told: Told, words: list[str]
 def test_an_engine_that_was_used_of_late_is_kept(store: EngineStore, told: Told) -> None:
     entry = add(store, unused_days=40)
     store.use("net", key())
-    assert told("prune", "--unused-days", "30")[0] == "deleted 0 folder(s), 0 bytes\n"
+    assert told("prune", "--unused-days", "30")[0] == "deleted 0 item(s), 0 bytes\n"
     assert entry.path.exists()
 
 
