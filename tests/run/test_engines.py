@@ -180,7 +180,7 @@ def test_the_store_from_the_command_line(here: Workplace, build: Callable[..., s
     assert engines("verify").success().out == "1 engine(s), 0 damaged\n"
     (folder / "engine.plan").write_bytes(b"x")
     assert engines("verify").code == 1
-    assert engines("prune").success().out.splitlines()[-1].startswith("deleted 1 folder(s), ")
+    assert engines("prune").success().out.splitlines()[-1].startswith("deleted 1 item(s), ")
     assert not folder.exists()
 
 
