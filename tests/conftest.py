@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from hydra import initialize_config_module
 from bmfgraph import ffmpeg4
 from bmfgraph.config import free_node_fields, plain
 from bmfgraph.sources import SourceError, locate
-from tests.tools import Pixels, make_clip, picture
+from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -111,6 +112,26 @@ def video_frame() -> FrameMaker:
         return frame
 
     return make
+
+
+@pytest.fixture(scope="session")
+def powerless() -> list[str]:
+    """What to put before a command so that file permissions bind it, even where the tests run as root."""
+    if os.geteuid() != 0:
+        return []
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("root cannot give up its power over file permissions here: no setpriv")
+    return command
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    with file_system(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -124,19 +124,6 @@ def rtx() -> str:
     return str(module.__version__)
 
 
-@pytest.fixture(scope="session")
-def powerless() -> list[str]:
-    """What to put before a command so that file permissions bind it, even where the tests run as root."""
-    if os.geteuid() != 0:
-        return []
-    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-    try:
-        subprocess.run([*command, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("root cannot give up its power over file permissions here: no setpriv")
-    return command
-
-
 def start(code: str, *arguments: object, before: list[str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """Run Python code in a process of its own; ``before``: words put before the command."""
     command = [*(before or []), sys.executable, "-c", code, *map(str, arguments)]

@@ -33,9 +33,8 @@ from tests.engines.engine_tools import (
     strange_model,
     until,
 )
-from tests.engines.engine_tools import powerless as powerless
 from tests.engines.engine_tools import rtx as rtx
-from tests.tools import middle_model, negate_model, save_model, tensor_info
+from tests.tools import file_system, middle_model, negate_model, save_model, tensor_info
 
 SCRIPT = Path(script.__file__)
 SHAPE = (1, 3, 24, 32)
@@ -533,23 +532,18 @@ def test_kill_9_ends_the_build_too(builds: Builds, picture: Path, tmp_path: Path
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def smaller_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 32 kB: room for the network, not for the engine."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "none", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with file_system(tmp_path / "disk", "32k") as folder:
+        yield folder
 
 
-def test_a_full_disk(picture: Path, small_disk: Path, rtx: str) -> None:
-    builds = Builds(small_disk)
+def test_a_full_disk(picture: Path, smaller_disk: Path, rtx: str) -> None:
+    builds = Builds(smaller_disk)
     message = builds.error(picture)
     assert "No space left on device" in message
     assert "room on the disk" in message
-    (small_disk / "filler").write_bytes(b"x" * 20_000)
+    (smaller_disk / "filler").write_bytes(b"x" * 20_000)
     assert "room on the disk" in builds.error(picture)
 
 

@@ -15,7 +15,6 @@ from bmfgraph.engines.listing import engines_command
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine
 from bmfgraph.engines.store import EngineStore
 from tests.engines.engine_tools import key
-from tests.engines.engine_tools import powerless as powerless
 
 Told = Callable[..., tuple[str, str]]
 

@@ -6,9 +6,8 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 from bmfgraph.engines.manifest import ENGINE, LOG, MANIFEST, Built, StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from tests.engines.engine_tools import CHANGES, ended, key, start, until
-from tests.engines.engine_tools import powerless as powerless
 
 TENSORS = [
     {"name": "input", "mode": "input", "dtype": "uint8", "dims": [1, 3, -1, -1]},
@@ -318,18 +316,6 @@ def limited() -> None:
     """Called in the new process: no file may grow beyond 10,000 bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_disk_that_is_full_before_the_engine_is_written(small_disk: Path) -> None:

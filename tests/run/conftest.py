@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -33,19 +32,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a video\n" * 200)
     return folder
-
-
-@pytest.fixture(scope="session")
-def powerless() -> list[str]:
-    """What to put before a command so that file permissions bind it, even where the tests run as root."""
-    if os.geteuid() != 0:
-        return []
-    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-    try:
-        subprocess.run([*command, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("root cannot give up its power over file permissions here: no setpriv")
-    return command
 
 
 @pytest.fixture(scope="session")

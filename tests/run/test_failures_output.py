@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,18 +101,6 @@ def test_a_disk_with_just_enough_room(
     command = faulty(f"input={clips / 'good.mp4'}", "output=out.mp4")
     place.run(command, env=faulty_kind, preexec_fn=limited(whole_size)).success()
     assert frames_in(place.output) == 90
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_file_system(place: Workplace, clips: Path, faulty_kind: dict[str, str], small_disk: Path) -> None:

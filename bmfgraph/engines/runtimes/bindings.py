@@ -8,9 +8,9 @@ from bmfgraph.engines.key import Profile
 from bmfgraph.engines.request import EngineRequest
 from bmfgraph.errors import EngineError, one_of
 
-__all__ = ["Binding", "check_bindings"]
+__all__ = ["DTYPES", "Binding", "check_bindings"]
 
-_DTYPES = {
+DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
     "BF16": "bfloat16",
@@ -20,6 +20,7 @@ _DTYPES = {
     "INT64": "int64",
     "BOOL": "bool",
 }
+"""TensorRT's names of element types, and NumPy's and torch's."""
 _FLOATS = ("float32", "float16", "bfloat16")
 
 
@@ -36,7 +37,7 @@ class Binding:
 
     def __str__(self) -> str:
         dims = "x".join("?" if size < 0 else str(size) for size in self.dims)
-        return f"{self.name} {_DTYPES.get(self.dtype, self.dtype)}[{dims}]"
+        return f"{self.name} {DTYPES.get(self.dtype, self.dtype)}[{dims}]"
 
 
 def check_bindings(node: str, request: EngineRequest, bindings: list[Binding]) -> int:
@@ -52,7 +53,7 @@ def check_bindings(node: str, request: EngineRequest, bindings: list[Binding]) -
         if found is None or found.is_input != (side == "input"):
             names = one_of(str(one) for one in bindings if one.is_input == (side == "input"))
             raise _misfit(node, request, f"has no {side} {name}; its {side}s: {names}")
-        given = _DTYPES.get(found.dtype, found.dtype)
+        given = DTYPES.get(found.dtype, found.dtype)
         # Whatever takes an output converts it from any floating point.
         if given != dtype and not (side == "output" and given in _FLOATS and dtype in _FLOATS):
             raise _misfit(node, request, f"has the {side} {found}, and the model's is {dtype}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmfgraph.engines.runtimes.bindings import Binding, check_bindings
+from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
 from bmfgraph.errors import EngineError, InstallError
 from bmfgraph.machine import Library, find_libraries
 
@@ -21,16 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorRTEngine"]
 
-_DTYPES = {
-    "FLOAT": torch.float32,
-    "HALF": torch.float16,
-    "BF16": torch.bfloat16,
-    "INT8": torch.int8,
-    "UINT8": torch.uint8,
-    "INT32": torch.int32,
-    "INT64": torch.int64,
-    "BOOL": torch.bool,
-}
+_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, plain) for name, plain in DTYPES.items()}
 _NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 # What TensorRT says of a plan that it does not take, and what that means for the user.
 _REFUSALS = (
