@@ -150,6 +150,8 @@ def _drive(
                 gc.unfreeze()
             # A stage that hangs is not to be touched.
             if not getattr(watch.error, "abandoned", False):
+                for afterwards in watch.afterwards:
+                    afterwards()
                 for stage in assembly.stages:
                     _close_stage(plan, stage, watch)
             for node in assembly.config["nodes"]:

@@ -6,8 +6,8 @@
 
 Needs the standard library and a TensorRT, so that another interpreter (Python 3.8 or later) can run it as well.
 
-JOB.json: flavour (tensorrt, tensorrt_rtx), module (what to import; optional), onnx, plan (paths), precision, profiles
-{input: {min, opt, max}}, timing_cache (path or null), flags {workspace (MiB), optimization_level (0-5),
+JOB.json: flavour (tensorrt, tensorrt_rtx), onnx, plan (paths), precision, fine (outputs whose tails stay in float32),
+profiles {input: {min, opt, max}}, timing_cache (path or null), flags {workspace (MiB), optimization_level (0-5),
 version_compatible (bool), tactic_sources (names)}, each null where TensorRT decides. A build ends when stdin does.
 """
 
@@ -48,6 +48,8 @@ DTYPES = {
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PR_SET_PDEATHSIG = 1
+HEAVY = ("CONVOLUTION", "DECONVOLUTION", "EINSUM", "FULLY_CONNECTED", "LOOP_OUTPUT", "MATRIX_MULTIPLY", "RNN_V2")
+"""A tail begins behind layers of these types."""
 
 
 class BuildError(Exception):
@@ -87,13 +89,12 @@ def watch_stdin() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def load(flavour: str, module: str | None) -> Any:
+def load(flavour: str) -> Any:
     """Import the flavour's library."""
     # TensorRT names functions of cuBLAS and cuDNN that most builds never call: those libraries may be incomplete.
     sys.setdlopenflags(os.RTLD_LAZY)
-    names = [module] if module else MODULES[flavour]
     reasons = []
-    for name in names:
+    for name in MODULES[flavour]:
         try:
             return importlib.import_module(name)
         except Exception as error:
@@ -109,15 +110,14 @@ def facts(flavour: str, trt: Any) -> dict[str, Any]:
     return {
         "library": NAMES[flavour],
         "version": str(trt.__version__),
-        "module": trt.__name__,
         # There precision is a property of the network's tensors, and no flag of the builder.
         "strongly_typed": "FP16" not in flags,
         "has_bf16": "BF16" in flags or "FP16" not in flags,
     }
 
 
-def make_logger(trt: Any, channel: Channel) -> Any:
-    """TensorRT's messages: all to stderr, which is the build's log, and warnings to the parent."""
+def make_logger(trt: Any) -> Any:
+    """TensorRT's messages, all to stderr, which is the build's log."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -131,7 +131,6 @@ def make_logger(trt: Any, channel: Channel) -> Any:
             name = str(severity).rsplit(".", 1)[-1]
             print(f"[{name}] {text}", file=sys.stderr, flush=True)
             if severity in (trt.ILogger.WARNING, trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                channel.send(log=name, text=text)
                 self.last = " ".join(text.split())
                 if severity != trt.ILogger.WARNING:
                     self.errors.append(self.last)
@@ -271,6 +270,32 @@ def configure(trt: Any, config: Any, precision: str, flags: dict[str, Any], know
         config.set_tactic_sources(sum(1 << int(members[name]) for name in set(flags["tactic_sources"])))
 
 
+def keep_fine(trt: Any, network: Any, config: Any, outputs: list[str]) -> int:
+    """Ask for float32 in the tails of these outputs: all behind the last heavy layers. How many layers that are."""
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    maker = {layer.get_output(place).name: layer for layer in layers for place in range(layer.num_outputs)}
+    waiting, seen, kept = list(outputs), set(), 0
+    while waiting:
+        name = waiting.pop()
+        layer = maker.get(name)
+        if layer is None or layer.name in seen or str(layer.type).rsplit(".", 1)[-1] in HEAVY:
+            continue
+        seen.add(layer.name)
+        waiting += [given.name for given in map(layer.get_input, range(layer.num_inputs)) if given is not None]
+        made = [layer.get_output(place) for place in range(layer.num_outputs)]
+        if not any(tensor.dtype == trt.float32 and not tensor.is_shape_tensor for tensor in made):
+            continue
+        layer.precision = trt.float32
+        for place, tensor in enumerate(made):
+            if tensor.dtype == trt.float32 and not tensor.is_shape_tensor:
+                layer.set_output_type(place, trt.float32)
+        kept += 1
+    if kept:
+        # Prefer, not obey: a layer that has no such kernel is better in 16 bits than not at all.
+        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+    return kept
+
+
 def read_cache(path: str) -> bytes:
     """A timing cache whose checksum is right, else nothing: a damaged one can abort the process."""
     try:
@@ -293,12 +318,12 @@ def write_cache(path: str, data: bytes) -> None:
 
 def build(job: dict[str, Any], channel: Channel) -> None:
     """Do the job: parse, build, write the plan, tell of its tensors."""
-    trt = load(job["flavour"], job.get("module"))
+    trt = load(job["flavour"])
     known = facts(job["flavour"], trt)
     library = "{} {}".format(known["library"], known["version"])
     channel.send(library=known["library"], version=known["version"])
     channel.send(phase="reading the network", step=0, steps=1)
-    logger = make_logger(trt, channel)
+    logger = make_logger(trt)
     if hasattr(trt, "init_libnvinfer_plugins"):
         trt.init_libnvinfer_plugins(logger, "")
     try:
@@ -314,6 +339,9 @@ def build(job: dict[str, Any], channel: Channel) -> None:
     parser = parse(trt, network, logger, job["onnx"], library)
     config = builder.create_builder_config()
     configure(trt, config, job["precision"], job["flags"], known)
+    if not known["strongly_typed"] and job["precision"] in ("fp16", "bf16", "int8"):
+        kept = keep_fine(trt, network, config, job["fine"])
+        print(f"{kept} layers behind the last heavy ones stay in float32", file=sys.stderr)
     add_profile(builder, network, config, job["profiles"])
     # TensorRT-RTX measures where an engine is loaded, not here.
     cache = use_cache(config, job["timing_cache"]) if job["timing_cache"] and job["flavour"] == "tensorrt" else None
@@ -386,7 +414,7 @@ def main(words: list[str]) -> int:
     channel = Channel()
     try:
         if words[:1] == ["--version"]:
-            channel.send(**facts(words[1], load(words[1], None)))
+            channel.send(**facts(words[1], load(words[1])))
             return 0
         job = json.loads(Path(words[0]).read_text(encoding="utf-8"))
         die_with_parent()

@@ -24,6 +24,7 @@ from bmfgraph.engines.onnxfile import OnnxError
 from bmfgraph.engines.program import command_words, strongly_typed, tensors_of
 from bmfgraph.engines.request import Build
 from bmfgraph.engines.store import EngineStore, StoreError
+from bmfgraph.engines.tails import fine_outputs
 from bmfgraph.engines.typed import Samples, prepared
 from bmfgraph.errors import EngineError, InstallError, shown
 
@@ -45,7 +46,6 @@ class BuilderVersion:
 
     library: str
     version: str
-    module: str
     strongly_typed: bool
     """Whether precision is a property of the network, not a flag."""
     has_bf16: bool
@@ -162,13 +162,13 @@ class _Maker:
         began = time.monotonic()
         model = prepared(self.onnx, dict(key.dims), key.precision, strongly_typed=typed, calibration=self.calibration)
         network.write_bytes(model.SerializeToString())
-        built = self._run_program(folder, words, model) if words else self._run_script(folder, network)
+        built = self._run_program(folder, words, model) if words else self._run_script(folder, network, model)
         network.unlink()
         size, seconds = (folder / ENGINE).stat().st_size, time.monotonic() - began
         self.say(f"built the engine for {build.model}: {size / 1e6:.1f} MB in {seconds:.1f} s")
         return built
 
-    def _run_script(self, folder: Path, network: Path) -> Built:
+    def _run_script(self, folder: Path, network: Path, model: Any) -> Built:
         """Build by TensorRT's Python API."""
         key = self.build.key
         job = {
@@ -176,6 +176,7 @@ class _Maker:
             "onnx": str(network.resolve()),
             "plan": str((folder / ENGINE).resolve()),
             "precision": key.precision,
+            "fine": fine_outputs(model),
             "profiles": key.as_json()["profiles"],
             "flags": dict(key.flags),
             "timing_cache": str(self._timing_cache().resolve()) if self.build.timing_cache else None,

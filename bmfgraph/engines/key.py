@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["SCHEMA", "EngineKey", "Profile"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Part of every key: raised when engines built before should no longer be found."""
 
 Shape = tuple[int, ...]

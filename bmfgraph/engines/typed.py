@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmfgraph.engines.onnxfile import OnnxError, with_free_dims
+from bmfgraph.engines.tails import fine_outputs, tail
 from bmfgraph.engines.uint8 import attribute, cast_uint8, copy_of, types_of
 from bmfgraph.errors import BmfgraphError, InstallError
 
@@ -60,9 +61,9 @@ def prepared(
     if precision == "int8":
         # The scales of Q and DQ say what type the rest has, and are float16 from operator set 19 on.
         quantised = _quantised(_upgraded(model, 19 if strongly_typed else 13), calibration)
-        return _as_float16(quantised, _beyond_float16(quantised)) if strongly_typed else quantised
+        return _as_float16(quantised, _kept(quantised)) if strongly_typed else quantised
     if strongly_typed and precision == "fp16":
-        return _as_float16(model, _beyond_float16(model))
+        return _as_float16(model, _kept(model))
     if strongly_typed and precision == "bf16":
         return _as_bfloat16(model)
     return model
@@ -132,10 +133,19 @@ def _as_float16(model: Any, kept: list[str]) -> Any:
     return converted
 
 
-def _beyond_float16(model: Any) -> list[str]:
-    """Names of the nodes with weights that float16 cannot hold."""
+def _kept(model: Any) -> list[str]:
+    """Names of the nodes that stay in float32: those with weights that float16 cannot hold, and fine tails."""
     big = {name for name, array in _floats(model) if array.size and np.abs(array).max() > _FLOAT16_MAX}
-    return _named(model, lambda node: bool(big & {*node.input, *node.output}))
+    fine = _fine(model)
+    return _named(model, lambda node: bool(big & {*node.input, *node.output}) or fine(node))
+
+
+def _fine(model: Any) -> Callable[[Any], bool]:
+    """Tells the nodes of tails that want float32 from the others."""
+    makes = {
+        name for one in fine_outputs(model) for index in tail(model, one) for name in model.graph.node[index].output
+    }
+    return lambda node: not makes.isdisjoint(node.output)
 
 
 def _named(model: Any, chosen: Callable[[Any], bool]) -> list[str]:
@@ -166,7 +176,8 @@ def _as_bfloat16(model: Any) -> Any:
     if any(kind == _FLOAT16 for kind in types_of(model).values()):
         raise OnnxError("the network holds float16 already, and cannot become bf16", "set engine.precision=fp16")
     weights = dict(_floats(model))
-    converted = _as_float16(model, _named(model, lambda node: node.op_type in _NO_BFLOAT16))
+    fine = _fine(model)
+    converted = _as_float16(model, _named(model, lambda node: node.op_type in _NO_BFLOAT16 or fine(node)))
     _retype(converted.graph, weights)
     return converted
 

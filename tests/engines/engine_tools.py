@@ -33,7 +33,7 @@ CHANGES: dict[str, Any] = {
     "version": "1.7.2",
     "gpu": "NVIDIA L4",
     "compute_capability": "8.9",
-    "schema": 2,
+    "schema": 3,
 }
 """Another value for each field of ``key()``."""
 

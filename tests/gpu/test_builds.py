@@ -72,7 +72,10 @@ def test_faces(
         "encoder=measure",
     ]
     plan = compile_job(compose(*words, f"records={tmp_path}/gpu.jsonl"))
-    prepare_engines(plan)
+    built = prepare_engines(plan)
+    if precision == "fp16":
+        # Of the tails of both outputs; TensorRT may join some of them later.
+        assert "layers behind the last heavy ones stay in float32" in (built["detect"].parent / "build.log").read_text()
     run_plan(plan)
     assert_same_faces(records(tmp_path / "gpu.jsonl"), cpu_faces)
 

@@ -12,10 +12,9 @@ import importlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import av
@@ -150,8 +149,9 @@ class Reader:
         self._stream = torch.cuda.Stream(device)
         form, self._rows, self._deep = _surface(work)
         self._to_rgb = ToRgb(form, work.color, work.chroma, work.width, work.height, device)
-        self._known: dict[int, Callable[[], torch.Tensor]] = {}
-        """The conversion of each surface; the decoder has a few, which it uses in turn."""
+        self._converted = recorded(self._convert, device)
+        self._known: dict[int, torch.Tensor] = {}
+        """The decoder's surfaces by their address; it has a few, which it uses in turn."""
         codec = getattr(self._nvc.cudaVideoCodec, _CODECS[work.codec])
         self._check_gpu(codec)
         self._decoder = self._nvc.CreateDecoder(
@@ -209,12 +209,13 @@ class Reader:
             raise RunError(self._node, self._kind, why, hint=_ELSE)
         if pointer not in self._known:
             # Plane under plane, without gaps.
-            surface = _look_at(pointer, (sum(self._rows), width), self._deep, self._device)
-            self._known[pointer] = recorded(partial(self._converted, surface.split(self._rows)), self._device)
-        return self._known[pointer]()
+            self._known[pointer] = _look_at(pointer, (sum(self._rows), width), self._deep, self._device)
+        # One recording for all surfaces: to make one takes longer than to copy many.
+        made: torch.Tensor = self._converted(self._known[pointer])
+        return made
 
-    def _converted(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
-        rgb = self._to_rgb(planes)
+    def _convert(self, surface: torch.Tensor) -> torch.Tensor:
+        rgb = self._to_rgb(surface.split(self._rows))
         if self._work.rotation:
             rgb = torch.rot90(rgb, self._work.rotation // 90, (1, 2))
         return rgb.permute(1, 2, 0)
@@ -378,7 +379,8 @@ class NvdecHost(Host):
             super().close()
             reader, self.reader = self.reader, None
             if reader is not None:
-                reader.close()
+                # Taking the decoder down holds the GPU up for a fifth of a second, with frames still on their way.
+                self.watch.afterwards.append(reader.close)
 
 
 def _info(job: NvdecJob) -> Any:

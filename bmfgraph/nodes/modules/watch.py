@@ -61,6 +61,8 @@ class Watch:
         """Called as each node is made inside BMF."""
         self.working: set[str] = set()
         """Nodes that BMF has made and not yet closed."""
+        self.afterwards: list[Callable[[], None]] = []
+        """What nodes leave to be done once the whole graph is down."""
 
     @property
     def stopped(self) -> bool:
