@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor, infer_shapes, read_onnx
 from bmfgraph.engines.request import EngineRequest
@@ -40,8 +42,8 @@ class InferenceSpec(NodeSpec):
     """Runs a model on tensors: one edge for each of its inputs, in the order in which the model has them."""
 
     kind: Literal["inference"]
-    model: ModelSpec
-    engine: EngineOptions = EngineOptions()
+    model: ModelSpec = Field(description="What is run; ${model} for the one that is chosen.")
+    engine: EngineOptions = Field(default=EngineOptions(), description="How it is run; ${engine} for what is chosen.")
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.inference:Infer"
     arity: ClassVar[tuple[int, int]] = (1, 16)

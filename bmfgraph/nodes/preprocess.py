@@ -57,13 +57,21 @@ class PreprocessSpec(NodeSpec):
     )
     multiple: int | None = Field(default=None, ge=1, description="Pad height and width up to a multiple of it.")
     pad_value: int = Field(default=0, ge=0, le=255, description="Grey level of letterbox bars and padding.")
-    mode: Literal["nearest", "bilinear", "bicubic", "area"] = "bilinear"
+    mode: Literal["nearest", "bilinear", "bicubic", "area"] = Field(
+        default="bilinear", description="How a picture is resized; area averages the pixels that one replaces."
+    )
     antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
-    channels: Literal["RGB", "BGR", "GRAY"] | None = None
+    channels: Literal["RGB", "BGR", "GRAY"] | None = Field(
+        default=None, description="Order of the tensor's channels, or grey; null: the model's, else RGB."
+    )
     mean: Levels | None = Field(default=None, description="Grey levels; value = (level - mean) / std.")
-    std: Levels | None = None
-    dtype: DType | None = None
-    layout: Literal["NCHW", "NHWC"] | None = None
+    std: Levels | None = Field(default=None, description="Grey levels, not 0; null: the model's, as with `mean`.")
+    dtype: DType | None = Field(
+        default=None, description="Null: the model's, else float32 for normalised values and uint8 for others."
+    )
+    layout: Literal["NCHW", "NHWC"] | None = Field(
+        default=None, description="Order of the tensor's dims; null: the model's, else NCHW."
+    )
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.preprocess:Preprocess"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")

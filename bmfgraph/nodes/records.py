@@ -30,7 +30,7 @@ class RecordsSpec(NodeSpec):
     """Writes detections: JSON Lines with one object a frame, or CSV with one row a box."""
 
     kind: Literal["records"]
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="The file to write.")
     format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
 
     stage: ClassVar[str] = "bmfgraph.nodes.modules.records:Write"

@@ -24,7 +24,10 @@ SHAPE = (1, 3, 8, 8)
 def head(path: Path) -> Path:
     """A detector's head: probabilities, log sizes, and a plain map of the same convolution."""
     rng = np.random.default_rng(3)
-    weights = {"weight": rng.normal(0, 0.5, (2, 3, 3, 3)).astype(np.float32), "shape": np.array([1, 2, 64], np.int64)}
+    weights: dict[str, Any] = {
+        "weight": rng.normal(0, 0.5, (2, 3, 3, 3)).astype(np.float32),
+        "shape": np.array([1, 2, 64], np.int64),
+    }
     nodes = [
         helper.make_node("Conv", ["input", "weight"], ["map"], pads=[1, 1, 1, 1]),
         helper.make_node("Reshape", ["map", "shape"], ["flat"]),
