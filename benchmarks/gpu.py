@@ -25,7 +25,7 @@ from hydra import compose, initialize_config_module
 
 from bmfgraph.config import free_node_fields, plain
 from bmfgraph.engines.runtimes import load_engine
-from bmfgraph.job import compile_job
+from bmfgraph.survey import compile_job
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines

@@ -29,7 +29,7 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
     try:
         clip = locate(build.calibration)
     except SourceError as error:
-        raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint) from None
+        raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint, code=error.code) from None
     chains = {name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(work.inputs, node.inputs, strict=True)}
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
@@ -52,6 +52,7 @@ def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
             consumer,
             f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
             hint="choose another precision, or quantise the model yourself",
+            code="E607",
         )
     return found
 
@@ -79,7 +80,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
         with av.open(str(clip)) as container:
             if not container.streams.video:
                 raise EngineError(
-                    node, f"engine.calibration: {str(clip)!r} has no video in it", hint="name another clip"
+                    node, f"engine.calibration: {str(clip)!r} has no video in it", hint="name another clip", code="E607"
                 )
             total = sum(1 for packet in container.demux(video=0) if packet.pts is not None)
         starts = {round(place * max(0, total - length) / max(1, count - 1)) for place in range(count)}
@@ -97,7 +98,10 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
             yield passage
     except (av.FFmpegError, OSError) as error:
         raise EngineError(
-            node, f"engine.calibration: {str(clip)!r} is no video that can be read ({error})", hint="name another clip"
+            node,
+            f"engine.calibration: {str(clip)!r} is no video that can be read ({error})",
+            hint="name another clip",
+            code="E607",
         ) from None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
-from importlib import resources
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,15 @@ import hydra
 from omegaconf import DictConfig
 
 from bmfgraph import __version__
-from bmfgraph.config import composition_error, free_node_fields, literal_paths, plain
+from bmfgraph.completion import complete
+from bmfgraph.config import CONFIG_DIR, composed, composition_error, free_node_fields, literal_paths, plain
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, did_you_mean, one_of
 from bmfgraph.quiet import open_standard_streams
-from bmfgraph.sources import say
+from bmfgraph.telling import tell
+from bmfgraph.usage import TAKEN, VERBS, usage
 
 __all__ = ["main"]
 
-VERBS = ("run", "build", "plan", "engines")
-_GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 _WITH_VALUE = (
     "--config-dir",
     "-cd",
@@ -38,40 +38,17 @@ _WITH_VALUE = (
     "--package",
     "-p",
     "--experimental-rerun",
+    "--shell-completion",
+    "-sc",
 )
 """Hydra's flags that are followed by a value."""
 _INTERRUPTED = "interrupted (Ctrl-C)"
-_HELP = """\
-python -m bmfgraph [VERB] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
-
-verbs
-  run         the default: build what engines are missing, run the pipeline
-  build       build the engines and run nothing
-  plan        print the compiled pipeline as JSON
-  engines     list, show, verify and prune the engines that were built; has a --help of its own
-
-examples
-  python -m bmfgraph pipeline=super_resolution input=clip.mp4 output=clip_x2.mp4
-  python -m bmfgraph pipeline=super_resolution input=clip.mp4 model=vsr_x2_temporal encoder.crf=20
-  python -m bmfgraph pipeline=face_detection 'input=${samples.carphone}' report=report.json
-  python -m bmfgraph build pipeline=super_resolution engine=fp16 input=clip.mp4
-  python -m bmfgraph --config-dir my_conf pipeline=my_pipeline input=clip.mp4
-
-groups
-%s
-
-keys
-  input       the clip to read (default: a sample clip)
-  output      the file to write; its extension says the container
-  device      auto, cpu or cuda: where models run
-  report      write the run's report there, as JSON
-  reference   a clip to measure the output's PSNR against
-  progress    false: no progress bar          debug   true: tracebacks with errors
-  pipeline.nodes.NODE.FIELD=VALUE             any field of any node
-
-Hydra's flags
-  --cfg job (show the composed configuration)   --config-dir DIR (add yours)   --multirun   --hydra-help
-"""
+_OWN: dict[str, Callable[[], Callable[[Sequence[str]], int]]] = {
+    "doctor": lambda: _imported("doctor", "doctor_command"),
+    "engines": lambda: _imported("engines.listing", "engines_command"),
+    "schema": lambda: _imported("schema", "schema_command"),
+}
+"""Verbs without a configuration: what takes the words after them."""
 
 
 def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -> None:
@@ -84,41 +61,142 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
     if "--version" in words:
         print(f"bmfgraph {__version__}")
         sys.exit(0)
-    if words[:1] == ["engines"]:
-        from bmfgraph.engines.listing import engines_command
+    if words and words[0] in _OWN:
+        sys.exit(_OWN[words[0]]()(words[1:]))
+    try:
+        code = _configured(words, heard)
+        sys.stdout.flush()
+    except ConfigError as error:
+        tell(error.problems)
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, and the interpreter shall not flush into the void on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    sys.exit(code)
 
-        sys.exit(engines_command(words[1:]))
+
+def _imported(module: str, name: str) -> Callable[[Sequence[str]], int]:
+    import importlib
+
+    command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(f"bmfgraph.{module}"), name)
+    return command
+
+
+def _configured(words: list[str], heard: Sequence[int]) -> int:
+    """A verb that takes a configuration. Raises ConfigError for words that make no sense."""
+    if {"-sc", "--shell-completion"} & set(words):
+        # The shell's line has the verb, too, and Hydra knows of none.
+        return 0 if complete(words) else _compose_and_run(lambda _: 0, words, heard, tell)
+    verb = _verb(words)
     if {"-h", "--help"} & set(words):
-        print(_help(), end="")
-        sys.exit(0)
-    verb = VERBS[0]
+        print(usage(verb), end="")
+        return 0
+    verb = verb or "run"
+    flags = _taken(verb, words)
     words = _flags_last(words)
-    if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
-        verb = words.pop(0)
-        if verb not in VERBS:
-            say(f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}; verbs: {one_of(VERBS)}")
-            sys.exit(2)
     for flag, folder in itertools.pairwise(words):
         if flag in ("--config-dir", "-cd") and not Path(folder).is_dir():
-            say(f"error: {flag} {folder!r}: there is no such folder\n  → correct it; it is relative to this folder")
-            sys.exit(2)
-    sys.exit(_compose_and_run(verb, words, heard))
+            raise ConfigError(
+                f"{flag} {folder!r}: there is no such folder",
+                hint="correct it; it is relative to this folder",
+                code="E102",
+            )
+    if verb == "plan" and words[:1] == ["diff"]:
+        return _guarded(lambda: _diff(words[1:], flags), heard, debug=False)
+    if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
+        raise ConfigError(
+            f"unknown word {words[0]!r}{did_you_mean(words[0], ('diff',))}",
+            hint=f"python -m bmfgraph {verb} --help",
+            code="E114",
+        )
+    told = _told_as_json if verb == "check" and "--json" in flags else tell
+    if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
+        # Hydra's main composes twice; whoever runs nothing need not wait for that.
+        return _guarded(lambda: _do(verb, _composed(words), flags), heard, debug="debug=true" in words, told=told)
+    return _compose_and_run(lambda data: _do(verb, data, flags), words, heard, told)
 
 
-def _help() -> str:
-    conf = resources.files("bmfgraph.conf")
-    lines = []
-    for group in _GROUPS:
-        options = sorted(file.name.removesuffix(".yaml") for file in (conf / group).iterdir())
-        lines.append(f"  {group:<10}{', '.join(options)}")
-    return _HELP % "\n".join(lines)
+def _verb(words: list[str]) -> str:
+    """Take the verb off the words; empty for none."""
+    if not words or "=" in words[0] or words[0].startswith(("-", "+", "~")):
+        return ""
+    verb = words.pop(0)
+    if verb not in VERBS:
+        raise ConfigError(
+            f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}; verbs: {one_of(VERBS)}",
+            hint="python -m bmfgraph --help",
+            code="E101",
+        )
+    return verb
 
 
-def _compose_and_run(verb: str, words: list[str], heard: Sequence[int]) -> int:
+def _taken(verb: str, words: list[str]) -> dict[str, str]:
+    """Take the verb's own flags off the words; each with its value, or an empty string."""
+    found: dict[str, str] = {}
+    for flag, valued in TAKEN.get(verb, {}).items():
+        while flag in words:
+            place = words.index(flag)
+            if valued and place + 1 == len(words):
+                raise ConfigError(f"{flag} needs a value", hint=f"python -m bmfgraph {verb} --help", code="E114")
+            found[flag] = words[place + 1] if valued else ""
+            del words[place : place + 1 + valued]
+    return found
+
+
+def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
+    """Do what the verb says with one configuration. Only now is anything imported that only some verbs need."""
+    if verb == "check":
+        from bmfgraph.check import check_job
+
+        return check_job(data, as_json="--json" in flags)
+    if verb == "plan":
+        from bmfgraph.planning import FORMS, plan_job
+
+        forms = [flag for flag in flags if flag in FORMS]
+        if len(forms) > 1:
+            raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
+        plan_job(data, forms[0] if forms else "--json", flags.get("--output"))
+        return 0
+    from bmfgraph import job
+
+    getattr(job, f"{verb}_job")(data)
+    return 0
+
+
+def _diff(words: list[str], flags: dict[str, str]) -> int:
+    """``plan diff A B COMMON...``: A and B are overrides, several of them in quotes."""
+    from bmfgraph.planning import diff_job
+
+    if len(words) < 2:
+        raise ConfigError(
+            "diff takes two sets of overrides, and then what both have",
+            path="plan",
+            hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
+            code="E114",
+        )
+    first, second, *common = words
+    datas = (_composed([*shlex.split(words), *common]) for words in (first, second))
+    return diff_job(*datas, as_json="--json" in flags)
+
+
+def _composed(words: Sequence[str]) -> dict[str, Any]:
+    """What they compose. Raises ConfigError."""
+    try:
+        return composed(words)
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise composition_error(error, words) from None
+
+
+def _compose_and_run(
+    do: Callable[[dict[str, Any]], int], words: list[str], heard: Sequence[int], told: Callable[..., None]
+) -> int:
     codes: list[int] = []
 
     def task(config: DictConfig) -> None:
-        codes.append(_guarded(verb, config, heard))
+        codes.append(_guarded(lambda: do(plain(config)), heard, debug=bool(config.get("debug")), told=told))
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.
@@ -130,13 +208,15 @@ def _compose_and_run(verb: str, words: list[str], heard: Sequence[int]) -> int:
         # argparse ends with 2 for a wrong flag, and has said why.
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt as why:
-        say(f"error: {Cancelled(str(why) or _INTERRUPTED)}")
+        tell(Cancelled(str(why) or _INTERRUPTED).problems)
         _stop_listening()
         return Cancelled.exit_code
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if traced:
             raise
-        say(f"error: {composition_error(error)}")
+        told(composition_error(error, words).problems)
         return ConfigError.exit_code
     finally:
         if not traced:
@@ -174,29 +254,32 @@ def _stop_listening() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _guarded(verb: str, config: DictConfig, heard: Sequence[int]) -> int:
-    """Do what the verb says with one configuration; every failure becomes one message and an exit code."""
-    debug = bool(config.get("debug"))
-    # Only now: `--help` and a mistyped key need none of it.
-    from bmfgraph import job
+def _told_as_json(problems: Any) -> None:
+    from bmfgraph.check import show_problems
 
+    show_problems(list(problems), as_json=True)
+
+
+def _guarded(do: Callable[[], int], heard: Sequence[int], *, debug: bool, told: Callable[..., None] = tell) -> int:
+    """Do it; every failure becomes messages and an exit code."""
     _listen(heard)
     try:
-        getattr(job, f"{verb}_job")(plain(config))
+        return do()
     except BmfgraphError as error:
         failed = error
         trace = getattr(error, "trace", "") or traceback.format_exc()
+    except BrokenPipeError:
+        raise
     except Exception as error:
         failed = BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="this should have been told better: please report it, with what debug=true shows",
+            code="E899",
         )
         trace = traceback.format_exc()
-    else:
-        return 0
     if debug and sys.stderr is not None:
         sys.stderr.write(trace)
-    say(f"error: {failed}")
+    told(failed.problems)
     if getattr(failed, "abandoned", False):
         # A node hangs in native code, and so would the interpreter's own end.
         os._exit(failed.exit_code)

@@ -1,9 +1,10 @@
-"""Everything bmfgraph raises.
+"""Everything bmfgraph raises. Every error has a code, which :mod:`bmfgraph.catalogue` explains.
 
 BmfgraphError           any failure bmfgraph reports itself
 ├── ConfigError         the configuration cannot be composed                       exit code 2
 ├── SpecError           it composes, but does not describe a pipeline              exit code 2
 ├── PlanError           it describes a pipeline whose parts do not fit together    exit code 2
+├── Mistakes            several errors at once                                     exit code 2
 ├── EngineError         a model or its engine cannot be had, read or loaded        exit code 1
 ├── InstallError        this machine lacks a library that the pipeline needs       exit code 1
 └── RunError            a node failed on this input, output or machine             exit code 1
@@ -16,18 +17,22 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 __all__ = [
     "BmfgraphError",
     "Cancelled",
     "ConfigError",
     "EngineError",
+    "Fault",
     "InstallError",
+    "Mistakes",
     "PlanError",
     "Problem",
     "RunError",
     "SpecError",
     "did_you_mean",
+    "one_error",
     "one_of",
     "shown",
 ]
@@ -50,15 +55,42 @@ def one_of(words: Iterable[str]) -> str:
     return ", ".join(sorted(words)) or "none"
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One mistake or warning: where it is (a dotted YAML path, or ""), what is wrong with it, and what to do."""
+
+    path: str
+    message: str
+    code: str
+    """Such as E203, or W101 for a warning."""
+    hint: str = ""
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        """Whether a run could still begin."""
+        return "warning" if self.code.startswith("W") else "error"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class Fault(Exception):
+    """What a part that knows of no node has against a file; whoever knows the node makes a BmfgraphError of it."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str) -> None:
+        super().__init__(message)
+        self.hint, self.code = hint, code
+
+
 class BmfgraphError(Exception):
-    """Base of all errors; ``str()`` is the whole message for the user, ``hint`` what to do about it."""
+    """Base of all errors; ``str()`` is the whole message for the user, ``problems`` each mistake that it tells of."""
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = message
-        self.hint = hint
-        super().__init__(f"{message}\n  → {hint}" if hint else message)
+    def __init__(self, message: str, *, hint: str = "", code: str, path: str = "") -> None:
+        self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint),)
+        self.message, self.hint = str(self.problems[0]), hint
+        super().__init__(f"{self.message}\n  → {hint}" if hint else self.message)
 
 
 class ConfigError(BmfgraphError):
@@ -67,27 +99,16 @@ class ConfigError(BmfgraphError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One mistake in a configuration: where it is (a dotted YAML path) and what is wrong with it."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
 class SpecError(BmfgraphError):
     """The configuration does not describe a pipeline; ``problems`` holds every mistake found."""
 
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        lines = [str(problem) for problem in self.problems]
+        lines = [str(problem) for problem in problems]
         head = "" if len(lines) == 1 else f"{len(lines)} mistakes in the pipeline:\n  "
-        super().__init__(head + "\n  ".join(lines))
+        super().__init__(head + "\n  ".join(lines), code=problems[0].code)
+        self.problems = tuple(problems)
 
 
 class PlanError(BmfgraphError):
@@ -95,17 +116,30 @@ class PlanError(BmfgraphError):
 
     exit_code = 2
 
-    def __init__(self, node: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, node: str, message: str, *, hint: str = "", code: str) -> None:
         self.node = node
-        super().__init__(f"pipeline.nodes.{node}: {message}", hint=hint)
+        super().__init__(message, hint=hint, code=code, path=f"pipeline.nodes.{node}")
+
+
+class Mistakes(BmfgraphError):
+    """Several errors that were found together, each with its own place and code."""
+
+    exit_code = 2
+
+    def __init__(self, errors: Sequence[BmfgraphError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(map(str, errors)), code=errors[0].problems[0].code)
+        self.problems = tuple(problem for error in errors for problem in error.problems)
+        if all(error.exit_code == 1 for error in errors):
+            self.exit_code = 1
 
 
 class EngineError(BmfgraphError):
     """A model or engine cannot be fetched, read or loaded; names the node that asked for it."""
 
-    def __init__(self, node: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, node: str, message: str, *, hint: str = "", code: str) -> None:
         self.node = node
-        super().__init__(f"pipeline.nodes.{node}: {message}", hint=hint)
+        super().__init__(message, hint=hint, code=code, path=f"pipeline.nodes.{node}")
 
 
 class InstallError(BmfgraphError):
@@ -124,6 +158,7 @@ class RunError(BmfgraphError):
         frame: int | None = None,
         time: Fraction | None = None,
         hint: str = "",
+        code: str,
     ) -> None:
         self.node, self.kind, self.cause, self.frame, self.time = node, kind, cause, frame, time
         where = f"node '{node}' ({kind})"
@@ -131,7 +166,7 @@ class RunError(BmfgraphError):
             where += f", frame {frame}"
         if time is not None:
             where += f" at {float(time):.3f} s"
-        super().__init__(f"{where}: {cause}", hint=hint)
+        super().__init__(cause, hint=hint, code=code, path=where)
 
 
 class Cancelled(RunError):
@@ -140,4 +175,9 @@ class Cancelled(RunError):
     exit_code = 130
 
     def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint)
+        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code="E800")
+
+
+def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:
+    """The error itself where there is one, else all of them together."""
+    return errors[0] if len(errors) == 1 else Mistakes(errors)

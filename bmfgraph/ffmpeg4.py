@@ -11,16 +11,18 @@ import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
+import mmap
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock
 
-from bmfgraph.errors import InstallError
+from bmfgraph.errors import InstallError, RunError
 
-__all__ = ["LIBRARIES", "has_encoder", "has_hwaccel", "prepare"]
+__all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "prepare"]
 
 LIBRARIES = (
     "libavcodec.so.58",
@@ -50,21 +52,38 @@ def prepare() -> str:
     """
     found = importlib.util.find_spec("bmf")
     if found is None or not found.submodule_search_locations:
-        raise InstallError(
-            "BMF is not installed", hint="pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU"
-        )
+        raise _no_bmf()
     site = Path(found.submodule_search_locations[0]).parent
     links = site / f"{_distribution()}.libs"
-    if _system_has_all():
-        wanted: dict[str, Path] = {}
-    else:
-        wanted = _plain_names(_decord_folder())
-        missing = [name for name in LIBRARIES if name not in wanted]
-        if missing:
-            raise InstallError(f"FFmpeg 4 is not complete: {', '.join(missing)} not found", hint=_HINT)
+    libraries = _libraries()
+    wanted = {} if libraries.keys() == set(LIBRARIES) else libraries
     if _links_in(links) != wanted:
         _link(links, wanted)
     return "decord" if wanted else "system"
+
+
+def encoders(names: Iterable[str]) -> list[str]:
+    """Those of FFmpeg's encoders that are in the library which BMF will find. Nothing is loaded or changed.
+
+    Raises InstallError where BMF or FFmpeg 4 is missing.
+    """
+    if importlib.util.find_spec("bmf") is None:
+        raise _no_bmf()
+    path = _libraries()["libavcodec.so.58"]
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library:
+        # An encoder that was compiled in has its name there, maybe as the end of a longer one.
+        return [name for name in names if library.find(name.encode() + b"\0") >= 0]
+
+
+def no_encoder(node: str, kind: str, codec: str, here: Iterable[str]) -> RunError:
+    """What to tell of an encoder that this FFmpeg lacks."""
+    return RunError(
+        node,
+        kind,
+        f"the FFmpeg 4 found here has no encoder {codec}; it has: {', '.join(here)}",
+        hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
+        code="E703",
+    )
 
 
 def has_encoder(name: str) -> bool:
@@ -86,6 +105,22 @@ def has_hwaccel(name: str) -> bool:
     return False
 
 
+def _no_bmf() -> InstallError:
+    return InstallError(
+        "BMF is not installed", hint="pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU", code="E701"
+    )
+
+
+def _libraries() -> dict[str, Path]:
+    """FFmpeg 4's libraries by their plain names: the system's where it has them all, else those of decord and more."""
+    if system := _system_libraries():
+        return system
+    found = _plain_names(_decord_folder())
+    if missing := [name for name in LIBRARIES if name not in found]:
+        raise InstallError(f"FFmpeg 4 is not complete: {', '.join(missing)} not found", hint=_HINT, code="E702")
+    return found
+
+
 def _distribution() -> str:
     """Name of BMF's installed distribution, which its folder of libraries begins with."""
     for name in ("BabitMF-GPU", "BabitMF"):
@@ -97,22 +132,39 @@ def _distribution() -> str:
     return "BabitMF"
 
 
-def _system_has_all() -> bool:
+def _system_libraries() -> dict[str, Path]:
+    """Where the system has FFmpeg 4's libraries; empty if it lacks one."""
     folders = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
-    if all(any((Path(folder) / name).exists() for folder in (*folders, *_SYSTEM_FOLDERS)) for name in LIBRARIES):
-        return True
+    found = _in_folders((*folders, *_SYSTEM_FOLDERS))
+    if len(found) == len(LIBRARIES):
+        return found
     try:
         listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
     except OSError:
-        return False
-    return all(f"\t{name} " in listed for name in LIBRARIES)
+        return {}
+    for line in listed.splitlines():
+        name, _, path = line.strip().partition(" ")
+        if name in LIBRARIES and " => " in path:
+            found.setdefault(name, Path(path.rpartition(" => ")[2]))
+    return found if len(found) == len(LIBRARIES) else {}
+
+
+def _in_folders(folders: Iterable[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in LIBRARIES:
+            if (Path(folder) / name).exists():
+                found.setdefault(name, Path(folder) / name)
+    return found
 
 
 def _decord_folder() -> Path:
     try:
         distribution = importlib.metadata.distribution("decord")
     except importlib.metadata.PackageNotFoundError:
-        raise InstallError("FFmpeg 4's shared libraries are neither on the system nor in decord", hint=_HINT) from None
+        raise InstallError(
+            "FFmpeg 4's shared libraries are neither on the system nor in decord", hint=_HINT, code="E702"
+        ) from None
     return Path(str(distribution.locate_file("decord.libs")))
 
 
@@ -153,4 +205,5 @@ def _link(folder: Path, wanted: dict[str, Path]) -> None:
         raise InstallError(
             f"FFmpeg 4's libraries cannot be linked into {str(folder)!r} ({error.strerror})",
             hint="run bmfgraph once as the owner of that folder, or install FFmpeg 4 on the system",
+            code="E702",
         ) from None

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-__all__ = ["publish", "reserve", "write_text"]
+__all__ = ["publish", "reserve", "write_whole"]
 
 _UMASK = threading.Lock()
 
@@ -28,14 +28,15 @@ def publish(part: Path, path: Path) -> None:
     part.replace(os.path.realpath(path))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file at once; a device or pipe is written as it is. Raises OSError."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file at once, text as UTF-8; a device or pipe is written as it is. Raises OSError."""
+    data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
         return
     part = reserve(path)
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(data)
         publish(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import BmfgraphError, PlanError, RunError
-from bmfgraph.ffmpeg4 import has_encoder, has_hwaccel
-from bmfgraph.nodes.convert import ConvertWork
+from bmfgraph.ffmpeg4 import has_encoder, has_hwaccel, no_encoder
+from bmfgraph.native import native_module
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.encoder import CODECS, EncoderWork
 from bmfgraph.nodes.modules.chain import StageJob
@@ -22,18 +22,16 @@ from bmfgraph.nodes.modules.watch import Watch, failure
 from bmfgraph.nodes.nvdec import NvdecWork
 from bmfgraph.nodes.sound import SoundWork
 from bmfgraph.plan import Plan, PlanNode, Ref
-from bmfgraph.ports import ColorSpec, Device, FrameSpec
+from bmfgraph.ports import Device, FrameSpec
 
 if TYPE_CHECKING:
     from bmfgraph.nodes.modules.nvdec import NvdecJob
 
-__all__ = ["Assembly", "assemble", "native_module"]
+__all__ = ["Assembly", "assemble"]
 
 # Calls that may wait for a node; each can bring several packets. BMF's own 5 hold half as many frames again and
 # are no faster.
 _QUEUED = 3
-# Chroma between its samples is interpolated and rounding is exact: within 2 levels of the ideal.
-_SCALING = "bicubic+accurate_rnd+full_chroma_int"
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ def _make(node: PlanNode) -> Stage:
     except Exception as error:
         raise failure(node.name, node.kind, error, doing=f"its stage {node.spec.stage} cannot be made") from error
     if not isinstance(made, Stage):
-        raise PlanError(node.name, f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage")
+        raise PlanError(node.name, f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage", code="E307")
     return made
 
 
@@ -201,15 +199,11 @@ def _check_codecs(node: PlanNode) -> None:
             node.kind,
             f"the FFmpeg 4 found here was built without hwaccel {node.work.hwaccel}",
             hint="set decoder=nvdec, which needs no FFmpeg for it, or install an FFmpeg 4 that was built with it",
+            code="E704",
         )
     if isinstance(node.work, EncoderWork) and not has_encoder(node.work.codec):
         here = [name for name in CODECS.values() if has_encoder(name)]
-        raise RunError(
-            node.name,
-            node.kind,
-            f"the FFmpeg 4 found here has no encoder {node.work.codec}; it has: {', '.join(here)}",
-            hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
-        )
+        raise no_encoder(node.name, node.kind, node.work.codec, here)
 
 
 def _repairs(node: PlanNode) -> list[Stage]:
@@ -222,125 +216,3 @@ def _repairs(node: PlanNode) -> list[Stage]:
 
 def _encoder_hint(work: EncoderWork) -> str:
     return f"is there room on the disk, and does this FFmpeg have {work.codec}?"
-
-
-def native_module(plan: Plan, node: PlanNode) -> tuple[str, dict[str, Any]]:
-    """Name and options of the module of BMF's that does the node's work."""
-    if isinstance(node.work, SoundWork):
-        return "c_ffmpeg_decoder", _sound(plan, node, node.work)
-    if isinstance(node.work, DecoderWork):
-        return "c_ffmpeg_decoder", _decoder(plan, node, node.work)
-    if isinstance(node.work, ConvertWork):
-        return "c_ffmpeg_filter", _filter(node.work)
-    if isinstance(node.work, EncoderWork):
-        return "c_ffmpeg_encoder", _encoder(node.work)
-    raise PlanError(node.name, f"kind {node.kind!r} has neither a stage nor a module of BMF's")
-
-
-def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:
-    options = {"map_v": work.video, **_reading(plan, node, work)}
-    if work.audio is not None:
-        options["map_a"] = work.audio
-    if work.threads:
-        options["dec_params"] = {"threads": str(work.threads)}
-    if work.hwaccel != "none":
-        options["video_params"] = {"hwaccel": work.hwaccel, "extract_frames": {"device": "CPU"}}
-    return options
-
-
-def _sound(plan: Plan, node: PlanNode, work: SoundWork) -> dict[str, Any]:
-    # Frames of the video stream are skipped undecoded, because nobody takes them.
-    return {"map_v": work.video, "map_a": work.audio, **_reading(plan, node, work)}
-
-
-def _reading(plan: Plan, node: PlanNode, work: DecoderWork | SoundWork) -> dict[str, Any]:
-    """Which part of the file is read, and whether its sound is decoded."""
-    options: dict[str, Any] = {"input_path": work.path}
-    # BMF counts from the first packet of any stream. Where sound begins before 0, that is not where time begins.
-    early = max(0.0, -float(work.origin))
-    if work.start is not None:
-        options["start_time"] = work.start + early
-    elif early:
-        options["copyts"] = 1
-    if work.end is not None:
-        # BMF includes the frame at end_time.
-        options["end_time"] = work.end - float(work.tick) / 2 + (early if work.start is not None else 0)
-    wanted = {
-        consumer.work.audio for consumer, _ in plan.consumers(node.name) if isinstance(consumer.work, EncoderWork)
-    }
-    if "copy" in wanted:
-        options["audio_codec"] = "copy"
-    return options
-
-
-def _filter(work: ConvertWork) -> dict[str, Any]:
-    def terms(side: str, color: ColorSpec) -> list[str]:
-        if color.matrix == "rgb":
-            return []
-        return [f"{side}_color_matrix={color.matrix}", f"{side}_range={'pc' if color.full_range else 'tv'}"]
-
-    def place(side: str, position: tuple[int, int | None] | None) -> list[str]:
-        across, down = position or (None, None)
-        places = {"h": across, "v": down}
-        return [f"{side}_{axis}_chr_pos={value}" for axis, value in places.items() if value is not None]
-
-    rgb = work.pixel_format == "rgb24"
-    parts = [
-        "w=iw",
-        "h=ih",
-        *terms("in", work.source),
-        *([] if rgb else terms("out", work.color)),
-        *place("in", work.source_chroma),
-        *place("out", work.chroma),
-        f"flags={_SCALING}",
-    ]
-    scale = {
-        "name": "scale",
-        "para": ":".join(parts),
-        "inputs": [{"stream": 0, "pin": 0}],
-        "links": [{"output_filter": 1, "output_pin": 0}],
-    }
-    return {
-        "filters": [
-            scale,
-            {"name": "format", "para": work.pixel_format, "outputs": [{"stream": 0, "pin": 0}]},
-        ]
-    }
-
-
-def _encoder(work: EncoderWork) -> dict[str, Any]:
-    video: dict[str, Any] = {
-        "codec": work.codec,
-        "pix_fmt": work.pixel_format,
-        "vsync": "vfr",
-        "r": f"{work.rate.numerator}/{work.rate.denominator}",
-    }
-    if work.time_base != 1 / work.rate:
-        video["time_base"] = f"{work.time_base.numerator}/{work.time_base.denominator}"
-        if work.codec == "libx264":
-            # It takes the time base for the frame rate, and chooses a level that no player has.
-            video["x264-params"] = f"fps={work.rate.numerator}/{work.rate.denominator}"
-    optional = {
-        "cq" if work.codec == "h264_nvenc" else "crf": work.crf,
-        "bit_rate": work.bit_rate,
-        "preset": work.preset,
-        "g": work.gop,
-        "threads": str(work.threads) if work.threads else None,
-    }
-    video |= {key: value for key, value in optional.items() if value is not None}
-    if work.codec == "libx264" and work.container == "avi":
-        video["bf"] = 0  # AVI has no presentation times: B frames would come out of step
-    if work.codec == "libvpx-vp9":
-        video |= {"row-mt": 1, "cpu-used": 4}
-        if work.bit_rate is None:
-            video["bit_rate"] = 0  # constant quality needs it
-    options: dict[str, Any] = {"output_path": work.path, "format": work.container, "video_params": video}
-    if work.container in ("matroska", "webm"):
-        # FFmpeg 4 shifts the streams when the first packet before 0 comes, sound mostly, and not from the start.
-        options["mux_params"] = {"avoid_negative_ts": "disabled"}
-    if work.codec == "mpeg4" and work.container == "mp4":
-        # Its own header says nothing of colours.
-        options["mux_params"] = {"movflags": "write_colr"}
-    if work.audio == "aac":
-        options["audio_params"] = {"codec": "aac"} | ({"bit_rate": work.audio_bit_rate} if work.audio_bit_rate else {})
-    return options

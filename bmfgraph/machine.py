@@ -5,11 +5,22 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["NO_MACHINE", "Flavour", "Gpu", "Library", "Machine", "find_gpu", "find_libraries", "find_machine"]
+__all__ = [
+    "NO_MACHINE",
+    "Flavour",
+    "Gpu",
+    "Library",
+    "Machine",
+    "find_gpu",
+    "find_libraries",
+    "find_machine",
+    "machine_from",
+]
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
@@ -63,6 +74,17 @@ class Machine:
         """The first library of that flavour, that builds engines if it must."""
         found = (one for one in self.libraries if one.flavour == flavour and (one.builds or not builds))
         return next(found, None)
+
+
+def machine_from(data: Mapping[str, Any]) -> Machine:
+    """The machine that plain data describe, as ``doctor --json`` writes them. Raises KeyError and TypeError."""
+    gpu = data["gpu"]
+    return Machine(
+        gpu=Gpu(**gpu) if gpu is not None else None,
+        no_gpu=str(data["no_gpu"]),
+        libraries=tuple(Library(**library) for library in data["libraries"]),
+        onnxruntime_cuda=bool(data["onnxruntime_cuda"]),
+    )
 
 
 NO_MACHINE = Machine()

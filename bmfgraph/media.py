@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.errors import Fault
 from bmfgraph.ports import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, usual_matrix
 
 __all__ = ["Media", "MediaError", "probe"]
@@ -44,12 +45,8 @@ _REORDERED = 16
 _FULL_RANGE = 2
 
 
-class MediaError(Exception):
+class MediaError(Fault):
     """A file cannot be used as video input; the text says why, ``hint`` what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -88,24 +85,27 @@ def probe(path: Path, *, video: int = 0, audio: int | None = 0, complete: bool =
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MediaError(
-            f"input {str(path)!r} does not exist", "check the path; it is relative to this folder"
+            f"input {str(path)!r} does not exist", "check the path; it is relative to this folder", code="E401"
         ) from None
     except OSError as error:
-        raise MediaError(f"input {str(path)!r} cannot be read ({error.strerror})", "check the path") from None
+        raise MediaError(
+            f"input {str(path)!r} cannot be read ({error.strerror})", "check the path", code="E403"
+        ) from None
     if stat.S_ISDIR(mode):
-        raise MediaError(f"input {str(path)!r} is a folder", "name a video file in it")
+        raise MediaError(f"input {str(path)!r} is a folder", "name a video file in it", code="E402")
     if not stat.S_ISREG(mode):
-        raise MediaError(f"input {str(path)!r} is a pipe or a device, no file", "write it to a file first")
+        raise MediaError(f"input {str(path)!r} is a pipe or a device, no file", "write it to a file first", code="E402")
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             return _describe(path, container, video, audio, complete)
     except PermissionError:
-        raise MediaError(f"input {str(path)!r} may not be read", f"chmod u+r {path}") from None
+        raise MediaError(f"input {str(path)!r} may not be read", f"chmod u+r {path}", code="E403") from None
     except av.FFmpegError as error:
         reason = (error.log or (0, "", error.strerror))[-1]
         raise MediaError(
             f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
             "it may be cut off, still being written, or no media file at all; try to play it",
+            code="E404",
         ) from None
 
 
@@ -115,7 +115,9 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
     streams = [stream for stream in container.streams.video if not stream.disposition & _attached_picture()]
     if not streams:
         found = ", ".join(stream.type for stream in container.streams) or "no streams"
-        raise MediaError(f"input {str(path)!r} has no video stream (it holds: {found})", "name a file with video")
+        raise MediaError(
+            f"input {str(path)!r} has no video stream (it holds: {found})", "name a file with video", code="E405"
+        )
     if video >= len(streams):
         raise _no_stream(path, "video", len(streams), video)
     sounds = list(container.streams.audio)
@@ -128,7 +130,9 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
         _check_complete(path, container)
     first = next(container.decode(stream), None)
     if first is None:
-        raise MediaError(f"input {str(path)!r}: its video stream holds no frame that can be decoded", "try to play it")
+        raise MediaError(
+            f"input {str(path)!r}: its video stream holds no frame that can be decoded", "try to play it", code="E408"
+        )
 
     rotation = round(first.rotation / 90) * 90 % 360
     width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
@@ -182,6 +186,7 @@ def _no_stream(path: Path, kind: str, count: int, wanted: int) -> MediaError:
     return MediaError(
         f"input {str(path)!r} has {there}: there is no number {wanted}",
         f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
+        code="E406",
     )
 
 
@@ -203,6 +208,7 @@ def _check_complete(path: Path, container: Any) -> None:
             raise MediaError(
                 f"input {str(path)!r} is cut off: {missing} of {len(entries)} {stream.type} samples lie beyond its end",
                 "copy it again, or set decoder.allow_truncated=true to use what is there",
+                code="E407",
             )
 
 

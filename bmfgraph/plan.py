@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from bmfgraph.errors import BmfgraphError
 from bmfgraph.machine import NO_MACHINE, Machine
 from bmfgraph.ports import NO_WINDOW, BundleSpec, Device, Meaning, Port, PortType, TensorSpec, Window
 
@@ -125,9 +126,15 @@ class Plan:
     """What it is compiled for."""
     device: Literal["auto"] | Device = "auto"
     """Where models shall run; auto: on the GPU if the machine has one and what it takes to use it."""
+    errors: tuple[BmfgraphError, ...] = ()
+    """What is wrong with the pipeline; the nodes concerned, and those that depend on them, are not among ``nodes``."""
 
     def __iter__(self) -> Iterator[PlanNode]:
         return iter(self.nodes)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a node of that name."""
+        return any(node.name == name for node in self.nodes)
 
     def node(self, name: str) -> PlanNode:
         """The node of that name; KeyError when there is none."""
@@ -151,6 +158,15 @@ class Plan:
         """The same plan with the nodes of these names changed."""
         changed = {node.name: node for node in nodes}
         return dataclasses.replace(self, nodes=tuple(changed.get(node.name, node) for node in self.nodes))
+
+    def without(self, name: str, error: BmfgraphError) -> Plan:
+        """The same plan less that node, for the error told, and less all that depend on it."""
+        gone = {name}
+        for node in self.nodes:
+            if any(ref.node in gone for ref in node.inputs):
+                gone.add(node.name)
+        kept = tuple(node for node in self.nodes if node.name not in gone)
+        return dataclasses.replace(self, nodes=kept, errors=(*self.errors, error))
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: stable order, no absolute paths but those the user wrote or an engine has."""

@@ -31,7 +31,11 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
             for path, opened in ((clip, one), (reference, other)):
                 if not opened.streams.video:
                     raise RunError(
-                        "reference", "quality", f"{str(path)!r} has no video stream", hint="name a video file"
+                        "reference",
+                        "quality",
+                        f"{str(path)!r} has no video stream",
+                        hint="name a video file",
+                        code="E804",
                     )
             pairs = itertools.zip_longest(one.decode(video=0), other.decode(video=0))
             for number, (frame, wanted) in enumerate(pairs):
@@ -45,7 +49,9 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
                     )
                 values.append(_psnr(_luma(frame), _luma(wanted)))
     except av.FFmpegError as error:
-        raise RunError("reference", "quality", f"cannot be compared ({error})", hint="name a video file") from None
+        raise RunError(
+            "reference", "quality", f"cannot be compared ({error})", hint="name a video file", code="E804"
+        ) from None
     if not values:
         raise _differ(f"neither {str(clip)!r} nor {str(reference)!r} holds a frame")
     return {
@@ -57,7 +63,7 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
 
 
 def _differ(text: str) -> RunError:
-    return RunError("reference", "quality", text, hint="give a reference of the output's size and length")
+    return RunError("reference", "quality", text, hint="give a reference of the output's size and length", code="E804")
 
 
 def _luma(frame: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

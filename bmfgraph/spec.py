@@ -15,7 +15,7 @@ from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of, shown
 from bmfgraph.nodes.base import Frozen, NodeSpec
 from bmfgraph.registry import RegistryError, kinds, spec_class
 
-__all__ = ["PipelineSpec", "parse_pipeline"]
+__all__ = ["PipelineSpec", "parse_pipeline", "read_pipeline"]
 
 _ROOT = "pipeline"
 
@@ -29,13 +29,27 @@ class PipelineSpec(Frozen):
 
 def parse_pipeline(data: Any) -> PipelineSpec:
     """Check plain data and build the spec. Raises SpecError with every mistake found, each at its YAML path."""
+    spec, problems, _ = read_pipeline(data)
+    if spec is None or problems:
+        raise SpecError(problems)
+    return spec
+
+
+def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[str]]:
+    """The spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
     if not isinstance(data, Mapping):
-        raise SpecError([Problem(_ROOT, f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}")])
+        return (
+            None,
+            [Problem(_ROOT, f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}", code="E201")],
+            [],
+        )
     problems: list[Problem] = []
     nodes: dict[str, NodeSpec] = {}
     raw_nodes = data.get("nodes")
     if raw_nodes is not None and not isinstance(raw_nodes, Mapping):
-        problems.append(Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {shown(raw_nodes)}"))
+        problems.append(
+            Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {shown(raw_nodes)}", code="E201")
+        )
         raw_nodes = {}
     for name, raw in (raw_nodes or {}).items():
         parsed = _parse_node(str(name), raw, [str(other) for other in raw_nodes or () if other != name])
@@ -44,6 +58,7 @@ def parse_pipeline(data: Any) -> PipelineSpec:
         else:
             problems += parsed
     shell = {key: value for key, value in data.items() if key != "nodes"}
+    pipeline: PipelineSpec | None = None
     try:
         pipeline = PipelineSpec.model_validate(shell | ({"nodes": nodes} if raw_nodes is not None else {}))
     except ValidationError as error:
@@ -53,31 +68,39 @@ def parse_pipeline(data: Any) -> PipelineSpec:
             for one in _problems(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
             if not (problems and one.path == f"{_ROOT}.nodes")
         ]
-    if problems:
-        raise SpecError(problems)
-    return pipeline
+    lost = [str(name) for name in raw_nodes or () if name not in nodes]
+    if pipeline is None and nodes:
+        # Its nodes are looked at all the same.
+        pipeline = PipelineSpec(name="unnamed", nodes=nodes)
+    return pipeline, problems, lost
 
 
 def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Problem]:
     path = f"{_ROOT}.nodes.{name}"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}")]
+        return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}", code="E202")]
     if not isinstance(raw, Mapping):
-        return [Problem(path, f"a node is a mapping with `kind` and its options, not {shown(raw)}")]
+        return [Problem(path, f"a node is a mapping with `kind` and its options, not {shown(raw)}", code="E201")]
     raw = dict(raw)
     shared = raw.pop("use", None) or {}
     if not isinstance(shared, Mapping):
-        return [Problem(f"{path}.use", f"`use` takes a mapping of options, such as ${{encoder}}, not {shown(shared)}")]
+        return [
+            Problem(
+                f"{path}.use",
+                f"`use` takes a mapping of options, such as ${{encoder}}, not {shown(shared)}",
+                code="E201",
+            )
+        ]
     raw = {**shared, **raw}
     kind = raw.get("kind")
     if not isinstance(kind, str):
         near = did_you_mean(name, others)
         meant = f"; or is it a node you know{near}" if near else ""
-        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}")]
+        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}", code="E210")]
     try:
         cls = spec_class(kind)
     except RegistryError as error:
-        return [Problem(f"{path}.kind", str(error))]
+        return [Problem(f"{path}.kind", str(error), code=error.code)]
     problems: list[Problem] = []
     node: NodeSpec | None = None
     try:
@@ -90,7 +113,9 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         if not least <= len(inputs) <= most and not any(one.path.startswith(f"{path}.inputs") for one in problems):
             between = f"{least} to {most}" if most < 99 else f"at least {least}"
             wanted = str(least) if least == most else between
-            problems.append(Problem(f"{path}.inputs", f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}"))
+            problems.append(
+                Problem(f"{path}.inputs", f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}", code="E215")
+            )
     return problems or typing.cast(NodeSpec, node)
 
 
@@ -100,7 +125,7 @@ def _problems(error: ValidationError, data: Any, model: type[BaseModel], root: s
     for detail in error.errors(include_url=False):
         groups.setdefault(_yaml_location(detail, data), []).append(detail)
     return [
-        Problem(".".join([root, *map(str, location)]), _message(group, model))
+        Problem(".".join([root, *map(str, location)]), *_message(group, model))
         for location, group in groups.items()
         if not any(other[: len(location)] == location for other in groups if other != location)
     ]
@@ -124,27 +149,36 @@ def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
     return tuple(kept)
 
 
-def _message(group: list[ErrorDetails], model: type[BaseModel]) -> str:
+def _message(group: list[ErrorDetails], model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong, and its code."""
     detail = group[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _allowed_keys(detail["loc"][:-1], model)
-        return f"unknown key{did_you_mean(str(detail['loc'][-1]), allowed)}; allowed: {one_of(allowed)}"
+        return f"unknown key{did_you_mean(str(detail['loc'][-1]), allowed)}; allowed: {one_of(allowed)}", "E203"
     if kind == "missing":
-        return "is missing; " + ("make the list longer" if isinstance(detail["loc"][-1], int) else "give it a value")
+        what = "make the list longer" if isinstance(detail["loc"][-1], int) else "give it a value"
+        return f"is missing; {what}", "E204"
     if kind == "union_tag_not_found":
-        return f"is missing; give one of: {one_of(_tags(_at(detail['loc'], model)))}"
+        return f"is missing; give one of: {one_of(_tags(_at(detail['loc'], model)))}", "E204"
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
             wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
         else:
             value, wanted = context["tag"], context["expected_tags"]
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
-        return f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}"
+        return f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}", "E205"
     if kind == "value_error":
-        return str(context.get("error", detail["msg"]))
+        return str(context.get("error", detail["msg"])), "E209"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
-    return f"{shown(value)}: must be {wanted}"
+    return f"{shown(value)}: must be {wanted}", _code(kind)
+
+
+def _code(kind: str) -> str:
+    """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
+    if kind.endswith(("_type", "_parsing", "_from_float")):
+        return "E206"
+    return "E207" if kind.startswith(("greater", "less", "finite")) else "E208"
 
 
 _WORDS = {

@@ -148,5 +148,7 @@ def test_the_command_line_says_what_is_wrong_and_exits_with_2(tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("bmfgraph: error: pipeline.nodes.prepare.sise: unknown key (did you mean 'size'?)")
+    assert done.stderr.startswith(
+        "bmfgraph: error[E203]: pipeline.nodes.prepare.sise: unknown key (did you mean 'size'?)"
+    )
     assert "Traceback" not in done.stderr

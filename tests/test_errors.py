@@ -13,11 +13,13 @@ from bmfgraph.errors import (
     ConfigError,
     EngineError,
     InstallError,
+    Mistakes,
     PlanError,
     Problem,
     RunError,
     SpecError,
     did_you_mean,
+    one_error,
     one_of,
 )
 
@@ -25,13 +27,14 @@ from bmfgraph.errors import (
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (BmfgraphError("x"), 1),
-        (ConfigError("x"), 2),
-        (SpecError([Problem("a", "b")]), 2),
-        (PlanError("n", "x"), 2),
-        (EngineError("n", "x"), 1),
-        (InstallError("x"), 1),
-        (RunError("n", "kind", "x"), 1),
+        (BmfgraphError("x", code="E899"), 1),
+        (ConfigError("x", code="E106"), 2),
+        (SpecError([Problem("a", "b", "E203")]), 2),
+        (PlanError("n", "x", code="E301"), 2),
+        (EngineError("n", "x", code="E609"), 1),
+        (InstallError("x", code="E701"), 1),
+        (Mistakes([PlanError("n", "x", code="E301"), InstallError("x", code="E701")]), 2),
+        (RunError("n", "kind", "x", code="E801"), 1),
         (Cancelled("x"), 130),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
@@ -52,23 +55,37 @@ def test_the_docstring_draws_every_class_with_its_exit_code() -> None:
 
 
 def test_a_hint_stands_on_its_own_line() -> None:
-    assert str(BmfgraphError("it broke", hint="mend it")) == "it broke\n  → mend it"
-    assert str(BmfgraphError("it broke")) == "it broke"
+    assert str(BmfgraphError("it broke", hint="mend it", code="E899")) == "it broke\n  → mend it"
+    assert str(BmfgraphError("it broke", code="E899")) == "it broke"
 
 
 def test_a_run_error_says_as_much_as_is_known() -> None:
-    assert str(RunError("sink", "encoder", "no space")) == "node 'sink' (encoder): no space"
-    full = RunError("sink", "encoder", "no space", frame=12, time=Fraction(1, 3), hint="delete something")
+    assert str(RunError("sink", "encoder", "no space", code="E801")) == "node 'sink' (encoder): no space"
+    full = RunError("sink", "encoder", "no space", frame=12, time=Fraction(1, 3), hint="delete something", code="E801")
     assert str(full) == "node 'sink' (encoder), frame 12 at 0.333 s: no space\n  → delete something"
-    assert str(RunError("a", "b", "c", frame=0, time=Fraction(0))) == "node 'a' (b), frame 0 at 0.000 s: c"
+    assert str(RunError("a", "b", "c", frame=0, time=Fraction(0), code="E801")) == "node 'a' (b), frame 0 at 0.000 s: c"
 
 
 def test_one_mistake_takes_one_line_and_several_are_counted() -> None:
-    one = SpecError([Problem("pipeline.name", "is missing")])
+    one = SpecError([Problem("pipeline.name", "is missing", "E204")])
     assert str(one) == "pipeline.name: is missing"
-    two = SpecError([Problem("a.b", "x"), Problem("c", "y")])
+    two = SpecError([Problem("a.b", "x", "E203"), Problem("c", "y", "E204")])
     assert str(two) == "2 mistakes in the pipeline:\n  a.b: x\n  c: y"
     assert [problem.path for problem in two.problems] == ["a.b", "c"]
+
+
+def test_several_errors_keep_their_places_and_codes() -> None:
+    one, other = PlanError("n", "x", hint="do this", code="E301"), InstallError("y", code="E701")
+    both = one_error([one, other])
+    assert isinstance(both, Mistakes)
+    assert str(both) == "pipeline.nodes.n: x\n  → do this\ny"
+    assert [(problem.path, problem.code, problem.hint) for problem in both.problems] == [
+        ("pipeline.nodes.n", "E301", "do this"),
+        ("", "E701", ""),
+    ]
+    assert both.exit_code == 2
+    assert one_error([other, other]).exit_code == 1
+    assert one_error([other]) is other
 
 
 @pytest.mark.parametrize(

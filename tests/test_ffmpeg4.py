@@ -22,7 +22,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "bmf" / "__init__.py").touch()
     monkeypatch.delitem(sys.modules, "bmf", raising=False)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(ffmpeg4, "_system_has_all", lambda: False)
+    monkeypatch.setattr(ffmpeg4, "_system_libraries", dict)
     return folder
 
 
@@ -86,13 +86,13 @@ def test_a_systems_ffmpeg_wins_and_takes_the_links_away(
     site: Path, decord: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert prepare() == "decord"
-    monkeypatch.setattr(ffmpeg4, "_system_has_all", lambda: True)
+    monkeypatch.setattr(ffmpeg4, "_system_libraries", lambda: dict.fromkeys(ffmpeg4.LIBRARIES, Path("x")))
     assert prepare() == "system"
     assert links(site) == {}
 
 
 def test_a_systems_ffmpeg_needs_no_folder(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg4, "_system_has_all", lambda: True)
+    monkeypatch.setattr(ffmpeg4, "_system_libraries", lambda: dict.fromkeys(ffmpeg4.LIBRARIES, Path("x")))
     assert prepare() == "system"
     assert list(site.glob("*.libs")) == []
 
@@ -102,17 +102,17 @@ def test_the_library_path_counts_as_the_system(tmp_path: Path, monkeypatch: pyte
     for name in LIBRARIES[:-1]:
         (tmp_path / name).touch()
     monkeypatch.setenv("LD_LIBRARY_PATH", f":/nowhere:{tmp_path}")
-    without = ffmpeg4._system_has_all()
+    without = ffmpeg4._system_libraries()
     (tmp_path / LIBRARIES[-1]).touch()
-    assert ffmpeg4._system_has_all()
+    assert ffmpeg4._system_libraries() == {name: tmp_path / name for name in ffmpeg4.LIBRARIES}
     monkeypatch.setenv("LD_LIBRARY_PATH", "")
-    assert ffmpeg4._system_has_all() == without
+    assert ffmpeg4._system_libraries() == without
 
 
 EIGHTH = """\
 import sys
 from bmfgraph import ffmpeg4
-ffmpeg4._system_has_all = lambda: False
+ffmpeg4._system_libraries = dict
 sys.stdin.readline()
 for _ in range(20):
     assert ffmpeg4.prepare() == "decord"

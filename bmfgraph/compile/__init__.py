@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from bmfgraph.compile.bind import bind_engines
 from bmfgraph.compile.discover import discover
@@ -16,12 +16,13 @@ from bmfgraph.compile.place import place_devices
 from bmfgraph.compile.simplify import simplify
 from bmfgraph.compile.sound import separate_sound
 from bmfgraph.compile.verify import verify
+from bmfgraph.errors import SpecError, one_error
 from bmfgraph.machine import NO_MACHINE, Machine
 from bmfgraph.plan import Plan
 from bmfgraph.ports import Device
-from bmfgraph.spec import PipelineSpec
+from bmfgraph.spec import PipelineSpec, read_pipeline
 
-__all__ = ["PASSES", "compile_pipeline"]
+__all__ = ["PASSES", "compile_pipeline", "survey_pipeline"]
 
 Pass = Callable[[Plan], Plan]
 
@@ -43,9 +44,26 @@ def compile_pipeline(
 ) -> Plan:
     """Compile for a machine and a device.
 
-    Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError.
+    Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError: Mistakes if there are several.
     """
-    plan = replace(lower(spec), machine=machine, device=device)
+    plan = _through(replace(lower(spec), machine=machine, device=device))
+    if plan.errors:
+        raise one_error(plan.errors)
+    return plan
+
+
+def survey_pipeline(data: Any, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto") -> Plan:
+    """Compile plain data as far as it goes; whatever is wrong with it is in the plan's ``errors``."""
+    spec, problems, lost = read_pipeline(data)
+    errors = (SpecError(problems),) if problems else ()
+    if spec is None:
+        return Plan("", (), machine, device, errors)
+    plan = lower(spec, lost)
+    return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors)))
+
+
+def _through(plan: Plan) -> Plan:
     for one in PASSES:
         plan = one(plan)
-    return plan
+    # Nodes left idle last: most are so by another mistake.
+    return replace(plan, errors=tuple(sorted(plan.errors, key=lambda error: error.problems[0].code == "E304")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.compile.choose import Choice, choose_runtime
+from bmfgraph.compile.each import each
 from bmfgraph.engines.builders import builder_version
 from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
@@ -30,7 +31,7 @@ def bind_engines(plan: Plan) -> Plan:
 
     An engine that the store does not hold gets the path that it will have.
     """
-    return plan.replace(*(_bound(plan, node) for node in plan if isinstance(node.spec, InferenceSpec)))
+    return each(plan, lambda plan, node: _bound(plan, node) if isinstance(node.spec, InferenceSpec) else node)
 
 
 def _bound(plan: Plan, node: PlanNode) -> PlanNode:
@@ -78,6 +79,7 @@ def _with_engine(
                 node.name,
                 f"engine.path {options.path!r} {'is a folder' if Path(options.path).is_dir() else 'does not exist'}",
                 hint="check the path, which is relative to the current folder, or leave engine.path out to build one",
+                code="E602",
             )
         return replace(request, path=options.path)
     build = Build(
@@ -111,6 +113,7 @@ def _key(
             f"TensorRT's engines are built for one GPU, and {plan.machine.no_gpu}",
             hint="build on the machine that will run it; leave engine.runtime, engine.python and engine.command out to "
             "run on the CPU",
+            code="E605",
         )
     flags = {
         "optimization_level": options.optimization_level,
@@ -156,6 +159,7 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
             hint="pip install tensorrt"
             if choice.runtime == "tensorrt"
             else "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
+            code="E606",
         )
     return library.version
 
@@ -165,7 +169,9 @@ def _stored_version(node: PlanNode, options: EngineOptions, key: EngineKey, here
     try:
         stored = EngineStore(Path(options.store)).entries(node.work.model)
     except StoreError as error:
-        raise EngineError(node.name, str(error), hint="set engine.store to a folder that you may read") from None
+        raise EngineError(
+            node.name, str(error), hint="set engine.store to a folder that you may read", code="E614"
+        ) from None
     keys = [entry.manifest["key"] for entry in stored if not entry.fault]
     versions = [str(one["version"]) for one in keys if key.changes(one) == ["version"]]
     if here in versions:
@@ -195,6 +201,7 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
                 f"engine.profiles.{name}: the model has no such input{did_you_mean(name, shapes)}; "
                 f"it has: {one_of(shapes)}",
                 hint="correct the name under engine.profiles",
+                code="E608",
             )
     found = []
     for name, shape in shapes.items():
@@ -204,6 +211,7 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
                 node.name,
                 f"engine.profiles has no {name}; the model has the inputs {one_of(shapes)}",
                 hint=f"add engine.profiles.{name}.min, .opt and .max, or set engine.profiles=auto",
+                code="E608",
             )
         profile = given.profile()
         node.spec.check_profile(node, name, profile)
@@ -213,6 +221,7 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
                 f"input {name} has the shape {list(shape)}, outside of engine.profiles.{name}: "
                 f"min {list(profile.min)}, max {list(profile.max)}",
                 hint="widen the profile, or set the preprocess node's `size` or engine.batch",
+                code="E608",
             )
         found.append((name, profile))
     return tuple(found)
@@ -227,12 +236,13 @@ def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | No
             node.name,
             f"engine.precision=int8: model {node.work.model!r} is not quantised, and no clip to calibrate it is given",
             hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
+            code="E607",
         )
     try:
         clip = file_sha256(locate(options.calibration))
     except (SourceError, OSError) as error:
         raise PlanError(
-            node.name, f"engine.calibration: {error}", hint=getattr(error, "hint", "") or "name a clip"
+            node.name, f"engine.calibration: {error}", hint=getattr(error, "hint", "") or "name a clip", code="E607"
         ) from None
     # What frames go through before they are tensors.
     works: list[Any] = []

@@ -39,6 +39,7 @@ def choose_runtime(plan: Plan, node: str, options: EngineOptions) -> Choice:
                 node,
                 f"engine.runtime={options.runtime} runs on a GPU only, and device=cpu is set",
                 hint="leave one of the two out",
+                code="E601",
             )
         return Choice(options.runtime, "cuda", options.precision)
     return _best(plan, node, options)
@@ -55,6 +56,7 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> Choice:
                 "engine.path, engine.python and engine.command are TensorRT's, which needs a GPU, and "
                 "device=cpu is set",
                 hint="leave one of the two out",
+                code="E601",
             )
         return Choice("tensorrt_rtx" if rtx_only else "tensorrt", "cuda", options.precision)
     if plan.device == "cpu":
@@ -83,6 +85,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Cho
             node,
             f"engine.path {options.path!r} is an engine of TensorRT, which engine.runtime=onnxruntime does not run",
             hint="leave engine.path out, or set engine.runtime=tensorrt",
+            code="E603",
         )
     machine = plan.machine
     gpu = machine.gpu is not None and machine.onnxruntime_cuda and plan.device != "cpu"
@@ -96,6 +99,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Cho
             hint="set device=auto to run on the CPU"
             if machine.gpu is None
             else f"{_TENSORRT} (or onnxruntime-gpu), or set device=auto to run on the CPU",
+            code="E605",
         )
     able = ("fp32", "tf32") if gpu else ("fp32",)
     if options.precision in able:
@@ -106,6 +110,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Cho
             f"engine.precision={options.precision}: ONNX Runtime on the {'GPU' if gpu else 'CPU'} computes in "
             f"{' or '.join(able)}",
             hint=f"set engine.precision={able[0]}, or engine.runtime=tensorrt on a machine with a GPU",
+            code="E604",
         )
     told = _told(plan, gpu, why)
     return Choice("onnxruntime", "cuda" if gpu else "cpu", "fp32", f"{told}; in fp32 instead of {options.precision}")

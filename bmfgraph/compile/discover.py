@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bmfgraph.compile.each import each
 from bmfgraph.plan import Plan
 
 __all__ = ["discover"]
@@ -11,4 +12,4 @@ __all__ = ["discover"]
 
 def discover(plan: Plan) -> Plan:
     """Ensures: ``facts`` of every node that depends on something outside the pipeline."""
-    return plan.replace(*(replace(node, facts=node.spec.discover(node.name)) for node in plan))
+    return each(plan, lambda _, node: replace(node, facts=node.spec.discover(node.name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bmfgraph.compile.each import each
 from bmfgraph.errors import PlanError
 from bmfgraph.plan import Need, Plan, PlanNode, Ref, Want
 from bmfgraph.ports import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
@@ -14,17 +15,19 @@ __all__ = ["infer_types"]
 def infer_types(plan: Plan) -> Plan:
     """Requires: facts. Ensures: outputs and work of every node; inputs that a file does not have are dropped.
 
-    Raises PlanError where an edge carries what its consumer does not take.
+    A node that gets what it does not take leaves the plan.
     """
-    wants = _wants(plan)
-    for node in plan.nodes:
-        inputs, types = _inputs(plan, node)
-        for index, given in enumerate(types):
-            _check_type(node, inputs[index], given, node.spec.needs(index))
-        types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
-        resolved = node.spec.resolve(node, types, wants.get(node.name))
-        plan = plan.replace(replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work))
-    return plan
+    plan, wants = _wants(plan)
+    return each(plan, lambda plan, node: _resolved(plan, node, wants.get(node.name)))
+
+
+def _resolved(plan: Plan, node: PlanNode, want: Want | None) -> PlanNode:
+    inputs, types = _inputs(plan, node)
+    for index, given in enumerate(types):
+        _check_type(node, inputs[index], given, node.spec.needs(index))
+    types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
+    resolved = node.spec.resolve(node, types, want)
+    return replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work)
 
 
 def _as_needed(given: PortType, need: Need | None) -> PortType:
@@ -34,25 +37,35 @@ def _as_needed(given: PortType, need: Need | None) -> PortType:
     return given
 
 
-def _wants(plan: Plan) -> dict[str, Want]:
-    """For each node, what its consumers want of it; they must agree."""
+def _wants(plan: Plan) -> tuple[Plan, dict[str, Want]]:
+    """For each node, what its consumers want of it. They must agree: nodes whose consumers do not leave the plan."""
     wants: dict[str, Want] = {}
     for node in reversed(plan.nodes):
+        if not plan.has(node.name):
+            continue
         for index, ref in enumerate(node.inputs):
-            want = node.spec.want(node, index, wants.get(node.name))
+            try:
+                want = node.spec.want(node, index, wants.get(node.name))
+            except PlanError as error:
+                plan = plan.without(node.name, error)
+                break
             known = wants.get(ref.node)
-            if want is None:
+            if want is None or not plan.has(ref.node):
                 continue
             if known is None:
                 wants[ref.node] = want
             elif _nameless(known) != _nameless(want):
-                raise PlanError(
-                    ref.node,
-                    f"feeds {known.consumer!r}, which wants {_shown(known)}, "
-                    f"and {want.consumer!r}, which wants {_shown(want)}",
-                    hint="give each of them a preprocess node of its own",
-                )
-    return wants
+                plan = plan.without(ref.node, _disagree(ref, known, want))
+    return plan, wants
+
+
+def _disagree(ref: Ref, known: Want, want: Want) -> PlanError:
+    return PlanError(
+        ref.node,
+        f"feeds {known.consumer!r}, which wants {_shown(known)}, and {want.consumer!r}, which wants {_shown(want)}",
+        hint="give each of them a preprocess node of its own",
+        code="E303",
+    )
 
 
 def _nameless(want: Want) -> Want:
@@ -80,6 +93,7 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
                 node.name,
                 f"its input {ref} is not in the file that {ref.node!r} reads",
                 hint="take the node out, or read a file that has it",
+                code="E302",
             )
         kept.append(ref)
         types.append(port.type)
@@ -107,4 +121,5 @@ def _check_type(node: PlanNode, ref: Ref, given: PortType, need: Need | None) ->
         node.name,
         f"({node.kind}) takes {words.get(need.type, need.type.__name__)} there, but {ref} gives {given}",
         hint=joins.get((type(given), need.type), "connect another port"),
+        code="E301",
     )

@@ -3,53 +3,95 @@
 from __future__ import annotations
 
 import graphlib
+from collections.abc import Collection
 
-from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of
+from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, one_of
 from bmfgraph.plan import Plan, PlanNode, Ref
 from bmfgraph.spec import PipelineSpec
 
 __all__ = ["lower"]
 
 
-def lower(spec: PipelineSpec) -> Plan:
+def lower(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
     """Ensures: every edge begins at a port that exists, and nodes come after those they take from.
 
-    Raises SpecError with every bad edge, or with the nodes of a cycle.
+    ``lost``: nodes that the YAML has and the spec lacks, because they are wrong in themselves. Nodes with a bad edge,
+    or in a cycle, are left out with all that depend on them; the plan's ``errors`` tell of them.
     """
     problems: list[Problem] = []
     nodes: dict[str, PlanNode] = {}
     for name, node in spec.nodes.items():
         refs = tuple(Ref.parse(text) for text in node.inputs)
-        for index, ref in enumerate(refs):
-            problem = _check(spec, ref)
-            if problem:
-                problems.append(Problem(f"pipeline.nodes.{name}.inputs.{index}", f"{str(ref)!r}: {problem}"))
-        nodes[name] = PlanNode(name, node, tuple(_named(spec, ref) for ref in refs))
-    if problems:
-        raise SpecError(problems)
-    try:
-        order = graphlib.TopologicalSorter(
-            {name: [ref.node for ref in node.inputs] for name, node in nodes.items()}
-        ).static_order()
-        ordered = tuple(nodes[name] for name in order)
-    except graphlib.CycleError as error:
-        ring = " → ".join(reversed(error.args[1]))
-        raise SpecError(
-            [Problem("pipeline.nodes", f"the edges run in a circle: {ring}; take one of them out")]
-        ) from None
-    return Plan(spec.name, ordered)
+        found = [(index, _check(spec, ref)) for index, ref in enumerate(refs) if ref.node not in lost]
+        bad = [
+            Problem(f"pipeline.nodes.{name}.inputs.{index}", f"{str(refs[index])!r}: {message}", code)
+            for index, (message, code) in found
+            if message
+        ]
+        problems += bad
+        if not bad and not any(ref.node in lost for ref in refs):
+            nodes[name] = PlanNode(name, node, tuple(_named(spec, ref) for ref in refs))
+    while missing := [name for name, node in nodes.items() if any(ref.node not in nodes for ref in node.inputs)]:
+        for name in missing:
+            del nodes[name]
+    # An edge that leads astray leaves the node idle that it was meant for.
+    errors: list[SpecError | PlanError] = [SpecError(problems)] if problems else [] if lost else [*_idle(spec)]
+    while True:
+        takes = {name: [ref.node for ref in node.inputs] for name, node in nodes.items()}
+        try:
+            order = tuple(graphlib.TopologicalSorter(takes).static_order())
+        except graphlib.CycleError as error:
+            ring = error.args[1]
+            text = f"the edges run in a circle: {' → '.join(reversed(ring))}; take one of them out"
+            errors.append(SpecError([Problem("pipeline.nodes", text, code="E218")]))
+            nodes = {name: node for name, node in nodes.items() if not _leads_to(takes, name, set(ring))}
+        else:
+            return Plan(spec.name, tuple(nodes[name] for name in order), errors=tuple(errors))
 
 
-def _check(spec: PipelineSpec, ref: Ref) -> str:
+def _idle(spec: PipelineSpec) -> list[PlanError]:
+    """Nodes whose output nobody takes."""
+    taken = {Ref.parse(text).node for node in spec.nodes.values() for text in node.inputs}
+    return [
+        PlanError(
+            name,
+            f"({node.kind}) nobody takes what it makes",
+            hint=f"connect it, or take it out with ~pipeline.nodes.{name}",
+            code="E304",
+        )
+        for name, node in spec.nodes.items()
+        if node.ports() and name not in taken
+    ]
+
+
+def _leads_to(takes: dict[str, list[str]], name: str, ring: set[str]) -> bool:
+    """Whether a node is in the ring, or depends on it."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one in ring:
+            return True
+        if one not in seen:
+            seen.add(one)
+            waiting += takes[one]
+    return False
+
+
+def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str]:
+    """What is wrong with an edge, and its code; two empty strings for nothing."""
     if ref.node not in spec.nodes:
-        return f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {one_of(spec.nodes)}"
+        near = did_you_mean(ref.node, spec.nodes)
+        return f"there is no node {ref.node!r}{near}; nodes: {one_of(spec.nodes)}", "E216"
     ports = spec.nodes[ref.node].ports()
     if not ports:
         sources = [name for name, node in spec.nodes.items() if node.ports()]
-        return f"node {ref.node!r} ({spec.nodes[ref.node].kind}) has no output; nodes that have: {one_of(sources)}"
+        kind = spec.nodes[ref.node].kind
+        return f"node {ref.node!r} ({kind}) has no output; nodes that have: {one_of(sources)}", "E217"
     if ref.port and ref.port not in ports:
-        return f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {one_of(ports)}"
-    return ""
+        near = did_you_mean(ref.port, ports)
+        return f"node {ref.node!r} has no port {ref.port!r}{near}; ports: {one_of(ports)}", "E217"
+    return "", ""
 
 
 def _named(spec: PipelineSpec, ref: Ref) -> Ref:

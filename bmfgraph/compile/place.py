@@ -18,7 +18,12 @@ def place_devices(plan: Plan) -> Plan:
     Engines and decoders say where they work. A stage that can work on the GPU does so if what it makes goes
     straight into an engine there, or if what it takes comes from there.
     """
-    devices = {node.name: _own(plan, node) for node in plan}
+    devices: dict[str, Device] = {}
+    for node in plan.nodes:
+        try:
+            devices[node.name] = _own(plan, node)
+        except PlanError as error:
+            plan = plan.without(node.name, error)
     for node in reversed(plan.nodes):
         feeds = any(devices[consumer.name] == "cuda" for consumer, _ in plan.consumers(node.name))
         free = "cuda" in node.spec.devices and not isinstance(node.spec, InferenceSpec)
@@ -47,7 +52,10 @@ def _own(plan: Plan, node: PlanNode) -> Device:
         return "cpu"
     if plan.device == "cpu":
         raise PlanError(
-            node.name, f"kind {node.kind!r} works on a GPU only, and device=cpu is set", hint="set decoder=ffmpeg"
+            node.name,
+            f"kind {node.kind!r} works on a GPU only, and device=cpu is set",
+            hint="set decoder=ffmpeg",
+            code="E601",
         )
     return "cuda"
 

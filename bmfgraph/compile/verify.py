@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bmfgraph.compile.each import each
 from bmfgraph.errors import PlanError
 from bmfgraph.plan import Plan, PlanNode, json_ready
 
@@ -11,24 +12,30 @@ __all__ = ["files_read", "files_written", "verify"]
 
 
 def verify(plan: Plan) -> Plan:
-    """Requires: everything. Ensures nothing further; raises PlanError."""
+    """Requires: everything. Ensures nothing further."""
     reads, written = files_read(plan), dict[Path, str]()
-    for node in plan:
+
+    def check(plan: Plan, node: PlanNode) -> PlanNode:
         _check_node(plan, node)
         path = getattr(node.work, "path", None)
         if node.outputs or path is None:
-            continue
+            return node
         full = Path(path).resolve()
         if full in written:
             raise PlanError(
                 node.name,
                 f"path {path!r} is also written by {written[full]!r}",
                 hint=f"give pipeline.nodes.{node.name}.path another name",
+                code="E305",
             )
         if full in reads:
-            raise PlanError(node.name, f"path {path!r} is what {reads[full]!r} reads", hint="write to another file")
+            raise PlanError(
+                node.name, f"path {path!r} is what {reads[full]!r} reads", hint="write to another file", code="E306"
+            )
         written[full] = node.name
-    return plan
+        return node
+
+    return each(plan, check)
 
 
 def files_read(plan: Plan) -> dict[Path, str]:
@@ -50,17 +57,20 @@ def files_written(plan: Plan) -> dict[Path, str]:
 
 
 def _check_node(plan: Plan, node: PlanNode) -> None:
-    if node.outputs and not plan.consumers(node.name):
+    # Where nodes left the plan, those that they took from have lost their consumers.
+    if node.outputs and not plan.errors and not plan.consumers(node.name):
         raise PlanError(
             node.name,
             f"({node.kind}) nobody takes what it makes",
             hint="connect it, or take it out with ~pipeline.nodes." + node.name,
+            code="E304",
         )
     if node.spec.stage and len(node.spec.ports()) > 1:
         raise PlanError(
             node.name,
             f"kind {node.kind!r} has a stage and {len(node.spec.ports())} ports; a stage has one output",
             hint="make a kind for each of the outputs",
+            code="E307",
         )
     try:
         json_ready(node.work)
@@ -69,4 +79,5 @@ def _check_node(plan: Plan, node: PlanNode) -> None:
             node.name,
             f"kind {node.kind!r} resolves to settings without a JSON form: {error}",
             hint="make them a frozen dataclass of plain values",
+            code="E307",
         ) from None

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bmfgraph.engines.manifest import ENGINE, LOG, Built, StoredEngine
 from bmfgraph.engines.onnxfile import OnnxError
@@ -25,10 +25,12 @@ from bmfgraph.engines.program import command_words, strongly_typed, tensors_of
 from bmfgraph.engines.request import Build
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.engines.tails import fine_outputs
-from bmfgraph.engines.typed import Samples, prepared
 from bmfgraph.errors import EngineError, InstallError, shown
 
-__all__ = ["BuilderVersion", "Progress", "builder_version", "ensure_engine"]
+if TYPE_CHECKING:
+    from bmfgraph.engines.typed import Samples
+
+__all__ = ["BuilderVersion", "Progress", "builder_version", "ensure_engine", "find_built"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase of the build, its steps done and all its steps."""
@@ -65,16 +67,22 @@ def builder_version(python: str | None, flavour: str) -> BuilderVersion:
             timeout=_VERSION_TIMEOUT,
         )
     except OSError as error:
-        raise InstallError(f"the interpreter {interpreter!r} cannot be run ({error.strerror})", hint=hint) from None
+        raise InstallError(
+            f"the interpreter {interpreter!r} cannot be run ({error.strerror})", hint=hint, code="E615"
+        ) from None
     except subprocess.TimeoutExpired:
-        raise InstallError(f"the interpreter {interpreter!r} does not answer within two minutes", hint=hint) from None
+        raise InstallError(
+            f"the interpreter {interpreter!r} does not answer within two minutes", hint=hint, code="E615"
+        ) from None
     try:
         told = dict(json.loads(done.stdout.strip().splitlines()[-1]))
     except (ValueError, TypeError, IndexError):
         last = (done.stderr.strip().splitlines() or [_ended(done.returncode)])[-1]
-        raise InstallError(f"{interpreter!r} does not say which TensorRT it has: {last}", hint=hint) from None
+        raise InstallError(
+            f"{interpreter!r} does not say which TensorRT it has: {last}", hint=hint, code="E615"
+        ) from None
     if "error" in told:
-        raise InstallError(told["error"], hint=told["hint"])
+        raise InstallError(told["error"], hint=told["hint"], code="E615")
     return BuilderVersion(**told)
 
 
@@ -96,15 +104,15 @@ def ensure_engine(
     engines = EngineStore(store)
     try:
         if build.policy == "never":
-            return _found(node, build, engines)
+            return find_built(node, build, engines)
         maker = _Maker(node, build, onnx, engines, say, progress, calibration)
         return engines.ensure(build.model, build.key, maker, say=say, fresh=build.policy == "always")
     except StoreError as error:
         hint = "make room on the disk: python -m bmfgraph engines prune" if error.number in _FULL else _STORE_HINT
-        raise EngineError(node, str(error), hint=hint) from None
+        raise EngineError(node, str(error), hint=hint, code="E614") from None
 
 
-def _found(node: str, build: Build, engines: EngineStore) -> StoredEngine:
+def find_built(node: str, build: Build, engines: EngineStore) -> StoredEngine:
     """The engine that is there, for those who do not want one built."""
     if found := engines.use(build.model, build.key):
         return found
@@ -123,7 +131,7 @@ def _found(node: str, build: Build, engines: EngineStore) -> StoredEngine:
         )
     else:
         message = f"{str(engines.root)!r} has no engine of {build.model!r}"
-    raise EngineError(node, f"{message}; engine.build is 'never'", hint=hint)
+    raise EngineError(node, f"{message}; engine.build is 'never'", hint=hint, code="E609")
 
 
 def _short(value: Any) -> str:
@@ -148,6 +156,9 @@ class _Maker:
             return self._make(folder, reason)
 
     def _make(self, folder: Path, reason: str) -> Built:
+        # Only now: to know what to build takes no NumPy.
+        from bmfgraph.engines.typed import prepared
+
         build, key = self.build, self.build.key
         network, words = folder / "network.onnx", list[str]()
         if build.command:
@@ -157,7 +168,9 @@ class _Maker:
             version = builder_version(build.python, key.runtime)
             by, typed = f"{version.library} {version.version}", version.strongly_typed
             if key.precision == "bf16" and not version.has_bf16:
-                raise EngineError(self.node, f"{by} has no bf16", hint="set engine.precision to fp16, tf32 or fp32")
+                raise EngineError(
+                    self.node, f"{by} has no bf16", hint="set engine.precision to fp16, tf32 or fp32", code="E617"
+                )
         self.say(f"building an engine for {build.model} ({key.precision}, {by}): {reason}")
         began = time.monotonic()
         model = prepared(self.onnx, dict(key.dims), key.precision, strongly_typed=typed, calibration=self.calibration)
@@ -229,7 +242,7 @@ class _Maker:
 
     def _failed(self, message: str, hint: str) -> EngineError:
         log = self.engines.failed_log(self.build.model, self.build.key)
-        return EngineError(self.node, message, hint=f"{hint or 'see the log'} (log: {log})")
+        return EngineError(self.node, message, hint=f"{hint or 'see the log'} (log: {log})", code="E616")
 
     def _ended_badly(self, code: int, folder: Path, who: str) -> EngineError:
         return self._failed(f"{who} {_ended(code)}{_last_lines(folder / LOG)}", hint="see what it says last")
@@ -240,13 +253,14 @@ class _Maker:
         try:
             yield
         except OnnxError as error:
-            raise EngineError(self.node, f"{self.onnx.name}: {error}", hint=error.hint) from None
+            raise EngineError(self.node, f"{self.onnx.name}: {error}", hint=error.hint, code=error.code) from None
         except OSError as error:
             full = error.errno in _FULL
             raise EngineError(
                 self.node,
                 f"the engine store {str(self.engines.root)!r} cannot be written ({error.strerror or error})",
                 hint="make room on the disk: python -m bmfgraph engines prune" if full else _STORE_HINT,
+                code="E614",
             ) from None
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.errors import Fault
 from bmfgraph.sources import file_sha256
 
 __all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "infer_shapes", "read_onnx", "with_free_dims"]
@@ -17,12 +18,8 @@ __all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "infer_shapes", "read_onnx", 
 Shape = tuple["int | str", ...]
 
 
-class OnnxError(Exception):
+class OnnxError(Fault):
     """A file is no usable ONNX model; ``hint`` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,25 @@ def _load(path: Path, _modified: int) -> Any:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
-        raise OnnxError(f"{str(path)!r} cannot be read ({error.strerror})", "check who may read it") from None
+        raise OnnxError(
+            f"{str(path)!r} cannot be read ({error.strerror})", "check who may read it", code="E501"
+        ) from None
     except DecodeError:
-        raise OnnxError(f"{str(path)!r} is no ONNX model, or it is damaged", "fetch or export it again") from None
+        raise OnnxError(
+            f"{str(path)!r} is no ONNX model, or it is damaged", "fetch or export it again", code="E502"
+        ) from None
+    newest = onnx.defs.onnx_opset_version()
+    needed = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=1)
+    if needed > newest or model.ir_version > onnx.IR_VERSION:
+        what = f"operator set {needed}" if needed > newest else f"IR version {model.ir_version}"
+        knows = newest if needed > newest else onnx.IR_VERSION
+        raise OnnxError(
+            f"{str(path)!r} is of ONNX's {what}, and onnx {onnx.__version__} knows them up to {knows}",
+            "pip install -U onnx onnxruntime, or export the model with an older one",
+            code="E505",
+        )
     if not model.graph.node or not model.graph.output:
-        raise OnnxError(f"{str(path)!r} holds no network", "it may be cut off; fetch or export it again")
+        raise OnnxError(f"{str(path)!r} holds no network", "it may be cut off; fetch or export it again", code="E502")
     return model
 
 
@@ -78,10 +89,12 @@ def _loaded(path: Path) -> Any:
 def read_onnx(path: Path) -> OnnxModel:
     """Read a model's contract. Raises OnnxError when the file is missing, damaged or no ONNX model."""
     if path.is_dir():
-        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it")
+        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it", code="E501")
     if not path.is_file():
         raise OnnxError(
-            f"model file {str(path)!r} does not exist", "check the path, which is relative to the current folder"
+            f"model file {str(path)!r} does not exist",
+            "check the path, which is relative to the current folder",
+            code="E501",
         )
     graph = _loaded(path).graph
     weights = {weight.name for weight in graph.initializer}
@@ -103,7 +116,9 @@ def _sha256(path: Path, graph: Any) -> str:
     for name in sorted(names):
         if not (path.parent / name).is_file():
             raise OnnxError(
-                f"{str(path)!r} keeps weights in {name!r}, which is not beside it", "copy that file there, too"
+                f"{str(path)!r} keeps weights in {name!r}, which is not beside it",
+                "copy that file there, too",
+                code="E503",
             )
         digest.update(file_sha256(path.parent / name).encode())
     return digest.hexdigest()
@@ -116,7 +131,7 @@ def _tensor(value: Any) -> OnnxTensor:
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
-        raise OnnxError(f"tensor {value.name!r} has no element type", "export the model again") from None
+        raise OnnxError(f"tensor {value.name!r} has no element type", "export the model again", code="E502") from None
     dims = tuple(
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or f"dim{index}"
         for index, dim in enumerate(tensor.shape.dim)
@@ -178,6 +193,7 @@ def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str,
         raise OnnxError(
             f"the network does not take {shown}: {reason}",
             "choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs",
+            code="E510",
         ) from None
     return {
         value.name: tuple(

@@ -38,7 +38,9 @@ def command_words(node: str, command: Sequence[str], key: EngineKey, onnx: Path,
         names = _PLACEHOLDER.findall(word)
         if unknown := [name for name in names if name not in _PLACEHOLDERS]:
             allowed = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-            raise EngineError(node, f"engine.command has {{{unknown[0]}}} in {word!r}", hint=f"allowed: {allowed}")
+            raise EngineError(
+                node, f"engine.command has {{{unknown[0]}}} in {word!r}", hint=f"allowed: {allowed}", code="E615"
+            )
         if word == "{shapes}":
             for name, profile in key.profiles:
                 words += ["--shape", name, _by_x(profile.min), _by_x(profile.opt), _by_x(profile.max)]
@@ -47,12 +49,16 @@ def command_words(node: str, command: Sequence[str], key: EngineKey, onnx: Path,
                 node,
                 f"engine.command has {{shapes}} inside {word!r}",
                 hint="it stands for several words: write it alone",
+                code="E615",
             )
         elif all(values[name] for name in names):
             words.append(_PLACEHOLDER.sub(lambda match: values[match[1]], word))
     if program is None:
         raise EngineError(
-            node, f"engine.command names {command[0]!r}, which is no program here", hint="install it, or write its path"
+            node,
+            f"engine.command names {command[0]!r}, which is no program here",
+            hint="install it, or write its path",
+            code="E615",
         )
     return [program, *words[1:]]
 

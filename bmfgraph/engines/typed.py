@@ -113,6 +113,7 @@ def _with_weights(model: Any, path: Path) -> None:
         raise OnnxError(
             f"{str(path)!r} holds {size / 2**30:.1f} GiB of weights; more than 2 GiB cannot be given to a builder here",
             "build the engine from the file with trtexec, and name it: engine.path=FILE",
+            code="E617",
         )
     if not outside:
         return
@@ -120,7 +121,9 @@ def _with_weights(model: Any, path: Path) -> None:
         load_external_data_for_model(model, str(path.resolve().parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise OnnxError(
-            f"the weights of {str(path)!r} cannot be read: {error}", "put the file of its weights beside the model"
+            f"the weights of {str(path)!r} cannot be read: {error}",
+            "put the file of its weights beside the model",
+            code="E617",
         ) from None
 
 
@@ -174,7 +177,9 @@ def _floats(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
 def _as_bfloat16(model: Any) -> Any:
     """The network in bfloat16: what would be float16, with the weights rounded once, from float32."""
     if any(kind == _FLOAT16 for kind in types_of(model).values()):
-        raise OnnxError("the network holds float16 already, and cannot become bf16", "set engine.precision=fp16")
+        raise OnnxError(
+            "the network holds float16 already, and cannot become bf16", "set engine.precision=fp16", code="E617"
+        )
     weights = dict(_floats(model))
     fine = _fine(model)
     converted = _as_float16(model, _named(model, lambda node: node.op_type in _NO_BFLOAT16 or fine(node)))
@@ -226,6 +231,7 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
         raise OnnxError(
             "int8 needs frames to measure its ranges over, and there are none",
             "set engine.calibration to a clip like those that will be processed",
+            code="E617",
         )
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
@@ -285,6 +291,7 @@ def _upgraded(model: Any, opset: int) -> Any:
         raise OnnxError(
             f"the network is in ONNX's operator set {now}, and int8 needs {opset}: {str(error).splitlines()[0]}",
             f"export the model with operator set {opset} or later, or take fp16",
+            code="E617",
         ) from None
 
 
@@ -298,7 +305,9 @@ def _told(precision: str) -> Iterator[None]:
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise OnnxError(
-            f"ONNX Runtime's tools cannot make the network {precision}: {first}", "choose another precision"
+            f"ONNX Runtime's tools cannot make the network {precision}: {first}",
+            "choose another precision",
+            code="E617",
         ) from None
 
 
@@ -321,5 +330,7 @@ def _onnxruntime(part: str, what: str) -> Any:
         return importlib.import_module(f"onnxruntime.{part}")
     except ImportError:
         raise InstallError(
-            f"ONNX Runtime is not installed, and {what} networks are prepared with it", hint="pip install onnxruntime"
+            f"ONNX Runtime is not installed, and {what} networks are prepared with it",
+            hint="pip install onnxruntime",
+            code="E705",
         ) from None

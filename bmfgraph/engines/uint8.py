@@ -66,10 +66,12 @@ def _check_uint8(node: Any, types: Mapping[str, int]) -> None:
         raise OnnxError(
             f"the network is quantised to uint8 ({_shown(node)}), and TensorRT quantises to int8 only",
             "take the model before it was quantised, and set engine.precision=int8",
+            code="E617",
         )
     raise OnnxError(
         f"{_shown(node)} computes with the uint8 tensor {name!r}, and TensorRT has uint8 at inputs and outputs only",
         f"export the model with a Cast to float32 before the {node.op_type}, or run it with engine.runtime=onnxruntime",
+        code="E617",
     )
 
 

@@ -75,19 +75,24 @@ class DecoderSpec(NodeSpec):
     def discover(self, name: str) -> Media:
         if "://" in self.path:
             raise RunError(
-                name, self.kind, f"input {self.path!r} is a URL, and only files are read", hint="fetch it first"
+                name,
+                self.kind,
+                f"input {self.path!r} is a URL, and only files are read",
+                hint="fetch it first",
+                code="E409",
             )
         try:
             path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
             media = probe(path, video=self.video, audio=self.audio, complete=not self.allow_truncated)
         except (MediaError, SourceError) as error:
-            raise RunError(name, self.kind, str(error), hint=error.hint) from None
+            raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
         if media.duration and (self.start or 0.0) >= media.duration:
             raise RunError(
                 name,
                 self.kind,
                 f"start {self.start:g} s lies behind the end of {str(path)!r} ({media.duration:.3f} s)",
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
+                code="E410",
             )
         return media
 
@@ -102,6 +107,7 @@ class DecoderSpec(NodeSpec):
                     node.name,
                     f"hwaccel cuda decodes 4:2:0, and {str(media.path)!r} is {frames.pixel_format}",
                     hint=f"set pipeline.nodes.{node.name}.hwaccel=none",
+                    code="E413",
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]

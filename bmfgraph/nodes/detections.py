@@ -48,6 +48,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 f"takes the outputs of a detector, not {given}",
                 hint="connect it to an inference node",
+                code="E320",
             )
         decode = self.decode or given.decode
         if decode is None:
@@ -55,6 +56,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 "nothing says how the model's outputs stand for boxes",
                 hint="set `decode` in the model's config: style ultraface or centerface, and its tensors",
+                code="E321",
             )
         names = [tensor.name for tensor in given.tensors]
         for role, name in decode.tensors().items():
@@ -64,6 +66,7 @@ class DetectionsNodeSpec(NodeSpec):
                     f"decode.{role}: the model has no output {name!r}{did_you_mean(name, names)}; "
                     f"it has: {one_of(names)}",
                     hint="correct model.decode",
+                    code="E322",
                 )
         self._check_labels(node.name, decode, given.tensors[names.index(next(iter(decode.tensors().values())))])
         tensor = given.tensors[0]
@@ -72,6 +75,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 "where the source picture lies in the model's input is not known, so boxes cannot be mapped back",
                 hint="feed the model from a preprocess node",
+                code="E324",
             )
         work = DetectionsWork(
             style=decode.style,
@@ -94,4 +98,5 @@ class DetectionsNodeSpec(NodeSpec):
                 f"decode.labels has {len(decode.labels)} label(s), but {scores.name} ({scores}) scores "
                 f"{classes - background}",
                 hint="correct model.decode.labels, or which tensors model.decode names",
+                code="E323",
             )

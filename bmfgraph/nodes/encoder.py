@@ -169,7 +169,9 @@ class EncoderSpec(NodeSpec):
         if self.container == "null":
             return "null"
         if self.path is None:
-            raise PlanError(name, "path is missing", hint=f"set pipeline.nodes.{name}.path, or container: 'null'")
+            raise PlanError(
+                name, "path is missing", hint=f"set pipeline.nodes.{name}.path, or container: 'null'", code="E340"
+            )
         extension = Path(self.path).suffix.lower()
         found = self.container or _BY_EXTENSION.get(extension)
         if found is None:
@@ -177,6 +179,7 @@ class EncoderSpec(NodeSpec):
                 name,
                 f"path {self.path!r}: extension {extension!r} says no container; allowed: {', '.join(_BY_EXTENSION)}",
                 hint=f"rename the file, or set pipeline.nodes.{name}.container",
+                code="E341",
             )
         return found
 
@@ -187,6 +190,7 @@ class EncoderSpec(NodeSpec):
                 f"codec {self.codec} does not go into a {container} file; allowed there: "
                 f"{', '.join(sorted(_VIDEO_IN[container]))}",
                 hint="choose another codec (encoder=...) or another extension",
+                code="E342",
             )
         if self.crf is not None:
             if self.codec not in _CRF_RANGE:
@@ -194,6 +198,7 @@ class EncoderSpec(NodeSpec):
                     name,
                     f"crf {self.crf:g}: codec {self.codec} has no constant quality",
                     hint=f"set pipeline.nodes.{name}.crf=null and a bit_rate, such as 4M",
+                    code="E343",
                 )
             least, most = _CRF_RANGE[self.codec]
             if not least <= self.crf <= most:
@@ -201,30 +206,35 @@ class EncoderSpec(NodeSpec):
                     name,
                     f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}",
                     hint=f"set pipeline.nodes.{name}.crf within it; less is better and larger",
+                    code="E343",
                 )
             if self.bit_rate is not None and self.codec != "vp9":
                 raise PlanError(
                     name,
                     f"crf {self.crf:g} and bit_rate {self.bit_rate} are both set, and {self.codec} takes only one",
                     hint=f"set pipeline.nodes.{name}.crf=null or pipeline.nodes.{name}.bit_rate=null",
+                    code="E343",
                 )
         if self.preset is not None and self.codec not in ("x264", "x265"):
             raise PlanError(
                 name,
                 f"preset {self.preset}: codec {self.codec} has no presets; x264 and x265 have",
                 hint=f"set pipeline.nodes.{name}.preset=null",
+                code="E344",
             )
         if self.codec in ("mpeg4", "nvenc") and self.pixel_format != "yuv420p":
             raise PlanError(
                 name,
                 f"codec {self.codec} takes pixel_format yuv420p, not {self.pixel_format}",
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
+                code="E345",
             )
         if frames.variable_rate and container == "avi":
             raise PlanError(
                 name,
                 "an avi file gives every frame the same time, but these frames are unevenly spaced",
                 hint="write .mkv or .mp4",
+                code="E346",
             )
         across, down = _CHROMA[self.pixel_format]
         if frames.width % across or frames.height % down:
@@ -235,6 +245,7 @@ class EncoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p"
                 if self.codec != "mpeg4"
                 else "choose another codec (encoder=x264) with pixel_format=yuv444p",
+                code="E347",
             )
 
     def _audio(self, name: str, sound: PortType | None, container: str) -> str | None:
@@ -250,12 +261,14 @@ class EncoderSpec(NodeSpec):
                     f"audio {sound.codec} cannot be copied into a {container} file; "
                     f"it takes: {', '.join(sorted(allowed))}",
                     hint=f"set pipeline.nodes.{name}.audio={instead}",
+                    code="E348",
                 )
         elif container == "webm":
             raise PlanError(
                 name,
                 "audio aac does not go into a webm file; it takes: opus, vorbis",
                 hint=f"set pipeline.nodes.{name}.audio=none, or write .mkv",
+                code="E348",
             )
         return self.audio
 

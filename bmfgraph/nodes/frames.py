@@ -41,17 +41,26 @@ class FramesSpec(NodeSpec):
         tensor = self._tensor(node.name, inputs[0])
         meaning, source, placement = tensor.meaning, tensor.source, tensor.placement
         width, height = tensor.size_of("width"), tensor.size_of("height")
+        if meaning is not None and (not width or not height):
+            raise PlanError(
+                node.name,
+                f"{tensor.name} ({tensor}): its {'height' if width else 'width'} stays free once the inputs are known",
+                hint="export the model with that dim fixed, or computed from the input's",
+                code="E518",
+            )
         if meaning is None or source is None or placement is None or not width or not height:
             raise PlanError(
                 node.name,
                 f"{tensor.name} ({tensor}) is no picture whose size is known",
                 hint=f"say what it means under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
+                code="E313",
             )
         if meaning.channels == "GRAY":
             raise PlanError(
                 node.name,
                 f"{tensor.name} ({tensor}) is grey; frames are made from RGB or BGR tensors",
                 hint="repeat the grey channel three times inside the model",
+                code="E314",
             )
         expected = len(tensor.window.outputs) if tensor.window.frames > 1 else 1
         if tensor.size_of("channels") != meaning.count * expected:
@@ -60,6 +69,7 @@ class FramesSpec(NodeSpec):
                 f"{tensor.name} ({tensor}) has {tensor.size_of('channels')} channels, but {expected} "
                 f"{meaning.channels} frame(s) of a {tensor.window} need {meaning.count * expected}",
                 hint="correct model.window.outputs or model.outputs",
+                code="E315",
             )
         crop = (
             round(placement.left),
@@ -80,15 +90,20 @@ class FramesSpec(NodeSpec):
             if self.tensor in names:
                 return next(tensor for tensor in given.tensors if tensor.name == self.tensor)
             said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
-            raise PlanError(name, f"the model has {len(names)} outputs ({one_of(names)}): {said}", hint="set `tensor`")
+            raise PlanError(
+                name, f"the model has {len(names)} outputs ({one_of(names)}): {said}", hint="set `tensor`", code="E316"
+            )
         if not isinstance(given, TensorSpec):
             hint = "frames need no conversion: connect them directly" if isinstance(given, FrameSpec) else ""
-            raise PlanError(name, f"takes tensors, not {given}", hint=hint or "connect it to an inference node")
+            raise PlanError(
+                name, f"takes tensors, not {given}", hint=hint or "connect it to an inference node", code="E318"
+            )
         if self.tensor and self.tensor != given.name:
             near = did_you_mean(self.tensor, [given.name])
             raise PlanError(
                 name,
                 f"tensor {self.tensor!r}: the only one there is {given.name!r}{near}",
                 hint="correct `tensor`, or leave it out",
+                code="E316",
             )
         return given

@@ -57,7 +57,7 @@ class InferenceSpec(NodeSpec):
             path = self.model.file or locate(str(self.model.source), self.model.sha256)
             model = read_onnx(path)
         except (SourceError, OnnxError) as error:
-            raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint) from None
+            raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
         for side, said, there in (
             ("inputs", self.model.inputs, model.inputs),
             ("outputs", self.model.outputs, model.outputs),
@@ -70,6 +70,7 @@ class InferenceSpec(NodeSpec):
                         f"model.{side}.{one}: {path.name} has no such tensor{did_you_mean(one, names)}; "
                         f"it has: {one_of(names)}",
                         hint=f"correct the names under model.{side}",
+                        code="E506",
                     )
         for tensor in model.inputs:
             dims = self.model.inputs.get(tensor.name, InputMeaning()).dims
@@ -79,6 +80,7 @@ class InferenceSpec(NodeSpec):
                     f"model.inputs.{tensor.name}.dims has {len(dims)} entries, but the file's input {tensor} "
                     f"has {len(tensor.dims)}",
                     hint="give a size or a name for each dimension of the file's input",
+                    code="E507",
                 )
         if len(model.inputs) != len(self.inputs):
             told = ", ".join(tensor.name for tensor in model.inputs)
@@ -87,6 +89,7 @@ class InferenceSpec(NodeSpec):
                 f"model {self.model.name!r} has {len(model.inputs)} input(s) ({told}), "
                 f"but {len(self.inputs)} edge(s) arrive",
                 hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order",
+                code="E508",
             )
         self._check_named(name, model)
         return model
@@ -100,6 +103,7 @@ class InferenceSpec(NodeSpec):
                 node.name,
                 f"input {tensor} has {len(dims)} dims; pictures have 4 ({meaning.layout})",
                 hint="reshape inside the model",
+                code="E509",
             )
         dims = self._declared(node.name, tensor, dims) or dims
         names = meaning.dims
@@ -124,7 +128,9 @@ class InferenceSpec(NodeSpec):
         try:
             made = infer_shapes(node.facts.path, shapes)
         except OnnxError as error:
-            raise PlanError(node.name, f"model {self.model.name!r}: {error}", hint=error.hint) from None
+            raise PlanError(
+                node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code
+            ) from None
         for one in node.facts.outputs:
             first = (made[one.name] or (None,))[0]
             if first is not None and first != batch:
@@ -132,6 +138,7 @@ class InferenceSpec(NodeSpec):
                     node.name,
                     f"output {one.name} has {first} as its first dim for a batch of {batch}",
                     hint="export the model so that the first dim of every output counts the batch",
+                    code="E511",
                 )
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
@@ -155,6 +162,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"engine.batch {batch}: input {tensor} takes batches of {fixed} only",
                 hint=f"set engine.batch={fixed}, or export the model with a free batch dimension",
+                code="E512",
             )
         shape = (batch, *(size for size in given.shape[1:] if size is not None))
         self._check_declared(name, tensor, shape)
@@ -182,6 +190,7 @@ class InferenceSpec(NodeSpec):
                     node.name,
                     f"engine.profiles.{name}.{word}={list(shape)}: the model takes [{', '.join(map(str, dims))}]",
                     hint="correct it, or set engine.profiles=auto",
+                    code="E608",
                 )
 
     def _check_input(self, name: str, given: TensorSpec, tensor: OnnxTensor) -> None:
@@ -194,12 +203,14 @@ class InferenceSpec(NodeSpec):
                 hint="put a node {kind: window} between preprocess and inference"
                 if given.pictures == 1
                 else "leave the window node's own `window` out, so that it follows the model",
+                code="E513",
             )
         if given.dtype != tensor.dtype:
             raise PlanError(
                 name,
                 f"input {tensor} is fed dtype {given.dtype}",
                 hint=f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
+                code="E514",
             )
         if given.meaning != meaning:
             raise PlanError(
@@ -208,6 +219,7 @@ class InferenceSpec(NodeSpec):
                 hint="leave layout, channels, mean and std of the preprocess node out, so that they follow the model"
                 if given.meaning
                 else "say what the tensor means under `outputs` in the config of the model that makes it",
+                code="E515",
             )
         dims = self._dims(tensor)
         if len(given.shape) != len(dims) or any(
@@ -217,6 +229,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"input {OnnxTensor(tensor.name, tensor.dtype, dims)} does not take the size of {given}",
                 hint="set the preprocess node's `size` and `fit`, or choose another model",
+                code="E516",
             )
 
     def _declared(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...]) -> Shape | None:
@@ -227,6 +240,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"engine.input_shapes.{tensor.name}={list(shape)}: the model takes [{', '.join(map(str, dims))}]",
                 hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
+                code="E517",
             )
         return shape
 
@@ -243,6 +257,7 @@ class InferenceSpec(NodeSpec):
                     f"engine.input_shapes.{one}: the model has no such input{did_you_mean(one, names)}; "
                     f"it has: {one_of(names)}",
                     hint="correct the name under engine.input_shapes",
+                    code="E517",
                 )
         for one in names:
             if one not in declared:
@@ -250,6 +265,7 @@ class InferenceSpec(NodeSpec):
                     name,
                     f"engine.input_shapes has no {one}; the model has the inputs {one_of(names)}",
                     hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
+                    code="E517",
                 )
 
     def _check_declared(self, name: str, tensor: OnnxTensor, shape: Shape) -> None:
@@ -261,6 +277,7 @@ class InferenceSpec(NodeSpec):
                 hint=f"set engine.batch={wanted[0]}"
                 if wanted[1:] == shape[1:]
                 else "leave engine.input_shapes out to take the shape from the frames",
+                code="E517",
             )
 
     def _output(self, tensor: OnnxTensor, shape: tuple[int | None, ...], given: TensorSpec) -> TensorSpec:

@@ -144,4 +144,4 @@ def _check(node: str, media: NvdecMedia) -> None:
         why = "does not say when its frames are shown"
     else:
         return
-    raise PlanError(node, f"input {path!r} {why}", hint=_ELSE)
+    raise PlanError(node, f"input {path!r} {why}", hint=_ELSE, code="E413")

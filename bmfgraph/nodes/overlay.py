@@ -53,6 +53,7 @@ class OverlaySpec(NodeSpec):
                 f"boxes found in {found.source.width}x{found.source.height} do not lie on frames of "
                 f"{frames.width}x{frames.height}",
                 hint="draw on the frames that the detector saw",
+                code="E325",
             )
         work = OverlayWork(
             color=self.color,

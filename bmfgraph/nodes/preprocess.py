@@ -93,12 +93,14 @@ class PreprocessSpec(NodeSpec):
                 node.name,
                 f"{want.consumer if want else ''!r} wants {dtype}; tensors of pictures are: {', '.join(_DTYPES)}",
                 hint="put a Cast in front of the model's input",
+                code="E311",
             )
         if "int" in dtype and meaning.normalised:
             raise PlanError(
                 node.name,
                 f"normalised values ({meaning}) do not fit dtype {dtype}",
                 hint=f"set pipeline.nodes.{node.name}.dtype=float32, or leave mean and std out",
+                code="E311",
             )
         name = want.tensor.name if want else node.name
         by_name = {
@@ -135,6 +137,7 @@ class PreprocessSpec(NodeSpec):
                     f"{key} {list(values)} has {len(values)} values, but {meaning.channels} has "
                     f"{meaning.count} channel(s)",
                     hint=f"set pipeline.nodes.{name}.{key} to one value, or one for each channel",
+                    code="E312",
                 )
         return meaning
 
@@ -173,6 +176,7 @@ class PreprocessSpec(NodeSpec):
                 name,
                 f"fit none leaves {source.width}x{source.height}, but {width}x{height} is wanted",
                 hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
+                code="E310",
             )
         left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
         multiple = self.multiple or (want.multiple if want else 1)

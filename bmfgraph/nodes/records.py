@@ -49,5 +49,6 @@ class RecordsSpec(NodeSpec):
                 node.name,
                 f"path {self.path!r}: extension {extension!r} says no format; allowed: {', '.join(_BY_EXTENSION)}",
                 hint=f"set pipeline.nodes.{node.name}.format to jsonl or csv",
+                code="E330",
             )
         return Resolved((), RecordsWork(self.path, form))

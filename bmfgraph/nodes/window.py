@@ -47,6 +47,7 @@ class WindowSpec(NodeSpec):
                 node.name,
                 f"takes one picture a frame, not {tensor}",
                 hint="one window node a model is enough",
+                code="E317",
             )
         window = self.window.window() if self.window else want.window if want else Window()
         dims = tuple(

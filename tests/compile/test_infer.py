@@ -57,4 +57,4 @@ net2:
 """
     )
     with pytest.raises(PlanError, match="give each of them a preprocess node of its own"):
-        plan(text)
+        plan(text, infer_types)

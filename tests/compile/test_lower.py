@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ NODES: dict[str, Any] = {
     "one": {"kind": "frames", "inputs": ["left"]},
     "sink": {"kind": "encoder", "inputs": ["one", "source.audio"], "path": "b.mp4"},
     "other": {"kind": "frames", "inputs": "right"},
+    "second": {"kind": "encoder", "inputs": "other", "path": "c.mp4"},
 }
 
 
@@ -50,9 +52,10 @@ def test_the_plan_has_no_types_yet() -> None:
 
 def test_every_bad_edge_is_told() -> None:
     nodes = NODES | {"sink": NODES["sink"] | {"inputs": ["on", "source.sound"]}}
-    with pytest.raises(SpecError) as caught:
-        lowered(nodes)
-    assert [problem.path for problem in caught.value.problems] == [
+    plan = lowered(nodes)
+    (error,) = plan.errors
+    assert isinstance(error, SpecError)
+    assert [problem.path for problem in error.problems] == [
         "pipeline.nodes.sink.inputs.0",
         "pipeline.nodes.sink.inputs.1",
     ]
@@ -60,5 +63,31 @@ def test_every_bad_edge_is_told() -> None:
 
 def test_a_circle_is_told_in_the_direction_of_the_data() -> None:
     nodes = NODES | {"left": {"kind": "preprocess", "inputs": ["one"]}}
-    with pytest.raises(SpecError, match=r"left → one → left|one → left → one"):
-        lowered(nodes)
+    plan = lowered(nodes)
+    (error,) = plan.errors
+    assert isinstance(error, SpecError)
+    assert re.search(r"left → one → left|one → left → one", str(error))
+    assert {node.name for node in plan} == {"source", "right", "other", "second"}
+
+
+def test_what_a_bad_edge_does_not_concern_stays() -> None:
+    nodes = NODES | {"one": NODES["one"] | {"inputs": ["gone"]}}
+    plan = lowered(nodes)
+    assert [problem.code for error in plan.errors for problem in error.problems] == ["E216"]
+    assert {node.name for node in plan} == {"source", "left", "right", "other", "second"}
+
+
+def test_nodes_that_are_wrong_in_themselves_are_no_unknown_nodes() -> None:
+    spec = parse_pipeline({"name": "x", "nodes": {name: node for name, node in NODES.items() if name != "left"}})
+    plan = lower(spec, lost=["left"])
+    assert plan.errors == ()
+    assert {node.name for node in plan} == {"source", "right", "other", "second"}
+
+
+def test_a_node_that_nobody_takes_from_is_told() -> None:
+    plan = lowered(NODES | {"idle": {"kind": "preprocess", "inputs": ["source"]}})
+    assert [str(error) for error in plan.errors] == [
+        "pipeline.nodes.idle: (preprocess) nobody takes what it makes\n"
+        "  → connect it, or take it out with ~pipeline.nodes.idle"
+    ]
+    assert plan.has("idle")

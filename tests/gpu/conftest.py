@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from bmfgraph.compile import compile_pipeline
-from bmfgraph.job import compile_job
 from bmfgraph.machine import find_gpu, find_machine
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.run import Outcome, run_plan
 from bmfgraph.spec import PipelineSpec, parse_pipeline
+from bmfgraph.survey import compile_job
 from tests.run.media_tools import SEEN, RecordSpec, Seen
 
 Run = Callable[..., Outcome]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.job import compile_job
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.run import run_plan
+from bmfgraph.survey import compile_job
 from tests.gpu.test_models import assert_same_faces, cpu_faces, cpu_pictures, records
 from tests.run.media_tools import Seen, psnr
 

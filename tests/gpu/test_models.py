@@ -44,8 +44,8 @@ def records(path: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def cpu_faces(tmp_path_factory: pytest.TempPathFactory, kit: Path, compose: Any) -> list[Any]:
-    from bmfgraph.job import compile_job
     from bmfgraph.run import run_plan
+    from bmfgraph.survey import compile_job
 
     folder = tmp_path_factory.mktemp("cpu")
     words = ["pipeline=face_detection", "model=ultraface_rfb_640", f"model.file={kit}/ultraface_rfb_640.onnx"]

@@ -33,6 +33,7 @@ __all__ = [
 FAULTY = Path(__file__).parent / "faulty"
 LIMIT = 20.0
 """Seconds that any run here may take: start-up, which imports torch, and a second of work."""
+_ERROR = re.compile(r"bmfgraph: error\[E\d{3}\]: ")
 _TRACES = ("Traceback", "terminate called", "what():", "Coredump", "core dumped", "Stack trace", "#0 ", "Node_")
 
 
@@ -52,7 +53,7 @@ class Ended:
         assert self.code == code, self
         assert not self.left, self.left
         lines = self.err.splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith("bmfgraph: error: ")]
+        starts = [number for number, line in enumerate(lines) if _ERROR.match(line)]
         assert len(starts) == 1, self.err
         for word in _TRACES:
             assert word not in self.err + self.out, self.err + self.out
@@ -60,7 +61,7 @@ class Ended:
         assert all(line.startswith("  ") for line in message[1:]), self.err
         assert all(line.startswith("bmfgraph: ") for line in lines[: starts[0]]), self.err
         assert any(line.startswith("  → ") for line in message), self.err
-        return "\n".join(message).removeprefix("bmfgraph: error: ")
+        return _ERROR.sub("", "\n".join(message), count=1)
 
     def success(self) -> Ended:
         """Itself, after checking that it went well."""

@@ -198,5 +198,6 @@ def test_a_verb_that_is_none(here: Workplace) -> None:
     ended = here.run(bmfgraph("biuld", "pipeline=super_resolution"))
     assert (ended.code, ended.err) == (
         2,
-        "bmfgraph: unknown verb 'biuld' (did you mean 'build'?); verbs: build, engines, plan, run\n",
+        "bmfgraph: error[E101]: unknown verb 'biuld' (did you mean 'build'?); "
+        "verbs: build, check, doctor, engines, plan, run, schema\n  → python -m bmfgraph --help\n",
     )

@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_used(
 def test_a_mistake_in_the_configuration(place: Workplace, clips: Path, word: str, part: str) -> None:
     ended = place.run(bmfgraph(f"input={clips / 'good.mp4'}", "output=out.mp4", word))
     assert ended.code == 2, ended
-    assert ended.err.startswith("bmfgraph: error: "), ended.err
-    assert ended.err.count("error:") == 1
+    assert ended.err.startswith("bmfgraph: error["), ended.err
+    assert ended.err.count("error[") == 1
     assert "Traceback" not in ended.err
     message_has(ended.err, part)

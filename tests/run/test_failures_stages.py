@@ -37,7 +37,7 @@ def test_debug_shows_the_traceback(place: Workplace, clips: Path, faulty_kind: d
     words = (f"input={clips / 'good.mp4'}", "output=out.mp4", "pipeline.nodes.stage.fault=process", "debug=true")
     ended = place.run(faulty(*words), env=faulty_kind)
     assert ended.code == 1
-    assert ended.err.count("bmfgraph: error: ") == 1
+    assert ended.err.count("bmfgraph: error[") == 1
     message_has(ended.err, "Traceback", "stage.py", "with a second line")
 
 

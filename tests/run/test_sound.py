@@ -59,3 +59,17 @@ def test_sound_that_nobody_takes_is_not_read(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(3)], sound=Sound(seconds=0.2))
     nodes = {"source": decoder(source), "sink": encoder(tmp_path / "out.mp4", "source.video")}
     assert [node.name for node in separate_sound(on(compiled(nodes), "cuda"))] == ["source", "sink"]
+
+
+def test_several_files_get_the_same_sound(tmp_path: Path) -> None:
+    """Packets of sound that two encoders share crash BMF."""
+    source = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(30)], sound=Sound(seconds=1.2))
+    nodes = {"source": decoder(source)} | {
+        name: encoder(tmp_path / f"{name}.mp4", "source.video", "source.audio", audio=audio)
+        for name, audio in (("one", "copy"), ("two", "copy"), ("three", "aac"))
+    }
+    plan = compiled(nodes)
+    assert [node.name for node in plan if node.kind == "sound"] == ["source-audio", "source-audio-"]
+    run_plan(plan)
+    assert sound_packets(tmp_path / "one.mp4") == sound_packets(tmp_path / "two.mp4") == sound_packets(source)
+    assert len(sound_packets(tmp_path / "three.mp4")) >= len(sound_packets(source))

@@ -83,6 +83,7 @@ def _profile_for(node: str, request: EngineRequest, bindings: list[Binding], sha
                 node,
                 f"engine {request.path!r} takes {one.name} of {taken}, and the frames make {list(shape)}",
                 hint="set the preprocess node's `size` or engine.batch within it, or build an engine for this shape",
+                code="E612",
             )
     raise _misfit(node, request, f"has no optimization profile for {shapes}")
 
@@ -92,4 +93,5 @@ def _misfit(node: str, request: EngineRequest, what: str) -> EngineError:
         node,
         f"engine {request.path!r} {what}",
         hint="name the ONNX file that it was built from as model.file, or build it again",
+        code="E612",
     )

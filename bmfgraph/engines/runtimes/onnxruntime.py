@@ -38,7 +38,7 @@ class OnnxRuntimeEngine:
         try:
             import onnxruntime
         except ImportError:
-            raise InstallError("ONNX Runtime is not installed", hint="pip install onnxruntime") from None
+            raise InstallError("ONNX Runtime is not installed", hint="pip install onnxruntime", code="E705") from None
         options = onnxruntime.SessionOptions()
         threads = request.threads or len(os.sched_getaffinity(0))
         options.intra_op_num_threads = threads
@@ -63,12 +63,14 @@ class OnnxRuntimeEngine:
                 node,
                 f"ONNX Runtime {onnxruntime.__version__} cannot load {request.onnx!r}: {first}",
                 hint="the file is damaged, or newer than this ONNX Runtime; pip install -U onnxruntime",
+                code="E619",
             ) from None
         if request.device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise EngineError(
                 node,
                 f"ONNX Runtime {onnxruntime.__version__} cannot load its CUDA provider",
                 hint="its libraries of CUDA and cuDNN are missing: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+                code="E705",
             )
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._shapes = dict(request.output_shapes)

@@ -76,6 +76,7 @@ class TensorRTEngine:
                 f"pipeline.nodes.{node}: {_NAMES[request.runtime]} needs an NVIDIA GPU, and torch {torch.__version__} "
                 "finds none",
                 hint="set engine.runtime=onnxruntime to use the CPU; for a GPU, install its driver and torch with CUDA",
+                code="E605",
             )
         self._loaded = _load(node, request, importlib.import_module(library.module))
         bindings = _bindings(self._loaded.engine)
@@ -219,7 +220,7 @@ def _library(node: str, request: EngineRequest) -> Library:
         hint = "pip install tensorrt, or tensorrt_lean, which runs version-compatible engines"
         if request.runtime == "tensorrt_rtx":
             hint = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
-        raise InstallError(f"pipeline.nodes.{node}: {_NAMES[request.runtime]} is not installed", hint=hint)
+        raise InstallError(f"pipeline.nodes.{node}: {_NAMES[request.runtime]} is not installed", hint=hint, code="E606")
     return found[0]
 
 
@@ -232,7 +233,10 @@ def _load(node: str, request: EngineRequest, trt: Any, *, shared: bool = True) -
         data = path.read_bytes()
     except OSError as error:
         raise EngineError(
-            node, f"engine {request.path!r} cannot be read ({error.strerror})", hint="check the path, or build it again"
+            node,
+            f"engine {request.path!r} cannot be read ({error.strerror})",
+            hint="check the path, or build it again",
+            code="E619",
         ) from None
     log = _log(trt)
     runtime = trt.Runtime(log)
@@ -253,7 +257,10 @@ def _load(node: str, request: EngineRequest, trt: Any, *, shared: bool = True) -
             "build it again on this machine",
         )
         raise EngineError(
-            node, f"engine {request.path!r} is not taken by {trt.__name__} {trt.__version__}: {told}", hint=hint
+            node,
+            f"engine {request.path!r} is not taken by {trt.__name__} {trt.__version__}: {told}",
+            hint=hint,
+            code="E619",
         )
     made = _Loaded(log, runtime, engine)
     return _LOADED.setdefault(key, made) if shared else made

@@ -127,8 +127,10 @@ class NativeHost(Host):
         cause = lines[-1] if lines else "FFmpeg gave up without saying why"
         meter = self.job.meter
         if doing:
-            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.hint)
-        return RunError(meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
+            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.hint, code="E801")
+        return RunError(
+            meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=self.job.hint, code="E801"
+        )
 
     def _failed(self, error: BaseException, doing: str = "") -> None:
         self.broken = True

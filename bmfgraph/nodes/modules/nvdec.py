@@ -183,7 +183,9 @@ class Reader:
             data.bsl_data = data.bsl = 0
         else:
             if packet.pts is None:
-                raise RunError(self._node, self._kind, "the file does not say when a frame is shown", hint=_ELSE)
+                raise RunError(
+                    self._node, self._kind, "the file does not say when a frame is shown", hint=_ELSE, code="E413"
+                )
             data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
             self._order.feed(packet.pts)
             if packet.is_discard:
@@ -191,7 +193,9 @@ class Reader:
         for surface in self._decoder.Decode(data):
             pts = self._order.pop(surface.timestamp)
             if pts is None:
-                raise RunError(self._node, self._kind, "NVDEC gave a frame that is not in the file", hint=_ELSE)
+                raise RunError(
+                    self._node, self._kind, "NVDEC gave a frame that is not in the file", hint=_ELSE, code="E413"
+                )
             if pts in self._hidden:
                 self._hidden.discard(pts)
             elif self._clock.over(pts):
@@ -206,7 +210,7 @@ class Reader:
         # Rows of an odd width end with one sample more.
         if (width - work.width, height) not in ((0, work.height), (1, work.height)):
             why = f"the pictures change from {work.width}x{work.height} to {width}x{height}"
-            raise RunError(self._node, self._kind, why, hint=_ELSE)
+            raise RunError(self._node, self._kind, why, hint=_ELSE, code="E413")
         if pointer not in self._known:
             # Plane under plane, without gaps.
             self._known[pointer] = _look_at(pointer, (sum(self._rows), width), self._deep, self._device)
@@ -235,7 +239,7 @@ class Reader:
         if not can["supported"]:
             name = torch.cuda.get_device_name(self._device)
             why = f"the decoder of this {name} does not know {work.codec} in {work.pixel_format}"
-            raise RunError(self._node, self._kind, why, hint=_ELSE)
+            raise RunError(self._node, self._kind, why, hint=_ELSE, code="E413")
 
     def close(self) -> None:
         """Let go of the decoder, once nothing reads its surfaces any more."""
@@ -284,16 +288,17 @@ def _library() -> Any:
     try:
         library = importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError:
-        raise InstallError("PyNvVideoCodec is not installed", hint="pip install PyNvVideoCodec") from None
+        raise InstallError("PyNvVideoCodec is not installed", hint="pip install PyNvVideoCodec", code="E706") from None
     except Exception as error:
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InstallError(
             f"PyNvVideoCodec cannot be loaded ({why})",
             hint="it needs NVIDIA's driver with its video libraries; in a container, "
             "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video",
+            code="E706",
         ) from None
     if not torch.cuda.is_available():
-        raise InstallError("decoding on the GPU needs an NVIDIA GPU, and torch finds none", hint=_ELSE)
+        raise InstallError("decoding on the GPU needs an NVIDIA GPU, and torch finds none", hint=_ELSE, code="E605")
     return library
 
 

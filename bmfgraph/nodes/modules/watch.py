@@ -120,4 +120,6 @@ def failure(
         cause = native[1] if native else type(error).__name__ + (f": {first}" if first else "")
     if doing:
         cause = f"{doing}: {cause}"
-    return RunError(name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened")
+    return RunError(
+        name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened", code="E801"
+    )

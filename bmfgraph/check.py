@@ -1,0 +1,55 @@
+"""``check``: everything that can be found wrong with a configuration before a frame is decoded, all at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from bmfgraph.errors import Problem
+from bmfgraph.plan import Plan
+from bmfgraph.preflight import errors_before, warnings_before
+from bmfgraph.survey import survey_job
+from bmfgraph.telling import problem_table, problems_as_json
+
+__all__ = ["check_job", "find_problems", "show_problems"]
+
+
+def check_job(data: dict[str, Any], *, as_json: bool = False) -> int:
+    """Print what is wrong, and return the exit code: 2 with an error, 0 without."""
+    plan, problems = find_problems(data)
+    return show_problems(problems, plan, as_json=as_json)
+
+
+def find_problems(data: dict[str, Any]) -> tuple[Plan, list[Problem]]:
+    """The plan as far as it goes, and all errors and warnings, errors first."""
+    plan = survey_job(data)
+    errors = [*plan.errors, *errors_before(plan, data, here=data.get("target") is None)]
+    problems = [problem for error in errors for problem in error.problems]
+    return plan, [*problems, *warnings_before(plan)]
+
+
+def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json: bool = False) -> int:
+    """Print them for people or programs; the exit code."""
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        about = {"name": plan.name, "hash": plan.hash()} if plan is not None and not errors else None
+        print(json.dumps(problems_as_json(problems, about), indent=2, ensure_ascii=False))
+        return 2 if errors else 0
+    if problems and sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False, markup=False, emoji=False).print(problem_table(problems))
+    else:
+        for problem in problems:
+            print(
+                f"{problem.severity:<7} {problem.code}  {problem}"
+                + (f"\n{'→':>15} {problem.hint}" if problem.hint else "")
+            )
+    warnings = len(problems) - errors
+    counted = [
+        f"{count} {word}{'s' * (count != 1)}" for count, word in ((errors, "error"), (warnings, "warning")) if count
+    ]
+    name = f"{plan.name}: " if plan is not None and plan.name else ""
+    print(f"{name}{', '.join(counted) or 'nothing is wrong'}")
+    return 2 if errors else 0
