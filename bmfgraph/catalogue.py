@@ -48,6 +48,8 @@ CODES: Mapping[str, Entry] = MappingProxyType(
             "`doctor --json` writes such a file; `check` and `plan` take it.",
         ),
         "E114": Entry("Words or flags that the verb does not take.", "Every verb has a `--help`."),
+        "E115": Entry("`sweep.objective` cannot be read, or is missing.", "Write it like `fps where psnr_y>=45`."),
+        "E116": Entry("A file of the configuration is no YAML.", "The message has its line."),
         "E201": Entry("Something that must be a mapping is none.", "Write `key: value` pairs."),
         "E202": Entry("A name has letters that names must not have.", "Use letters, digits, `_` and `-`."),
         "E203": Entry("A key is unknown where it stands.", "Take the nearest allowed one, which the message names."),
@@ -118,6 +120,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E411": Entry("An output cannot be written where it should go.", "Choose another path."),
         "E412": Entry("The disk is too small for the output.", "Make room, or write to another disk."),
         "E413": Entry("The GPU's decoder cannot decode the file.", "Use `decoder=ffmpeg`."),
+        "E414": Entry("A clip cannot be reduced.", "Name a clip as `sweep.reference` instead."),
         "E420": Entry("A `wheel:` or `package:` source is malformed.", "The message shows the form."),
         "E421": Entry("A source cannot be fetched.", "Check the network, or name a local copy."),
         "E422": Entry(
@@ -176,10 +179,11 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E706": Entry("PyNvVideoCodec is not installed, or cannot be loaded.", "`pip install PyNvVideoCodec`."),
         "E800": Entry("The run was stopped by Ctrl-C or a signal.", "Nothing was written under the final name."),
         "E801": Entry("A node failed at its work.", "The message has its frame and time; `debug=true` shows more."),
-        "E802": Entry("BMF ended before a node had finished.", "Run it again."),
         "E803": Entry("A file gave fewer frames than it promises.", "Copy it again, or set `allow_truncated`."),
         "E804": Entry("The output could not be measured against the reference.", "The output itself is complete."),
         "E805": Entry("The report could not be written after the run.", "The output itself is complete."),
+        "E806": Entry("The process of a sweep's cell ended before its time.", "See log.txt in the cell's folder."),
+        "E807": Entry("A sweep's cell took longer than it may.", "Raise `sweep.timeout`."),
         "E899": Entry("Something that bmfgraph did not foresee.", "Please report it, with what `debug=true` shows."),
         "W101": Entry(
             "A model lists its weights as inputs, as old exporters did.", "Export it again: up to twice as fast."
@@ -200,9 +204,8 @@ def errors_page() -> str:
         "",
         "<!-- from bmfgraph/catalogue.py, by python -m pytest tests/test_catalogue.py --regenerate-golden -->",
         "",
-        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1, and a run",
-        "that was stopped with 130. `python -m bmfgraph check` finds those of groups E1 to E7 at once, before a frame is",
-        "decoded.",
+        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1; stopped runs",
+        "end with 130. `python -m bmfgraph check` finds those of groups E1 to E7 at once, before a frame is decoded.",
     ]
     for prefix, group in _GROUPS.items():
         lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]

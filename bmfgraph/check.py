@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
-from bmfgraph.errors import Problem
+from bmfgraph.errors import BmfgraphError, Problem, RunError
 from bmfgraph.plan import Plan
 from bmfgraph.preflight import errors_before, warnings_before
 from bmfgraph.survey import survey_job
-from bmfgraph.telling import problem_table, problems_as_json
+from bmfgraph.telling import problem_table, problems_as_json, show
 
 __all__ = ["check_job", "find_problems", "show_problems"]
 
@@ -25,8 +26,13 @@ def find_problems(data: dict[str, Any]) -> tuple[Plan, list[Problem]]:
     """The plan as far as it goes, and all errors and warnings, errors first."""
     plan = survey_job(data)
     errors = [*plan.errors, *errors_before(plan, data, here=data.get("target") is None)]
-    problems = [problem for error in errors for problem in error.problems]
+    problems = [_placed(error, problem) for error in errors for problem in error.problems]
     return plan, [*problems, *warnings_before(plan)]
+
+
+def _placed(error: BmfgraphError, problem: Problem) -> Problem:
+    """With its YAML path, where a run would name the node."""
+    return replace(problem, path=f"pipeline.nodes.{error.node}") if isinstance(error, RunError) else problem
 
 
 def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json: bool = False) -> int:
@@ -34,22 +40,27 @@ def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json:
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         about = {"name": plan.name, "hash": plan.hash()} if plan is not None and not errors else None
-        print(json.dumps(problems_as_json(problems, about), indent=2, ensure_ascii=False))
+        show(json.dumps(problems_as_json(problems, about), indent=2, ensure_ascii=False) + "\n", exact=True)
         return 2 if errors else 0
-    if problems and sys.stdout.isatty():
-        from rich.console import Console
-
-        Console(highlight=False, markup=False, emoji=False).print(problem_table(problems))
-    else:
-        for problem in problems:
-            print(
-                f"{problem.severity:<7} {problem.code}  {problem}"
-                + (f"\n{'→':>15} {problem.hint}" if problem.hint else "")
-            )
     warnings = len(problems) - errors
     counted = [
         f"{count} {word}{'s' * (count != 1)}" for count, word in ((errors, "error"), (warnings, "warning")) if count
     ]
     name = f"{plan.name}: " if plan is not None and plan.name else ""
-    print(f"{name}{', '.join(counted) or 'nothing is wrong'}")
+    show(f"{_listed(problems)}{name}{', '.join(counted) or 'nothing is wrong'}\n")
     return 2 if errors else 0
+
+
+def _listed(problems: list[Problem]) -> str:
+    """In colours, and as wide as it is, in a terminal; else lines that programs can sort out."""
+    if problems and sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, emoji=False)
+        with console.capture() as captured:
+            console.print(problem_table(problems))
+        return captured.get()
+    return "".join(
+        f"{problem.severity:<7} {problem.code}  {problem}\n" + (f"{'→':>15} {problem.hint}\n" if problem.hint else "")
+        for problem in problems
+    )

@@ -32,6 +32,7 @@ __all__ = [
     "RunError",
     "SpecError",
     "did_you_mean",
+    "nearest",
     "one_error",
     "one_of",
     "shown",
@@ -40,8 +41,15 @@ __all__ = [
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the allowed word nearest to ``word``, else the empty string."""
-    near = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = nearest(word, allowed)
+    return f" (did you mean {near!r}?)" if near else ""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """The allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
+    words = {one.lower(): one for one in allowed if one != word}
+    near = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.62)
+    return words[near[0]] if near else ""
 
 
 def shown(value: object) -> str:

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from bmfgraph.errors import InstallError, RunError
 
-__all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "prepare"]
+__all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "no_hwaccel", "prepare"]
 
 LIBRARIES = (
     "libavcodec.so.58",
@@ -93,9 +93,23 @@ def has_encoder(name: str) -> bool:
     return bool(library.avcodec_find_encoder_by_name(name.encode()))
 
 
+def no_hwaccel(node: str, kind: str, name: str) -> RunError:
+    """What to tell of hardware on which this FFmpeg does not decode."""
+    return RunError(
+        node,
+        kind,
+        f"the FFmpeg 4 found here was built without hwaccel {name}",
+        hint="set decoder=nvdec, which needs no FFmpeg for it, or install an FFmpeg 4 that was built with it",
+        code="E704",
+    )
+
+
 def has_hwaccel(name: str) -> bool:
-    """Whether that FFmpeg decodes on hardware of that kind, such as ``cuda``. BMF must have been imported."""
-    library = ctypes.CDLL("libavutil.so.56")
+    """Whether the FFmpeg that BMF will find decodes on hardware of that kind, such as ``cuda``.
+
+    Raises InstallError where FFmpeg 4 is missing.
+    """
+    library = ctypes.CDLL(str(_libraries()["libavutil.so.56"]))
     library.av_hwdevice_get_type_name.restype = ctypes.c_char_p
     kind = library.av_hwdevice_iterate_types(0)
     while kind:

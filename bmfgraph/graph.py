@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.errors import BmfgraphError, PlanError, RunError
-from bmfgraph.ffmpeg4 import has_encoder, has_hwaccel, no_encoder
+from bmfgraph.errors import BmfgraphError, PlanError
+from bmfgraph.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 from bmfgraph.native import native_module
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.encoder import CODECS, EncoderWork
@@ -188,19 +188,18 @@ def _make(node: PlanNode) -> Stage:
     except Exception as error:
         raise failure(node.name, node.kind, error, doing=f"its stage {node.spec.stage} cannot be made") from error
     if not isinstance(made, Stage):
-        raise PlanError(node.name, f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage", code="E307")
+        raise PlanError(
+            node.name,
+            f"stage {node.spec.stage} is no bmfgraph.nodes.modules.stage.Stage",
+            hint="let its class inherit from that one",
+            code="E307",
+        )
     return made
 
 
 def _check_codecs(node: PlanNode) -> None:
     if isinstance(node.work, DecoderWork) and node.work.hwaccel != "none" and not has_hwaccel(node.work.hwaccel):
-        raise RunError(
-            node.name,
-            node.kind,
-            f"the FFmpeg 4 found here was built without hwaccel {node.work.hwaccel}",
-            hint="set decoder=nvdec, which needs no FFmpeg for it, or install an FFmpeg 4 that was built with it",
-            code="E704",
-        )
+        raise no_hwaccel(node.name, node.kind, node.work.hwaccel)
     if isinstance(node.work, EncoderWork) and not has_encoder(node.work.codec):
         here = [name for name in CODECS.values() if has_encoder(name)]
         raise no_encoder(node.name, node.kind, node.work.codec, here)

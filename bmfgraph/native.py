@@ -28,7 +28,12 @@ def native_module(plan: Plan, node: PlanNode) -> tuple[str, dict[str, Any]]:
         return "c_ffmpeg_filter", _filter(node.work)
     if isinstance(node.work, EncoderWork):
         return "c_ffmpeg_encoder", _encoder(node.work)
-    raise PlanError(node.name, f"kind {node.kind!r} has neither a stage nor a module of BMF's", code="E307")
+    raise PlanError(
+        node.name,
+        f"kind {node.kind!r} has no stage, and none of BMF's modules does its work",
+        hint="set `stage` of its class to package.module:Class",
+        code="E307",
+    )
 
 
 def _decoder(plan: Plan, node: PlanNode, work: DecoderWork) -> dict[str, Any]:

@@ -12,17 +12,11 @@ from bmfgraph.errors import ConfigError
 from bmfgraph.files import write_whole
 from bmfgraph.plan import Plan
 from bmfgraph.survey import compile_job
+from bmfgraph.telling import show
+from bmfgraph.usage import FORMS
 
 __all__ = ["FORMS", "diff_job", "plan_job"]
 
-FORMS = {
-    "--json": "as JSON, the default: stable, made to be compared",
-    "--table": "as a table",
-    "--mermaid": "as a Mermaid flowchart, for Markdown",
-    "--svg": "as a drawing, to --output or standard output",
-    "--png": "as a drawing, to --output",
-    "--bmf": "as the graph that BMF's run_bmf_graph takes, if all nodes are BMF's own",
-}
 _PIPE_WIDTH = 160
 
 
@@ -34,39 +28,46 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
             raise ConfigError("a PNG goes into a file", path="--png", hint="add --output plan.png", code="E114")
         from bmfgraph.views.png import plan_png
 
-        _write(Path(output), plan_png(plan))
-        return
-    text = _text(plan, form)
-    if output is None:
-        sys.stdout.write(text)
+        _write(output, plan_png(plan))
+    elif form == "--table":
+        _give(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
     else:
-        _write(Path(output), text)
+        _give(_text(plan, form), output, exact=True)
 
 
-def diff_job(one: Mapping[str, Any], other: Mapping[str, Any], *, as_json: bool = False) -> int:
+def diff_job(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, as_json: bool = False, output: str | None = None
+) -> int:
     """Print what differs between the plans of two configurations; exit code 1 where something does, as diff has it."""
     from bmfgraph.views.diff import diff_json, plan_diff
 
     plans = compile_job(dict(one)), compile_job(dict(other))
     if as_json:
-        print(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False))
+        _give(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
     else:
-        sys.stdout.write(plan_diff(*plans))
+        _give(plan_diff(*plans), output)
     return int(plans[0].as_json() != plans[1].as_json())
 
 
+def _table(plan: Plan, *, for_people: bool) -> str:
+    """In colours, and as wide as the terminal, only where people look at it there."""
+    from rich.console import Console
+
+    from bmfgraph.views.table import plan_table
+
+    console = Console(
+        width=None if for_people else _PIPE_WIDTH,
+        force_terminal=None if for_people else False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        console.print(plan_table(plan))
+    return captured.get()
+
+
 def _text(plan: Plan, form: str) -> str:
-    if form == "--table":
-        from rich.console import Console
-
-        from bmfgraph.views.table import plan_table
-
-        console = Console(
-            width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
-        )
-        with console.capture() as captured:
-            console.print(plan_table(plan))
-        return captured.get()
     if form == "--mermaid":
         from bmfgraph.views.mermaid import plan_mermaid
 
@@ -82,13 +83,24 @@ def _text(plan: Plan, form: str) -> str:
     return json.dumps(plan.as_json(), indent=2) + "\n"
 
 
-def _write(path: Path, data: str | bytes) -> None:
+def _give(text: str, output: str | None, *, exact: bool = False) -> None:
+    """Print it, or write it to a file."""
+    if output is None:
+        show(text, exact=exact)
+    else:
+        _write(output, text.encode(errors="replace"))
+
+
+def _write(output: str, data: bytes) -> None:
+    path = Path(output)
     try:
+        # As for what a run writes.
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:
         raise ConfigError(
-            f"{str(path)!r} cannot be written ({error.strerror})",
+            f"{output!r} cannot be written ({error.strerror})",
             path="--output",
             hint="name a file in a folder of yours",
-            code="E114",
+            code="E411",
         ) from None

@@ -52,13 +52,12 @@ def errors_before(plan: Plan, data: dict[str, Any], *, here: bool = True) -> lis
     if here:
         found += _not_installed(plan)
     found += [refused for node in plan if (refused := refusal(node)) is not None]
-    for value, check in (
-        () if plan.errors else ((data.get("report"), report_path), (data.get("reference"), reference_of))
-    ):
-        try:
-            check(value, plan)
-        except ConfigError as error:
-            found.append(error)
+    try:
+        report_path(data.get("report"), plan)
+        if not plan.errors:
+            reference_of(data.get("reference"), plan)
+    except ConfigError as error:
+        found.append(error)
     if not found:
         found += [full for problem in _room(plan) if (full := _as_error(problem))]
     told = {problem.code for error in found for problem in error.problems}
@@ -125,16 +124,20 @@ def warnings_before(plan: Plan) -> list[Problem]:
                     "export it again with a newer exporter, which leaves them out of the inputs",
                 )
             )
-        if plan.machine.gpu is not None and request.device == "cpu" and plan.device == "auto":
-            found.append(Problem(path, f"runs on the CPU: {request.why}", "W102", "device=cuda makes this an error"))
         wanted = node.spec.engine.precision  # type: ignore[attr-defined]
+        why = request.why.removesuffix(f"; in {request.precision} instead of {wanted}")
+        why, _, cure = why.partition("; pip ")
+        meant = "device=cpu says that this is meant, device=cuda makes it an error"
+        if plan.machine.gpu is not None and request.device == "cpu" and plan.device == "auto":
+            hint = f"pip {cure}; {meant}" if cure else meant
+            found.append(Problem(path, f"runs on the CPU: {why}", "W102", hint))
         if request.precision != wanted:
             found.append(
                 Problem(
                     path,
-                    f"computes in {request.precision}, not in {wanted}: {request.why}",
+                    f"computes in {request.precision}, not in {wanted}: {why}",
                     "W103",
-                    f"set engine={request.precision} to have it said, or run it where TensorRT and a GPU are",
+                    f"engine.precision={request.precision} says that this is meant; {wanted} takes TensorRT and a GPU",
                 )
             )
     return found
@@ -242,6 +245,8 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
             )
         elif isinstance(work, EncoderWork) and work.path and work.codec not in has:
             found.append(ffmpeg4.no_encoder(node.name, node.kind, work.codec, has))
+        elif isinstance(work, DecoderWork) and work.hwaccel != "none" and not ffmpeg4.has_hwaccel(work.hwaccel):
+            found.append(ffmpeg4.no_hwaccel(node.name, node.kind, work.hwaccel))
     return found
 
 
@@ -288,7 +293,7 @@ def _bytes(plan: Plan, node: PlanNode) -> float:
 
 
 def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
 def _as_error(problem: Problem) -> BmfgraphError | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from bmfgraph.errors import Fault, did_you_mean, one_of
+from bmfgraph.errors import Fault, did_you_mean, nearest, one_of
 from bmfgraph.nodes.base import NodeSpec
 
 __all__ = ["GROUP", "RegistryError", "kinds", "spec_class"]
@@ -38,25 +38,28 @@ def spec_class(kind: str) -> type[NodeSpec]:
     """The spec class of a kind. Raises RegistryError with what is wrong and what is there."""
     points = _found().get(kind, [])
     if not points:
+        near = nearest(kind, kinds())
         raise RegistryError(
-            f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {one_of(kinds())}", code="E211"
+            f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {one_of(kinds())}",
+            f"write {near}" if near else "take one of those, or install the package that has it",
+            code="E211",
         )
     if len(points) > 1:
         packages = " and ".join(f"{point.dist.name if point.dist else '?'} ({point.value})" for point in points)
-        raise RegistryError(f"kind {kind!r} is defined twice, by {packages}; uninstall one of them", code="E212")
+        raise RegistryError(f"kind {kind!r} is defined twice, by {packages}", "uninstall one of them", code="E212")
     point = points[0]
     try:
         found = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         package = point.dist.name if point.dist else "?"
         raise RegistryError(
-            f"kind {kind!r} cannot be loaded from {point.value} of package {package} "
-            f"({type(error).__name__}: {error}); repair or uninstall that package",
+            f"kind {kind!r} cannot be loaded from {point.value} of package {package} ({type(error).__name__}: {error})",
+            "repair or uninstall that package; other kinds work without it",
             code="E213",
         ) from error
     if not (isinstance(found, type) and issubclass(found, NodeSpec)):
         raise RegistryError(
-            f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec; "
+            f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec",
             "correct the entry point of its package",
             code="E214",
         )

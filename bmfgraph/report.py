@@ -71,6 +71,7 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
         "fps": round(outcome.frames / outcome.seconds, 3) if outcome.seconds else 0.0,
         "first_frame_seconds": round(outcome.first_frame, 4),
         "steady_fps": round(outcome.steady_fps, 3),
+        "latency_ms": _latency(outcome),
         "nodes": [_node(node, outcome.meters[node.name]) for node in plan],
         "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": outcome.peak_gpu},
         "outputs": [
@@ -79,6 +80,24 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
         "quality": quality,
         "warnings": list(outcome.warnings),
     }
+
+
+def _latency(outcome: Outcome) -> dict[str, float] | None:
+    """From the moment that a decoder hands a frame on until the last sink is done with it, in ms."""
+    plan, meters = outcome.plan, outcome.meters
+    sources = [meters[node.name].done for node in plan if isinstance(node.work, DecoderWork)]
+    sinks = [meters[node.name].done for node in plan if not node.outputs]
+    whole = [done for done in sinks if len(done) == outcome.frames]
+    if len(sources) != 1 or not whole or len(sources[0]) < outcome.frames:
+        # Several inputs, or frames left out: what belongs to what is not known.
+        return None
+    last = (max(times) for times in zip(*whole, strict=True))
+    ordered = sorted(1000 * (end - begin) for begin, end in zip(sources[0], last, strict=False))
+    if not ordered:
+        return None
+    found = {"mean": sum(ordered) / len(ordered)}
+    found |= {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -111,7 +111,7 @@ def _check_complete(plan: Plan, watch: Watch) -> list[str]:
     for node in plan:
         if node.name in watch.working:
             raise RunError(
-                node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E802"
+                node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E801"
             )
     warnings = []
     for node in plan:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bmfgraph.errors import did_you_mean
+from bmfgraph.errors import Problem, did_you_mean
 from bmfgraph.fields import REFUSED, Schema, branches, model_schemas, pointer, spec_classes, words
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decoder import DecoderSpec
@@ -17,7 +17,7 @@ from bmfgraph.nodes.encoder import EncoderSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.registry import RegistryError
-from bmfgraph.sources import say
+from bmfgraph.telling import tell
 
 __all__ = ["pipeline_schema", "schema_command"]
 
@@ -58,12 +58,13 @@ def schema_command(arguments: Sequence[str]) -> int:
     unknown = [word for word in arguments if word != "--installed"]
     if unknown:
         near = did_you_mean(unknown[0], ["--installed", "--help"])
-        say(f"error: unknown word {unknown[0]!r}{near}\n  → python -m bmfgraph schema --help")
+        hint = "python -m bmfgraph schema --help"
+        tell([Problem("", f"unknown word {unknown[0]!r}{near}", "E114", hint)])
         return 2
     try:
         schema = pipeline_schema(installed=bool(arguments))
     except RegistryError as error:
-        say(f"error: {error}")
+        tell([Problem("", str(error), error.code, error.hint)])
         return 1
     print(json.dumps(schema, indent=2))
     return 0

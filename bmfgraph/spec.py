@@ -11,11 +11,11 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
-from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of, shown
+from bmfgraph.errors import Problem, SpecError, did_you_mean, nearest, one_of, shown
 from bmfgraph.nodes.base import Frozen, NodeSpec
 from bmfgraph.registry import RegistryError, kinds, spec_class
 
-__all__ = ["PipelineSpec", "parse_pipeline", "read_pipeline"]
+__all__ = ["PipelineSpec", "parse_pipeline", "problems_of", "read_pipeline"]
 
 _ROOT = "pipeline"
 
@@ -40,7 +40,14 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     if not isinstance(data, Mapping):
         return (
             None,
-            [Problem(_ROOT, f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}", code="E201")],
+            [
+                Problem(
+                    _ROOT,
+                    f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}",
+                    code="E201",
+                    hint="see one that is right: python -m bmfgraph pipeline=super_resolution --cfg job",
+                )
+            ],
             [],
         )
     problems: list[Problem] = []
@@ -48,7 +55,12 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     raw_nodes = data.get("nodes")
     if raw_nodes is not None and not isinstance(raw_nodes, Mapping):
         problems.append(
-            Problem(f"{_ROOT}.nodes", f"nodes are a mapping from name to node, not {shown(raw_nodes)}", code="E201")
+            Problem(
+                f"{_ROOT}.nodes",
+                f"nodes are a mapping from name to node, not {shown(raw_nodes)}",
+                code="E201",
+                hint="write `NAME: {kind: KIND, inputs: [...]}` for each",
+            )
         )
         raw_nodes = {}
     for name, raw in (raw_nodes or {}).items():
@@ -65,10 +77,10 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
         # An empty or broken `nodes` was told above in better words.
         problems += [
             one
-            for one in _problems(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
+            for one in problems_of(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
             if not (problems and one.path == f"{_ROOT}.nodes")
         ]
-    lost = [str(name) for name in raw_nodes or () if name not in nodes]
+    lost = [str(name) for name in raw_nodes or () if str(name) not in nodes]
     if pipeline is None and nodes:
         # Its nodes are looked at all the same.
         pipeline = PipelineSpec(name="unnamed", nodes=nodes)
@@ -78,9 +90,23 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
 def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Problem]:
     path = f"{_ROOT}.nodes.{name}"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        return [Problem(path, f"a node's name is made of letters, digits, _ and -, not {name!r}", code="E202")]
+        return [
+            Problem(
+                path,
+                f"a node's name is made of letters, digits, _ and -, not {name!r}",
+                code="E202",
+                hint="rename it, in the inputs of other nodes too",
+            )
+        ]
     if not isinstance(raw, Mapping):
-        return [Problem(path, f"a node is a mapping with `kind` and its options, not {shown(raw)}", code="E201")]
+        return [
+            Problem(
+                path,
+                f"a node is a mapping with `kind` and its options, not {shown(raw)}",
+                code="E201",
+                hint=f"write it as {{kind: KIND, inputs: [...]}}, or take it out with ~{path}",
+            )
+        ]
     raw = dict(raw)
     shared = raw.pop("use", None) or {}
     if not isinstance(shared, Mapping):
@@ -89,6 +115,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
                 f"{path}.use",
                 f"`use` takes a mapping of options, such as ${{encoder}}, not {shown(shared)}",
                 code="E201",
+                hint="write ${encoder} or ${decoder} for what is chosen, or leave `use` out",
             )
         ]
     raw = {**shared, **raw}
@@ -96,17 +123,18 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     if not isinstance(kind, str):
         near = did_you_mean(name, others)
         meant = f"; or is it a node you know{near}" if near else ""
-        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}", code="E210")]
+        hint = f"set {path}.kind; a `use` such as ${{decoder}} may bring it"
+        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}", code="E210", hint=hint)]
     try:
         cls = spec_class(kind)
     except RegistryError as error:
-        return [Problem(f"{path}.kind", str(error), code=error.code)]
+        return [Problem(f"{path}.kind", str(error), code=error.code, hint=error.hint)]
     problems: list[Problem] = []
     node: NodeSpec | None = None
     try:
         node = cls.model_validate(raw)
     except ValidationError as error:
-        problems = _problems(error, raw, cls, path)
+        problems = problems_of(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())
     if isinstance(inputs, (tuple, list, Mapping)):
         least, most = cls.arity
@@ -114,21 +142,35 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
             between = f"{least} to {most}" if most < 99 else f"at least {least}"
             wanted = str(least) if least == most else between
             problems.append(
-                Problem(f"{path}.inputs", f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}", code="E215")
+                Problem(
+                    f"{path}.inputs",
+                    f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}",
+                    code="E215",
+                    hint=_inputs_hint(cls),
+                )
             )
     return problems or typing.cast(NodeSpec, node)
 
 
-def _problems(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
+def _inputs_hint(cls: type[NodeSpec]) -> str:
+    """What a kind takes, as far as its description says so."""
+    if cls.arity[1] == 0:
+        return "leave `inputs` out"
+    _, found, what = (cls.__doc__ or "").partition("Inputs: ")
+    return f"give it {what.split('.')[0]}" if found else "write each as `node` or `node.port`"
+
+
+def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
     """Pydantic's errors in our words; of a union's branches only the one that got furthest."""
     groups: dict[tuple[Any, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         groups.setdefault(_yaml_location(detail, data), []).append(detail)
-    return [
-        Problem(".".join([root, *map(str, location)]), *_message(group, model))
-        for location, group in groups.items()
-        if not any(other[: len(location)] == location for other in groups if other != location)
-    ]
+    found = []
+    for location, group in groups.items():
+        if not any(other[: len(location)] == location for other in groups if other != location):
+            path = ".".join([root, *map(str, location)])
+            found.append(Problem(path, *_message(group, model, path)))
+    return found
 
 
 def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
@@ -149,29 +191,41 @@ def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
     return tuple(kept)
 
 
-def _message(group: list[ErrorDetails], model: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong, and its code."""
+def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tuple[str, str, str]:
+    """What is wrong, its code, and what to do."""
     detail = group[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    leave = ", or leave it out" if _optional(detail["loc"], model) else ""
     if kind == "extra_forbidden":
         allowed = _allowed_keys(detail["loc"][:-1], model)
-        return f"unknown key{did_you_mean(str(detail['loc'][-1]), allowed)}; allowed: {one_of(allowed)}", "E203"
+        word, parent = str(detail["loc"][-1]), path.rpartition(".")[0]
+        near = nearest(word, allowed)
+        hint = f"write {parent}.{near}, or take it out" if near else "take it out"
+        return f"unknown key{did_you_mean(word, allowed)}; allowed: {one_of(allowed)}", "E203", hint
     if kind == "missing":
-        what = "make the list longer" if isinstance(detail["loc"][-1], int) else "give it a value"
-        return f"is missing; {what}", "E204"
+        if isinstance(detail["loc"][-1], int):
+            return "is missing", "E204", "make the list longer"
+        return "is missing", "E204", f"set {path}, or write it where the others are"
     if kind == "union_tag_not_found":
-        return f"is missing; give one of: {one_of(_tags(_at(detail['loc'], model)))}", "E204"
+        return f"is missing; allowed: {one_of(_tags(_at(detail['loc'], model)))}", "E204", f"set {path} to one of them"
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
             wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
         else:
             value, wanted = context["tag"], context["expected_tags"]
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
-        return f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}", "E205"
+        near = nearest(str(value), words)
+        return (
+            f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
+            "E205",
+            f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
+        )
     if kind == "value_error":
-        return str(context.get("error", detail["msg"])), "E209"
+        # Written as "what is wrong; what to do".
+        message, _, hint = str(context.get("error", detail["msg"])).partition("; ")
+        return message, "E209", hint or f"correct {path}{leave}"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
-    return f"{shown(value)}: must be {wanted}", _code(kind)
+    return f"{shown(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
 
 
 def _code(kind: str) -> str:
@@ -179,6 +233,42 @@ def _code(kind: str) -> str:
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return "E206"
     return "E207" if kind.startswith(("greater", "less", "finite")) else "E208"
+
+
+_RANGES = {
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+}
+_ADVICE = {
+    "tuple_type": "write {} in brackets, such as [1, 2]",
+    "list_type": "write {} in brackets, such as [1, 2]",
+    "dict_type": "write {} in braces, such as {{key: value}}",
+    "mapping_type": "write {} in braces, such as {{key: value}}",
+    "model_type": "write {} in braces, such as {{key: value}}",
+    "string_type": "give {} a text; one that looks like a number, true or null stands in quotes",
+    "string_too_short": "give {} a value",
+    "string_pattern_mismatch": "write {} in that form",
+    "too_short": "give {} an entry at least",
+    "too_long": "make {} shorter",
+}
+
+
+def _advice(detail: ErrorDetails, path: str, wanted: str) -> str:
+    """What to do about a value that must be what ``wanted`` says."""
+    kind = detail["type"]
+    if kind in _RANGES:
+        return f"set {path} to {_RANGES[kind].format(**detail['ctx'])}"
+    if kind in _ADVICE and " or " not in wanted:
+        return _ADVICE[kind].format(path)
+    return f"set {path} to {wanted}" if kind in _WORDS else f"correct {path}"
+
+
+def _optional(location: tuple[int | str, ...], model: type[BaseModel]) -> bool:
+    """Whether a value may be left out."""
+    fields = (one.model_fields for one in _branches(_at(location[:-1], model)) if _is_model(one))
+    return any(not one[str(location[-1])].is_required() for one in fields if str(location[-1]) in one)
 
 
 _WORDS = {

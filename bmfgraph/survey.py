@@ -35,8 +35,19 @@ def survey_job(data: dict[str, Any]) -> Plan:
     except BmfgraphError as error:
         errors.append(error)
         device = "auto"
+    errors += _switches(data)
     plan = survey_pipeline(data.get("pipeline"), machine, device)
     return replace(plan, errors=(*errors, *plan.errors))
+
+
+def _switches(data: dict[str, Any]) -> list[ConfigError]:
+    return [
+        ConfigError(
+            f"{shown(data[key])}: must be true or false", path=key, hint=f"set {key}=true or {key}=false", code="E206"
+        )
+        for key in ("progress", "debug")
+        if not isinstance(data.get(key), (bool, type(None)))
+    ]
 
 
 def _machine(target: Any) -> Machine:

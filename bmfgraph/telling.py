@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from bmfgraph.sources import say
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["problem_table", "problems_as_json", "tell"]
+__all__ = ["problem_table", "problems_as_json", "show", "tell"]
 
 SCHEMA = 1
 """Of the JSON form."""
@@ -23,6 +24,18 @@ def tell(problems: Iterable[Problem]) -> None:
     for problem in problems:
         hint = f"\n  → {problem.hint}" if problem.hint else ""
         say(f"{problem.severity}[{problem.code}]: {problem}{hint}")
+
+
+def show(text: str, *, exact: bool = False) -> None:
+    """Write to standard output. Letters that its encoding lacks become question marks, or, if ``exact``, all is UTF-8:
+    what programs read, and drawings.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    if exact and encoding.lower() != "utf-8":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode(errors="replace"))
+    else:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
 def problem_table(problems: Sequence[Problem]) -> Table:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from importlib import resources
 
-__all__ = ["TAKEN", "VERBS", "usage"]
+__all__ = ["FORMS", "GROUPS", "TAKEN", "VERBS", "WITH_VALUE", "usage"]
 
-_GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
+GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 VERBS = {
     "run": "the default: build what engines are missing, run the pipeline",
     "check": "find everything that is wrong before a frame is decoded",
@@ -14,16 +15,40 @@ VERBS = {
     "build": "build the engines and run nothing",
     "engines": "list, show, verify and prune the engines that were built",
     "doctor": "what this machine can run, and how to mend it",
+    "report": "show a sweep's report again, or that of several together",
     "schema": "the JSON Schema of pipeline files, for editors",
 }
+FORMS = {
+    "--json": "the default: stable, made to be compared",
+    "--table": "for people",
+    "--mermaid": "a flowchart for Markdown",
+    "--svg": "a drawing",
+    "--png": "a drawing into --output",
+    "--bmf": "the graph that BMF's own run_bmf_graph takes, for pipelines without nodes of bmfgraph's own",
+}
+"""How ``plan`` shows a pipeline."""
 TAKEN: dict[str, dict[str, bool]] = {
     "check": {"--json": False},
-    "plan": {
-        **dict.fromkeys(("--json", "--table", "--mermaid", "--svg", "--png", "--bmf"), False),
-        "--output": True,
-    },
+    "plan": {**dict.fromkeys(FORMS, False), "--output": True},
 }
 """The flags that a verb takes for itself, and whether a value follows."""
+
+WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--experimental-rerun",
+    "--shell-completion",
+    "-sc",
+)
+"""Hydra's flags that are followed by a value."""
 
 _HELP = """\
 python -m bmfgraph [VERB] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
@@ -33,6 +58,7 @@ verbs (each has a --help of its own)
 
 examples
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 output=clip_x2.mp4
+  python -m bmfgraph -m pipeline=super_resolution engine=fp32,fp16 engine.batch=1,4          # a sweep
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 model=vsr_x2_temporal encoder.crf=20
   python -m bmfgraph pipeline=face_detection 'input=${samples.carphone}' report=report.json
   python -m bmfgraph check pipeline=face_detection input=clip.mp4
@@ -53,8 +79,14 @@ keys
 
 Hydra's flags
   --cfg job (show the composed configuration)   --config-dir DIR (add yours)   --multirun   --hydra-help
-  --shell-completion install=bash|zsh|fish      eval "$(bmfgraph --shell-completion install=bash)"
+
+completion in the shell
+  eval "$(bmfgraph --shell-completion install=bash)"          # zsh: install=zsh
+  bmfgraph --shell-completion install=fish | source
+
+exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C
 """
+_MORE = "groups, keys and Hydra's flags: python -m bmfgraph --help\n"
 _OF_VERB = {
     "run": """\
 python -m bmfgraph [run] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
@@ -91,11 +123,7 @@ python -m bmfgraph plan diff [--json] A B [what both have ...]
 
 Prints what would run: nodes in order, what travels on every edge, runtimes, engines and shapes.
 
-  --json      the default: stable, made to be compared
-  --table     for people
-  --mermaid   a flowchart for Markdown
-  --svg       a drawing             --png   the same, into --output
-  --bmf       the graph that BMF's own run_bmf_graph takes, for pipelines without nodes of bmfgraph's own
+{}
   --output F  write there
   target=F    for another machine: F is what `python -m bmfgraph doctor --json > F` wrote there
 
@@ -105,7 +133,7 @@ examples
   python -m bmfgraph plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution target=server.json
 
 exit codes: 0 done (diff: the two are equal), 1 diff: they differ, 2 the configuration is wrong
-""",
+""".format("\n".join(f"  {flag:<11} {about}" for flag, about in FORMS.items())),
     "build": """\
 python -m bmfgraph build pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 
@@ -123,11 +151,11 @@ exit codes: 0 done, 1 an engine cannot be built, 2 the configuration is wrong
 def usage(verb: str = "") -> str:
     """Help for a verb, or for all of bmfgraph."""
     if verb in _OF_VERB:
-        return _OF_VERB[verb]
+        return _OF_VERB[verb] + _MORE
     conf = resources.files("bmfgraph.conf")
     verbs = [f"  {name:<10}  {text}" for name, text in VERBS.items()]
     groups = []
-    for group in _GROUPS:
+    for group in GROUPS:
         options = sorted(file.name.removesuffix(".yaml") for file in (conf / group).iterdir())
-        groups.append(f"  {group:<10}{', '.join(options)}")
+        groups.append(textwrap.fill(f"  {group:<10}{', '.join(options)}", 110, subsequent_indent=" " * 12))
     return _HELP % ("\n".join(verbs), "\n".join(groups))

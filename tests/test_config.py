@@ -122,9 +122,10 @@ def test_interpolations_and_sweeps_are_left_alone() -> None:
         ("a: {b: '???'}", "a.b: needs a value (it is '???')\n  → add a.b=... to the command line"),
         (
             "a: {b: '${c.d}'}",
-            "a.b: Interpolation key 'c.d' not found\n  → correct the ${...}, or define what it names",
+            "a.b: ${c.d} names nothing: the configuration has no 'c'; it has: a\n"
+            "  → correct the ${...}, or define what it names",
         ),
-        ("a: '${nobody:1}'", "a: Unsupported interpolation type nobody\n  → correct the ${...}"),
+        ("a: '${nobody:1}'", "a: there is no resolver 'nobody'\n  → write ${KEY} for another value, or "),
         ("a: '${oc.env:BMFGRAPH_NO_SUCH_VARIABLE}'", "Environment variable 'BMFGRAPH_NO_SUCH_VARIABLE' not found"),
     ],
 )

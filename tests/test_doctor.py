@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bmfgraph import doctor
-from bmfgraph.doctor import Line, doctor_command, examine
+from bmfgraph.doctor import Line, doctor_command, examine, packages, system
+from bmfgraph.doctor.line import version_of
 from bmfgraph.engines.manifest import ENGINE, Built
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.machine import Gpu, Library, Machine, find_gpu, find_machine
@@ -27,10 +28,12 @@ NAMES = [
     *("Python", "CPU", "disk", "temporary files", "BMF", "FFmpeg", "GPU", "TensorRT", "TensorRT-RTX"),
     *("PyNvVideoCodec", "ONNX Runtime", "torch", "packages", "conflicts", "node kinds", "engine store", "cache"),
 ]
-COMMAND = [
+COMMAND = [sys.executable, "-m", "bmfgraph", "doctor"]
+FUNCTION = [
     *(sys.executable, "-c"),
     "import sys; from bmfgraph.doctor import doctor_command; sys.exit(doctor_command(sys.argv[1:]))",
 ]
+"""The same without the rest of the command line, which does not even start beside some broken packages."""
 ABORT = "import os\nos.abort()\n"
 H200, L4 = Gpu("NVIDIA H200", "9.0", 150_000_000_000), Gpu("NVIDIA L4", "8.9", 24_000_000_000)
 FULL, LEAN = (Library("tensorrt", f"tensorrt{kind}", "10.16.1", not kind) for kind in ("", "_lean"))
@@ -49,8 +52,8 @@ def site(tmp_path: Path) -> Path:
 def look(site: Path, tmp_path: Path) -> Callable[..., Lines]:
     """Runs the command in a process; its lines by name, after checking the exit code and that all are there."""
 
-    def run(*, code: int, **environment: str) -> Lines:
-        done = execute("--json", folder=tmp_path, PYTHONPATH=str(site), **environment)
+    def run(*, code: int, command: Sequence[str] = COMMAND, **environment: str) -> Lines:
+        done = execute("--json", folder=tmp_path, command=command, PYTHONPATH=str(site), **environment)
         assert (done.returncode, done.stderr) == (code, "")
         found: Lines = {}
         for line in json.loads(done.stdout)["lines"]:
@@ -61,9 +64,11 @@ def look(site: Path, tmp_path: Path) -> Callable[..., Lines]:
     return run
 
 
-def execute(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def execute(
+    *words: str, folder: Path, command: Sequence[str] = COMMAND, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words],
+        [*command, *words],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -217,6 +222,22 @@ def test_a_bmf_that_hangs_is_given_up(site: Path, monkeypatch: pytest.MonkeyPatc
     assert bmf.found.endswith("; import bmf: did not end within 3 s")
 
 
+def test_ctrl_c_waits_for_nobody(site: Path, tmp_path: Path) -> None:
+    package(
+        site, "bmf", f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    with subprocess.Popen(FUNCTION, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as process:
+        began = time.monotonic()
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() - began < 30
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
 def test_a_folder_named_bmf_is_not_bmf(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")
     [bmf] = look(code=1)["BMF"]
@@ -227,7 +248,7 @@ def test_a_folder_named_bmf_is_not_bmf(look: Callable[..., Lines], site: Path) -
 def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Lines], site: Path) -> None:
     package(site, "onnxruntime", "raise ImportError('libsomething.so: no such file')")
     package(site, "packaging", "raise RuntimeError('half an update')")
-    found = look(code=1)
+    found = look(code=1, command=FUNCTION)
     assert found["ONNX Runtime"] == [
         Line(
             "ONNX Runtime",
@@ -243,7 +264,7 @@ def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Li
 
 def test_a_missing_library_is_named(look: Callable[..., Lines], site: Path) -> None:
     package(site, "packaging", "import a_library_that_is_not_there")
-    assert look(code=1)["packages"] == [
+    assert look(code=1, command=FUNCTION)["packages"] == [
         Line(
             "packages",
             "fail",
@@ -289,7 +310,7 @@ def test_packages_that_write_over_each_other(look: Callable[..., Lines], site: P
     ]
 
 
-@pytest.mark.skipif(bool(doctor._cuda_of_driver()), reason="NVIDIA's driver is here")
+@pytest.mark.skipif(bool(system.cuda_of_driver()), reason="NVIDIA's driver is here")
 def test_bmf_for_gpus_without_a_driver(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")
     distribution(site, "BabitMF-GPU", "0.2.0")
@@ -333,7 +354,7 @@ def test_a_node_pack_that_crashes(look: Callable[..., Lines], site: Path) -> Non
 
 
 def test_a_disk_with_no_room(small_disk: Path) -> None:
-    line = doctor._folder("disk", small_disk / "not" / "there", "write elsewhere")
+    line = system.folder_line("disk", small_disk / "not" / "there", "write elsewhere")
     assert line == Line(
         "disk", "warn", f"{small_disk / 'not' / 'there'}, 0.0 GiB free", "free some space, or write elsewhere"
     )
@@ -342,7 +363,7 @@ def test_a_disk_with_no_room(small_disk: Path) -> None:
 def test_a_folder_without_permission(tmp_path: Path, powerless: list[str]) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
-    script = "import pathlib, bmfgraph.doctor as d; print(d._folder('x', pathlib.Path('engines'), '').found)"
+    script = "import pathlib, bmfgraph.doctor.system as d; print(d.folder_line('x', pathlib.Path('engines'), '').found)"
     done = subprocess.run([*powerless, sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("engines cannot be written (Permission denied)\n", "")
 
@@ -353,7 +374,7 @@ def test_the_engine_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         return Built([], {"library": "Test", "version": "1"})
 
     def line() -> Line:
-        [found] = doctor._store(tmp_path / "engines")
+        [found] = system.store_lines(tmp_path / "engines")
         return found
 
     assert line().state == "ok"
@@ -367,7 +388,7 @@ def test_the_engine_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert line().found.endswith("2 engine(s), 1 damaged")
     assert line().mend == "python -m bmfgraph engines prune; the next run builds them anew"
     # Where reading all would take long, manifests must do.
-    monkeypatch.setattr(doctor, "_CHECKED", 100)
+    monkeypatch.setattr(system, "_CHECKED", 100)
     assert line().found.endswith("2 engine(s), 0 damaged; python -m bmfgraph engines verify looks at all their bytes")
     (entry.folder / "manifest.json").unlink()
     assert "1 damaged" in line().found
@@ -375,7 +396,7 @@ def test_the_engine_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_engine_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "engines").write_text("")
-    [line] = doctor._store(tmp_path / "engines")
+    [line] = system.store_lines(tmp_path / "engines")
     assert line.state == "fail"
     assert "cannot be read (Not a directory)" in line.found
     assert line.mend == "name another: engine.store=/other/folder"
@@ -385,7 +406,7 @@ def test_an_engine_store_that_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "system", "glibc", "mend"),
+    ("version", "kind", "glibc", "mend"),
     [
         ((3, 10, 0), "Linux x86_64", "2.28", ""),
         ((3, 12, 9), "Linux x86_64", "2.41", ""),
@@ -397,8 +418,8 @@ def test_an_engine_store_that_is_a_file(tmp_path: Path) -> None:
         ((3, 12, 0), "Linux x86_64", "2.17", "use a system with glibc 2.28"),
     ],
 )
-def test_python(version: tuple[int, ...], system: str, glibc: str, mend: str) -> None:
-    line = doctor._python(version, system, glibc)
+def test_python(version: tuple[int, ...], kind: str, glibc: str, mend: str) -> None:
+    line = system.python_line(version, kind, glibc)
     assert line.state == ("fail" if mend else "ok")
     assert line.mend.startswith(mend)
 
@@ -417,7 +438,7 @@ def test_python(version: tuple[int, ...], system: str, glibc: str, mend: str) ->
     ],
 )
 def test_tensorrt(machine: Machine, tensorrt: tuple[str, str], rtx: tuple[str, str]) -> None:
-    for line, (state, part) in ((doctor._tensorrt(machine), tensorrt), (doctor._rtx(machine), rtx)):
+    for line, (state, part) in ((system.tensorrt_line(machine), tensorrt), (system.rtx_line(machine), rtx)):
         assert line.state == state
         assert part in line.found
         assert line.mend == ("pip install tensorrt" if state == "warn" else "")
@@ -447,7 +468,7 @@ def test_torch(
     (site / "torch" / "version.py").write_text(f"__version__ = '2.13.0+made'\ncuda = {cuda!r}\n")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    [line] = doctor._torch(machine, driver)
+    [line] = packages.torch_lines(machine, driver)
     assert (line.state, line.mend) == (state, mend)
     assert line.found.startswith(f"2.13.0+made, built for {f'CUDA {cuda}' if cuda else 'the CPU'}")
 
@@ -464,7 +485,7 @@ def test_torch(
 def test_encoders_of_ffmpeg(missing: list[str], state: str, part: str) -> None:
     here = [codec for codec in ("x264", "x265", "nvenc", "vp9", "mpeg4") if codec not in missing]
     answer: dict[str, Any] = {"ffmpeg": "system", "version": "4.4.2", "encoders": here, "missing": missing}
-    line = doctor._ffmpeg(answer | {"hwaccel": True})
+    line = packages.ffmpeg_line(answer | {"hwaccel": True})
     assert line.state == state
     assert line.found.startswith("4.4.2 from system; ")
     assert part in line.found
@@ -481,21 +502,21 @@ def test_encoders_of_ffmpeg(missing: list[str], state: str, part: str) -> None:
     ],
 )
 def test_mending_bmf(answer: dict[str, str], mend: str) -> None:
-    line = doctor._bmf(answer)
+    line = packages.bmf_line(answer)
     assert line.state == "fail"
     assert line.found.endswith(f"; import bmf: {answer['error']}")
     assert line.mend.startswith(mend)
 
 
 def test_ffmpeg_that_cannot_be_prepared() -> None:
-    line = doctor._ffmpeg({"error": "FFmpeg 4's shared libraries are nowhere", "hint": "pip install decord"})
+    line = packages.ffmpeg_line({"error": "FFmpeg 4's shared libraries are nowhere", "hint": "pip install decord"})
     assert line == Line("FFmpeg", "fail", "FFmpeg 4's shared libraries are nowhere", "pip install decord")
 
 
 def test_nvidias_decoder(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(site))
-    if not doctor._version("PyNvVideoCodec"):
-        assert doctor._pynvvideocodec(Machine()).state == "ok"
-        assert doctor._pynvvideocodec(Machine(L4)).mend == "pip install PyNvVideoCodec"
+    if not version_of("PyNvVideoCodec"):
+        assert system.pynvvideocodec_line(Machine()).state == "ok"
+        assert system.pynvvideocodec_line(Machine(L4)).mend == "pip install PyNvVideoCodec"
     distribution(site, "PyNvVideoCodec", "2.2.4")
-    assert doctor._pynvvideocodec(Machine(L4)) == Line("PyNvVideoCodec", "ok", "2.2.4")
+    assert system.pynvvideocodec_line(Machine(L4)) == Line("PyNvVideoCodec", "ok", "2.2.4")

@@ -44,8 +44,7 @@ def test_what_goes_in_and_out_is_told() -> None:
     assert "Inputs: 1 to 2 (frames, sound). Outputs: none." in found["encoder"]
 
 
-# The encoder's descriptions are its own.
-@pytest.mark.parametrize("kind", [kind for kind in OWN if kind != "encoder"])
+@pytest.mark.parametrize("kind", OWN)
 def test_every_field_of_a_node_is_described(kind: str) -> None:
     fields = spec_class(kind).model_fields
     assert [name for name, one in fields.items() if not one.description] == ["kind"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bmfgraph.compile.bind import bind_engines
-from bmfgraph.compile.discover import discover
+from bmfgraph.compile.discover import discover, errors_outside
 from bmfgraph.compile.fuse import fuse
 from bmfgraph.compile.infer import infer_types
 from bmfgraph.compile.join import join_edges
@@ -59,7 +59,8 @@ def survey_pipeline(data: Any, machine: Machine = NO_MACHINE, device: Literal["a
     if spec is None:
         return Plan("", (), machine, device, errors)
     plan = lower(spec, lost)
-    return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors)))
+    outside = errors_outside(spec.nodes, plan)
+    return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))
 
 
 def _through(plan: Plan) -> Plan:

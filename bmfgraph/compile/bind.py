@@ -144,7 +144,7 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
     if options.command:
         return options.version or "unknown"
     if options.python:
-        return builder_version(options.python, choice.runtime).version
+        return builder_version(options.python, choice.runtime, node.name).version
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         here = plan.machine.library(choice.runtime)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-from bmfgraph.compile.each import each
+from bmfgraph.compile.each import each, told
 from bmfgraph.errors import PlanError
 from bmfgraph.plan import Need, Plan, PlanNode, Ref, Want
 from bmfgraph.ports import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
 
 __all__ = ["infer_types"]
+
+_FEW = 4
+"""Inputs whose order is tried out, at the most."""
 
 
 def infer_types(plan: Plan) -> Plan:
@@ -24,7 +28,7 @@ def infer_types(plan: Plan) -> Plan:
 def _resolved(plan: Plan, node: PlanNode, want: Want | None) -> PlanNode:
     inputs, types = _inputs(plan, node)
     for index, given in enumerate(types):
-        _check_type(node, inputs[index], given, node.spec.needs(index))
+        _check_type(plan, node, inputs, types, index)
     types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
     resolved = node.spec.resolve(node, types, want)
     return replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work)
@@ -45,7 +49,8 @@ def _wants(plan: Plan) -> tuple[Plan, dict[str, Want]]:
             continue
         for index, ref in enumerate(node.inputs):
             try:
-                want = node.spec.want(node, index, wants.get(node.name))
+                with told(node):
+                    want = node.spec.want(node, index, wants.get(node.name))
             except PlanError as error:
                 plan = plan.without(node.name, error)
                 break
@@ -100,7 +105,8 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
     return tuple(kept), tuple(types)
 
 
-def _check_type(node: PlanNode, ref: Ref, given: PortType, need: Need | None) -> None:
+def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:
+    ref, given, need = inputs[index], types[index], node.spec.needs(index)
     if need is None or isinstance(given, need.type):
         return
     words: dict[type, str] = {
@@ -120,6 +126,23 @@ def _check_type(node: PlanNode, ref: Ref, given: PortType, need: Need | None) ->
     raise PlanError(
         node.name,
         f"({node.kind}) takes {words.get(need.type, need.type.__name__)} there, but {ref} gives {given}",
-        hint=joins.get((type(given), need.type), "connect another port"),
+        hint=_in_order(node, inputs, types)
+        or _other_port(plan, ref, need)
+        or joins.get((type(given), need.type), "connect what gives that"),
         code="E301",
     )
+
+
+def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...]) -> str:
+    """The inputs in the order in which they fit, if there is one."""
+    needs = [node.spec.needs(index) for index in range(len(inputs))]
+    for order in itertools.permutations(range(len(inputs))) if len(inputs) <= _FEW else ():
+        if all(need is None or isinstance(types[place], need.type) for need, place in zip(needs, order, strict=True)):
+            return f"write them in this order: inputs: [{', '.join(str(inputs[place]) for place in order)}]"
+    return ""
+
+
+def _other_port(plan: Plan, ref: Ref, need: Need) -> str:
+    """The port of the same node that gives what is needed, if there is one."""
+    ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, need.type))
+    return next((f"take {Ref(ref.node, port)} instead" for port in ports), "")

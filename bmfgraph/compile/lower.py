@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Collection
 
-from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, one_of
+from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, nearest, one_of
 from bmfgraph.plan import Plan, PlanNode, Ref
 from bmfgraph.spec import PipelineSpec
 
@@ -24,8 +24,8 @@ def lower(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
         refs = tuple(Ref.parse(text) for text in node.inputs)
         found = [(index, _check(spec, ref)) for index, ref in enumerate(refs) if ref.node not in lost]
         bad = [
-            Problem(f"pipeline.nodes.{name}.inputs.{index}", f"{str(refs[index])!r}: {message}", code)
-            for index, (message, code) in found
+            Problem(f"pipeline.nodes.{name}.inputs.{index}", f"{str(refs[index])!r}: {message}", code, hint)
+            for index, (message, code, hint) in found
             if message
         ]
         problems += bad
@@ -42,8 +42,9 @@ def lower(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
             order = tuple(graphlib.TopologicalSorter(takes).static_order())
         except graphlib.CycleError as error:
             ring = error.args[1]
-            text = f"the edges run in a circle: {' → '.join(reversed(ring))}; take one of them out"
-            errors.append(SpecError([Problem("pipeline.nodes", text, code="E218")]))
+            text = f"the edges run in a circle: {' → '.join(reversed(ring))}"
+            hint = f"change the `inputs` of one of them, such as pipeline.nodes.{ring[0]}.inputs"
+            errors.append(SpecError([Problem("pipeline.nodes", text, "E218", hint)]))
             nodes = {name: node for name, node in nodes.items() if not _leads_to(takes, name, set(ring))}
         else:
             return Plan(spec.name, tuple(nodes[name] for name in order), errors=tuple(errors))
@@ -78,20 +79,22 @@ def _leads_to(takes: dict[str, list[str]], name: str, ring: set[str]) -> bool:
     return False
 
 
-def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str]:
-    """What is wrong with an edge, and its code; two empty strings for nothing."""
+def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
+    """What is wrong with an edge, its code, and what to do; empty strings for nothing."""
     if ref.node not in spec.nodes:
-        near = did_you_mean(ref.node, spec.nodes)
-        return f"there is no node {ref.node!r}{near}; nodes: {one_of(spec.nodes)}", "E216"
+        near = nearest(ref.node, spec.nodes)
+        text = f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {one_of(spec.nodes)}"
+        return text, "E216", f"write {Ref(near, ref.port)}" if near else "take one of those nodes, or add this one"
     ports = spec.nodes[ref.node].ports()
     if not ports:
         sources = [name for name, node in spec.nodes.items() if node.ports()]
         kind = spec.nodes[ref.node].kind
-        return f"node {ref.node!r} ({kind}) has no output; nodes that have: {one_of(sources)}", "E217"
+        text = f"node {ref.node!r} ({kind}) has no output; nodes that have: {one_of(sources)}"
+        return text, "E217", "take from one of those"
     if ref.port and ref.port not in ports:
-        near = did_you_mean(ref.port, ports)
-        return f"node {ref.node!r} has no port {ref.port!r}{near}; ports: {one_of(ports)}", "E217"
-    return "", ""
+        text = f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {one_of(ports)}"
+        return text, "E217", f"write {Ref(ref.node, nearest(ref.port, ports) or ports[0])}"
+    return "", "", ""
 
 
 def _named(spec: PipelineSpec, ref: Ref) -> Ref:

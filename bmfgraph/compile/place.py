@@ -54,7 +54,7 @@ def _own(plan: Plan, node: PlanNode) -> Device:
         raise PlanError(
             node.name,
             f"kind {node.kind!r} works on a GPU only, and device=cpu is set",
-            hint="set decoder=ffmpeg",
+            hint="set decoder=ffmpeg, or leave device=cpu out",
             code="E601",
         )
     return "cuda"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bmfgraph.compile.each import each
 from bmfgraph.errors import PlanError
+from bmfgraph.native import native_module
 from bmfgraph.plan import Plan, PlanNode, json_ready
 
 __all__ = ["files_read", "files_written", "verify"]
@@ -72,6 +73,9 @@ def _check_node(plan: Plan, node: PlanNode) -> None:
             hint="make a kind for each of the outputs",
             code="E307",
         )
+    if not node.spec.stage:
+        # It raises where the node is none of BMF's.
+        native_module(plan, node)
     try:
         json_ready(node.work)
     except TypeError as error:

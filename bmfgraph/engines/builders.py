@@ -10,14 +10,13 @@ import errno
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from bmfgraph.engines.manifest import ENGINE, LOG, Built, StoredEngine
 from bmfgraph.engines.onnxfile import OnnxError
@@ -26,6 +25,7 @@ from bmfgraph.engines.request import Build
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.engines.tails import fine_outputs
 from bmfgraph.errors import EngineError, InstallError, shown
+from bmfgraph.processes import child, ended, last_lines
 
 if TYPE_CHECKING:
     from bmfgraph.engines.typed import Samples
@@ -53,10 +53,11 @@ class BuilderVersion:
     has_bf16: bool
 
 
-def builder_version(python: str | None, flavour: str) -> BuilderVersion:
-    """Ask an interpreter (None: this one) for its TensorRT. Raises InstallError."""
+def builder_version(python: str | None, flavour: str, node: str = "") -> BuilderVersion:
+    """Ask an interpreter (None: this one) for its TensorRT. Raises InstallError, which names ``node``."""
     interpreter = python or sys.executable
     hint = "name an interpreter that has TensorRT, or leave engine.python out"
+    path = f"pipeline.nodes.{node}" if node else ""
     try:
         done = subprocess.run(
             [interpreter, "-u", str(_SCRIPT), "--version", flavour],
@@ -68,21 +69,21 @@ def builder_version(python: str | None, flavour: str) -> BuilderVersion:
         )
     except OSError as error:
         raise InstallError(
-            f"the interpreter {interpreter!r} cannot be run ({error.strerror})", hint=hint, code="E615"
+            f"the interpreter {interpreter!r} cannot be run ({error.strerror})", hint=hint, code="E615", path=path
         ) from None
     except subprocess.TimeoutExpired:
         raise InstallError(
-            f"the interpreter {interpreter!r} does not answer within two minutes", hint=hint, code="E615"
+            f"the interpreter {interpreter!r} does not answer within two minutes", hint=hint, code="E615", path=path
         ) from None
     try:
         told = dict(json.loads(done.stdout.strip().splitlines()[-1]))
     except (ValueError, TypeError, IndexError):
-        last = (done.stderr.strip().splitlines() or [_ended(done.returncode)])[-1]
+        last = (done.stderr.strip().splitlines() or [ended(done.returncode)])[-1]
         raise InstallError(
-            f"{interpreter!r} does not say which TensorRT it has: {last}", hint=hint, code="E615"
+            f"{interpreter!r} does not say which TensorRT it has: {last}", hint=hint, code="E615", path=path
         ) from None
     if "error" in told:
-        raise InstallError(told["error"], hint=told["hint"], code="E615")
+        raise InstallError(told["error"], hint=told["hint"], code="E615", path=path)
     return BuilderVersion(**told)
 
 
@@ -165,7 +166,7 @@ class _Maker:
             words = command_words(self.node, build.command, key, network.resolve(), (folder / ENGINE).resolve())
             by, typed = shown(build.command[0]), strongly_typed(key)
         else:
-            version = builder_version(build.python, key.runtime)
+            version = builder_version(build.python, key.runtime, self.node)
             by, typed = f"{version.library} {version.version}", version.strongly_typed
             if key.precision == "bf16" and not version.has_bf16:
                 raise EngineError(
@@ -197,15 +198,15 @@ class _Maker:
         words = folder / "job.json"
         words.write_text(json.dumps(job), encoding="utf-8")
         told: dict[str, Any] = {}
-        with _child([self.build.python or sys.executable, "-u", str(_SCRIPT), str(words)], folder / LOG) as child:
-            assert child.stdout is not None
-            for line in child.stdout:
+        with child([self.build.python or sys.executable, "-u", str(_SCRIPT), str(words)], folder / LOG) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
                 told.update(self._heard(line))
         words.unlink()
         if "error" in told:
             raise self._failed(told["error"], hint=told["hint"])
-        if child.returncode or "tensors" not in told:
-            raise self._ended_badly(child.returncode, folder, "the builder")
+        if process.returncode or "tensors" not in told:
+            raise self._ended_badly(process.returncode, folder, "the builder")
         return Built(told["tensors"], {"library": told["library"], "version": told["version"]})
 
     def _heard(self, line: str) -> dict[str, Any]:
@@ -224,13 +225,13 @@ class _Maker:
         """Build by the program that the user names."""
         plan, name = folder / ENGINE, repr(self.build.command[0])
         guarded = [sys.executable, str(_SCRIPT), "--exec", str(os.getpid()), *words]
-        with _child(guarded, folder / LOG, everything=True) as child:
-            child.wait()
-        if child.returncode:
-            raise self._ended_badly(child.returncode, folder, name)
+        with child(guarded, folder / LOG, everything=True) as process:
+            process.wait()
+        if process.returncode:
+            raise self._ended_badly(process.returncode, folder, name)
         if not plan.is_file() or not plan.stat().st_size:
             raise self._failed(
-                f"{name} ended well, and wrote no engine to {{plan}}{_last_lines(folder / LOG)}",
+                f"{name} ended well, and wrote no engine to {{plan}}{last_lines(folder / LOG)}",
                 hint="use {plan} in engine.command for the file that it writes",
             )
         return Built(tensors_of(model, self.build.key), {"command": list(self.build.command)})
@@ -245,7 +246,7 @@ class _Maker:
         return EngineError(self.node, message, hint=f"{hint or 'see the log'} (log: {log})", code="E616")
 
     def _ended_badly(self, code: int, folder: Path, who: str) -> EngineError:
-        return self._failed(f"{who} {_ended(code)}{_last_lines(folder / LOG)}", hint="see what it says last")
+        return self._failed(f"{who} {ended(code)}{last_lines(folder / LOG)}", hint="see what it says last")
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -262,48 +263,3 @@ class _Maker:
                 hint="make room on the disk: python -m bmfgraph engines prune" if full else _STORE_HINT,
                 code="E614",
             ) from None
-
-
-@contextlib.contextmanager
-def _child(words: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own, killed when the block is left early; stderr (or all) goes to the log.
-
-    Its stdin says nothing, and ends when this process does.
-    """
-    with log.open("ab") as file:
-        output: int | IO[bytes] = file if everything else subprocess.PIPE
-        child = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=output, stderr=file, text=True, start_new_session=True
-        )
-    try:
-        yield child
-        child.wait()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
-    finally:
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _ended(code: int) -> str:
-    """How a process ended."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}"
-
-
-def _last_lines(log: Path, count: int = 5) -> str:
-    """The end of a log, each line on one of its own; empty where it says nothing."""
-    try:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    return "".join(f"\n    {line[:300]}" for line in lines[-count:])

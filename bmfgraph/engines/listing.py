@@ -61,10 +61,10 @@ def engines_command(words: Sequence[str]) -> int:
         run: Callable[[EngineStore, argparse.Namespace], int] = options.run
         return run(store, options)
     except _UsageError as error:
-        say(f"error: {error}\n  → python -m bmfgraph engines --help")
+        say(f"error[E114]: {error}\n  → python -m bmfgraph engines --help")
         return 2
     except StoreError as error:
-        say(f"error: {error}\n  → name another folder with --store, or check who may read and write there")
+        say(f"error[E614]: {error}\n  → name another folder with --store, or check who may read and write there")
         return 1
     except SystemExit as done:  # argparse has shown its help.
         return int(done.code or 0)
@@ -184,7 +184,7 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         near = "" if found else did_you_mean(options.key, keys)
         raise _UsageError(f"{what} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}")
     if found[0].fault:
-        say(f"error: {found[0].folder}: {found[0].fault}\n  → {_MENDING}")
+        say(f"error[E613]: {found[0].folder}: {found[0].fault}\n  → {_MENDING}")
         return 1
     _print_json(found[0].manifest)
     return 0

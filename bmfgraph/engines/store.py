@@ -75,9 +75,8 @@ class EngineStore:
     def entries(self, model: str | None = None) -> list[StoredEngine]:
         """All engines, damaged ones too, in the order of their models and keys. Raises StoreError."""
         with self._told("read"):
+            self._check_root()
             if not self.root.is_dir():
-                if self.root.exists():
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 return []
             names = [_folder_name(model)] if model is not None else sorted(self._names(self.root))
             folders = [self.root / name / digest for name in names for digest in sorted(self._names(self.root / name))]
@@ -87,6 +86,7 @@ class EngineStore:
         """The engine of that key, whole or not; None when there is none."""
         folder = self.folder(model, key)
         with self._told("read"):
+            self._check_root()
             return read_entry(folder) if folder.is_dir() else None
 
     def use(self, model: str, key: EngineKey) -> StoredEngine | None:
@@ -224,6 +224,10 @@ class EngineStore:
         except OSError as error:
             message = f"the engine store {str(self.root)!r} cannot be {done} ({error.strerror or error})"
             raise StoreError(message, error.errno) from error
+
+    def _check_root(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
     @staticmethod
     def _names(folder: Path) -> list[str]:

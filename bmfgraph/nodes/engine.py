@@ -30,19 +30,22 @@ Shape = Annotated[tuple[Size, ...], BeforeValidator(_shape)]
 class ProfileOptions(Frozen):
     """The shapes of one input that an engine shall accept, and the one that it is tuned for."""
 
-    min: Shape
-    opt: Shape
-    max: Shape
+    min: Shape = Field(description="Smallest shape that it accepts.")
+    opt: Shape = Field(description="The shape that it is tuned for.")
+    max: Shape = Field(description="Largest shape that it accepts.")
 
     @model_validator(mode="after")
     def _in_order(self) -> ProfileOptions:
         if not len(self.min) == len(self.opt) == len(self.max):
             raise ValueError(
-                f"min {list(self.min)}, opt {list(self.opt)} and max {list(self.max)} must have as many dims each"
+                f"min {list(self.min)}, opt {list(self.opt)} and max {list(self.max)} must have as many dims each; "
+                "write all dims of the input in each"
             )
         for axis, (low, middle, high) in enumerate(zip(self.min, self.opt, self.max, strict=True)):
             if not low <= middle <= high:
-                raise ValueError(f"dim {axis}: min {low}, opt {middle}, max {high} must not fall")
+                raise ValueError(
+                    f"dim {axis}: min {low}, opt {middle}, max {high} must not fall; set min <= opt <= max in every dim"
+                )
         return self
 
     def profile(self) -> Profile:
@@ -57,7 +60,9 @@ class EngineOptions(Frozen):
         default="auto",
         description="auto: TensorRT or TensorRT-RTX where GPU and library are, else ONNX Runtime.",
     )
-    precision: Literal["fp32", "tf32", "fp16", "bf16", "int8"] = "fp32"
+    precision: Literal["fp32", "tf32", "fp16", "bf16", "int8"] = Field(
+        default="fp32", description="In what numbers the model is computed on a GPU; on a CPU fp32."
+    )
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
     threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one a core.")
     streams: int = Field(default=1, ge=1, le=16, description="Inferences that may run side by side on the GPU.")
@@ -96,7 +101,8 @@ class EngineOptions(Frozen):
     def _agree(self) -> EngineOptions:
         if (self.builder == "command") != bool(self.command):
             raise ValueError(
-                "builder: command needs the program's words in `command`"
+                "builder: command needs the program's words in `command`; "
+                "write them, such as [trtexec, '--onnx={onnx}', '--saveEngine={plan}']"
                 if self.builder == "command"
                 else "`command` is given, but builder is python; set builder: command"
             )

@@ -91,7 +91,10 @@ class FramesSpec(NodeSpec):
                 return next(tensor for tensor in given.tensors if tensor.name == self.tensor)
             said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
             raise PlanError(
-                name, f"the model has {len(names)} outputs ({one_of(names)}): {said}", hint="set `tensor`", code="E316"
+                name,
+                f"the model has {len(names)} outputs ({one_of(names)}): {said}",
+                hint=f"set pipeline.nodes.{name}.tensor to one of them",
+                code="E316",
             )
         if not isinstance(given, TensorSpec):
             hint = "frames need no conversion: connect them directly" if isinstance(given, FrameSpec) else ""
@@ -99,11 +102,10 @@ class FramesSpec(NodeSpec):
                 name, f"takes tensors, not {given}", hint=hint or "connect it to an inference node", code="E318"
             )
         if self.tensor and self.tensor != given.name:
-            near = did_you_mean(self.tensor, [given.name])
             raise PlanError(
                 name,
-                f"tensor {self.tensor!r}: the only one there is {given.name!r}{near}",
-                hint="correct `tensor`, or leave it out",
+                f"tensor {self.tensor!r}: the only one there is {given.name!r}",
+                hint=f"set pipeline.nodes.{name}.tensor={given.name}, or leave it out",
                 code="E316",
             )
         return given

@@ -105,6 +105,7 @@ class InferenceSpec(NodeSpec):
                 hint="reshape inside the model",
                 code="E509",
             )
+        self._check_layout(node.name, tensor, dims, meaning)
         dims = self._declared(node.name, tensor, dims) or dims
         names = meaning.dims
         wanted = tuple(
@@ -193,6 +194,28 @@ class InferenceSpec(NodeSpec):
                     code="E608",
                 )
 
+    def _check_layout(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...], meaning: Meaning) -> None:
+        """Refuse a model whose channels are elsewhere, or are not as many, as its config says."""
+        wanted = meaning.count * self.model.window.frames
+        place = meaning.dims.index("channels")
+        other, layout = (3, "NHWC") if place == 1 else (1, "NCHW")
+        says = f"model.inputs.{tensor.name}: layout {meaning.layout} and channels {meaning.channels}"
+        if dims[other] == wanted and dims[place] != wanted:
+            raise PlanError(
+                name,
+                f"{says} put {wanted} channels in dim {place}, but {tensor} has them in dim {other}",
+                hint=f"set model.inputs.{tensor.name}.layout={layout}",
+                code="E515",
+            )
+        if isinstance(dims[place], int) and dims[place] != wanted:
+            window = f" in a window of {self.model.window.frames}" if self.model.window.frames > 1 else ""
+            raise PlanError(
+                name,
+                f"{says}{window} make {wanted} channels, but {tensor} has {dims[place]} in dim {place}",
+                hint=f"correct model.inputs.{tensor.name}" + (" or model.window" if dims[place] != 1 else ".channels"),
+                code="E515",
+            )
+
     def _check_input(self, name: str, given: TensorSpec, tensor: OnnxTensor) -> None:
         meaning = self._meaning(tensor)
         window = self.model.window.window()
@@ -206,10 +229,14 @@ class InferenceSpec(NodeSpec):
                 code="E513",
             )
         if given.dtype != tensor.dtype:
+            twice = given.meaning is not None and given.meaning.normalised and not meaning.normalised
             raise PlanError(
                 name,
-                f"input {tensor} is fed dtype {given.dtype}",
-                hint=f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
+                f"input {tensor} is fed dtype {given.dtype}"
+                + (f" of normalised values, {given.meaning}" if twice else ""),
+                hint="leave dtype, mean and std of the preprocess node out: the model takes grey levels"
+                if twice
+                else f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
                 code="E514",
             )
         if given.meaning != meaning:

@@ -35,7 +35,9 @@ Size = Annotated[int, Field(ge=1)]
 def check_divisor(value: Levels | None) -> Levels | None:
     """Refuse a standard deviation of 0."""
     if value is not None and 0 in _tuple(value):
-        raise ValueError(f"{value!r}: values are divided by it, so it must not be 0")
+        raise ValueError(
+            f"{value!r}: values are divided by it, so it must not be 0; leave it out, or set it to 1 or 255"
+        )
     return value
 
 
@@ -46,8 +48,10 @@ def _tuple(value: Levels) -> tuple[float, ...]:
 class OutputMeaning(Frozen):
     """What the numbers of a picture tensor mean: value = (level - mean) / std, with levels in 0..255."""
 
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-    channels: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    layout: Literal["NCHW", "NHWC"] = Field(default="NCHW", description="Order of the tensor's dims.")
+    channels: Literal["RGB", "BGR", "GRAY"] = Field(
+        default="RGB", description="Order of a picture's channels, or grey."
+    )
     mean: Levels = Field(default=0.0, description="Grey levels, one for all channels or one for each.")
     std: Levels = Field(default=1.0, description="Grey levels; 255 gives values in 0..1.")
 
@@ -79,19 +83,23 @@ class InputMeaning(OutputMeaning):
 class WindowOptions(Frozen):
     """A temporal window: `frames` frames in, those at positions `outputs` out, then `step` frames further."""
 
-    frames: int = Field(default=1, ge=1, le=64)
+    frames: int = Field(default=1, ge=1, le=64, description="How many frames the model sees at once.")
     outputs: tuple[int, ...] = Field(default=(0,), min_length=1, description="Positions counted from 0.")
-    step: int = Field(default=1, ge=1)
+    step: int = Field(default=1, ge=1, description="Frames from one window to the next: as many as `outputs` has.")
     pad: Literal["edge"] = Field(default="edge", description="What stands before the first and after the last frame.")
 
     @model_validator(mode="after")
     def _every_frame_once(self) -> WindowOptions:
         first, last = self.outputs[0], self.outputs[-1]
         if self.outputs != tuple(range(first, last + 1)):
-            raise ValueError(f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]")
+            raise ValueError(
+                f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]; "
+                "list neighbours, in rising order"
+            )
         if first < 0 or last >= self.frames:
             raise ValueError(
-                f"outputs {list(self.outputs)} must lie inside the window's positions 0..{self.frames - 1}"
+                f"outputs {list(self.outputs)} must lie inside the window's positions 0..{self.frames - 1}; "
+                "correct outputs, or frames"
             )
         if self.step != len(self.outputs):
             raise ValueError(
@@ -108,15 +116,17 @@ class WindowOptions(Frozen):
 class _Thresholds(Frozen):
     threshold: float = Field(default=0.5, ge=0, le=1, description="Least score of a detection.")
     iou: float = Field(default=0.3, ge=0, le=1, description="Boxes that overlap a better one by more are dropped.")
-    labels: tuple[str, ...] = Field(default=("face",), min_length=1)
+    labels: tuple[str, ...] = Field(
+        default=("face",), min_length=1, description="Names of what is found, in the order of the model's scores."
+    )
 
 
 class UltraFaceDecode(_Thresholds):
     """Scores [n, 1 + labels], background first, and boxes [n, 4] as corners in 0..1 of the input picture."""
 
-    style: Literal["ultraface"]
-    scores: str
-    boxes: str
+    style: Literal["ultraface"] = Field(description="How the outputs stand for boxes.")
+    scores: str = Field(description="Name of the output with the scores.")
+    boxes: str = Field(description="Name of the output with the boxes.")
 
     def tensors(self) -> dict[str, str]:
         """Role of each output that is read -> its name."""
@@ -126,11 +136,11 @@ class UltraFaceDecode(_Thresholds):
 class CenterFaceDecode(_Thresholds):
     """Heat map, log sizes and centre offsets on a grid of one cell per `stride` pixels (Xu et al., 2019)."""
 
-    style: Literal["centerface"]
-    heatmap: str
-    scale: str
-    offset: str
-    stride: int = Field(default=4, ge=1)
+    style: Literal["centerface"] = Field(description="How the outputs stand for boxes.")
+    heatmap: str = Field(description="Name of the output with the heat map.")
+    scale: str = Field(description="Name of the output with the log sizes.")
+    offset: str = Field(description="Name of the output with the centre offsets.")
+    stride: int = Field(default=4, ge=1, description="Input pixels per cell of the grid.")
 
     def tensors(self) -> dict[str, str]:
         """Role of each output that is read -> its name."""
@@ -143,15 +153,19 @@ Decode = Annotated[UltraFaceDecode | CenterFaceDecode, Field(discriminator="styl
 class ModelSpec(Frozen):
     """A model: its file, and what goes in and comes out."""
 
-    name: str
+    name: str = Field(description="Names the model in messages, reports and the engine store.")
     source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Checksum of `source`.")
-    licence: str | None = None
+    licence: str | None = Field(default=None, description="For the reader; nothing depends on it.")
     file: Path | None = Field(default=None, description="A local ONNX file, used instead of `source` as it is.")
     inputs: dict[str, InputMeaning] = Field(default_factory=dict, description="By the names the ONNX file has.")
-    outputs: dict[str, OutputMeaning] = Field(default_factory=dict)
-    window: WindowOptions = WindowOptions()
-    decode: Decode | None = None
+    outputs: dict[str, OutputMeaning] = Field(
+        default_factory=dict, description="What picture outputs mean, by the names the ONNX file has."
+    )
+    window: WindowOptions = Field(default=WindowOptions(), description="Frames that it sees at once; null: one.")
+    decode: Decode | None = Field(
+        default=None, description="How a detector's outputs stand for boxes; null for other models."
+    )
 
     @field_validator("window", mode="before")
     @classmethod

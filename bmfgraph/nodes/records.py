@@ -41,14 +41,21 @@ class RecordsSpec(NodeSpec):
     def needs(self, index: int) -> Need:
         return Need(DetectionsSpec)
 
+    def discover(self, name: str) -> None:
+        """Refuse what is wrong whatever the detections are."""
+        self._format(name)
+
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+        return Resolved((), RecordsWork(self.path, self._format(node.name)))
+
+    def _format(self, name: str) -> str:
         extension = Path(self.path).suffix.lower()
         form = self.format or _BY_EXTENSION.get(extension)
         if form is None:
             raise PlanError(
-                node.name,
+                name,
                 f"path {self.path!r}: extension {extension!r} says no format; allowed: {', '.join(_BY_EXTENSION)}",
-                hint=f"set pipeline.nodes.{node.name}.format to jsonl or csv",
+                hint=f"set pipeline.nodes.{name}.format to jsonl or csv",
                 code="E330",
             )
-        return Resolved((), RecordsWork(self.path, form))
+        return form

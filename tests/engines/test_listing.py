@@ -208,7 +208,7 @@ def test_wrong_words(store: EngineStore, told: Told, words: list[str], message: 
     add(store)
     out, err = told(*words, code=2)
     assert out == ""
-    assert err.startswith("bmfgraph: error: ")
+    assert err.startswith("bmfgraph: error[E114]: ")
     assert message in err
     assert err.endswith("\n  → python -m bmfgraph engines --help\n")
     assert left(store) == {key().digest()[:16]}

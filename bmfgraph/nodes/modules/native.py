@@ -62,6 +62,7 @@ class NativeHost(Host):
         inputs, outputs = task.get_inputs(), task.get_outputs()
         inner = Task(self.node, list(inputs), sorted({outlet.port for outlet in job.outlets}))
         inner.timestamp = task.timestamp
+        before = meter.frames
         taken = self._move_in(inputs, inner.get_inputs())
         with self.busy:
             if self.module is None or self.closed:
@@ -74,7 +75,7 @@ class NativeHost(Host):
             raise self._told()
         made = self._move_out(inner.get_outputs(), outputs)
         if taken or made:
-            meter.add(began, ended)
+            meter.add(began, ended, meter.frames - before)
         task.timestamp = inner.timestamp
         return None
 

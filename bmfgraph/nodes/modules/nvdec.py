@@ -340,7 +340,7 @@ class NvdecHost(Host):
                 return self._end(task)
             began = time.perf_counter()
             frames = self.reader.read(_BATCH)
-            meter.add(began, time.perf_counter())
+            meter.add(began, time.perf_counter(), len(frames))
             ended = self.reader.ended
         outputs = task.get_outputs()
         for pts, picture in frames:

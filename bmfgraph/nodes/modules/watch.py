@@ -36,10 +36,13 @@ class Meter:
     first_done: float | None = None
     """When the first frame was done with, and the newest one, on the clock of ``time.perf_counter``."""
     last_done: float = 0.0
+    done: array[float] = field(default_factory=lambda: array("d"))
+    """When each frame was done with, on the same clock."""
 
-    def add(self, began: float, ended: float) -> None:
-        """Count a call."""
+    def add(self, began: float, ended: float, frames: int = 1) -> None:
+        """Count a call that was done with so many frames."""
         self.seconds.append(ended - began)
+        self.done.extend([ended] * frames)
         self.first_done = self.first_done or ended
         self.last_done = ended
 

@@ -38,6 +38,8 @@ class Faulty(Stage):
         if fault == "signal":
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
         if fault == "exit":
             sys.exit("no more")
         return {"nothing": None, "number": 42, "garbage": ["not a frame"]}.get(fault, (frame,))

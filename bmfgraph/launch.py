@@ -1,0 +1,191 @@
+"""Verbs that take a configuration: composed by Hydra, once or for every run of a sweep."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from bmfgraph.config import (
+    CONFIG_DIR,
+    Grid,
+    composed,
+    composition_error,
+    expanded,
+    free_node_fields,
+    literal_paths,
+    plain,
+    sweeps,
+)
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError
+from bmfgraph.guard import Told, guarded, stop_listening
+from bmfgraph.sources import say
+from bmfgraph.telling import tell
+from bmfgraph.usage import FORMS, WITH_VALUE
+
+__all__ = ["launch"]
+
+
+_INTERRUPTED = "interrupted (Ctrl-C)"
+
+
+def launch(verb: str, words: list[str], flags: dict[str, str], heard: Sequence[int], told: Told) -> int:
+    """Do what the verb says with the configuration, or configurations, of these words; the exit code."""
+    debug = "debug=true" in words
+    if verb == "plan" and words[:1] == ["diff"]:
+        return guarded(lambda: _diff(words[1:], flags), heard, debug=debug)
+    words = _flags_last(words)
+    if verb == "run" and sweeps(words):
+        return guarded(lambda: _sweep(words, heard), heard, debug=debug)
+    if verb != "run" and sweeps(words):
+        return guarded(lambda: _each(verb, words, flags), heard, debug=debug, told=told)
+    if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
+        # Hydra's main composes twice; whoever runs nothing need not wait for that.
+        return guarded(lambda: _do(verb, _composed(words), flags), heard, debug=debug, told=told)
+    return _compose_and_run(lambda data: _do(verb, data, flags), words, heard, told)
+
+
+def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
+    """Do it for every run of a sweep, one after the other; the worst exit code."""
+    grid, dirs = _expanded(words), _dirs(words)
+    code = 0
+    for run, varied in zip(grid.runs, grid.varied, strict=True):
+        say(" ".join(f"{key}={value}" for key, value in varied.items()) or "the only run")
+        code = max(code, _do(verb, _composed([*run, *dirs]), flags))
+    return code
+
+
+def _expanded(words: Sequence[str]) -> Grid:
+    try:
+        return expanded(words)
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise composition_error(error, words) from None
+
+
+def _dirs(words: Sequence[str]) -> list[str]:
+    """The flags for folders of configuration."""
+    return [one for before, word in itertools.pairwise(words) if before in CONFIG_DIR for one in (before, word)]
+
+
+def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
+    """Do what the verb says with one configuration. Only now is anything imported that only some verbs need."""
+    if verb == "check":
+        from bmfgraph.check import check_job
+
+        return check_job(data, as_json="--json" in flags)
+    if verb == "plan":
+        from bmfgraph.planning import plan_job
+
+        forms = [flag for flag in flags if flag in FORMS]
+        if len(forms) > 1:
+            raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
+        plan_job(data, forms[0] if forms else "--json", flags.get("--output"))
+        return 0
+    from bmfgraph import job
+
+    getattr(job, f"{verb}_job")(data)
+    return 0
+
+
+def _sweep(words: list[str], heard: Sequence[int]) -> int:
+    from bmfgraph.sweep.command import cell_job, run_sweep
+
+    def job(data: dict[str, Any]) -> int:
+        cell_job(data, HydraConfig.get().overrides.task)
+        return 0
+
+    dirs = _dirs(words)
+    return run_sweep(
+        words,
+        _expanded(words),
+        lambda overrides: _composed([*overrides, *dirs]),
+        lambda launched: _compose_and_run(job, _flags_last(list(launched)), heard, tell),
+    )
+
+
+def _diff(words: list[str], flags: dict[str, str]) -> int:
+    """``plan diff A B COMMON...``: A and B are overrides, several of them in quotes."""
+    from bmfgraph.planning import diff_job
+
+    if len(words) < 2:
+        raise ConfigError(
+            "diff takes two sets of overrides, and then what both have",
+            path="plan",
+            hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
+            code="E114",
+        )
+    first, second, *common = words
+    if others := [flag for flag in flags if flag in FORMS and flag != "--json"]:
+        raise ConfigError(f"diff takes no {others[0]}", hint="it prints text, or --json", code="E114")
+    datas = (_composed([*_split(words), *common]) for words in (first, second))
+    return diff_job(*datas, as_json="--json" in flags, output=flags.get("--output"))
+
+
+def _split(words: str) -> list[str]:
+    """Several overrides in one word, as a shell would take them apart."""
+    try:
+        return shlex.split(words)
+    except ValueError as error:
+        raise ConfigError(
+            f"{words!r} cannot be taken apart ({error})", path="plan diff", hint="close the quotes in it", code="E105"
+        ) from None
+
+
+def _composed(words: Sequence[str]) -> dict[str, Any]:
+    """What they compose. Raises ConfigError."""
+    try:
+        return composed(words)
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise composition_error(error, words) from None
+
+
+def _compose_and_run(do: Callable[[dict[str, Any]], int], words: list[str], heard: Sequence[int], told: Told) -> int:
+    codes: list[int] = []
+
+    def task(config: DictConfig) -> None:
+        codes.append(guarded(lambda: do(plain(config)), heard, debug=bool(config.get("debug")), told=told))
+
+    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
+    # With this set, Hydra lets exceptions out instead of printing them in its own way.
+    traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://bmfgraph.conf", config_name="config")(task)()
+    except SystemExit as end:
+        # argparse ends with 2 for a wrong flag, and has said why.
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KeyboardInterrupt as why:
+        tell(Cancelled(str(why) or _INTERRUPTED).problems)
+        stop_listening()
+        return Cancelled.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if traced:
+            raise
+        told(composition_error(error, words).problems)
+        return ConfigError.exit_code
+    finally:
+        if not traced:
+            del os.environ["HYDRA_FULL_ERROR"]
+    return max(codes, default=0)
+
+
+def _flags_last(words: list[str]) -> list[str]:
+    """Argparse takes overrides in one row only; people write them before and after ``--config-dir``."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for word, before in zip(words, ["", *words], strict=False):
+        (flags if word.startswith("-") or before in WITH_VALUE else overrides).append(word)
+    return overrides + flags

@@ -1,0 +1,137 @@
+"""One run of a sweep: which it is, what it depends on, and the files that it leaves.
+
+A cell's folder is named after its configuration, so that the same command finds it again; what the configuration
+depends on outside itself (the input's bytes, models, versions) is its fingerprint, and a cell whose fingerprint has
+changed is measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bmfgraph import __version__
+from bmfgraph.files import write_whole
+from bmfgraph.machine import find_libraries
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.plan import Plan
+from bmfgraph.sources import file_sha256
+
+__all__ = [
+    "CELL",
+    "LOG",
+    "MEASURED",
+    "RESULT",
+    "Cell",
+    "changes",
+    "described_part",
+    "failed",
+    "fingerprint",
+    "identity",
+    "read_json",
+    "write_json",
+]
+
+CELL, RESULT, MEASURED, LOG = "cell.json", "result.json", "measured.json", "log.txt"
+SCHEMA = 1
+"""Of all three."""
+# What changes nothing of what is measured.
+_ASIDE = ("sweep", "report", "reference", "progress", "debug", "target", "samples")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: its overrides, those that differ from cell to cell, and the configuration they compose."""
+
+    overrides: tuple[str, ...]
+    varied: Mapping[str, str]
+    data: Mapping[str, Any]
+    folder: Path
+    command: str
+    """The words that run it by itself."""
+    reference: str | None = None
+    """A file that its output is compared with, where that depends on the cell."""
+
+    @property
+    def id(self) -> str:
+        """Stands for its configuration."""
+        return self.folder.name
+
+    @property
+    def title(self) -> str:
+        """How the user knows it."""
+        return " ".join(f"{key}={value}" for key, value in self.varied.items()) or "the only run"
+
+
+def identity(data: Mapping[str, Any]) -> str:
+    """A short name that follows from a configuration."""
+    kept = {key: value for key, value in data.items() if key not in _ASIDE}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything besides the configuration that the measurements depend on."""
+    works = {node.name: node.work for node in plan}
+    return {
+        "schema": SCHEMA,
+        "bmfgraph": f"{__version__} {_code()}",
+        "input": {name: file_sha256(Path(work.path)) for name, work in works.items() if isinstance(work, DecoderWork)},
+        "model": {
+            name: work.engine.sha256 for name, work in works.items() if isinstance(work, InferenceWork) and work.engine
+        },
+        "plan": plan.hash(),
+        "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
+        "libraries": {library.module: library.version for library in find_libraries()},
+        "settings": dict(settings),
+    }
+
+
+@cache
+def _code() -> str:
+    """Stands for bmfgraph's own source."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def changes(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Names of what differs between two fingerprints."""
+    return sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+
+
+def failed(cell: Mapping[str, Any], problems: Iterable[Mapping[str, Any]], status: str = "failed") -> dict[str, Any]:
+    """The result of a cell, as it is described, that gave none."""
+    nothing = {"metrics": {}, "nodes": [], "runs_on": {}, "outputs": {}, "seconds": 0.0}
+    return described_part(cell) | {"status": status, "errors": list(problems)} | nothing
+
+
+def described_part(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result repeats of its cell's description."""
+    kept = ("id", "sweep", "varied", "overrides", "fingerprint", "command", "reference", "settings")
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {name: cell[name] for name in kept} | {"created": created, "kept": False}
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """An object that was written, or None where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write it at once, in a folder that is made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps({"schema": SCHEMA, **data}, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,62 @@
+"""What cells read, where that is not what the user wrote: a reduced input, or a part of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.downscale import downscaled
+from bmfgraph.errors import ConfigError
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.plan import Plan
+from bmfgraph.ports import FrameSpec
+from bmfgraph.survey import survey_job
+
+__all__ = ["reduced", "shortened"]
+
+
+def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path]:
+    """The configuration with its input reduced by the factor by which it enlarges, and the clip to compare with.
+
+    Raises ConfigError where the output is no larger, or there is not one input and one output.
+    """
+    plan = survey_job(dict(data))
+    sources = [node for node in plan if isinstance(node.work, DecoderWork)]
+    made = [plan.type_of(node.inputs[0]) for node in plan if node.kind == "encoder"]
+    frames = [kind for kind in made if isinstance(kind, FrameSpec)]
+    if len(sources) != 1 or len(frames) != 1:
+        raise _no_input(
+            f"the pipeline has {len(sources)} decoder(s) and {len(frames)} encoder(s), and needs one of each"
+        )
+    given = sources[0].outputs[0].type
+    assert isinstance(given, FrameSpec)
+    scale = frames[0].width // given.width
+    if scale < 2 or (given.width * scale, given.height * scale) != (frames[0].width, frames[0].height):
+        sizes = f"{given.width}x{given.height}, and makes {frames[0].width}x{frames[0].height}"
+        raise _no_input(f"the pipeline takes {sizes}: that is no whole factor above 1")
+    made_small = downscaled(Path(sources[0].work.path), scale, folder)
+    return _with(data, sources[0].name, "path", str(made_small.clip)), made_small.reference
+
+
+def _no_input(why: str) -> ConfigError:
+    return ConfigError(
+        f"input: {why}", path="sweep.reference", hint="name a clip, or overrides of one cell", code="E112"
+    )
+
+
+def shortened(data: Mapping[str, Any], plan: Plan, part: float) -> dict[str, Any]:
+    """The configuration with that part of its inputs, from their starts."""
+    changed = dict(data)
+    for node in plan:
+        if isinstance(node.work, DecoderWork) and node.work.duration:
+            end = (node.work.start or 0.0) + node.work.duration * part
+            changed = _with(changed, node.name, "end", round(end, 3))
+    return changed
+
+
+def _with(data: Mapping[str, Any], node: str, field: str, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(dict(data))
+    changed["pipeline"]["nodes"][node][field] = value
+    return changed

@@ -1,0 +1,246 @@
+"""The end of a sweep: results judged and ranked, and written as JSON, CSV and one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bmfgraph import __version__
+from bmfgraph.errors import BmfgraphError, ConfigError
+from bmfgraph.files import write_whole
+from bmfgraph.machine import find_libraries, find_machine
+from bmfgraph.sources import say
+from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
+from bmfgraph.sweep.compared import find_reference, quality
+from bmfgraph.sweep.objective import parse_objective
+from bmfgraph.sweep.options import SweepOptions
+from bmfgraph.sweep.page import report_page
+from bmfgraph.sweep.sheet import sheet
+from bmfgraph.sweep.table import closing_text, report_table
+from bmfgraph.telling import tell
+
+__all__ = ["finish", "gather", "objective_of", "report_command", "write_report"]
+
+SCHEMA = 1
+_EXAMPLES = """\
+examples
+  python -m bmfgraph report outputs/sweeps/super_resolution --objective "fps where psnr_y>=45"
+  python -m bmfgraph report sweeps/monday sweeps/tuesday --output sweeps/both
+
+exit codes: 0 done, 2 wrong words
+"""
+_PIPE_WIDTH = 200
+
+
+def finish(
+    root: Path,
+    folders: Sequence[Path],
+    options: SweepOptions,
+    command: Sequence[str],
+    dropped: Mapping[str, str] | None = None,
+) -> int:
+    """Judge and report the cells in those folders; exit code 1 if one has no result. Raises a BmfgraphError.
+
+    ``dropped``: ids of cells that were left out on the way, and why.
+    """
+    report = gather(
+        folders,
+        options.reference,
+        options.objective,
+        command,
+        repeats=options.repeats,
+        warmup=options.warmup,
+        dropped=dropped,
+    )
+    write_report(root, report)
+    return int(any(cell["status"] not in ("ok", "skipped") for cell in report["cells"]))
+
+
+def write_report(root: Path, report: dict[str, Any]) -> None:
+    """Write report.json, report.csv and report.html, and print the table. Raises BmfgraphError."""
+    texts = {"report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n", "report.csv": sheet(report)}
+    texts["report.html"] = report_page(report)
+    for name, text in texts.items():
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            write_whole(root / name, text)
+        except OSError as error:
+            raise BmfgraphError(
+                f"the report {str(root / name)!r} cannot be written ({error.strerror})",
+                path="sweep.dir",
+                hint="name a folder of yours, and make room",
+                code="E805",
+            ) from None
+    _show(report)
+    say(f"report: {root / 'report.html'}")
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    # Into a pipe or a file there is no width to keep to.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    console.print(report_table(report))
+    console.print(closing_text(report))
+
+
+def gather(
+    folders: Sequence[Path],
+    reference: str | None,
+    objective: str | None,
+    command: Sequence[str],
+    *,
+    repeats: int,
+    warmup: bool,
+    dropped: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The report of these cells, as plain data."""
+    results = [(folder, _result(folder)) for folder in folders]
+    chosen, file = find_reference(reference, [result for _, result in results])
+    outputs: dict[str, str] = next((result["outputs"] for _, result in results if result["id"] == chosen), {})
+    cells = []
+    for folder, result in results:
+        cell = {key: value for key, value in result.items() if key not in ("fingerprint", "overrides", "settings")}
+        against: Any = Path(result["reference"]) if result.get("reference") else file or outputs
+        if result["status"] == "ok" and against:
+            found, why = quality(folder, result, against)
+            cell["metrics"] = {**cell["metrics"], **found}
+            if why:
+                say(f"{folder.name}: no quality: {why}")
+        if dropped and result["id"] in dropped:
+            cell["status"] = "skipped"
+            cell["errors"] = [{"code": "", "where": "", "message": dropped[result["id"]], "hint": ""}]
+        cells.append(cell | {"is_reference": result["id"] == chosen})
+    machine = find_machine()
+    return {
+        "schema": SCHEMA,
+        "bmfgraph": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": list(command),
+        "pipeline": _pipeline(folders),
+        "objective": objective,
+        "asked": reference,
+        "reference": _named(chosen, cells, reference, file),
+        "repeats": repeats,
+        "warmup": warmup,
+        "machine": {
+            "platform": platform.platform(),
+            "cores": len(os.sched_getaffinity(0)),
+            "gpu": str(machine.gpu) if machine.gpu else None,
+            "packages": {library.module: library.version for library in find_libraries()},
+        },
+        "cells": cells,
+    }
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """Of a cell; one that was never run to its end has none of its own."""
+    found = read_json(folder / RESULT)
+    if found is not None:
+        return found
+    described = read_json(folder / CELL)
+    if described is None:
+        raise ConfigError(f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code="E114")
+    return failed(described, [{"code": "E806", "where": "", "message": "it was not run to its end", "hint": ""}])
+
+
+def _pipeline(folders: Sequence[Path]) -> str:
+    described = (read_json(folder / CELL) for folder in folders)
+    return ", ".join(sorted({str(one["data"]["pipeline"]["name"]) for one in described if one}))
+
+
+def _named(
+    chosen: str | None, cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path | None
+) -> str | None:
+    """What outputs were measured against, for the user."""
+    if chosen:
+        cell = next(cell for cell in cells if cell["id"] == chosen)
+        return " ".join(f"{key}={value}" for key, value in cell["varied"].items())
+    return str(file) if file else ("the input, which was reduced" if reference == "input" else None)
+
+
+def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepOptions) -> float | None:
+    """The metric that is asked for, of one cell; NaN where it has none, None where none is asked for."""
+    if not options.objective:
+        return None
+    metric = parse_objective(options.objective).metric
+    if result is None or result["status"] != "ok":
+        return math.nan
+    metrics = dict(result["metrics"])
+    file = Path(result["reference"]) if result.get("reference") else Path(options.reference or "")
+    if metric not in metrics and file.is_file():
+        metrics |= quality(folder, result, file)[0]
+    return float(metrics[metric]["median"]) if metric in metrics else math.nan
+
+
+def report_command(words: Sequence[str]) -> int:
+    """``report DIR...``: the report of sweeps that lie in those folders, made again from what is on disk."""
+    options = _options(words)
+    if isinstance(options, int):
+        return options
+    roots = [Path(word) for word in options.dirs]
+    folders = [folder for root in roots for folder in _cells_in(root)]
+    try:
+        if not folders:
+            raise ConfigError(
+                f"there is no cell of a sweep in {', '.join(map(repr, options.dirs))}",
+                hint="name a folder that a sweep has made, such as outputs/sweeps/super_resolution",
+                code="E114",
+            )
+        before = next((one for root in roots if (one := _before(root))), {})
+        objective = options.objective or before.get("objective")
+        if objective:
+            parse_objective(objective)
+        command = before.get("command") or ["python", "-m", "bmfgraph", "report", *words]
+        wanted = options.reference or before.get("asked") or "auto"
+        report = gather(
+            folders,
+            wanted,
+            objective,
+            command,
+            repeats=int(before.get("repeats", 1)),
+            warmup=bool(before.get("warmup", True)),
+        )
+        write_report(Path(options.output) if options.output else roots[0], report)
+    except BmfgraphError as error:
+        tell(error.problems)
+        return error.exit_code
+    return 0
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace | int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bmfgraph report",
+        description="Make a sweep's report.json, report.csv and report.html again, or one of several sweeps together.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="folder of a sweep")
+    parser.add_argument("--output", metavar="DIR", help="where the report goes (default: the first folder)")
+    parser.add_argument("--objective", metavar="TEXT", help="such as 'fps where psnr_y>=45'")
+    parser.add_argument("--reference", metavar="TEXT", help="a clip, labels, or overrides of a cell")
+    try:
+        return parser.parse_args(list(words))
+    except SystemExit as end:
+        # argparse has said why.
+        return int(end.code or 0)
+
+
+def _cells_in(root: Path) -> list[Path]:
+    """The cells of a sweep's last report, or all that lie there."""
+    there = [path.parent for path in sorted(root.glob(f"cells/*/{CELL}"))]
+    last = {cell["id"] for cell in _before(root).get("cells", [])}
+    return [folder for folder in there if folder.name in last] or there
+
+
+def _before(root: Path) -> dict[str, Any]:
+    return read_json(root / "report.json") or {}

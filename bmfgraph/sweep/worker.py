@@ -1,0 +1,94 @@
+"""Measures one cell, in a process of its own: ``python -m bmfgraph.sweep.worker FOLDER``.
+
+In a process of its own, a crash costs one cell only, memory is counted for it alone, and the GPU's is given back. Each
+run's report is written as soon as the run is over, whatever comes later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.energy import Meter
+from bmfgraph.engines.manifest import read_entry
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.plan import Plan
+from bmfgraph.prepare import prepare_engines
+from bmfgraph.processes import end_with_stdin
+from bmfgraph.report import make_report
+from bmfgraph.run import run_plan
+from bmfgraph.survey import compile_job
+from bmfgraph.sweep.alone import engine_alone
+from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
+from bmfgraph.telling import problems_as_json, tell
+
+__all__ = ["main", "measure"]
+
+
+def main(words: list[str]) -> int:
+    """Measure the cell in that folder; the exit code."""
+    folder = Path(words[0])
+    end_with_stdin()
+    cell = read_json(folder / CELL)
+    if cell is None:
+        print(f"{folder / CELL} cannot be read", file=sys.stderr)
+        return 2
+    try:
+        measure(folder, cell)
+    except BmfgraphError as error:
+        tell(error.problems)
+        write_json(folder / MEASURED, problems_as_json(error.problems))
+        return 1
+    return 0
+
+
+def measure(folder: Path, cell: Mapping[str, Any]) -> None:
+    """Run the cell as often as it says, and write down what was measured. Raises a BmfgraphError."""
+    plan = compile_job(dict(cell["data"]))
+    built = prepare_engines(plan)
+    plan = redirected(plan, folder)
+    warmup, repeats = int(cell["settings"]["warmup"]), cell["settings"]["repeats"]
+    runs: list[dict[str, Any]] = []
+    for number in range(warmup + repeats):
+        with Meter() as energy:
+            outcome = run_plan(plan)
+        report = make_report(outcome, dict(cell["data"])) | {"joules": energy.joules}
+        write_json(folder / f"run-{number}.json", report)
+        runs.append(report)
+    measured = {
+        "problems": [],
+        "runs": runs[warmup:],
+        "inference_fps": {node.name: engine_alone(node.work) for node in plan if isinstance(node.work, InferenceWork)},
+        "engines": {node: _engine(path) for node, path in built.items()},
+        "outputs": {
+            node.name: node.work.path for node in plan if not node.outputs and getattr(node.work, "path", None)
+        },
+    }
+    write_json(folder / MEASURED, measured)
+
+
+def redirected(plan: Plan, folder: Path) -> Plan:
+    """The same plan with its files written into that folder."""
+    return plan.replace(
+        *(
+            replace(node, work=replace(node.work, path=str(folder / f"{node.name}{Path(node.work.path).suffix}")))
+            for node in plan
+            if not node.outputs and getattr(node.work, "path", None)
+        )
+    )
+
+
+def _engine(path: Path) -> dict[str, float]:
+    """How long it took to build, and how large it is."""
+    built = read_entry(path.parent).manifest.get("built", {})
+    return {"seconds": float(built.get("seconds", 0.0)), "bytes": path.stat().st_size}
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,256 @@
+"""Whole sweeps from the command line: every run in a process of its own, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run.command import FAULTY, Ended, Running, start
+from tests.run.conftest import clips as clips
+from tests.run.conftest import faulty_kind as faulty_kind
+from tests.tools import make_clip
+
+LIMIT = 240.0
+Sweep = Callable[..., Ended]
+FAST = ("encoder.preset=ultrafast", "sweep.warmup=false", "progress=false", "engine.threads=1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_clip(tmp_path / "clip.mp4", frames=12, size=(64, 48), audio="aac")
+    return tmp_path
+
+
+@pytest.fixture
+def sweeping(folder: Path) -> Callable[..., Running]:
+    """Starts a sweep of super resolution over a tiny clip, or of another pipeline."""
+    import sys
+
+    def begin(*words: str, **options: Any) -> Running:
+        some = () if any(word.startswith("pipeline=") for word in words) else ("pipeline=super_resolution",)
+        command = [sys.executable, "-m", "bmfgraph", *some, "input=clip.mp4", *FAST, *words]
+        return start(command, folder, **options)
+
+    return begin
+
+
+@pytest.fixture
+def sweep(sweeping: Callable[..., Running]) -> Sweep:
+    """Runs a sweep to its end."""
+    return lambda *words, **options: sweeping(*words, **options).wait(LIMIT)
+
+
+def report(folder: Path, name: str = "super_resolution") -> Any:
+    return json.loads((folder / "outputs" / "sweeps" / name / "report.json").read_text())
+
+
+def by_key(found: Any, key: str) -> dict[str, Any]:
+    return {cell["varied"][key]: cell for cell in found["cells"]}
+
+
+def test_a_grid_ends_in_a_decision_and_is_kept(sweep: Sweep, folder: Path) -> None:
+    words = ("-m", "model=vsr_x2_fast,vsr_x2_fast_video", "sweep.reference=model=vsr_x2_fast", "sweep.repeats=2")
+    first = sweep(*words)
+    assert first.code == 0, first
+    found = report(folder)
+    assert [cell["status"] for cell in found["cells"]] == ["ok", "ok"]
+    cells = by_key(found, "model")
+    assert cells["vsr_x2_fast"]["is_reference"]
+    assert cells["vsr_x2_fast"]["metrics"]["psnr_y"]["median"] == 100
+    assert 20 < cells["vsr_x2_fast_video"]["metrics"]["psnr_y"]["median"] < 100
+    for cell in found["cells"]:
+        metrics = cell["metrics"]
+        assert metrics["steady_fps"]["min"] <= metrics["steady_fps"]["median"] <= metrics["steady_fps"]["max"]
+        assert metrics["latency_p50_ms"]["median"] <= metrics["latency_p99_ms"]["median"]
+        for name in ("fps", "inference_fps", "first_frame_s", "peak_rss_mb", "output_mb"):
+            assert metrics[name]["median"] > 0, name
+        assert "build_s" not in metrics
+        assert {node["name"] for node in cell["nodes"]} >= {"source", "upscale", "sink"}
+        assert "ONNX Runtime" in cell["runs_on"]["upscale"]
+        runs = sorted(path.name for path in (folder / "outputs/sweeps/super_resolution/cells" / cell["id"]).iterdir())
+        assert {"run-0.json", "run-1.json", "result.json", "sink.mp4", "log.txt"} <= set(runs)
+    for name in ("report.csv", "report.html"):
+        assert "vsr_x2_fast_video" in (folder / "outputs/sweeps/super_resolution" / name).read_text()
+    assert "python -m bmfgraph" in first.out
+    assert not list(folder.glob("*.mp4"))[1:]
+
+    began = time.monotonic()
+    again = sweep(*words)
+    assert again.code == 0, again
+    assert again.err.count("measured before, kept") == 2
+    assert time.monotonic() - began < first.seconds
+    assert [cell["kept"] for cell in report(folder)["cells"]] == [True, True]
+
+    make_clip(folder / "clip.mp4", frames=11, size=(64, 48), audio="aac")
+    changed = sweep("-m", "model=vsr_x2_fast,vsr_x2_fast_video", "sweep.repeats=2", "sweep.reference=null")
+    assert changed.err.count("measured again because: input, plan") == 2
+    assert [cell["kept"] for cell in report(folder)["cells"]] == [False, False]
+
+    alone = sweep("report") if False else start(
+        [*_python(), "report", "outputs/sweeps/super_resolution", "--output", "again", "--objective", "fps"], folder
+    ).wait(LIMIT)
+    assert alone.code == 0, alone
+    assert len(json.loads((folder / "again" / "report.json").read_text())["cells"]) == 2
+
+
+def _python() -> list[str]:
+    import sys
+
+    return [sys.executable, "-m", "bmfgraph"]
+
+
+def test_a_wrong_cell_stops_the_sweep_before_it_begins(sweep: Sweep, folder: Path) -> None:
+    ended = sweep("-m", "encoder.crf=30,60,18")
+    assert ended.code == 2
+    assert "encoder.crf=60:" in ended.err
+    assert "error[E343]" in ended.err
+    assert "1 of 3 cells are wrong, and nothing was run; sweep.on_error=skip leaves them out" in ended.err
+    assert not (folder / "outputs" / "sweeps" / "super_resolution" / "report.json").exists()
+
+
+def test_a_wrong_cell_is_left_out_where_that_is_wanted(sweep: Sweep, folder: Path) -> None:
+    ended = sweep("-m", "encoder.crf=60,18", "sweep.on_error=skip")
+    assert ended.code == 1, ended
+    cells = by_key(report(folder), "encoder.crf")
+    assert (cells["60"]["status"], cells["60"]["errors"][0]["code"]) == ("refused", "E343")
+    assert cells["18"]["status"] == "ok"
+
+
+def _faulty(*words: str) -> tuple[str, ...]:
+    return ("-m", "pipeline=faulty", "--config-dir", str(FAULTY / "conf"), "sweep.reference=null", *words)
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_cell_that_kills_its_process_costs_nothing_but_itself(
+    sweep: Sweep, folder: Path, faulty_kind: dict[str, str]
+) -> None:
+    words = _faulty("pipeline.nodes.stage.fault=process,kill,none", "pipeline.nodes.stage.frame=5")
+    ended = sweep(*words, env=faulty_kind)
+    assert ended.code == 1, ended
+    cells = by_key(report(folder, "faulty"), "pipeline.nodes.stage.fault")
+    assert {fault: cell["status"] for fault, cell in cells.items()} == {
+        "process": "failed",
+        "kill": "crashed",
+        "none": "ok",
+    }
+    assert cells["kill"]["errors"][0]["code"] == "E806"
+    assert "SIGKILL" in cells["kill"]["errors"][0]["message"]
+    assert cells["process"]["errors"][0]["code"] == "E801"
+    assert "frame 5" in cells["process"]["errors"][0]["where"]
+
+    again = sweep(*words, env=faulty_kind)
+    assert again.err.count("measured before, kept") == 1
+    assert again.err.count("crashed: [E806]") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_sweep_that_was_ended_goes_on_where_it_was(
+    sweeping: Callable[..., Running],
+    sweep: Sweep,
+    folder: Path,
+    faulty_kind: dict[str, str],
+    number: int,
+) -> None:
+    words = _faulty("pipeline.nodes.stage.seconds=0,0.001,3")
+    running = sweeping(*words, env=faulty_kind)
+    cells = folder / "outputs" / "sweeps" / "faulty" / "cells"
+    deadline = time.monotonic() + LIMIT
+    while len(list(cells.glob("*/result.json"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(2.5)
+    running.send(number)
+    ended = running.wait(30)
+    assert ended.code == (-9 if number == signal.SIGKILL else 130), ended
+    deadline = time.monotonic() + 10
+    while any("bmfgraph.sweep.worker" in line for line in _processes(str(cells))):
+        assert time.monotonic() < deadline, "a cell's process goes on for nobody"
+        time.sleep(0.2)
+    assert len(list(cells.glob("*/result.json"))) == 2
+
+    words = _faulty("pipeline.nodes.stage.seconds=0,0.001")
+    again = sweep(*words, env=faulty_kind)
+    assert again.code == 0, again
+    assert again.err.count("measured before, kept") == 2
+
+
+def _processes(word: str) -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in line and str(os.getpid()) != path.parent.name:
+            yield line
+
+
+def test_a_cell_that_takes_too_long(sweep: Sweep, folder: Path, faulty_kind: dict[str, str]) -> None:
+    words = _faulty("pipeline.nodes.stage.seconds=0,30", "sweep.timeout=14")
+    ended = sweep(*words, env=faulty_kind)
+    assert ended.code == 1, ended
+    cells = by_key(report(folder, "faulty"), "pipeline.nodes.stage.seconds")
+    assert cells["0"]["status"] == "ok"
+    assert cells["30"]["errors"][0]["code"] == "E807"
+
+
+def test_the_input_itself_is_the_reference(sweep: Sweep, folder: Path) -> None:
+    ended = sweep("-m", "model=vsr_x2_fast,vsr_x2_quality", "sweep.reference=input", "sweep.objective=psnr_y")
+    assert ended.code == 0, ended
+    found = report(folder)
+    assert found["reference"] == "the input, which was reduced"
+    quality = {model: cell["metrics"]["psnr_y"]["median"] for model, cell in by_key(found, "model").items()}
+    assert 15 < min(quality.values()) <= max(quality.values()) < 99
+
+
+def test_halving_gives_the_better_cells_more_of_the_clip(sweep: Sweep, folder: Path) -> None:
+    words = ("-m", "encoder.crf=18,35,50", "sweep.strategy=halving", "sweep.reference=null")
+    ended = sweep(*words, "sweep.objective=min output_mb")
+    assert ended.code == 0, ended
+    assert "rung 1 of 2: 3 cell(s) on 33% of the clip" in ended.err
+    assert "rung 2 of 2: 1 cell(s) on 100% of the clip" in ended.err
+    cells = by_key(report(folder), "encoder.crf")
+    assert {crf: cell["status"] for crf, cell in cells.items()} == {"18": "skipped", "35": "skipped", "50": "ok"}
+
+    ended = sweep(*words)
+    assert ended.code == 2
+    assert "error[E115]: sweep.objective: halving keeps the better cells" in ended.err
+
+
+def test_detections_are_compared_with_those_of_another_cell(sweep: Sweep, folder: Path) -> None:
+    words = ("-m", "pipeline=face_detection", "pipeline.nodes.faces.threshold=0.5,0.9")
+    ended = sweep(*words, "sweep.reference=pipeline.nodes.faces.threshold=0.5")
+    if "E421" in ended.err:
+        pytest.skip("the detector cannot be fetched")
+    assert ended.code == 0, ended
+    for cell in report(folder, "face_detection")["cells"]:
+        assert {"precision", "recall", "map50"} <= set(cell["metrics"])
+
+
+def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install hydra-joblib-launcher")
+    ended = sweep("-m", "encoder.crf=18,35", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.reference=null")
+    assert ended.code == 0, ended
+    assert [cell["status"] for cell in report(folder)["cells"]] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("sweep.repeats=0", "error[E207]: sweep.repeats: 0: must be at least 1"),
+        ("++sweep.repeat=2", "error[E203]: sweep.repeat: unknown key (did you mean 'repeats'?)"),
+        ("sweep.objective=fsp", "error[E115]: sweep.objective: "),
+        ("sweep.reference=none.mp4", "error[E112]: sweep.reference: 'none.mp4' does not exist"),
+        ("engine=fp32,fp17", "error[E103]: engine=fp17: there is no such option (did you mean 'fp16'?)"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(sweep: Sweep, folder: Path, word: str, told: str) -> None:
+    ended = sweep("-m", "encoder.crf=18,35", word)
+    assert (ended.code, told in ended.err) == (2, True), ended.err
+    assert not list(folder.glob("outputs/sweeps/*/cells/*/result.json"))
