@@ -24,15 +24,14 @@ import torch
 from hydra import compose, initialize_config_module
 
 from bmfgraph.config import free_node_fields, plain
-from bmfgraph.engines.runtimes import load_engine
-from bmfgraph.survey import compile_job
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.run import run_plan
+from bmfgraph.survey import compile_job
+from bmfgraph.sweep.alone import engine_alone
 
 ROUNDS = 3
-WARM = 30
 
 
 def looped(clip: Path, times: int, target: Path) -> Path:
@@ -59,30 +58,9 @@ def best(measure: Callable[[], float]) -> float:
     return max(measure() for _ in range(ROUNDS))
 
 
-def engine_alone(plan: Plan) -> float:
-    """Inferences a second with inputs that stay on the GPU, times their batch."""
-    work = next(node.work for node in plan if isinstance(node.work, InferenceWork))
-    assert work.engine is not None
-    engine = load_engine("benchmark", work.engine)
-    dtypes = dict(work.engine.tensors)
-    inputs = {
-        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device="cuda") for name, shape in work.inputs
-    }
-    count = 300
-    begun: list[Any] = []
-
-    def go(number: int) -> None:
-        for _ in range(number):
-            begun.append(engine.begin(dict(inputs)))
-            if len(begun) >= engine.streams:
-                begun.pop(0).outputs()
-        torch.cuda.synchronize()
-
-    with torch.cuda.stream(torch.cuda.Stream()):
-        go(WARM)
-        began = time.perf_counter()
-        go(count)
-    return count * work.batch / (time.perf_counter() - began)
+def alone(plan: Plan) -> float:
+    """Frames a second of the plan's engine, with inputs that stay on the GPU."""
+    return engine_alone(next(node.work for node in plan if isinstance(node.work, InferenceWork)))
 
 
 def nvdec_alone(clip: Path) -> float:
@@ -130,16 +108,16 @@ def main() -> None:
         common = [f"input={clip}", "decoder=nvdec", "encoder=measure", "device=cuda", *options.overrides]
         for name, given in pipelines(options, folder):
             plan = compiled([*common, *given])
-            alone = best(partial(engine_alone, plan))
+            engine_fps = best(partial(alone, plan))
             decoding = best(partial(nvdec_alone, clip))
             whole = best(partial(pipeline, plan))
             rows.append(
                 {
                     "pipeline": name,
-                    "engine": alone,
+                    "engine": engine_fps,
                     "nvdec": decoding,
                     "fps": whole,
-                    "ratio": whole / min(alone, decoding),
+                    "ratio": whole / min(engine_fps, decoding),
                 }
             )
     print("\n| pipeline | engine alone | nvdec alone | whole pipeline | of the slower |\n|---|---:|---:|---:|---:|")

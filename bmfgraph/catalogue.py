@@ -35,9 +35,15 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E102": Entry("The folder of `--config-dir` does not exist.", "It is relative to the current folder."),
         "E103": Entry("A group has no such option.", "Choose another, or bring yours with `--config-dir`."),
         "E104": Entry("There is no such key.", "Fields of nodes are `pipeline.nodes.NODE.FIELD`."),
-        "E105": Entry("A word is no override that Hydra can read.", "Put values with special characters in quotes."),
+        "E105": Entry(
+            "A word is no override that Hydra can read, or adds what is there.",
+            "Write KEY=VALUE, and values with special characters in quotes.",
+        ),
         "E106": Entry("Hydra cannot compose the configuration.", "The message is Hydra's own."),
-        "E107": Entry("A value is missing (`???`), or no pipeline was chosen.", "Give it on the command line."),
+        "E107": Entry(
+            "A value is missing (`???`), no pipeline was chosen, or its file describes none.",
+            "Give it on the command line, or in the file.",
+        ),
         "E108": Entry("An interpolation `${...}` names nothing.", "Correct the name, or define the key."),
         "E109": Entry("An interpolation `${...}` cannot be read or resolved.", "Correct it."),
         "E110": Entry("`device` is none of auto, cpu, cuda.", "Leave it out, or choose one of them."),
@@ -204,8 +210,9 @@ def errors_page() -> str:
         "",
         "<!-- from bmfgraph/catalogue.py, by python -m pytest tests/test_catalogue.py --regenerate-golden -->",
         "",
-        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1; stopped runs",
-        "end with 130. `python -m bmfgraph check` finds those of groups E1 to E7 at once, before a frame is decoded.",
+        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1 (130 if",
+        "a run was stopped). `python -m bmfgraph check` finds those of groups E1 to E7 before a frame is decoded,",
+        "all at once.",
     ]
     for prefix, group in _GROUPS.items():
         lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]

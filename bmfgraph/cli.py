@@ -23,7 +23,7 @@ _ALONE = (
     *("--help", "-h", "--hydra-help", "--version", "--resolve"),
     *("--run", "-r", "--multirun", "-m", "--info", "-i"),
 )
-"""Those that are not, or need not be."""
+"""Hydra's flags that stand alone, or may."""
 _FOLDERS = ("--config-dir", "-cd")
 _OWN = {
     "doctor": ("bmfgraph.doctor", "doctor_command"),
@@ -133,15 +133,7 @@ def _check_flags(verb: str, words: Sequence[str]) -> None:
             continue
         # As argparse has it, a flag may be cut short.
         if not any(known.startswith(name) for known in (*WITH_VALUE, *_ALONE)):
-            takers = [other for other, taken in TAKEN.items() if name in taken]
-            near = did_you_mean(name, (*TAKEN.get(verb, {}), *WITH_VALUE, *_ALONE))
-            raise ConfigError(
-                f"{verb} takes no flag {flag!r}" + (f", but {' and '.join(takers)}" if takers else near),
-                hint=f"the verb comes first: python -m bmfgraph {takers[0]} {flag} ..."
-                if takers
-                else f"python -m bmfgraph {verb} --help",
-                code="E114",
-            )
+            raise _unknown_flag(verb, flag, value)
         if flag in WITH_VALUE and (not value or value.startswith("-")):
             raise ConfigError(f"{flag} needs a value", hint="python -m bmfgraph --help", code="E114")
         if flag in _FOLDERS and not Path(value).is_dir():
@@ -150,6 +142,23 @@ def _check_flags(verb: str, words: Sequence[str]) -> None:
                 hint="correct it; it is relative to this folder",
                 code="E102",
             )
+
+
+def _unknown_flag(verb: str, flag: str, value: str) -> ConfigError:
+    name, _, given = flag.partition("=")
+    own = TAKEN.get(verb, {})
+    if name in own:
+        return ConfigError(f"{name} takes no value", hint=f"write {name} --output {given}", code="E114")
+    takers = [other for other, taken in TAKEN.items() if name in taken]
+    near = did_you_mean(name, (*own, *WITH_VALUE, *_ALONE))
+    text, hint = f"{verb} takes no flag {flag!r}{near}", f"python -m bmfgraph {verb} --help"
+    if takers:
+        text = f"{verb} takes no flag {flag!r}, but {' and '.join(takers)}"
+        hint = f"the verb comes first: python -m bmfgraph {takers[0]} {flag} ..."
+    elif not near:
+        value = given or (value if value and "=" not in value else "VALUE")
+        hint = f"values are given without dashes: {name.lstrip('-')}={value}"
+    return ConfigError(text, hint=hint, code="E114")
 
 
 def _taken(verb: str, words: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, one_error
 from bmfgraph.files import write_whole
+from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.plan import Plan
 from bmfgraph.preflight import errors_before, reference_of, report_path, warnings_before
 from bmfgraph.prepare import prepare_engines
@@ -49,9 +50,10 @@ def run_job(data: dict[str, Any]) -> None:
     for line in (*outcome.warnings, *summary(outcome)):
         say(line)
     try:
-        quality = measure(outcome.outputs[reference.node], reference.path) if reference else None
+        quality = _measured(plan, outcome.outputs[reference.node], reference.path) if reference else None
         if quality:
-            say(f"luma PSNR against {quality['reference']}: {quality['psnr_y']:.2f} dB")
+            ssim = f", SSIM {quality['ssim']:.4f}" if "ssim" in quality else ""
+            say(f"luma PSNR against {quality['reference']}: {quality['psnr_y']:.2f} dB{ssim}")
     except KeyboardInterrupt as why:
         raise Cancelled(
             str(why) or "interrupted (Ctrl-C)", hint="the output is complete; only measuring it was cut short"
@@ -61,6 +63,13 @@ def run_job(data: dict[str, Any]) -> None:
         _write_report(report, make_report(outcome, data))
         raise
     _write_report(report, make_report(outcome, data, quality))
+
+
+def _measured(plan: Plan, output: Path, reference: Path) -> dict[str, Any]:
+    works = [node.work for node in plan if isinstance(node.work, DecoderWork)]
+    # What was read from the start, and not to the end, is compared as far as it goes.
+    part = any(work.end is not None and work.start is None for work in works)
+    return measure(output, reference, whole=not part)
 
 
 def _here(data: dict[str, Any]) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import shlex
 import sys
@@ -40,7 +41,7 @@ def launch(verb: str, words: list[str], flags: dict[str, str], heard: Sequence[i
     """Do what the verb says with the configuration, or configurations, of these words; the exit code."""
     debug = "debug=true" in words
     if verb == "plan" and words[:1] == ["diff"]:
-        return guarded(lambda: _diff(words[1:], flags), heard, debug=debug)
+        return guarded(lambda: _diff(_flags_last(words[1:]), flags), heard, debug=debug)
     words = _flags_last(words)
     if verb == "run" and sweeps(words):
         return guarded(lambda: _sweep(words, heard), heard, debug=debug)
@@ -49,12 +50,19 @@ def launch(verb: str, words: list[str], flags: dict[str, str], heard: Sequence[i
     if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
         # Hydra's main composes twice; whoever runs nothing need not wait for that.
         return guarded(lambda: _do(verb, _composed(words), flags), heard, debug=debug, told=told)
-    return _compose_and_run(lambda data: _do(verb, data, flags), words, heard, told)
+    return _compose_and_run(lambda data: (_do(verb, data, flags), None), words, heard, told)
 
 
 def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     """Do it for every run of a sweep, one after the other; the worst exit code."""
     grid, dirs = _expanded(words), _dirs(words)
+    if "--output" in flags and len(grid.runs) > 1:
+        raise ConfigError(
+            f"{len(grid.runs)} runs cannot all be written to {flags['--output']!r}",
+            path="--output",
+            hint="leave it out, or name one run",
+            code="E114",
+        )
     code = 0
     for run, varied in zip(grid.runs, grid.varied, strict=True):
         say(" ".join(f"{key}={value}" for key, value in varied.items()) or "the only run")
@@ -99,24 +107,27 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
 def _sweep(words: list[str], heard: Sequence[int]) -> int:
     from bmfgraph.sweep.command import cell_job, run_sweep
 
-    def job(data: dict[str, Any]) -> int:
-        cell_job(data, HydraConfig.get().overrides.task)
-        return 0
+    grid, dirs = _expanded(words), _dirs(words)
 
-    dirs = _dirs(words)
-    return run_sweep(
-        words,
-        _expanded(words),
-        lambda overrides: _composed([*overrides, *dirs]),
-        lambda launched: _compose_and_run(job, _flags_last(list(launched)), heard, tell),
-    )
+    def job(data: dict[str, Any]) -> tuple[int, float | None]:
+        return 0, cell_job(data, HydraConfig.get().overrides.task, words, grid.swept)
+
+    try:
+        return run_sweep(
+            words,
+            grid,
+            lambda overrides: _composed([*overrides, *dirs]),
+            lambda launched: _compose_and_run(job, _flags_last(list(launched)), heard, tell),
+        )
+    except KeyboardInterrupt as why:
+        raise Cancelled(str(why) or _INTERRUPTED, hint="the same command goes on where this one was") from None
 
 
 def _diff(words: list[str], flags: dict[str, str]) -> int:
     """``plan diff A B COMMON...``: A and B are overrides, several of them in quotes."""
     from bmfgraph.planning import diff_job
 
-    if len(words) < 2:
+    if any(word.startswith("-") for word in (*words, "-", "-")[:2]):
         raise ConfigError(
             "diff takes two sets of overrides, and then what both have",
             path="plan",
@@ -150,11 +161,26 @@ def _composed(words: Sequence[str]) -> dict[str, Any]:
         raise composition_error(error, words) from None
 
 
-def _compose_and_run(do: Callable[[dict[str, Any]], int], words: list[str], heard: Sequence[int], told: Told) -> int:
+def _compose_and_run(
+    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: Sequence[int], told: Told
+) -> int:
+    """Let Hydra compose the configuration, once or for each run, and do it; the worst exit code.
+
+    ``do``: its exit code, and what Hydra's sweeper is told, such as an objective.
+    """
     codes: list[int] = []
 
-    def task(config: DictConfig) -> None:
-        codes.append(guarded(lambda: do(plain(config)), heard, debug=bool(config.get("debug")), told=told))
+    def task(config: DictConfig) -> float | None:
+        # Of a run that fails a sweeper learns that it has no value.
+        value: float | None = math.nan
+
+        def job() -> int:
+            nonlocal value
+            code, value = do(plain(config))
+            return code
+
+        codes.append(guarded(job, heard, debug=bool(config.get("debug")), told=told))
+        return value
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
     # With this set, Hydra lets exceptions out instead of printing them in its own way.

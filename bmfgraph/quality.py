@@ -33,14 +33,14 @@ _BT709, _UNKNOWN = 1, 2
 _FULL_RANGE = 2
 
 
-def measure(clip: Path, reference: Path) -> dict[str, Any]:
+def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any]:
     """Compare frame by frame in presentation order, on 8-bit luma over the whole picture as it is shown.
 
     Frame k is compared with frame k whatever their times are, since no pipeline drops or repeats one.
     ``psnr_y``: mean over the frames in dB; ``psnr_y_min``: the worst frame. ``ssim`` and ``ssim_min``: likewise, by
     FFmpeg's filter; absent for pictures of less than 8 pixels. ``vmaf``: 0..100; absent where PyAV's FFmpeg was built
     without libvmaf, and for pictures of less than 64 pixels. Raises RunError when the two differ in size or in
-    their number of frames.
+    their number of frames; where the clip is not ``whole``, the reference may go on after its end.
     """
     import av
 
@@ -51,6 +51,8 @@ def measure(clip: Path, reference: Path) -> dict[str, Any]:
             with av.open(str(clip)) as one, av.open(str(reference)) as other:
                 pairs = itertools.zip_longest(_frames(clip, one), _frames(reference, other))
                 for number, (frame, wanted) in enumerate(pairs):
+                    if frame is None and number and not whole:
+                        break
                     if frame is None or wanted is None:
                         shorter = clip if frame is None else reference
                         raise _differ(f"{str(shorter)!r} ends after {number} frames, the other goes on")

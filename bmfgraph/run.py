@@ -20,12 +20,14 @@ from typing import Any
 from bmfgraph import ffmpeg4
 from bmfgraph.errors import RunError
 from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.modules.watch import Watch
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.modules.watch import Meter, Watch
+from bmfgraph.nodes.window import WindowWork
 from bmfgraph.outputs import partial_outputs
 from bmfgraph.plan import Plan
 from bmfgraph.quiet import signals_kept, terminal_muted
 
-__all__ = ["Outcome", "Progress", "run_plan"]
+__all__ = ["Outcome", "Progress", "run_plan", "steady_fps"]
 
 Progress = Callable[[int, int], None]
 """Called now and then with the frames written so far and those expected (0: unknown)."""
@@ -50,7 +52,7 @@ class Outcome:
     first_frame: float
     """Seconds from the start until that sink was done with its first frame: engines loaded, pipeline filled."""
     steady_fps: float
-    """Its frames a second from then on."""
+    """Its frames a second from then on; those that came with the first one, in its batch, do not count."""
     outputs: dict[str, Path]
     """Node name -> the file it wrote."""
     meters: dict[str, Any]
@@ -95,7 +97,7 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
         seconds=time.perf_counter() - began,
         frames=sink.frames,
         first_frame=first - began,
-        steady_fps=(sink.frames - 1) / (sink.last_done - first) if sink.last_done > first else 0.0,
+        steady_fps=steady_fps(sink, _together(plan), began),
         outputs=outputs,
         meters=watch.meters,
         engines=engines,
@@ -104,6 +106,23 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
         peak_rss=_peak_rss(),
         peak_gpu=_peak_gpu(plan),
     )
+
+
+def _together(plan: Plan) -> int:
+    """How many frames come at once: those of a batch of windows."""
+    batches = (node.work.batch for node in plan if isinstance(node.work, InferenceWork))
+    windows = (len(node.work.window.outputs) for node in plan if isinstance(node.work, WindowWork))
+    return max(batches, default=1) * max(windows, default=1)
+
+
+def steady_fps(sink: Meter, together: int, began: float) -> float:
+    """Frames a second after the first ``together``, which came at once; of the whole run since ``began`` where there
+    are not three times as many.
+    """
+    count, since = sink.frames, began
+    if len(sink.done) >= 3 * together:
+        count, since = len(sink.done) - together, sink.done[together - 1]
+    return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
 def _check_complete(plan: Plan, watch: Watch) -> list[str]:

@@ -29,7 +29,10 @@ OPTIONS = {
     ("group", "option"), [(group, option) for group in sorted(OPTIONS) for option in OPTIONS[group]]
 )
 def test_every_option_composes_to_a_valid_spec(compose: Compose, group: str, option: str) -> None:
-    overrides = ["pipeline=super_resolution", f"{group}={option}"] if group != "pipeline" else [f"{group}={option}"]
+    overrides = [f"{group}={option}"]
+    if group != "pipeline":
+        # What is not among the defaults is added.
+        overrides = ["pipeline=super_resolution", f"{'+' * (group == 'sweep')}{group}={option}"]
     if option == "bmf_v1":
         overrides.append("model.file=v1.onnx")
     data = compose(*overrides)

@@ -202,3 +202,12 @@ def test_a_reference_of_sound_alone(clip: Clip, tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert refused(clip(), sound) == f"{str(sound)!r} has no video stream"
+
+
+def test_a_clip_that_is_a_part_is_compared_as_far_as_it_goes(clip: Clip) -> None:
+    part, whole = clip("part.mp4", frames=3), clip("whole.mp4", frames=5)
+    with pytest.raises(RunError, match="ends after 3 frames"):
+        measure(part, whole)
+    assert measure(part, whole, whole=False)["frames"] == 3
+    with pytest.raises(RunError, match="ends after 3 frames"):
+        measure(whole, part, whole=False)

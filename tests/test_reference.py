@@ -71,7 +71,8 @@ def test_every_field_of_a_node_is_described(kind: str) -> None:
         (Any, "anything"),
         (object, "anything"),
     ],
-    ids=str,
+    # The annotations' own texts hold addresses, which differ between processes.
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_types_in_words(annotation: Any, told: str) -> None:
     class Model(BaseModel):

@@ -27,7 +27,7 @@ def infer_types(plan: Plan) -> Plan:
 
 def _resolved(plan: Plan, node: PlanNode, want: Want | None) -> PlanNode:
     inputs, types = _inputs(plan, node)
-    for index, given in enumerate(types):
+    for index in range(len(types)):
         _check_type(plan, node, inputs, types, index)
     types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
     resolved = node.spec.resolve(node, types, want)

@@ -157,7 +157,8 @@ def test_a_decoder_on_the_gpu_is_refused_on_the_cpu(plan: MakePlan) -> None:
     with pytest.raises(PlanError) as caught:
         plan(ON_GPU, place_devices, machine=HOPPER_TRT, device="cpu")
     assert str(caught.value) == (
-        "pipeline.nodes.source: kind 'nvdec' works on a GPU only, and device=cpu is set\n  → set decoder=ffmpeg"
+        "pipeline.nodes.source: kind 'nvdec' works on a GPU only, and device=cpu is set\n"
+        "  → set decoder=ffmpeg, or leave device=cpu out"
     )
 
 

@@ -96,13 +96,6 @@ def test_ctrl_c_at_any_moment_of_the_start(
     assert place.files() == []
 
 
-def test_ctrl_c_ends_a_whole_sweep(place: Workplace, slow: list[str], faulty_kind: dict[str, str]) -> None:
-    running = place.start([*slow[:3], "--multirun", *slow[3:], "encoder.crf=20,21"], env=faulty_kind)
-    running.read_until("there")
-    running.send(signal.SIGINT)
-    running.wait(6).error(130)
-
-
 def test_standard_streams_that_are_closed(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     def close_all() -> None:
         for number in (0, 1, 2):

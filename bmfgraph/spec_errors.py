@@ -1,0 +1,225 @@
+"""What pydantic has against plain data, in the form that all errors have: place, mistake, and what to do."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bmfgraph.errors import Problem, did_you_mean, nearest, one_of, shown
+
+__all__ = ["problems_of"]
+
+
+def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
+    """Pydantic's errors in our words; of a union's branches only the one that got furthest."""
+    groups: dict[tuple[Any, ...], list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        groups.setdefault(_yaml_location(detail, data), []).append(detail)
+    found = []
+    for location, group in groups.items():
+        if not any(other[: len(location)] == location for other in groups if other != location):
+            path = ".".join([root, *map(str, location)])
+            found.append(Problem(path, *_message(group, model, path)))
+    return found
+
+
+def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
+    """The keys that lead to the value in the YAML: pydantic's location without the names of union branches."""
+    kept: list[int | str] = []
+    parts = detail["loc"]
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        if isinstance(data, Mapping) and part in data:
+            data = data[part]
+        elif isinstance(data, (list, tuple)) and isinstance(part, int):
+            data = data[part] if part < len(data) else None
+        elif not (last and detail["type"] == "missing"):
+            continue
+        kept.append(part)
+    if detail["type"].startswith("union_tag"):
+        kept.append(detail["ctx"]["discriminator"].strip("'"))
+    return tuple(kept)
+
+
+def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tuple[str, str, str]:
+    """What is wrong, its code, and what to do."""
+    detail = group[0]
+    kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    leave = ", or leave it out" if _optional(detail["loc"], model) else ""
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(detail["loc"][:-1], model)
+        word, parent = str(detail["loc"][-1]), path.rpartition(".")[0]
+        near = nearest(word, allowed) or _deeper(detail["loc"], model)
+        hint = f"write {parent}.{near}, or take it out" if near else "take it out"
+        meant = f" (did you mean {near!r}?)" if near else ""
+        return f"unknown key{meant}; allowed: {one_of(allowed)}", "E203", hint
+    if kind == "missing":
+        if isinstance(detail["loc"][-1], int):
+            return "is missing", "E204", "make the list longer"
+        return "is missing", "E204", f"set {path}"
+    if kind == "union_tag_not_found":
+        return f"is missing; allowed: {one_of(_tags(_at(detail['loc'], model)))}", "E204", f"set {path} to one of them"
+    if kind in ("literal_error", "union_tag_invalid"):
+        if kind == "literal_error":
+            wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
+        else:
+            value, wanted = context["tag"], context["expected_tags"]
+        words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
+        near = nearest(str(value), words)
+        return (
+            f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
+            "E205",
+            f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
+        )
+    if kind == "value_error":
+        # Written as "what is wrong; what to do".
+        message, _, hint = str(context.get("error", detail["msg"])).partition("; ")
+        return message, "E209", hint or f"correct {path}{leave}"
+    wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
+    return f"{shown(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
+
+
+def _code(kind: str) -> str:
+    """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
+    if kind.endswith(("_type", "_parsing", "_from_float")):
+        return "E206"
+    return "E207" if kind.startswith(("greater", "less", "finite")) else "E208"
+
+
+_RANGES = {
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+}
+_ADVICE = {
+    "tuple_type": "write {} in brackets, such as [a, b]",
+    "list_type": "write {} in brackets, such as [a, b]",
+    "dict_type": "write {} in braces, such as {{key: value}}",
+    "mapping_type": "write {} in braces, such as {{key: value}}",
+    "model_type": "write {} in braces, such as {{key: value}}",
+    "model_attributes_type": "write {} in braces, such as {{key: value}}",
+    "string_type": "give {} a text; one that looks like a number, true or null stands in quotes",
+    "string_too_short": "give {} a value",
+    "string_pattern_mismatch": "write {} in that form",
+    "too_short": "give {} an entry at least",
+    "too_long": "make {} shorter",
+}
+
+
+def _advice(detail: ErrorDetails, path: str, wanted: str) -> str:
+    """What to do about a value that must be what ``wanted`` says."""
+    kind = detail["type"]
+    if kind in _RANGES:
+        return f"set {path} to {_RANGES[kind].format(**detail['ctx'])}"
+    if kind in _ADVICE and " or " not in wanted:
+        return _ADVICE[kind].format(path)
+    return f"set {path} to {wanted}" if kind in _WORDS else f"correct {path}"
+
+
+def _optional(location: tuple[int | str, ...], model: type[BaseModel]) -> bool:
+    """Whether a value may be left out."""
+    fields = (one.model_fields for one in _branches(_at(location[:-1], model)) if _is_model(one))
+    return any(not one[str(location[-1])].is_required() for one in fields if str(location[-1]) in one)
+
+
+_WORDS = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "list_type": "a list",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "path_type": "a path",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_short": "text that is not empty",
+    "string_type": "text (in quotes)",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "not empty",
+    "tuple_type": "a list",
+}
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    """What a value must be, for "must be ..."."""
+    words = _WORDS.get(detail["type"])
+    return words.format(**detail.get("ctx", {})) if words else f"right: {detail['msg']}"
+
+
+def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    found = _at(location, model)
+    return [key for one in _branches(found) if _is_model(one) for key in one.model_fields]
+
+
+def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """Where in the mappings beside it a key of that name has its place, such as ``engine.batch``; "" if nowhere."""
+    word = str(location[-1])
+    for one in _branches(_at(location[:-1], model)):
+        for key, field in one.model_fields.items() if _is_model(one) else ():
+            if any(word in inner.model_fields for inner in _branches(field.annotation) if _is_model(inner)):
+                return f"{key}.{word}"
+    return ""
+
+
+def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
+    """The annotation that pydantic's location leads to; None where it leads nowhere we know."""
+    for part in location:
+        annotation = _inside(annotation, part)
+    return annotation
+
+
+def _inside(annotation: Any, part: int | str) -> Any:
+    branches = _branches(annotation)
+    for one in branches:
+        if len(branches) > 1 and _is_model(one) and (part == one.__name__ or part in _tags(one)):
+            return one
+        if len(branches) > 1 and typing.get_origin(one) is dict and str(part).startswith("dict["):
+            return one
+    for one in branches:
+        arguments = typing.get_args(one)
+        if _is_model(one) and part in one.model_fields:
+            return one.model_fields[str(part)].annotation
+        if arguments and isinstance(part, int) != (typing.get_origin(one) is dict):
+            return arguments[-1] if typing.get_origin(one) is dict else arguments[0]
+    return None
+
+
+def _branches(annotation: Any) -> list[Any]:
+    """A union's branches, else the annotation itself."""
+    if typing.get_origin(annotation) is Annotated:
+        return _branches(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return [found for one in typing.get_args(annotation) for found in _branches(one)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _tags(annotation: Any) -> list[str]:
+    """The words by which a discriminated union's branches are chosen."""
+    return [
+        str(word)
+        for model in _branches(annotation)
+        if _is_model(model)
+        for field in model.model_fields.values()
+        if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
+        for word in typing.get_args(field.annotation)
+    ]

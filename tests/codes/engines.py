@@ -1,0 +1,64 @@
+"""Engines for the table: one that TensorRT-RTX builds here, and copies of it that say to be of elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.config import composed
+from bmfgraph.engines.key import EngineKey
+from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine, make_manifest
+from bmfgraph.engines.store import EngineStore
+from bmfgraph.job import build_job
+from bmfgraph.survey import compile_job
+
+__all__ = ["MODEL", "fill_engines"]
+
+MODEL = "vsr_x2_fast_video"
+_WORDS = ("pipeline=super_resolution", "input=clip.mp4", "model.file=double.onnx", "progress=false")
+
+
+def fill_engines(folder: Path) -> dict[str, str]:
+    """Build it in ``folder/engines``; names of copies -> paths of their files or stores, from the folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        data = composed([*_WORDS, "engine.runtime=tensorrt_rtx"])
+        build_job(data)
+        (real,) = EngineStore(Path("engines")).entries(MODEL)
+        key = _key("trt")
+        return {
+            "store_of_ada": "other_gpu",
+            "store_of_10_13": "fine",
+            "fine": _copy(real, Path("fine"), key),
+            "other_gpu": _copy(real, Path("other_gpu"), _key("trt_ada")),
+            "other_version": _copy(real, Path("other_version"), replace(key, version="10.1.0")),
+            "of_rtx": str(real.path),
+            "host_code": _copy(real, Path("host_code"), replace(key, flags=(("version_compatible", True),))),
+            "cut": _copy(real, Path("cut"), key, lambda path: path.write_bytes(path.read_bytes()[:1000])),
+            "bad": _copy(real, Path("bad"), key, lambda path: (path.parent / MANIFEST).write_text("{")),
+        }
+    finally:
+        os.chdir(before)
+
+
+def _key(machine: str) -> EngineKey:
+    """Of the engine that the table's pipeline would have on that machine."""
+    build = compile_job(composed([*_WORDS, f"target={machine}.json"])).node("upscale").work.engine.build
+    key: EngineKey = build.key
+    return key
+
+
+def _copy(real: StoredEngine, store: Path, key: EngineKey, spoil: Callable[[Path], Any] = lambda _: None) -> str:
+    folder = EngineStore(store).folder(MODEL, key)
+    folder.mkdir(parents=True)
+    path = folder / ENGINE
+    path.write_bytes(real.path.read_bytes())
+    manifest = make_manifest(MODEL, key, Built(real.tensors, {"library": "TensorRT"}), path, 1.0)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    spoil(path)
+    return str(path)

@@ -1,0 +1,50 @@
+"""One row of the table: a mistake on the command line, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.codes.command import HERE, Situation
+
+__all__ = ["BUILD", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP", "TEMPORAL", "TRT", "UP", "N", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """``text`` begins the message, its place included; the hint follows it where it matters.
+
+    ``<NAME>`` in ``words`` stands for an engine of tests.codes.engines.
+    """
+
+    code: str
+    words: str
+    text: str
+    exit: int = 2
+    situation: Situation = HERE
+    also: tuple[str, ...] = ()
+    """Codes of what else is told: that a node is left idle, most of all."""
+    bundled: bool = False
+    """It needs the FFmpeg of decord: a system's may be able to do what is missing."""
+
+
+_CLIP = "input=clip.mp4 output=out.mp4 "
+_FAST = "progress=false encoder.preset=ultrafast "
+_UP = "pipeline=super_resolution model.file=double.onnx "
+
+N = "pipeline.nodes."
+UP = f"check {_UP}{_CLIP}"
+"""Super resolution by a model that doubles pixels."""
+COPY = f"check --config-dir conf pipeline=copy {_CLIP}"
+FIND = f"check --config-dir conf pipeline=face_detection model=tiny_detector records=out.jsonl {_CLIP}"
+TEMPORAL = f"check --config-dir conf pipeline=super_resolution model=middle {_CLIP}"
+"""A model of 7 frames, which answers for 3."""
+MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
+"""A model of two inputs."""
+TRT = UP + "target=trt.json "
+"""On a machine with TensorRT."""
+BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "
+RUN = f"run {_UP}{_CLIP}{_FAST}"
+RUN_COPY = f"run --config-dir conf pipeline=copy {_CLIP}{_FAST}"
+SWEEP = f"run -m {_UP}{_CLIP}{_FAST}engine.batch=1,2 sweep.dir=sweep "
+
+ODD = Situation(packs=("packs/odd",))

@@ -1,0 +1,75 @@
+"""Engines, runtimes, what is installed, failures of a run, and warnings: E6, E7, E8 and W1."""
+
+from __future__ import annotations
+
+from tests.codes.command import Situation
+from tests.codes.row import BUILD, ODD, RUN, RUN_COPY, SWEEP, TRT, UP, N, Row
+
+__all__ = ["ROWS"]
+
+_BARE = "no NVIDIA driver (libcuda.so.1) is installed"
+_H200 = "NVIDIA H200 (compute capability 9.0)"
+_PATH = N + "upscale: engine.path "
+
+# One row a line reads better than what the formatter makes of it.
+# ruff: noqa: E501
+# fmt: off
+ROWS: tuple[Row, ...] = (
+    Row("E601", UP + "engine.runtime=tensorrt device=cpu", N + "upscale: engine.runtime=tensorrt runs on a GPU only, and device=cpu is set"),
+    Row("E601", UP + "decoder=nvdec device=cpu target=gpu.json", N + "source: kind 'nvdec' works on a GPU only, and device=cpu is set"),
+    Row("E602", TRT + "engine.path=none.plan", _PATH + "'none.plan' does not exist"),
+    Row("E603", UP + "engine.path=clip.mp4 engine.runtime=onnxruntime", _PATH + "'clip.mp4' is an engine of TensorRT, which engine.runtime=onnxruntime does not run"),
+    Row("E604", UP + "engine=fp16 engine.runtime=onnxruntime target=bare.json", N + "upscale: engine.precision=fp16: ONNX Runtime on the CPU computes in fp32"),
+    Row("E605", UP + "device=cuda target=bare.json", f"device: cuda was asked for, but {_BARE}"),
+    Row("E605", UP + "device=cuda target=gpu.json", N + f"upscale: device=cuda: {_H200} is here, but ONNX Runtime has no CUDA provider; no TensorRT that builds engines is installed"),
+    Row("E605", UP + "engine.runtime=tensorrt target=bare.json", N + f"upscale: TensorRT's engines are built for one GPU, and {_BARE}"),
+    Row("E605", UP + "decoder=nvdec target=bare.json", N + f"source: kind 'nvdec' runs on an NVIDIA GPU, and {_BARE}\n  → run it on a machine with a GPU, or set decoder=ffmpeg to use the CPU"),
+    Row("E605", UP + "engine.path=clip.mp4 target=bare.json", _PATH + f"'clip.mp4', an engine of TensorRT, runs on an NVIDIA GPU, and {_BARE}"),
+    Row("E606", UP + "engine.runtime=tensorrt target=gpu.json", N + "upscale: engine.runtime=tensorrt: it is not installed\n  → pip install tensorrt"),
+    Row("E606", UP + "engine.runtime=tensorrt target=lean.json", N + "upscale: engine.runtime=tensorrt: only tensorrt_lean 10.16.0 is here, which runs engines and does not build them"),
+    Row("E607", TRT + "engine=int8", N + "upscale: engine.precision=int8: model 'vsr_x2_fast_video' is not quantised, and no clip to calibrate it is given\n  → set engine.calibration=CLIP"),
+    Row("E607", TRT + "engine=int8 engine.calibration=none.mp4", N + "upscale: engine.calibration: 'none.mp4' does not exist"),
+    Row("E608", UP + "engine.batch=3 engine.profiles={input:{min:1x3x8x8,opt:1x3x48x64,max:2x3x64x64}}", N + "upscale: input input has the shape [3, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 8, 8], max [2, 3, 64, 64]"),
+    Row("E608", UP + "engine.profiles={input:{min:1x3x8x8,opt:1x3x16x16,max:1x3x32x32}}", N + "upscale: input input has the shape [1, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 8, 8], max [1, 3, 32, 32]"),
+    Row("E608", UP + "engine.profiles={inptu:{min:1x3x8x8,opt:1x3x48x64,max:1x3x64x64}}", N + "upscale: engine.profiles.inptu: the model has no such input (did you mean 'input'?); it has: input"),
+    Row("E609", TRT + "engine.build=never engine.store=none", N + "upscale: 'none' has no engine of 'vsr_x2_fast_video'; engine.build is 'never'\n  → build it: engine.build=auto"),
+    Row("E609", TRT + "engine.build=never engine.store=<store_of_ada>", "differs in compute_capability '8.9' there, '9.0' here; gpu 'NVIDIA L4' there, 'NVIDIA H200' here; engine.build is 'never'"),
+    Row("E609", UP + "target=trt_new.json engine.build=never engine.store=<store_of_10_13>", "differs in version '10.13.0' there, '10.16.0' here; engine.build is 'never'"),
+    Row("E610", TRT + "engine.path=<other_gpu>", f"was built for NVIDIA L4 (compute capability 8.9), and {_H200} is here\n  → build it again on this machine"),
+    Row("E611", TRT + "engine.path=<other_version>", "was built by tensorrt 10.1.0, and tensorrt 10.13.0 is here"),
+    Row("E611", TRT + "engine.path=<of_rtx>", ", and tensorrt would run it\n  → set engine.runtime=tensorrt_rtx"),
+    Row("E612", TRT + "engine.path=<fine> model.file=negate.onnx", "has the input input uint8[?x3x?x?], and the model's is float32"),
+    Row("E612", TRT + "engine.path=<fine> input=big.mp4", "takes input of [1, 3, 48, 64] to [1, 3, 48, 64], and the frames make [1, 3, 64, 96]"),
+    Row("E613", TRT + "engine.path=<cut>", "is damaged: engine.plan has 1000 bytes, not "),
+    Row("E613", TRT + "engine.path=<bad>", "manifest.json is no JSON, or it is cut off"),
+    Row("E614", TRT + "engine.store=clip.mp4", N + "upscale: the engine store 'clip.mp4' cannot be read (Not a directory)\n  → set engine.store to a folder of yours"),
+    Row("E614", "engines list --store clip.mp4", "the engine store 'clip.mp4' cannot be read (Not a directory)\n  → name another folder with --store", exit=1),
+    Row("E615", TRT + "engine.python=/none/python", N + "upscale: the interpreter '/none/python' cannot be run (No such file or directory)"),
+    Row("E615", TRT + "engine.builder=command engine.command=[none-such]", N + "upscale: engine.command names 'none-such', which is no program here"),
+    Row("E615", TRT + "engine.builder=command 'engine.command=[sh,\"{onx}\"]'", N + "upscale: engine.command has {onx} in '{onx}'\n  → allowed: {onnx}, {plan}, "),
+    Row("E616", BUILD + "'engine.command=[sh,-c,\"exit 3\"]'", N + "upscale: 'sh' ended with exit code 3", exit=1),
+    Row("E617", BUILD + "engine.command=[sh] model.file=sums.onnx", N + "upscale: sums.onnx: node 'sum' (Add) computes with the uint8 tensor 'input'", exit=1),
+    Row("E618", UP + "target=rtx_hopper.json engine.runtime=tensorrt_rtx", N + f"upscale: engine.runtime=tensorrt_rtx does not run on {_H200}, but on compute capability 7.5, "),
+    Row("E619", TRT + "engine.path=double.onnx", _PATH + "'double.onnx' is a model, from which engines are built\n  → set model.file=double.onnx instead"),
+    Row("E619", RUN + "model.file=unknown.onnx engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime ", exit=1),
+    Row("E620", TRT + "engine.path=<host_code>", "brings CPU code of its own\n  → if you trust where it comes from, set engine.allow_host_code=true"),
+    # what is installed
+    Row("E701", UP, "BMF is not installed\n  → pip install 'bmfgraph[cpu]'", situation=Situation(without=("bmf",))),
+    Row("E702", UP, "FFmpeg 4 is not complete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
+    Row("E703", UP + "encoder=x265", N + "sink: the FFmpeg 4 found here has no encoder libx265; it has: ", bundled=True),
+    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
+    Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
+    # while running
+    Row("E414", SWEEP + "input=tiny.mp4 sweep.reference=input", "node 'input' (downscale): 'tiny.mp4' is 2x2: too small to be reduced by 2", exit=1),
+    Row("E800", RUN_COPY + "'+pipeline.nodes.x={kind: stopping, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", "node 'run' (pipeline): stopped: interrupted (Ctrl-C)\n  → nothing was written under the final name", exit=130, situation=ODD),
+    Row("E801", RUN_COPY + "'+pipeline.nodes.x={kind: breaking, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", "node 'x' (breaking), frame 2 at 0.080 s: ValueError: no more of these frames\n  → debug=true shows where it happened", exit=1, situation=ODD),
+    Row("E803", RUN_COPY + "input=cut.mkv", "node 'source' (decoder), frame ", exit=1),
+    Row("E804", RUN_COPY + "output=made.mp4 input=twice.mp4 reference=longer.mp4", "node 'reference' (quality): 'made.mp4' ends after 3 frames, the other goes on", exit=1),
+    Row("E805", RUN_COPY + "encoder=measure encoder.preset=null report=report.json", "report: 'report.json' cannot be written (File too large); the run itself is complete", exit=1, situation=Situation(room=100)),
+    Row("E899", UP + "'+pipeline.nodes.x={kind: portless, inputs: [restore]}'", "RuntimeError: the ports are being cleaned\n  → this should have been told better: please report it", exit=1, situation=ODD),
+    # warnings
+    Row("W101", UP + "model.file=old.onnx target=bare.json", N + "upscale: model 'vsr_x2_fast_video' lists its weights as inputs", exit=0),
+    Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),
+    Row("W103", UP + "engine=fp16 target=bare.json", N + f"upscale: computes in fp32, not in fp16: {_BARE}", exit=0),
+    Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),
+)

@@ -1,0 +1,120 @@
+"""Nodes that do not fit together, and files and models that cannot be used: E3, E4 and E5."""
+
+from __future__ import annotations
+
+from tests.codes.command import Situation
+from tests.codes.row import COPY, FIND, MIX, ODD, RUN_COPY, TEMPORAL, UP, N, Row
+
+__all__ = ["ROWS"]
+
+_IDLE = ("E304",)
+_NET = "model 'vsr_x2_fast_video': "
+_SOURCE = UP + "model.file=null model.source="
+_FULL = Situation(room=100)
+_NO_CACHE = Situation(environment=(("BMFGRAPH_CACHE", "clip.mp4"),))
+
+# One row a line reads better than what the formatter makes of it.
+# ruff: noqa: E501
+# fmt: off
+ROWS: tuple[Row, ...] = (
+    # nodes
+    Row("E301", UP + "pipeline.nodes.upscale.inputs=[source.video]", N + "upscale: (inference) takes one tensor there, but source.video gives frames 64x48 yuv420p bt601/limited? 25 fps on cpu\n  → put a node {kind: preprocess} between them", also=_IDLE),
+    Row("E301", UP + "pipeline.nodes.sink.inputs=[upscale]", N + "sink: (encoder) takes frames there, but upscale.out gives uint8[1x3x96x128] NCHW RGB\n  → put a node {kind: frames} between them", also=_IDLE),
+    Row("E301", UP + "pipeline.nodes.sink.inputs=[source.audio,restore]", N + "sink: (encoder) takes frames there, but source.audio gives audio aac 48000 Hz 1 ch copied\n  → write them in this order: inputs: [restore.out, source.audio]"),
+    Row("E301", UP + "pipeline.nodes.prepare.inputs=[source.audio]", N + "prepare: (preprocess) takes frames there, but source.audio gives audio aac 48000 Hz 1 ch copied\n  → take source.video instead"),
+    Row("E301", FIND + "pipeline.nodes.sink.inputs=[faces,source.audio]", N + "sink: (encoder) takes frames there, but faces.out gives detections of face in 64x48\n  → put a node {kind: overlay} between them to draw the boxes", also=_IDLE),
+    Row("E302", UP + "input=silent.mp4 pipeline.nodes.sink.inputs=[source.audio]", N + "sink: its input source.audio is not in the file that 'source' reads", also=_IDLE),
+    Row("E303", UP + "'+pipeline.nodes.twin={kind: inference, inputs: [prepare], model: {name: twin, file: negate.onnx}}'", N + "prepare: feeds 'twin', which wants input float32[batchx3xheightxwidth] NCHW RGB, and 'upscale', which wants input uint8[batchx3xheightxwidth] NCHW RGB", also=_IDLE),
+    Row("E304", UP + "'+pipeline.nodes.idle={kind: preprocess, inputs: [source.video]}'", N + "idle: (preprocess) nobody takes what it makes\n  → connect it, or take it out with ~pipeline.nodes.idle"),
+    Row("E304", UP + "~pipeline.nodes.sink", N + "restore: (frames) nobody takes what it makes"),
+    Row("E305", UP + "'+pipeline.nodes.copy={kind: encoder, inputs: [source.video], path: ./out.mp4}'", N + "sink: path 'out.mp4' is also written by 'copy'\n  → give pipeline.nodes.sink.path another name"),
+    Row("E306", UP + "output=clip.mp4", N + "sink: path 'clip.mp4' is what 'source' reads\n  → write to another file"),
+    Row("E307", COPY + "'+pipeline.nodes.x={kind: two_ports, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'two_ports' has a stage and 2 ports; a stage has one output", situation=ODD),
+    Row("E307", COPY + "'+pipeline.nodes.x={kind: no_json, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'no_json' resolves to settings without a JSON form: set has no JSON form", situation=ODD),
+    Row("E307", COPY + "'+pipeline.nodes.x={kind: no_stage, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'no_stage' has no stage, and none of BMF's modules does its work", situation=ODD),
+    Row("E307", COPY + "'+pipeline.nodes.x={kind: divides, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'divides', which is defined in odd_kinds, fails: ZeroDivisionError: ", situation=ODD),
+    Row("E307", RUN_COPY + "'+pipeline.nodes.x={kind: wrong_stage, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: stage odd_kinds:NoKind is no bmfgraph.nodes.modules.stage.Stage", situation=ODD),
+    Row("E308", "plan --bmf pipeline=super_resolution input=clip.mp4", N + "prepare: BMF alone cannot run prepare (preprocess), upscale (inference), restore (frames): such nodes run inside bmfgraph only"),
+    Row("E310", UP + "pipeline.nodes.prepare.fit=none pipeline.nodes.prepare.size=[10,20]", N + "prepare: fit none leaves 64x48, but 20x10 is wanted\n  → set pipeline.nodes.prepare.fit to letterbox, stretch or crop"),
+    Row("E311", UP + "pipeline.nodes.prepare.mean=127", N + "prepare: normalised values (NCHW RGB (x-127)/1) do not fit dtype uint8"),
+    Row("E311", UP + "model.file=strings.onnx", N + "prepare: 'upscale' wants object; tensors of pictures are: uint8, int32, int64, float16, float32, float64"),
+    Row("E312", UP + "pipeline.nodes.prepare.mean=[1,2]", N + "prepare: mean [1.0, 2.0] has 2 values, but RGB has 3 channel(s)"),
+    Row("E313", UP + "~model.outputs", N + "restore: output (uint8[1x3x96x128]) is no picture whose size is known\n  → say what it means under model.outputs.output: {layout: NCHW, channels: RGB}"),
+    Row("E314", UP + "model.file=grey.onnx model.inputs.input.channels=GRAY model.outputs.output.channels=GRAY", N + "restore: output (float32[1x1x48x64] NCHW GRAY) is grey; frames are made from RGB or BGR tensors"),
+    Row("E315", TEMPORAL + "model.window={frames:7,outputs:[2,3],step:2}", N + "restore: output:0 (uint8[1x48x64x9] NHWC RGB) has 9 channels, but 2 RGB frame(s) of a window of 7, outputs [2, 3], step 2, pad edge need 6"),
+    Row("E316", UP + "pipeline.nodes.restore.tensor=outpt", N + "restore: tensor 'outpt': the only one there is 'output'\n  → set pipeline.nodes.restore.tensor=output, or leave it out"),
+    Row("E316", FIND + "'+pipeline.nodes.restore={kind: frames, inputs: [detect]}'", N + "restore: the model has 2 outputs (boxes, scores): say which", also=_IDLE),
+    Row("E317", TEMPORAL + "'+pipeline.nodes.again={kind: window, inputs: [window]}' pipeline.nodes.upscale.inputs=[again]", N + "again: takes one picture a frame, not uint8[1x48x64x21] NHWC RGB"),
+    Row("E318", UP + "pipeline.nodes.restore.inputs=[source.video]", N + "restore: takes tensors, not frames 64x48 yuv420p bt601/limited? 25 fps on cpu\n  → frames need no conversion: connect them directly", also=_IDLE),
+    Row("E320", FIND + "pipeline.nodes.faces.inputs=[prepare]", N + "faces: takes the outputs of a detector, not float32[1x3x48x64] NCHW RGB (x-127)/128", also=_IDLE),
+    Row("E321", FIND + "model.decode=null", N + "faces: nothing says how the model's outputs stand for boxes\n  → set `decode` in the model's config: style ultraface or centerface"),
+    Row("E322", FIND + "model.decode.scores=score", N + "faces: decode.scores: the model has no output 'score' (did you mean 'scores'?); it has: boxes, scores"),
+    Row("E323", FIND + "model.decode.labels=[face,hand]", N + "faces: decode.labels has 2 label(s), but scores (float32[1x3x2]) scores 1"),
+    Row("E324", FIND + "'+pipeline.nodes.x={kind: floating, inputs: [source.video]}' pipeline.nodes.detect.inputs=[x] ~pipeline.nodes.prepare", N + "faces: where the source picture lies in the model's input is not known, so boxes cannot be mapped back", situation=ODD),
+    Row("E325", FIND + "'+pipeline.nodes.other={kind: decoder, path: big.mp4}' pipeline.nodes.draw.inputs=[other.video,faces]", N + "draw: boxes found in 64x48 do not lie on frames of 96x64"),
+    Row("E330", FIND + "records=faces.txt", N + "table: path 'faces.txt': extension '.txt' says no format; allowed: .jsonl, .ndjson, .json, .csv"),
+    Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
+    Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' says no container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),
+    Row("E342", UP + "output=out.webm", N + "sink: codec x264 does not go into a webm file; allowed there: vp9"),
+    Row("E343", UP + "encoder.crf=60", N + "sink: crf 60 is out of range for x264: 0..51"),
+    Row("E343", UP + "encoder.crf=20 encoder.bit_rate=4M", N + "sink: crf 20 and bit_rate 4000000 are both set, and x264 takes only one"),
+    Row("E344", UP + "encoder=mpeg4 encoder.preset=fast", N + "sink: preset fast: codec mpeg4 has no presets; x264 and x265 have"),
+    Row("E345", UP + "encoder=mpeg4 encoder.pixel_format=yuv444p", N + "sink: codec mpeg4 takes pixel_format yuv420p, not yuv444p"),
+    Row("E346", UP + "input=variable.mp4 output=out.avi", N + "sink: an avi file gives every frame the same time, but these frames are unevenly spaced"),
+    Row("E347", COPY + "input=odd.mkv", N + "sink: yuv420p needs even sizes, not 33x48\n  → set pipeline.nodes.sink.pixel_format=yuv444p"),
+    Row("E348", UP + "output=out.webm encoder=vp9", N + "sink: audio aac cannot be copied into a webm file; it takes: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
+    Row("E348", UP + "input=flac.mkv output=out.mov", N + "sink: audio flac cannot be copied into a mov file; it takes: aac, "),
+    # files
+    Row("E401", UP + "input=none.mp4", N + "source: input 'none.mp4' does not exist\n  → check the path; it is relative to this folder"),
+    Row("E402", UP + "input=folder", N + "source: input 'folder' is a folder\n  → name a video file in it"),
+    Row("E402", UP + "input=/dev/zero", N + "source: input '/dev/zero' is a pipe or a device, no file"),
+    Row("E403", UP + f"input={'x' * 256}", N + f"source: input '{'x' * 256}' cannot be read (File name too long)"),
+    Row("E404", UP + "input=text.mp4", N + "source: input 'text.mp4' is not a video that FFmpeg can read (Invalid data found when processing input)"),
+    Row("E405", UP + "input=sound.mp4", N + "source: input 'sound.mp4' has no video stream (it holds: audio)"),
+    Row("E406", UP + "decoder.video=3", N + "source: input 'clip.mp4' has 1 video stream: there is no number 3\n  → set `video` to one of: 0"),
+    Row("E406", UP + "decoder.audio=3", N + "source: input 'clip.mp4' has 1 audio stream: there is no number 3"),
+    Row("E407", UP + "input=cut.mp4", N + "source: input 'cut.mp4' is cut off: "),
+    Row("E408", UP + "input=frameless.mp4 decoder.allow_truncated=true", N + "source: input 'frameless.mp4': its video stream holds no frame that can be decoded"),
+    Row("E409", UP + "input=https://example.org/clip.mp4", N + "source: input 'https://example.org/clip.mp4' is a URL, and only files are read"),
+    Row("E410", UP + "decoder.start=3", N + "source: start 3 s lies behind the end of 'clip.mp4' (0.160 s)\n  → set pipeline.nodes.source.start below 0.160"),
+    Row("E411", UP + "output=clip.mp4/out.mp4", N + "sink: output 'clip.mp4/out.mp4' cannot be written (Not a directory)"),
+    Row("E411", UP + "output=folder encoder.container=mp4", N + "sink: output 'folder' is a folder"),
+    Row("E411", "plan pipeline=super_resolution input=clip.mp4 --output folder", "--output: 'folder' cannot be written (Is a directory)"),
+    Row("E412", UP, N + "sink: about 0.7 kB will be written into '<shop>', and 0.1 kB are free\n  → make room, or set pipeline.nodes.sink.path to a larger disk", situation=_FULL),
+    Row("E413", UP + "decoder=nvdec input=full.mp4 target=gpu.json", N + "source: input 'full.mp4' is H.264 video in yuv444p, which NVDEC does not decode"),
+    Row("E413", UP + "decoder.hwaccel=cuda input=full.mp4", N + "source: hwaccel cuda decodes 4:2:0, and 'full.mp4' is yuv444p"),
+    Row("E420", _SOURCE + "package:net.onnx", N + f"upscale: {_NET}'package:net.onnx' is no package source\n  → write package:PACKAGE/FILE"),
+    Row("E421", _SOURCE + "http://localhost:9/net.onnx", N + f"upscale: {_NET}http://localhost:9/net.onnx cannot be fetched ("),
+    Row("E422", _SOURCE + "double.onnx", N + f"upscale: {_NET}'double.onnx' is not the file it should be: its sha256 is "),
+    Row("E423", _SOURCE + "package:nobody/net.onnx", N + f"upscale: {_NET}package 'nobody' is not installed\n  → pip install nobody"),
+    Row("E424", UP + "input=wheel:nobody==1/clip.mp4", N + "source: the cache folder 'clip.mp4' cannot be used (Not a directory)\n  → set BMFGRAPH_CACHE", situation=_NO_CACHE),
+    # models
+    Row("E501", UP + "model.file=none.onnx", N + f"upscale: {_NET}model file 'none.onnx' does not exist"),
+    Row("E501", UP + "model.file=folder", N + f"upscale: {_NET}'folder' is a folder\n  → name the ONNX file in it"),
+    Row("E502", UP + "model.file=clip.mp4", N + f"upscale: {_NET}'clip.mp4' is no ONNX model, or it is damaged"),
+    Row("E502", UP + "model.file=empty.onnx", N + f"upscale: {_NET}'empty.onnx' holds no network"),
+    Row("E503", UP + "model.file=apart.onnx", N + f"upscale: {_NET}'apart.onnx' keeps weights in 'weights.bin', which is not beside it"),
+    Row("E505", UP + "model.file=future.onnx", N + f"upscale: {_NET}'future.onnx' is of ONNX's operator set "),
+    Row("E506", UP + "model.inputs.inpt.layout=NCHW", N + "upscale: model.inputs.inpt: double.onnx has no such tensor (did you mean 'input'?); it has: input"),
+    Row("E507", UP + "model.inputs.input.dims=[N,3,H]", N + "upscale: model.inputs.input.dims has 3 entries, but the file's input input uint8[Nx3xHxW] has 4"),
+    Row("E508", MIX + "pipeline.nodes.net.inputs=[one] ~pipeline.nodes.two", N + "net: model 'mix' has 2 input(s) (a, b), but 1 edge(s) arrive"),
+    Row("E509", UP + "model.file=flat.onnx", N + "upscale: input input float32[Nx3xL] has 3 dims; pictures have 4 (NCHW)"),
+    Row("E510", UP + "model.file=seven.onnx", N + f"upscale: {_NET}the network does not take input 1x3x48x64: "),
+    Row("E511", UP + "model.file=stacked.onnx", N + "upscale: output output has 2 as its first dim for a batch of 1"),
+    Row("E512", FIND + "engine.batch=4", N + "detect: engine.batch 4: input input float32[1x3x48x64] takes batches of 1 only\n  → set engine.batch=1"),
+    Row("E513", TEMPORAL + "pipeline.nodes.upscale.inputs=[prepare] ~pipeline.nodes.window", N + "upscale: model 'middle' works on a window of 7, outputs [2, 3, 4], step 3, pad edge, but gets a window of 1, outputs [0], step 1, pad edge\n  → put a node {kind: window} between preprocess and inference"),
+    Row("E513", TEMPORAL + "pipeline.nodes.window.window={frames:9,outputs:[3,4,5],step:3}", N + "upscale: model 'middle' works on a window of 7, outputs [2, 3, 4], step 3, pad edge, but gets a window of 9, outputs [3, 4, 5], step 3, pad edge\n  → leave the window node's own `window` out"),
+    Row("E514", UP + "pipeline.nodes.prepare.dtype=float32", N + "upscale: input input uint8[Nx3xHxW] is fed dtype float32\n  → set dtype: uint8 on the preprocess node, or leave it out"),
+    Row("E514", UP + "pipeline.nodes.prepare.dtype=float32 pipeline.nodes.prepare.std=255", N + "upscale: input input uint8[Nx3xHxW] is fed dtype float32 of normalised values, NCHW RGB (x-0)/255\n  → leave dtype, mean and std of the preprocess node out"),
+    Row("E515", UP + "pipeline.nodes.prepare.layout=NHWC", N + "upscale: input input means NCHW RGB, but is fed NHWC RGB"),
+    Row("E515", UP + "model.inputs.input.layout=NHWC", N + "upscale: model.inputs.input: layout NHWC and channels RGB put 3 channels in dim 3, but input uint8[Nx3xHxW] has them in dim 1\n  → set model.inputs.input.layout=NCHW"),
+    Row("E515", UP + "model.inputs.input.channels=GRAY", N + "upscale: model.inputs.input: layout NCHW and channels GRAY make 1 channels, but input uint8[Nx3xHxW] has 3 in dim 1"),
+    Row("E515", TEMPORAL + "model.window={frames:9,outputs:[2,3,4],step:3}", N + "upscale: model.inputs.input:0: layout NHWC and channels RGB in a window of 9 make 27 channels, but input:0 uint8[1xHxWx21] has 21 in dim 3"),
+    Row("E515", FIND + "pipeline.nodes.prepare.mean=0 pipeline.nodes.prepare.std=255", N + "detect: input input means NCHW RGB (x-127)/128, but is fed NCHW RGB (x-0)/255"),
+    Row("E515", UP + "'+pipeline.nodes.again={kind: inference, inputs: [upscale], model: {name: again, file: double.onnx}}' pipeline.nodes.restore.inputs=[again] ~model.outputs", N + "again: input input means NCHW RGB, but is fed a tensor of unknown meaning"),
+    Row("E516", FIND + "pipeline.nodes.prepare.size=[32,32]", N + "detect: input input float32[1x3x48x64] does not take the size of float32[1x3x32x32] NCHW RGB (x-127)/128"),
+    Row("E517", FIND + "engine.input_shapes.input=1x3x48x65", N + "detect: engine.input_shapes.input=[1, 3, 48, 65]: the model takes [1, 3, 48, 64]"),
+    Row("E517", UP + "engine.input_shapes.inptu=1x3x48x64", N + "upscale: engine.input_shapes.inptu: the model has no such input (did you mean 'input'?); it has: input"),
+    Row("E517", UP + "engine.input_shapes.input=2x3x48x64", N + "upscale: engine.input_shapes.input=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
+    Row("E518", UP + "model.file=strange.onnx", N + "restore: output (float32[1xchannelsxheightxwidth] NCHW RGB): its width stays free once the inputs are known"),
+)

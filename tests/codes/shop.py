@@ -1,0 +1,279 @@
+"""The folder in which the table's commands run: clips and models good and bad, machines, kinds of third parties."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from bmfgraph.machine import Library, Machine
+from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
+from tests.run.command import clip as noise
+from tests.test_registry import make_pack
+from tests.tools import (
+    Shape,
+    cut,
+    detector_model,
+    double_model,
+    identity_model,
+    make_clip,
+    middle_model,
+    mix_model,
+    negate_model,
+    save_model,
+    tensor_info,
+)
+
+__all__ = ["MACHINES", "fill"]
+
+MACHINES = {
+    "bare": BARE,
+    "gpu": HOPPER,
+    "trt": HOPPER_TRT,
+    "trt_ada": Machine(ADA_RTX.gpu, "", HOPPER_TRT.libraries),
+    "trt_new": Machine(H200, "", (Library("tensorrt", "tensorrt", "10.16.0", True),)),
+    "lean": HOPPER_LEAN,
+    "rtx": ADA_RTX,
+    "rtx_hopper": HOPPER_RTX,
+}
+"""For ``target=NAME.json``."""
+
+_CONF = {
+    "model/tiny_detector": """
+        name: tiny
+        file: detector.onnx
+        inputs: {input: {mean: 127, std: 128}}
+        decode: {style: ultraface, scores: scores, boxes: boxes}
+        """,
+    "model/middle": """
+        name: middle
+        file: middle.onnx
+        inputs: {"input:0": {layout: NHWC}}
+        outputs: {"output:0": {layout: NHWC}}
+        window: {frames: 7, outputs: [2, 3, 4], step: 3}
+        """,
+    "model/mix": """
+        name: mix
+        file: mix.onnx
+        inputs: {a: {}, b: {channels: BGR}}
+        outputs: {output: {}}
+        """,
+    "pipeline/copy": """
+        # @package pipeline
+        name: copy
+        nodes:
+          source: {use: "${decoder}", path: "${input}"}
+          sink: {kind: encoder, inputs: [source.video, source.audio], use: "${encoder}", path: "${output}"}
+        """,
+    "pipeline/mix": """
+        # @package pipeline
+        name: mix
+        nodes:
+          source: {use: "${decoder}", path: "${input}"}
+          one: {kind: preprocess, inputs: [source.video]}
+          two: {kind: preprocess, inputs: [source.video]}
+          net: {kind: inference, inputs: [one, two], model: "${model}", engine: "${engine}"}
+          restore: {kind: frames, inputs: [net]}
+          sink: {kind: encoder, inputs: [restore, source.audio], use: "${encoder}", path: "${output}"}
+        """,
+    "pipeline/nameless": "nodes: {source: {kind: decoder, path: clip.mp4}}",
+    "pipeline/unclosed": "name: x\nnodes: {source: {kind: decoder\n",
+    "pipeline/tabbed": "name: x\n\tnodes: {}\n",
+    "pipeline/doubled": "name: x\nname: y\n",
+    "pipeline/defaults": "defaults: [override /model: centerface]\nname: x\n",
+    "pipeline/astray": "# @package _global_\ndefaults: [override /modl: centerface]\npipeline: {name: x}\n",
+    "pipeline/circle": "name: x\na: ${pipeline.b}\nb: ${pipeline.a}\n",
+    "pipeline/brace": 'name: x\nnodes: {source: {kind: decoder, path: "${input"}}\n',
+    "pipeline/bad_name": "name: x\nnodes: {my node: {kind: decoder, path: clip.mp4}}\n",
+    "pipeline/list": "name: x\nnodes: [{kind: decoder}]\n",
+}
+_KINDS = '''
+"""Kinds that break what bmfgraph expects of a kind, each in its own way."""
+
+import os
+import signal
+
+from typing import Literal
+
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.modules.stage import Stage
+from bmfgraph.plan import Resolved
+from bmfgraph.ports import Port, TensorSpec
+
+
+class Handing(NodeSpec):
+    """Hands on what it gets."""
+
+    stage = "odd_kinds:Fails"
+
+    def resolve(self, node, inputs, want):
+        return Resolved((Port("out", inputs[0]),), self.kind)
+
+
+class TwoPorts(Handing):
+    kind: Literal["two_ports"]
+
+    def ports(self):
+        return ("out", "other")
+
+
+class NoJson(Handing):
+    kind: Literal["no_json"]
+
+    def resolve(self, node, inputs, want):
+        return Resolved((Port("out", inputs[0]),), {1, 2})
+
+
+class NoStage(Handing):
+    kind: Literal["no_stage"]
+    stage = ""
+
+
+class WrongStage(Handing):
+    kind: Literal["wrong_stage"]
+    stage = "odd_kinds:NoKind"
+
+
+class Divides(Handing):
+    kind: Literal["divides"]
+
+    def resolve(self, node, inputs, want):
+        return 1 // 0
+
+
+class Portless(Handing):
+    kind: Literal["portless"]
+
+    def ports(self):
+        raise RuntimeError("the ports are being cleaned")
+
+
+class Floating(Handing):
+    """A tensor of which nobody knows where its picture came from."""
+
+    kind: Literal["floating"]
+
+    def needs(self, index):
+        return None
+
+    def resolve(self, node, inputs, want):
+        return Resolved((Port("out", TensorSpec("input", want.tensor.dims, "float32", want.meaning)),))
+
+
+class Breaking(Handing):
+    kind: Literal["breaking"]
+
+
+class Stopping(Handing):
+    kind: Literal["stopping"]
+
+
+class Fails(Stage):
+    def process(self, frame):
+        if frame.index == 2 and self.work == "breaking":
+            raise ValueError("no more of these frames")
+        if frame.index == 2 and self.work == "stopping":
+            os.kill(os.getpid(), signal.SIGINT)
+        return [frame]
+
+
+class NoKind:
+    def __init__(self, *words):
+        pass
+'''
+
+
+def fill(folder: Path) -> None:
+    """Write all of it."""
+    _clips(folder)
+    _models(folder)
+    for name, text in _CONF.items():
+        path = folder / "conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+    for name, machine in MACHINES.items():
+        (folder / f"{name}.json").write_text(json.dumps({"machine": asdict(machine)}))
+    _packs(folder / "packs")
+    (folder / "folder").mkdir()
+    (folder / "text.mp4").write_text("no video\n" * 200)
+
+
+def _clips(folder: Path) -> None:
+    make_clip(folder / "clip.mp4", frames=4, audio="aac")
+    make_clip(folder / "silent.mp4", frames=4)
+    make_clip(folder / "big.mp4", frames=4, size=(96, 64))
+    make_clip(folder / "twice.mp4", frames=3, size=(128, 96))
+    make_clip(folder / "longer.mp4", frames=4, size=(128, 96))
+    make_clip(folder / "tiny.mp4", frames=2, size=(2, 2))
+    make_clip(folder / "odd.mkv", frames=2, size=(33, 48), pix_fmt="yuv444p")
+    make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
+    make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
+    make_clip(folder / "flac.mkv", frames=4, audio="flac")
+    noise(folder / "sound.mp4", sound_only=True)
+    noise(folder / "noise.mkv", frames=60)
+    noise(folder / "index_first.mp4", frames=30, index_first=True)
+    cut(folder / "noise.mkv", folder / "cut.mkv", 0.6)
+    cut(folder / "index_first.mp4", folder / "cut.mp4", 0.6)
+    data = (folder / "index_first.mp4").read_bytes()
+    (folder / "frameless.mp4").write_bytes(data[: data.index(b"mdat") + 4])
+
+
+def _models(folder: Path) -> None:
+    picture: dict[str, Shape] = {"input": ["N", 3, "H", "W"]}
+    as_output: dict[str, Shape] = {"output": ["N", 3, "H", "W"]}
+    double_model(folder / "double.onnx")
+    mix_model(folder / "mix.onnx")
+    middle_model(folder / "middle.onnx")
+    negate_model(folder / "negate.onnx")
+    negate_model(folder / "old.onnx", weights_as_inputs=True)
+    detector_model(folder / "detector.onnx")
+    identity_model(folder / "flat.onnx", "float32", {"input": ["N", 3, "L"]}, {"output": ["N", 3, "L"]})
+    identity_model(folder / "strings.onnx", "string", picture, as_output)
+    identity_model(folder / "grey.onnx", "float32", {"input": ["N", 1, "H", "W"]}, {"output": ["N", 1, "H", "W"]})
+    (folder / "empty.onnx").touch()
+    inputs, outputs = ([tensor_info(name, "uint8", ["N", 3, "H", "W"])] for name in ("input", "output"))
+    stack = helper.make_node("Concat", ["input", "input"], ["output"], axis=0)
+    save_model(folder / "stacked.onnx", [stack], inputs, [tensor_info("output", "uint8", ["N2", 3, "H", "W"])])
+    add = helper.make_node("Add", ["input", "input"], ["output"], name="sum")
+    save_model(folder / "sums.onnx", [add], inputs, outputs)
+    inputs, outputs = ([tensor_info(name, "float32", ["N", 3, "H", "W"])] for name in ("input", "output"))
+    add = helper.make_node("Add", ["input", "w"], ["output"])
+    save_model(folder / "seven.onnx", [add], inputs, outputs, {"w": np.ones((1, 3, 7, 9), np.float32)})
+    _raw_model(folder / "strange.onnx", ["N", 3, "H", "W"], domain="org.example")
+    _raw_model(folder / "unknown.onnx", [1, 3, 48, 64], domain="org.example")
+    _raw_model(folder / "future.onnx", ["N", 3, "H", "W"], opset=onnx.defs.onnx_opset_version() + 70)
+    model = onnx.load(str(folder / "seven.onnx"))
+    onnx.save(model, str(folder / "apart.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (folder / "weights.bin").unlink()
+
+
+def _raw_model(path: Path, shape: Shape, *, domain: str = "", opset: int = 17) -> None:
+    """Of one node, by an operator that onnx does not check."""
+    tensors = [tensor_info(name, "float32", shape) for name in ("input", "output")]
+    node = helper.make_node("Relu" if not domain else "Wobble", ["input"], ["output"], domain=domain)
+    opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    graph = helper.make_graph([node], "raw", tensors[:1], tensors[1:])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
+
+
+def _packs(folder: Path) -> None:
+    names = {
+        **{"two_ports": "TwoPorts", "no_json": "NoJson", "no_stage": "NoStage", "wrong_stage": "WrongStage"},
+        **{"divides": "Divides", "portless": "Portless", "floating": "Floating", "no_kind": "NoKind"},
+        **{"breaking": "Breaking", "stopping": "Stopping"},
+    }
+    make_pack(folder / "odd", "odd-kinds", {kind: f"odd_kinds:{name}" for kind, name in names.items()})
+    (folder / "odd" / "odd_kinds.py").write_text(_KINDS)
+    make_pack(folder / "broken", "broken-pack", {"broken": "broken_pack:Broken"})
+    (folder / "broken" / "broken_pack.py").write_text("import a_library_that_is_not_installed\n")
+    make_pack(folder / "leaving", "leaving-pack", {"leaving": "leaving_pack:Leaving"})
+    (folder / "leaving" / "leaving_pack.py").write_text("import sys\nsys.exit(0)\n")
+    for name in ("first", "second"):
+        make_pack(folder / name, f"{name}-pack", {"twice": f"{name}_pack:Twice"})
+    # What decord's wheel would be without its libraries.
+    make_pack(folder / "no_libraries", "decord", {})

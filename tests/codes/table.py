@@ -1,0 +1,16 @@
+"""Every mistake that the table provokes, and the codes that only elsewhere can be provoked."""
+
+from __future__ import annotations
+
+from tests.codes import rows_machine, rows_plans, rows_words
+
+__all__ = ["ELSEWHERE", "ROWS"]
+
+ROWS = (*rows_words.ROWS, *rows_plans.ROWS, *rows_machine.ROWS)
+
+ELSEWHERE = {
+    "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
+    "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
+    "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
+}
+"""Code -> why no row provokes it, and where it is provoked."""
