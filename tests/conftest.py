@@ -27,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate-golden", action="store_true", help="write tests/golden anew instead of comparing")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole sweeps take longest: they begin first, so that no worker is left with them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_sweeps.py")
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
     """Makes a tiny clip in the test's folder: ``clip("a.mp4", frames=3, audio="aac")``; see tools.make_clip."""

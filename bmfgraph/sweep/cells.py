@@ -7,9 +7,10 @@ changed is measured again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph.errors import BmfgraphError
 from bmfgraph.files import write_whole
 from bmfgraph.machine import find_libraries
 from bmfgraph.nodes.decoder import DecoderWork
@@ -37,11 +39,19 @@ __all__ = [
     "identity",
     "read_json",
     "write_json",
+    "writing",
 ]
 
 CELL, RESULT, MEASURED, LOG = "cell.json", "result.json", "measured.json", "log.txt"
 SCHEMA = 1
 """Of all three."""
+_WHOLE = {
+    CELL: ("id", "sweep", "varied", "overrides", "command", "reference", "fingerprint", "settings", "data"),
+    RESULT: ("id", "sweep", "varied", "command", "status", "errors", "metrics", "nodes", "outputs", "fingerprint"),
+    MEASURED: ("problems",),
+    "report.json": ("cells",),
+}
+"""What a file must hold to be one."""
 # What changes nothing of what is measured.
 _ASIDE = ("sweep", "report", "reference", "progress", "debug", "target", "samples")
 
@@ -87,11 +97,18 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
         "model": {
             name: work.engine.sha256 for name, work in works.items() if isinstance(work, InferenceWork) and work.engine
         },
+        "engine": {name: file_sha256(Path(path)) for name, path in _named_engines(works).items()},
         "plan": plan.hash(),
         "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
         "libraries": {library.module: library.version for library in find_libraries()},
         "settings": dict(settings),
     }
+
+
+def _named_engines(works: Mapping[str, Any]) -> dict[str, str]:
+    """Files that the user named; those of the store are told by their keys, which are their names."""
+    engines = {name: work.engine for name, work in works.items() if isinstance(work, InferenceWork) and work.engine}
+    return {name: one.path for name, one in engines.items() if one.build is None and one.path != one.onnx}
 
 
 @cache
@@ -123,15 +140,31 @@ def described_part(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """An object that was written, or None where there is none that can be read."""
+    """An object that was written, or None where there is none that can be read, or one that is not whole."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+    whole = isinstance(found, dict) and all(key in found for key in _WHOLE.get(path.name, ()))
+    return found if whole and found.get("schema") == SCHEMA else None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write it at once, in a folder that is made. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps({"schema": SCHEMA, **data}, indent=2, ensure_ascii=False) + "\n")
+    """Write it at once, in a folder that is made. Raises BmfgraphError."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({"schema": SCHEMA, **data}, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell of what the system has against writing there. Raises BmfgraphError."""
+    try:
+        yield
+    except OSError as error:
+        raise BmfgraphError(
+            f"{str(path)!r} cannot be written ({error.strerror})",
+            path="sweep.dir",
+            hint="make room, or name a folder of yours",
+            code="E411",
+        ) from None

@@ -14,7 +14,7 @@ from bmfgraph.errors import ConfigError
 from bmfgraph.sources import say
 from bmfgraph.survey import survey_job
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
-from bmfgraph.sweep.compared import find_reference
+from bmfgraph.sweep.compared import TABLES, find_references
 from bmfgraph.sweep.inputs import shortened
 from bmfgraph.sweep.objective import parse_objective, rank
 from bmfgraph.sweep.options import SweepOptions
@@ -35,18 +35,20 @@ def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) 
             code="E115",
         )
     objective = parse_objective(options.objective)
-    reference, file = find_reference(options.reference, [{"id": cell.id, "varied": cell.varied} for cell in cells])
-    if file is not None or options.reference == "input":
+    references, file = find_references(options.reference, [{"id": cell.id, "varied": cell.varied} for cell in cells])
+    if file is not None and file.suffix in TABLES:
         raise ConfigError(
-            f"{options.reference!r} is as long as the whole clip, and halving runs cells on parts of it",
+            f"{options.reference!r} has labels of the whole clip, and halving runs cells on parts of it",
             path="sweep.reference",
             hint="name overrides of one cell, such as engine=fp32, or set sweep.strategy=grid",
             code="E112",
         )
     rungs = max(1, math.ceil(math.log(len(cells), options.eta) - 1e-9)) if len(cells) > 1 else 0
-    kept = next((cell for cell in cells if cell.id == reference), None)
     left, gone = list(cells), dict[Path, str]()
     for rung in range(rungs + 1):
+        if not left:
+            # All have failed.
+            break
         part = options.eta ** (rung - rungs)
         now = [_on(cell, part) for cell in left]
         say(f"rung {rung + 1} of {rungs + 1}: {len(now)} cell(s) on {part:.0%} of the clip")
@@ -63,9 +65,10 @@ def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) 
         )
         order = [one.cell["id"] for one in rank(report["cells"], objective) if one.cell["status"] == "ok"]
         best = set(order[: max(1, math.ceil(len(order) / options.eta))])
-        following = [
-            cell for cell, tried in zip(left, now, strict=True) if tried.id in best or (kept and cell.id == kept.id)
-        ]
+        best = {cell.id for cell, tried in zip(left, now, strict=True) if tried.id in best}
+        # With the cells that they are compared with.
+        needed = best | {references[one] for one in best if one in references}
+        following = [cell for cell in left if cell.id in needed]
         why = f"left out after rung {rung + 1} of {rungs + 1}, on {part:.0%} of the clip"
         gone |= {tried.folder: why for cell, tried in zip(left, now, strict=True) if cell not in following}
         left = following

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from bmfgraph.survey import survey_job
 __all__ = ["reduced", "shortened"]
 
 
-def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path]:
+def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path | None]:
     """The configuration with its input reduced by the factor by which it enlarges, and the clip to compare with.
 
-    Raises ConfigError where the output is no larger, or there is not one input and one output.
+    A configuration that is wrong stays as it is, with no clip: whoever checks it tells why. Raises ConfigError where
+    the output is no larger, or there is not one input and one output.
     """
     plan = survey_job(dict(data))
+    if plan.errors:
+        return dict(data), None
     sources = [node for node in plan if isinstance(node.work, DecoderWork)]
     made = [plan.type_of(node.inputs[0]) for node in plan if node.kind == "encoder"]
     frames = [kind for kind in made if isinstance(kind, FrameSpec)]
@@ -37,7 +41,7 @@ def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path
         sizes = f"{given.width}x{given.height}, and makes {frames[0].width}x{frames[0].height}"
         raise _no_input(f"the pipeline takes {sizes}: that is no whole factor above 1")
     made_small = downscaled(Path(sources[0].work.path), scale, folder)
-    return _with(data, sources[0].name, "path", str(made_small.clip)), made_small.reference
+    return _with(data, sources[0].name, "path", str(made_small.clip)), made_small.reference.absolute()
 
 
 def _no_input(why: str) -> ConfigError:
@@ -47,12 +51,14 @@ def _no_input(why: str) -> ConfigError:
 
 
 def shortened(data: Mapping[str, Any], plan: Plan, part: float) -> dict[str, Any]:
-    """The configuration with that part of its inputs, from their starts."""
+    """The configuration with that part of its inputs, from their starts; a frame of each at least."""
     changed = dict(data)
     for node in plan:
         if isinstance(node.work, DecoderWork) and node.work.duration:
-            end = (node.work.start or 0.0) + node.work.duration * part
-            changed = _with(changed, node.name, "end", round(end, 3))
+            frames = node.outputs[0].type
+            least = 1 / float(frames.rate) if isinstance(frames, FrameSpec) else 0.0
+            end = (node.work.start or 0.0) + max(node.work.duration * part, least)
+            changed = _with(changed, node.name, "end", math.ceil(end * 1000) / 1000)
     return changed
 
 

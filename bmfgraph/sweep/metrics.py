@@ -65,7 +65,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric(
                 "fps", "end-to-end speed", "fps", 1, "higher", "Frames by the time from start to the finished file."
             ),
-            Metric("steady_fps", "steady speed", "fps", 1, "higher", "Frames a second once the first frame is done."),
+            Metric("steady_fps", "steady speed", "fps", 1, "higher", "Frames a second once the first batch is done."),
             Metric("inference_fps", "engine speed", "fps", 1, "higher", "Frames a second of the engine alone."),
             Metric(
                 "latency_p50_ms", "latency p50", "ms", 1, "lower", "Half of the frames take less, decoder to encoder."

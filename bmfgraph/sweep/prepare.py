@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.sources import say
-from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json
+from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
 from bmfgraph.sweep.options import SweepOptions
 from bmfgraph.telling import problems_as_json, tell
 
@@ -27,12 +28,16 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     """
     wrong: list[tuple[Cell, list[Problem]]] = []
     plans: list[tuple[Cell, Plan]] = []
+    known: set[Problem] = set()
     for cell in cells:
-        plan, errors = _checked(cell)
+        plan, problems = find_problems(dict(cell.data))
+        errors = [problem for problem in problems if problem.severity == "error"]
+        if new := [problem for problem in problems if problem not in known]:
+            say(f"{cell.title}:")
+            tell(new)
+        known.update(problem for problem in problems if problem.severity == "warning")
         if errors:
             wrong.append((cell, errors))
-            say(f"{cell.title}:")
-            tell(errors)
         else:
             plans.append((cell, plan))
     if wrong and (options.on_error == "stop" or not plans):
@@ -40,6 +45,7 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
         return 2
     for cell, errors in wrong:
         _refuse(cell, errors, options)
+    _tell_of_likes(plans)
     built: set[str] = set()
     for cell, plan in plans:
         if not _kept(cell, plan, options):
@@ -47,9 +53,23 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     return 0
 
 
-def _checked(cell: Cell) -> tuple[Plan, list[Problem]]:
-    plan, problems = find_problems(dict(cell.data))
-    return plan, [problem for problem in problems if problem.severity == "error"]
+def _tell_of_likes(plans: Sequence[tuple[Cell, Plan]]) -> None:
+    """Between cells that make the same plan here, such as in precisions that a CPU lacks, nothing can be decided."""
+    first: dict[str, Cell] = {}
+    for cell, plan in plans:
+        like = first.setdefault(_done(plan), cell)
+        if like is not cell:
+            say(f"{cell.title}: does the same on this machine as {like.title}")
+
+
+def _done(plan: Plan) -> str:
+    """Stands for what the plan does, whatever was asked for."""
+    nodes = [
+        replace(node, work=replace(node.work, engine=replace(node.work.engine, why="")))
+        for node in plan
+        if isinstance(node.work, InferenceWork) and node.work.engine
+    ]
+    return plan.replace(*nodes).hash()
 
 
 def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
@@ -57,8 +77,8 @@ def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
     described, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
     if described is not None and described["sweep"] == options.id:
         return described if result is None or result["status"] != "refused" else None
-    plan, errors = _checked(cell)
-    if errors:
+    plan, problems = find_problems(dict(cell.data))
+    if errors := [problem for problem in problems if problem.severity == "error"]:
         tell(errors)
         _refuse(cell, errors, options)
         return None
@@ -84,7 +104,7 @@ def _describe(cell: Cell, now: Mapping[str, Any], options: SweepOptions) -> dict
 
 
 def _settings(options: SweepOptions) -> dict[str, Any]:
-    """What of the options the measurements depend on."""
+    """What of the options the process needs that runs the cell."""
     return {"repeats": options.repeats, "warmup": options.warmup, "timeout": options.timeout}
 
 
@@ -95,17 +115,18 @@ def _refuse(cell: Cell, errors: Sequence[Problem], options: SweepOptions) -> Non
 
 def _kept(cell: Cell, plan: Plan, options: SweepOptions) -> bool:
     """Whether an earlier sweep measured the cell and nothing has changed since; says what has."""
-    now = fingerprint(plan, _settings(options))
+    now = fingerprint(plan, {name: value for name, value in _settings(options).items() if name != "timeout"})
     before = read_json(cell.folder / RESULT)
     _describe(cell, now, options)
     if before is not None and before["status"] == "ok" and options.resume:
         differs = changes(now, before["fingerprint"])
-        if not differs and all(Path(path).exists() for path in before["outputs"].values()):
+        if not differs and all((cell.folder / Path(path).name).exists() for path in before["outputs"].values()):
             say(f"{cell.title}: measured before, kept")
             write_json(cell.folder / RESULT, before | {"kept": True, "sweep": options.id, "varied": dict(cell.varied)})
             return True
         say(f"{cell.title}: measured again because: {', '.join(differs) or 'its outputs are gone'}")
-    (cell.folder / RESULT).unlink(missing_ok=True)
+    with writing(cell.folder):
+        (cell.folder / RESULT).unlink(missing_ok=True)
     return False
 
 

@@ -19,7 +19,7 @@ from bmfgraph.files import write_whole
 from bmfgraph.machine import find_libraries, find_machine
 from bmfgraph.sources import say
 from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
-from bmfgraph.sweep.compared import find_reference, quality
+from bmfgraph.sweep.compared import find_references, quality
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.options import SweepOptions
 from bmfgraph.sweep.page import report_page
@@ -104,21 +104,20 @@ def gather(
 ) -> dict[str, Any]:
     """The report of these cells, as plain data."""
     results = [(folder, _result(folder)) for folder in folders]
-    chosen, file = find_reference(reference, [result for _, result in results])
-    outputs: dict[str, str] = next((result["outputs"] for _, result in results if result["id"] == chosen), {})
+    references, file = find_references(reference, [result for _, result in results])
+    by_id = {result["id"]: result for _, result in results}
     cells = []
     for folder, result in results:
         cell = {key: value for key, value in result.items() if key not in ("fingerprint", "overrides", "settings")}
-        against: Any = Path(result["reference"]) if result.get("reference") else file or outputs
-        if result["status"] == "ok" and against:
-            found, why = quality(folder, result, against)
-            cell["metrics"] = {**cell["metrics"], **found}
-            if why:
-                say(f"{folder.name}: no quality: {why}")
-        if dropped and result["id"] in dropped:
+        other = by_id.get(references.get(result["id"], ""))
+        if dropped and result["id"] in dropped and result["status"] == "ok":
+            # What it made is a part, and is compared with no whole.
             cell["status"] = "skipped"
             cell["errors"] = [{"code": "", "where": "", "message": dropped[result["id"]], "hint": ""}]
-        cells.append(cell | {"is_reference": result["id"] == chosen})
+        elif result["status"] == "ok":
+            cell["metrics"] = {**cell["metrics"], **_quality(folder, result, other, file, bool(references))}
+        others = {"is_reference": result["id"] in references.values(), "compared_with": other and other["id"]}
+        cells.append(cell | others)
     machine = find_machine()
     return {
         "schema": SCHEMA,
@@ -127,8 +126,9 @@ def gather(
         "command": list(command),
         "pipeline": _pipeline(folders),
         "objective": objective,
-        "asked": reference,
-        "reference": _named(chosen, cells, reference, file),
+        # From wherever the report is made again.
+        "asked": str(file.absolute()) if file and reference and Path(reference).exists() else reference,
+        "reference": _named(cells, reference, file),
         "repeats": repeats,
         "warmup": warmup,
         "machine": {
@@ -141,11 +141,33 @@ def gather(
     }
 
 
+def _quality(
+    folder: Path, result: Mapping[str, Any], other: Mapping[str, Any] | None, file: Path | None, by_cells: bool
+) -> dict[str, Any]:
+    """Metrics of a cell's outputs against its own reference, that of all, or another cell; says why there are none."""
+    why = ""
+    if result.get("reference"):
+        found, why = quality(folder, result, Path(result["reference"]))
+    elif file is not None:
+        found, why = quality(folder, result, file)
+    elif other is not None and other["status"] == "ok":
+        found, why = quality(folder, result, other["outputs"])
+    else:
+        found = {}
+        if by_cells:
+            why = f"{other['id']}, which it is compared with, has none itself" if other else "no cell is its like"
+    # Who only measures speed, with `encoder=measure`, need not be told of every cell.
+    if why and result["outputs"]:
+        say(f"{folder.name}: no quality: {why}")
+    return found
+
+
 def _result(folder: Path) -> dict[str, Any]:
     """Of a cell; one that was never run to its end has none of its own."""
     found = read_json(folder / RESULT)
     if found is not None:
-        return found
+        # They lie beside it, from whatever folder the sweep was started.
+        return found | {"outputs": {node: str(folder / Path(path).name) for node, path in found["outputs"].items()}}
     described = read_json(folder / CELL)
     if described is None:
         raise ConfigError(f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code="E114")
@@ -157,28 +179,30 @@ def _pipeline(folders: Sequence[Path]) -> str:
     return ", ".join(sorted({str(one["data"]["pipeline"]["name"]) for one in described if one}))
 
 
-def _named(
-    chosen: str | None, cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path | None
-) -> str | None:
+def _named(cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path | None) -> str | None:
     """What outputs were measured against, for the user."""
+    chosen = [cell for cell in cells if cell["is_reference"]]
+    if len(chosen) == 1:
+        return " ".join(f"{key}={value}" for key, value in chosen[0]["varied"].items())
     if chosen:
-        cell = next(cell for cell in cells if cell["id"] == chosen)
-        return " ".join(f"{key}={value}" for key, value in cell["varied"].items())
+        return f"{'engine=fp32' if reference == 'auto' else reference}, with the rest alike"
     return str(file) if file else ("the input, which was reduced" if reference == "input" else None)
 
 
 def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepOptions) -> float | None:
-    """The metric that is asked for, of one cell; NaN where it has none, None where none is asked for."""
+    """The metric that is asked for, of one cell; NaN where it has none or misses a condition, None where none is asked
+    for. A condition on what only another cell can tell counts as met.
+    """
     if not options.objective:
         return None
-    metric = parse_objective(options.objective).metric
+    objective = parse_objective(options.objective)
     if result is None or result["status"] != "ok":
         return math.nan
-    metrics = dict(result["metrics"])
     file = Path(result["reference"]) if result.get("reference") else Path(options.reference or "")
-    if metric not in metrics and file.is_file():
-        metrics |= quality(folder, result, file)[0]
-    return float(metrics[metric]["median"]) if metric in metrics else math.nan
+    found = quality(folder, result, file)[0] if file.is_file() else {}
+    known = {name: float(one["median"]) for name, one in {**result["metrics"], **found}.items()}
+    met = all(one.holds(known[one.metric]) for one in objective.conditions if one.metric in known)
+    return known.get(objective.metric, math.nan) if met else math.nan
 
 
 def report_command(words: Sequence[str]) -> int:
@@ -186,7 +210,7 @@ def report_command(words: Sequence[str]) -> int:
     options = _options(words)
     if isinstance(options, int):
         return options
-    roots = [Path(word) for word in options.dirs]
+    roots = [Path(word) for word in dict.fromkeys(map(os.path.normpath, options.dirs))]
     folders = [folder for root in roots for folder in _cells_in(root)]
     try:
         if not folders:
@@ -200,7 +224,7 @@ def report_command(words: Sequence[str]) -> int:
         if objective:
             parse_objective(objective)
         command = before.get("command") or ["python", "-m", "bmfgraph", "report", *words]
-        wanted = options.reference or before.get("asked") or "auto"
+        wanted = options.reference or before.get("asked", "auto")
         report = gather(
             folders,
             wanted,
@@ -208,6 +232,7 @@ def report_command(words: Sequence[str]) -> int:
             command,
             repeats=int(before.get("repeats", 1)),
             warmup=bool(before.get("warmup", True)),
+            dropped={one: why for root in roots for one, why in _dropped(root).items()},
         )
         write_report(Path(options.output) if options.output else roots[0], report)
     except BmfgraphError as error:
@@ -237,9 +262,15 @@ def _options(words: Sequence[str]) -> argparse.Namespace | int:
 
 def _cells_in(root: Path) -> list[Path]:
     """The cells of a sweep's last report, or all that lie there."""
-    there = [path.parent for path in sorted(root.glob(f"cells/*/{CELL}"))]
+    there = [path for path in sorted(root.glob("cells/*")) if read_json(path / CELL) or read_json(path / RESULT)]
     last = {cell["id"] for cell in _before(root).get("cells", [])}
     return [folder for folder in there if folder.name in last] or there
+
+
+def _dropped(root: Path) -> dict[str, str]:
+    """The cells that a sweep left out on the way, and why."""
+    skipped = (cell for cell in _before(root).get("cells", []) if cell["status"] == "skipped")
+    return {cell["id"]: cell["errors"][0]["message"] for cell in skipped}
 
 
 def _before(root: Path) -> dict[str, Any]:

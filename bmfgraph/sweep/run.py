@@ -12,7 +12,7 @@ from typing import Any
 
 from bmfgraph.processes import child, ended, last_lines
 from bmfgraph.sources import say
-from bmfgraph.sweep.cells import CELL, LOG, MEASURED, RESULT, described_part, failed, read_json, write_json
+from bmfgraph.sweep.cells import CELL, LOG, MEASURED, RESULT, described_part, failed, read_json, write_json, writing
 
 __all__ = ["run_described", "spread"]
 
@@ -23,8 +23,10 @@ def run_described(folder: Path) -> dict[str, Any]:
     """Measure the cell that is described in that folder; its result, which lies there, too, as result.json."""
     cell = read_json(folder / CELL)
     assert cell is not None, folder
-    for name in (RESULT, MEASURED, LOG):
-        (folder / name).unlink(missing_ok=True)
+    with writing(folder):
+        for path in (folder / RESULT, folder / MEASURED, folder / LOG, *folder.glob("run-*.json"), *_parts(folder)):
+            path.unlink(missing_ok=True)
+        (folder / LOG).touch()
     began = time.monotonic()
     words = [sys.executable, "-u", "-m", "bmfgraph.sweep.worker", str(folder)]
     try:
@@ -32,6 +34,9 @@ def run_described(folder: Path) -> dict[str, Any]:
             code: int | None = process.wait(cell["settings"]["timeout"])
     except subprocess.TimeoutExpired:
         code = None
+    finally:
+        for path in _parts(folder):
+            path.unlink(missing_ok=True)
     measured = read_json(folder / MEASURED)
     seconds = round(time.monotonic() - began, 3)
     if measured is not None and code == 0:
@@ -50,6 +55,11 @@ def run_described(folder: Path) -> dict[str, Any]:
     title = " ".join(f"{key}={value}" for key, value in cell["varied"].items())
     say(f"{title or 'the only run'}: {_shown(result)}")
     return result
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Files that a process left unfinished when it was killed."""
+    return list(folder.glob(".*.part"))
 
 
 def _shown(result: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ def _baseline(order: Sequence[Ranked], won: Mapping[str, Any]) -> tuple[Mapping[
     if won.get("is_reference"):
         return next(iter(others), None), "the next best"
     for cell in others:
-        if cell.get("is_reference"):
+        if cell.get("is_reference") and won.get("compared_with") in (None, cell["id"]):
             return cell, "the reference"
     if "fp32" not in won["varied"].values():
         for cell in others:

@@ -42,7 +42,8 @@ def main(words: list[str]) -> int:
         measure(folder, cell)
     except BmfgraphError as error:
         tell(error.problems)
-        write_json(folder / MEASURED, problems_as_json(error.problems))
+        with contextlib.suppress(BmfgraphError):
+            write_json(folder / MEASURED, problems_as_json(error.problems))
         return 1
     return 0
 

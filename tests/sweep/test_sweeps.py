@@ -93,9 +93,13 @@ def test_a_grid_ends_in_a_decision_and_is_kept(sweep: Sweep, folder: Path) -> No
     assert changed.err.count("measured again because: input, plan") == 2
     assert [cell["kept"] for cell in report(folder)["cells"]] == [False, False]
 
-    alone = sweep("report") if False else start(
-        [*_python(), "report", "outputs/sweeps/super_resolution", "--output", "again", "--objective", "fps"], folder
-    ).wait(LIMIT)
+    alone = (
+        sweep("report")
+        if False
+        else start(
+            [*_python(), "report", "outputs/sweeps/super_resolution", "--output", "again", "--objective", "fps"], folder
+        ).wait(LIMIT)
+    )
     assert alone.code == 0, alone
     assert len(json.loads((folder / "again" / "report.json").read_text())["cells"]) == 2
 
@@ -174,6 +178,7 @@ def test_a_sweep_that_was_ended_goes_on_where_it_was(
         assert time.monotonic() < deadline, "a cell's process goes on for nobody"
         time.sleep(0.2)
     assert len(list(cells.glob("*/result.json"))) == 2
+    assert number == signal.SIGKILL or not list(cells.glob("*/.*.part"))
 
     words = _faulty("pipeline.nodes.stage.seconds=0,0.001")
     again = sweep(*words, env=faulty_kind)
@@ -210,17 +215,55 @@ def test_the_input_itself_is_the_reference(sweep: Sweep, folder: Path) -> None:
 
 
 def test_halving_gives_the_better_cells_more_of_the_clip(sweep: Sweep, folder: Path) -> None:
-    words = ("-m", "encoder.crf=18,35,50", "sweep.strategy=halving", "sweep.reference=null")
+    words = ("-m", "encoder.crf=35,50,60", "sweep.strategy=halving", "sweep.reference=null", "sweep.on_error=skip")
     ended = sweep(*words, "sweep.objective=min output_mb")
-    assert ended.code == 0, ended
+    assert ended.code == 1, ended
     assert "rung 1 of 2: 3 cell(s) on 33% of the clip" in ended.err
     assert "rung 2 of 2: 1 cell(s) on 100% of the clip" in ended.err
-    cells = by_key(report(folder), "encoder.crf")
-    assert {crf: cell["status"] for crf, cell in cells.items()} == {"18": "skipped", "35": "skipped", "50": "ok"}
+    states = {"35": "skipped", "50": "ok", "60": "refused"}
+    assert {crf: cell["status"] for crf, cell in by_key(report(folder), "encoder.crf").items()} == states
+    # What was measured on a part stays out when the report is made again, from another folder, too.
+    again = start([*_python(), "report", str(folder / "outputs/sweeps/super_resolution")], folder.parent).wait(LIMIT)
+    assert again.code == 0, again
+    assert {crf: cell["status"] for crf, cell in by_key(report(folder), "encoder.crf").items()} == states
 
     ended = sweep(*words)
     assert ended.code == 2
     assert "error[E115]: sweep.objective: halving keeps the better cells" in ended.err
+
+
+def test_a_sweeper_that_chooses_is_told_the_objective(sweep: Sweep, folder: Path) -> None:
+    (folder / "conf" / "hydra" / "sweeper").mkdir(parents=True)
+    (folder / "conf" / "hydra" / "sweeper" / "picky.yaml").write_text("_target_: hydra_plugins.picky.Picky\n")
+    (folder / "hydra_plugins").mkdir()
+    (folder / "hydra_plugins" / "picky.py").write_text(PICKY)
+    words = ("-m", "--config-dir", "conf", "hydra/sweeper=picky", "encoder.crf=interval(18,60)")
+    ended = sweep(*words, "sweep.objective=psnr_y where psnr_y>=1", "sweep.reference=input", env={"PYTHONPATH": "."})
+    assert ended.code == 1, ended
+    told = dict(line.split()[1:] for line in ended.out.splitlines() if line.startswith("TOLD"))
+    cells = by_key(report(folder), "encoder.crf")
+    assert (cells["60"]["status"], told["60"]) == ("refused", "nan")
+    assert float(told["18"]) == cells["18"]["metrics"]["psnr_y"]["median"] > 20
+    assert set(cells["18"]["varied"]) == {"encoder.crf"}
+    assert "--config-dir conf" in cells["18"]["command"]
+
+
+PICKY = """
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+class Picky(Sweeper):
+    def setup(self, *, hydra_context, task_function, config):
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments):
+        fixed = [one for one in arguments if "interval" not in one]
+        for number, crf in enumerate((18, 60)):
+            done = self.launcher.launch([[*fixed, f"encoder.crf={crf}"]], initial_job_idx=number)
+            print("TOLD", crf, done[0].return_value)
+"""
 
 
 def test_detections_are_compared_with_those_of_another_cell(sweep: Sweep, folder: Path) -> None:
@@ -235,8 +278,10 @@ def test_detections_are_compared_with_those_of_another_cell(sweep: Sweep, folder
 
 def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install hydra-joblib-launcher")
-    ended = sweep("-m", "encoder.crf=18,35", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.reference=null")
+    words = ("encoder.crf=18,18,35", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.reference=null")
+    ended = sweep("-m", *words)
     assert ended.code == 0, ended
+    assert "encoder.crf=18: the same as encoder.crf=18, and done once" in ended.err
     assert [cell["status"] for cell in report(folder)["cells"]] == ["ok", "ok"]
 
 
@@ -247,6 +292,9 @@ def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
         ("++sweep.repeat=2", "error[E203]: sweep.repeat: unknown key (did you mean 'repeats'?)"),
         ("sweep.objective=fsp", "error[E115]: sweep.objective: "),
         ("sweep.reference=none.mp4", "error[E112]: sweep.reference: 'none.mp4' does not exist"),
+        ("sweep.repeats=1,2", "error[E209]: sweep.repeats: is the same for all runs of a sweep"),
+        ("encoder.gop=interval(1,9)", "error[E105]: encoder.gop: an interval is no list of values"),
+        ("sweep.dir=clip.mp4/x", "error[E411]: sweep.dir: 'clip.mp4/x' cannot be written to (Not a directory)"),
         ("engine=fp32,fp17", "error[E103]: engine=fp17: there is no such option (did you mean 'fp16'?)"),
     ],
 )
