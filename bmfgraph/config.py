@@ -20,6 +20,7 @@ __all__ = [
     "Grid",
     "composed",
     "composition_error",
+    "dir_flags",
     "expanded",
     "free_node_fields",
     "literal_paths",
@@ -82,13 +83,22 @@ def free_node_fields(arguments: Sequence[str]) -> list[str]:
 
 def composed(words: Sequence[str]) -> dict[str, Any]:
     """What a command line of overrides and ``--config-dir`` composes, without Hydra's main. Raises as Hydra does."""
-    folders = [folder for flag, folder in itertools.pairwise(words) if flag in CONFIG_DIR]
-    overrides = [
-        word for before, word in zip(["", *words], words, strict=False) if not {before, word} & set(CONFIG_DIR)
-    ]
-    search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in folders)}]"]
+    overrides, search = _overrides(words)
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
-        return plain(compose("config", [*free_node_fields(literal_paths(overrides)), *(search if folders else [])]))
+        return plain(compose("config", [*free_node_fields(literal_paths(overrides)), *search]))
+
+
+def dir_flags(words: Sequence[str]) -> list[str]:
+    """The flags for folders of configuration, each with its folder."""
+    return [one for flag, folder in itertools.pairwise(words) if flag in CONFIG_DIR for one in (flag, folder)]
+
+
+def _overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words without flags for folders of configuration, and the override that stands for those."""
+    folders = dir_flags(words)[1::2]
+    rest = [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & set(CONFIG_DIR)]
+    places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
+    return rest, [f"hydra.searchpath=[{places}]"] if folders else []
 
 
 @dataclass(frozen=True)
@@ -109,20 +119,14 @@ def expanded(words: Sequence[str]) -> Grid:
     """The runs of a sweep, from the words of its command line and the ``params`` of presets. Raises as Hydra does."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    folders = [folder for flag, folder in itertools.pairwise(words) if flag in CONFIG_DIR]
-    search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in folders)}]"]
-    given = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if not {before, word} & set(CONFIG_DIR) and word not in ("-m", "--multirun")
-    ]
-    given = literal_paths(["-m", *given])[1:]
+    rest, search = _overrides(words)
+    given = literal_paths(["-m", *(word for word in rest if word not in ("-m", "--multirun"))])[1:]
     parser = OverridesParser.create()
     parsed = parser.parse_overrides(free_node_fields(given))
     # One run of them says which sweeper there is, and what presets add.
     first = [_choices(one)[0] for one in parsed]
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
-        hydra = compose("config", [*first, *(search if folders else [])], return_hydra_config=True).hydra
+        hydra = compose("config", [*first, *search], return_hydra_config=True).hydra
     basic = str(hydra.sweeper.get("_target_", "")).endswith("BasicSweeper")
     params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     axes: dict[str, Any] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import threading
 from pathlib import Path
 
-__all__ = ["publish", "reserve", "write_whole"]
+__all__ = ["publish", "reserve", "unwritable", "write_whole"]
 
 _UMASK = threading.Lock()
 
@@ -26,6 +27,24 @@ def reserve(path: Path) -> Path:
 def publish(part: Path, path: Path) -> None:
     """Give a reserved file its final name. Raises OSError."""
     part.replace(os.path.realpath(path))
+
+
+def unwritable(path: Path) -> int:
+    """The system's number of the reason why a file cannot be written there, as far as can be seen without writing; 0 if
+    it can.
+    """
+    try:
+        if path.exists() and not os.access(path, os.W_OK):
+            return errno.EACCES
+        if path.exists() and not path.is_file():
+            return 0
+        # A file is written beside the one that it replaces.
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+    except OSError as error:
+        return error.errno or errno.EIO
+    if not folder.is_dir():
+        return errno.ENOTDIR
+    return 0 if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

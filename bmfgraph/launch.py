@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import shlex
@@ -19,6 +18,7 @@ from bmfgraph.config import (
     Grid,
     composed,
     composition_error,
+    dir_flags,
     expanded,
     free_node_fields,
     literal_paths,
@@ -32,7 +32,6 @@ from bmfgraph.telling import tell
 from bmfgraph.usage import FORMS, WITH_VALUE
 
 __all__ = ["launch"]
-
 
 _INTERRUPTED = "interrupted (Ctrl-C)"
 
@@ -55,7 +54,7 @@ def launch(verb: str, words: list[str], flags: dict[str, str], heard: Sequence[i
 
 def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     """Do it for every run of a sweep, one after the other; the worst exit code."""
-    grid, dirs = _expanded(words), _dirs(words)
+    grid, dirs = _expanded(words), dir_flags(words)
     if "--output" in flags and len(grid.runs) > 1:
         raise ConfigError(
             f"{len(grid.runs)} runs cannot all be written to {flags['--output']!r}",
@@ -63,9 +62,11 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
             hint="leave it out, or name one run",
             code="E114",
         )
+    from bmfgraph.sweep.cells import title_of
+
     code = 0
     for run, varied in zip(grid.runs, grid.varied, strict=True):
-        say(" ".join(f"{key}={value}" for key, value in varied.items()) or "the only run")
+        say(title_of(varied))
         code = max(code, _do(verb, _composed([*run, *dirs]), flags))
     return code
 
@@ -77,11 +78,6 @@ def _expanded(words: Sequence[str]) -> Grid:
         raise
     except Exception as error:
         raise composition_error(error, words) from None
-
-
-def _dirs(words: Sequence[str]) -> list[str]:
-    """The flags for folders of configuration."""
-    return [one for before, word in itertools.pairwise(words) if before in CONFIG_DIR for one in (before, word)]
 
 
 def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
@@ -107,7 +103,7 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
 def _sweep(words: list[str], heard: Sequence[int]) -> int:
     from bmfgraph.sweep.command import cell_job, run_sweep
 
-    grid, dirs = _expanded(words), _dirs(words)
+    grid, dirs = _expanded(words), dir_flags(words)
 
     def job(data: dict[str, Any]) -> tuple[int, float | None]:
         return 0, cell_job(data, HydraConfig.get().overrides.task, words, grid.swept)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from bmfgraph.errors import RunError
-from bmfgraph.files import publish, reserve
+from bmfgraph.files import publish, reserve, unwritable
 from bmfgraph.plan import Plan, PlanNode
 
 __all__ = ["partial_outputs", "refusal"]
@@ -24,11 +22,11 @@ def partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, P
     nodes: list[PlanNode] = []
     try:
         for node in plan:
-            if node.outputs or not getattr(node.work, "path", None):
+            if node.written is None:
                 continue
-            path = Path(node.work.path)
+            path = Path(node.written)
             final[node.name], parts[node.name] = path, _reserve(node, path)
-            nodes.append(replace(node, work=replace(node.work, path=str(parts[node.name]))))
+            nodes.append(node.writing_to(parts[node.name]))
 
         def publish_all() -> dict[str, Path]:
             for name, path in final.items():
@@ -47,9 +45,9 @@ def partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, P
 
 def refusal(node: PlanNode) -> RunError | None:
     """Why the file of a node cannot be written, as far as can be seen without writing; None if it can, or has none."""
-    if node.outputs or not getattr(node.work, "path", None):
+    if node.written is None:
         return None
-    path = Path(node.work.path)
+    path = Path(node.written)
     # The file that a link leads to, so that the link stays one.
     target = Path(os.path.realpath(path))
     try:
@@ -65,14 +63,10 @@ def refusal(node: PlanNode) -> RunError | None:
                 hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
                 code="E411",
             )
-        folder = next(parent for parent in target.parents if parent.exists())
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
-    if not folder.is_dir():
-        return _unwritable(node, path, os.strerror(errno.ENOTDIR))
-    if not os.access(folder, os.W_OK | os.X_OK) or (target.exists() and not os.access(target, os.W_OK)):
-        return _unwritable(node, path, os.strerror(errno.EACCES))
-    return None
+    number = unwritable(target)
+    return _unwritable(node, path, os.strerror(number)) if number else None
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:

@@ -111,6 +111,15 @@ class PlanNode:
     def kind(self) -> str:
         return self.spec.kind
 
+    @property
+    def written(self) -> str | None:
+        """The file that it writes, if it is a sink that writes one."""
+        return None if self.outputs else getattr(self.work, "path", None) or None
+
+    def writing_to(self, path: Path) -> PlanNode:
+        """The same sink with another file."""
+        return dataclasses.replace(self, work=dataclasses.replace(self.work, path=str(path)))
+
     def output(self, port: str) -> Port | None:
         """The port of that name, or the first one for the empty name."""
         return next((one for one in self.outputs if not port or one.name == port), None)

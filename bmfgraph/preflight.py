@@ -18,6 +18,7 @@ from bmfgraph.compile.choose import RTX_CAPABILITIES
 from bmfgraph.compile.verify import files_read, files_written
 from bmfgraph.engines.vet import vet_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError
+from bmfgraph.files import unwritable
 from bmfgraph.media import MediaError, probe
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.encoder import CODECS, EncoderWork
@@ -158,7 +159,7 @@ def report_path(value: Any, plan: Plan, *, make: bool = False) -> Path | None:
             hint="name another file",
             code="E111",
         )
-    number = errno.EISDIR if path.is_dir() else _unwritable(path)
+    number = errno.EISDIR if path.is_dir() else unwritable(path)
     if make and not number:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,19 +173,6 @@ def report_path(value: Any, plan: Plan, *, make: bool = False) -> Path | None:
             code="E111",
         )
     return path
-
-
-def _unwritable(path: Path) -> int:
-    """The system's number of the reason why a file cannot be written there; 0 if it can, as far as can be seen."""
-    try:
-        if path.exists():
-            return 0 if os.access(path, os.W_OK) else errno.EACCES
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-    except OSError as error:
-        return error.errno or errno.EIO
-    if not folder.is_dir():
-        return errno.ENOTDIR
-    return 0 if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def reference_of(value: Any, plan: Plan) -> Reference | None:
@@ -254,9 +242,8 @@ def _room(plan: Plan) -> Iterator[Problem]:
     """Files that will be larger than what their disks have free."""
     wanted: dict[Path, list[PlanNode]] = {}
     for node in plan:
-        path = getattr(node.work, "path", None)
-        if not node.outputs and path:
-            folder = next((parent for parent in Path(path).absolute().parents if parent.is_dir()), Path("/"))
+        if node.written:
+            folder = next((parent for parent in Path(node.written).absolute().parents if parent.is_dir()), Path("/"))
             wanted.setdefault(folder, []).append(node)
     for folder, nodes in wanted.items():
         try:

@@ -18,8 +18,8 @@ def verify(plan: Plan) -> Plan:
 
     def check(plan: Plan, node: PlanNode) -> PlanNode:
         _check_node(plan, node)
-        path = getattr(node.work, "path", None)
-        if node.outputs or path is None:
+        path = node.written
+        if path is None:
             return node
         full = Path(path).resolve()
         if full in written:
@@ -53,8 +53,7 @@ def files_read(plan: Plan) -> dict[Path, str]:
 
 def files_written(plan: Plan) -> dict[Path, str]:
     """Every file that a plan writes, in full, and the node that does."""
-    paths = {node.name: getattr(node.work, "path", None) for node in plan if not node.outputs}
-    return {Path(path).resolve(): name for name, path in paths.items() if path}
+    return {Path(node.written).resolve(): node.name for node in plan if node.written}
 
 
 def _check_node(plan: Plan, node: PlanNode) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "fingerprint",
     "identity",
     "read_json",
+    "title_of",
     "write_json",
     "writing",
 ]
@@ -77,7 +78,12 @@ class Cell:
     @property
     def title(self) -> str:
         """How the user knows it."""
-        return " ".join(f"{key}={value}" for key, value in self.varied.items()) or "the only run"
+        return title_of(self.varied)
+
+
+def title_of(varied: Mapping[str, str]) -> str:
+    """How the user knows a run among others: by what differs."""
+    return " ".join(f"{key}={value}" for key, value in varied.items()) or "the only run"
 
 
 def identity(data: Mapping[str, Any]) -> str:

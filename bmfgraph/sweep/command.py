@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bmfgraph.config import Grid, free_node_fields, literal_paths
+from bmfgraph.config import Grid, dir_flags, free_node_fields, literal_paths
 from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.sources import say
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json, writing
@@ -137,15 +137,11 @@ def _folders(root: Path, options: SweepOptions) -> list[Path]:
 
 def command_of(overrides: Sequence[str], words: Sequence[str]) -> str:
     """The words that run one cell by itself."""
-    flags: list[str] = []
-    for place, word in enumerate(words):
-        if word in ("--config-dir", "-cd"):
-            flags += words[place : place + 2]
     kept = [word for word in overrides if not _key(word).startswith(_ABOUT_SWEEPS)]
     bare = [word.removeprefix("++") for word in kept]
     # What can be said without a + is easier to read.
     said = [short if free_node_fields([short]) == [word] else word for word, short in zip(kept, bare, strict=True)]
-    return shlex.join(["python", "-m", "bmfgraph", *flags, *said])
+    return shlex.join(["python", "-m", "bmfgraph", *dir_flags(words), *said])
 
 
 def _key(override: str) -> str:

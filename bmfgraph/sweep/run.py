@@ -12,7 +12,18 @@ from typing import Any
 
 from bmfgraph.processes import child, ended, last_lines
 from bmfgraph.sources import say
-from bmfgraph.sweep.cells import CELL, LOG, MEASURED, RESULT, described_part, failed, read_json, write_json, writing
+from bmfgraph.sweep.cells import (
+    CELL,
+    LOG,
+    MEASURED,
+    RESULT,
+    described_part,
+    failed,
+    read_json,
+    title_of,
+    write_json,
+    writing,
+)
 
 __all__ = ["run_described", "spread"]
 
@@ -52,8 +63,7 @@ def run_described(folder: Path) -> dict[str, Any]:
         result = failed(cell, [_crash("E806", text, hint)]) | {"status": "crashed"}
     result["seconds"] = seconds
     write_json(folder / RESULT, result)
-    title = " ".join(f"{key}={value}" for key, value in cell["varied"].items())
-    say(f"{title or 'the only run'}: {_shown(result)}")
+    say(f"{title_of(cell['varied'])}: {_shown(result)}")
     return result
 
 

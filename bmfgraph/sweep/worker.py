@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,22 +65,15 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
         "runs": runs[warmup:],
         "inference_fps": {node.name: engine_alone(node.work) for node in plan if isinstance(node.work, InferenceWork)},
         "engines": {node: _engine(path) for node, path in built.items()},
-        "outputs": {
-            node.name: node.work.path for node in plan if not node.outputs and getattr(node.work, "path", None)
-        },
+        "outputs": {node.name: node.written for node in plan if node.written},
     }
     write_json(folder / MEASURED, measured)
 
 
 def redirected(plan: Plan, folder: Path) -> Plan:
     """The same plan with its files written into that folder."""
-    return plan.replace(
-        *(
-            replace(node, work=replace(node.work, path=str(folder / f"{node.name}{Path(node.work.path).suffix}")))
-            for node in plan
-            if not node.outputs and getattr(node.work, "path", None)
-        )
-    )
+    sinks = ((node, Path(node.written)) for node in plan if node.written)
+    return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
 def _engine(path: Path) -> dict[str, float]:
