@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.errors import EngineError
+from bmfgraph.errors import EngineError, SourceError
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan, PlanNode
 from bmfgraph.ports import FrameSpec, TensorSpec
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 
 __all__ = ["calibration_inputs"]
 

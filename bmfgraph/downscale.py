@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bmfgraph.errors import RunError
-from bmfgraph.files import publish, reserve
+from bmfgraph.files import file_sha256, publish, reserve
 from bmfgraph.media import Media, MediaError, probe
-from bmfgraph.sources import file_sha256
 
 __all__ = ["Downscaled", "downscaled"]
 

@@ -30,6 +30,7 @@ __all__ = [
     "PlanError",
     "Problem",
     "RunError",
+    "SourceError",
     "SpecError",
     "did_you_mean",
     "nearest",
@@ -88,6 +89,10 @@ class Fault(Exception):
     def __init__(self, message: str, hint: str = "", *, code: str) -> None:
         super().__init__(message)
         self.hint, self.code = hint, code
+
+
+class SourceError(Fault):
+    """A source cannot be had; ``hint`` says what to do."""
 
 
 class BmfgraphError(Exception):

@@ -18,8 +18,6 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from filelock import FileLock
-
 from bmfgraph.errors import InstallError, RunError
 
 __all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "no_hwaccel", "prepare"]
@@ -205,6 +203,9 @@ def _links_in(folder: Path) -> dict[str, Path]:
 
 
 def _link(folder: Path, wanted: dict[str, Path]) -> None:
+    # Needed once in an installation.
+    from filelock import FileLock
+
     try:
         folder.mkdir(exist_ok=True)
         with FileLock(folder / ".lock"):

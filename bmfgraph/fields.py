@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchema
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.registry import GROUP, RegistryError, kinds, spec_class
-from bmfgraph.sources import say
+from bmfgraph.say import say
 
 __all__ = ["REFUSED", "Schema", "branches", "code", "model_schemas", "pointer", "spec_classes", "words"]
 

@@ -1,16 +1,34 @@
-"""Files that appear under their names only when they are complete."""
+"""Files that appear under their names only when they are complete, and what tells them apart."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 import threading
 from pathlib import Path
 
-__all__ = ["publish", "reserve", "unwritable", "write_whole"]
+__all__ = ["cache_folder", "file_sha256", "publish", "reserve", "unwritable", "write_whole"]
 
 _UMASK = threading.Lock()
+
+
+def cache_folder() -> Path:
+    """``$BMFGRAPH_CACHE``, else ``bmfgraph`` in the user's cache folder."""
+    named = os.environ.get("BMFGRAPH_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmfgraph"
+
+
+def file_sha256(path: Path) -> str:
+    """Sha256 (hex) of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def reserve(path: Path) -> Path:

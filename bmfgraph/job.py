@@ -16,7 +16,7 @@ from bmfgraph.progress import shown_progress
 from bmfgraph.quality import measure
 from bmfgraph.report import make_report, summary
 from bmfgraph.run import run_plan
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.survey import compile_job
 from bmfgraph.telling import tell
 

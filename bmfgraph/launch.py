@@ -27,7 +27,7 @@ from bmfgraph.config import (
 )
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError
 from bmfgraph.guard import Told, guarded, stop_listening
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.telling import tell
 from bmfgraph.usage import FORMS, WITH_VALUE
 

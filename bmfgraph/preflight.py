@@ -17,7 +17,7 @@ from bmfgraph import ffmpeg4
 from bmfgraph.compile.choose import RTX_CAPABILITIES
 from bmfgraph.compile.verify import files_read, files_written
 from bmfgraph.engines.vet import vet_engine
-from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError
+from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.files import unwritable
 from bmfgraph.media import MediaError, probe
 from bmfgraph.nodes.decoder import DecoderWork
@@ -27,7 +27,7 @@ from bmfgraph.nodes.nvdec import NvdecWork
 from bmfgraph.outputs import refusal
 from bmfgraph.plan import Plan, PlanNode
 from bmfgraph.ports import FrameSpec
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 
 __all__ = ["Reference", "errors_before", "reference_of", "report_path", "warnings_before"]
 

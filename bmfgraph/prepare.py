@@ -10,7 +10,7 @@ from bmfgraph.engines.builders import Progress, ensure_engine
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.progress import shown_progress
-from bmfgraph.sources import say
+from bmfgraph.say import say
 
 __all__ = ["prepare_engines"]
 

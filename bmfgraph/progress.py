@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bmfgraph.sources import say
+from bmfgraph.say import say
 
 __all__ = ["shown_progress"]
 

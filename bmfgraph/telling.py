@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import Problem
-from bmfgraph.sources import say
+from bmfgraph.say import say
 
 if TYPE_CHECKING:
     from rich.table import Table

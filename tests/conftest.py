@@ -17,7 +17,8 @@ from hydra import initialize_config_module
 
 from bmfgraph import ffmpeg4
 from bmfgraph.config import free_node_fields, plain
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.errors import SourceError
+from bmfgraph.sources import locate
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.sources import SourceError, cache_folder, file_sha256, locate
+from bmfgraph.errors import SourceError
+from bmfgraph.files import cache_folder, file_sha256
+from bmfgraph.sources import locate
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

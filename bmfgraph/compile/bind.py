@@ -15,11 +15,12 @@ from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.request import Build, EngineRequest
 from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
+from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, one_of
+from bmfgraph.files import file_sha256
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.inference import InferenceSpec, InferenceWork
 from bmfgraph.plan import Plan, PlanNode, json_ready
-from bmfgraph.sources import SourceError, file_sha256, locate
+from bmfgraph.sources import locate
 
 __all__ = ["bind_engines"]
 

@@ -38,8 +38,9 @@ from bmfgraph.doctor.system import (
     tensorrt_line,
 )
 from bmfgraph.errors import did_you_mean
+from bmfgraph.files import cache_folder
 from bmfgraph.machine import Machine, find_machine
-from bmfgraph.sources import cache_folder, say
+from bmfgraph.say import say
 
 __all__ = ["SCHEMA", "Line", "doctor_command", "examine"]
 

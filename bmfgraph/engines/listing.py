@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import did_you_mean, one_of
-from bmfgraph.sources import say
+from bmfgraph.say import say
 
 __all__ = ["engines_command"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.errors import Fault
-from bmfgraph.sources import file_sha256
+from bmfgraph.files import file_sha256
 
-__all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "infer_shapes", "read_onnx", "with_free_dims"]
+__all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "checksum", "infer_shapes", "read_onnx", "with_free_dims"]
 
 Shape = tuple["int | str", ...]
 
@@ -43,6 +43,8 @@ class OnnxModel:
     """Of the file and, where weights lie in files of their own, of those too."""
     inputs: tuple[OnnxTensor, ...]
     outputs: tuple[OnnxTensor, ...]
+    weight_files: tuple[str, ...]
+    """Names of those, relative to its folder."""
     weights_as_inputs: bool
     quantized: bool
     """Whether it holds QuantizeLinear nodes."""
@@ -98,30 +100,32 @@ def read_onnx(path: Path) -> OnnxModel:
         )
     graph = _loaded(path).graph
     weights = {weight.name for weight in graph.initializer}
+    files = {entry.value for weight in graph.initializer for entry in weight.external_data if entry.key == "location"}
     return OnnxModel(
         path=path,
-        sha256=_sha256(path, graph),
+        sha256=checksum(path, sorted(files), file_sha256(path)),
         inputs=tuple(_tensor(value) for value in graph.input if value.name not in weights),
         outputs=tuple(_tensor(value) for value in graph.output),
+        weight_files=tuple(sorted(files)),
         weights_as_inputs=any(value.name in weights for value in graph.input),
         quantized=any(node.op_type == "QuantizeLinear" for node in graph.node),
     )
 
 
-def _sha256(path: Path, graph: Any) -> str:
-    names = {entry.value for weight in graph.initializer for entry in weight.external_data if entry.key == "location"}
-    if not names:
-        return file_sha256(path)
-    digest = hashlib.sha256(file_sha256(path).encode())
-    for name in sorted(names):
+def checksum(path: Path, weight_files: Sequence[str], digest: str) -> str:
+    """Sha256 of a model whose own file has the sha256 ``digest``. Raises OnnxError where a weight file is missing."""
+    if not weight_files:
+        return digest
+    whole = hashlib.sha256(digest.encode())
+    for name in weight_files:
         if not (path.parent / name).is_file():
             raise OnnxError(
                 f"{str(path)!r} keeps weights in {name!r}, which is not beside it",
                 "copy that file there, too",
                 code="E503",
             )
-        digest.update(file_sha256(path.parent / name).encode())
-    return digest.hexdigest()
+        whole.update(file_sha256(path.parent / name).encode())
+    return whole.hexdigest()
 
 
 def _tensor(value: Any) -> OnnxTensor:

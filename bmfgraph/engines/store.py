@@ -21,8 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.engines.manifest import (
@@ -37,6 +36,9 @@ from bmfgraph.engines.manifest import (
     read_entry,
     size_of,
 )
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["EngineStore", "Removed", "StoreError"]
 
@@ -127,7 +129,7 @@ class EngineStore:
             lock = self._lock(self.folder(model, key))
             try:
                 lock.acquire(timeout=0)
-            except Timeout:
+            except TimeoutError:
                 say(f"waiting for another process that builds the engine for {model}")
                 lock.acquire()
         try:
@@ -201,6 +203,9 @@ class EngineStore:
     def _lock(self, folder: Path) -> FileLock:
         locks = self.root / _LOCKS
         locks.mkdir(parents=True, exist_ok=True)
+        # Not for those who only look.
+        from filelock import FileLock
+
         return FileLock(locks / f"{folder.name}.lock")
 
     @contextlib.contextmanager
@@ -209,7 +214,7 @@ class EngineStore:
         lock = self._lock(folder)
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except TimeoutError:
             yield False
             return
         try:

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bmfgraph.errors import PlanError, RunError
+from bmfgraph.errors import PlanError, RunError, SourceError
 from bmfgraph.media import Media, MediaError, probe
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan import PlanNode, Resolved, Want
 from bmfgraph.ports import Port, PortType
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 
 __all__ = ["DecoderSpec", "DecoderWork"]
 

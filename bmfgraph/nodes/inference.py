@@ -8,15 +8,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor, infer_shapes, read_onnx
+from bmfgraph.engines.notes import noted_model, noted_shapes
+from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor
 from bmfgraph.engines.request import EngineRequest
-from bmfgraph.errors import EngineError, PlanError, did_you_mean, one_of
+from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import InputMeaning, ModelSpec
 from bmfgraph.plan import Need, PlanNode, Resolved, Want
 from bmfgraph.ports import BundleSpec, Device, Dim, Meaning, Placement, Port, PortType, TensorSpec
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 
 __all__ = ["InferenceSpec", "InferenceWork"]
 
@@ -55,7 +56,7 @@ class InferenceSpec(NodeSpec):
     def discover(self, name: str) -> OnnxModel:
         try:
             path = self.model.file or locate(str(self.model.source), self.model.sha256)
-            model = read_onnx(path)
+            model = noted_model(path)
         except (SourceError, OnnxError) as error:
             raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
         for side, said, there in (
@@ -127,7 +128,7 @@ class InferenceSpec(NodeSpec):
             shapes[tensor.name] = self._shape(node.name, given, tensor)
         batch = self.engine.batch
         try:
-            made = infer_shapes(node.facts.path, shapes)
+            made = noted_shapes(node.facts, shapes)
         except OnnxError as error:
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code

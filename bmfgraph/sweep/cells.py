@@ -19,12 +19,11 @@ from typing import Any
 
 from bmfgraph import __version__
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.files import write_whole
+from bmfgraph.files import file_sha256, write_whole
 from bmfgraph.machine import find_libraries
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
-from bmfgraph.sources import file_sha256
 
 __all__ = [
     "CELL",

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from bmfgraph.config import Grid, dir_flags, free_node_fields, literal_paths
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json, writing
 from bmfgraph.sweep.compared import find_references
 from bmfgraph.sweep.halving import halve

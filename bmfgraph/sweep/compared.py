@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.accuracy import compare
-from bmfgraph.errors import BmfgraphError, ConfigError, one_of
+from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, one_of
 from bmfgraph.files import write_whole
 from bmfgraph.quality import measure
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 from bmfgraph.sweep.cells import CELL, read_json
 from bmfgraph.sweep.run import spread
 

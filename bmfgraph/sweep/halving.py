@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bmfgraph.errors import ConfigError
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.survey import survey_job
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
 from bmfgraph.sweep.compared import TABLES, find_references

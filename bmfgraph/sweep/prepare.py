@@ -12,7 +12,7 @@ from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
 from bmfgraph.sweep.options import SweepOptions
 from bmfgraph.telling import problems_as_json, tell

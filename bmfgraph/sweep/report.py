@@ -17,7 +17,7 @@ from bmfgraph import __version__
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.files import write_whole
 from bmfgraph.machine import find_libraries, find_machine
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
 from bmfgraph.sweep.compared import find_references, quality
 from bmfgraph.sweep.objective import parse_objective

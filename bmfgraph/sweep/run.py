@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.processes import child, ended, last_lines
-from bmfgraph.sources import say
+from bmfgraph.say import say
 from bmfgraph.sweep.cells import (
     CELL,
     LOG,

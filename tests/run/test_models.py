@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bmfgraph.compile import compile_pipeline
+from bmfgraph.errors import SourceError
 from bmfgraph.run import Outcome, run_plan
-from bmfgraph.sources import SourceError, locate
+from bmfgraph.sources import locate
 from bmfgraph.spec import parse_pipeline
 from tests.run.media_tools import (
     SEEN,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmfgraph.engines.onnxfile import read_onnx, with_free_dims
+from bmfgraph.engines.notes import noted_model
+from bmfgraph.engines.onnxfile import with_free_dims
 from bmfgraph.errors import EngineError, InstallError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model: str | bytes = request.onnx
         path = Path(request.onnx)
-        if request.free_dims or read_onnx(path).weights_as_inputs:
+        if request.free_dims or noted_model(path).weights_as_inputs:
             model = with_free_dims(path, dict(request.free_dims)).SerializeToString()
             # Weights kept in files of their own are looked for beside the model.
             options.add_session_config_entry(
