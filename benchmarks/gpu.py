@@ -23,13 +23,14 @@ import av
 import torch
 from hydra import compose, initialize_config_module
 
-from bmfgraph.config import free_node_fields, plain
+from bmfgraph.config import plain
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.run import run_plan
 from bmfgraph.survey import compile_job
 from bmfgraph.sweep.alone import engine_alone
+from bmfgraph.words import free_node_fields
 
 ROUNDS = 3
 

@@ -1,5 +1,6 @@
 """``python -m bmfgraph``."""
 
+import gc
 import os
 import signal
 import sys
@@ -18,14 +19,19 @@ def run() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
+    # What start-up makes stays to the end: looking through it for garbage takes an eighth of the time of `check`.
+    gc.disable()
     from bmfgraph.cli import main
 
     try:
         main(heard=heard)
     except KeyboardInterrupt:
         # On the way out, such as in a message that nobody reads.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(130)
+    finally:
+        # All that is left is the interpreter's own end, whose exit code shall be ours.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

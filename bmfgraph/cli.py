@@ -15,7 +15,8 @@ from bmfgraph.errors import ConfigError, Problem, did_you_mean, one_of
 from bmfgraph.guard import guarded
 from bmfgraph.quiet import open_standard_streams
 from bmfgraph.telling import tell
-from bmfgraph.usage import TAKEN, VERBS, WITH_VALUE, usage
+from bmfgraph.usage import TAKEN, VERBS, usage
+from bmfgraph.words import WITH_VALUE
 
 __all__ = ["main"]
 
@@ -34,7 +35,7 @@ _OWN = {
 """Verbs without a configuration: what takes the words after them."""
 
 
-def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -> None:
+def main(arguments: Sequence[str] | None = None, *, heard: list[int] | None = None) -> None:
     """Run ``python -m bmfgraph ARGUMENTS`` and exit: 0 done, 1 the run failed, 2 the configuration is wrong.
 
     ``heard``: filled by the caller's signal handler; a signal in it ends the process before anything is run.
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, *, heard: Sequence[int] = ()) -
     words = list(sys.argv[1:] if arguments is None else arguments)
     told = _told_as_json if words[:1] == ["check"] and "--json" in words else tell
     try:
-        code = _dispatch(words, heard)
+        code = _dispatch(words, [] if heard is None else heard)
         sys.stdout.flush()
     except ConfigError as error:
         told(error.problems)
@@ -64,7 +65,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _dispatch(words: list[str], heard: Sequence[int]) -> int:
+def _dispatch(words: list[str], heard: list[int]) -> int:
     """Verbs that need no configuration need no Hydra, either."""
     if "--version" in words:
         print(f"bmfgraph {__version__}")
@@ -80,7 +81,7 @@ def _command(module: str, name: str) -> Callable[[Sequence[str]], int]:
     return command
 
 
-def _configured(words: list[str], heard: Sequence[int]) -> int:
+def _configured(words: list[str], heard: list[int]) -> int:
     """A verb that takes a configuration. Raises ConfigError for words that make no sense."""
     if {"-sc", "--shell-completion"} & set(words):
         from bmfgraph.completion import complete

@@ -1,11 +1,11 @@
-"""The one place that knows Hydra and OmegaConf: from a composed config to plain data."""
+"""The one place that knows Hydra and OmegaConf: from overrides to plain data."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -13,92 +13,28 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bmfgraph.config_errors import composition_error, unresolved
-from bmfgraph.errors import ConfigError
+from bmfgraph.errors import BmfgraphError, ConfigError
+from bmfgraph.words import free_node_fields, literal_paths, overrides_of
 
-__all__ = [
-    "CONFIG_DIR",
-    "Grid",
-    "composed",
-    "composition_error",
-    "dir_flags",
-    "expanded",
-    "free_node_fields",
-    "literal_paths",
-    "plain",
-    "sweeps",
-]
-
-_PATHS = (
-    "input",
-    "output",
-    "records",
-    "report",
-    "reference",
-    "target",
-    "model.file",
-    "engine.path",
-    "engine.calibration",
-)
-CONFIG_DIR = ("--config-dir", "-cd")
-_SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
-"""Texts of which a sweep has one."""
-_FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
-
-
-def literal_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote file names for Hydra's grammar, in which umlauts, =, commas and brackets mean something else; expand ~.
-
-    Left as they are: names that are quoted already or hold an interpolation, and file names of a sweep, which may be
-    lists.
-    """
-    keys = _SINGLE if sweeps(arguments) else (*_PATHS, *_SINGLE)
-    return [_literal(word, keys) for word in arguments]
-
-
-def sweeps(words: Sequence[str]) -> bool:
-    """Whether a command line asks for many runs."""
-    return any(
-        word in ("-m", "--multirun") or word.lstrip("+") == "hydra.mode=MULTIRUN" or word.startswith("+sweep=")
-        for word in words
-    )
-
-
-def _literal(word: str, keys: Sequence[str]) -> str:
-    key, equals, value = word.partition("=")
-    if key not in keys or not equals or value in ("", "null", "???") or value[0] in "'\"" or "${" in value:
-        return word
-    if value.startswith("~"):
-        value = str(Path(value).expanduser())
-    value = value.replace("'", "\\'")
-    return f"{key}='{value}'"
-
-
-def free_node_fields(arguments: Sequence[str]) -> list[str]:
-    """Let any field of a node or of the groups nodes are made from be set without Hydra's ``+``, mentioned or not.
-
-    The pipeline's own check knows which fields there are and says so better than Hydra's.
-    """
-    return [f"++{word}" if word.startswith(_FREE) and "=" in word else word for word in arguments]
+__all__ = ["Grid", "composed", "composition_error", "expanded", "plain"]
 
 
 def composed(words: Sequence[str]) -> dict[str, Any]:
-    """What a command line of overrides and ``--config-dir`` composes, without Hydra's main. Raises as Hydra does."""
-    overrides, search = _overrides(words)
-    with initialize_config_module("bmfgraph.conf", version_base="1.3"):
+    """What a command line of overrides and ``--config-dir`` composes, without Hydra's main. Raises ConfigError."""
+    overrides, search = overrides_of(words)
+    with _told(words), initialize_config_module("bmfgraph.conf", version_base="1.3"):
         return plain(compose("config", [*free_node_fields(literal_paths(overrides)), *search]))
 
 
-def dir_flags(words: Sequence[str]) -> list[str]:
-    """The flags for folders of configuration, each with its folder."""
-    return [one for flag, folder in itertools.pairwise(words) if flag in CONFIG_DIR for one in (flag, folder)]
-
-
-def _overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words without flags for folders of configuration, and the override that stands for those."""
-    folders = dir_flags(words)[1::2]
-    rest = [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & set(CONFIG_DIR)]
-    places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
-    return rest, [f"hydra.searchpath=[{places}]"] if folders else []
+@contextlib.contextmanager
+def _told(words: Sequence[str]) -> Iterator[None]:
+    """What Hydra has against the words in our form."""
+    try:
+        yield
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise composition_error(error, words) from None
 
 
 @dataclass(frozen=True)
@@ -116,10 +52,15 @@ class Grid:
 
 
 def expanded(words: Sequence[str]) -> Grid:
-    """The runs of a sweep, from the words of its command line and the ``params`` of presets. Raises as Hydra does."""
+    """The runs of a sweep, from the words of its command line and the ``params`` of presets. Raises ConfigError."""
+    with _told(words):
+        return _expanded(words)
+
+
+def _expanded(words: Sequence[str]) -> Grid:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    rest, search = _overrides(words)
+    rest, search = overrides_of(words)
     given = literal_paths(["-m", *(word for word in rest if word not in ("-m", "--multirun"))])[1:]
     parser = OverridesParser.create()
     parsed = parser.parse_overrides(free_node_fields(given))

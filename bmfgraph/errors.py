@@ -99,11 +99,21 @@ class BmfgraphError(Exception):
     """Base of all errors; ``str()`` is the whole message for the user, ``problems`` each mistake that it tells of."""
 
     exit_code = 1
+    trace = ""
+    """Where it was raised, if that was on another thread or in another process."""
 
     def __init__(self, message: str, *, hint: str = "", code: str, path: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint),)
         self.message, self.hint = str(self.problems[0]), hint
         super().__init__(f"{self.message}\n  → {hint}" if hint else self.message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revived, (type(self), str(self)), self.__dict__
+
+
+def _revived(cls: type[BmfgraphError], text: str) -> BmfgraphError:
+    """An error from another process, which has been put together already."""
+    return cls.__new__(cls, text)
 
 
 class ConfigError(BmfgraphError):

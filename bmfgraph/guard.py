@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from types import FrameType
 
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
 from bmfgraph.telling import tell
@@ -19,18 +19,23 @@ Told = Callable[[Iterable[Problem]], None]
 """Tells the user of problems."""
 
 
-def listen(heard: Sequence[int]) -> None:
-    """From here on signals interrupt at once; one that came before does so now."""
-    with contextlib.suppress(ValueError):
-        # Not on the main thread: whoever called has the signals.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _terminated)
+def listen(heard: list[int]) -> None:
+    """From here on signals interrupt at once, and are noted; one that was noted before does so now."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        raise _interruption(heard)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):
+            # Not on the main thread: whoever called has the signals.
+            signal.signal(number, interrupt)
     if heard:
-        raise KeyboardInterrupt("terminated" if heard[0] == signal.SIGTERM else "")
+        raise _interruption(heard)
 
 
-def _terminated(*_: Any) -> None:
-    raise KeyboardInterrupt("terminated")
+def _interruption(heard: Sequence[int]) -> KeyboardInterrupt:
+    return KeyboardInterrupt("terminated" if heard[0] == signal.SIGTERM else "")
 
 
 def stop_listening() -> None:
@@ -40,17 +45,20 @@ def stop_listening() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def guarded(do: Callable[[], int], heard: Sequence[int], *, debug: bool, told: Told = tell) -> int:
+def guarded(do: Callable[[], int], heard: list[int], *, debug: bool, told: Told = tell) -> int:
     """Do it; every failure becomes messages and an exit code."""
     listen(heard)
     try:
         return do()
     except BmfgraphError as error:
         failed = error
-        trace = getattr(error, "trace", "") or traceback.format_exc()
+        trace = error.trace or traceback.format_exc()
     except BrokenPipeError:
         raise
     except Exception as error:
+        if heard:
+            # Pydantic, for one, makes an error of its own of an interrupt.
+            raise _interruption(heard) from None
         failed = BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="this should have been told better: please report it, with what debug=true shows",

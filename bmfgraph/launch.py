@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import math
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
-from bmfgraph.config import (
-    CONFIG_DIR,
-    Grid,
-    composed,
-    composition_error,
-    dir_flags,
-    expanded,
-    free_node_fields,
-    literal_paths,
-    plain,
-    sweeps,
-)
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError
+from bmfgraph.beside import beside
+from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.guard import Told, guarded, stop_listening
 from bmfgraph.say import say
 from bmfgraph.telling import tell
-from bmfgraph.usage import FORMS, WITH_VALUE
+from bmfgraph.usage import FORMS
+from bmfgraph.words import CONFIG_DIR, dir_flags, flags_last, free_node_fields, literal_paths, sweeps
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 __all__ = ["launch"]
 
 _INTERRUPTED = "interrupted (Ctrl-C)"
 
 
-def launch(verb: str, words: list[str], flags: dict[str, str], heard: Sequence[int], told: Told) -> int:
+def launch(verb: str, words: list[str], flags: dict[str, str], heard: list[int], told: Told) -> int:
     """Do what the verb says with the configuration, or configurations, of these words; the exit code."""
     debug = "debug=true" in words
     if verb == "plan" and words[:1] == ["diff"]:
-        return guarded(lambda: _diff(_flags_last(words[1:]), flags), heard, debug=debug)
-    words = _flags_last(words)
+        return guarded(lambda: _diff(flags_last(words[1:]), flags), heard, debug=debug)
+    words = flags_last(words)
     if verb == "run" and sweeps(words):
         return guarded(lambda: _sweep(words, heard), heard, debug=debug)
     if verb != "run" and sweeps(words):
         return guarded(lambda: _each(verb, words, flags), heard, debug=debug, told=told)
     if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
         # Hydra's main composes twice; whoever runs nothing need not wait for that.
-        return guarded(lambda: _do(verb, _composed(words), flags), heard, debug=debug, told=told)
+        return guarded(lambda: _do(verb, _composed_beside(words, verb), flags), heard, debug=debug, told=told)
     return _compose_and_run(lambda data: (_do(verb, data, flags), None), words, heard, told)
 
 
 def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     """Do it for every run of a sweep, one after the other; the worst exit code."""
-    grid, dirs = _expanded(words), dir_flags(words)
+    from bmfgraph.config import composed, expanded
+
+    grid, dirs = expanded(words), dir_flags(words)
     if "--output" in flags and len(grid.runs) > 1:
         raise ConfigError(
             f"{len(grid.runs)} runs cannot all be written to {flags['--output']!r}",
@@ -67,17 +60,8 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     code = 0
     for run, varied in zip(grid.runs, grid.varied, strict=True):
         say(title_of(varied))
-        code = max(code, _do(verb, _composed([*run, *dirs]), flags))
+        code = max(code, _do(verb, composed([*run, *dirs]), flags))
     return code
-
-
-def _expanded(words: Sequence[str]) -> Grid:
-    try:
-        return expanded(words)
-    except BmfgraphError:
-        raise
-    except Exception as error:
-        raise composition_error(error, words) from None
 
 
 def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
@@ -94,16 +78,22 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
             raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
         plan_job(data, forms[0] if forms else "--json", flags.get("--output"))
         return 0
+    # For as long as they start, __main__ has it switched off.
+    gc.enable()
     from bmfgraph import job
 
     getattr(job, f"{verb}_job")(data)
     return 0
 
 
-def _sweep(words: list[str], heard: Sequence[int]) -> int:
+def _sweep(words: list[str], heard: list[int]) -> int:
+    from hydra.core.hydra_config import HydraConfig
+
+    from bmfgraph.config import composed, expanded
     from bmfgraph.sweep.command import cell_job, run_sweep
 
-    grid, dirs = _expanded(words), dir_flags(words)
+    gc.enable()
+    grid, dirs = expanded(words), dir_flags(words)
 
     def job(data: dict[str, Any]) -> tuple[int, float | None]:
         return 0, cell_job(data, HydraConfig.get().overrides.task, words, grid.swept)
@@ -112,8 +102,8 @@ def _sweep(words: list[str], heard: Sequence[int]) -> int:
         return run_sweep(
             words,
             grid,
-            lambda overrides: _composed([*overrides, *dirs]),
-            lambda launched: _compose_and_run(job, _flags_last(list(launched)), heard, tell),
+            lambda overrides: composed([*overrides, *dirs]),
+            lambda launched: _compose_and_run(job, flags_last(list(launched)), heard, tell),
         )
     except KeyboardInterrupt as why:
         raise Cancelled(str(why) or _INTERRUPTED, hint="the same command goes on where this one was") from None
@@ -121,6 +111,7 @@ def _sweep(words: list[str], heard: Sequence[int]) -> int:
 
 def _diff(words: list[str], flags: dict[str, str]) -> int:
     """``plan diff A B COMMON...``: A and B are overrides, several of them in quotes."""
+    from bmfgraph.config import composed
     from bmfgraph.planning import diff_job
 
     if any(word.startswith("-") for word in (*words, "-", "-")[:2]):
@@ -133,7 +124,7 @@ def _diff(words: list[str], flags: dict[str, str]) -> int:
     first, second, *common = words
     if others := [flag for flag in flags if flag in FORMS and flag != "--json"]:
         raise ConfigError(f"diff takes no {others[0]}", hint="it prints text, or --json", code="E114")
-    datas = (_composed([*_split(words), *common]) for words in (first, second))
+    datas = (composed([*_split(words), *common]) for words in (first, second))
     return diff_job(*datas, as_json="--json" in flags, output=flags.get("--output"))
 
 
@@ -147,23 +138,34 @@ def _split(words: str) -> list[str]:
         ) from None
 
 
-def _composed(words: Sequence[str]) -> dict[str, Any]:
-    """What they compose. Raises ConfigError."""
-    try:
+def _composed_beside(words: Sequence[str], verb: str) -> dict[str, Any]:
+    """What they compose, by another process while this one imports what comes after."""
+
+    def compose() -> dict[str, Any]:
+        from bmfgraph.config import composed
+
         return composed(words)
-    except BmfgraphError:
-        raise
-    except Exception as error:
-        raise composition_error(error, words) from None
+
+    def import_the_rest() -> None:
+        import av  # noqa: F401
+
+        importlib.import_module("bmfgraph.check" if verb == "check" else "bmfgraph.planning")
+
+    # Where Hydra is there already, little is left to do.
+    return compose() if "hydra" in sys.modules else beside(compose, import_the_rest)
 
 
 def _compose_and_run(
-    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: Sequence[int], told: Told
+    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: list[int], told: Told
 ) -> int:
     """Let Hydra compose the configuration, once or for each run, and do it; the worst exit code.
 
     ``do``: its exit code, and what Hydra's sweeper is told, such as an objective.
     """
+    import hydra
+
+    from bmfgraph.config import composition_error, plain
+
     codes: list[int] = []
 
     def task(config: DictConfig) -> float | None:
@@ -202,12 +204,3 @@ def _compose_and_run(
         if not traced:
             del os.environ["HYDRA_FULL_ERROR"]
     return max(codes, default=0)
-
-
-def _flags_last(words: list[str]) -> list[str]:
-    """Argparse takes overrides in one row only; people write them before and after ``--config-dir``."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    for word, before in zip(words, ["", *words], strict=False):
-        (flags if word.startswith("-") or before in WITH_VALUE else overrides).append(word)
-    return overrides + flags

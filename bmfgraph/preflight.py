@@ -206,8 +206,11 @@ def _reference_error(message: str, hint: str) -> ConfigError:
 
 def _not_installed(plan: Plan) -> list[BmfgraphError]:
     found: list[BmfgraphError] = []
+    wanted = {node.work.codec for node in plan if isinstance(node.work, EncoderWork) and node.work.path}
     try:
-        has = ffmpeg4.encoders(CODECS.values())
+        has = ffmpeg4.encoders(wanted)
+        if wanted - set(has):
+            has = ffmpeg4.encoders(CODECS.values())
     except InstallError as error:
         return [error]
     for node in plan:

@@ -5,7 +5,8 @@ A kind is imported when a pipeline uses it, so that a broken node pack harms onl
 
 from __future__ import annotations
 
-from functools import cache
+import sys
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from bmfgraph.errors import Fault, did_you_mean, nearest, one_of
@@ -21,6 +22,12 @@ class RegistryError(Fault):
 
 
 def _found() -> dict[str, list[EntryPoint]]:
+    return _found_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _found_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Looking through all packages takes as long as reading a small clip."""
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         if point.value not in (known.value for known in found.get(point.name, [])):

@@ -169,7 +169,7 @@ def _check_complete(plan: Plan, watch: Watch) -> list[str]:
 
 def _raise(watch: Watch) -> None:
     if watch.error:
-        watch.error.trace = watch.trace  # type: ignore[attr-defined]
+        watch.error.trace = watch.trace
         raise watch.error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from importlib import resources
 
-__all__ = ["FORMS", "GROUPS", "TAKEN", "VERBS", "WITH_VALUE", "usage"]
+__all__ = ["FORMS", "GROUPS", "TAKEN", "VERBS", "usage"]
 
 GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 VERBS = {
@@ -32,23 +32,6 @@ TAKEN: dict[str, dict[str, bool]] = {
     "plan": {**dict.fromkeys(FORMS, False), "--output": True},
 }
 """The flags that a verb takes for itself, and whether a value follows."""
-
-WITH_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-path",
-    "-cp",
-    "--config-name",
-    "-cn",
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
-    "--experimental-rerun",
-    "--shell-completion",
-    "-sc",
-)
-"""Hydra's flags that are followed by a value."""
 
 _HELP = """\
 python -m bmfgraph [VERB] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]

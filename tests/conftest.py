@@ -16,9 +16,10 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 
 from bmfgraph import ffmpeg4
-from bmfgraph.config import free_node_fields, plain
+from bmfgraph.config import plain
 from bmfgraph.errors import SourceError
 from bmfgraph.sources import locate
+from bmfgraph.words import free_node_fields
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from bmfgraph.config import free_node_fields, literal_paths, plain
+from bmfgraph.config import plain
 from bmfgraph.errors import ConfigError
 from bmfgraph.spec import parse_pipeline
+from bmfgraph.words import free_node_fields, literal_paths
 
 Compose = Callable[..., dict[str, Any]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from fractions import Fraction
 
 import pytest
@@ -42,6 +43,23 @@ from bmfgraph.errors import (
 def test_every_error_has_its_exit_code_and_one_base(error: BmfgraphError, code: int) -> None:
     assert error.exit_code == code
     assert isinstance(error, BmfgraphError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecError([Problem("a", "b", "E203", "c"), Problem("d", "e", "E204")]),
+        RunError("n", "kind", "x", frame=3, time=Fraction(1, 8), hint="y", code="E801"),
+        Cancelled("x", hint="y"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_go_from_process_to_process(error: Exception) -> None:
+    same = pickle.loads(pickle.dumps(error))
+    assert type(same) is type(error)
+    assert str(same) == str(error)
+    assert same.args == error.args
+    assert vars(same) == vars(error)
 
 
 def test_the_docstring_draws_every_class_with_its_exit_code() -> None:

@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from bmfgraph.completion.shells import Answer
-from bmfgraph.config import CONFIG_DIR, composed
+from bmfgraph.config import composed
 from bmfgraph.errors import ConfigError
 from bmfgraph.usage import GROUPS
+from bmfgraph.words import CONFIG_DIR
 
 __all__ = ["keys", "values"]
 
@@ -110,10 +111,10 @@ def _data(before: Sequence[str]) -> Data:
             data = composed(words)
             return data if chosen else {name: value for name, value in data.items() if name != "pipeline"}
         except ConfigError as error:
+            if error.problems[0].code not in ("E107", "E108"):
+                break
             # One that says which value is missing.
             words = [*words, f"++{error.problems[0].path}=_"]
-        except Exception:
-            break
     return {}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bmfgraph.config import Grid, dir_flags, free_node_fields, literal_paths
+from bmfgraph.config import Grid
 from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.say import say
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json, writing
@@ -23,6 +23,7 @@ from bmfgraph.sweep.options import SweepOptions, sweep_options
 from bmfgraph.sweep.prepare import describe_new, prepare
 from bmfgraph.sweep.report import finish, objective_of
 from bmfgraph.sweep.run import run_described
+from bmfgraph.words import dir_flags, free_node_fields, literal_paths
 
 __all__ = ["cell_job", "run_sweep"]
 

@@ -1,0 +1,69 @@
+"""What becomes of a failure or a signal while a command is done."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from bmfgraph.errors import ConfigError, Problem
+from bmfgraph.guard import guarded
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Those of the tests' own process are kept."""
+    saved = [signal.getsignal(number) for number in NUMBERS]
+    yield
+    for number, handler in zip(NUMBERS, saved, strict=True):
+        signal.signal(number, handler)
+
+
+def test_what_is_done_and_what_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[Problem] = []
+
+    def fail() -> int:
+        raise ConfigError("is wrong", path="engine", code="E103")
+
+    def break_down() -> int:
+        raise ZeroDivisionError("by zero")
+
+    def tell(problems: Iterable[Problem]) -> None:
+        told.extend(problems)
+
+    assert guarded(lambda: 3, [], debug=False, told=tell) == 3
+    assert told == []
+    assert guarded(fail, [], debug=False, told=tell) == 2
+    assert guarded(break_down, [], debug=False, told=tell) == 1
+    assert [problem.code for problem in told] == ["E103", "E899"]
+    assert capsys.readouterr().err == ""
+    assert guarded(break_down, [], debug=True, told=tell) == 1
+    assert "in break_down" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int) -> None:
+    told: list[Problem] = []
+
+    def swallow() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            signal.pause()
+        except KeyboardInterrupt:
+            raise ValueError("made of an interrupt") from None
+        return 0
+
+    heard: list[int] = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        guarded(swallow, heard, debug=True, told=told.extend)
+    assert str(caught.value) == ("terminated" if number == signal.SIGTERM else "")
+    assert (heard, told) == ([number], [])
+
+
+def test_a_signal_that_came_before_interrupts_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        guarded(lambda: pytest.fail("was begun"), [signal.SIGINT], debug=False)
