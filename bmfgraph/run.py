@@ -6,7 +6,6 @@ import contextlib
 import gc
 import json
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -14,11 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bmfgraph import ffmpeg4
-from bmfgraph.errors import RunError
+from bmfgraph.complete import check_complete
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.nodes.modules.watch import Meter, Watch
@@ -26,6 +24,7 @@ from bmfgraph.nodes.window import WindowWork
 from bmfgraph.outputs import partial_outputs
 from bmfgraph.plan import Plan
 from bmfgraph.quiet import signals_kept, terminal_muted
+from bmfgraph.stopping import stopped_by_signals
 
 __all__ = ["Outcome", "Progress", "run_plan", "steady_fps"]
 
@@ -80,14 +79,14 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
     watch = Watch()
-    with _signals(watch) as interruptible, partial_outputs(plan) as (working, publish):
+    with stopped_by_signals(watch) as interruptible, partial_outputs(plan) as (working, publish):
         try:
             engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
         except KeyboardInterrupt:
             if watch.error is None:
                 raise
         _raise(watch)
-        warnings = _check_complete(plan, watch)
+        warnings = check_complete(plan, watch)
         _raise(watch)
         outputs = publish()
     sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
@@ -123,48 +122,6 @@ def steady_fps(sink: Meter, together: int, began: float) -> float:
     if len(sink.done) >= 3 * together:
         count, since = len(sink.done) - together, sink.done[together - 1]
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
-
-
-def _check_complete(plan: Plan, watch: Watch) -> list[str]:
-    """A decoder that ends early says nothing: compare what came with what the file promised."""
-    for node in plan:
-        if node.name in watch.working:
-            raise RunError(
-                node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E801"
-            )
-    warnings = []
-    for node in plan:
-        work = node.work
-        if not isinstance(work, DecoderWork):
-            continue
-        meter = watch.meters[node.name]
-        if meter.frames == 0:
-            raise RunError(
-                node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"
-            )
-        reached = float(meter.last_time or 0) + float(work.tick)
-        short = (
-            work.frame_count - meter.frames > max(2, work.frame_count // 100)
-            if work.exact_count
-            else work.duration - reached > max(0.5, work.duration / 50)
-        )
-        if not short:
-            continue
-        promised = f"{work.frame_count} frames" if work.exact_count else f"{work.duration:.2f} s"
-        came = f"{meter.frames} frames" if work.exact_count else f"{reached:.2f} s"
-        text = f"the file promises {promised}, but only {came} could be decoded"
-        if not work.allow_truncated:
-            raise RunError(
-                node.name,
-                node.kind,
-                text,
-                frame=meter.frames,
-                time=meter.last_time,
-                hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
-                code="E803",
-            )
-        warnings.append(f"{node.name}: {text}")
-    return warnings
 
 
 def _raise(watch: Watch) -> None:
@@ -293,48 +250,6 @@ def _close_stage(plan: Plan, stage: Any, watch: Watch) -> None:
     except Exception as error:
         node = plan.node(stage.name)
         watch.fail(watch.meter(node.name, node.kind), error, doing="cannot be closed")
-
-
-@contextlib.contextmanager
-def _signals(watch: Watch) -> Iterator[contextlib.AbstractContextManager[None]]:
-    """SIGINT and SIGTERM stop the run, a second one of them stops waiting for it, a third the process.
-
-    Yields a context manager within which the first one also interrupts the main thread at once.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield contextlib.nullcontext()
-        return
-    count = 0
-    at_once = False
-
-    def stop(number: int, _: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        watch.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
-        watch.hurried = count > 1
-        if count > 2:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        if at_once and count == 1:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def interruptible() -> Iterator[None]:
-        nonlocal at_once
-        at_once = True
-        try:
-            if watch.stopped:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            at_once = False
-
-    saved = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interruptible()
-    finally:
-        for number, handler in saved.items():
-            signal.signal(number, handler)
 
 
 def _peak_rss() -> int:
