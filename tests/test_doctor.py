@@ -19,6 +19,7 @@ from bmfgraph.doctor import Line, doctor_command, examine, packages, system
 from bmfgraph.doctor.line import version_of
 from bmfgraph.engines.manifest import ENGINE, Built
 from bmfgraph.engines.store import EngineStore
+from bmfgraph.errors import ConfigError
 from bmfgraph.machine import Gpu, Library, Machine, find_gpu, find_machine
 from bmfgraph.plan import json_ready
 from tests.engines.engine_tools import key
@@ -178,9 +179,11 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["pipeline=super_resolution"], "unknown word 'pipeline=super_resolution'"),
     ],
 )
-def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor_command(words) == 2
-    assert capsys.readouterr() == ("", f"bmfgraph: error: {message}\n  → python -m bmfgraph doctor --help\n")
+def test_wrong_words(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        doctor_command(words)
+    assert str(caught.value) == f"{message}\n  → python -m bmfgraph doctor --help"
+    assert caught.value.problems[0].code == "E114"
 
 
 # ------------------------------------------------------------------------------------------------ what may go wrong

@@ -37,10 +37,9 @@ from bmfgraph.doctor.system import (
     store_lines,
     tensorrt_line,
 )
-from bmfgraph.errors import did_you_mean
+from bmfgraph.errors import ConfigError, did_you_mean
 from bmfgraph.files import cache_folder
 from bmfgraph.machine import Machine, find_machine
-from bmfgraph.say import say
 
 __all__ = ["SCHEMA", "Line", "doctor_command", "examine"]
 
@@ -62,14 +61,13 @@ _COLORS: dict[State, int] = {"ok": 32, "warn": 33, "fail": 31}
 
 
 def doctor_command(words: Sequence[str]) -> int:
-    """Do what the words after ``doctor`` say; returns the exit code."""
+    """Do what the words after ``doctor`` say; returns the exit code. Raises ConfigError for unknown words."""
     if {"-h", "--help"} & set(words):
         print(_HELP, end="")
         return 0
     if unknown := [word for word in words if word != "--json"]:
         near = did_you_mean(unknown[0], ["--json", "--help"])
-        say(f"error: unknown word {unknown[0]!r}{near}\n  → python -m bmfgraph doctor --help")
-        return 2
+        raise ConfigError(f"unknown word {unknown[0]!r}{near}", hint="python -m bmfgraph doctor --help", code="E114")
     lines = examine()
     if words:
         told = {"schema": SCHEMA, "lines": [asdict(line) for line in lines], "machine": asdict(_machine())}
