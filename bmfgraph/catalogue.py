@@ -56,6 +56,10 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E114": Entry("Words or flags that the verb does not take.", "Every verb has a `--help`."),
         "E115": Entry("`sweep.objective` cannot be read, or is missing.", "Write it like `fps where psnr_y>=45`."),
         "E116": Entry("A file of the configuration is no YAML.", "The message has its line."),
+        "E117": Entry(
+            "`sweep.strategy=halving` with a launcher or sweeper of another kind.",
+            "Halving runs the cells of a grid itself: leave that out.",
+        ),
         "E201": Entry("Something that must be a mapping is none.", "Write `key: value` pairs."),
         "E202": Entry("A name has letters that names must not have.", "Use letters, digits, `_` and `-`."),
         "E203": Entry("A key is unknown where it stands.", "Take the nearest allowed one, which the message names."),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bmfgraph.errors import BmfgraphError, Problem, RunError
+from bmfgraph.outputs import redirected
 from bmfgraph.plan import Plan
 from bmfgraph.preflight import errors_before, warnings_before
 from bmfgraph.survey import survey_job
 from bmfgraph.telling import problem_table, problems_as_json, show
 
-__all__ = ["check_job", "find_problems", "show_problems"]
+__all__ = ["as_data", "check_job", "find_problems", "show_problems"]
 
 
 def check_job(data: dict[str, Any], *, as_json: bool = False) -> int:
@@ -22,12 +24,15 @@ def check_job(data: dict[str, Any], *, as_json: bool = False) -> int:
     return show_problems(problems, plan, as_json=as_json)
 
 
-def find_problems(data: dict[str, Any]) -> tuple[Plan, list[Problem]]:
-    """The plan as far as it goes, and all errors and warnings, errors first."""
+def find_problems(data: dict[str, Any], folder: Path | None = None) -> tuple[Plan, list[Problem]]:
+    """The plan as far as it goes, and all errors and warnings, errors first. ``folder``: where its files will go
+    instead.
+    """
     plan = survey_job(data)
-    errors = [*plan.errors, *errors_before(plan, data, here=data.get("target") is None)]
+    moved = plan if folder is None else redirected(plan, folder)
+    errors = [*plan.errors, *errors_before(moved, data, here=data.get("target") is None)]
     problems = [_placed(error, problem) for error in errors for problem in error.problems]
-    return plan, [*problems, *warnings_before(plan)]
+    return plan, [*problems, *warnings_before(moved)]
 
 
 def _placed(error: BmfgraphError, problem: Problem) -> Problem:
@@ -35,12 +40,18 @@ def _placed(error: BmfgraphError, problem: Problem) -> Problem:
     return replace(problem, path=f"pipeline.nodes.{error.node}") if isinstance(error, RunError) else problem
 
 
+def as_data(problems: list[Problem], plan: Plan | None) -> dict[str, Any]:
+    """What ``check --json`` prints."""
+    wrong = any(problem.severity == "error" for problem in problems)
+    about = {"name": plan.name, "hash": plan.hash()} if plan is not None and not wrong else None
+    return problems_as_json(problems, about)
+
+
 def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json: bool = False) -> int:
     """Print them for people or programs; the exit code."""
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        about = {"name": plan.name, "hash": plan.hash()} if plan is not None and not errors else None
-        show(json.dumps(problems_as_json(problems, about), indent=2, ensure_ascii=False) + "\n", exact=True)
+        show(json.dumps(as_data(problems, plan), indent=2, ensure_ascii=False) + "\n", exact=True)
         return 2 if errors else 0
     warnings = len(problems) - errors
     counted = [

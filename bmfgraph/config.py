@@ -49,6 +49,8 @@ class Grid:
     """The keys that differ."""
     enumerated: bool
     """False: a sweeper of another kind chooses the runs as it goes, and this is one of them."""
+    launched: bool
+    """Whether another launcher than Hydra's own runs them."""
 
 
 def expanded(words: Sequence[str]) -> Grid:
@@ -69,6 +71,7 @@ def _expanded(words: Sequence[str]) -> Grid:
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
         hydra = compose("config", [*first, *search], return_hydra_config=True).hydra
     basic = str(hydra.sweeper.get("_target_", "")).endswith("BasicSweeper")
+    launched = not str(hydra.launcher.get("_target_", "")).endswith("BasicLauncher")
     params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     axes: dict[str, Any] = {}
     for one in (*parser.parse_overrides(free_node_fields(params)), *parsed):
@@ -78,13 +81,13 @@ def _expanded(words: Sequence[str]) -> Grid:
     choices = {key: _choices(one) for key, one in axes.items()}
     if not basic:
         swept = tuple(key.lstrip("+") for key, one in axes.items() if one.is_sweep_override())
-        return Grid((tuple(words[0] for words in choices.values()),), ({},), swept, enumerated=False)
+        return Grid((tuple(words[0] for words in choices.values()),), ({},), swept, enumerated=False, launched=launched)
     if endless := [key for key, one in axes.items() if one.is_sweep_override() and not one.is_discrete_sweep()]:
         raise _endless(endless[0].lstrip("+"))
     runs = tuple(itertools.product(*choices.values()))
     several = [place for place, words in enumerate(choices.values()) if len(words) > 1]
     varied = tuple(dict(_named(run[place]) for place in several) for run in runs)
-    return Grid(runs, varied, tuple(varied[0]), enumerated=True)
+    return Grid(runs, varied, tuple(varied[0]), enumerated=True, launched=launched)
 
 
 def _endless(key: str) -> ConfigError:

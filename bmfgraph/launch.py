@@ -17,7 +17,7 @@ from bmfgraph.guard import Told, guarded, stop_listening
 from bmfgraph.say import say
 from bmfgraph.telling import tell
 from bmfgraph.usage import FORMS
-from bmfgraph.words import CONFIG_DIR, dir_flags, flags_last, free_node_fields, literal_paths, sweeps
+from bmfgraph.words import CONFIG_DIR, dir_flags, flags_last, free_node_fields, literal_paths, sweeps, title_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -48,20 +48,29 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     from bmfgraph.config import composed, expanded
 
     grid, dirs = expanded(words), dir_flags(words)
-    if "--output" in flags and len(grid.runs) > 1:
+    if "--output" in flags and len(grid.runs) > 1 and _form(flags) != "--json":
         raise ConfigError(
             f"{len(grid.runs)} runs cannot all be written to {flags['--output']!r}",
             path="--output",
             hint="leave it out, or name one run",
             code="E114",
         )
-    from bmfgraph.sweep.cells import title_of
+    runs = ((varied, composed([*run, *dirs])) for run, varied in zip(grid.runs, grid.varied, strict=True))
+    if verb == "check":
+        from bmfgraph.sweep.checked import check_sweep
 
-    code = 0
-    for run, varied in zip(grid.runs, grid.varied, strict=True):
+        return check_sweep(runs, as_json="--json" in flags)
+    if verb == "plan":
+        from bmfgraph.planning import plan_runs
+
+        plan_runs(runs, _form(flags), flags.get("--output"))
+        return 0
+    from bmfgraph.job import build_job
+
+    for varied, data in runs:
         say(title_of(varied))
-        code = max(code, _do(verb, composed([*run, *dirs]), flags))
-    return code
+        build_job(data)
+    return 0
 
 
 def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
@@ -73,10 +82,7 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
     if verb == "plan":
         from bmfgraph.planning import plan_job
 
-        forms = [flag for flag in flags if flag in FORMS]
-        if len(forms) > 1:
-            raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
-        plan_job(data, forms[0] if forms else "--json", flags.get("--output"))
+        plan_job(data, _form(flags), flags.get("--output"))
         return 0
     # For as long as they start, __main__ has it switched off.
     gc.enable()
@@ -84,6 +90,14 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
 
     getattr(job, f"{verb}_job")(data)
     return 0
+
+
+def _form(flags: dict[str, str]) -> str:
+    """How `plan` shows a pipeline."""
+    forms = [flag for flag in flags if flag in FORMS]
+    if len(forms) > 1:
+        raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
+    return forms[0] if forms else "--json"
 
 
 def _sweep(words: list[str], heard: list[int]) -> int:

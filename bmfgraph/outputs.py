@@ -11,7 +11,7 @@ from bmfgraph.errors import RunError
 from bmfgraph.files import publish, reserve, unwritable
 from bmfgraph.plan import Plan, PlanNode
 
-__all__ = ["partial_outputs", "refusal"]
+__all__ = ["partial_outputs", "redirected", "refusal"]
 
 
 @contextlib.contextmanager
@@ -41,6 +41,12 @@ def partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, P
         for part in parts.values():
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def redirected(plan: Plan, folder: Path) -> Plan:
+    """The same plan with its files written into that folder, each under its node's name."""
+    sinks = ((node, Path(node.written)) for node in plan if node.written)
+    return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
 def refusal(node: PlanNode) -> RunError | None:

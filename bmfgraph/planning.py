@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.errors import ConfigError
 from bmfgraph.files import write_whole
 from bmfgraph.plan import Plan
+from bmfgraph.say import say
 from bmfgraph.survey import compile_job
 from bmfgraph.telling import show
 from bmfgraph.usage import FORMS
+from bmfgraph.words import title_of
 
-__all__ = ["FORMS", "diff_job", "plan_job"]
+__all__ = ["FORMS", "diff_job", "plan_job", "plan_runs"]
 
 _PIPE_WIDTH = 160
 
@@ -33,6 +35,22 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
         _give(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
     else:
         _give(_text(plan, form), output, exact=True)
+
+
+def plan_runs(
+    runs: Iterable[tuple[dict[str, str], dict[str, Any]]], form: str = "--json", output: str | None = None
+) -> None:
+    """Print the plans of a sweep's runs: as one JSON array, or one after the other. Raises a BmfgraphError.
+
+    ``runs``: what is a run's own, key and value, and its configuration.
+    """
+    if form == "--json":
+        plans = [{"run": varied, "plan": compile_job(data).as_json()} for varied, data in runs]
+        _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
+        return
+    for varied, data in runs:
+        say(title_of(varied))
+        plan_job(data, form, output)
 
 
 def diff_job(

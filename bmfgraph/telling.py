@@ -12,7 +12,7 @@ from bmfgraph.say import say
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["problem_table", "problems_as_json", "show", "tell"]
+__all__ = ["SCHEMA", "problem_table", "problems_as_json", "show", "tell"]
 
 SCHEMA = 1
 """Of the JSON form."""

@@ -1,9 +1,9 @@
-"""The words of a command line that Hydra reads, put into the form in which it takes them."""
+"""The words of a command line that Hydra reads: in the form in which it takes them, and in that which people know."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "literal_paths",
     "overrides_of",
     "sweeps",
+    "title_of",
 ]
 
 _PATHS = (
@@ -106,3 +107,8 @@ def flags_last(words: Sequence[str]) -> list[str]:
     for word, before in zip(words, ["", *words], strict=False):
         (flags if word.startswith("-") or before in WITH_VALUE else overrides).append(word)
     return overrides + flags
+
+
+def title_of(varied: Mapping[str, str]) -> str:
+    """How the user knows a run among others: by what differs."""
+    return " ".join(f"{key}={value}" for key, value in varied.items()) or "the only run"

@@ -24,6 +24,7 @@ from bmfgraph.machine import find_libraries
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
+from bmfgraph.words import title_of
 
 __all__ = [
     "CELL",
@@ -37,7 +38,6 @@ __all__ = [
     "fingerprint",
     "identity",
     "read_json",
-    "title_of",
     "write_json",
     "writing",
 ]
@@ -78,11 +78,6 @@ class Cell:
     def title(self) -> str:
         """How the user knows it."""
         return title_of(self.varied)
-
-
-def title_of(varied: Mapping[str, str]) -> str:
-    """How the user knows a run among others: by what differs."""
-    return " ".join(f"{key}={value}" for key, value in varied.items()) or "the only run"
 
 
 def identity(data: Mapping[str, Any]) -> str:

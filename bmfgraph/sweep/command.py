@@ -46,6 +46,8 @@ def run_sweep(
     datas = [compose(run) for run in grid.runs]
     options = replace_id(sweep_options(datas[0].get("sweep")))
     root = Path(options.dir)
+    if options.strategy == "halving":
+        _check_halving(grid)
     if options.objective:
         parse_objective(options.objective)
     command = ["python", "-m", "bmfgraph", *words]
@@ -73,6 +75,25 @@ def run_sweep(
         if _stopped(code, root):
             return code
         return max(code, finish(root, [cell.folder for cell in cells], options, command))
+
+
+def _check_halving(grid: Grid) -> None:
+    """Refuse what would run its cells, or choose them, in another way."""
+    cure = "leave it out, or set sweep.strategy=grid"
+    if not grid.enumerated:
+        raise ConfigError(
+            "halving takes the cells of a grid, and this sweeper chooses its runs as it goes",
+            path="hydra/sweeper",
+            hint=cure,
+            code="E117",
+        )
+    if grid.launched:
+        raise ConfigError(
+            "halving runs its cells here, one after the other, to choose between them",
+            path="hydra/launcher",
+            hint=cure,
+            code="E117",
+        )
 
 
 def _different(cells: Iterable[Cell]) -> list[Cell]:

@@ -30,7 +30,7 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     plans: list[tuple[Cell, Plan]] = []
     known: set[Problem] = set()
     for cell in cells:
-        plan, problems = find_problems(dict(cell.data))
+        plan, problems = find_problems(dict(cell.data), cell.folder)
         errors = [problem for problem in problems if problem.severity == "error"]
         if new := [problem for problem in problems if problem not in known]:
             say(f"{cell.title}:")
@@ -77,7 +77,7 @@ def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
     described, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
     if described is not None and described["sweep"] == options.id:
         return described if result is None or result["status"] != "refused" else None
-    plan, problems = find_problems(dict(cell.data))
+    plan, problems = find_problems(dict(cell.data), cell.folder)
     if errors := [problem for problem in problems if problem.severity == "error"]:
         tell(errors)
         _refuse(cell, errors, options)

@@ -20,10 +20,10 @@ from bmfgraph.sweep.cells import (
     described_part,
     failed,
     read_json,
-    title_of,
     write_json,
     writing,
 )
+from bmfgraph.words import title_of
 
 __all__ = ["run_described", "spread"]
 

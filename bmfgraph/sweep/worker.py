@@ -16,7 +16,7 @@ from bmfgraph.energy import Meter
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import Plan
+from bmfgraph.outputs import redirected
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.processes import end_with_stdin
 from bmfgraph.report import make_report
@@ -68,12 +68,6 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
         "outputs": {node.name: node.written for node in plan if node.written},
     }
     write_json(folder / MEASURED, measured)
-
-
-def redirected(plan: Plan, folder: Path) -> Plan:
-    """The same plan with its files written into that folder."""
-    sinks = ((node, Path(node.written)) for node in plan if node.written)
-    return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
 def _engine(path: Path) -> dict[str, float]:

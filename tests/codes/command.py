@@ -78,8 +78,9 @@ def run_words(words: str, folder: Path, situation: Situation = HERE, *, as_json:
 
 def problems_in(out: str, err: str) -> Iterator[Mapping[str, str]]:
     """What was told as JSON on standard output, and in lines on standard error."""
-    if out.startswith("{") and "problems" in (data := json.loads(out)):
-        yield from data["problems"]
+    data = json.loads(out) if out.startswith("{") else {}
+    for part in (data, *data.get("runs", ())):
+        yield from part.get("problems", ())
     told: dict[str, str] | None = None
     for line in err.splitlines():
         if match := _LINE.match(line):

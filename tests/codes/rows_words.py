@@ -61,7 +61,10 @@ ROWS: tuple[Row, ...] = (
     Row("E114", "plan pipeline=super_resolution input=clip.mp4 --table --svg", "--table and --svg: one form at a time"),
     Row("E114", "plan dif engine=fp32 engine=fp16", "unknown word 'dif' (did you mean 'diff'?)"),
     Row("E114", "engines lst", "unknown verb 'lst' (did you mean 'list'?); verbs: list, prune, show, verify"),
+    Row("E114", "doctor --jsn", "unknown word '--jsn' (did you mean '--json'?)\n  → python -m bmfgraph doctor --help"),
     Row("E114", "schema --instaled", "unknown word '--instaled' (did you mean '--installed'?)"),
+    Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.launcher._target_=my.Launcher", "hydra/launcher: halving runs its cells here, one after the other, to choose between them\n  → leave it out, or set sweep.strategy=grid"),
+    Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.sweeper._target_=my.Sweeper", "hydra/sweeper: halving takes the cells of a grid, and this sweeper chooses its runs as it goes"),
     Row("E115", SWEEP + "sweep.objective=speed", "sweep.objective: unknown metric 'speed'\n  → metrics: fps, "),
     # files of the configuration
     Row("E116", "check --config-dir conf pipeline=unclosed", "<shop>/conf/pipeline/unclosed.yaml, line 3: expected ',' or '}', but got '<stream end>' while parsing a flow mapping"),
