@@ -23,6 +23,8 @@ from bmfgraph.words import free_node_fields
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]
+# Before anybody imports torch, whose threads would spin while the other workers' tests run.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
