@@ -24,10 +24,13 @@ _MOST_SHAPES = 32
 """Sizes of frames that are kept for a model, the latest ones."""
 
 
-def noted_model(path: Path) -> OnnxModel:
-    """The same as :func:`bmfgraph.engines.onnxfile.read_onnx`, from the notes if the file was read before."""
+def noted_model(path: Path, sha256: str | None = None) -> OnnxModel:
+    """The same as :func:`bmfgraph.engines.onnxfile.read_onnx`, from the notes if the file was read before.
+
+    ``sha256``: of the file, if somebody has just computed it.
+    """
     try:
-        digest = file_sha256(path)
+        digest = sha256 or file_sha256(path)
     except OSError:
         return read_onnx(path)
     note = _read(digest)

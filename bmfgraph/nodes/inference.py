@@ -55,8 +55,10 @@ class InferenceSpec(NodeSpec):
 
     def discover(self, name: str) -> OnnxModel:
         try:
-            path = self.model.file or locate(str(self.model.source), self.model.sha256)
-            model = noted_model(path)
+            if self.model.file:
+                model = noted_model(self.model.file)
+            else:
+                model = noted_model(locate(str(self.model.source), self.model.sha256), self.model.sha256)
         except (SourceError, OnnxError) as error:
             raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
         for side, said, there in (
@@ -68,7 +70,7 @@ class InferenceSpec(NodeSpec):
                 if one not in names:
                     raise PlanError(
                         name,
-                        f"model.{side}.{one}: {path.name} has no such tensor{did_you_mean(one, names)}; "
+                        f"model.{side}.{one}: {model.path.name} has no such tensor{did_you_mean(one, names)}; "
                         f"it has: {one_of(names)}",
                         hint=f"correct the names under model.{side}",
                         code="E506",
