@@ -117,6 +117,8 @@ def _in(folder: Path, situation: Situation) -> Iterator[None]:
             for name, value in situation.environment:
                 patch.setenv(name, value)
             if situation.room is not None:
+                # Else bytecode is cut off, too.
+                patch.setattr(sys, "dont_write_bytecode", True)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (situation.room, hard))
             yield
     finally:
