@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -15,14 +16,25 @@ from bmfgraph.telling import tell
 
 __all__ = ["Told", "guarded", "listen", "stop_listening"]
 
+_SOON = 0.02
+"""Seconds after which it is looked again whether an import is over."""
 Told = Callable[[Iterable[Problem]], None]
 """Tells the user of problems."""
 
 
 def listen(heard: list[int]) -> None:
-    """From here on signals interrupt at once, and are noted; one that was noted before does so now."""
+    """From here on signals interrupt, and are noted; one that was noted before does so now.
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    During an import they wait for its end: what is raised there may be lost in a callback of a library's, or made into
+    another error.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _importing(frame):
+            later = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+            return
         heard.append(number)
         raise _interruption(heard)
 
@@ -32,6 +44,15 @@ def listen(heard: list[int]) -> None:
             signal.signal(number, interrupt)
     if heard:
         raise _interruption(heard)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether an import is going on there."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _interruption(heard: Sequence[int]) -> KeyboardInterrupt:
@@ -56,15 +77,15 @@ def guarded(do: Callable[[], int], heard: list[int], *, debug: bool, told: Told 
     except BrokenPipeError:
         raise
     except Exception as error:
-        if heard:
-            # Pydantic, for one, makes an error of its own of an interrupt.
-            raise _interruption(heard) from None
         failed = BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="this should have been told better: please report it, with what debug=true shows",
             code="E899",
         )
         trace = traceback.format_exc()
+    if heard and not isinstance(failed, Cancelled):
+        # Pydantic and Hydra, for two, make errors of their own of an interrupt.
+        raise _interruption(heard)
     if debug and sys.stderr is not None:
         sys.stderr.write(trace)
     told(failed.problems)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -45,8 +48,9 @@ def test_what_is_done_and_what_fails(capsys: pytest.CaptureFixture[str]) -> None
     assert "in break_down" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("error", [ValueError("made of it"), ConfigError("made of it", code="E106")])
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int) -> None:
+def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int, error: Exception) -> None:
     told: list[Problem] = []
 
     def swallow() -> int:
@@ -54,7 +58,7 @@ def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int) -> None
             os.kill(os.getpid(), number)
             signal.pause()
         except KeyboardInterrupt:
-            raise ValueError("made of an interrupt") from None
+            raise error from None
         return 0
 
     heard: list[int] = []
@@ -62,6 +66,30 @@ def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int) -> None
         guarded(swallow, heard, debug=True, told=told.extend)
     assert str(caught.value) == ("terminated" if number == signal.SIGTERM else "")
     assert (heard, told) == ([number], [])
+
+
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "interrupted_module.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.2)\n"
+        "except KeyboardInterrupt:\n"
+        "    pass\n"
+        "whole = True\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    came = []
+
+    def do() -> int:
+        came.append(importlib.import_module("interrupted_module").whole)
+        time.sleep(30)
+        return 0
+
+    heard: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        guarded(do, heard, debug=False)
+    assert (heard, came) == ([signal.SIGINT], [True])
 
 
 def test_a_signal_that_came_before_interrupts_at_once() -> None:
