@@ -49,9 +49,16 @@ def pictures(clip: Path, seconds: float) -> Iterator[Array]:
             yield frame.to_ndarray(format="rgb24")
 
 
+def opened(onnx: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # Of weights that nobody uses.
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+
 def upscaling_by_hand(onnx: str, clip: Path, seconds: float, folder: Path) -> float:
     """Frames a second."""
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = opened(onnx)
     name = session.get_inputs()[0].name
     done: list[float] = []
     with av.open(str(folder / "loop.mp4"), "w") as out:
@@ -60,8 +67,9 @@ def upscaling_by_hand(onnx: str, clip: Path, seconds: float, folder: Path) -> fl
             given = torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous().numpy()
             (made,) = session.run(None, {name: given})
             large = np.ascontiguousarray(made[0].transpose(1, 2, 0))
-            stream.height, stream.width = large.shape[:2]
-            stream.pix_fmt = "yuv420p"
+            if not done:
+                stream.height, stream.width = large.shape[:2]
+                stream.pix_fmt = "yuv420p"
             out.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
             done.append(time.perf_counter())
         out.mux(stream.encode(None))
@@ -71,7 +79,7 @@ def upscaling_by_hand(onnx: str, clip: Path, seconds: float, folder: Path) -> fl
 
 def faces_by_hand(onnx: str, clip: Path, seconds: float, folder: Path) -> float:
     """Frames a second."""
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = opened(onnx)
     name, (_, _, height, width) = session.get_inputs()[0].name, session.get_inputs()[0].shape
     done: list[float] = []
     with (folder / "loop.jsonl").open("w") as table:
