@@ -47,6 +47,7 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     """Do it for every run of a sweep, one after the other; the worst exit code."""
     from bmfgraph.config import composed, expanded
 
+    gc.enable()
     grid, dirs = expanded(words), dir_flags(words)
     if "--output" in flags and len(grid.runs) > 1 and _form(flags) != "--json":
         raise ConfigError(
@@ -84,7 +85,7 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
 
         plan_job(data, _form(flags), flags.get("--output"))
         return 0
-    # For as long as they start, __main__ has it switched off.
+    # For as long as a command starts, __main__ has it switched off.
     gc.enable()
     from bmfgraph import job
 
