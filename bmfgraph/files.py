@@ -15,11 +15,14 @@ _UMASK = threading.Lock()
 
 
 def cache_folder() -> Path:
-    """``$BMFGRAPH_CACHE``, else ``bmfgraph`` in the user's cache folder."""
+    """``$BMFGRAPH_CACHE``, else ``bmfgraph`` in the user's cache folder. Raises OSError where there is no home."""
     named = os.environ.get("BMFGRAPH_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmfgraph"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmfgraph"
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "no home folder is known") from None
 
 
 def file_sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """What ONNX files say, noted by their checksums in the user's cache folder.
 
 To read one takes the packages onnx and numpy, whose import is a quarter of what ``check`` would take. Only what was
-found right is noted, and only for the version of onnx that found it so.
+found right is noted, and only for the versions of onnx and bmfgraph that found it so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import __version__
 from bmfgraph.engines.onnxfile import OnnxModel, OnnxTensor, checksum, infer_shapes, read_onnx
 from bmfgraph.files import cache_folder, file_sha256, write_whole
 
@@ -30,15 +31,18 @@ def noted_model(path: Path, sha256: str | None = None) -> OnnxModel:
     ``sha256``: of the file, if somebody has just computed it.
     """
     try:
-        digest = sha256 or file_sha256(path)
+        # Of a device or a pipe the end may never come.
+        digest = sha256 or (file_sha256(path) if path.is_file() else "")
     except OSError:
-        return read_onnx(path)
-    note = _read(digest)
+        digest = ""
+    note = _read(digest) if digest else {}
     try:
-        model = _model(path, digest, note["model"])
+        return _model(path, digest, note["model"])
     except (KeyError, TypeError):
         model = read_onnx(path)
-        told = {key: value for key, value in asdict(model).items() if key not in ("path", "sha256")}
+    told = {key: value for key, value in asdict(model).items() if key not in ("path", "sha256")}
+    # Unless it was replaced in between.
+    if digest and model.sha256 == checksum(path, model.weight_files, digest):
         _write(digest, {**note, "model": told})
     return model
 
@@ -54,7 +58,9 @@ def noted_shapes(model: OnnxModel, inputs: Mapping[str, tuple[int, ...]]) -> dic
         found = infer_shapes(model.path, inputs)
     known = known if isinstance(known, dict) else {}
     kept = {key: known[key] for key in list(known)[1 - _MOST_SHAPES :] if key != question}
-    _write(model.sha256, {**note, "shapes": {**kept, question: found}})
+    with contextlib.suppress(OSError):
+        if model.sha256 == checksum(model.path, model.weight_files, file_sha256(model.path)):
+            _write(model.sha256, {**note, "shapes": {**kept, question: found}})
     return found
 
 
@@ -93,4 +99,4 @@ def _write(digest: str, note: dict[str, Any]) -> None:
 
 def _by() -> list[Any]:
     """Who found it. Raises PackageNotFoundError."""
-    return [_SCHEMA, importlib.metadata.version("onnx")]
+    return [_SCHEMA, __version__, importlib.metadata.version("onnx")]

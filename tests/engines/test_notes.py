@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+import bmfgraph
 from bmfgraph.engines import notes
 from bmfgraph.engines.notes import noted_model, noted_shapes
 from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, infer_shapes, read_onnx
@@ -92,6 +94,39 @@ def test_another_place_or_other_bytes(tmp_path: Path, reads: list[str]) -> None:
         noted_model(tmp_path / "none.onnx")
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = double_model(tmp_path / "net.onnx")
+
+    def read(path: Path) -> OnnxModel:
+        return read_onnx(negate_model(path))
+
+    def infer(path: Path, inputs: Shapes) -> dict[str, tuple[int | None, ...]]:
+        return infer_shapes(negate_model(path), inputs)
+
+    before = noted_model(path)
+    (cache / "onnx" / f"{before.sha256}.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(notes, "infer_shapes", infer)
+        assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
+        patch.setattr(notes, "read_onnx", read)
+        assert noted_model(double_model(path)).inputs[0].dtype == "float32"
+    double_model(path)
+    assert list((cache / "onnx").iterdir()) == []
+    assert noted_model(path) == before
+    assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 8, 8)}
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OnnxError) as caught:
+            noted_model(path)
+        assert caught.value.code == "E501"
+
+
 def test_what_is_wrong_is_not_noted(tmp_path: Path, reads: list[str]) -> None:
     model = noted_model(negate_model(tmp_path / "net.onnx", shape=(1, 3, 8, 8)))
     for _ in range(2):
@@ -136,9 +171,9 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
     right = noted_model(path), noted_shapes(noted_model(path), shapes)
     (note,) = (cache / "onnx").iterdir()
     told = json.loads(note.read_text())
-    assert told["by"] == [1, onnx.__version__]
+    assert told["by"] == [1, bmfgraph.__version__, onnx.__version__]
     changed = {
-        "OTHER": {**told, "by": [1, "1.0"]},
+        "OTHER": {**told, "by": [1, bmfgraph.__version__, "1.0"]},
         "NO MODEL": {**told, "model": {"inputs": 3}},
         "NO SHAPES": {**told, "shapes": [1]},
         "WRONG SHAPES": {**told, "shapes": {"input=1x3x48x64": 7}},
@@ -152,8 +187,19 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
     assert [one.name for one in (cache / "onnx").iterdir()] == [note.name]
 
 
-def test_a_cache_that_cannot_be_written(tmp_path: Path, cache: Path, reads: list[str]) -> None:
-    cache.write_text("")
+@pytest.mark.parametrize("why", ["a file is there", "no home"])
+def test_a_cache_that_cannot_be_written(
+    tmp_path: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    if why == "no home":
+        monkeypatch.delenv("BMFGRAPH_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", homeless)
+    else:
+        cache.write_text("")
     path = double_model(tmp_path / "net.onnx")
     for _ in range(2):
         assert noted_model(path) == read_onnx(path)
