@@ -18,6 +18,9 @@ from bmfgraph.words import free_node_fields, literal_paths, overrides_of
 
 __all__ = ["Grid", "composed", "composition_error", "expanded", "plain"]
 
+_BASIC = "hydra._internal.core_plugins"
+"""Where Hydra has its own sweeper and launcher."""
+
 
 def composed(words: Sequence[str]) -> dict[str, Any]:
     """What a command line of overrides and ``--config-dir`` composes, without Hydra's main. Raises ConfigError."""
@@ -70,8 +73,8 @@ def _expanded(words: Sequence[str]) -> Grid:
     first = [_choices(one)[0] for one in parsed]
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
         hydra = compose("config", [*first, *search], return_hydra_config=True).hydra
-    basic = str(hydra.sweeper.get("_target_", "")).endswith("BasicSweeper")
-    launched = not str(hydra.launcher.get("_target_", "")).endswith("BasicLauncher")
+    basic = hydra.sweeper.get("_target_") == f"{_BASIC}.basic_sweeper.BasicSweeper"
+    launched = hydra.launcher.get("_target_") != f"{_BASIC}.basic_launcher.BasicLauncher"
     params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     axes: dict[str, Any] = {}
     for one in (*parser.parse_overrides(free_node_fields(params)), *parsed):

@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,11 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
             hint="leave it out, or name one run",
             code="E114",
         )
-    runs = ((varied, composed([*run, *dirs])) for run, varied in zip(grid.runs, grid.varied, strict=True))
     if verb == "check":
         from bmfgraph.sweep.checked import check_sweep
 
-        return check_sweep(runs, as_json="--json" in flags)
+        return check_sweep(grid, lambda run: composed([*run, *dirs]), as_json="--json" in flags)
+    runs = ((varied, composed([*run, *dirs])) for run, varied in zip(grid.runs, grid.varied, strict=True))
     if verb == "plan":
         from bmfgraph.planning import plan_runs
 
@@ -167,7 +168,8 @@ def _composed_beside(words: Sequence[str], verb: str) -> dict[str, Any]:
         importlib.import_module("bmfgraph.check" if verb == "check" else "bmfgraph.planning")
 
     # Where Hydra is there already, little is left to do.
-    return compose() if "hydra" in sys.modules else beside(compose, import_the_rest)
+    alone = threading.active_count() == 1 and "hydra" not in sys.modules
+    return beside(compose, import_the_rest) if alone else compose()
 
 
 def _compose_and_run(

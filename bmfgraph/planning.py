@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.errors import ConfigError
+from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.files import write_whole
 from bmfgraph.plan import Plan
 from bmfgraph.say import say
@@ -44,13 +44,19 @@ def plan_runs(
 
     ``runs``: what is a run's own, key and value, and its configuration.
     """
-    if form == "--json":
-        plans = [{"run": varied, "plan": compile_job(data).as_json()} for varied, data in runs]
-        _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
-        return
+    plans = []
     for varied, data in runs:
-        say(title_of(varied))
-        plan_job(data, form, output)
+        if form != "--json":
+            say(title_of(varied))
+            plan_job(data, form, output)
+            continue
+        try:
+            plans.append({"run": varied, "plan": compile_job(data).as_json()})
+        except BmfgraphError:
+            say(title_of(varied))
+            raise
+    if form == "--json":
+        _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
 
 
 def diff_job(

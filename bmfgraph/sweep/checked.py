@@ -1,54 +1,87 @@
-"""`check -m`: the runs of a sweep, each as the sweep itself would check it."""
+"""`check -m`: a sweep and all of its runs, each with its files where the sweep would write them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.check import as_data, find_problems, show_problems
-from bmfgraph.errors import Problem, SpecError
+from bmfgraph.config import Grid
+from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan import Plan
 from bmfgraph.say import say
 from bmfgraph.sweep.cells import identity
-from bmfgraph.sweep.options import sweep_options
-from bmfgraph.telling import SCHEMA, show
+from bmfgraph.sweep.vetting import vetted_options, vetted_references
+from bmfgraph.telling import problems_as_json, show
 from bmfgraph.words import title_of
 
 __all__ = ["check_sweep"]
 
 
-def check_sweep(runs: Iterable[tuple[dict[str, str], dict[str, Any]]], *, as_json: bool = False) -> int:
-    """Print what is wrong with each run, for programs as one document; the exit code: 2 with an error, 0 without.
+@dataclass(frozen=True)
+class _Checked:
+    """A run: what is its own, what was planned of it, and what is wrong."""
 
-    ``runs``: what is a run's own, key and value, and its configuration.
+    varied: dict[str, str]
+    plan: Plan | None
+    problems: list[Problem]
+
+
+def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], *, as_json: bool = False) -> int:
+    """Print what is wrong with the sweep and with each run, for programs as one document; the exit code: 2 with an
+    error, 0 without.
+
+    ``compose``: a run's configuration from its overrides.
     """
-    if not as_json:
-        return max((_shown(varied, data) for varied, data in runs), default=0)
-    told = []
-    for varied, data in runs:
-        plan, problems = _found(data)
-        told.append({"run": varied, **as_data(problems, plan)})
-    errors, warnings = (sum(one[what] for one in told) for what in ("errors", "warnings"))
-    whole = {"schema": SCHEMA, "ok": not errors, "errors": errors, "warnings": warnings, "runs": told}
-    show(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", exact=True)
+    composed: list[dict[str, Any] | list[Problem]] = []
+    for run in grid.runs:
+        try:
+            composed.append(compose(run))
+        except BmfgraphError as error:
+            composed.append(list(error.problems))
+    root, problems = _vetted(grid, [data for data in composed if isinstance(data, dict)])
+    if problems and not as_json:
+        say("the sweep")
+        show_problems(problems)
+    runs = []
+    for varied, data in zip(grid.varied, composed, strict=True):
+        if not as_json:
+            say(title_of(varied))
+        checked = _checked(varied, data, root)
+        runs.append(checked)
+        if not as_json:
+            show_problems(checked.problems, checked.plan)
+    errors = sum(problem.severity == "error" for problem in (*problems, *(one for run in runs for one in run.problems)))
+    if as_json:
+        told = [{"run": run.varied, **as_data(run.problems, run.plan)} for run in runs]
+        whole = problems_as_json(problems) | {
+            "ok": not errors,
+            "errors": errors,
+            "warnings": sum(one["warnings"] for one in told),
+        }
+        del whole["plan"]
+        show(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
     return 2 if errors else 0
 
 
-def _shown(varied: dict[str, str], data: dict[str, Any]) -> int:
-    say(title_of(varied))
-    plan, problems = _found(data)
-    return show_problems(problems, plan)
-
-
-def _found(data: dict[str, Any]) -> tuple[Plan, list[Problem]]:
-    """Its files go into the cell's folder."""
+def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
+    """The folder of the cells, and what is wrong with the sweep itself."""
+    if not datas:
+        return Path(), []
     root = Path()
-    wrong: tuple[Problem, ...] = ()
     try:
-        root = Path(sweep_options(data.get("sweep")).dir)
-    except SpecError as error:
-        wrong = error.problems
-    plan, problems = find_problems(data, root / "cells" / identity(data))
-    return plan, [*wrong, *problems]
+        options = vetted_options(grid, datas[0])
+        root = Path(options.dir) / "cells"
+        vetted_references(options, [{"id": str(place), "varied": one} for place, one in enumerate(grid.varied)])
+    except BmfgraphError as error:
+        return root, list(error.problems)
+    return root, []
+
+
+def _checked(varied: dict[str, str], data: dict[str, Any] | list[Problem], root: Path) -> _Checked:
+    if isinstance(data, list):
+        return _Checked(varied, None, data)
+    return _Checked(varied, *find_problems(data, root / identity(data)))

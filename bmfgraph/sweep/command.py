@@ -15,14 +15,13 @@ from bmfgraph.config import Grid
 from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.say import say
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json, writing
-from bmfgraph.sweep.compared import find_references
 from bmfgraph.sweep.halving import halve
 from bmfgraph.sweep.inputs import reduced
-from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.options import SweepOptions, sweep_options
 from bmfgraph.sweep.prepare import describe_new, prepare
 from bmfgraph.sweep.report import finish, objective_of
 from bmfgraph.sweep.run import run_described
+from bmfgraph.sweep.vetting import vetted_options, vetted_references
 from bmfgraph.words import dir_flags, free_node_fields, literal_paths
 
 __all__ = ["cell_job", "run_sweep"]
@@ -41,15 +40,9 @@ def run_sweep(
     ``compose``: a configuration of overrides. ``launch``: Hydra's multirun over the words given, which calls
     :func:`cell_job` for every run, on whatever launcher is configured. Raises a BmfgraphError.
     """
-    if several := [key for key in grid.swept if key.partition(".")[0] == "sweep"]:
-        raise ConfigError("is the same for all runs of a sweep", path=several[0], hint="give it one value", code="E209")
     datas = [compose(run) for run in grid.runs]
-    options = replace_id(sweep_options(datas[0].get("sweep")))
+    options = replace_id(vetted_options(grid, datas[0]))
     root = Path(options.dir)
-    if options.strategy == "halving":
-        _check_halving(grid)
-    if options.objective:
-        parse_objective(options.objective)
     command = ["python", "-m", "bmfgraph", *words]
     own = [*words, f"++sweep.id={options.id}", "++" + literal_paths([f"sweep.dir={root}"])[0]]
     if not grid.enumerated:
@@ -65,7 +58,7 @@ def run_sweep(
         for run, varied, data in zip(grid.runs, grid.varied, datas, strict=True)
         for read, reference in (_read(data, options),)
     )
-    find_references(options.reference, [{"id": cell.id, "varied": cell.varied} for cell in cells])
+    vetted_references(options, [{"id": cell.id, "varied": cell.varied} for cell in cells])
     with _alone(root):
         if options.strategy == "halving":
             return halve(cells, options, command)
@@ -75,25 +68,6 @@ def run_sweep(
         if _stopped(code, root):
             return code
         return max(code, finish(root, [cell.folder for cell in cells], options, command))
-
-
-def _check_halving(grid: Grid) -> None:
-    """Refuse what would run its cells, or choose them, in another way."""
-    cure = "leave it out, or set sweep.strategy=grid"
-    if not grid.enumerated:
-        raise ConfigError(
-            "halving takes the cells of a grid, and this sweeper chooses its runs as it goes",
-            path="hydra/sweeper",
-            hint=cure,
-            code="E117",
-        )
-    if grid.launched:
-        raise ConfigError(
-            "halving runs its cells here, one after the other, to choose between them",
-            path="hydra/launcher",
-            hint=cure,
-            code="E117",
-        )
 
 
 def _different(cells: Iterable[Cell]) -> list[Cell]:

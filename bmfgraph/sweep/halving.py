@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bmfgraph.errors import ConfigError
 from bmfgraph.say import say
 from bmfgraph.survey import survey_job
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
-from bmfgraph.sweep.compared import TABLES, find_references
+from bmfgraph.sweep.compared import find_references
 from bmfgraph.sweep.inputs import shortened
 from bmfgraph.sweep.objective import parse_objective, rank
 from bmfgraph.sweep.options import SweepOptions
@@ -26,23 +25,10 @@ __all__ = ["halve"]
 
 
 def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) -> int:
-    """Run the cells in rungs and report; the exit code. Raises ConfigError without an objective."""
-    if not options.objective:
-        raise ConfigError(
-            "halving keeps the better cells, and nothing says which those are",
-            path="sweep.objective",
-            hint="such as sweep.objective='fps where psnr_y>=45'",
-            code="E115",
-        )
+    """Run the cells in rungs and report; the exit code."""
+    assert options.objective is not None
     objective = parse_objective(options.objective)
-    references, file = find_references(options.reference, [{"id": cell.id, "varied": cell.varied} for cell in cells])
-    if file is not None and file.suffix in TABLES:
-        raise ConfigError(
-            f"{options.reference!r} has labels of the whole clip, and halving runs cells on parts of it",
-            path="sweep.reference",
-            hint="name overrides of one cell, such as engine=fp32, or set sweep.strategy=grid",
-            code="E112",
-        )
+    references, _ = find_references(options.reference, [{"id": cell.id, "varied": cell.varied} for cell in cells])
     rungs = max(1, math.ceil(math.log(len(cells), options.eta) - 1e-9)) if len(cells) > 1 else 0
     left, gone = list(cells), dict[Path, str]()
     for rung in range(rungs + 1):

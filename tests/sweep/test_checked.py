@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bmfgraph.config import composed
 from bmfgraph.survey import compile_job
 from tests.codes.command import run_words
+from tests.compile.machines import BARE
 from tests.tools import double_model, make_clip
 
 UP = "-m pipeline=super_resolution model.file=double.onnx input=clip.mp4 output=out.mp4 sweep.dir=sweep "
@@ -20,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip and a model."""
     folder = tmp_path_factory.mktemp("checked")
     make_clip(folder / "clip.mp4", frames=4)
+    (folder / "bare.json").write_text(json.dumps({"machine": asdict(BARE)}))
     double_model(folder / "double.onnx")
     return folder
 
@@ -28,7 +31,7 @@ def test_one_document_for_all_runs(folder: Path, monkeypatch: pytest.MonkeyPatch
     told = run_words(f"check {UP}encoder.crf=20,60 engine.batch=1,2", folder)
     assert (told.code, told.err) == (2, "")
     data = json.loads(told.out)
-    assert list(data) == ["schema", "ok", "errors", "warnings", "runs"]
+    assert list(data) == ["schema", "ok", "errors", "warnings", "problems", "runs"]
     assert (data["schema"], data["ok"], data["errors"], data["warnings"]) == (1, False, 2, 0)
     runs = data["runs"]
     assert [run["run"] for run in runs] == [
@@ -59,10 +62,57 @@ def test_cells_write_into_the_sweeps_folder(folder: Path) -> None:
     assert "'double.onnx/sweep/cells/" in problem["message"]
 
 
-def test_the_sweeps_own_options_are_checked_too(folder: Path) -> None:
-    told = run_words(f"check {UP}encoder.crf=60,61 +sweep.repeat=2", folder)
-    assert [problem["code"] for problem in told.problems] == ["E203", "E343"] * 2
-    assert told.problems[0]["where"] == "sweep.repeat"
+@pytest.mark.parametrize(
+    ("words", "code", "where"),
+    [
+        ("+sweep.repeat=2", "E203", "sweep.repeat"),
+        ("sweep.repeats=1,2", "E209", "sweep.repeats"),
+        ("sweep.objective=speed", "E115", "sweep.objective"),
+        ("sweep.strategy=halving", "E115", "sweep.objective"),
+        (
+            "sweep.strategy=halving sweep.objective=fps hydra.launcher._target_=my.BasicLauncher",
+            "E117",
+            "hydra/launcher",
+        ),
+        ("sweep.reference=none.mp4", "E112", "sweep.reference"),
+    ],
+)
+def test_the_sweep_itself_is_checked_too(folder: Path, words: str, code: str, where: str) -> None:
+    told = run_words(f"check {UP}encoder.crf=60,61 {words}", folder)
+    data = json.loads(told.out)
+    assert [(problem["code"], problem["where"]) for problem in data["problems"]] == [(code, where)]
+    assert data["errors"] == 1 + len(data["runs"])
+    read = run_words(f"check {UP}encoder.crf=20,21 {words}", folder, as_json=False)
+    assert read.code == 2
+    assert read.err.startswith("bmfgraph: the sweep\n")
+    assert read.out.startswith(f"error   {code}  {where}: ")
+    # As the sweep says it.
+    ran = run_words(f"run {UP}encoder.crf=20,21 {words}", folder)
+    assert (ran.code, [problem["code"] for problem in ran.problems]) == (2, [code])
+
+
+def test_a_run_that_does_not_compose_is_one_of_them(folder: Path) -> None:
+    told = run_words(f"check {UP}engine=fp32,nosuch,fp16 target=bare.json", folder)
+    assert (told.code, told.err) == (2, "")
+    runs = json.loads(told.out)["runs"]
+    assert [[problem["code"] for problem in run["problems"]] for run in runs] == [[], ["E103"], ["W103"]]
+    read = run_words(f"check {UP}engine=fp32,nosuch,fp16 target=bare.json", folder, as_json=False)
+    assert read.err == "bmfgraph: engine=fp32\nbmfgraph: engine=nosuch\nbmfgraph: engine=fp16\n"
+    assert [line.split()[0] for line in read.out.splitlines()] == [
+        "super_resolution:",
+        "error",
+        "→",
+        "1",
+        "warning",
+        "→",
+        "super_resolution:",
+    ]
+
+
+def test_the_run_whose_plan_fails_is_named(folder: Path) -> None:
+    told = run_words(f"plan {UP}encoder.crf=20,60", folder)
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("bmfgraph: encoder.crf=60\nbmfgraph: error[E343]: ")
 
 
 def test_plans_of_all_runs(folder: Path, tmp_path: Path) -> None:
