@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from bmfgraph.errors import BmfgraphError
@@ -16,6 +16,7 @@ from bmfgraph.errors import BmfgraphError
 __all__ = ["beside"]
 
 T = TypeVar("T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def beside(do: Callable[[], T], meanwhile: Callable[[], object]) -> T:
@@ -26,18 +27,23 @@ def beside(do: Callable[[], T], meanwhile: Callable[[], object]) -> T:
     """
     _flush()
     reader, writer = os.pipe()
+    # A signal that came now would leave a child that goes on as if it were this process, or that nobody knows.
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         child = os.fork()
     except OSError:
         # No room for another process.
         os.close(reader)
         os.close(writer)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         return do()
     if not child:
-        _answer(do, writer)
+        os.close(reader)
+        _answer(do, writer, signals)
     os.close(writer)
     try:
         with os.fdopen(reader, "rb") as file:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             meanwhile()
             answer = file.read()
     finally:
@@ -53,12 +59,13 @@ def beside(do: Callable[[], T], meanwhile: Callable[[], object]) -> T:
     return value
 
 
-def _answer(do: Callable[[], object], writer: int) -> None:
+def _answer(do: Callable[[], object], writer: int, signals: Iterable[int]) -> None:
     """In the child: send what comes of it, or nothing, and end without what an interpreter does at its end."""
     with contextlib.suppress(BaseException):
         # A Ctrl-C is the parent's to tell of.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         try:
             result = do()
         except BmfgraphError as error:

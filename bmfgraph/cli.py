@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import os
@@ -71,6 +72,8 @@ def _dispatch(words: list[str], heard: list[int]) -> int:
         print(f"bmfgraph {__version__}")
         return 0
     if words and words[0] in _OWN:
+        # Off while a command starts; these may have much to do.
+        gc.enable()
         module, name = _OWN[words[0]]
         return guarded(lambda: _command(module, name)(words[1:]), heard, debug=False)
     return _configured(words, heard)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
 import sys
-import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -16,8 +17,8 @@ from bmfgraph.telling import tell
 
 __all__ = ["Told", "guarded", "listen", "stop_listening"]
 
-_SOON = 0.02
-"""Seconds after which it is looked again whether an import is over."""
+_SOON, _PATIENCE = 0.02, 2.0
+"""Seconds after which it is looked again whether an import is over, and after which that does not matter."""
 Told = Callable[[Iterable[Problem]], None]
 """Tells the user of problems."""
 
@@ -25,15 +26,28 @@ Told = Callable[[Iterable[Problem]], None]
 def listen(heard: list[int]) -> None:
     """From here on signals interrupt, and are noted; one that was noted before does so now.
 
-    During an import they wait for its end: what is raised there may be lost in a callback of a library's, or made into
-    another error.
+    During an import the first one waits for its end, but not for long: what is raised there may be lost in a callback
+    of a library's, or made into another error.
     """
+    waiting_since: list[float] = []
+    reminders: list[int] = []
+
+    def remind(number: int) -> None:
+        time.sleep(_SOON)
+        reminders.append(number)
+        os.kill(os.getpid(), number)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _importing(frame):
-            later = threading.Timer(_SOON, os.kill, (os.getpid(), number))
-            later.daemon = True
-            later.start()
+        reminded = bool(reminders)
+        reminders.clear()
+        if reminded and heard:
+            # A second signal was faster.
+            return
+        patient = not waiting_since or (reminded and time.monotonic() - waiting_since[0] < _PATIENCE)
+        if patient and _importing(frame):
+            waiting_since.append(time.monotonic())
+            # The import may be starting a thread, too, and hold the lock of `threading`.
+            _thread.start_new_thread(remind, (number,))
             return
         heard.append(number)
         raise _interruption(heard)

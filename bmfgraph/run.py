@@ -77,8 +77,6 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
     began = time.perf_counter()
     # BMF's own logger reads this once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
-    # And torch's threads this: those that spin between two frames take the cores from decoder and encoder.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     source = ffmpeg4.prepare()
     watch = Watch()
     with stopped_by_signals(watch) as interruptible, partial_outputs(plan) as (working, publish):

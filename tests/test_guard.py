@@ -92,6 +92,29 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: py
     assert (heard, came) == ([signal.SIGINT], [True])
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_import_that_hangs_ends_by_a_second_signal_or_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: int
+) -> None:
+    (tmp_path / f"hanging_{signals}.py").write_text(
+        "import os, signal, time\n"
+        f"for _ in range({signals}):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(30)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    began = time.monotonic()
+    heard: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        guarded(lambda: bool(importlib.import_module(f"hanging_{signals}")), heard, debug=False)
+    assert heard == [signal.SIGINT]
+    assert time.monotonic() - began < (0.5 if signals == 2 else 4)
+    # No reminder is left to come.
+    time.sleep(0.1)
+    assert heard == [signal.SIGINT]
+
+
 def test_a_signal_that_came_before_interrupts_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         guarded(lambda: pytest.fail("was begun"), [signal.SIGINT], debug=False)
