@@ -152,7 +152,8 @@ def _unknown_flag(verb: str, flag: str, value: str) -> ConfigError:
     name, _, given = flag.partition("=")
     own = TAKEN.get(verb, {})
     if name in own:
-        return ConfigError(f"{name} takes no value", hint=f"write {name} --output {given}", code="E114")
+        hint = f"write {name} --output {given}" if own.get("--output") else f"write {name}"
+        return ConfigError(f"{name} takes no value", hint=hint, code="E114")
     takers = [other for other, taken in TAKEN.items() if name in taken]
     near = did_you_mean(name, (*own, *WITH_VALUE, *_ALONE))
     text, hint = f"{verb} takes no flag {flag!r}{near}", f"python -m bmfgraph {verb} --help"

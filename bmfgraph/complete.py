@@ -26,6 +26,15 @@ def check_complete(plan: Plan, watch: Watch) -> list[str]:
         if not isinstance(work, DecoderWork):
             continue
         meter = watch.meters[node.name]
+        if meter.frames == 0 and (work.start or work.end is not None):
+            raise RunError(
+                node.name,
+                node.kind,
+                f"no frame lies between start {work.start or 0:g} s and "
+                + (f"end {work.end:g} s" if work.end is not None else "the end"),
+                hint="set decoder.start and decoder.end further apart, or start earlier",
+                code="E410",
+            )
         if meter.frames == 0:
             raise RunError(
                 node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"

@@ -172,7 +172,9 @@ def _no_such_key(key: str) -> ConfigError:
         meant = f" (did you mean {'.'.join(filter(None, near))!r}?)" if all(near[:-1]) else ""
         message = f"there is no such key{meant}; keys: {one_of(_KEYS)}"
         hint = "correct it; fields of nodes are set as pipeline.nodes.NODE.FIELD=VALUE"
-        if rest and head not in _KEYS and not meant:
+        if head in ("hydra", "samples"):
+            hint = f"correct it, or add it with a +: +{key}=..."
+        elif rest and head not in _KEYS and not meant:
             hint = f"correct it; a field of a node is set as pipeline.nodes.{key}=..."
     return ConfigError(message, path=key, hint=hint, code="E104")
 

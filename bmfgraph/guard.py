@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ __all__ = ["Told", "guarded", "listen", "stop_listening"]
 
 _SOON, _PATIENCE = 0.02, 2.0
 """Seconds after which it is looked again whether an import is over, and after which that does not matter."""
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 Told = Callable[[Iterable[Problem]], None]
 """Tells the user of problems."""
 
@@ -91,6 +93,9 @@ def guarded(do: Callable[[], int], heard: list[int], *, debug: bool, told: Told 
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+            # What was printed has no room: whoever prints last tells.
+            raise
         failed = BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="this should have been told better: please report it, with what debug=true shows",

@@ -29,6 +29,7 @@ _TOLD = ("W102", "W103")
 def build_job(data: dict[str, Any]) -> None:
     """Build the engines that the pipeline needs, and run nothing."""
     plan = _here(data)
+    tell(problem for problem in warnings_before(plan) if problem.code in _TOLD)
     paths = prepare_engines(plan, progress=bool(data.get("progress")))
     for node, path in paths.items():
         say(f"{node}: {path}")

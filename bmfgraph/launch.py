@@ -50,11 +50,12 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
 
     gc.enable()
     grid, dirs = expanded(words), dir_flags(words)
-    if "--output" in flags and len(grid.runs) > 1 and _form(flags) != "--json":
+    form = _form(flags)
+    if len(grid.runs) > 1 and form != "--json" and ("--output" in flags or form in ("--svg", "--png", "--bmf")):
         raise ConfigError(
-            f"{len(grid.runs)} runs cannot all be written to {flags['--output']!r}",
-            path="--output",
-            hint="leave it out, or name one run",
+            f"{len(grid.runs)} runs cannot all be written to {flags.get('--output', 'one file')!r}",
+            path="--output" if "--output" in flags else form,
+            hint="take --json, --table or --mermaid without --output, or name one run",
             code="E114",
         )
     if verb == "check":
@@ -65,7 +66,7 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
     if verb == "plan":
         from bmfgraph.planning import plan_runs
 
-        plan_runs(runs, _form(flags), flags.get("--output"))
+        plan_runs(runs, form, flags.get("--output"))
         return 0
     from bmfgraph.job import build_job
 

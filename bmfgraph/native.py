@@ -15,6 +15,8 @@ from bmfgraph.ports import ColorSpec
 __all__ = ["native_module"]
 
 # Chroma between its samples is interpolated and rounding is exact: within 2 levels of the ideal.
+_AFTER = 1e-3
+"""Seconds, less than from one frame to the next."""
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 
 
@@ -62,8 +64,9 @@ def _reading(plan: Plan, node: PlanNode, work: DecoderWork | SoundWork) -> dict[
     elif early:
         options["copyts"] = 1
     if work.end is not None:
-        # BMF includes the frame at end_time.
-        options["end_time"] = work.end - float(work.tick) / 2 + (early if work.start is not None else 0)
+        # BMF includes the frame at end_time, and takes one that is not after the start for none.
+        last = max(work.end - float(work.tick) / 2, (work.start or 0.0) + _AFTER)
+        options["end_time"] = last + (early if work.start is not None else 0)
     wanted = {
         consumer.work.audio for consumer, _ in plan.consumers(node.name) if isinstance(consumer.work, EncoderWork)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def refusal(node: PlanNode) -> RunError | None:
     if node.written is None:
         return None
     path = Path(node.written)
+    if re.match(r"\w+://", node.written):
+        return RunError(
+            node.name,
+            node.kind,
+            f"output {node.written!r} is an address, and only files are written",
+            hint=_elsewhere(node),
+            code="E411",
+        )
     # The file that a link leads to, so that the link stays one.
     target = Path(os.path.realpath(path))
     try:

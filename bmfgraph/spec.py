@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, SerializeAsAny, ValidationError
@@ -86,6 +86,19 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     return pipeline, problems, lost
 
 
+def _truths(raw: Any, made: Any, path: str) -> Iterator[Problem]:
+    """Where true or false, which pydantic takes for 1 and 0, stands for a number."""
+    if isinstance(raw, bool) and isinstance(made, (int, float)) and not isinstance(made, bool):
+        yield Problem(path, f"{raw}: must be a number".lower(), "E206", f"set {path} to a number")
+    elif isinstance(raw, Mapping):
+        for key, value in raw.items():
+            part = made.get(key) if isinstance(made, Mapping) else getattr(made, str(key), None)
+            yield from _truths(value, part, f"{path}.{key}")
+    elif isinstance(raw, (list, tuple)) and isinstance(made, (list, tuple)):
+        for place, (value, part) in enumerate(zip(raw, made, strict=False)):
+            yield from _truths(value, part, f"{path}.{place}")
+
+
 def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Problem]:
     path = f"{_ROOT}.nodes.{name}"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -119,7 +132,10 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         ]
     raw = {**shared, **raw}
     kind = raw.get("kind")
-    if not isinstance(kind, str):
+    if kind is not None and not isinstance(kind, str):
+        text = f"{shown(kind)}: a kind is one word: {one_of(kinds())}"
+        return [Problem(f"{path}.kind", text, code="E210", hint=f"set {path}.kind to one of them")]
+    if kind is None:
         near = did_you_mean(name, others)
         meant = f"; or is it a node you know{near}" if near else ""
         hint = f"set {path}.kind; a `use` such as ${{decoder}} may bring it"
@@ -132,6 +148,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     node: NodeSpec | None = None
     try:
         node = cls.model_validate(raw)
+        problems = list(_truths(raw, node, path))
     except ValidationError as error:
         problems = problems_of(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())

@@ -14,6 +14,8 @@ from bmfgraph.plan import Plan
 
 __all__ = ["DEVICES", "compile_job", "survey_job"]
 
+_SCHEMA = 1
+"""Of what ``doctor --json`` writes."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -54,10 +56,13 @@ def _machine(target: Any) -> Machine:
     if target is None:
         return find_machine()
     try:
-        return machine_from(json.loads(Path(str(target)).read_text(encoding="utf-8"))["machine"])
+        told = json.loads(Path(str(target)).read_text(encoding="utf-8"))
+        if told.get("schema", _SCHEMA) != _SCHEMA:
+            raise ValueError
+        return machine_from(told["machine"])
     except OSError as error:
         why = f"cannot be read ({error.strerror})"
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError):
         why = "describes no machine"
     raise ConfigError(
         f"{str(target)!r} {why}",

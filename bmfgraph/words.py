@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,8 +74,9 @@ def _literal(word: str, keys: Sequence[str]) -> str:
     key, equals, value = word.partition("=")
     if key not in keys or not equals or value in ("", "null", "???") or value[0] in "'\"" or "${" in value:
         return word
-    if value.startswith("~"):
-        value = str(Path(value).expanduser())
+    if value == "~" or value.startswith("~/"):
+        with contextlib.suppress(RuntimeError):
+            value = str(Path(value).expanduser())
     value = value.replace("'", "\\'")
     return f"{key}='{value}'"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,25 @@ def test_garbage_is_collected_by_what_takes_long(
 ) -> None:
     run_words(words, folder)
     assert gc.isenabled() == collects
+
+
+@pytest.mark.parametrize("words", [f"plan {UP}", f"check {UP}", "schema", "engines list"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output(folder: Path, words: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bmfgraph", *words.split()],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "bmfgraph: error[E114]: the output cannot be written (No space left on device)\n  → write it elsewhere\n"
+    )
 
 
 FORKS = """

@@ -46,6 +46,8 @@ _AUDIO_IN: dict[str, set[str]] = {
 CODECS = {"x264": "libx264", "x265": "libx265", "nvenc": "h264_nvenc", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
 """FFmpeg's name of each codec's encoder."""
 _CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "nvenc": (1, 51), "vp9": (0, 63)}
+_LARGEST = {"x264": 16384, "nvenc": 4096, "vp9": 65535, "mpeg4": 8191}
+"""Most pixels of a side that the encoder, or the format itself, takes."""
 _CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
 
 
@@ -97,7 +99,7 @@ class EncoderSpec(NodeSpec):
     pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = Field(
         default="yuv420p", description="How colours are stored; yuv420p plays everywhere."
     )
-    gop: int | None = Field(default=None, ge=1, description="Most frames between two key frames.")
+    gop: int | None = Field(default=None, ge=1, le=100_000, description="Most frames between two key frames.")
     threads: int | None = Field(default=None, ge=1, le=64, description="Encoder threads; null lets FFmpeg choose.")
     container: Container | None = Field(
         default=None,
@@ -256,6 +258,14 @@ class EncoderSpec(NodeSpec):
                 "an avi file gives every frame the same time, but these frames are unevenly spaced",
                 hint="write .mkv or .mp4",
                 code="E346",
+            )
+        most = _LARGEST.get(self.codec, max(frames.width, frames.height))
+        if container != "null" and max(frames.width, frames.height) > most:
+            raise PlanError(
+                name,
+                f"frames of {frames.width}x{frames.height} are too large for {self.codec}: sides of {most} at most",
+                hint="choose another codec (encoder=...), or make the frames smaller in a preprocess node",
+                code="E349",
             )
         across, down = _CHROMA[self.pixel_format]
         if frames.width % across or frames.height % down:

@@ -211,11 +211,12 @@ def report_command(words: Sequence[str]) -> int:
     if isinstance(options, int):
         return options
     roots = [Path(word) for word in dict.fromkeys(map(os.path.normpath, options.dirs))]
-    folders = [folder for root in roots for folder in _cells_in(root)]
+    cells = {root: _cells_in(root) for root in roots}
+    folders = [folder for root in roots for folder in cells[root]]
     try:
-        if not folders:
+        if empty := [str(root) for root in roots if not cells[root]]:
             raise ConfigError(
-                f"there is no cell of a sweep in {', '.join(map(repr, options.dirs))}",
+                f"there is no cell of a sweep in {', '.join(map(repr, empty))}",
                 hint="name a folder that a sweep has made, such as outputs/sweeps/super_resolution",
                 code="E114",
             )

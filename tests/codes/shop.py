@@ -198,6 +198,8 @@ def fill(folder: Path) -> None:
         path.write_text(textwrap.dedent(text).lstrip("\n"))
     for name, machine in MACHINES.items():
         (folder / f"{name}.json").write_text(json.dumps({"machine": asdict(machine)}))
+    newer = {"schema": 99, "machine": asdict(BARE)}
+    (folder / "newer.json").write_text(json.dumps(newer))
     _packs(folder / "packs")
     (folder / "folder").mkdir()
     (folder / "text.mp4").write_text("no video\n" * 200)

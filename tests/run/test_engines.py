@@ -113,6 +113,9 @@ def test_nothing_is_built_where_that_is_not_wanted_or_not_needed(here: Workplace
     )
     told = build("engine=fp32", "engine.runtime=onnxruntime")
     assert told == "bmfgraph: super_resolution: its models run as they are, there is nothing to build\n"
+    told = build("engine=fp16", "engine.runtime=auto", "device=cpu")
+    assert told.startswith("bmfgraph: warning[W103]: pipeline.nodes.upscale: computes in fp32, not in fp16: ")
+    assert told.endswith("there is nothing to build\n")
     build()
     with pytest.raises(EngineError, match=r"the nearest, \w{16}, differs in precision 'fp16' there, 'fp32' here; "):
         build("engine.build=never", "engine.precision=fp32")

@@ -216,7 +216,9 @@ def test_video_that_begins_after_the_sound(tmp_path: Path, begin: Fraction, exte
 
 
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
-@pytest.mark.parametrize(("start", "end"), [(0.5, None), (0.333, None), (None, 0.6), (0.2, 0.8), (0.41, 0.77)])
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.5, None), (0.333, None), (None, 0.6), (0.2, 0.8), (0.41, 0.77), (None, 0.01), (0.4, 0.41)]
+)
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
 def test_a_part(tmp_path: Path, rate: Fraction, start: float | None, end: float | None, extension: str) -> None:
     source = write(tmp_path / f"in{extension}", PICTURES, rate=rate, options=B_FRAMES)
