@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import did_you_mean, one_of
+from bmfgraph.parsing import Parser, refused
 from bmfgraph.say import say
 
 __all__ = ["engines_command"]
 
+_PROG = "python -m bmfgraph engines"
 VERBS = {
     "list": "the engines in the store",
     "show": "all that an engine was built from, and its tensors, as JSON",
@@ -39,30 +41,13 @@ _DAY = 24 * 3600.0
 _PIPE_WIDTH = 10_000
 
 
-class _UsageError(Exception):
-    """The words make no sense."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as the rest of bmfgraph does; takes no shortened options."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        raise _UsageError(message)
-
-
 def engines_command(words: Sequence[str]) -> int:
-    """Do what the words after ``engines`` say; returns the exit code."""
+    """Do what the words after ``engines`` say; returns the exit code. Raises ConfigError for words without sense."""
     try:
         options = _options(words)
         store = EngineStore(Path(options.store))
         run: Callable[[EngineStore, argparse.Namespace], int] = options.run
         return run(store, options)
-    except _UsageError as error:
-        say(f"error[E114]: {error}\n  → python -m bmfgraph engines --help")
-        return 2
     except StoreError as error:
         say(f"error[E614]: {error}\n  → name another folder with --store, or check who may read and write there")
         return 1
@@ -71,17 +56,17 @@ def engines_command(words: Sequence[str]) -> int:
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace:
-    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--store", metavar="DIR", help="folder of the engines (default: engines)")
     common.add_argument("--json", action="store_true", help="for programs")
-    parser = _Parser(
+    parser = Parser(
         parents=[common],
-        prog="python -m bmfgraph engines",
+        prog=_PROG,
         description="Engines that were built, and are used again.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
     parsers = {
         name: verbs.add_parser(name, parents=[common], help=text, description=text) for name, text in VERBS.items()
     }
@@ -98,13 +83,10 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     prune.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     first = next((word for word in words if not word.startswith("-")), None)
     if words and words[0] == first and first not in VERBS:
-        raise _UsageError(f"unknown verb {first!r}{did_you_mean(first, VERBS)}; verbs: {one_of(VERBS)}")
+        raise refused(f"unknown verb {first!r}{did_you_mean(first, VERBS)}; verbs: {one_of(VERBS)}", _PROG)
     # A default of the parser's own would overrule what stands before the verb.
-    options, unknown = parser.parse_known_args(words, argparse.Namespace(store="engines", json=False))
-    if unknown:
-        known = ["--store", "--json", "--help", "--unused-days", "--damaged", "--model", "--all", "--dry-run"]
-        raise _UsageError(f"unknown word {unknown[0]!r}{did_you_mean(unknown[0].partition('=')[0], known)}")
-    return options
+    known = ["--store", "--json", "--help", "--unused-days", "--damaged", "--model", "--all", "--dry-run"]
+    return parser.read(words, known, argparse.Namespace(store="engines", json=False))
 
 
 def _days(word: str) -> float:
@@ -182,7 +164,7 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         what = f"{len(found)} engines have" if found else "no engine has"
         listed = f"; there are: {', '.join(keys[:8])}{', ...' if len(keys) > 8 else ''}" if keys else ""
         near = "" if found else did_you_mean(options.key, keys)
-        raise _UsageError(f"{what} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}")
+        raise refused(f"{what} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}", _PROG)
     if found[0].fault:
         say(f"error[E613]: {found[0].folder}: {found[0].fault}\n  → {_MENDING}")
         return 1
@@ -216,7 +198,7 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     if options.model is not None and not any(entry.model == options.model for entry in store.entries()):
         models = {entry.model for entry in store.entries()}
         near = did_you_mean(options.model, models)
-        raise _UsageError(f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {one_of(models)}")
+        raise refused(f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {one_of(models)}", _PROG)
     removed, busy = store.prune(lambda entry: _why(entry, options), dry_run=options.dry_run)
     total = sum(one.bytes for one in removed)
     if options.json:

@@ -17,6 +17,7 @@ from bmfgraph import __version__
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.files import write_whole
 from bmfgraph.machine import find_libraries, find_machine
+from bmfgraph.parsing import Parser
 from bmfgraph.say import say
 from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
 from bmfgraph.sweep.compared import find_references, quality
@@ -206,7 +207,10 @@ def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepO
 
 
 def report_command(words: Sequence[str]) -> int:
-    """``report DIR...``: the report of sweeps that lie in those folders, made again from what is on disk."""
+    """``report DIR...``: the report of sweeps that lie in those folders, made again from what is on disk.
+
+    Raises ConfigError for words without sense.
+    """
     options = _options(words)
     if isinstance(options, int):
         return options
@@ -243,22 +247,21 @@ def report_command(words: Sequence[str]) -> int:
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace | int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m bmfgraph report",
         description="Make a sweep's report.json, report.csv and report.html again, or one of several sweeps together.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("dirs", metavar="DIR", nargs="+", help="folder of a sweep")
     parser.add_argument("--output", metavar="DIR", help="where the report goes (default: the first folder)")
     parser.add_argument("--objective", metavar="TEXT", help="such as 'fps where psnr_y>=45'")
     parser.add_argument("--reference", metavar="TEXT", help="a clip, labels, or overrides of a cell")
     try:
-        return parser.parse_args(list(words))
-    except SystemExit as end:
-        # argparse has said why.
-        return int(end.code or 0)
+        return parser.read(words, ["--output", "--objective", "--reference", "--help"])
+    except SystemExit:
+        # Its help is shown.
+        return 0
 
 
 def _cells_in(root: Path) -> list[Path]:

@@ -14,6 +14,8 @@ from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.listing import engines_command
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine
 from bmfgraph.engines.store import EngineStore
+from bmfgraph.errors import ConfigError
+from bmfgraph.telling import tell
 from tests.engines.engine_tools import key
 
 Told = Callable[..., tuple[str, str]]
@@ -30,7 +32,12 @@ def told(store: EngineStore, capsys: pytest.CaptureFixture[str]) -> Told:
 
     def run(*words: str, code: int = 0) -> tuple[str, str]:
         capsys.readouterr()
-        assert engines_command([*words, "--store", str(store.root)]) == code
+        try:
+            found = engines_command([*words, "--store", str(store.root)])
+        except ConfigError as error:
+            tell(error.problems)
+            found = error.exit_code
+        assert found == code
         out, err = capsys.readouterr()
         return out, err
 
