@@ -123,6 +123,7 @@ def test_memory_does_not_grow(compiled: Callable[..., Any], upscaling: list[str]
     used: dict[int, int] = {}
 
     def look(done: int, _: int) -> None:
+        # Of the whole GPU, so that other tests must not run beside this one.
         free, total = torch.cuda.mem_get_info()
         used[done] = total - free
 
