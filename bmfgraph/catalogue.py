@@ -55,7 +55,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         ),
         "E114": Entry("Words or flags that the verb does not take.", "Every verb has a `--help`."),
         "E115": Entry("`sweep.objective` cannot be read, or is missing.", "Write it like `fps where psnr_y>=45`."),
-        "E116": Entry("A file of the configuration is no YAML.", "The message has its line."),
+        "E116": Entry("A file of the configuration is no YAML, or cannot be read.", "The message has its line."),
         "E117": Entry(
             "`sweep.strategy=halving` with a launcher or sweeper of another kind.",
             "Halving runs the cells of a grid itself: leave that out.",

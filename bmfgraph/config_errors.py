@@ -13,6 +13,7 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 from yaml import MarkedYAMLError
 
 from bmfgraph.errors import ConfigError, did_you_mean, nearest, one_of
+from bmfgraph.words import dir_flags
 
 __all__ = ["composition_error", "unresolved"]
 
@@ -96,6 +97,8 @@ def composition_error(error: Exception, words: Sequence[str] = ()) -> ConfigErro
         )
     if isinstance(error, FileNotFoundError) and not _folder_is_there():
         return ConfigError("the current folder does not exist any more", hint="cd into one that does", code="E106")
+    if isinstance(error, (UnicodeDecodeError, PermissionError)):
+        return _unreadable(error, words)
     if match := re.match(r"You must specify '([^']+)'", str(error)):
         key, options = match[1], re.findall(r"^\s+(\S+)", str(error), re.MULTILINE)
         near = [word for word in words if did_you_mean(word.partition("=")[0], [key])]
@@ -149,6 +152,31 @@ def _bad_yaml(error: MarkedYAMLError) -> ConfigError:
     elif error.context:
         problem = f"{problem} {error.context}"
     return ConfigError(problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code="E116")
+
+
+def _unreadable(error: UnicodeDecodeError | PermissionError, words: Sequence[str]) -> ConfigError:
+    """A file of a folder of the user's that cannot be read, or is no text."""
+    if isinstance(error, PermissionError):
+        return ConfigError(
+            f"cannot be read ({error.strerror})", path=str(error.filename), hint="check who may read it", code="E116"
+        )
+    files = (file for folder in dir_flags(words)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
+    place = "a file of the configuration"
+    for file in files:
+        # The error holds what was read of the file in one piece.
+        before, found, _ = _bytes(file).partition(error.object)
+        if found:
+            line = (before + error.object[: error.start]).count(b"\n") + 1
+            place = f"{file}, line {line}"
+            break
+    return ConfigError("it is not written in UTF-8", path=place, hint="save it as UTF-8", code="E116")
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _folder_is_there() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from bmfgraph.config import plain
+from bmfgraph.config import composition_error, plain
 from bmfgraph.errors import ConfigError
 from bmfgraph.spec import parse_pipeline
 from bmfgraph.words import free_node_fields, literal_paths
@@ -112,6 +112,12 @@ def test_file_names_are_taken_as_they_are(word: str, value: str | None, compose:
     data = compose("pipeline=super_resolution", quoted)
     key = word.partition("=")[0]
     assert (data["model"]["file"] if key == "model.file" else data[key]) == value
+
+
+def test_a_file_that_may_not_be_read() -> None:
+    error = composition_error(PermissionError(13, "Permission denied", "/conf/model/mine.yaml"))
+    assert str(error) == "/conf/model/mine.yaml: cannot be read (Permission denied)\n  → check who may read it"
+    assert error.problems[0].code == "E116"
 
 
 def test_interpolations_and_sweeps_are_left_alone() -> None:

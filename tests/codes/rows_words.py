@@ -72,6 +72,7 @@ ROWS: tuple[Row, ...] = (
     Row("E115", SWEEP + "sweep.objective=speed", "sweep.objective: unknown metric 'speed'\n  → metrics: fps, "),
     # files of the configuration
     Row("E116", "check --config-dir conf pipeline=unclosed", "<shop>/conf/pipeline/unclosed.yaml, line 3: expected ',' or '}', but got '<stream end>' while parsing a flow mapping"),
+    Row("E116", "check --config-dir latin pipeline=latin", "latin/pipeline/latin.yaml, line 2001: it is not written in UTF-8\n  → save it as UTF-8"),
     Row("E116", "check --config-dir conf pipeline=tabbed", "<shop>/conf/pipeline/tabbed.yaml, line 2: found character '\\t' that cannot start any token\n  → indent with spaces"),
     Row("E116", "check --config-dir conf pipeline=doubled", "<shop>/conf/pipeline/doubled.yaml, line 2: found duplicate key name\n  → write each key once"),
     # what a pipeline says

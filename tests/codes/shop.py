@@ -198,6 +198,8 @@ def fill(folder: Path) -> None:
         path.write_text(textwrap.dedent(text).lstrip("\n"))
     for name, machine in MACHINES.items():
         (folder / f"{name}.json").write_text(json.dumps({"machine": asdict(machine)}))
+    (folder / "latin" / "pipeline").mkdir(parents=True)
+    (folder / "latin" / "pipeline" / "latin.yaml").write_bytes(b"name: x\n" * 2000 + "# größer\n".encode("latin-1"))
     newer = {"schema": 99, "machine": asdict(BARE)}
     (folder / "newer.json").write_text(json.dumps(newer))
     _packs(folder / "packs")
