@@ -21,16 +21,14 @@ from typing import Any
 
 import av
 import torch
-from hydra import compose, initialize_config_module
 
-from bmfgraph.config import plain
+from bmfgraph.config import composed
 from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.plan import Plan
 from bmfgraph.prepare import prepare_engines
 from bmfgraph.run import run_plan
 from bmfgraph.survey import compile_job
 from bmfgraph.sweep.alone import engine_alone
-from bmfgraph.words import free_node_fields
 
 ROUNDS = 3
 
@@ -84,9 +82,7 @@ def pipeline(plan: Plan) -> float:
 
 
 def compiled(words: list[str]) -> Plan:
-    with initialize_config_module("bmfgraph.conf", version_base="1.3"):
-        composed = compose("config", overrides=free_node_fields(words))
-    plan = compile_job(plain(composed))
+    plan = compile_job(composed(words))
     prepare_engines(plan)
     return plan
 

@@ -17,7 +17,7 @@ from bmfgraph.guard import guarded
 from bmfgraph.quiet import open_standard_streams
 from bmfgraph.telling import tell
 from bmfgraph.usage import TAKEN, VERBS, usage
-from bmfgraph.words import WITH_VALUE
+from bmfgraph.words import CONFIG_DIR, WITH_VALUE
 
 __all__ = ["main"]
 
@@ -26,7 +26,6 @@ _ALONE = (
     *("--run", "-r", "--multirun", "-m", "--info", "-i"),
 )
 """Hydra's flags that stand alone, or may."""
-_FOLDERS = ("--config-dir", "-cd")
 _OWN = {
     "doctor": ("bmfgraph.doctor", "doctor_command"),
     "engines": ("bmfgraph.engines.listing", "engines_command"),
@@ -140,7 +139,7 @@ def _check_flags(verb: str, words: Sequence[str]) -> None:
             raise _unknown_flag(verb, flag, value)
         if flag in WITH_VALUE and (not value or value.startswith("-")):
             raise ConfigError(f"{flag} needs a value", hint="python -m bmfgraph --help", code="E114")
-        if flag in _FOLDERS and not Path(value).is_dir():
+        if flag in CONFIG_DIR and not Path(value).is_dir():
             raise ConfigError(
                 f"{flag} {value!r}: there is no such folder",
                 hint="correct it; it is relative to this folder",

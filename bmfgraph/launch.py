@@ -58,11 +58,15 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
             hint="take --json, --table or --mermaid without --output, or name one run",
             code="E114",
         )
+
+    def compose(run: Sequence[str]) -> dict[str, Any]:
+        return composed([*run, *dirs])
+
     if verb == "check":
         from bmfgraph.sweep.checked import check_sweep
 
-        return check_sweep(grid, lambda run: composed([*run, *dirs]), as_json="--json" in flags)
-    runs = ((varied, composed([*run, *dirs])) for run, varied in zip(grid.runs, grid.varied, strict=True))
+        return check_sweep(grid, compose, as_json="--json" in flags)
+    runs = ((varied, compose(run)) for run, varied in zip(grid.runs, grid.varied, strict=True))
     if verb == "plan":
         from bmfgraph.planning import plan_runs
 

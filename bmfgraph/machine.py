@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 __all__ = [
     "NO_MACHINE",
+    "SCHEMA",
     "Flavour",
     "Gpu",
     "Library",
@@ -87,6 +88,10 @@ def machine_from(data: Mapping[str, Any]) -> Machine:
     )
 
 
+SCHEMA = 1
+"""Of the files that describe a machine, which ``doctor --json`` writes and ``target=`` takes; raised when a reader of
+the old form would misread the new one.
+"""
 NO_MACHINE = Machine()
 """A machine with a CPU and no more."""
 

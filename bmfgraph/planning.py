@@ -44,19 +44,19 @@ def plan_runs(
 
     ``runs``: what is a run's own, key and value, and its configuration.
     """
-    plans = []
-    for varied, data in runs:
-        if form != "--json":
+    if form != "--json":
+        for varied, data in runs:
             say(title_of(varied))
             plan_job(data, form, output)
-            continue
+        return
+    plans = []
+    for varied, data in runs:
         try:
             plans.append({"run": varied, "plan": compile_job(data).as_json()})
         except BmfgraphError:
             say(title_of(varied))
             raise
-    if form == "--json":
-        _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
+    _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
 
 
 def diff_job(

@@ -9,13 +9,11 @@ from typing import Any
 
 from bmfgraph.compile import survey_pipeline
 from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, did_you_mean, one_error, shown
-from bmfgraph.machine import NO_MACHINE, Machine, find_machine, machine_from
+from bmfgraph.machine import NO_MACHINE, SCHEMA, Machine, find_machine, machine_from
 from bmfgraph.plan import Plan
 
 __all__ = ["DEVICES", "compile_job", "survey_job"]
 
-_SCHEMA = 1
-"""Of what ``doctor --json`` writes."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -57,7 +55,7 @@ def _machine(target: Any) -> Machine:
         return find_machine()
     try:
         told = json.loads(Path(str(target)).read_text(encoding="utf-8"))
-        if told.get("schema", _SCHEMA) != _SCHEMA:
+        if told.get("schema", SCHEMA) != SCHEMA:
             raise ValueError
         return machine_from(told["machine"])
     except OSError as error:

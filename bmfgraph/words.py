@@ -30,9 +30,9 @@ _PATHS = (
     "engine.path",
     "engine.calibration",
 )
+CONFIG_DIR = ("--config-dir", "-cd")
 WITH_VALUE = (
-    "--config-dir",
-    "-cd",
+    *CONFIG_DIR,
     "--config-path",
     "-cp",
     "--config-name",
@@ -46,7 +46,6 @@ WITH_VALUE = (
     "-sc",
 )
 """Hydra's flags that are followed by a value."""
-CONFIG_DIR = ("--config-dir", "-cd")
 _SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
 """Texts of which a sweep has one."""
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")

@@ -46,6 +46,18 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, who names no cache folder either."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("BMFGRAPH_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+
+
 def _compose(*overrides: str) -> dict[str, Any]:
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
         return plain(hydra_compose("config", overrides=free_node_fields(overrides)))

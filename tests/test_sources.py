@@ -191,13 +191,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path.home() / ".cache" / "bmfgraph"
 
 
-def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("BMFGRAPH_CACHE")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+def test_no_home(no_home: None) -> None:
     message, hint = refused("http://127.0.0.1:1/net.onnx")
     assert message == "the cache folder cannot be used (no home folder is known)"
     assert hint == "set BMFGRAPH_CACHE to a folder where you may write"

@@ -39,12 +39,10 @@ from bmfgraph.doctor.system import (
 )
 from bmfgraph.errors import ConfigError, did_you_mean
 from bmfgraph.files import cache_folder
-from bmfgraph.machine import Machine, find_machine
+from bmfgraph.machine import SCHEMA, Machine, find_machine
 
-__all__ = ["SCHEMA", "Line", "doctor_command", "examine"]
+__all__ = ["Line", "doctor_command", "examine"]
 
-SCHEMA = 1
-"""Of the JSON form; raised when a reader of the old form would misread the new one."""
 _HELP = """\
 python -m bmfgraph doctor [--json]
 

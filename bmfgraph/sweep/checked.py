@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,8 @@ from bmfgraph.words import title_of
 __all__ = ["check_sweep"]
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """A run: what is its own, what was planned of it, and what is wrong."""
-
-    varied: dict[str, str]
-    plan: Plan | None
-    problems: list[Problem]
+_Run = tuple[dict[str, str], dict[str, Any] | list[Problem]]
+"""What is a run's own, key and value, and its configuration, or what keeps it from being composed."""
 
 
 def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], *, as_json: bool = False) -> int:
@@ -36,35 +30,36 @@ def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], 
 
     ``compose``: a run's configuration from its overrides.
     """
-    composed: list[dict[str, Any] | list[Problem]] = []
-    for run in grid.runs:
+    runs: list[_Run] = []
+    for run, varied in zip(grid.runs, grid.varied, strict=True):
         try:
-            composed.append(compose(run))
+            runs.append((varied, compose(run)))
         except BmfgraphError as error:
-            composed.append(list(error.problems))
-    root, problems = _vetted(grid, [data for data in composed if isinstance(data, dict)])
-    if problems and not as_json:
+            runs.append((varied, list(error.problems)))
+    root, problems = _vetted(grid, [data for _, data in runs if isinstance(data, dict)])
+    return _as_document(problems, runs, root) if as_json else _as_text(problems, runs, root)
+
+
+def _as_text(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
+    code = 0
+    if problems:
         say("the sweep")
-        show_problems(problems)
-    runs = []
-    for varied, data in zip(grid.varied, composed, strict=True):
-        if not as_json:
-            say(title_of(varied))
-        checked = _checked(varied, data, root)
-        runs.append(checked)
-        if not as_json:
-            show_problems(checked.problems, checked.plan)
-    errors = sum(problem.severity == "error" for problem in (*problems, *(one for run in runs for one in run.problems)))
-    if as_json:
-        told = [{"run": run.varied, **as_data(run.problems, run.plan)} for run in runs]
-        whole = problems_as_json(problems) | {
-            "ok": not errors,
-            "errors": errors,
-            "warnings": sum(one["warnings"] for one in told),
-        }
-        del whole["plan"]
-        show(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
-    return 2 if errors else 0
+        code = show_problems(problems)
+    for varied, data in runs:
+        say(title_of(varied))
+        code = max(code, show_problems(*_found(data, root)))
+    return code
+
+
+def _as_document(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
+    told = [{"run": varied, **as_data(*_found(data, root))} for varied, data in runs]
+    whole = problems_as_json(problems)
+    del whole["plan"]
+    for count in ("errors", "warnings"):
+        whole[count] += sum(one[count] for one in told)
+    whole["ok"] = not whole["errors"]
+    show(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
+    return 2 if whole["errors"] else 0
 
 
 def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
@@ -81,7 +76,8 @@ def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Pro
     return root, []
 
 
-def _checked(varied: dict[str, str], data: dict[str, Any] | list[Problem], root: Path) -> _Checked:
+def _found(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
     if isinstance(data, list):
-        return _Checked(varied, None, data)
-    return _Checked(varied, *find_problems(data, root / identity(data)))
+        return data, None
+    plan, problems = find_problems(data, root / identity(data))
+    return problems, plan

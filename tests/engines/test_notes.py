@@ -189,15 +189,10 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
 
 @pytest.mark.parametrize("why", ["a file is there", "no home"])
 def test_a_cache_that_cannot_be_written(
-    tmp_path: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, why: str
+    tmp_path: Path, cache: Path, reads: list[str], request: pytest.FixtureRequest, why: str
 ) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
     if why == "no home":
-        monkeypatch.delenv("BMFGRAPH_CACHE")
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        monkeypatch.setattr(Path, "home", homeless)
+        request.getfixturevalue("no_home")
     else:
         cache.write_text("")
     path = double_model(tmp_path / "net.onnx")
