@@ -27,11 +27,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from bmfgraph.config import composed
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.compose import composed
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import Plan
-from bmfgraph.survey import compile_job
-from bmfgraph.sweep.alone import engine_alone
+from bmfgraph.plan.plan import Plan
+from bmfgraph.sweep.engine_speed import engine_alone
 
 ROUNDS = 3
 PRESET, CRF = "medium", "18"

@@ -22,13 +22,13 @@ from typing import Any
 import av
 import torch
 
-from bmfgraph.config import composed
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.compose import composed
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import Plan
-from bmfgraph.prepare import prepare_engines
-from bmfgraph.run import run_plan
-from bmfgraph.survey import compile_job
-from bmfgraph.sweep.alone import engine_alone
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.engines import prepare_engines
+from bmfgraph.runner.run import run_plan
+from bmfgraph.sweep.engine_speed import engine_alone
 
 ROUNDS = 3
 

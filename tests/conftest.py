@@ -15,11 +15,11 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 
-from bmfgraph import ffmpeg4
-from bmfgraph.config import plain
+from bmfgraph.config.compose import plain
+from bmfgraph.config.overrides import free_node_fields
 from bmfgraph.errors import SourceError
-from bmfgraph.sources import locate
-from bmfgraph.words import free_node_fields
+from bmfgraph.media.sources import locate
+from bmfgraph.system import ffmpeg4
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def video_frame() -> FrameMaker:
         from bmf import hmp as mp
         from bmf.lib._bmf.sdk import Rational
 
-    from bmfgraph.nodes.modules.items import Frame
+    from bmfgraph.stages.items import Frame
 
     def make(index: int, pixels: Pixels | None = None, *, pts: int | None = None) -> Frame:
         if pixels is None:

@@ -14,7 +14,7 @@ import pytest
 
 import bmfgraph
 
-HEAVY = ("bmf", "torch", "onnxruntime", "tensorrt", "bmfgraph.nodes.modules.host")
+HEAVY = ("bmf", "torch", "onnxruntime", "tensorrt", "bmfgraph.runner.modules.base")
 
 
 def heavy_after(code: str, cwd: Path) -> list[str]:
@@ -26,17 +26,17 @@ def heavy_after(code: str, cwd: Path) -> list[str]:
 
 
 HELP = """
-import bmfgraph.cli
+import bmfgraph.cli.main
 try:
-    bmfgraph.cli.main(["--help"])
+    bmfgraph.cli.main.main(["--help"])
 except SystemExit as end:
     assert end.code == 0
 """
 
 WRONG = """
-import bmfgraph.cli
+import bmfgraph.cli.main
 try:
-    bmfgraph.cli.main(["pipeline=super_resolution", "input=no.mp4"])
+    bmfgraph.cli.main.main(["pipeline=super_resolution", "input=no.mp4"])
 except SystemExit as end:
     assert end.code == 1, end.code
 """
@@ -44,7 +44,7 @@ except SystemExit as end:
 COMPILE = """
 import sys
 from bmfgraph.compile import compile_pipeline
-from bmfgraph.spec import parse_pipeline
+from bmfgraph.config.pipeline import parse_pipeline
 model = {"name": "m", "source": "package:bmfgraph.models/vsr_x2_fast.onnx",
          "inputs": {"input": {}}, "outputs": {"output": {}}}
 plan = compile_pipeline(parse_pipeline({"name": "x", "nodes": {

@@ -20,11 +20,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from bmfgraph.engines.request import EngineRequest
-from bmfgraph.nodes.modules.stage import Stage
-from bmfgraph.plan import PlanNode, Ref, Want
-from bmfgraph.ports import ColorSpec, Dim, FrameSpec, Meaning, Placement, TensorSpec
-from bmfgraph.registry import spec_class
+from bmfgraph.engines.spec import EngineRequest
+from bmfgraph.nodes.registry import spec_class
+from bmfgraph.plan.plan import PlanNode, Ref, Want
+from bmfgraph.plan.types import ColorSpec, Dim, FrameSpec, Meaning, Placement, TensorSpec
+from bmfgraph.stages.base import Stage
 
 StageKind = TypeVar("StageKind", bound=Stage)
 

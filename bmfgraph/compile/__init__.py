@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from bmfgraph.compile.bind import bind_engines
-from bmfgraph.compile.discover import discover, errors_outside
-from bmfgraph.compile.fuse import fuse
-from bmfgraph.compile.infer import infer_types
-from bmfgraph.compile.join import join_edges
-from bmfgraph.compile.lower import lower
-from bmfgraph.compile.place import place_devices
-from bmfgraph.compile.simplify import simplify
-from bmfgraph.compile.sound import separate_sound
+from bmfgraph.compile.assign_devices import place_devices
+from bmfgraph.compile.bind_engines import bind_engines
+from bmfgraph.compile.build_plan import lower
+from bmfgraph.compile.drop_identity import simplify
+from bmfgraph.compile.fuse_stages import fuse
+from bmfgraph.compile.infer_types import infer_types
+from bmfgraph.compile.insert_converters import join_edges
+from bmfgraph.compile.probe_inputs import discover, errors_outside
+from bmfgraph.compile.split_audio import separate_sound
 from bmfgraph.compile.verify import verify
+from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.errors import SpecError, one_error
-from bmfgraph.machine import NO_MACHINE, Machine
-from bmfgraph.plan import Plan
-from bmfgraph.ports import Device
-from bmfgraph.spec import PipelineSpec, read_pipeline
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import Device
+from bmfgraph.system.machine import NO_MACHINE, Machine
 
 __all__ = ["PASSES", "compile_pipeline", "survey_pipeline"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmfgraph.compile.each import each
+from bmfgraph.compile.map_nodes import each
 from bmfgraph.errors import PlanError
-from bmfgraph.native import native_module
-from bmfgraph.plan import Plan, PlanNode, json_ready
+from bmfgraph.nodes.bmf_options import native_module
+from bmfgraph.plan.plan import Plan, PlanNode, files_read, json_ready
 
-__all__ = ["files_read", "files_written", "verify"]
+__all__ = ["verify"]
 
 
 def verify(plan: Plan) -> Plan:
@@ -37,23 +37,6 @@ def verify(plan: Plan) -> Plan:
         return node
 
     return each(plan, check)
-
-
-def files_read(plan: Plan) -> dict[Path, str]:
-    """Every file that a plan reads, in full, and the node that does: inputs and models."""
-    found = {}
-    for node in plan:
-        path = getattr(node.work, "path", None) if not node.inputs else None
-        engine = getattr(node.work, "engine", None)
-        for one in (path, getattr(engine, "path", None), getattr(engine, "onnx", None)):
-            if one:
-                found[Path(one).resolve()] = node.name
-    return found
-
-
-def files_written(plan: Plan) -> dict[Path, str]:
-    """Every file that a plan writes, in full, and the node that does."""
-    return {Path(node.written).resolve(): node.name for node in plan if node.written}
 
 
 def _check_node(plan: Plan, node: PlanNode) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bmfgraph.doctor.line import Line, State, said
+from bmfgraph.doctor.finding import Line, State, said
 from bmfgraph.doctor.packages import (
     bmf_line,
     conflict_lines,
@@ -24,7 +24,7 @@ from bmfgraph.doctor.packages import (
     package_lines,
     torch_lines,
 )
-from bmfgraph.doctor.processes import asked
+from bmfgraph.doctor.probes import asked
 from bmfgraph.doctor.system import (
     cpu_line,
     cuda_of_driver,
@@ -38,8 +38,8 @@ from bmfgraph.doctor.system import (
     tensorrt_line,
 )
 from bmfgraph.errors import ConfigError, did_you_mean
-from bmfgraph.files import cache_folder
-from bmfgraph.machine import SCHEMA, Machine, find_machine
+from bmfgraph.system.files import cache_folder
+from bmfgraph.system.machine import SCHEMA, Machine, find_machine
 
 __all__ = ["Line", "doctor_command", "examine"]
 

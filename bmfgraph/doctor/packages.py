@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from bmfgraph.doctor.line import Line, State, version_of
-from bmfgraph.doctor.processes import Answer
+from bmfgraph.doctor.finding import Line, State, version_of
+from bmfgraph.doctor.probes import Answer
 from bmfgraph.doctor.system import cuda_of_driver
-from bmfgraph.machine import Machine
+from bmfgraph.system.machine import Machine
 
 __all__ = [
     "bmf_line",
@@ -145,7 +145,7 @@ def conflict_lines(machine: Machine) -> Iterable[Line]:
 
 
 def kind_lines(answer: Answer) -> Iterable[Line]:
-    from bmfgraph.registry import GROUP
+    from bmfgraph.nodes.registry import GROUP
 
     broken: dict[str, str] = answer.get("broken", {})
     if "error" in answer:

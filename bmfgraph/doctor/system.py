@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from bmfgraph.doctor.line import GIB, Line, version_of
-from bmfgraph.machine import Machine
+from bmfgraph.doctor.finding import GIB, Line, version_of
+from bmfgraph.system.machine import Machine
 
 __all__ = [
     "cpu_line",
@@ -125,7 +125,7 @@ def rtx_line(machine: Machine) -> Line:
     library = machine.library("tensorrt_rtx")
     if library is None:
         return Line("TensorRT-RTX", "ok", "not installed; it is optional")
-    from bmfgraph.compile.choose import RTX_CAPABILITIES
+    from bmfgraph.system.machine import RTX_CAPABILITIES
 
     found = f"{library.module} {library.version} builds engines"
     if _runs_rtx(machine):
@@ -140,7 +140,7 @@ def rtx_line(machine: Machine) -> Line:
 
 
 def _runs_rtx(machine: Machine) -> bool:
-    from bmfgraph.compile.choose import RTX_CAPABILITIES
+    from bmfgraph.system.machine import RTX_CAPABILITIES
 
     return machine.gpu is not None and machine.gpu.compute_capability in RTX_CAPABILITIES
 

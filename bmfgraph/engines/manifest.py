@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.engines.key import EngineKey
-from bmfgraph.files import file_sha256
+from bmfgraph.system.files import file_sha256
 
 __all__ = [
     "DIGITS",

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import Device, PortType
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import Device, PortType
 
 __all__ = ["Frozen", "NodeSpec"]
 
@@ -23,7 +23,7 @@ class NodeSpec(Frozen):
 
     A kind is a subclass with ``kind: Literal["..."]``, registered as an entry point of the group
     ``bmfgraph.nodes`` under the same word. It says what it makes of its inputs in :meth:`resolve`; the
-    work itself is done by ``stage``, a subclass of :class:`bmfgraph.nodes.modules.stage.Stage`.
+    work itself is done by ``stage``, a subclass of :class:`bmfgraph.stages.base.Stage`.
     """
 
     kind: str

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Port, PortType, usual_matrix
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType, usual_matrix
 
 __all__ = ["ConvertSpec", "ConvertWork", "written_color"]
 

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bmfgraph.errors import PlanError, RunError, SourceError
-from bmfgraph.media import Media, MediaError, probe
+from bmfgraph.media.probe import Media, MediaError, probe
+from bmfgraph.media.sources import locate
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import Port, PortType
-from bmfgraph.sources import locate
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import Port, PortType
 
 __all__ = ["DecoderSpec", "DecoderWork"]
 

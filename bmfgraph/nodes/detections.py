@@ -10,8 +10,8 @@ from pydantic import Field
 from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
 
 __all__ = ["DetectionsNodeSpec", "DetectionsWork"]
 
@@ -38,7 +38,7 @@ class DetectionsNodeSpec(NodeSpec):
     threshold: float | None = Field(default=None, ge=0, le=1, description="Least score; null: the model's own.")
     iou: float | None = Field(default=None, ge=0, le=1, description="Greatest overlap of two boxes; null: the model's.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.detections:Detect"
+    stage: ClassVar[str] = "bmfgraph.stages.detections:Detect"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:

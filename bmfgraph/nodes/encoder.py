@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import AudioSpec, Device, FrameSpec, PortType
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
 
 __all__ = ["CODECS", "EncoderSpec", "EncoderWork"]
 
@@ -115,7 +115,7 @@ class EncoderSpec(NodeSpec):
     @property
     def stage(self) -> str:  # type: ignore[override]
         """A stage of ours where nothing is encoded: it takes frames wherever they lie, in any pixel format."""
-        return "bmfgraph.nodes.modules.discard:Discard" if self.container == "null" else ""
+        return "bmfgraph.stages.discard:Discard" if self.container == "null" else ""
 
     @property
     def devices(self) -> tuple[Device, ...]:  # type: ignore[override]

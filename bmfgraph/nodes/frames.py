@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError, did_you_mean, one_of
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, Device, FrameSpec, Meaning, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Meaning, Port, PortType, TensorSpec
 
 __all__ = ["FramesSpec", "FramesWork"]
 
@@ -34,7 +34,7 @@ class FramesSpec(NodeSpec):
     kind: Literal["frames"]
     tensor: str | None = Field(default=None, description="Which of the model's outputs, where it has several.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.frames:ToFrames"
+    stage: ClassVar[str] = "bmfgraph.stages.frames:ToFrames"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:

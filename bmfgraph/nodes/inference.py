@@ -8,16 +8,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.notes import noted_model, noted_shapes
-from bmfgraph.engines.onnxfile import OnnxError, OnnxModel, OnnxTensor
-from bmfgraph.engines.request import EngineRequest
+from bmfgraph.engines.onnx.cache import noted_model, noted_shapes
+from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
+from bmfgraph.engines.spec import EngineRequest
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, one_of
+from bmfgraph.media.sources import locate
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import InputMeaning, ModelSpec
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, Device, Dim, Meaning, Placement, Port, PortType, TensorSpec
-from bmfgraph.sources import locate
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import BundleSpec, Device, Dim, Meaning, Placement, Port, PortType, TensorSpec
 
 __all__ = ["InferenceSpec", "InferenceWork"]
 
@@ -46,7 +46,7 @@ class InferenceSpec(NodeSpec):
     model: ModelSpec = Field(description="What is run; ${model} for the one that is chosen.")
     engine: EngineOptions = Field(default=EngineOptions(), description="How it is run; ${engine} for what is chosen.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.inference:Infer"
+    stage: ClassVar[str] = "bmfgraph.stages.inference:Infer"
     arity: ClassVar[tuple[int, int]] = (1, 16)
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 

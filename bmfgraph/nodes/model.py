@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.nodes.base import Frozen
-from bmfgraph.ports import Meaning, Window
+from bmfgraph.plan.types import Meaning, Window
 
 __all__ = [
     "CenterFaceDecode",

@@ -9,10 +9,10 @@ from typing import Literal
 from pydantic import field_validator
 
 from bmfgraph.errors import PlanError
-from bmfgraph.media import Media
+from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderSpec, DecoderWork
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import Chroma, ColorSpec, FrameSpec, Port, PortType
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType
 
 __all__ = ["NvdecMedia", "NvdecSpec", "NvdecWork"]
 

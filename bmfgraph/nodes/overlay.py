@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import DetectionsSpec, Device, FrameSpec, Port, PortType
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import DetectionsSpec, Device, FrameSpec, Port, PortType
 
 __all__ = ["OverlaySpec", "OverlayWork"]
 
@@ -36,7 +36,7 @@ class OverlaySpec(NodeSpec):
     label: bool = Field(default=True, description="Write label and score above each box.")
     font_size: int | None = Field(default=None, ge=4, le=400, description="Pixels; null: from the frame's height.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.overlay:Draw"
+    stage: ClassVar[str] = "bmfgraph.stages.overlay:Draw"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
     arity: ClassVar[tuple[int, int]] = (2, 2)
 

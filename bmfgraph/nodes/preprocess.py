@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import Device, Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import Device, Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
 
 __all__ = ["PreprocessSpec", "Transform"]
 
@@ -73,7 +73,7 @@ class PreprocessSpec(NodeSpec):
         default=None, description="Order of the tensor's dims; null: the model's, else NCHW."
     )
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.preprocess:Preprocess"
+    stage: ClassVar[str] = "bmfgraph.stages.preprocess:Preprocess"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     _not_zero = field_validator("std")(check_divisor)

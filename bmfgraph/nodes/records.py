@@ -10,8 +10,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import DetectionsSpec, PortType
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import DetectionsSpec, PortType
 
 __all__ = ["RecordsSpec", "RecordsWork"]
 
@@ -33,7 +33,7 @@ class RecordsSpec(NodeSpec):
     path: str = Field(min_length=1, description="The file to write.")
     format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.records:Write"
+    stage: ClassVar[str] = "bmfgraph.stages.records:Write"
 
     def ports(self) -> tuple[str, ...]:
         return ()

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.convert import written_color
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import BundleSpec, Chroma, ColorSpec, Device, FrameSpec, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import BundleSpec, Chroma, ColorSpec, Device, FrameSpec, Port, PortType, TensorSpec
 
 __all__ = ["DownloadSpec", "DownloadWork", "UploadSpec", "UploadWork"]
 
@@ -35,7 +35,7 @@ class UploadSpec(NodeSpec):
     """From the CPU to the GPU; frames become RGB24 there."""
 
     kind: Literal["upload"] = "upload"
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.transfer:Upload"
+    stage: ClassVar[str] = "bmfgraph.stages.transfer:Upload"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
@@ -54,7 +54,7 @@ class DownloadSpec(NodeSpec):
     usual_color: bool = False
     """Limited range, and the matrix that readers of untagged video take."""
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.transfer:Download"
+    stage: ClassVar[str] = "bmfgraph.stages.transfer:Download"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
 
     def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:

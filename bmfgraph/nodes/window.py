@@ -10,8 +10,8 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import Device, Dim, Port, PortType, TensorSpec, Window
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import Device, Dim, Port, PortType, TensorSpec, Window
 
 __all__ = ["WindowSpec", "WindowWork"]
 
@@ -30,7 +30,7 @@ class WindowSpec(NodeSpec):
     kind: Literal["window"]
     window: WindowOptions | None = Field(default=None, description="Null: the model's own.")
 
-    stage: ClassVar[str] = "bmfgraph.nodes.modules.window:Gather"
+    stage: ClassVar[str] = "bmfgraph.stages.window:Gather"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def needs(self, index: int) -> Need:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.files import file_sha256, write_whole
-from bmfgraph.machine import find_libraries
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import Plan
-from bmfgraph.words import title_of
+from bmfgraph.plan.plan import Plan
+from bmfgraph.system.files import file_sha256, write_whole
+from bmfgraph.system.machine import find_libraries
 
 __all__ = [
     "CELL",

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bmfgraph.say import say
-from bmfgraph.survey import survey_job
+from bmfgraph.compile.job import survey_job
+from bmfgraph.config.sweep import SweepOptions
+from bmfgraph.sweep.cell_process import run_described
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
-from bmfgraph.sweep.compared import find_references
 from bmfgraph.sweep.inputs import shortened
 from bmfgraph.sweep.objective import parse_objective, rank
-from bmfgraph.sweep.options import SweepOptions
 from bmfgraph.sweep.prepare import prepare
-from bmfgraph.sweep.report import finish, gather
-from bmfgraph.sweep.run import run_described
+from bmfgraph.sweep.references import find_references
+from bmfgraph.sweep.report.build import finish, gather
+from bmfgraph.system.console import say
 
 __all__ = ["halve"]
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.downscale import downscaled
+from bmfgraph.compile.job import survey_job
 from bmfgraph.errors import ConfigError
+from bmfgraph.media.downscale import downscaled
 from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.plan import Plan
-from bmfgraph.ports import FrameSpec
-from bmfgraph.survey import survey_job
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import FrameSpec
 
 __all__ = ["reduced", "shortened"]
 

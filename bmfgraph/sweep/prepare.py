@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.check import find_problems
+from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.plan import Plan
-from bmfgraph.prepare import prepare_engines
-from bmfgraph.say import say
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.engines import prepare_engines
+from bmfgraph.runner.preflight import find_problems
 from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
-from bmfgraph.sweep.options import SweepOptions
-from bmfgraph.telling import problems_as_json, tell
+from bmfgraph.system.console import problems_as_json, say, tell
 
 __all__ = ["describe_new", "prepare"]
 

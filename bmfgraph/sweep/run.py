@@ -1,123 +1,168 @@
-"""Runs one cell: a child process measures it, and its result is written whatever becomes of that process."""
+"""A sweep from its words to its report: all cells checked, engines built once, cells run, results judged and ranked."""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Mapping
+import contextlib
+import shlex
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.processes import child, ended, last_lines
-from bmfgraph.say import say
-from bmfgraph.sweep.cells import (
-    CELL,
-    LOG,
-    MEASURED,
-    RESULT,
-    described_part,
-    failed,
-    read_json,
-    write_json,
-    writing,
-)
-from bmfgraph.words import title_of
+from filelock import FileLock, Timeout
 
-__all__ = ["run_described", "spread"]
+from bmfgraph.config.grid import Grid
+from bmfgraph.config.overrides import dir_flags, free_node_fields, literal_paths
+from bmfgraph.config.sweep import SweepOptions, sweep_options
+from bmfgraph.errors import Cancelled, ConfigError
+from bmfgraph.sweep.cell_process import run_described
+from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json, writing
+from bmfgraph.sweep.halving import halve
+from bmfgraph.sweep.inputs import reduced
+from bmfgraph.sweep.prepare import describe_new, prepare
+from bmfgraph.sweep.report.build import finish, objective_of
+from bmfgraph.sweep.validate import vetted_options, vetted_references
+from bmfgraph.system.console import say
 
-_MB = 1e6
+__all__ = ["cell_job", "run_sweep"]
+
+_ABOUT_SWEEPS = ("sweep.", "hydra.", "hydra/")
 
 
-def run_described(folder: Path) -> dict[str, Any]:
-    """Measure the cell that is described in that folder; its result, which lies there, too, as result.json."""
-    cell = read_json(folder / CELL)
-    assert cell is not None, folder
-    with writing(folder):
-        for path in (folder / RESULT, folder / MEASURED, folder / LOG, *folder.glob("run-*.json"), *_parts(folder)):
-            path.unlink(missing_ok=True)
-        (folder / LOG).touch()
-    began = time.monotonic()
-    words = [sys.executable, "-u", "-m", "bmfgraph.sweep.worker", str(folder)]
+def run_sweep(
+    words: Sequence[str],
+    grid: Grid,
+    compose: Callable[[Sequence[str]], dict[str, Any]],
+    launch: Callable[[Sequence[str]], int],
+) -> int:
+    """Do a sweep; its exit code: 0 if every cell was measured, 1 if one was not, 2 if one is wrong.
+
+    ``compose``: a configuration of overrides. ``launch``: Hydra's multirun over the words given, which calls
+    :func:`cell_job` for every run, on whatever launcher is configured. Raises a BmfgraphError.
+    """
+    datas = [compose(run) for run in grid.runs]
+    options = replace_id(vetted_options(grid, datas[0]))
+    root = Path(options.dir)
+    command = ["python", "-m", "bmfgraph", *words]
+    own = [*words, f"++sweep.id={options.id}", "++" + literal_paths([f"sweep.dir={root}"])[0]]
+    if not grid.enumerated:
+        say("this sweeper chooses its runs as it goes: each is checked when its turn comes")
+        with _alone(root):
+            code = launch(own)
+            folders = _folders(root, options)
+            if _stopped(code, root) or (code and not folders):
+                return code
+            return max(code, finish(root, folders, options, command))
+    cells = _different(
+        Cell(run, varied, read, root / "cells" / identity(read), command_of(run, words), reference)
+        for run, varied, data in zip(grid.runs, grid.varied, datas, strict=True)
+        for read, reference in (_read(data, options),)
+    )
+    vetted_references(options, [{"id": cell.id, "varied": cell.varied} for cell in cells])
+    with _alone(root):
+        if options.strategy == "halving":
+            return halve(cells, options, command)
+        if code := prepare(cells, options):
+            return code
+        code = launch(own)
+        if _stopped(code, root):
+            return code
+        return max(code, finish(root, [cell.folder for cell in cells], options, command))
+
+
+def _different(cells: Iterable[Cell]) -> list[Cell]:
+    """Each of them once; says which are the same as others."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        first = found.setdefault(cell.id, cell)
+        if first is not cell:
+            say(f"{cell.title}: the same as {first.title}, and done once")
+    return list(found.values())
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Wait for other sweeps in that folder: they would write the same files, and disturb what is measured."""
     try:
-        with child(words, folder / LOG, everything=True) as process:
-            code: int | None = process.wait(cell["settings"]["timeout"])
-    except subprocess.TimeoutExpired:
-        code = None
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"another sweep runs in {str(root)!r}: waiting for its end")
+            lock.acquire()
+    except OSError as error:
+        raise ConfigError(
+            f"{str(root)!r} cannot be written to ({error.strerror or error})",
+            path="sweep.dir",
+            hint="name a folder of yours",
+            code="E411",
+        ) from None
+    try:
+        yield
     finally:
-        for path in _parts(folder):
-            path.unlink(missing_ok=True)
-    measured = read_json(folder / MEASURED)
-    seconds = round(time.monotonic() - began, 3)
-    if measured is not None and code == 0:
-        result = described_part(cell) | {"status": "ok", "errors": []} | _metrics(measured)
-    elif measured is not None and measured["problems"]:
-        result = failed(cell, measured["problems"])
-    elif code is None:
-        limit = cell["settings"]["timeout"]
-        result = failed(cell, [_crash("E807", f"took longer than {limit:g} s", "raise sweep.timeout, or leave it out")])
-    else:
-        text = f"its process {ended(code)}{last_lines(folder / LOG)}"
-        hint = "out of memory? see log.txt in its folder" if code == -9 else "see log.txt in its folder"
-        result = failed(cell, [_crash("E806", text, hint)]) | {"status": "crashed"}
-    result["seconds"] = seconds
-    write_json(folder / RESULT, result)
-    say(f"{title_of(cell['varied'])}: {_shown(result)}")
-    return result
+        lock.release()
 
 
-def _parts(folder: Path) -> list[Path]:
-    """Files that a process left unfinished when it was killed."""
-    return list(folder.glob(".*.part"))
+def _stopped(code: int, root: Path) -> bool:
+    """Whether the runs were interrupted; says how to go on."""
+    if code != Cancelled.exit_code:
+        return False
+    say(f"the same command goes on where this one was; what there is: python -m bmfgraph report {root}")
+    return True
 
 
-def _shown(result: Mapping[str, Any]) -> str:
-    if result["status"] != "ok":
-        error = result["errors"][0]
-        return f"{result['status']}: [{error['code']}] {error['message']}"
-    fps, first = (result["metrics"][name]["median"] for name in ("steady_fps", "first_frame_s"))
-    return f"{fps:.1f} frames/s, the first one after {first:.1f} s"
+def replace_id(options: SweepOptions) -> SweepOptions:
+    """The options with a name for this sweep, by which its cells know that they belong to it."""
+    return options.model_copy(update={"id": f"s{uuid.uuid4().hex[:8]}"})
 
 
-def _crash(code: str, message: str, hint: str) -> dict[str, str]:
-    return {"code": code, "severity": "error", "where": "", "message": message, "hint": hint}
+def _read(data: dict[str, Any], options: SweepOptions) -> tuple[dict[str, Any], str | None]:
+    """What a cell reads, and the clip or labels that its output is compared with."""
+    if options.reference == "input":
+        read, original = reduced(data, Path(options.dir) / "inputs")
+        return read, None if original is None else str(original)
+    return data, None
 
 
-def _metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What the runs of a cell say, as median, least and greatest."""
-    runs = measured["runs"]
-    frames = max(1, runs[0]["frames"]["out"])
-    latency = [run["latency_ms"] for run in runs if run["latency_ms"]]
-    engines = measured["engines"].values()
-    found = {
-        "fps": [run["fps"] for run in runs],
-        "steady_fps": [run["steady_fps"] for run in runs],
-        "inference_fps": [min(measured["inference_fps"].values(), default=None)],
-        **{f"latency_{name}_ms": [one[name] for one in latency] for name in ("p50", "p95", "p99")},
-        "first_frame_s": [run["first_frame_seconds"] for run in runs],
-        "build_s": [sum(one["seconds"] for one in engines)] if engines else [],
-        "engine_mb": [sum(one["bytes"] for one in engines) / _MB] if engines else [],
-        "peak_rss_mb": [run["memory"]["peak_rss"] / _MB for run in runs],
-        "peak_gpu_mb": [run["memory"]["peak_gpu"] / _MB for run in runs if run["memory"]["peak_gpu"]],
-        "joules_per_frame": [run["joules"] / frames for run in runs if run["joules"] is not None],
-        "output_mb": [sum(one["bytes"] for one in run["outputs"]) / _MB for run in runs if run["outputs"]],
-    }
-    middle = sorted(runs, key=lambda run: run["steady_fps"])[len(runs) // 2]
-    nodes = [{key: node[key] for key in ("name", "kind", "device", "frame_ms")} for node in middle["nodes"]]
-    return {
-        "metrics": {name: spread(values) for name, values in found.items() if values and None not in values},
-        "nodes": [node for node in nodes if node["frame_ms"] is not None],
-        "runs_on": {engine["node"]: engine["runs_on"] for engine in middle["engines"]},
-        "outputs": measured["outputs"],
-    }
+def _folders(root: Path, options: SweepOptions) -> list[Path]:
+    """Of the cells that belong to this sweep."""
+    results = ((path, read_json(path)) for path in sorted(root.glob(f"cells/*/{RESULT}")))
+    return [path.parent for path, result in results if result is not None and result.get("sweep") == options.id]
 
 
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Median, least and greatest."""
-    known = list(values)
-    return {
-        "median": round(statistics.median(known), 4),
-        "min": round(min(known), 4),
-        "max": round(max(known), 4),
-    }
+def command_of(overrides: Sequence[str], words: Sequence[str]) -> str:
+    """The words that run one cell by itself."""
+    kept = [word for word in overrides if not _key(word).startswith(_ABOUT_SWEEPS)]
+    bare = [word.removeprefix("++") for word in kept]
+    # What can be said without a + is easier to read.
+    said = [short if free_node_fields([short]) == [word] else word for word, short in zip(kept, bare, strict=True)]
+    return shlex.join(["python", "-m", "bmfgraph", *dir_flags(words), *said])
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0] + "."
+
+
+def cell_job(
+    data: dict[str, Any], overrides: Sequence[str], words: Sequence[str], swept: Collection[str]
+) -> float | None:
+    """Run the cell of one configuration if that is still to be done; its objective, for sweepers that ask for it.
+
+    ``words``: the sweep's own; ``swept``: the keys that differ from cell to cell.
+    """
+    options = sweep_options(data.get("sweep"))
+    read, reference = _read(data, options)
+    given = dict(word.lstrip("+").partition("=")[::2] for word in overrides)
+    varied = {key: value for key, value in given.items() if key in swept}
+    folder = Path(options.dir) / "cells" / identity(read)
+    cell = Cell(tuple(overrides), varied, read, folder, command_of(overrides, words), reference)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # The same run may be asked for twice at once.
+    with FileLock(folder / ".lock"):
+        described = describe_new(cell, options)
+        result: Mapping[str, Any] | None = read_json(folder / RESULT)
+        if described is not None and (result is None or result["sweep"] != options.id):
+            result = run_described(folder)
+    return objective_of(folder, result, options)

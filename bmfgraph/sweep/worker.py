@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.energy import Meter
+from bmfgraph.compile.job import compile_job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.outputs import redirected
-from bmfgraph.prepare import prepare_engines
-from bmfgraph.processes import end_with_stdin
-from bmfgraph.report import make_report
-from bmfgraph.run import run_plan
-from bmfgraph.survey import compile_job
-from bmfgraph.sweep.alone import engine_alone
+from bmfgraph.runner.engines import prepare_engines
+from bmfgraph.runner.outputs import redirected
+from bmfgraph.runner.report import make_report
+from bmfgraph.runner.run import run_plan
 from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
-from bmfgraph.telling import problems_as_json, tell
+from bmfgraph.sweep.engine_speed import engine_alone
+from bmfgraph.system.console import problems_as_json, tell
+from bmfgraph.system.energy import Meter
+from bmfgraph.system.processes import end_with_stdin
 
 __all__ = ["main", "measure"]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from bmfgraph.cli import main
-from bmfgraph.registry import spec_class
+from bmfgraph.cli.main import main
+from bmfgraph.nodes.registry import spec_class
 
 __all__ = ["HERE", "Situation", "Told", "problems_in", "run_words"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph import ffmpeg4
+from bmfgraph.system import ffmpeg4
 from tests.codes.command import Told, run_words
 from tests.codes.engines import fill_engines
 from tests.codes.row import Row

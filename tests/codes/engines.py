@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.config import composed
+from bmfgraph.api import build_job
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.compose import composed
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine, make_manifest
 from bmfgraph.engines.store import EngineStore
-from bmfgraph.job import build_job
-from bmfgraph.survey import compile_job
 
 __all__ = ["MODEL", "fill_engines"]
 

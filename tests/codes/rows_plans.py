@@ -33,7 +33,7 @@ ROWS: tuple[Row, ...] = (
     Row("E307", COPY + "'+pipeline.nodes.x={kind: no_json, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'no_json' resolves to settings without a JSON form: set has no JSON form", situation=ODD),
     Row("E307", COPY + "'+pipeline.nodes.x={kind: no_stage, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'no_stage' has no stage, and none of BMF's modules does its work", situation=ODD),
     Row("E307", COPY + "'+pipeline.nodes.x={kind: divides, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: kind 'divides', which is defined in odd_kinds, fails: ZeroDivisionError: ", situation=ODD),
-    Row("E307", RUN_COPY + "'+pipeline.nodes.x={kind: wrong_stage, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: stage odd_kinds:NoKind is no bmfgraph.nodes.modules.stage.Stage", situation=ODD),
+    Row("E307", RUN_COPY + "'+pipeline.nodes.x={kind: wrong_stage, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", N + "x: stage odd_kinds:NoKind is no bmfgraph.stages.base.Stage", situation=ODD),
     Row("E308", "plan --bmf pipeline=super_resolution input=clip.mp4", N + "prepare: BMF alone cannot run prepare (preprocess), upscale (inference), restore (frames): such nodes run inside bmfgraph only"),
     Row("E310", UP + "pipeline.nodes.prepare.fit=none pipeline.nodes.prepare.size=[10,20]", N + "prepare: fit none leaves 64x48, but 20x10 is wanted\n  → set pipeline.nodes.prepare.fit to letterbox, stretch or crop"),
     Row("E311", UP + "pipeline.nodes.prepare.mean=127", N + "prepare: normalised values (NCHW RGB (x-127)/1) do not fit dtype uint8"),

@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from bmfgraph.machine import Library, Machine
+from bmfgraph.system.machine import Library, Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
-from tests.run.command import clip as noise
-from tests.test_registry import make_pack
+from tests.nodes.test_registry import make_pack
+from tests.runner.command import clip as noise
 from tests.tools import (
     Shape,
     cut,
@@ -101,9 +101,9 @@ import signal
 from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.modules.stage import Stage
-from bmfgraph.plan import Resolved
-from bmfgraph.ports import Port, TensorSpec
+from bmfgraph.stages.base import Stage
+from bmfgraph.plan.plan import Resolved
+from bmfgraph.plan.types import Port, TensorSpec
 
 
 class Handing(NodeSpec):

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from bmfgraph.catalogue import CODES
+from bmfgraph.error_codes import CODES
 from bmfgraph.errors import did_you_mean
 from tests.codes.command import Situation, run_words
 from tests.codes.conftest import Shop

@@ -12,7 +12,7 @@ import pytest
 from tests.codes.command import problems_in
 from tests.codes.conftest import Shop
 from tests.codes.row import COPY
-from tests.run.command import Ended, message_has, start
+from tests.runner.command import Ended, message_has, start
 
 Run = Callable[..., Ended]
 

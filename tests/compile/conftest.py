@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from bmfgraph.compile import PASSES
-from bmfgraph.compile.lower import lower
+from bmfgraph.compile.build_plan import lower
 from bmfgraph.compile.verify import verify
+from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import one_error
-from bmfgraph.machine import NO_MACHINE, Machine
-from bmfgraph.plan import Plan
-from bmfgraph.spec import parse_pipeline
+from bmfgraph.plan.plan import Plan
+from bmfgraph.system.machine import NO_MACHINE, Machine
 from tests.tools import detector_model, double_model, mix_model, negate_model, quantised_model
 
 Clip = Callable[..., Path]

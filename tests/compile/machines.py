@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bmfgraph.machine import Gpu, Library, Machine
+from bmfgraph.system.machine import Gpu, Library, Machine
 
 __all__ = ["ADA_RTX", "BARE", "H200", "HOPPER", "HOPPER_LEAN", "HOPPER_ORT", "HOPPER_RTX", "HOPPER_TRT", "NO_DRIVER"]
 

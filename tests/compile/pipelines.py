@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bmfgraph.plan import Plan
+from bmfgraph.plan.plan import Plan
 
 __all__ = ["COPY", "DETECT", "MIX", "UPSCALE", "MakePlan", "engine", "names"]
 

@@ -11,17 +11,17 @@ import pytest
 import yaml
 
 from bmfgraph.compile import PASSES, compile_pipeline
-from bmfgraph.compile.bind import bind_engines
-from bmfgraph.compile.discover import discover
-from bmfgraph.compile.fuse import fuse
-from bmfgraph.compile.infer import infer_types
-from bmfgraph.compile.join import join_edges
-from bmfgraph.compile.simplify import simplify
+from bmfgraph.compile.bind_engines import bind_engines
+from bmfgraph.compile.drop_identity import simplify
+from bmfgraph.compile.fuse_stages import fuse
+from bmfgraph.compile.infer_types import infer_types
+from bmfgraph.compile.insert_converters import join_edges
+from bmfgraph.compile.probe_inputs import discover
 from bmfgraph.compile.verify import verify
+from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.plan import Ref
-from bmfgraph.ports import AudioSpec, FrameSpec
-from bmfgraph.spec import parse_pipeline
+from bmfgraph.plan.plan import Ref
+from bmfgraph.plan.types import AudioSpec, FrameSpec
 from tests.compile.pipelines import COPY, UPSCALE, MakePlan
 from tests.tools import double_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.fuse import fuse
+from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.verify import verify
 from bmfgraph.errors import PlanError
 from tests.compile.pipelines import COPY, UPSCALE, MakePlan

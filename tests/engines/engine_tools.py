@@ -17,7 +17,7 @@ import pytest
 from onnx import helper
 
 from bmfgraph.engines.key import EngineKey, Profile
-from bmfgraph.engines.request import Build
+from bmfgraph.engines.spec import Build
 from tests.tools import save_model, tensor_info
 
 REPOSITORY = Path(__file__).parents[2]

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from bmfgraph.engines import build as script
-from bmfgraph.engines.builders import builder_version, ensure_engine
+from bmfgraph.engines import trt_process as script
+from bmfgraph.engines.build import builder_version, ensure_engine
+from bmfgraph.engines.external import command_words
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import LOG, StoredEngine
-from bmfgraph.engines.program import command_words
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import EngineError, InstallError
 from tests.engines.engine_tools import (
@@ -173,7 +173,7 @@ def test_a_network_whose_dims_are_freed(builds: Builds, tmp_path: Path, rtx: str
     ],
 )
 def test_the_shared_models(builds: Builds, shared_models: Path, rtx: str, name: str) -> None:
-    from bmfgraph.engines.onnxfile import read_onnx
+    from bmfgraph.engines.onnx.model import read_onnx
 
     model = read_onnx(shared_models / f"{name}.onnx")
     (tensor,) = model.inputs
@@ -327,7 +327,7 @@ def test_another_interpreter_builds(builds: Builds, picture: Path, tmp_path: Pat
     assert builds(picture, python=python).damage() == ""
     calls = (tmp_path / "calls").read_text().splitlines()
     assert len(calls) == 2
-    assert all("build.py" in call for call in calls)
+    assert all("trt_process.py" in call for call in calls)
 
 
 def test_an_interpreter_without_tensorrt(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_an_engine_that_must_be_there_already(builds: Builds, picture: Path, tmp
 ENSURE = """
 import signal, sys
 from pathlib import Path
-from bmfgraph.engines.builders import ensure_engine
+from bmfgraph.engines.build import ensure_engine
 from tests.engines.engine_tools import build
 # A shell's background jobs ignore it, and so would their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -557,7 +557,7 @@ def test_a_store_that_cannot_be_written(builds: Builds, picture: Path, powerless
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = (
-        "import sys, bmfgraph.engines.builders, bmfgraph.engines.listing, bmfgraph.engines.build\n"
+        "import sys, bmfgraph.engines.build, bmfgraph.cli.engines, bmfgraph.engines.trt_process\n"
         "print(sorted({'onnx', 'onnxruntime', 'torch', 'tensorrt_rtx_bindings', 'rich'} & set(sys.modules)))"
     )
     assert ended(start(code)) == "[]\n"

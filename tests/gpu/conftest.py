@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from bmfgraph.compile import compile_pipeline
-from bmfgraph.machine import find_gpu, find_machine
-from bmfgraph.plan import Plan
-from bmfgraph.prepare import prepare_engines
-from bmfgraph.run import Outcome, run_plan
-from bmfgraph.spec import PipelineSpec, parse_pipeline
-from bmfgraph.survey import compile_job
-from tests.run.media_tools import SEEN, RecordSpec, Seen
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.engines import prepare_engines
+from bmfgraph.runner.run import Outcome, run_plan
+from bmfgraph.system.machine import find_gpu, find_machine
+from tests.runner.media_tools import SEEN, RecordSpec, Seen
 
 Run = Callable[..., Outcome]
 

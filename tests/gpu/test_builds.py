@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.prepare import prepare_engines
-from bmfgraph.run import run_plan
-from bmfgraph.survey import compile_job
+from bmfgraph.compile.job import compile_job
+from bmfgraph.runner.engines import prepare_engines
+from bmfgraph.runner.run import run_plan
 from tests.gpu.test_models import assert_same_faces, cpu_faces, cpu_pictures, records
-from tests.run.media_tools import Seen, psnr
+from tests.runner.media_tools import Seen, psnr
 
 __all__ = ["cpu_faces", "cpu_pictures"]
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from bmfgraph.compile import compile_pipeline
+from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.machine import find_machine
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.registry import spec_class
-from bmfgraph.run import run_plan
-from bmfgraph.spec import PipelineSpec
-from tests.run.media_tools import (
+from bmfgraph.nodes.registry import spec_class
+from bmfgraph.runner.run import run_plan
+from bmfgraph.system.machine import find_machine
+from tests.runner.media_tools import (
     SEEN,
     RecordSpec,
     Sound,

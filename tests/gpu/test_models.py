@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.run.media_tools import Seen, psnr, sound_packets, video_times
+from tests.runner.media_tools import Seen, psnr, sound_packets, video_times
 
 Run = Callable[..., Any]
 
@@ -44,8 +44,8 @@ def records(path: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def cpu_faces(tmp_path_factory: pytest.TempPathFactory, kit: Path, compose: Any) -> list[Any]:
-    from bmfgraph.run import run_plan
-    from bmfgraph.survey import compile_job
+    from bmfgraph.compile.job import compile_job
+    from bmfgraph.runner.run import run_plan
 
     folder = tmp_path_factory.mktemp("cpu")
     words = ["pipeline=face_detection", "model=ultraface_rfb_640", f"model.file={kit}/ultraface_rfb_640.onnx"]
@@ -116,7 +116,7 @@ def test_memory_does_not_grow(compiled: Callable[..., Any], upscaling: list[str]
     import torch
 
     from benchmarks.gpu import looped
-    from bmfgraph.run import run_plan
+    from bmfgraph.runner.run import run_plan
 
     frames = int(os.environ.get("BMFGRAPH_GPU_FRAMES", "1000"))
     clip = looped(kit / "carphone_pristine.mp4", -(-frames // 120), tmp_path / "loop.mp4")

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.ports import FrameSpec, Port, PortType
+from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.types import FrameSpec, Port, PortType
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nodepack import Strength
 
-from bmfgraph.nodes.modules.pictures import new_frame
-from bmfgraph.nodes.modules.stage import Stage
+from bmfgraph.stages.base import Stage
+from bmfgraph.stages.bmf_frames import new_frame
 
 
 class Invert(Stage):

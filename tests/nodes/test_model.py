@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from bmfgraph.nodes.model import Decode, InputMeaning, ModelSpec, OutputMeaning, WindowOptions
-from bmfgraph.ports import NO_WINDOW, Meaning, Window
+from bmfgraph.plan.types import NO_WINDOW, Meaning, Window
 
 
 @pytest.mark.parametrize(

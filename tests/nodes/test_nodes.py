@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.engines.onnxfile import read_onnx
-from bmfgraph.media import probe
+from bmfgraph.engines.onnx.model import read_onnx
+from bmfgraph.media.probe import probe
 from bmfgraph.nodes.convert import ConvertSpec, ConvertWork
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.detections import DetectionsWork
@@ -21,8 +21,8 @@ from bmfgraph.nodes.inference import InferenceWork
 from bmfgraph.nodes.overlay import OverlayWork
 from bmfgraph.nodes.records import RecordsWork
 from bmfgraph.nodes.window import WindowWork
-from bmfgraph.plan import PlanNode, Resolved, Want
-from bmfgraph.ports import (
+from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.types import (
     AudioSpec,
     BundleSpec,
     ColorSpec,

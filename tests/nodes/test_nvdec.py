@@ -19,12 +19,12 @@ import torch
 from pydantic import ValidationError
 
 from bmfgraph.errors import InstallError, PlanError, RunError
-from bmfgraph.media import probe
+from bmfgraph.media.probe import probe
 from bmfgraph.nodes.decoder import DecoderWork
 from bmfgraph.nodes.nvdec import NvdecMedia, NvdecSpec, NvdecWork
-from bmfgraph.plan import PlanNode, Resolved, json_ready
-from bmfgraph.ports import AudioSpec, ColorSpec, FrameSpec
-from tests.run.media_tools import Seen, Sound, recorded, scene, soft_scene, write
+from bmfgraph.plan.plan import PlanNode, Resolved, json_ready
+from bmfgraph.plan.types import AudioSpec, ColorSpec, FrameSpec
+from tests.runner.media_tools import Seen, Sound, recorded, scene, soft_scene, write
 from tests.tools import make_clip
 
 PICTURES = [scene(index, 64, 48) for index in range(30)]
@@ -241,9 +241,9 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
     """Runs the host over a file as BMF would; ``video_frame`` sees to it that BMF can be imported."""
     from bmf import Timestamp
 
-    from bmfgraph.nodes.modules import nvdec
-    from bmfgraph.nodes.modules.host import JOBS, Outlet
-    from bmfgraph.nodes.modules.watch import Watch
+    from bmfgraph.runner.modules import nvdec
+    from bmfgraph.runner.modules.base import JOBS, Outlet
+    from bmfgraph.runner.monitor import Watch
 
     def look_at(pointer: int, shape: tuple[int, int], deep: bool, device: torch.device) -> torch.Tensor:
         count = shape[0] * shape[1]
@@ -446,7 +446,7 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path, run: Callable[...,
 
 
 def test_order() -> None:
-    from bmfgraph.nodes.modules.nvdec import Order
+    from bmfgraph.runner.modules.nvdec import Order
 
     order = Order()
     for pts in (0, 40, 20, 30, 80, 60):
@@ -462,7 +462,7 @@ def test_order() -> None:
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.nodes.modules import nvdec
+    from bmfgraph.runner.modules import nvdec
 
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(InstallError, match="PyNvVideoCodec is not installed") as caught:
@@ -471,7 +471,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, video_frame: Any) 
 
 
 def test_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.nodes.modules import nvdec
+    from bmfgraph.runner.modules import nvdec
 
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", SimpleNamespace())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -480,7 +480,7 @@ def test_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_fr
 
 
 def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.nodes.modules import nvdec
+    from bmfgraph.runner.modules import nvdec
 
     (tmp_path / "PyNvVideoCodec.py").write_text("raise RuntimeError('libnvcuvid.so.1 is not there\\n\\n=== HELP')")
     monkeypatch.syspath_prepend(tmp_path)

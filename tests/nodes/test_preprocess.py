@@ -8,8 +8,8 @@ import pytest
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.preprocess import Transform
-from bmfgraph.plan import Resolved, Want
-from bmfgraph.ports import FrameSpec, Meaning, Placement, TensorSpec
+from bmfgraph.plan.plan import Resolved, Want
+from bmfgraph.plan.types import FrameSpec, Meaning, Placement, TensorSpec
 from tests.tools import frames, node, want
 
 

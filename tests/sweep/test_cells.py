@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.modules.watch import Meter
-from bmfgraph.run import steady_fps
+from bmfgraph.runner.monitor import Meter
+from bmfgraph.runner.run import steady_fps
 from bmfgraph.sweep.cells import RESULT, read_json, write_json, writing
-from bmfgraph.sweep.command import command_of
+from bmfgraph.sweep.run import command_of
 
 RESULTED = {"id": "1", "sweep": "2", "varied": {}, "command": "", "status": "ok", "errors": []} | {
     "metrics": {},

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.config import composed
+from bmfgraph.compile.job import survey_job
+from bmfgraph.config.compose import composed
 from bmfgraph.errors import ConfigError
-from bmfgraph.survey import survey_job
 from bmfgraph.sweep.inputs import reduced, shortened
 from tests.tools import make_clip
 

@@ -8,8 +8,8 @@ import pytest
 
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
+from bmfgraph.sweep.report.text import date_text, shortened, variant
 from bmfgraph.sweep.verdict import Change, change, judge, key_metrics, quality_of, spare
-from bmfgraph.sweep.words import date_text, shortened, variant
 from tests.sweep.reports import cell, detectors, failures, report, super_resolution, without_quality
 
 

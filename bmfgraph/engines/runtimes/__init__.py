@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from bmfgraph.engines.request import EngineRequest
+    from bmfgraph.engines.spec import EngineRequest
 
 __all__ = ["Engine", "Pending", "load_engine"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.request import EngineRequest
+from bmfgraph.engines.spec import EngineRequest
 from bmfgraph.errors import EngineError, one_of
 
 __all__ = ["DTYPES", "Binding", "check_bindings"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmfgraph.engines.notes import noted_model
-from bmfgraph.engines.onnxfile import with_free_dims
+from bmfgraph.engines.onnx.cache import noted_model
+from bmfgraph.engines.onnx.model import with_free_dims
 from bmfgraph.errors import EngineError, InstallError
 
 if TYPE_CHECKING:
-    from bmfgraph.engines.request import EngineRequest
+    from bmfgraph.engines.spec import EngineRequest
 
 __all__ = ["OnnxRuntimeEngine"]
 

@@ -14,10 +14,10 @@ import torch
 
 from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
 from bmfgraph.errors import EngineError, InstallError
-from bmfgraph.machine import Library, find_libraries
+from bmfgraph.system.machine import Library, find_libraries
 
 if TYPE_CHECKING:
-    from bmfgraph.engines.request import EngineRequest
+    from bmfgraph.engines.spec import EngineRequest
 
 __all__ = ["TensorRTEngine"]
 

@@ -1,0 +1,1 @@
+"""Run the command line: verbs, flags, help, completion, output and exit codes."""

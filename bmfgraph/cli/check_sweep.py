@@ -1,0 +1,83 @@
+"""`check -m`: a sweep and all of its runs, each with its files where the sweep would write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.cli.check import as_data, show_problems
+from bmfgraph.config.grid import Grid
+from bmfgraph.config.overrides import title_of
+from bmfgraph.errors import BmfgraphError, Problem
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.preflight import find_problems
+from bmfgraph.sweep.cells import identity
+from bmfgraph.sweep.validate import vetted_options, vetted_references
+from bmfgraph.system.console import problems_as_json, say, show
+
+__all__ = ["check_sweep"]
+
+
+_Run = tuple[dict[str, str], dict[str, Any] | list[Problem]]
+"""What is a run's own, key and value, and its configuration, or what keeps it from being composed."""
+
+
+def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], *, as_json: bool = False) -> int:
+    """Print what is wrong with the sweep and with each run, for programs as one document; the exit code: 2 with an
+    error, 0 without.
+
+    ``compose``: a run's configuration from its overrides.
+    """
+    runs: list[_Run] = []
+    for run, varied in zip(grid.runs, grid.varied, strict=True):
+        try:
+            runs.append((varied, compose(run)))
+        except BmfgraphError as error:
+            runs.append((varied, list(error.problems)))
+    root, problems = _vetted(grid, [data for _, data in runs if isinstance(data, dict)])
+    return _as_document(problems, runs, root) if as_json else _as_text(problems, runs, root)
+
+
+def _as_text(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
+    code = 0
+    if problems:
+        say("the sweep")
+        code = show_problems(problems)
+    for varied, data in runs:
+        say(title_of(varied))
+        code = max(code, show_problems(*_found(data, root)))
+    return code
+
+
+def _as_document(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
+    told = [{"run": varied, **as_data(*_found(data, root))} for varied, data in runs]
+    whole = problems_as_json(problems)
+    del whole["plan"]
+    for count in ("errors", "warnings"):
+        whole[count] += sum(one[count] for one in told)
+    whole["ok"] = not whole["errors"]
+    show(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
+    return 2 if whole["errors"] else 0
+
+
+def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
+    """The folder of the cells, and what is wrong with the sweep itself."""
+    if not datas:
+        return Path(), []
+    root = Path()
+    try:
+        options = vetted_options(grid, datas[0])
+        root = Path(options.dir) / "cells"
+        vetted_references(options, [{"id": str(place), "varied": one} for place, one in enumerate(grid.varied)])
+    except BmfgraphError as error:
+        return root, list(error.problems)
+    return root, []
+
+
+def _found(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
+    if isinstance(data, list):
+        return data, None
+    plan, problems = find_problems(data, root / identity(data))
+    return problems, plan

@@ -1,0 +1,129 @@
+"""``plan``: the compiled pipeline as JSON, table, drawing or BMF's own graph, and what differs between two."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.cli.help import FORMS
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.overrides import title_of
+from bmfgraph.errors import BmfgraphError, ConfigError
+from bmfgraph.plan.plan import Plan
+from bmfgraph.system.console import say, show
+from bmfgraph.system.files import write_whole
+
+__all__ = ["FORMS", "diff_job", "plan_job", "plan_runs"]
+
+_PIPE_WIDTH = 160
+
+
+def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = None) -> None:
+    """Print the plan, or write it to a file. Raises a BmfgraphError."""
+    plan = compile_job(data)
+    if form == "--png":
+        if output is None:
+            raise ConfigError("a PNG goes into a file", path="--png", hint="add --output plan.png", code="E114")
+        from bmfgraph.plan.views.png import plan_png
+
+        _write(output, plan_png(plan))
+    elif form == "--table":
+        _give(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
+    else:
+        _give(_text(plan, form), output, exact=True)
+
+
+def plan_runs(
+    runs: Iterable[tuple[dict[str, str], dict[str, Any]]], form: str = "--json", output: str | None = None
+) -> None:
+    """Print the plans of a sweep's runs: as one JSON array, or one after the other. Raises a BmfgraphError.
+
+    ``runs``: what is a run's own, key and value, and its configuration.
+    """
+    if form != "--json":
+        for varied, data in runs:
+            say(title_of(varied))
+            plan_job(data, form, output)
+        return
+    plans = []
+    for varied, data in runs:
+        try:
+            plans.append({"run": varied, "plan": compile_job(data).as_json()})
+        except BmfgraphError:
+            say(title_of(varied))
+            raise
+    _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
+
+
+def diff_job(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, as_json: bool = False, output: str | None = None
+) -> int:
+    """Print what differs between the plans of two configurations; exit code 1 where something does, as diff has it."""
+    from bmfgraph.plan.diff import diff_json, plan_diff
+
+    plans = compile_job(dict(one)), compile_job(dict(other))
+    if as_json:
+        _give(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
+    else:
+        _give(plan_diff(*plans), output)
+    return int(plans[0].as_json() != plans[1].as_json())
+
+
+def _table(plan: Plan, *, for_people: bool) -> str:
+    """In colours, and as wide as the terminal, only where people look at it there."""
+    from rich.console import Console
+
+    from bmfgraph.plan.views.table import plan_table
+
+    console = Console(
+        width=None if for_people else _PIPE_WIDTH,
+        force_terminal=None if for_people else False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        console.print(plan_table(plan))
+    return captured.get()
+
+
+def _text(plan: Plan, form: str) -> str:
+    if form == "--mermaid":
+        from bmfgraph.plan.views.mermaid import plan_mermaid
+
+        return plan_mermaid(plan)
+    if form == "--svg":
+        from bmfgraph.plan.views.svg import plan_svg
+
+        return plan_svg(plan)
+    if form == "--bmf":
+        from bmfgraph.runner.export import bmf_graph
+
+        return json.dumps(bmf_graph(plan), indent=2) + "\n"
+    return json.dumps(plan.as_json(), indent=2) + "\n"
+
+
+def _give(text: str, output: str | None, *, exact: bool = False) -> None:
+    """Print it, or write it to a file."""
+    if output is None:
+        show(text, exact=exact)
+    else:
+        _write(output, text.encode(errors="replace"))
+
+
+def _write(output: str, data: bytes) -> None:
+    path = Path(output)
+    try:
+        # As for what a run writes.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    except OSError as error:
+        raise ConfigError(
+            f"{output!r} cannot be written ({error.strerror})",
+            path="--output",
+            hint="name a file in a folder of yours",
+            code="E411",
+        ) from None

@@ -1,0 +1,29 @@
+"""Neighbouring tensor stages run in one BMF node: a tensor needs no queue between two function calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import BundleSpec, TensorSpec
+
+__all__ = ["fuse"]
+
+
+def fuse(plan: Plan) -> Plan:
+    """Requires: types, converters. Ensures: ``host`` of every node; equal hosts form one chain in running order."""
+    chains: dict[str, list[str]] = {}
+    head: dict[str, str] = {}
+    for node in plan:
+        head[node.name] = node.name
+        chains[node.name] = [node.name]
+        if not node.spec.stage or len(node.inputs) != 1:
+            continue
+        before = plan.node(node.inputs[0].node)
+        alone = len(plan.consumers(before.name)) == 1
+        tensors = isinstance(plan.type_of(node.inputs[0]), (TensorSpec, BundleSpec))
+        if before.spec.stage and alone and tensors:
+            head[node.name] = head[before.name]
+            chains[head[before.name]] += chains.pop(node.name)
+    names = {member: "+".join(chain) for chain in chains.values() for member in chain}
+    return plan.replace(*(replace(node, host=names[node.name]) for node in plan))

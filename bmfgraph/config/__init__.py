@@ -1,0 +1,1 @@
+"""Turn files and overrides into a checked job."""

@@ -1,0 +1,131 @@
+"""The reference of node kinds and config groups in Markdown, made from the specs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from bmfgraph.config.fields import REFUSED, Schema, code, model_schemas, spec_classes, words
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.engine import EngineOptions
+from bmfgraph.nodes.model import ModelSpec
+from bmfgraph.plan.types import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, TensorSpec
+
+__all__ = ["nodes_reference"]
+
+_BEGIN = """\
+# Nodes and their options
+
+*Generated from the code by `pytest tests/config/test_json_schema.py --regenerate-golden`; do not edit by hand.*
+
+A node is a mapping with a `kind` and the fields of that kind. Two more fields go with every kind:
+
+- `inputs`: where each input comes from, `node` or `node.port`. A list, or one of them alone.
+- `use`: a config group under the node's own options, such as `"${encoder}"`. The kind, too, may come from there.
+
+Any value may be an interpolation such as `${input}`, or `???` for one that is still to be given. Every field can be
+set on the command line: `pipeline.nodes.NODE.FIELD=VALUE`, `model.FIELD=VALUE`, `engine.FIELD=VALUE`.
+
+Kinds: %(kinds)s.
+
+Config groups: `model/` files hold a %(model)s, `engine/` files %(engine)s, `decoder/` and `encoder/`
+files fields of [decoder](#decoder) or [nvdec](#nvdec) and of [encoder](#encoder).
+
+## In an editor
+
+Editors with yaml-language-server (VS Code's YAML extension, Neovim, Emacs and others) complete these fields, show what
+they mean and underline mistakes. The files in `conf/` name their schema. For files of your own, put it beside their
+folders:
+
+```console
+$ python -m bmfgraph schema > my_conf/schema.json     # --installed: with the kinds of your node packs
+```
+
+```yaml
+# @package _global_
+# yaml-language-server: $schema=../schema.json
+```
+
+These are the first lines of `my_conf/pipeline/NAME.yaml`. Hydra looks for `# @package` at the very beginning only, so
+that line stays first where there is one. Files in `my_conf/model/` begin with
+
+```yaml
+# yaml-language-server: $schema=../schema.json#/definitions/model
+```
+
+and those in `engine/`, `decoder/` and `encoder/` likewise, with their group's name at the end.
+"""
+_CARRIES = {
+    AudioSpec: "sound",
+    BundleSpec: "the outputs of a model",
+    DetectionsSpec: "detections",
+    FrameSpec: "frames",
+    TensorSpec: "a tensor",
+}
+_MANY = 3
+"""From so many inputs on, they are all of one type."""
+
+
+def nodes_reference() -> str:
+    """The text of docs/nodes.md: bmfgraph's own kinds with their fields, then the models that fields hold."""
+    classes = spec_classes()
+    names, raw = model_schemas([*classes.values(), ModelSpec, EngineOptions])
+    specs = {kind: raw.pop(name) for kind, name in zip(classes, names, strict=False)}
+    kinds = ", ".join(f"[{kind}](#{kind})" for kind in classes)
+    model, engine = map(_link, names[-2:])
+    parts = [_BEGIN % {"kinds": kinds, "model": model, "engine": engine}]
+    parts += [*(_kind(kind, classes[kind], schema) for kind, schema in specs.items())]
+    parts += [f"## {_title(name)}\n\n{_said(schema)}\n\n{_table(schema)}" for name, schema in sorted(raw.items())]
+    return "\n".join(parts)
+
+
+def _kind(kind: str, cls: type[NodeSpec], schema: Schema) -> str:
+    left_out = ("kind", "inputs", *REFUSED.get(kind, ()))
+    fields = {name: one for name, one in schema["properties"].items() if name not in left_out}
+    table = _table(schema | {"properties": fields}) if fields else ""
+    return f"## {kind}\n\n{_said(schema)}\n\n{_ends(cls)}\n\n{table}"
+
+
+def _said(schema: Schema) -> str:
+    return " ".join(inspect.cleandoc(schema.get("description", "")).split())
+
+
+def _ends(cls: type[NodeSpec]) -> str:
+    """How many inputs and of what, and the names of the outputs."""
+    node = cls.model_construct()
+    least, most = cls.arity
+    needs = [node.needs(index) for index in range(most if most < _MANY else 1)]
+    carried = ", ".join(_CARRIES.get(need.type, "") for need in needs if need)
+    count = str(most) if least == most else f"{least} to {most}"
+    came = f"{count}{f' ({carried})' if carried else ''}" if most else "none"
+    ports = ", ".join(f"`{port}`" for port in node.ports()) or "none"
+    return f"Inputs: {came}. Outputs: {ports}."
+
+
+def _table(schema: Schema) -> str:
+    rows = ["| field | takes | default | meaning |", "|---|---|---|---|"]
+    needed = schema.get("required", ())
+    for name, one in schema["properties"].items():
+        default = "required" if name in needed else _default(one)
+        cells = (f"`{name}`", words(one, _link), default, one.get("description", ""))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells).replace("  ", " ").rstrip() + " |")
+    return "\n".join(rows) + "\n"
+
+
+def _default(schema: Schema) -> str:
+    """What a field has that is left out; where that is a model, all its defaults."""
+    value = schema.get("default", {})
+    return code({} if isinstance(value, dict) else value)
+
+
+def _link(name: str) -> str:
+    return f"[{_title(name).lower()}](#{_anchor(_title(name))})"
+
+
+def _title(name: str) -> str:
+    """`WindowOptions` as a heading: `Window options`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")

@@ -1,0 +1,67 @@
+"""What the compiler asks of a runtime, and of a builder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bmfgraph.engines.key import EngineKey
+from bmfgraph.plan.types import Device
+
+__all__ = ["Build", "EngineRequest"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Build:
+    """How an engine file is made from an ONNX file where the store has none."""
+
+    model: str
+    """Its name: the engine's folder in the store."""
+    key: EngineKey
+    """Everything that the engine depends on."""
+    store: str
+    """Folder of the engine store."""
+    policy: Literal["auto", "never", "always"]
+    python: str | None
+    """Another interpreter, whose TensorRT builds."""
+    command: tuple[str, ...]
+    """Words of a program that builds instead of TensorRT's Python API, with placeholders."""
+    timing_cache: bool
+    calibration: str | None
+    """Clip over which int8 is calibrated."""
+    calibration_frames: int
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """All that a runtime needs to load an engine; made by the compiler, injected into the graph."""
+
+    runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
+    device: Device
+    path: str
+    """The file that is loaded: the model itself, or the engine built from it."""
+    onnx: str
+    """The model file."""
+    sha256: str
+    """Of the model file."""
+    precision: str
+    batch: int
+    threads: int | None
+    input_shapes: tuple[tuple[str, Shape], ...]
+    """Of every input, batch included."""
+    output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
+    tensors: tuple[tuple[str, str], ...]
+    """Dtype of every input and output, by name, as the model file has it."""
+    free_dims: tuple[tuple[str, tuple[int | str, ...]], ...]
+    """Inputs whose dims the model's config replaces."""
+    build: Build | None = None
+    """How ``path`` is made; None where it is used as it is."""
+    allow_host_code: bool = False
+    """Whether an engine may bring code of its own that runs on the CPU, as version-compatible plans do."""
+    cuda_graph: bool = False
+    streams: int = 1
+    """Execution contexts that work side by side."""
+    why: str = ""
+    """Why this runtime was chosen, for the user."""

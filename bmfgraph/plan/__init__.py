@@ -1,0 +1,1 @@
+"""Describe a compiled pipeline and the ways to look at it."""

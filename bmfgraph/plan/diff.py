@@ -1,0 +1,118 @@
+"""What differs between two plans: nodes, edges, devices, engines, settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.views.text import shortened
+
+__all__ = ["diff_json", "plan_diff"]
+
+Change = list[Any]
+"""What was there and what is there now; None where there is nothing."""
+
+_SAID = {
+    "frame": {"width", "height", "pixel_format", "color", "rate", "device"},
+    "tensor": {"shape"},
+    "audio": {"codec", "rate", "channels", "copied"},
+    "detections": {"labels", "source"},
+}
+"""What the short phrase for a type says anyway."""
+_LONGEST = 100
+"""Letters of a value in a line."""
+
+
+def plan_diff(one: Plan, other: Plan) -> str:
+    """A line for each difference from ``one`` to ``other``, sorted by node; empty for equal plans.
+
+    ``- name (kind)`` for a node that is gone, ``+ name (kind)`` for a new one, else ``node.field: old → new``.
+    """
+    found = diff_json(one, other)
+    lines = [f"{path}: {_told(change)}" for path, change in found["plan"].items()]
+    lines += [f"- {name} ({kind})" for name, kind in found["removed"].items()]
+    lines += [f"+ {name} ({kind})" for name, kind in found["added"].items()]
+    for name, fields in found["changed"].items():
+        lines += [f"{name}.{path}: {_told(change)}" for path, change in fields.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def diff_json(one: Plan, other: Plan) -> dict[str, Any]:
+    """The same as plain data: ``plan``, ``removed``, ``added`` and ``changed``.
+
+    ``removed`` and ``added`` map names of nodes to their kinds, ``changed`` maps them to what changed: dotted
+    paths of fields, each with ``[old, new]``. ``plan`` has such paths for the plan itself: its name, the order of
+    its nodes. For equal plans all four are empty.
+    """
+    before, after = one.as_json(), other.as_json()
+    nodes, others = ({node["name"]: node for node in plan.pop("nodes")} for plan in (before, after))
+    shell = _sorted(_different(before, after))
+    order, new_order = [name for name in nodes if name in others], [name for name in others if name in nodes]
+    if order != new_order:
+        shell["order"] = [order, new_order]
+    changed = {name: _sorted(_different(nodes[name], others[name])) for name in sorted(order)}
+    return {
+        "plan": shell,
+        "removed": {name: nodes[name]["kind"] for name in sorted(nodes.keys() - others.keys())},
+        "added": {name: others[name]["kind"] for name in sorted(others.keys() - nodes.keys())},
+        "changed": {name: fields for name, fields in changed.items() if fields},
+    }
+
+
+def _sorted(changes: Iterable[tuple[str, Change]]) -> dict[str, Change]:
+    return dict(sorted(changes, key=lambda change: change[0]))
+
+
+def _different(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Change]]:
+    """Every difference, with the path to it. What has the same name on both sides is compared with each other."""
+    if one == other:
+        return
+    before, after = _named(one), _named(other)
+    if before is None or after is None:
+        yield path, [_phrase(one), _phrase(other)]
+        return
+    kind, same_kind = before.get("type"), before.get("type") == after.get("type")
+    # The tensors of a bundle tell it all.
+    told = before.get("is") != after.get("is") and not (same_kind and kind == "bundle")
+    known = {"is", *_SAID.get(kind, ())} if told and kind else {"is"}
+    inside = [
+        change
+        for key in dict.fromkeys([*before, *after])
+        if key not in known and same_kind
+        for change in _different(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    ]
+    if told:
+        yield path, [before.get("is"), after.get("is")]
+    elif not inside:
+        yield path, [list(before), list(after)]
+    yield from inside
+
+
+def _named(value: Any) -> dict[str, Any] | None:
+    """A mapping, or a list whose items all have names: its items by name. None for all else."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        return None
+    pairs = [
+        (item["name"], item)
+        if isinstance(item, dict) and "name" in item
+        else (item[0], item[1])
+        if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)
+        else None
+        for item in value
+    ]
+    named = dict(pair for pair in pairs if pair)
+    return named if len(named) == len(value) else None
+
+
+def _phrase(value: Any) -> Any:
+    """A type as its phrase."""
+    return value.get("is", value) if isinstance(value, dict) else value
+
+
+def _told(change: Change) -> str:
+    old, new = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in change)
+    return f"{shortened(old, _LONGEST)} → {shortened(new, _LONGEST)}"

@@ -1,0 +1,212 @@
+"""A plan's picture before it is drawn: boxes, lines and words with their places, in pixels from the top left."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bmfgraph.plan.types import Device
+
+__all__ = [
+    "BOLD",
+    "INK",
+    "SIZES",
+    "TINTS",
+    "Anchor",
+    "Card",
+    "Group",
+    "Line",
+    "Picture",
+    "Point",
+    "Rect",
+    "Role",
+    "Text",
+    "Tint",
+    "rounded",
+    "text_width",
+]
+
+Point = tuple[float, float]
+Anchor = Literal["start", "middle", "end"]
+Role = Literal["title", "note", "name", "kind", "fact", "label"]
+
+SIZES: dict[Role, float] = {"title": 17, "note": 12, "name": 14, "kind": 11.5, "fact": 12, "label": 11}
+"""Of the letters, in pixels."""
+RADIUS = 10.0
+"""Of corners."""
+ARROW = 8.0
+"""Length of an arrow head, and its width."""
+BOLD: frozenset[Role] = frozenset({"title", "name"})
+
+
+@dataclass(frozen=True)
+class Tint:
+    """The colours of a card."""
+
+    fill: str
+    edge: str
+    strong: str
+    """Its bar at the left, and the word for its kind."""
+
+
+TINTS: dict[Device, Tint] = {
+    "cpu": Tint("#f5f8fd", "#c3d1e8", "#3f66a8"),
+    "cuda": Tint("#f1f9f1", "#b5d8b6", "#2f7d3b"),
+}
+INK = {
+    "page": "#ffffff",
+    "frame": "#e3e7ee",
+    "group": "#fafafc",
+    "group edge": "#ccd2de",
+    "line": "#8b96a8",
+    "title": "#1b2330",
+    "name": "#1b2330",
+    "note": "#667085",
+    "fact": "#3d4757",
+    "label": "#566073",
+}
+"""Everything else that has a colour."""
+
+_NARROW = {char: width for chars, width in (("iljI.,:;'|!", 0.31), (' ftr()[]/\\-·"`', 0.40)) for char in chars}
+_WIDE = {char: width for chars, width in (("mwMW@%…", 0.97), ("→", 0.95)) for char in chars}
+_KNOWN = _NARROW | _WIDE
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """About how wide a text is, in pixels: rather too much, for whatever sans-serif font a reader has."""
+    ems = 0.0
+    for char in text:
+        plain = 0.70 if char.isupper() else 0.64 if char.isdigit() else 0.62
+        ems += _KNOWN.get(char, plain if ord(char) < 0x2000 else 1.05)
+    return ems * size * (1.11 if bold else 1.0)
+
+
+@dataclass(frozen=True)
+class Rect:
+    """An upright box."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
+
+    def overlaps(self, other: Rect) -> bool:
+        """Whether the two share more than an edge."""
+        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line of words; ``x`` and ``y`` of its anchor on the base line."""
+
+    text: str
+    x: float
+    y: float
+    role: Role
+    anchor: Anchor = "start"
+    color: str = ""
+    """Other than its role's."""
+
+    @property
+    def ink(self) -> str:
+        return self.color or INK[self.role]
+
+    @property
+    def box(self) -> Rect:
+        """The room that it needs."""
+        size = SIZES[self.role]
+        width = text_width(self.text, size, self.role in BOLD)
+        left = self.x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[self.anchor]
+        return Rect(left, self.y - 0.8 * size, width, 1.05 * size)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One node."""
+
+    name: str
+    box: Rect
+    device: Device
+    texts: tuple[Text, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The ground under several cards that are one BMF node."""
+
+    box: Rect
+    caption: Text
+
+
+@dataclass(frozen=True)
+class Line:
+    """An edge, from its source to the arrow's tip. ``labels``: said once for all edges of an output."""
+
+    points: tuple[Point, ...]
+    title: str
+    dashed: bool = False
+    labels: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything that is drawn."""
+
+    width: int
+    height: int
+    title: str
+    description: str
+    cards: tuple[Card, ...]
+    groups: tuple[Group, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[Text, ...]
+    """The heading, and the words of the legend."""
+    legend: tuple[tuple[Rect, Device], ...] = ()
+
+
+def rounded(points: tuple[Point, ...], radius: float) -> list[tuple[Point, Point, Point]]:
+    """A polyline's corners, cut round: for each the points where the curve begins, its corner, where it ends."""
+    found = []
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        reach = min(radius, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        found.append((_towards(corner, before, reach), corner, _towards(corner, after, reach)))
+    return found
+
+
+def _towards(start: Point, end: Point, reach: float) -> Point:
+    share = reach / (math.dist(start, end) or 1.0)
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+def straight(points: Sequence[Point]) -> tuple[Point, ...]:
+    """A polyline without points that lie on the way between their neighbours, or twice in the same place."""
+    kept = [point for point, _ in itertools.groupby(points)]
+    place = 1
+    while place < len(kept) - 1:
+        (ax, ay), (bx, by), (cx, cy) = kept[place - 1 : place + 2]
+        if ax == bx == cx or ay == by == cy:
+            del kept[place]
+        else:
+            place += 1
+    return tuple(kept)
+
+
+def arrow(points: tuple[Point, ...]) -> tuple[Point, Point, Point, Point]:
+    """A line's arrow head: its tip, its two other corners, and the middle between those, where the line ends."""
+    (bx, by), (x, y) = points[-2:]
+    length = math.dist((bx, by), (x, y)) or 1.0
+    dx, dy = (x - bx) / length, (y - by) / length
+    mx, my = x - dx * ARROW, y - dy * ARROW
+    return (x, y), (mx - dy * ARROW / 2, my + dx * ARROW / 2), (mx + dy * ARROW / 2, my - dx * ARROW / 2), (mx, my)

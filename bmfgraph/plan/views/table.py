@@ -1,0 +1,68 @@
+"""A plan as a table for a terminal, one row a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.views.text import hosts, node_facts, shape_text, summary, type_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["plan_table"]
+
+
+def plan_table(plan: Plan) -> Table:
+    """The plan as a table that fits into 100 columns. Nodes of one BMF node have its number, and a bracket."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{plan.name}: {summary(plan)}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("node", "kind", "device", "BMF node", "takes → gives"):
+        table.add_column(heading, overflow="fold")
+    marks = _marks(plan)
+    for node in plan:
+        style = "green" if node.device == "cuda" else ""
+        about = Text("\n").join(_lines(plan, node))
+        table.add_row(Text(node.name, "bold"), Text(node.kind), Text(node.device, style), marks[node.name], about)
+    return table
+
+
+def _marks(plan: Plan) -> dict[str, str]:
+    """Every node's BMF node by number, from 1, and a part of the bracket around nodes that share one."""
+    marks = {}
+    for number, members in enumerate(hosts(plan).values(), 1):
+        for node in members:
+            part = "┐" if node is members[0] else "┘" if node is members[-1] else "│"
+            marks[node.name] = f"{number} {part}" if len(members) > 1 else str(number)
+    return marks
+
+
+def _lines(plan: Plan, node: PlanNode) -> list[Text]:
+    """What comes in and goes out, and what else there is to be told, dimmed."""
+    from rich.text import Text
+
+    taken = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
+    given = " + ".join(type_text(port.type) for port in node.outputs)
+    lines = [Text(" → ".join(part for part in (taken, given) if part) if node.inputs else f"→ {given}")]
+    if not node.outputs:
+        lines[0].append(" →")
+    return lines + [Text(line, "dim") for line in _more(plan, node)]
+
+
+def _more(plan: Plan, node: PlanNode) -> list[str]:
+    if not isinstance(node.work, InferenceWork) or node.work.engine is None:
+        return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []
+    engine = node.work.engine
+    shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in engine.input_shapes)
+    return [f"{engine.runtime} {engine.precision}, {shapes}", engine.path]

@@ -1,0 +1,160 @@
+"""The few words that the views have for nodes, for what travels on edges, and for engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bmfgraph.engines.spec import EngineRequest
+from bmfgraph.nodes.audio import SoundWork
+from bmfgraph.nodes.convert import ConvertWork
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.detections import DetectionsWork
+from bmfgraph.nodes.encoder import EncoderWork
+from bmfgraph.nodes.frames import FramesWork
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.overlay import OverlayWork
+from bmfgraph.nodes.preprocess import Transform
+from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.nodes.transfer import DownloadWork, UploadWork
+from bmfgraph.nodes.window import WindowWork
+from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.types import AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
+
+__all__ = [
+    "DEVICES",
+    "RUNTIMES",
+    "hosts",
+    "node_facts",
+    "node_title",
+    "shape_text",
+    "shortened",
+    "summary",
+    "type_parts",
+    "type_text",
+]
+
+DEVICES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}
+"""What people call them."""
+RUNTIMES = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
+"""What their makers call them."""
+
+
+def shortened(text: str, most: int) -> str:
+    """The text with its middle left out where it has more than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """``1x3x720x1280``, with ``?`` for a free dimension."""
+    return "x".join("?" if size is None else str(size) for size in shape)
+
+
+def type_parts(kind: PortType) -> tuple[str, str]:
+    """What travels on an edge, in two short parts: ``1280x720`` and ``yuv420p``. The second may be empty."""
+    if isinstance(kind, FrameSpec):
+        return f"{kind.width}x{kind.height}", kind.pixel_format
+    if isinstance(kind, TensorSpec):
+        return kind.dtype, "x".join(map(str, kind.dims))
+    if isinstance(kind, BundleSpec):
+        return f"{len(kind.tensors)} tensors", "/".join(dict.fromkeys(tensor.dtype for tensor in kind.tensors))
+    if isinstance(kind, AudioSpec):
+        return f"audio {kind.codec}", ""
+    return (f"{'/'.join(kind.labels)} boxes" if len(kind.labels) < 3 else f"boxes, {len(kind.labels)} labels"), ""
+
+
+def type_text(kind: PortType) -> str:
+    """What travels on an edge, in a few words: ``1280x720 yuv420p``."""
+    return " ".join(part for part in type_parts(kind) if part)
+
+
+def hosts(plan: Plan) -> dict[str, list[PlanNode]]:
+    """The plan's BMF nodes in running order, each with the nodes that run in it."""
+    found: dict[str, list[PlanNode]] = {}
+    for node in plan:
+        found.setdefault(node.host or node.name, []).append(node)
+    return found
+
+
+def summary(plan: Plan) -> str:
+    """How many nodes there are, and how many BMF nodes they run in."""
+    count, shared = len(plan.nodes), len(hosts(plan))
+    return f"{_counted(count, 'node')} in {_counted(shared, 'BMF node')}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def node_facts(plan: Plan, node: PlanNode) -> tuple[str, ...]:
+    """What is worth knowing of a node at a glance: at most two short lines."""
+    work = node.work
+    given = plan.type_of(node.inputs[0]) if node.inputs else None
+    made = node.outputs[0].type if node.outputs else None
+    match work:
+        case DecoderWork() | SoundWork():
+            return Path(work.path).name, *_span(work)
+        case ConvertWork():
+            before = given.pixel_format if isinstance(given, FrameSpec) else ""
+            return (_step(before, work.pixel_format),)
+        case UploadWork():
+            return ("CPU → GPU", *([f"as {made.pixel_format}"] if isinstance(made, FrameSpec) else []))
+        case DownloadWork():
+            return ("GPU → CPU", *([f"as {work.pixel_format}"] if work.pixel_format else []))
+        case Transform():
+            return _step(_size(given), _size(made)), *([str(work.meaning)] if work.meaning.normalised else [])
+        case WindowWork():
+            return (f"{work.window.frames} frames, step {work.window.step}",)
+        case InferenceWork():
+            return shortened(work.model, 30), *([_engine(work.engine)] if work.engine else [])
+        case FramesWork():
+            each = [f"{work.pictures} frames a tensor"] if work.pictures > 1 else []
+            return _step(_size(given), _size(made)), *each
+        case DetectionsWork():
+            return f"threshold {work.threshold:g}", f"overlap {work.iou:g}"
+        case OverlayWork():
+            return (f"{work.thickness} px boxes{', labels' if work.label else ''}",)
+        case RecordsWork():
+            return (Path(work.path).name,)
+        case EncoderWork():
+            return Path(work.path).name if work.path else "nothing written", f"{work.codec} · {work.container}"
+    return (_step(_size(given), _size(made)),) if _size(given) != _size(made) else ()
+
+
+def node_title(plan: Plan, node: PlanNode) -> str:
+    """All of it in one sentence, for a tooltip and for screen readers."""
+    taken = ", ".join(f"{ref} ({type_text(plan.type_of(ref))})" for ref in node.inputs)
+    facts = list(node_facts(plan, node))
+    if isinstance(node.work, InferenceWork) and node.work.engine:
+        shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in node.work.engine.input_shapes)
+        path = Path(node.work.engine.path)
+        # Where a file lies on one machine is nothing for a page that others read.
+        facts += [path.name if path.is_absolute() else str(path), shapes]
+    parts = [f"{node.name}: {node.kind} on the {DEVICES[node.device]}", *([f"takes {taken}"] if taken else []), *facts]
+    return "; ".join(parts)
+
+
+def _step(before: str, after: str) -> str:
+    return f"{before} → {after}" if before and before != after else after
+
+
+def _span(work: DecoderWork | SoundWork) -> list[str]:
+    begin = [f"from {work.start:g} s"] if work.start is not None else []
+    end = [f"to {work.end:g} s"] if work.end is not None else []
+    return [" ".join(begin + end)] if begin or end else []
+
+
+def _size(kind: PortType | None) -> str:
+    """Width x height of frames, or of the pictures in a tensor."""
+    if isinstance(kind, FrameSpec):
+        return f"{kind.width}x{kind.height}"
+    if isinstance(kind, TensorSpec) and kind.size_of("width") and kind.size_of("height"):
+        return f"{kind.size_of('width')}x{kind.size_of('height')}"
+    return ""
+
+
+def _engine(engine: EngineRequest) -> str:
+    batch = f" · batch {engine.batch}" if engine.batch > 1 else ""
+    return f"{RUNTIMES.get(engine.runtime, engine.runtime)} · {engine.precision}{batch}"

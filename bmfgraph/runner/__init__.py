@@ -1,0 +1,1 @@
+"""Run a plan: checks, BMF's graph, monitoring and results."""

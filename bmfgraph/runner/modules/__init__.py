@@ -1,0 +1,1 @@
+"""Define the BMF modules that run nodes."""

@@ -1,0 +1,266 @@
+"""Run a plan: start BMF's graph, watch it, and turn every end but the good one into one exception."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.window import WindowWork
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.completeness import check_complete
+from bmfgraph.runner.interrupts import stopped_by_signals
+from bmfgraph.runner.monitor import Meter, Watch
+from bmfgraph.runner.outputs import partial_outputs
+from bmfgraph.system import ffmpeg4
+from bmfgraph.system.stdio import signals_kept, terminal_muted
+
+__all__ = ["Outcome", "Progress", "run_plan", "steady_fps"]
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the frames written so far and those expected (0: unknown)."""
+
+_POLL = 0.05
+_PATIENCE = 4.0
+"""Seconds that a stopped graph gets to come down before it is left behind."""
+_GRAPHS = threading.Lock()
+"""Held by the one run of this process that has a graph: BMF aborts when two graphs are made or destroyed at once,
+and keeps its modules in a table that it changes without a lock."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went."""
+
+    plan: Plan
+    seconds: float
+    """Wall time from start to the last rename."""
+    frames: int
+    """Frames written by the sink that wrote most."""
+    first_frame: float
+    """Seconds from the start until that sink was done with its first frame: engines loaded, pipeline filled."""
+    steady_fps: float
+    """Its frames a second from then on; those that came with the first one, in its batch, do not count."""
+    outputs: dict[str, Path]
+    """Node name -> the file it wrote."""
+    meters: dict[str, Any]
+    """Node name -> :class:`bmfgraph.runner.monitor.Meter`."""
+    engines: dict[str, str]
+    """Inference node -> what ran it."""
+    ffmpeg: str
+    warnings: tuple[str, ...]
+    peak_rss: int
+    """Bytes."""
+    peak_gpu: int | None
+    """Bytes that torch had of the GPU's memory; None where it was not used."""
+
+
+def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable[[str], None] | None = None) -> Outcome:
+    """Run to the end. Output files appear under their names only if the whole run succeeds.
+
+    ``announce`` is called with a line for every engine: what runs on what. Raises RunError (or Cancelled on
+    SIGINT and SIGTERM, when called on the main thread) with the node that failed, EngineError, or InstallError.
+    One plan runs at a time in a process, others wait for their turn. Afterwards the process can run the next;
+    only where the error's ``abandoned`` is true, a node did not come back from its work, and its threads go on.
+    """
+    began = time.perf_counter()
+    # BMF's own logger reads this once, when it is loaded.
+    os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
+    source = ffmpeg4.prepare()
+    watch = Watch()
+    with stopped_by_signals(watch) as interruptible, partial_outputs(plan) as (working, publish):
+        try:
+            engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
+        except KeyboardInterrupt:
+            if watch.error is None:
+                raise
+        _raise(watch)
+        warnings = check_complete(plan, watch)
+        _raise(watch)
+        outputs = publish()
+    sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
+    first = sink.first_done or began
+    return Outcome(
+        plan=plan,
+        seconds=time.perf_counter() - began,
+        frames=sink.frames,
+        first_frame=first - began,
+        steady_fps=steady_fps(sink, _together(plan), began),
+        outputs=outputs,
+        meters=watch.meters,
+        engines=engines,
+        ffmpeg=source,
+        warnings=tuple(warnings),
+        peak_rss=_peak_rss(),
+        peak_gpu=_peak_gpu(plan),
+    )
+
+
+def _together(plan: Plan) -> int:
+    """How many frames come at once: those of a batch of windows."""
+    batches = (node.work.batch for node in plan if isinstance(node.work, InferenceWork))
+    windows = (len(node.work.window.outputs) for node in plan if isinstance(node.work, WindowWork))
+    return max(batches, default=1) * max(windows, default=1)
+
+
+def steady_fps(sink: Meter, together: int, began: float) -> float:
+    """Frames a second after the first ``together``, which came at once; of the whole run since ``began`` where there
+    are not three times as many.
+    """
+    count, since = sink.frames, began
+    if len(sink.done) >= 3 * together:
+        count, since = len(sink.done) - together, sink.done[together - 1]
+    return count / (sink.last_done - since) if sink.last_done > since else 0.0
+
+
+def _raise(watch: Watch) -> None:
+    if watch.error:
+        watch.error.trace = watch.trace
+        raise watch.error
+
+
+def _drive(
+    plan: Plan,
+    watch: Watch,
+    progress: Progress | None,
+    announce: Callable[[str], None],
+    interruptible: contextlib.AbstractContextManager[None],
+) -> dict[str, str]:
+    """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
+    with terminal_muted():
+        from bmfgraph.runner.ffmpeg_log import errors_heard
+        from bmfgraph.runner.graph import assemble
+        from bmfgraph.runner.modules.base import JOBS
+    expected = max((node.work.frame_count for node in plan if isinstance(node.work, DecoderWork)), default=0)
+    sinks = [node.name for node in plan if not node.outputs]
+
+    def tell() -> None:
+        if progress:
+            progress(max((watch.meters[name].frames for name in sinks), default=0), expected)
+
+    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as watch.ffmpeg_log:
+        with interruptible:
+            assembly = assemble(plan, watch, folder)
+        engines = {
+            stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
+        }
+        try:
+            # Python's collector would stop all nodes for as long as it takes to look at every object of every library.
+            frozen = gc.get_freeze_count() > 0
+            if not frozen:
+                gc.freeze()
+            for name, runs_on in engines.items():
+                announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
+            if not watch.stopped:
+                _run_graph(assembly.config, watch, tell)
+        finally:
+            if not frozen:
+                gc.unfreeze()
+            # A stage that hangs is not to be touched.
+            if not getattr(watch.error, "abandoned", False):
+                for afterwards in watch.afterwards:
+                    afterwards()
+                for stage in assembly.stages:
+                    _close_stage(plan, stage, watch)
+            for node in assembly.config["nodes"]:
+                # Still there if the graph was never made.
+                JOBS.pop(node["option"]["job"], None)
+            while folder in sys.path:
+                sys.path.remove(folder)
+    return engines
+
+
+def _run_graph(config: dict[str, Any], watch: Watch, tell: Callable[[], None]) -> None:
+    """From BMF's graph config to its end, or until it is left behind."""
+    from bmf.lib._bmf import engine
+
+    ended = threading.Event()
+    with _turn(watch) as ours:
+        if not ours:
+            return
+        with signals_kept() as watch.started, terminal_muted():
+            graphs = [engine.Graph(json.dumps(config), False, True)]
+            try:
+                graphs[0].start()
+            except Exception as error:
+                watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
+        threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
+        try:
+            _wait(ended, watch, tell)
+        except BaseException:
+            # What the caller is told of the progress may raise.
+            watch.cancel("the caller gave up")
+            _wait(ended, watch, lambda: None)
+            raise
+
+
+@contextlib.contextmanager
+def _turn(watch: Watch) -> Iterator[bool]:
+    """Wait until no other run of this process has a graph; False if this one is stopped before."""
+    while not _GRAPHS.acquire(timeout=_POLL):
+        if watch.stopped:
+            yield False
+            return
+    try:
+        yield True
+    finally:
+        _GRAPHS.release()
+
+
+def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
+    """Wait in BMF for the graph's end, and destroy it."""
+    graph = graphs.pop()
+    try:
+        graph.close()
+    except BaseException as error:
+        watch.fail(watch.meter("graph", "bmf"), error)
+    # A graph that was left behind ends during somebody else's turn.
+    with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
+        del graph
+    ended.set()
+
+
+def _wait(ended: threading.Event, watch: Watch, tell: Callable[[], None]) -> None:
+    stopped_at: float | None = None
+    while not ended.wait(_POLL):
+        tell()
+        if watch.stopped:
+            stopped_at = stopped_at or time.monotonic()
+            if watch.hurried or time.monotonic() - stopped_at > _PATIENCE:
+                watch.error.abandoned = True  # type: ignore[union-attr]
+                return
+    if not watch.stopped:
+        tell()
+
+
+def _close_stage(plan: Plan, stage: Any, watch: Watch) -> None:
+    try:
+        stage.close()
+    except Exception as error:
+        node = plan.node(stage.name)
+        watch.fail(watch.meter(node.name, node.kind), error, doing="cannot be closed")
+
+
+def _peak_rss() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _peak_gpu(plan: Plan) -> int | None:
+    if all(node.device == "cpu" for node in plan):
+        return None
+    import torch
+
+    return torch.cuda.max_memory_reserved()

@@ -1,0 +1,85 @@
+"""``preprocess`` at work: crop, resize, pad, channel order, normalisation, dtype, layout in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from bmfgraph.nodes.preprocess import Transform
+from bmfgraph.stages.base import Stage
+from bmfgraph.stages.cuda import Recorded, constant
+from bmfgraph.stages.items import Frame, Sample
+
+__all__ = ["Preprocess", "apply"]
+
+# ITU-R BT.601, luma of R'G'B'.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class Preprocess(Stage):
+    """Frames to samples of one tensor."""
+
+    work: Transform
+
+    def open(self) -> None:
+        self._apply: Callable[[torch.Tensor], torch.Tensor] = partial(apply, transform=self.work)
+        if self.device == "cuda" and (self.work.resize or any(self.work.pad)):
+            self._apply = Recorded(self._apply)
+
+    def process(self, *items: Any) -> Iterable[Sample]:
+        frame: Frame = items[0]
+        return (Sample({self.work.name: self._apply(frame.pixels())}, (frame,)),)
+
+
+def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
+    """uint8 [height, width, 3] RGB to a tensor of batch 1 as ``transform`` says; contiguous, never written into."""
+    if transform.crop:
+        left, top, width, height = transform.crop
+        pixels = pixels[top : top + height, left : left + width]
+    x = pixels.permute(2, 0, 1)[None]
+    if transform.resize:
+        x = _resize(x, transform)
+    if any(transform.pad):
+        left, top, right, bottom = transform.pad
+        x = F.pad(x, (left, right, top, bottom), value=transform.pad_value)
+    meaning = transform.meaning
+    if meaning.channels == "BGR":
+        x = x.flip(1)
+    elif meaning.channels == "GRAY":
+        x = (x.float() * _per_channel(_LUMA, x)).sum(1, keepdim=True)
+        x = x if meaning.normalised or transform.dtype != "uint8" else x.round().to(torch.uint8)
+    dtype = getattr(torch, transform.dtype)
+    if meaning.normalised:
+        x = x.float()
+        if any(meaning.mean):
+            x = x - _per_channel(meaning.mean, x)
+        x = x / _per_channel(meaning.std, x)
+    if meaning.layout == "NHWC":
+        x = x.permute(0, 2, 3, 1)
+    return x.to(dtype).contiguous()
+
+
+def _per_channel(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor | float:
+    return values[0] if len(values) == 1 else constant(values, like.device).view(1, -1, 1, 1)
+
+
+def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
+    assert transform.resize
+    width, height = transform.resize
+    mode, smooth = transform.mode, transform.mode in ("bilinear", "bicubic")
+    if mode == "area":
+        return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
+    if not smooth:
+        return F.interpolate(x, (height, width), mode="nearest-exact")
+    whole = "int" in transform.dtype
+    if not whole or x.is_cuda:
+        # Torch reckons with uint8 in fixed point, a level off here and there, and has no kernel for it on the GPU.
+        x = x.float()
+    x = F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
+    if x.is_floating_point() and mode == "bicubic":
+        x = x.clamp(0, 255)
+    return x.round().to(torch.uint8) if whole and x.is_floating_point() else x

@@ -1,0 +1,57 @@
+"""``records`` at work: one line a frame (JSON Lines) or one row a box (CSV)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.stages.base import Stage
+from bmfgraph.stages.items import Detections
+
+__all__ = ["COLUMNS", "Write"]
+
+COLUMNS = ("frame", "pts", "label", "score", "x1", "y1", "x2", "y2")
+
+
+class Write(Stage):
+    """Detections to a text file; ``pts`` in seconds, corners in source pixels."""
+
+    work: RecordsWork
+
+    def open(self) -> None:
+        self._file = Path(self.work.path).open("w", encoding="utf-8", newline="")  # noqa: SIM115
+        self._rows = csv.writer(self._file) if self.work.format == "csv" else None
+        if self._rows:
+            self._rows.writerow(COLUMNS)
+
+    def process(self, *items: Any) -> Iterable[Any]:
+        found: Detections = items[0]
+        pts = round(float(found.frame.time), 6)
+        if self._rows:
+            for box in found.boxes:
+                corners = (round(value, 2) for value in (box.x1, box.y1, box.x2, box.y2))
+                self._rows.writerow((found.index, pts, box.label, round(box.score, 4), *corners))
+            return ()
+        boxes = [
+            {
+                "label": box.label,
+                "score": round(box.score, 4),
+                "box": [round(value, 2) for value in (box.x1, box.y1, box.x2, box.y2)],
+            }
+            for box in found.boxes
+        ]
+        self._file.write(json.dumps({"frame": found.index, "pts": pts, "detections": boxes}) + "\n")
+        return ()
+
+    def finish(self) -> Iterable[Any]:
+        # Here and not in `close`, so that a full disk is an error of this node.
+        self._file.close()
+        return ()
+
+    def close(self) -> None:
+        if "_file" in self.__dict__:
+            self._file.close()

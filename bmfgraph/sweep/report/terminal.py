@@ -1,0 +1,98 @@
+"""A sweep's report for a terminal: a ranked table, and the command of the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bmfgraph.sweep.metrics import METRICS, Metric, median
+from bmfgraph.sweep.objective import Ranked
+from bmfgraph.sweep.report.text import states, variant, varied_keys
+from bmfgraph.sweep.verdict import Verdict, judge, key_metrics
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["closing_text", "report_table"]
+
+_KEYS = 3
+"""With more keys than this they share a column."""
+_STYLES = {"ok": "", "failed": "red", "crashed": "bold red", "refused": "yellow", "skipped": "dim"}
+
+
+def report_table(report: Mapping[str, Any]) -> Table:
+    """The cells in their order, in at most 100 columns for the usual two or three keys."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    verdict, keys, metrics = judge(report), varied_keys(report["cells"]), _columns(report)
+    together = not 0 < len(keys) <= _KEYS
+    table = Table(
+        title=Text(f"{report['pipeline']}: {states(report['cells'])}"),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("#", justify="right", no_wrap=True)
+    for heading in ["variant"] if together else [key.rpartition(".")[2] for key in keys]:
+        table.add_column(Text(heading), overflow="fold")
+    for metric in metrics:
+        table.add_column(Text(f"{_short(metric)}\n{metric.unit}"), justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for one in verdict.order:
+        won = one.cell is verdict.winner
+        values = [variant(one.cell)] if together else [str(one.cell["varied"].get(key, "")) for key in keys]
+        table.add_row(
+            f"{'★ ' * won}{one.rank or '–'}",
+            *map(Text, values),
+            *(_number(metric, one.cell) for metric in metrics),
+            _state(one, verdict),
+            style="bold green" if won else "" if one.rank else "dim" if one.misses else "",
+        )
+    return table
+
+
+def closing_text(report: Mapping[str, Any]) -> Text:
+    """The verdict, and the winner's command on a line of its own, to be copied."""
+    from rich.text import Text
+
+    verdict = judge(report)
+    text = Text(verdict.headline, "bold green" if verdict.winner else "bold yellow")
+    for reason in verdict.reasons:
+        text.append(f"\n{reason}", "default not bold")
+    if verdict.winner:
+        text.append(f"\n\n{verdict.winner['command']}", "cyan not bold")
+    return text
+
+
+def _columns(report: Mapping[str, Any]) -> list[Metric]:
+    """What tells most, of what at least one cell has."""
+    wanted = dict.fromkeys([*key_metrics(report), METRICS["fps"]])
+    return [metric for metric in wanted if any(median(cell, metric.name) is not None for cell in report["cells"])]
+
+
+def _short(metric: Metric) -> str:
+    """A heading of one or two short words."""
+    words = {"fps": "whole", "steady_fps": "steady", "inference_fps": "engine", "peak_rss_mb": "memory"}
+    return words.get(metric.name, metric.title.replace("latency ", "").replace("peak ", "").replace(" memory", ""))
+
+
+def _number(metric: Metric, cell: Mapping[str, Any]) -> str:
+    value = median(cell, metric.name)
+    return "–" if value is None else metric.text(value)
+
+
+def _state(one: Ranked, verdict: Verdict) -> Text:
+    from rich.text import Text
+
+    cell = one.cell
+    if cell["status"] != "ok":
+        code = cell["errors"][0]["code"] if cell["errors"] else ""
+        return Text(f"{cell['status']} {code}".rstrip(), _STYLES.get(cell["status"], "red"))
+    words = ["winner"] if cell is verdict.winner else []
+    words += ["reference"] if cell.get("is_reference") else []
+    words += ["kept"] if cell.get("kept") else []
+    return Text("\n".join(one.misses), "yellow") if one.misses else Text(", ".join(words) or "ok")

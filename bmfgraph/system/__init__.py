@@ -1,0 +1,1 @@
+"""Describe this computer: files, processes, GPU, libraries and terminal."""

@@ -1,0 +1,78 @@
+"""``--help`` of the whole and of each verb, and the way to it from words that are mistyped."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import resources
+
+import pytest
+
+from bmfgraph.cli.help import GROUPS, TAKEN, VERBS, usage
+from bmfgraph.cli.main import main
+
+CHOICE = re.compile(rf"\b({'|'.join(GROUPS)})=([a-z]\w+)")
+
+
+def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str, str]:
+    """The exit code of a command line, and what it printed on both streams."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    return (end.value.code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = told([verb, flag], capsys)
+    assert (code, err) == (0, "")
+    name = "[run]" if verb == "run" else verb
+    assert re.match(rf"(usage: )?python -m bmfgraph {re.escape(name)} ", out)
+    assert f"python -m bmfgraph {verb}" in out or verb == "run"
+    assert out.endswith("\n")
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_says_what_is_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = told([*([verb] if verb else []), "--help"], capsys)[1]
+    for flag in TAKEN.get(verb, {}):
+        assert re.search(rf"^  {flag}\b", text, re.MULTILINE)
+    conf = resources.files("bmfgraph.conf")
+    for group, option in CHOICE.findall(text):
+        assert (conf / group / f"{option}.yaml").is_file(), f"{group}={option}"
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = told(["--help"], capsys)
+    assert (code, out, err) == (0, usage(), "")
+    for verb, about in VERBS.items():
+        assert f"  {verb:<10}  {about}\n" in out
+    assert "  encoder   measure, mpeg4, nvenc, vp9, x264, x265\n" in out
+    assert "exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C\n" in out
+
+
+def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["check", "pipeline=nothing", "--help"], ["plan", "--help", "--tabel"], ["build", "x", "-h"]):
+        assert told(words, capsys) == (0, usage(words[0]), "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["chekc"], "unknown verb 'chekc' (did you mean 'check'?)"),
+        (["Plan", "pipeline=super_resolution"], "unknown verb 'Plan' (did you mean 'plan'?)"),
+        (["check", "--jsno"], "'--jsno' (did you mean '--json'?)"),
+        (["engines", "lst"], "unknown verb 'lst' (did you mean 'list'?)"),
+        (["engines", "list", "--jsno"], "unknown word '--jsno' (did you mean '--json'?)"),
+        (["schema", "--instaled"], "unknown word '--instaled' (did you mean '--installed'?)"),
+    ],
+)
+def test_mistyped_words(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bmfgraph"])
+    code, out, err = told(words, capsys)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert re.search(r"→ python -m bmfgraph \S*.*--help", err)

@@ -1,0 +1,34 @@
+"""Nodes that do nothing are left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from bmfgraph.compile.drop_identity import simplify
+from bmfgraph.compile.infer_types import infer_types
+from bmfgraph.errors import PlanError
+from bmfgraph.plan.plan import Ref
+from tests.compile.pipelines import UPSCALE, MakePlan, names
+
+
+def test_a_window_of_one_is_left_out(plan: MakePlan) -> None:
+    assert "window" in names(plan(UPSCALE, infer_types))
+    made = plan(UPSCALE, simplify)
+    assert "window" not in names(made)
+    assert made.node("net").inputs == (Ref("prepare", "out"),)
+
+
+def test_two_in_a_row_are_left_out(plan: MakePlan) -> None:
+    text = UPSCALE.replace("inputs: window\n", "inputs: again\n") + "again: {kind: window, inputs: window}\n"
+    made = plan(text, simplify)
+    assert made.node("net").inputs == (Ref("prepare", "out"),)
+    assert {"window", "again"}.isdisjoint(names(made))
+    assert plan(text)
+
+
+def test_one_that_nobody_takes_from_stays(plan: MakePlan) -> None:
+    text = UPSCALE.replace("inputs: window\n", "inputs: prepare\n")
+    assert "window" in names(plan(text, simplify))
+    with pytest.raises(PlanError) as caught:
+        plan(text)
+    assert caught.value.node == "window"

@@ -1,0 +1,14 @@
+"""Probed files and read models."""
+
+from __future__ import annotations
+
+from bmfgraph.compile.probe_inputs import discover
+from bmfgraph.media.probe import Media
+from tests.compile.pipelines import UPSCALE, MakePlan
+
+
+def test_discover_looks_at_files_and_models(plan: MakePlan) -> None:
+    made = plan(UPSCALE, discover)
+    assert isinstance(made.node("source").facts, Media)
+    assert [tensor.name for tensor in made.node("net").facts.inputs] == ["input"]
+    assert made.node("prepare").facts is None

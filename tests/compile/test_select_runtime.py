@@ -1,0 +1,125 @@
+"""Which runtime a machine gets, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bmfgraph.compile.select_runtime import Choice, choose_runtime
+from bmfgraph.errors import BmfgraphError, EngineError, PlanError
+from bmfgraph.nodes.engine import EngineOptions
+from bmfgraph.plan.plan import Plan
+from bmfgraph.system.machine import Machine
+from tests.compile.machines import (
+    ADA_RTX,
+    BARE,
+    HOPPER,
+    HOPPER_LEAN,
+    HOPPER_ORT,
+    HOPPER_RTX,
+    HOPPER_TRT,
+    NO_DRIVER,
+)
+
+
+def choose(machine: Machine, device: Any, options: dict[str, Any]) -> Choice:
+    return choose_runtime(Plan("x", (), machine, device), "net", EngineOptions.model_validate(options))
+
+
+FP16, ORT = {"precision": "fp16"}, {"runtime": "onnxruntime"}
+TRT, RTX = {"runtime": "tensorrt"}, {"runtime": "tensorrt_rtx"}
+ON_H200, ON_L4 = "on NVIDIA H200 (compute capability 9.0)", "on NVIDIA L4 (compute capability 8.9)"
+NO_BUILDER = "no TensorRT that builds engines is installed"
+NO_RTX = "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
+IDLE = f"{NO_BUILDER}: NVIDIA H200 (compute capability 9.0) stays idle; pip install tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "options", "runtime", "where", "precision", "why"),
+    [
+        # by itself
+        (BARE, "auto", {}, "onnxruntime", "cpu", "fp32", NO_DRIVER),
+        (BARE, "auto", FP16, "onnxruntime", "cpu", "fp32", f"{NO_DRIVER}; in fp32 instead of fp16"),
+        (BARE, "cpu", {}, "onnxruntime", "cpu", "fp32", "device=cpu"),
+        (HOPPER, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE),
+        (HOPPER, "auto", {"precision": "int8"}, "onnxruntime", "cpu", "fp32", f"{IDLE}; in fp32 instead of int8"),
+        (HOPPER, "cpu", FP16, "onnxruntime", "cpu", "fp32", "device=cpu; in fp32 instead of fp16"),
+        (HOPPER_TRT, "auto", {}, "tensorrt", "cuda", "fp32", ON_H200),
+        (HOPPER_TRT, "auto", FP16, "tensorrt", "cuda", "fp16", ON_H200),
+        (HOPPER_TRT, "cuda", {"precision": "int8"}, "tensorrt", "cuda", "int8", ON_H200),
+        (HOPPER_TRT, "cpu", {}, "onnxruntime", "cpu", "fp32", "device=cpu"),
+        (HOPPER_LEAN, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE),
+        (HOPPER_RTX, "auto", {}, "onnxruntime", "cpu", "fp32", IDLE.replace(NO_BUILDER, NO_RTX)),
+        (ADA_RTX, "auto", FP16, "tensorrt_rtx", "cuda", "fp16", ON_L4),
+        (HOPPER_ORT, "auto", {}, "onnxruntime", "cuda", "fp32", NO_BUILDER),
+        (HOPPER_ORT, "cuda", {"precision": "tf32"}, "onnxruntime", "cuda", "tf32", NO_BUILDER),
+        (HOPPER_ORT, "auto", FP16, "onnxruntime", "cuda", "fp32", f"{NO_BUILDER}; in fp32 instead of fp16"),
+        (HOPPER_ORT, "cpu", {"precision": "tf32"}, "onnxruntime", "cpu", "fp32", "device=cpu; in fp32 instead of tf32"),
+        # by name: the user knows why
+        (BARE, "auto", ORT, "onnxruntime", "cpu", "fp32", ""),
+        (HOPPER_TRT, "auto", ORT, "onnxruntime", "cpu", "fp32", ""),
+        (HOPPER_ORT, "cuda", ORT, "onnxruntime", "cuda", "fp32", ""),
+        (HOPPER_ORT, "cpu", ORT, "onnxruntime", "cpu", "fp32", ""),
+        (BARE, "auto", RTX | FP16, "tensorrt_rtx", "cuda", "fp16", ""),
+        (HOPPER_TRT, "cuda", TRT | {"precision": "bf16"}, "tensorrt", "cuda", "bf16", ""),
+        # an engine, or a builder, from elsewhere
+        (HOPPER_LEAN, "auto", {"path": "x.plan"}, "tensorrt", "cuda", "fp32", ""),
+        (HOPPER, "auto", {"python": "/py"}, "tensorrt", "cuda", "fp32", ""),
+        (HOPPER, "cuda", {"builder": "command", "command": ["trtexec"]}, "tensorrt", "cuda", "fp32", ""),
+        (ADA_RTX, "auto", {"path": "x.plan"}, "tensorrt_rtx", "cuda", "fp32", ""),
+        (ADA_RTX, "auto", {"path": "x.plan"} | TRT, "tensorrt", "cuda", "fp32", ""),
+    ],
+)
+def test_choice(
+    machine: Machine,
+    device: str,
+    options: dict[str, Any],
+    runtime: Any,
+    where: Any,
+    precision: str,
+    why: str,
+) -> None:
+    assert choose(machine, device, options) == Choice(runtime, where, precision, why)
+
+
+AUTO = "set device=auto to run on the CPU"
+INSTALL = f"pip install tensorrt (or onnxruntime-gpu), or {AUTO}"
+NO_PROVIDER = "device=cuda: NVIDIA H200 (compute capability 9.0) is here, but ONNX Runtime has no CUDA provider"
+GPU_ONLY = "runs on a GPU only, and device=cpu is set\n  → leave one of the two out"
+NOT_OURS = (
+    "engine.path 'x.plan' is an engine of TensorRT, which engine.runtime=onnxruntime does not run"
+    "\n  → leave engine.path out, or set engine.runtime=tensorrt"
+)
+FP32 = "\n  → set engine.precision=fp32, or engine.runtime=tensorrt on a machine with a GPU"
+ON_CPU = f"ONNX Runtime on the CPU computes in fp32{FP32}"
+ON_GPU = f"ONNX Runtime on the GPU computes in fp32 or tf32{FP32}"
+ELSEWHERE = (
+    "engine.path, engine.python and engine.command are TensorRT's, which needs a GPU, and device=cpu is set"
+    "\n  → leave one of the two out"
+)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "options", "kind", "text"),
+    [
+        (BARE, "cuda", {}, EngineError, f"device=cuda: {NO_DRIVER}\n  → {AUTO}"),
+        (BARE, "cuda", ORT, EngineError, f"device=cuda: {NO_DRIVER}\n  → {AUTO}"),
+        (HOPPER, "cuda", {}, EngineError, f"{NO_PROVIDER}; {NO_BUILDER}\n  → {INSTALL}"),
+        (HOPPER_TRT, "cuda", ORT, EngineError, f"{NO_PROVIDER}\n  → {INSTALL}"),
+        (HOPPER_TRT, "cpu", TRT, PlanError, f"engine.runtime=tensorrt {GPU_ONLY}"),
+        (ADA_RTX, "cpu", RTX, PlanError, f"engine.runtime=tensorrt_rtx {GPU_ONLY}"),
+        (HOPPER_TRT, "cpu", {"path": "x.plan"}, PlanError, ELSEWHERE),
+        (HOPPER, "cpu", {"python": "/py"}, PlanError, ELSEWHERE),
+        (HOPPER, "cpu", {"builder": "command", "command": ["trtexec"]}, PlanError, ELSEWHERE),
+        (BARE, "auto", ORT | {"path": "x.plan"}, PlanError, NOT_OURS),
+        (BARE, "auto", ORT | FP16, PlanError, f"engine.precision=fp16: {ON_CPU}"),
+        (HOPPER_ORT, "cpu", ORT | {"precision": "tf32"}, PlanError, f"engine.precision=tf32: {ON_CPU}"),
+        (HOPPER_ORT, "auto", ORT | {"precision": "int8"}, PlanError, f"engine.precision=int8: {ON_GPU}"),
+    ],
+)
+def test_refusal(machine: Machine, device: str, options: dict[str, Any], kind: type[BmfgraphError], text: str) -> None:
+    with pytest.raises(BmfgraphError) as caught:
+        choose(machine, device, options)
+    assert type(caught.value) is kind
+    assert str(caught.value) == f"pipeline.nodes.net: {text}"

@@ -1,0 +1,87 @@
+"""What the tests of failing runs share: clips good and bad, and a folder that must stay as it was."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.runner.command import FAULTY, Ended, Running, clip, start
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of clips: 64x48, 30 fps, 90 frames of noise."""
+    folder = tmp_path_factory.mktemp("clips")
+    good = clip(folder / "good.mp4")
+    clip(folder / "index_first.mp4", index_first=True)
+    clip(folder / "good.mkv")
+    clip(folder / "good.ts")
+    clip(folder / "sound.mp4", sound_only=True)
+    for name in ("index_first.mp4", "good.mp4", "good.mkv", "good.ts"):
+        data = (folder / name).read_bytes()
+        (folder / f"cut_{name}").write_bytes(data[: len(data) * 6 // 10])
+    damaged = bytearray(good.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 20_000] = b"\x5a" * 20_000
+    (folder / "damaged.mp4").write_bytes(damaged)
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video\n" * 200)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faulty_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment in which the node kind ``faulty`` is installed, for subprocesses only."""
+    folder = tmp_path_factory.mktemp("faulty")
+    # Building leaves files beside the source.
+    shutil.copytree(FAULTY, folder / "source")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "install", *options, "--target"]
+    command += [str(folder / "site"), str(folder / "source")]
+    subprocess.run(command, check=True, capture_output=True)
+    return {"PYTHONPATH": str(folder / "site")}
+
+
+class Workplace:
+    """A folder that a failing run must leave as it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "out.mp4"
+
+    def files(self) -> list[str]:
+        """Names of all that lies in it, hidden or not."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+
+    def start(self, command: list[str], **options: object) -> Running:
+        """Start a command in the folder."""
+        return start(command, self.folder, **options)  # type: ignore[arg-type]
+
+    def run(self, command: list[str], **options: object) -> Ended:
+        """Run a command to its end; one that fails leaves nothing."""
+        before = self.files()
+        ended = self.start(command, **options).wait()
+        if ended.code:
+            assert self.files() == before
+        return ended
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    """An empty folder to run in."""
+    return Workplace(tmp_path)
+
+
+@pytest.fixture
+def fails(place: Workplace, clips: Path) -> Callable[..., str]:
+    """Runs bmfgraph's command line, which must fail and leave nothing; gives its message."""
+
+    def run(command: list[str], code: int = 1, **options: object) -> str:
+        return place.run([*command, "output=out.mp4"], **options).error(code)
+
+    return run

@@ -1,0 +1,158 @@
+"""Run in a process of its own: many runs, good and failing, in one process through the API.
+
+    many_runs.py CLIPS FOLDER recovery      after each kind of failure, a good run must succeed
+    many_runs.py CLIPS FOLDER leaks         failing runs must leave neither threads, descriptors nor memory
+    many_runs.py CLIPS FOLDER threads       good and failing runs at once from several threads
+
+Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bmfgraph.compile import compile_pipeline
+from bmfgraph.config.pipeline import parse_pipeline
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.runner.run import run_plan
+
+CLIPS, FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
+
+
+def run(
+    clip: str = "good.mp4", output: str = "out.mp4", codec: str = "x264", progress: Any = None, **stage: Any
+) -> str:
+    """One run; the error's message, or an empty string."""
+    sink = {"kind": "encoder", "inputs": ["stage"], "path": str(FOLDER / output), "codec": codec}
+    if codec == "x264":
+        sink["preset"] = "ultrafast"
+    nodes = {
+        "source": {"kind": "decoder", "path": str(CLIPS / clip)},
+        "stage": {"kind": "faulty", "inputs": ["source.video"], **stage},
+        "sink": sink,
+    }
+    try:
+        outcome = run_plan(compile_pipeline(parse_pipeline({"name": "many", "nodes": nodes})), progress=progress)
+    except BmfgraphError as error:
+        return f"{type(error).__name__}: {error.message}"
+    assert outcome.frames == 90, outcome.frames
+    return ""
+
+
+@contextlib.contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """Inside, no file may grow beyond ``size`` bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # Python would leave cut-off bytecode behind.
+    sys.dont_write_bytecode = True
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def full_disk() -> str:
+    """A run for whose output there is no room."""
+    with no_room(10_000):
+        return run()
+
+
+def hanging() -> str:
+    """A run whose stage hangs, stopped by two signals."""
+    for seconds in (0.6, 0.8):
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with contextlib.redirect_stdout(sys.stderr):
+        return run(fault="hang", frame=3)
+
+
+def giving_up() -> str:
+    """A run whose caller raises when told of the progress."""
+
+    def progress(done: int, of: int) -> None:
+        raise RuntimeError("enough")
+
+    try:
+        return run(seconds=0.01, progress=progress)
+    except RuntimeError as error:
+        return str(error)
+
+
+def recovery() -> dict[str, Any]:
+    faults = ("init", "open", "process", "finish", "close", "nothing", "garbage", "exit", "signal")
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    told: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for fault in faults:
+        told[fault], after[fault] = run(fault=fault), run()
+    for clip in ("none.mp4", "text.mp4", "cut_good.mkv", "damaged.mp4"):
+        told[clip], after[clip] = run(clip), run()
+    for name, fail in (("full disk", full_disk), ("giving up", giving_up), ("hang", hanging)):
+        told[name], after[name] = fail(), run()
+    told["codec"], after["codec"] = run(codec="x265"), run()
+    kept = handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return {"told": told, "after": after, "handlers_kept": kept, "left": sorted(path.name for path in FOLDER.iterdir())}
+
+
+def count(folder: str) -> int:
+    """How much lies in a folder."""
+    return sum(1 for _ in Path(folder).iterdir())
+
+
+def state() -> dict[str, int]:
+    """What must not grow."""
+    gc.collect()
+    return {
+        "threads": threading.active_count(),
+        "tasks": count("/proc/self/task"),
+        "descriptors": count("/proc/self/fd"),
+        "memory": int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(),
+    }
+
+
+def leaks() -> dict[str, Any]:
+    faults = ("process", "open", "finish", "close", "garbage")
+
+    def twenty() -> None:
+        for number in range(20):
+            if number % 4 == 3:
+                assert full_disk()
+            else:
+                assert run(fault=faults[number % len(faults)], frame=5)
+
+    run()
+    twenty()
+    before = state()
+    twenty()
+    return {"before": before, "after": state()}
+
+
+def threads() -> dict[str, Any]:
+    told: dict[int, list[str]] = {}
+
+    def work(number: int) -> None:
+        fault: dict[str, Any] = {"fault": "process", "frame": 30 + number} if number % 2 else {}
+        told[number] = [run(output=f"{number}.mp4", **fault) for _ in range(5)]
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    print("still heard", file=sys.stderr)
+    return {"told": told, "left": sorted(path.name for path in FOLDER.iterdir())}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"recovery": recovery, "leaks": leaks, "threads": threads}[sys.argv[3]]()))

@@ -1,0 +1,73 @@
+"""The report's sums; reports of real runs are tested with the runs."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.monitor import Meter
+from bmfgraph.runner.report import SCHEMA, make_report, percentile, summary
+from bmfgraph.runner.run import Outcome
+from tests.tools import node
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 100, 101])
+@pytest.mark.parametrize("percent", [0, 1, 50, 95, 99, 100])
+def test_percentiles_are_numpys_nearest_rank(count: int, percent: float) -> None:
+    values = np.sort(np.random.default_rng(count).random(count))
+    assert percentile(list(values), percent) == np.percentile(values, percent, method="inverted_cdf")
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> Outcome:
+    """A run of decoder and encoder, as ``run_plan`` would tell of it."""
+    from dataclasses import replace
+
+    from bmfgraph.compile.infer_types import infer_types
+    from bmfgraph.media.probe import probe
+    from tests.tools import make_clip
+
+    clip = make_clip(tmp_path / "in.mp4", frames=4)
+    written = make_clip(tmp_path / "out.mp4", frames=4)
+    source = replace(node("decoder", name="source", path=str(clip)), facts=probe(clip), host="source")
+    sink = replace(node("encoder", "source.video", name="sink", path=str(written)), host="sink")
+    plan = infer_types(Plan("copy", (source, sink)))
+    meters = {
+        "source": Meter("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
+        "sink": Meter("sink", "encoder", array("d"), 4, array("l", [1, 3])),
+    }
+    return Outcome(plan, 0.5, 4, 0.2, 10.0, {"sink": written}, meters, {}, "decord", ("a warning",), 123, None)
+
+
+def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
+    report = json.loads(json.dumps(make_report(outcome, {"input": "x"}, {"psnr_y": 40.0})))
+    assert report["schema"] == SCHEMA == 1
+    assert report["frames"] == {"in": 4, "out": 4}
+    assert (report["seconds"], report["fps"]) == (0.5, 8.0)
+    assert report["plan"] == {"name": "copy", "hash": outcome.plan.hash()}
+    source, sink = report["nodes"]
+    assert source["call_ms"] == {"mean": 2.5, "p50": 2.0, "p95": 4.0, "p99": 4.0}
+    assert (source["calls"], source["seconds"], source["frame_ms"], source["queue"]) == (4, 0.01, 2.5, None)
+    assert (sink["call_ms"], sink["queue"]) == (None, {"mean": 2.0, "max": 3})
+    assert report["outputs"] == [
+        {"node": "sink", "path": str(outcome.outputs["sink"]), "bytes": outcome.outputs["sink"].stat().st_size}
+    ]
+    assert (report["config"], report["quality"], report["warnings"]) == (
+        {"input": "x"},
+        {"psnr_y": 40.0},
+        ["a warning"],
+    )
+    assert report["machine"]["packages"]["pydantic"]
+    assert report["memory"] == {"peak_rss": 123, "peak_gpu": None}
+    assert (report["first_frame_seconds"], report["steady_fps"]) == (0.2, 10.0)
+
+
+def test_the_summary_says_what_was_written(outcome: Outcome) -> None:
+    (line,) = summary(outcome)
+    size = outcome.outputs["sink"].stat().st_size / 1e3
+    assert line == f"{outcome.outputs['sink']}: 4 frames, 64x48, 25 fps, {size:.1f} kB in 0.5 s (8.0 fps)"

@@ -1,0 +1,321 @@
+"""Boxes from output tensors, against plain loops in numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from bmfgraph.nodes.detections import DetectionsWork
+from bmfgraph.plan.types import Placement
+from bmfgraph.stages.detections import Detect, above, best, decode_centerface, decode_ultraface
+from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
+
+Array = NDArray[np.float32]
+PLACE = Placement(640, 480, 320, 240, 0.5, 0.5, 0.0, 0.0)
+
+
+def work(**options: Any) -> DetectionsWork:
+    settings: dict[str, Any] = {
+        "style": "ultraface",
+        "tensors": (("scores", "s"), ("boxes", "b")),
+        "threshold": 0.5,
+        "iou": 0.3,
+        "labels": ("face",),
+        "stride": 4,
+        "placement": PLACE,
+    }
+    return DetectionsWork(**(settings | options))
+
+
+def overlap(a: Array, b: Array) -> float:
+    across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return float(across * down / (areas - across * down)) if across * down else 0.0
+
+
+def suppress(boxes: Array, scores: Array, labels: NDArray[np.int64], iou: float) -> list[int]:
+    """Greedy non-maximum suppression, written down as it is defined."""
+    kept: list[int] = []
+    for index in sorted(range(len(scores)), key=lambda at: -scores[at]):
+        if all(labels[index] != labels[better] or overlap(boxes[index], boxes[better]) <= iou for better in kept):
+            kept.append(index)
+    return kept
+
+
+def random_boxes(count: int, seed: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    random = np.random.default_rng(seed)
+    corner = random.random((count, 2)) * 80
+    boxes = np.concatenate([corner, corner + 5 + random.random((count, 2)) * 40], axis=1).astype(np.float32)
+    return boxes, random.random(count).astype(np.float32), random.integers(0, 3, count)
+
+
+@pytest.mark.parametrize("iou", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 2, 30, 150])
+def test_suppression_is_the_plain_loop(count: int, iou: float) -> None:
+    boxes, scores, labels = random_boxes(count, seed=count)
+    tensors = torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels)
+    found = non_maximum_suppression(*tensors, iou)
+    assert found.tolist() == suppress(boxes, scores, labels, iou)
+
+
+def test_suppression_keeps_the_first_of_equals_and_survives_empty_boxes() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [5, 5, 5, 5], [9, 9, 2, 2]])
+    scores, labels = torch.tensor([0.5, 0.5, 0.9, 0.8]), torch.zeros(4, dtype=torch.int64)
+    assert non_maximum_suppression(boxes, scores, labels, 0.3).tolist() == [2, 3, 0]
+    assert non_maximum_suppression(boxes, scores, torch.tensor([0, 1, 0, 0]), 0.3).tolist() == [2, 3, 0, 1]
+
+
+def chain(count: int) -> Array:
+    """Boxes in a row, each of which overlaps its neighbours by a third of the two."""
+    left = np.arange(count, dtype=np.float32) * 10
+    return np.stack([left, left * 0, left + 20, left * 0 + 10], axis=1)
+
+
+def at_once(boxes: Array, labels: NDArray[np.int64], valid: NDArray[np.bool_], iou: float) -> tuple[list[int], bool]:
+    kept, settled = suppress_at_once(torch.from_numpy(boxes), torch.from_numpy(labels), torch.from_numpy(valid), iou)
+    return kept.nonzero()[:, 0].tolist(), bool(settled)
+
+
+def test_suppression_at_once_is_right_whenever_it_says_so() -> None:
+    settled = 0
+    for seed in range(60):
+        count = (0, 1, 2, 12, 40, 120)[seed % 6]
+        boxes, scores, labels = random_boxes(count, seed)
+        order = np.argsort(-scores)
+        boxes, scores, labels = boxes[order], scores[order], labels[order]
+        valid = scores > 0.2
+        for iou in (0.1, 0.3, 0.6):
+            found, sure = at_once(boxes, labels, valid, iou)
+            settled += sure
+            if sure:
+                assert found == suppress(boxes[valid], scores[valid], labels[valid], iou)
+    assert settled > 120
+
+
+def test_a_chain_of_overlaps_is_settled_or_called_unsettled() -> None:
+    for count in range(1, 12):
+        boxes, labels = chain(count), np.zeros(count, np.int64)
+        found, sure = at_once(boxes, labels, labels == 0, 0.3)
+        assert sure is (count <= 6)
+        if sure:
+            assert found == list(range(0, count, 2))
+    # What does not count, or is of another kind, breaks the chain.
+    boxes, labels = chain(11), np.zeros(11, np.int64)
+    valid = np.arange(11) != 5
+    assert at_once(boxes, labels, valid, 0.3) == ([0, 2, 4, 6, 8, 10], True)
+    labels[5] = 1
+    assert at_once(boxes, labels, labels >= 0, 0.3) == ([0, 2, 4, 5, 6, 8, 10], True)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_the_best_candidates_are_those_above_the_threshold(count: int, threshold: float) -> None:
+    scores = torch.from_numpy(np.random.default_rng(count).random(count).astype(np.float32))
+    chosen = best(1000)(scores)
+    assert len(chosen) == count
+    assert scores[chosen].tolist() == sorted(scores.tolist(), reverse=True)
+    assert sorted(chosen[scores[chosen] > threshold].tolist()) == above(threshold)(scores).tolist()
+    assert best(3)(scores).tolist() == chosen[:3].tolist()
+
+
+def ultraface(scores: Array, boxes: Array, threshold: float, size: tuple[int, int]) -> list[tuple[Any, ...]]:
+    found = []
+    for row, box in zip(scores, boxes, strict=True):
+        label = int(np.argmax(row[1:]))
+        if row[1 + label] > threshold:
+            found.append(
+                (label, row[1 + label], box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1])
+            )
+    return found
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.99, 1.0])
+def test_ultraface(classes: int, threshold: float) -> None:
+    random = np.random.default_rng(5)
+    scores, boxes = random.random((40, 1 + classes)).astype(np.float32), random.random((40, 4)).astype(np.float32)
+    tensors = {"scores": torch.from_numpy(scores), "boxes": torch.from_numpy(boxes)}
+    got_boxes, got_scores, got_labels = decode_ultraface(tensors, work(threshold=threshold), above(threshold))
+    wanted = ultraface(scores, boxes, threshold, (320, 240))
+    assert got_labels.tolist() == [row[0] for row in wanted]
+    assert got_scores.tolist() == pytest.approx([row[1] for row in wanted])
+    assert np.allclose(
+        got_boxes.numpy().reshape(-1, 4), np.array([row[2:] for row in wanted]).reshape(-1, 4), atol=1e-3
+    )
+
+
+def centerface(heat: Array, scale: Array, offset: Array, threshold: float, stride: int) -> list[tuple[float, ...]]:
+    """As the authors' example decodes it (before clipping): centre of the cell, exp of the sizes."""
+    found: list[tuple[float, ...]] = []
+    rows, columns = np.where(heat[0] > threshold)
+    for row, column in zip(rows, columns, strict=True):
+        height = np.exp(scale[0, row, column]) * stride
+        width = np.exp(scale[1, row, column]) * stride
+        left = (column + offset[1, row, column] + 0.5) * stride - width / 2
+        top = (row + offset[0, row, column] + 0.5) * stride - height / 2
+        found.append((float(heat[0, row, column]), left, top, left + width, top + height))
+    return found
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+@pytest.mark.parametrize("threshold", [0.2, 0.9, 1.0])
+def test_centerface(stride: int, threshold: float) -> None:
+    random = np.random.default_rng(7)
+    heat = random.random((1, 6, 9)).astype(np.float32)
+    scale, offset = (random.random((2, 6, 9)).astype(np.float32) for _ in range(2))
+    tensors = {"heatmap": heat, "scale": scale, "offset": offset}
+    options = work(style="centerface", threshold=threshold, stride=stride)
+    boxes, scores, labels = decode_centerface(
+        {name: torch.from_numpy(one) for name, one in tensors.items()}, options, above(options.threshold)
+    )
+    wanted = centerface(heat, scale, offset, threshold, stride)
+    assert scores.tolist() == pytest.approx([row[0] for row in wanted])
+    assert np.allclose(boxes.numpy().reshape(-1, 4), np.array([row[1:] for row in wanted]).reshape(-1, 4), atol=1e-3)
+    assert not labels.any()
+
+
+def detect(scores: list[list[float]], boxes: list[list[float]], **options: Any) -> Any:
+    tensors = {"s": torch.tensor([scores]), "b": torch.tensor([boxes])}
+    (found,) = Detect("faces", work(**options)).process(Sample(tensors, (Frame(4, None),)))
+    return found
+
+
+def test_boxes_come_back_in_source_pixels_best_first() -> None:
+    found = detect(
+        [[0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]],
+        [[0.5, 0.5, 0.75, 1.0], [0.0, 0.0, 0.25, 0.5], [0.01, 0.0, 0.25, 0.5], [0, 0, 1, 1]],
+    )
+    assert found.index == 4
+    assert [(box.label, round(box.score, 3)) for box in found.boxes] == [("face", 0.9), ("face", 0.6)]
+    best, other = found.boxes
+    assert (best.x1, best.y1, best.x2, best.y2) == pytest.approx((0, 0, 160, 240))
+    assert (other.x1, other.y1, other.x2, other.y2) == pytest.approx((320, 240, 480, 480))
+
+
+def test_letterbox_and_crop_are_undone_and_boxes_end_at_the_frame() -> None:
+    # 640x360 letterboxed into 320x240: scale 0.5, 30 rows of bars above and below.
+    boxed = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
+    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 0.5, 0.5]], placement=boxed).boxes
+    assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((0, 0, 320, 180))
+    # 640x480 of which the middle 320x240 was cut out at full size.
+    cropped = replace(boxed, source_height=480, scale_x=1.0, scale_y=1.0, left=-160.0, top=-120.0)
+    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 1.0, 1.0]], placement=cropped).boxes
+    assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((160, 120, 480, 360))
+    (box,) = detect([[0.0, 0.9]], [[-1.0, -1.0, 9.0, 9.0]], placement=cropped).boxes
+    assert (box.x1, box.y1, box.x2, box.y2) == (0, 0, 640, 480)
+
+
+def test_nothing_found_is_an_empty_list() -> None:
+    assert detect([[0.9, 0.1]], [[0, 0, 1, 1]]).boxes == ()
+    # The threshold itself does not count, as in the authors' code.
+    assert detect([[0.5, 0.5]], [[0, 0, 1, 1]]).boxes == ()
+
+
+def test_labels_do_not_push_each_other_out() -> None:
+    found = detect([[0, 0.9, 0.1], [0, 0.1, 0.8]], [[0, 0, 1, 1]] * 2, labels=("face", "hand"))
+    assert [box.label for box in found.boxes] == ["face", "hand"]
+
+
+def test_half_precision_outputs_are_read_too() -> None:
+    tensors = {"s": torch.tensor([[[0.1, 0.9]]]).half(), "b": torch.tensor([[[0, 0, 0.5, 0.5]]]).half()}
+    (found,) = Detect("faces", work()).process(Sample(tensors, (Frame(0, None),)))
+    assert found.boxes[0].x2 == pytest.approx(320)
+
+
+def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
+    """As on the GPU: a table of a fixed size, read on the CPU."""
+    return stage._read(Frame(4, None), tensors, stage._on_gpu(*tensors))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("style", ["ultraface", "centerface"])
+def test_the_table_from_the_gpu_says_the_same(style: str, threshold: float) -> None:
+    place = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
+    if style == "ultraface":
+        _, _, labels = random_boxes(70, seed=3)
+        boxes, best_score, _ = random_boxes(70, seed=3)
+        scores = np.full((70, 4), 0.01, np.float32)
+        scores[np.arange(70), 1 + labels] = best_score
+        given = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes / 125)}
+        options = work(placement=place, threshold=threshold, labels=("face", "hand", "cat"))
+    else:
+        random = np.random.default_rng(7)
+        planes = {"h": (1, 6, 9), "z": (2, 6, 9), "o": (2, 6, 9)}
+        given = {name: torch.from_numpy(random.random(shape).astype(np.float32)) for name, shape in planes.items()}
+        tensors = (("heatmap", "h"), ("scale", "z"), ("offset", "o"))
+        options = work(style=style, tensors=tensors, placement=place, threshold=threshold)
+    stage = Detect("faces", options)
+    (wanted,) = stage.process(Sample({name: one[None] for name, one in given.items()}, (Frame(4, None),)))
+    found = through_the_table(stage, *given.values())
+    assert (found.index, len(found.boxes)) == (4, len(wanted.boxes))
+    assert (len(wanted.boxes) > 3) is (threshold < 1)
+    for one, other in zip(found.boxes, wanted.boxes, strict=True):
+        assert one.label == other.label
+        assert (one.score, one.x1, one.y1, one.x2, one.y2) == pytest.approx(
+            (other.score, other.x1, other.y1, other.x2, other.y2), abs=1e-3
+        )
+
+
+def test_what_the_gpu_left_unsettled_is_finished() -> None:
+    count = 15
+    scores = np.stack([np.zeros(count), np.linspace(0.95, 0.55, count)], axis=1).astype(np.float32)
+    # A better box alone, and one below the threshold that must not push anything out.
+    scores = np.concatenate([scores, np.array([[0, 0.99], [0, 0.4]], np.float32)])
+    boxes = np.concatenate([chain(count), np.array([[0, 100, 20, 110], [5, 0, 25, 10]], np.float32)])
+    stage = Detect("faces", work())
+    given = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
+    assert not stage._on_gpu(*given)[:, 8].any()
+    found = through_the_table(stage, *given)
+    assert [round(box.x1 / 2) for box in found.boxes] == [0, *range(0, 10 * count, 20)]
+
+
+@pytest.mark.parametrize("count", [200, 256, 257, 400])
+def test_more_candidates_than_the_table_holds_are_found_too(count: int) -> None:
+    left = np.arange(count, dtype=np.float32)
+    boxes = np.stack([left, left * 0, left + 0.5, left * 0 + 1], axis=1) / count
+    scores = np.stack([left * 0, 0.6 + left / count / 3], axis=1)
+    found = through_the_table(Detect("faces", work()), torch.from_numpy(scores), torch.from_numpy(boxes))
+    assert [round(box.x1 * count / 640) for box in found.boxes] == list(range(count))[::-1]
+
+
+def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> None:
+    """The real network on a real frame: one face, where it is."""
+    import av
+
+    from bmfgraph.engines.onnx.model import with_free_dims
+    from bmfgraph.stages.preprocess import apply
+    from tests.conftest import located
+    from tests.stages.test_preprocess import transform
+
+    ort = pytest.importorskip("onnxruntime")
+    model = compose("pipeline=face_detection")["model"]
+    path = located(model["source"], model["sha256"])
+    with av.open(str(samples["carphone"])) as container:
+        pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    height, width = pixels.shape[:2]
+    pad = (0, 0, -width % 32, -height % 32)
+    given = apply(torch.from_numpy(pixels), transform(pad=pad, dtype="float32"))
+    freed = with_free_dims(path, {"input.1": ("batch", 3, "height", "width")}).SerializeToString()
+    session = ort.InferenceSession(freed)
+    outputs = dict(zip(("537", "538", "539", "540"), session.run(None, {"input.1": given.numpy()}), strict=True))
+    place = Placement(width, height, given.shape[3], given.shape[2], 1.0, 1.0, 0.0, 0.0)
+    options = work(
+        style="centerface",
+        tensors=(("heatmap", "537"), ("scale", "538"), ("offset", "539")),
+        placement=place,
+    )
+    tensors = {name: torch.from_numpy(one) for name, one in outputs.items()}
+    (found,) = Detect("faces", options).process(Sample(tensors, (Frame(0, None),)))
+    (face,) = found.boxes
+    rows = centerface(outputs["537"][0], outputs["538"][0], outputs["539"][0], 0.5, 4)
+    best = max(rows)
+    assert (face.score, face.x1, face.y1, face.x2, face.y2) == pytest.approx(best, abs=1e-3)
+    assert 0.2 * width < (face.x1 + face.x2) / 2 < 0.8 * width
+    assert 0.15 * height < face.y2 - face.y1 < 0.9 * height

@@ -1,0 +1,101 @@
+"""Batches: joined, run by a real engine, taken apart again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+from bmfgraph.errors import EngineError
+from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.stages.inference import Infer
+from bmfgraph.stages.items import Frame, Sample
+from tests.tools import engine_request, negate_model, save_model, tensor_info
+
+pytest.importorskip("onnxruntime")
+
+
+def stage(path: Path, batch: int, *, fixed: bool = False, outputs: tuple[str, ...] = ("output",)) -> Infer:
+    shape = (batch, 3, 4, 6)
+    work = InferenceWork("m", (("input", shape),), tuple((name, shape) for name in outputs), batch, fixed)
+    made = Infer("net", replace(work, engine=engine_request(path, batch=batch)))
+    made.open()
+    return made
+
+
+def sample(index: int) -> Sample:
+    return Sample({"input": torch.full((1, 3, 4, 6), float(index))}, (Frame(index, None),))
+
+
+def run(made: Infer, count: int) -> list[list[Any]]:
+    """What comes out after each sample, and after the last."""
+    steps = [list(made.process(sample(index))) for index in range(count)]
+    steps.append(list(made.finish()))
+    made.close()
+    return steps
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["free batch", "fixed batch"])
+@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8])
+def test_each_sample_gets_its_own_answer(tmp_path: Path, count: int, batch: int, fixed: bool) -> None:
+    shape = (batch, 3, 4, 6) if fixed else ("N", 3, "H", "W")
+    steps = run(stage(negate_model(tmp_path / "x.onnx", shape=shape), batch, fixed=fixed), count)
+    out = [one for step in steps for one in step]
+    assert [one.index for one in out] == list(range(count))
+    for one in out:
+        assert one.tensors["output"].shape == (1, 3, 4, 6)
+        assert (one.tensors["output"] == 255 - one.index).all()
+    # Whole batches come when they are full, the rest at the end.
+    assert [len(step) for step in steps] == [batch if (at + 1) % batch == 0 else 0 for at in range(count)] + [
+        count % batch
+    ]
+
+
+def test_a_clip_without_frames_runs_nothing(tmp_path: Path) -> None:
+    assert run(stage(negate_model(tmp_path / "x.onnx"), 4), 0) == [[]]
+
+
+def test_several_outputs_are_taken_apart_alike(tmp_path: Path) -> None:
+    path = save_model(
+        tmp_path / "x.onnx",
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Add", ["input", "one"], ["more"]),
+        ],
+        [tensor_info("input", "float32", ["N", 3, "H", "W"])],
+        [tensor_info("mean", "float32", ["N"]), tensor_info("more", "float32", ["N", 3, "H", "W"])],
+        {"one": np.array(1, np.float32)},
+    )
+    out = [one for step in run(stage(path, 3, outputs=("mean", "more")), 5) for one in step]
+    for index, one in enumerate(out):
+        assert one.tensors["mean"].tolist() == [index]
+        assert (one.tensors["more"] == index + 1).all()
+
+
+def test_the_stage_says_what_runs_it_and_lets_go_of_it(tmp_path: Path) -> None:
+    made = stage(negate_model(tmp_path / "x.onnx"), 1)
+    assert made.engine_description.startswith("ONNX Runtime ")
+    made.close()
+    made.close()
+    assert not hasattr(made, "_engine")
+
+
+def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Magic", ["input"], ["output"], domain="acme")],
+        "x",
+        [tensor_info("input", "float32", [1])],
+        [tensor_info("output", "float32", [1])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("acme", 1)]
+    path = tmp_path / "x.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
+    with pytest.raises(EngineError, match=r"^pipeline\.nodes\.net: ONNX Runtime .* cannot load "):
+        stage(path, 1)

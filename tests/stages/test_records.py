@@ -1,0 +1,88 @@
+"""Detections as lines of text, read back by json and csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.stages.items import Box, Detections
+from bmfgraph.stages.records import COLUMNS, Write
+from tests.conftest import FrameMaker
+
+
+@pytest.fixture
+def found(video_frame: FrameMaker) -> list[Detections]:
+    return [
+        Detections(video_frame(0), (Box("face", 0.98765, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 1, 1))),
+        Detections(video_frame(1), ()),
+        Detections(video_frame(2, pts=5), (Box('a "quoted", label', 1.0, 0, 0, 1, 1),)),
+    ]
+
+
+def write(path: Path, form: str, items: list[Detections]) -> None:
+    stage = Write("table", RecordsWork(str(path), form))
+    stage.open()
+    for item in items:
+        assert list(stage.process(item)) == []
+    assert list(stage.finish()) == []
+    stage.close()
+
+
+def test_json_lines_hold_a_line_for_every_frame(tmp_path: Path, found: list[Detections]) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, "jsonl", found)
+    lines: list[Any] = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["frame"], line["pts"], len(line["detections"])) for line in lines] == [
+        (0, 0.0, 2),
+        (1, 0.04, 0),
+        (2, 0.2, 1),
+    ]
+    assert lines[0]["detections"][0] == {"label": "face", "score": 0.9877, "box": [1.23, 2.0, 30.0, 40.0]}
+
+
+def test_csv_holds_a_row_for_every_box(tmp_path: Path, found: list[Detections]) -> None:
+    path = tmp_path / "a.csv"
+    write(path, "csv", found)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["face", "hand", 'a "quoted", label']
+    assert tuple(rows[0]) == COLUMNS
+    assert rows[0] == {
+        "frame": "0",
+        "pts": "0.0",
+        "label": "face",
+        "score": "0.9877",
+        "x1": "1.23",
+        "y1": "2.0",
+        "x2": "30.0",
+        "y2": "40.0",
+    }
+    assert (rows[2]["frame"], rows[2]["pts"]) == ("2", "0.2")
+
+
+@pytest.mark.parametrize(("form", "lines"), [("jsonl", 0), ("csv", 1)])
+def test_nothing_found_in_no_frame(tmp_path: Path, form: str, lines: int) -> None:
+    write(tmp_path / "a", form, [])
+    assert len((tmp_path / "a").read_text().splitlines()) == lines
+
+
+def test_closing_without_opening_and_twice(tmp_path: Path) -> None:
+    stage = Write("table", RecordsWork(str(tmp_path / "no" / "a.csv"), "csv"))
+    stage.close()
+    with pytest.raises(FileNotFoundError):
+        stage.open()
+    stage.close()
+
+
+def test_what_was_written_is_there_after_a_failure(tmp_path: Path, found: list[Detections]) -> None:
+    stage = Write("table", RecordsWork(str(tmp_path / "a.jsonl"), "jsonl"))
+    stage.open()
+    stage.process(found[0])
+    stage.close()
+    stage.close()
+    assert json.loads((tmp_path / "a.jsonl").read_text())["frame"] == 0
