@@ -9,13 +9,13 @@ from types import FrameType
 
 def run() -> None:
     """Run the command line, and end with 130 on a Ctrl-C at any moment, the first imports included."""
-    heard: list[int] = []
+    pending_signals: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         # Raising here would be dropped, with a complaint, by whatever part of an import is going on.
-        if heard:
+        if pending_signals:
             os._exit(130)
-        heard.append(number)
+        pending_signals.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
@@ -24,7 +24,7 @@ def run() -> None:
     from bmfgraph.cli.main import main
 
     try:
-        main(heard=heard)
+        main(pending_signals=pending_signals)
     except KeyboardInterrupt:
         # On the way out, such as in a message that nobody reads.
         sys.exit(130)

@@ -9,13 +9,13 @@ from typing import Any
 from bmfgraph.compile.job import compile_job
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, one_error
 from bmfgraph.media.quality import measure
-from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.preflight import errors_before, reference_of, report_path, warnings_before
+from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.runner.report import make_report, summary
 from bmfgraph.runner.run import run_plan
-from bmfgraph.system.console import say, tell
+from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.files import write_whole
 from bmfgraph.system.progress import shown_progress
 
@@ -28,7 +28,7 @@ _TOLD = ("W102", "W103")
 def build_job(data: dict[str, Any]) -> None:
     """Build the engines that the pipeline needs, and run nothing."""
     plan = _here(data)
-    tell(problem for problem in warnings_before(plan) if problem.code in _TOLD)
+    print_problems(problem for problem in preflight_warnings(plan) if problem.code in _TOLD)
     paths = prepare_engines(plan, progress=bool(data.get("progress")))
     for node, path in paths.items():
         say(f"{node}: {path}")
@@ -39,9 +39,9 @@ def build_job(data: dict[str, Any]) -> None:
 def run_job(data: dict[str, Any]) -> None:
     """Compile, build missing engines, run, measure, report."""
     plan = _here(data)
-    if errors := errors_before(plan, data):
+    if errors := preflight_errors(plan, data):
         raise one_error(errors)
-    tell(problem for problem in warnings_before(plan) if problem.code not in _TOLD)
+    print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _TOLD)
     report = report_path(data.get("report"), plan, make=True)
     reference = reference_of(data.get("reference"), plan)
     prepare_engines(plan, progress=bool(data.get("progress")))
@@ -66,9 +66,9 @@ def run_job(data: dict[str, Any]) -> None:
 
 
 def _measured(plan: Plan, output: Path, reference: Path) -> dict[str, Any]:
-    works = [node.work for node in plan if isinstance(node.work, DecoderWork)]
+    works = [node.params for node in plan if isinstance(node.params, DecoderParams)]
     # What was read from the start, and not to the end, is compared as far as it goes.
-    part = any(work.end is not None and work.start is None for work in works)
+    part = any(params.end is not None and params.start is None for params in works)
     return measure(output, reference, whole=not part)
 
 

@@ -24,19 +24,19 @@ __all__ = [
     "Cancelled",
     "ConfigError",
     "EngineError",
-    "Fault",
     "InstallError",
-    "Mistakes",
+    "PipelineErrors",
     "PlanError",
     "Problem",
     "RunError",
     "SourceError",
     "SpecError",
+    "UnplacedError",
     "did_you_mean",
+    "join_sorted",
     "nearest",
     "one_error",
-    "one_of",
-    "shown",
+    "short_repr",
 ]
 
 
@@ -53,13 +53,13 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return words[near[0]] if near else ""
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value for a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def one_of(words: Iterable[str]) -> str:
+def join_sorted(words: Iterable[str]) -> str:
     """The words in order, for the "allowed" part of a message."""
     return ", ".join(sorted(words)) or "none"
 
@@ -83,7 +83,7 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class Fault(Exception):
+class UnplacedError(Exception):
     """What a part that knows of no node has against a file; whoever knows the node makes a BmfgraphError of it."""
 
     def __init__(self, message: str, hint: str = "", *, code: str) -> None:
@@ -91,7 +91,7 @@ class Fault(Exception):
         self.hint, self.code = hint, code
 
 
-class SourceError(Fault):
+class SourceError(UnplacedError):
     """A source cannot be had; ``hint`` says what to do."""
 
 
@@ -144,7 +144,7 @@ class PlanError(BmfgraphError):
         super().__init__(message, hint=hint, code=code, path=f"pipeline.nodes.{node}")
 
 
-class Mistakes(BmfgraphError):
+class PipelineErrors(BmfgraphError):
     """Several errors that were found together, each with its own place and code."""
 
     exit_code = 2
@@ -203,4 +203,4 @@ class Cancelled(RunError):
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:
     """The error itself where there is one, else all of them together."""
-    return errors[0] if len(errors) == 1 else Mistakes(errors)
+    return errors[0] if len(errors) == 1 else PipelineErrors(errors)

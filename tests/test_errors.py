@@ -14,14 +14,14 @@ from bmfgraph.errors import (
     ConfigError,
     EngineError,
     InstallError,
-    Mistakes,
+    PipelineErrors,
     PlanError,
     Problem,
     RunError,
     SpecError,
     did_you_mean,
+    join_sorted,
     one_error,
-    one_of,
 )
 
 
@@ -34,7 +34,7 @@ from bmfgraph.errors import (
         (PlanError("n", "x", code="E301"), 2),
         (EngineError("n", "x", code="E609"), 1),
         (InstallError("x", code="E701"), 1),
-        (Mistakes([PlanError("n", "x", code="E301"), InstallError("x", code="E701")]), 2),
+        (PipelineErrors([PlanError("n", "x", code="E301"), InstallError("x", code="E701")]), 2),
         (RunError("n", "kind", "x", code="E801"), 1),
         (Cancelled("x"), 130),
     ],
@@ -95,7 +95,7 @@ def test_one_mistake_takes_one_line_and_several_are_counted() -> None:
 def test_several_errors_keep_their_places_and_codes() -> None:
     one, other = PlanError("n", "x", hint="do this", code="E301"), InstallError("y", code="E701")
     both = one_error([one, other])
-    assert isinstance(both, Mistakes)
+    assert isinstance(both, PipelineErrors)
     assert str(both) == "pipeline.nodes.n: x\n  → do this\ny"
     assert [(problem.path, problem.code, problem.hint) for problem in both.problems] == [
         ("pipeline.nodes.n", "E301", "do this"),
@@ -120,5 +120,5 @@ def test_did_you_mean(word: str, allowed: list[str], text: str) -> None:
 
 
 def test_one_of_sorts_and_names_nothing() -> None:
-    assert one_of({"b", "a"}) == "a, b"
-    assert one_of([]) == "none"
+    assert join_sorted({"b", "a"}) == "a, b"
+    assert join_sorted([]) == "none"

@@ -20,10 +20,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from bmfgraph.engines.spec import EngineRequest
+from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.nodes.registry import spec_class
-from bmfgraph.plan.plan import PlanNode, Ref, Want
-from bmfgraph.plan.types import ColorSpec, Dim, FrameSpec, Meaning, Placement, TensorSpec
+from bmfgraph.plan.plan import PlanNode, Ref, Requirement
+from bmfgraph.plan.types import ColorSpec, Dim, FrameSpec, Placement, TensorMeaning, TensorSpec
 from bmfgraph.stages.base import Stage
 
 StageKind = TypeVar("StageKind", bound=Stage)
@@ -292,14 +292,14 @@ def tensor(
     channels: int = 3,
     dtype: str = "uint8",
     name: str = "input",
-    meaning: Meaning | None = None,
+    meaning: TensorMeaning | None = None,
     **other: Any,
 ) -> TensorSpec:
     """A picture tensor on an edge, made from frames of its own size."""
     sizes = {"batch": 1, "channels": channels, "height": height, "width": width}
     order = ("batch", "channels", "height", "width") if layout == "NCHW" else ("batch", "height", "width", "channels")
     settings: dict[str, Any] = {
-        "meaning": meaning or Meaning(layout=layout),  # type: ignore[arg-type]
+        "meaning": meaning or TensorMeaning(layout=layout),  # type: ignore[arg-type]
         "placement": placement(width, height),
         "source": frames(width, height),
     }
@@ -312,22 +312,22 @@ def want(
     *,
     dtype: str = "uint8",
     multiple: int = 1,
-    meaning: Meaning | None = None,
+    meaning: TensorMeaning | None = None,
     **other: Any,
-) -> Want:
+) -> Requirement:
     """What a model further down asks for; None where it is free."""
-    meaning = meaning or Meaning()
+    meaning = meaning or TensorMeaning()
     dims = (Dim("batch", None), Dim("channels", meaning.count), Dim("height", height), Dim("width", width))
-    return Want("net", TensorSpec("input", dims, dtype, meaning), meaning, multiple, **other)
+    return Requirement("net", TensorSpec("input", dims, dtype, meaning), meaning, multiple, **other)
 
 
 def node(kind: str, *inputs: str, name: str = "n", facts: Any = None, **options: Any) -> PlanNode:
     """A plan node as ``lower`` makes it, with its spec checked."""
     spec = spec_class(kind).model_validate({"kind": kind, "inputs": list(inputs), **options})
-    return PlanNode(name, spec, tuple(Ref.parse(one) for one in inputs), facts=facts)
+    return PlanNode(name, spec, tuple(Ref.parse(one) for one in inputs), metadata=facts)
 
 
-def engine_request(path: Path, **other: Any) -> EngineRequest:
+def engine_request(path: Path, **other: Any) -> EngineSpec:
     """A request to run a model as it is, by ONNX Runtime on one thread of the CPU, unless told otherwise."""
     settings: dict[str, Any] = {
         "runtime": "onnxruntime",
@@ -341,9 +341,9 @@ def engine_request(path: Path, **other: Any) -> EngineRequest:
         "input_shapes": (),
         "output_shapes": (),
         "tensors": (),
-        "free_dims": (),
+        "dim_overrides": (),
     }
-    return EngineRequest(**(settings | other))
+    return EngineSpec(**(settings | other))
 
 
 def opened(stage: StageKind) -> StageKind:

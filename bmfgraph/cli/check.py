@@ -9,7 +9,7 @@ from typing import Any
 from bmfgraph.errors import Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.preflight import find_problems
-from bmfgraph.system.console import problem_table, problems_as_json, show
+from bmfgraph.system.console import problem_table, problems_as_json, write_stdout
 
 __all__ = ["as_data", "check_job", "show_problems"]
 
@@ -31,14 +31,14 @@ def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json:
     """Print them for people or programs; the exit code."""
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        show(json.dumps(as_data(problems, plan), indent=2, ensure_ascii=False) + "\n", exact=True)
+        write_stdout(json.dumps(as_data(problems, plan), indent=2, ensure_ascii=False) + "\n", exact=True)
         return 2 if errors else 0
     warnings = len(problems) - errors
     counted = [
         f"{count} {word}{'s' * (count != 1)}" for count, word in ((errors, "error"), (warnings, "warning")) if count
     ]
     name = f"{plan.name}: " if plan is not None and plan.name else ""
-    show(f"{_listed(problems)}{name}{', '.join(counted) or 'nothing is wrong'}\n")
+    write_stdout(f"{_listed(problems)}{name}{', '.join(counted) or 'nothing is wrong'}\n")
     return 2 if errors else 0
 
 

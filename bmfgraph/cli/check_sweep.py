@@ -14,8 +14,8 @@ from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.preflight import find_problems
 from bmfgraph.sweep.cells import identity
-from bmfgraph.sweep.validate import vetted_options, vetted_references
-from bmfgraph.system.console import problems_as_json, say, show
+from bmfgraph.sweep.validate import validated_options, vetted_references
+from bmfgraph.system.console import problems_as_json, say, write_stdout
 
 __all__ = ["check_sweep"]
 
@@ -58,7 +58,7 @@ def _as_document(problems: list[Problem], runs: Sequence[_Run], root: Path) -> i
     for count in ("errors", "warnings"):
         whole[count] += sum(one[count] for one in told)
     whole["ok"] = not whole["errors"]
-    show(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
+    write_stdout(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
     return 2 if whole["errors"] else 0
 
 
@@ -68,7 +68,7 @@ def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Pro
         return Path(), []
     root = Path()
     try:
-        options = vetted_options(grid, datas[0])
+        options = validated_options(grid, datas[0])
         root = Path(options.dir) / "cells"
         vetted_references(options, [{"id": str(place), "varied": one} for place, one in enumerate(grid.varied)])
     except BmfgraphError as error:

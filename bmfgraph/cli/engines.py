@@ -13,7 +13,7 @@ from typing import Any
 from bmfgraph.cli.arguments import Parser, refused
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import did_you_mean, one_of
+from bmfgraph.errors import did_you_mean, join_sorted
 from bmfgraph.system.console import say
 
 __all__ = ["engines_command"]
@@ -83,7 +83,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     prune.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     first = next((word for word in words if not word.startswith("-")), None)
     if words and words[0] == first and first not in VERBS:
-        raise refused(f"unknown verb {first!r}{did_you_mean(first, VERBS)}; verbs: {one_of(VERBS)}", _PROG)
+        raise refused(f"unknown verb {first!r}{did_you_mean(first, VERBS)}; verbs: {join_sorted(VERBS)}", _PROG)
     # A default of the parser's own would overrule what stands before the verb.
     known = ["--store", "--json", "--help", "--unused-days", "--damaged", "--model", "--all", "--dry-run"]
     return parser.read(words, known, argparse.Namespace(store="engines", json=False))
@@ -198,7 +198,9 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     if options.model is not None and not any(entry.model == options.model for entry in store.entries()):
         models = {entry.model for entry in store.entries()}
         near = did_you_mean(options.model, models)
-        raise refused(f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {one_of(models)}", _PROG)
+        raise refused(
+            f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {join_sorted(models)}", _PROG
+        )
     removed, busy = store.prune(lambda entry: _why(entry, options), dry_run=options.dry_run)
     total = sum(one.bytes for one in removed)
     if options.json:

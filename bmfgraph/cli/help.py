@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from importlib import resources
 
-__all__ = ["FORMS", "GROUPS", "TAKEN", "VERBS", "usage"]
+__all__ = ["GROUPS", "PLAN_FORMATS", "VERBS", "VERB_FLAGS", "usage"]
 
 GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 VERBS = {
@@ -18,7 +18,7 @@ VERBS = {
     "report": "show a sweep's report again, or that of several together",
     "schema": "the JSON Schema of pipeline files, for editors",
 }
-FORMS = {
+PLAN_FORMATS = {
     "--json": "the default: stable, made to be compared",
     "--table": "for people",
     "--mermaid": "a flowchart for Markdown",
@@ -27,9 +27,9 @@ FORMS = {
     "--bmf": "the graph that BMF's own run_bmf_graph takes, for pipelines without nodes of bmfgraph's own",
 }
 """How ``plan`` shows a pipeline."""
-TAKEN: dict[str, dict[str, bool]] = {
+VERB_FLAGS: dict[str, dict[str, bool]] = {
     "check": {"--json": False},
-    "plan": {**dict.fromkeys(FORMS, False), "--output": True},
+    "plan": {**dict.fromkeys(PLAN_FORMATS, False), "--output": True},
 }
 """The flags that a verb takes for itself, and whether a value follows."""
 
@@ -116,7 +116,7 @@ examples
   python -m bmfgraph plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution target=server.json
 
 exit codes: 0 done (diff: the two are equal), 1 diff: they differ, 2 the configuration is wrong
-""".format("\n".join(f"  {flag:<11} {about}" for flag, about in FORMS.items())),
+""".format("\n".join(f"  {flag:<11} {about}" for flag, about in PLAN_FORMATS.items())),
     "build": """\
 python -m bmfgraph build pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 

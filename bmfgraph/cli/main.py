@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
-from bmfgraph.cli.help import TAKEN, VERBS, usage
-from bmfgraph.cli.signals import guarded
+from bmfgraph.cli.help import VERB_FLAGS, VERBS, usage
+from bmfgraph.cli.signals import run_command
 from bmfgraph.config.overrides import CONFIG_DIR, WITH_VALUE
-from bmfgraph.errors import ConfigError, Problem, did_you_mean, one_of
-from bmfgraph.system.console import tell
+from bmfgraph.errors import ConfigError, Problem, did_you_mean, join_sorted
+from bmfgraph.system.console import print_problems
 from bmfgraph.system.stdio import open_standard_streams
 
 __all__ = ["main"]
@@ -35,16 +35,16 @@ _OWN = {
 """Verbs without a configuration: what takes the words after them."""
 
 
-def main(arguments: Sequence[str] | None = None, *, heard: list[int] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, pending_signals: list[int] | None = None) -> None:
     """Run ``python -m bmfgraph ARGUMENTS`` and exit: 0 done, 1 the run failed, 2 the configuration is wrong.
 
     ``heard``: filled by the caller's signal handler; a signal in it ends the process before anything is run.
     """
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    told = _told_as_json if words[:1] == ["check"] and "--json" in words else tell
+    told = _print_problems_as_json if words[:1] == ["check"] and "--json" in words else print_problems
     try:
-        code = _dispatch(words, [] if heard is None else heard)
+        code = _dispatch(words, [] if pending_signals is None else pending_signals)
         sys.stdout.flush()
     except ConfigError as error:
         told(error.problems)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, *, heard: list[int] | None = No
         code = 1
     except OSError as error:
         _drop_output()
-        tell([Problem("", f"the output cannot be written ({error.strerror})", "E114", "write it elsewhere")])
+        print_problems([Problem("", f"the output cannot be written ({error.strerror})", "E114", "write it elsewhere")])
         code = 1
     sys.exit(code)
 
@@ -65,7 +65,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _dispatch(words: list[str], heard: list[int]) -> int:
+def _dispatch(words: list[str], pending_signals: list[int]) -> int:
     """Verbs that need no configuration need no Hydra, either."""
     if "--version" in words:
         print(f"bmfgraph {__version__}")
@@ -74,8 +74,8 @@ def _dispatch(words: list[str], heard: list[int]) -> int:
         # Off while a command starts; these may have much to do.
         gc.enable()
         module, name = _OWN[words[0]]
-        return guarded(lambda: _command(module, name)(words[1:]), heard, debug=False)
-    return _configured(words, heard)
+        return run_command(lambda: _command(module, name)(words[1:]), pending_signals, debug=False)
+    return _configured(words, pending_signals)
 
 
 def _command(module: str, name: str) -> Callable[[Sequence[str]], int]:
@@ -83,7 +83,7 @@ def _command(module: str, name: str) -> Callable[[Sequence[str]], int]:
     return command
 
 
-def _configured(words: list[str], heard: list[int]) -> int:
+def _configured(words: list[str], pending_signals: list[int]) -> int:
     """A verb that takes a configuration. Raises ConfigError for words that make no sense."""
     if {"-sc", "--shell-completion"} & set(words):
         from bmfgraph.cli.completion import complete
@@ -106,7 +106,13 @@ def _configured(words: list[str], heard: list[int]) -> int:
         )
     from bmfgraph.cli.multirun import launch
 
-    return launch(verb, words, flags, heard, _told_as_json if verb == "check" and "--json" in flags else tell)
+    return launch(
+        verb,
+        words,
+        flags,
+        pending_signals,
+        _print_problems_as_json if verb == "check" and "--json" in flags else print_problems,
+    )
 
 
 def _values(words: Sequence[str]) -> set[str]:
@@ -121,7 +127,7 @@ def _verb(words: list[str]) -> str:
     verb = words.pop(0)
     if verb not in VERBS:
         raise ConfigError(
-            f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}; verbs: {one_of(VERBS)}",
+            f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}; verbs: {join_sorted(VERBS)}",
             hint="python -m bmfgraph --help",
             code="E101",
         )
@@ -149,11 +155,11 @@ def _check_flags(verb: str, words: Sequence[str]) -> None:
 
 def _unknown_flag(verb: str, flag: str, value: str) -> ConfigError:
     name, _, given = flag.partition("=")
-    own = TAKEN.get(verb, {})
+    own = VERB_FLAGS.get(verb, {})
     if name in own:
         hint = f"write {name} --output {given}" if own.get("--output") else f"write {name}"
         return ConfigError(f"{name} takes no value", hint=hint, code="E114")
-    takers = [other for other, taken in TAKEN.items() if name in taken]
+    takers = [other for other, taken in VERB_FLAGS.items() if name in taken]
     near = did_you_mean(name, (*own, *WITH_VALUE, *_ALONE))
     text, hint = f"{verb} takes no flag {flag!r}{near}", f"python -m bmfgraph {verb} --help"
     if takers:
@@ -168,7 +174,7 @@ def _unknown_flag(verb: str, flag: str, value: str) -> ConfigError:
 def _taken(verb: str, words: list[str]) -> dict[str, str]:
     """Take the verb's own flags off the words; each with its value, or an empty string."""
     found: dict[str, str] = {}
-    for flag, valued in TAKEN.get(verb, {}).items():
+    for flag, valued in VERB_FLAGS.get(verb, {}).items():
         for place, word in enumerate(words):
             if valued and word.startswith(f"{flag}="):
                 words[place : place + 1] = [flag, word.partition("=")[2]]
@@ -181,7 +187,7 @@ def _taken(verb: str, words: list[str]) -> dict[str, str]:
     return found
 
 
-def _told_as_json(problems: Any) -> None:
+def _print_problems_as_json(problems: Any) -> None:
     from bmfgraph.cli.check import show_problems
 
     show_problems(list(problems), as_json=True)

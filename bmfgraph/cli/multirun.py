@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.cli.help import FORMS
-from bmfgraph.cli.overlap import beside
-from bmfgraph.cli.signals import Told, guarded, stop_listening
+from bmfgraph.cli.help import PLAN_FORMATS
+from bmfgraph.cli.overlap import run_in_child
+from bmfgraph.cli.signals import ProblemPrinter, run_command, stop_listening
 from bmfgraph.config.overrides import (
     CONFIG_DIR,
     dir_flags,
@@ -25,7 +25,7 @@ from bmfgraph.config.overrides import (
     title_of,
 )
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.system.console import say, tell
+from bmfgraph.system.console import print_problems, say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,19 +35,19 @@ __all__ = ["launch"]
 _INTERRUPTED = "interrupted (Ctrl-C)"
 
 
-def launch(verb: str, words: list[str], flags: dict[str, str], heard: list[int], told: Told) -> int:
+def launch(verb: str, words: list[str], flags: dict[str, str], heard: list[int], told: ProblemPrinter) -> int:
     """Do what the verb says with the configuration, or configurations, of these words; the exit code."""
     debug = "debug=true" in words
     if verb == "plan" and words[:1] == ["diff"]:
-        return guarded(lambda: _diff(flags_last(words[1:]), flags), heard, debug=debug)
+        return run_command(lambda: _diff(flags_last(words[1:]), flags), heard, debug=debug)
     words = flags_last(words)
     if verb == "run" and sweeps(words):
-        return guarded(lambda: _sweep(words, heard), heard, debug=debug)
+        return run_command(lambda: _sweep(words, heard), heard, debug=debug)
     if verb != "run" and sweeps(words):
-        return guarded(lambda: _each(verb, words, flags), heard, debug=debug, told=told)
+        return run_command(lambda: _each(verb, words, flags), heard, debug=debug, printer=told)
     if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
         # Hydra's main composes twice; whoever runs nothing need not wait for that.
-        return guarded(lambda: _do(verb, _composed_beside(words, verb), flags), heard, debug=debug, told=told)
+        return run_command(lambda: _do(verb, _composed_beside(words, verb), flags), heard, debug=debug, printer=told)
     return _compose_and_run(lambda data: (_do(verb, data, flags), None), words, heard, told)
 
 
@@ -108,7 +108,7 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
 
 def _form(flags: dict[str, str]) -> str:
     """How `plan` shows a pipeline."""
-    forms = [flag for flag in flags if flag in FORMS]
+    forms = [flag for flag in flags if flag in PLAN_FORMATS]
     if len(forms) > 1:
         raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
     return forms[0] if forms else "--json"
@@ -131,7 +131,7 @@ def _sweep(words: list[str], heard: list[int]) -> int:
             words,
             grid,
             lambda overrides: composed([*overrides, *dirs]),
-            lambda launched: _compose_and_run(job, flags_last(list(launched)), heard, tell),
+            lambda launched: _compose_and_run(job, flags_last(list(launched)), heard, print_problems),
         )
     except KeyboardInterrupt as why:
         raise Cancelled(str(why) or _INTERRUPTED, hint="the same command goes on where this one was") from None
@@ -150,7 +150,7 @@ def _diff(words: list[str], flags: dict[str, str]) -> int:
             code="E114",
         )
     first, second, *common = words
-    if others := [flag for flag in flags if flag in FORMS and flag != "--json"]:
+    if others := [flag for flag in flags if flag in PLAN_FORMATS and flag != "--json"]:
         raise ConfigError(f"diff takes no {others[0]}", hint="it prints text, or --json", code="E114")
     datas = (composed([*_split(words), *common]) for words in (first, second))
     return diff_job(*datas, as_json="--json" in flags, output=flags.get("--output"))
@@ -181,11 +181,11 @@ def _composed_beside(words: Sequence[str], verb: str) -> dict[str, Any]:
 
     # Where Hydra is there already, little is left to do.
     alone = threading.active_count() == 1 and "hydra" not in sys.modules
-    return beside(compose, import_the_rest) if alone else compose()
+    return run_in_child(compose, import_the_rest) if alone else compose()
 
 
 def _compose_and_run(
-    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: list[int], told: Told
+    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: list[int], told: ProblemPrinter
 ) -> int:
     """Let Hydra compose the configuration, once or for each run, and do it; the worst exit code.
 
@@ -206,7 +206,7 @@ def _compose_and_run(
             code, value = do(plain(config))
             return code
 
-        codes.append(guarded(job, heard, debug=bool(config.get("debug")), told=told))
+        codes.append(run_command(job, heard, debug=bool(config.get("debug")), printer=told))
         return value
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
@@ -219,7 +219,7 @@ def _compose_and_run(
         # argparse ends with 2 for a wrong flag, and has said why.
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt as why:
-        tell(Cancelled(str(why) or _INTERRUPTED).problems)
+        print_problems(Cancelled(str(why) or _INTERRUPTED).problems)
         stop_listening()
         return Cancelled.exit_code
     except BrokenPipeError:

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from bmfgraph.errors import BmfgraphError
 
-__all__ = ["beside"]
+__all__ = ["run_in_child"]
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def beside(do: Callable[[], T], meanwhile: Callable[[], object]) -> T:
+def run_in_child(do: Callable[[], T], meanwhile: Callable[[], object]) -> T:
     """What ``do`` returns, done by a child process while this one does ``meanwhile``.
 
     The result must be one that pickles. Raises the BmfgraphError that ``do`` raises, its trace in ``trace``; a child

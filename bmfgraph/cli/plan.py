@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.cli.help import FORMS
+from bmfgraph.cli.help import PLAN_FORMATS
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.plan import Plan
-from bmfgraph.system.console import say, show
+from bmfgraph.system.console import say, write_stdout
 from bmfgraph.system.files import write_whole
 
-__all__ = ["FORMS", "diff_job", "plan_job", "plan_runs"]
+__all__ = ["PLAN_FORMATS", "diff_job", "plan_job", "plan_runs"]
 
 _PIPE_WIDTH = 160
 
@@ -109,7 +109,7 @@ def _text(plan: Plan, form: str) -> str:
 def _give(text: str, output: str | None, *, exact: bool = False) -> None:
     """Print it, or write it to a file."""
     if output is None:
-        show(text, exact=exact)
+        write_stdout(text, exact=exact)
     else:
         _write(output, text.encode(errors="replace"))
 

@@ -13,7 +13,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.sweep.cells import CELL, RESULT, read_json
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.report.build import gather, write_report
-from bmfgraph.system.console import tell
+from bmfgraph.system.console import print_problems
 
 __all__ = ["report_command"]
 
@@ -61,7 +61,7 @@ def report_command(words: Sequence[str]) -> int:
         )
         write_report(Path(options.output) if options.output else roots[0], report)
     except BmfgraphError as error:
-        tell(error.problems)
+        print_problems(error.problems)
         return error.exit_code
     return 0
 

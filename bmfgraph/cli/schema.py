@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bmfgraph.config.json_schema import pipeline_schema
 from bmfgraph.errors import Problem, did_you_mean
 from bmfgraph.nodes.registry import RegistryError
-from bmfgraph.system.console import tell
+from bmfgraph.system.console import print_problems
 
 __all__ = ["schema_command"]
 
@@ -37,12 +37,12 @@ def schema_command(arguments: Sequence[str]) -> int:
     if unknown:
         near = did_you_mean(unknown[0], ["--installed", "--help"])
         hint = "python -m bmfgraph schema --help"
-        tell([Problem("", f"unknown word {unknown[0]!r}{near}", "E114", hint)])
+        print_problems([Problem("", f"unknown word {unknown[0]!r}{near}", "E114", hint)])
         return 2
     try:
         schema = pipeline_schema(installed=bool(arguments))
     except RegistryError as error:
-        tell([Problem("", str(error), error.code, error.hint)])
+        print_problems([Problem("", str(error), error.code, error.hint)])
         return 1
     print(json.dumps(schema, indent=2))
     return 0

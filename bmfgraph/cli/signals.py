@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
-from bmfgraph.system.console import tell
+from bmfgraph.system.console import print_problems
 
-__all__ = ["Told", "guarded", "listen", "stop_listening"]
+__all__ = ["ProblemPrinter", "listen", "run_command", "stop_listening"]
 
 _SOON, _PATIENCE = 0.02, 2.0
 """Seconds after which it is looked again whether an import is over, and after which that does not matter."""
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
-Told = Callable[[Iterable[Problem]], None]
+ProblemPrinter = Callable[[Iterable[Problem]], None]
 """Tells the user of problems."""
 
 
-def listen(heard: list[int]) -> None:
+def listen(pending_signals: list[int]) -> None:
     """From here on signals interrupt, and are noted; one that was noted before does so now.
 
     During an import the first one waits for its end, but not for long: what is raised there may be lost in a callback
@@ -42,7 +42,7 @@ def listen(heard: list[int]) -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         reminded = bool(reminders)
         reminders.clear()
-        if reminded and heard:
+        if reminded and pending_signals:
             # A second signal was faster.
             return
         patient = not waiting_since or (reminded and time.monotonic() - waiting_since[0] < _PATIENCE)
@@ -51,15 +51,15 @@ def listen(heard: list[int]) -> None:
             # The import may be starting a thread, too, and hold the lock of `threading`.
             _thread.start_new_thread(remind, (number,))
             return
-        heard.append(number)
-        raise _interruption(heard)
+        pending_signals.append(number)
+        raise _interruption(pending_signals)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ValueError):
             # Not on the main thread: whoever called has the signals.
             signal.signal(number, interrupt)
-    if heard:
-        raise _interruption(heard)
+    if pending_signals:
+        raise _interruption(pending_signals)
 
 
 def _importing(frame: FrameType | None) -> bool:
@@ -71,8 +71,8 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _interruption(heard: Sequence[int]) -> KeyboardInterrupt:
-    return KeyboardInterrupt("terminated" if heard[0] == signal.SIGTERM else "")
+def _interruption(pending_signals: Sequence[int]) -> KeyboardInterrupt:
+    return KeyboardInterrupt("terminated" if pending_signals[0] == signal.SIGTERM else "")
 
 
 def stop_listening() -> None:
@@ -82,9 +82,11 @@ def stop_listening() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def guarded(do: Callable[[], int], heard: list[int], *, debug: bool, told: Told = tell) -> int:
+def run_command(
+    do: Callable[[], int], pending_signals: list[int], *, debug: bool, printer: ProblemPrinter = print_problems
+) -> int:
     """Do it; every failure becomes messages and an exit code."""
-    listen(heard)
+    listen(pending_signals)
     try:
         return do()
     except BmfgraphError as error:
@@ -102,12 +104,12 @@ def guarded(do: Callable[[], int], heard: list[int], *, debug: bool, told: Told 
             code="E899",
         )
         trace = traceback.format_exc()
-    if heard and not isinstance(failed, Cancelled):
+    if pending_signals and not isinstance(failed, Cancelled):
         # Pydantic and Hydra, for two, make errors of their own of an interrupt.
-        raise _interruption(heard)
+        raise _interruption(pending_signals)
     if debug and sys.stderr is not None:
         sys.stderr.write(trace)
-    told(failed.problems)
+    printer(failed.problems)
     if getattr(failed, "abandoned", False):
         # A node hangs in native code, and so would the interpreter's own end.
         os._exit(failed.exit_code)

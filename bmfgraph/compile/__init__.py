@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from bmfgraph.compile.assign_devices import place_devices
+from bmfgraph.compile.assign_devices import assign_devices
 from bmfgraph.compile.bind_engines import bind_engines
-from bmfgraph.compile.build_plan import lower
-from bmfgraph.compile.drop_identity import simplify
+from bmfgraph.compile.build_plan import build_plan
+from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
-from bmfgraph.compile.insert_converters import join_edges
+from bmfgraph.compile.insert_converters import insert_converters
 from bmfgraph.compile.probe_inputs import discover, errors_outside
-from bmfgraph.compile.split_audio import separate_sound
+from bmfgraph.compile.split_audio import split_audio
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.errors import SpecError, one_error
@@ -22,18 +22,18 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.system.machine import NO_MACHINE, Machine
 
-__all__ = ["PASSES", "compile_pipeline", "survey_pipeline"]
+__all__ = ["PASSES", "compile_pipeline", "compile_pipeline_collecting"]
 
 Pass = Callable[[Plan], Plan]
 
 PASSES: tuple[Pass, ...] = (
     discover,  # probe inputs, read models
     infer_types,  # what travels on every edge
-    simplify,  # leave out what does nothing
-    separate_sound,  # a reader of sound beside each decoder on the GPU
+    drop_identity,  # leave out what does nothing
+    split_audio,  # a reader of sound beside each decoder on the GPU
     bind_engines,  # runtime, engine path and input shapes into every inference
-    place_devices,  # CPU or GPU for every node
-    join_edges,  # a converter or a transfer where the two ends of an edge differ
+    assign_devices,  # CPU or GPU for every node
+    insert_converters,  # a converter or a transfer where the two ends of an edge differ
     fuse,  # neighbouring tensor stages into one BMF node
     verify,  # nothing left over, nothing written twice
 )
@@ -46,19 +46,21 @@ def compile_pipeline(
 
     Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError: Mistakes if there are several.
     """
-    plan = _through(replace(lower(spec), machine=machine, device=device))
+    plan = _through(replace(build_plan(spec), machine=machine, device=device))
     if plan.errors:
         raise one_error(plan.errors)
     return plan
 
 
-def survey_pipeline(data: Any, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto") -> Plan:
+def compile_pipeline_collecting(
+    data: Any, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto"
+) -> Plan:
     """Compile plain data as far as it goes; whatever is wrong with it is in the plan's ``errors``."""
     spec, problems, lost = read_pipeline(data)
     errors = (SpecError(problems),) if problems else ()
     if spec is None:
         return Plan("", (), machine, device, errors)
-    plan = lower(spec, lost)
+    plan = build_plan(spec, lost)
     outside = errors_outside(spec.nodes, plan)
     return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))
 

@@ -9,10 +9,10 @@ from bmfgraph.nodes.inference import InferenceSpec
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Port, PortType, TensorSpec
 
-__all__ = ["device_of", "place_devices"]
+__all__ = ["assign_devices", "device_of"]
 
 
-def place_devices(plan: Plan) -> Plan:
+def assign_devices(plan: Plan) -> Plan:
     """Requires: engines. Ensures: ``device`` of every node, and of every frame and tensor that leaves it.
 
     Engines and decoders say where they work. A stage that can work on the GPU does so if what it makes goes
@@ -45,7 +45,7 @@ def device_of(kind: PortType) -> Device | None:
 
 def _own(plan: Plan, node: PlanNode) -> Device:
     if isinstance(node.spec, InferenceSpec):
-        device: Device = node.work.engine.device
+        device: Device = node.params.engine.device
         return device
     # What a stage makes may say so only because it was made after what the stage takes.
     if node.inputs or not any(device_of(port.type) == "cuda" for port in node.outputs):

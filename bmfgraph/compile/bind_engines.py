@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.compile.map_nodes import each
-from bmfgraph.compile.select_runtime import Choice, choose_runtime
+from bmfgraph.compile.map_nodes import map_nodes
+from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
 from bmfgraph.engines.build import builder_version
 from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
-from bmfgraph.engines.spec import Build, EngineRequest
+from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, one_of
+from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.engine import EngineOptions
-from bmfgraph.nodes.inference import InferenceSpec, InferenceWork
+from bmfgraph.nodes.inference import InferenceParams, InferenceSpec
 from bmfgraph.plan.plan import Plan, PlanNode, json_ready
 from bmfgraph.system.files import file_sha256
 
@@ -32,27 +32,27 @@ def bind_engines(plan: Plan) -> Plan:
 
     An engine that the store does not hold gets the path that it will have.
     """
-    return each(plan, lambda plan, node: _bound(plan, node) if isinstance(node.spec, InferenceSpec) else node)
+    return map_nodes(plan, lambda plan, node: _bound(plan, node) if isinstance(node.spec, InferenceSpec) else node)
 
 
 def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     assert isinstance(node.spec, InferenceSpec)
-    work: InferenceWork = node.work
+    params: InferenceParams = node.params
     options = node.spec.engine
-    choice = choose_runtime(plan, node.name, options)
-    request = EngineRequest(
+    choice = select_runtime(plan, node.name, options)
+    request = EngineSpec(
         runtime=choice.runtime,
         device=choice.device,
-        path=str(node.facts.path),
-        onnx=str(node.facts.path),
-        sha256=node.facts.sha256,
+        path=str(node.metadata.path),
+        onnx=str(node.metadata.path),
+        sha256=node.metadata.sha256,
         precision=choice.precision,
         batch=options.batch,
         threads=options.threads if choice.device == "cpu" else None,
-        input_shapes=work.inputs,
-        output_shapes=work.output_shapes,
-        tensors=tuple((one.name, one.dtype) for one in (*node.facts.inputs, *node.facts.outputs)),
-        free_dims=node.spec.free_dims(node),
+        input_shapes=params.inputs,
+        output_shapes=params.output_shapes,
+        tensors=tuple((one.name, one.dtype) for one in (*node.metadata.inputs, *node.metadata.outputs)),
+        dim_overrides=node.spec.dim_overrides(node),
         allow_host_code=options.allow_host_code,
         cuda_graph=options.cuda_graph and choice.runtime != "onnxruntime",
         streams=options.streams if choice.runtime != "onnxruntime" else 1,
@@ -63,17 +63,17 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     if choice.runtime != "onnxruntime":
         request = _with_engine(plan, node, options, choice, request, profiles)
     # A recorded inference has one shape only.
-    return replace(node, work=replace(work, fixed_batch=work.fixed_batch or request.cuda_graph, engine=request))
+    return replace(node, params=replace(params, fixed_batch=params.fixed_batch or request.cuda_graph, engine=request))
 
 
 def _with_engine(
     plan: Plan,
     node: PlanNode,
     options: EngineOptions,
-    choice: Choice,
-    request: EngineRequest,
+    choice: RuntimeChoice,
+    request: EngineSpec,
     profiles: Profiles,
-) -> EngineRequest:
+) -> EngineSpec:
     if options.path is not None:
         if not Path(options.path).is_file():
             raise EngineError(
@@ -83,8 +83,8 @@ def _with_engine(
                 code="E602",
             )
         return replace(request, path=options.path)
-    build = Build(
-        model=node.work.model,
+    build = BuildSpec(
+        model=node.params.model,
         key=_key(plan, node, options, choice, request, profiles),
         store=options.store,
         policy=options.build,
@@ -102,8 +102,8 @@ def _key(
     plan: Plan,
     node: PlanNode,
     options: EngineOptions,
-    choice: Choice,
-    request: EngineRequest,
+    choice: RuntimeChoice,
+    request: EngineSpec,
     profiles: Profiles,
 ) -> EngineKey:
     portable = choice.runtime == "tensorrt_rtx"
@@ -126,7 +126,7 @@ def _key(
         flags["command"] = options.command
     key = EngineKey(
         onnx=request.sha256,
-        dims=request.free_dims,
+        dims=request.dim_overrides,
         profiles=profiles,
         precision=request.precision,
         flags=tuple(sorted(flags.items())),
@@ -139,7 +139,7 @@ def _key(
     return replace(key, version=_version(plan, node, options, choice, key))
 
 
-def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice, key: EngineKey) -> str:
+def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: RuntimeChoice, key: EngineKey) -> str:
     """Of the library that builds the engine; where none is here, of the one that built an engine in the store."""
     assert choice.runtime != "onnxruntime"
     if options.command:
@@ -168,7 +168,7 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Choice,
 def _stored_version(node: PlanNode, options: EngineOptions, key: EngineKey, here: str) -> str | None:
     """Version of the builder of an engine in the store that the library of version ``here`` runs."""
     try:
-        stored = EngineStore(Path(options.store)).entries(node.work.model)
+        stored = EngineStore(Path(options.store)).entries(node.params.model)
     except StoreError as error:
         raise EngineError(
             node.name, str(error), hint="set engine.store to a folder that you may read", code="E614"
@@ -186,12 +186,12 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) -> Profiles:
+def _profiles(node: PlanNode, options: EngineOptions, request: EngineSpec) -> Profiles:
     """For every input: the shapes that the engine is built for; refused where the frames lie outside."""
     assert isinstance(node.spec, InferenceSpec)
     shapes = dict(request.input_shapes)
     if options.profiles == "auto":
-        fixed = node.work.fixed_batch or options.input_shapes is not None or options.cuda_graph
+        fixed = node.params.fixed_batch or options.input_shapes is not None or options.cuda_graph
         return tuple(
             (name, Profile(shape if fixed else (1, *shape[1:]), shape, shape)) for name, shape in shapes.items()
         )
@@ -200,7 +200,7 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
             raise PlanError(
                 node.name,
                 f"engine.profiles.{name}: the model has no such input{did_you_mean(name, shapes)}; "
-                f"it has: {one_of(shapes)}",
+                f"it has: {join_sorted(shapes)}",
                 hint="correct the name under engine.profiles",
                 code="E608",
             )
@@ -210,7 +210,7 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
         if given is None:
             raise PlanError(
                 node.name,
-                f"engine.profiles has no {name}; the model has the inputs {one_of(shapes)}",
+                f"engine.profiles has no {name}; the model has the inputs {join_sorted(shapes)}",
                 hint=f"add engine.profiles.{name}.min, .opt and .max, or set engine.profiles=auto",
                 code="E608",
             )
@@ -230,12 +230,13 @@ def _profiles(node: PlanNode, options: EngineOptions, request: EngineRequest) ->
 
 def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | None:
     """Stands for everything that the calibration depends on; None where the model is quantised already."""
-    if node.facts.quantized:
+    if node.metadata.quantized:
         return None
     if options.calibration is None:
         raise PlanError(
             node.name,
-            f"engine.precision=int8: model {node.work.model!r} is not quantised, and no clip to calibrate it is given",
+            f"engine.precision=int8: model {node.params.model!r} is not quantised, "
+            "and no clip to calibrate it is given",
             hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
             code="E607",
         )
@@ -249,6 +250,6 @@ def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | No
     works: list[Any] = []
     for ref in node.inputs:
         while plan.node(ref.node).inputs:
-            works.append(json_ready(plan.node(ref.node).work))
+            works.append(json_ready(plan.node(ref.node).params))
             ref = plan.node(ref.node).inputs[0]
     return hashlib.sha256(repr((clip, options.calibration_frames, works)).encode()).hexdigest()

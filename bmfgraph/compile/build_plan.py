@@ -6,13 +6,13 @@ import graphlib
 from collections.abc import Collection
 
 from bmfgraph.config.pipeline import PipelineSpec
-from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, nearest, one_of
+from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, join_sorted, nearest
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 
-__all__ = ["lower"]
+__all__ = ["build_plan"]
 
 
-def lower(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
+def build_plan(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
     """Ensures: every edge begins at a port that exists, and nodes come after those they take from.
 
     ``lost``: nodes that the YAML has and the spec lacks, because they are wrong in themselves. Nodes with a bad edge,
@@ -83,16 +83,16 @@ def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
     """What is wrong with an edge, its code, and what to do; empty strings for nothing."""
     if ref.node not in spec.nodes:
         near = nearest(ref.node, spec.nodes)
-        text = f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {one_of(spec.nodes)}"
+        text = f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {join_sorted(spec.nodes)}"
         return text, "E216", f"write {Ref(near, ref.port)}" if near else "take one of those nodes, or add this one"
     ports = spec.nodes[ref.node].ports()
     if not ports:
         sources = [name for name, node in spec.nodes.items() if node.ports()]
         kind = spec.nodes[ref.node].kind
-        text = f"node {ref.node!r} ({kind}) has no output; nodes that have: {one_of(sources)}"
+        text = f"node {ref.node!r} ({kind}) has no output; nodes that have: {join_sorted(sources)}"
         return text, "E217", "take from one of those"
     if ref.port and ref.port not in ports:
-        text = f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {one_of(ports)}"
+        text = f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {join_sorted(ports)}"
         return text, "E217", f"write {Ref(ref.node, nearest(ref.port, ports) or ports[0])}"
     return "", "", ""
 

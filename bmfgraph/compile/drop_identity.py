@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from bmfgraph.plan.plan import Plan
 
-__all__ = ["simplify"]
+__all__ = ["drop_identity"]
 
 
-def simplify(plan: Plan) -> Plan:
+def drop_identity(plan: Plan) -> Plan:
     """Requires: types. Ensures: no node of one input is an identity."""
     for node in plan.nodes:
         consumers = {consumer.name: consumer for consumer, _ in plan.consumers(node.name)}
         # Without consumers it stays, so that `verify` names it and not the node before it.
-        if consumers and len(node.inputs) == 1 and node.spec.identity(node.work):
+        if consumers and len(node.inputs) == 1 and node.spec.identity(node.params):
             source = plan.node(node.name).inputs[0]
             plan = plan.replace(
                 *(

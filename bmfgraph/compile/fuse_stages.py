@@ -26,4 +26,4 @@ def fuse(plan: Plan) -> Plan:
             head[node.name] = head[before.name]
             chains[head[before.name]] += chains.pop(node.name)
     names = {member: "+".join(chain) for chain in chains.values() for member in chain}
-    return plan.replace(*(replace(node, host=names[node.name]) for node in plan))
+    return plan.replace(*(replace(node, bmf_node=names[node.name]) for node in plan))

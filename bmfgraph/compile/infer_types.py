@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from bmfgraph.compile.map_nodes import each, told
+from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors, map_nodes
 from bmfgraph.errors import PlanError
-from bmfgraph.plan.plan import Need, Plan, PlanNode, Ref, Want
+from bmfgraph.plan.plan import InputType, Plan, PlanNode, Ref, Requirement
 from bmfgraph.plan.types import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
 
 __all__ = ["infer_types"]
@@ -22,67 +22,68 @@ def infer_types(plan: Plan) -> Plan:
     A node that gets what it does not take leaves the plan.
     """
     plan, wants = _wants(plan)
-    return each(plan, lambda plan, node: _resolved(plan, node, wants.get(node.name)))
+    return map_nodes(plan, lambda plan, node: _resolved(plan, node, wants.get(node.name)))
 
 
-def _resolved(plan: Plan, node: PlanNode, want: Want | None) -> PlanNode:
+def _resolved(plan: Plan, node: PlanNode, requirement: Requirement | None) -> PlanNode:
     inputs, types = _inputs(plan, node)
     for index in range(len(types)):
         _check_type(plan, node, inputs, types, index)
-    types = tuple(_as_needed(given, node.spec.needs(index)) for index, given in enumerate(types))
-    resolved = node.spec.resolve(node, types, want)
-    return replace(node, inputs=inputs, outputs=resolved.outputs, work=resolved.work)
+    types = tuple(_as_needed(given, node.spec.accepts(index)) for index, given in enumerate(types))
+    resolved = node.spec.infer(node, types, requirement)
+    return replace(node, inputs=inputs, outputs=resolved.outputs, params=resolved.params)
 
 
-def _as_needed(given: PortType, need: Need | None) -> PortType:
+def _as_needed(given: PortType, need: InputType | None) -> PortType:
     """What a stage gets to see: frames that it wants as RGB are converted on the way."""
     if isinstance(given, FrameSpec) and need and need.pixel_format == "rgb24":
         return given.as_rgb()
     return given
 
 
-def _wants(plan: Plan) -> tuple[Plan, dict[str, Want]]:
+def _wants(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
     """For each node, what its consumers want of it. They must agree: nodes whose consumers do not leave the plan."""
-    wants: dict[str, Want] = {}
+    wants: dict[str, Requirement] = {}
     for node in reversed(plan.nodes):
         if not plan.has(node.name):
             continue
         for index, ref in enumerate(node.inputs):
             try:
-                with told(node):
-                    want = node.spec.want(node, index, wants.get(node.name))
+                with kind_errors_as_plan_errors(node):
+                    requirement = node.spec.requires(node, index, wants.get(node.name))
             except PlanError as error:
                 plan = plan.without(node.name, error)
                 break
             known = wants.get(ref.node)
-            if want is None or not plan.has(ref.node):
+            if requirement is None or not plan.has(ref.node):
                 continue
             if known is None:
-                wants[ref.node] = want
-            elif _nameless(known) != _nameless(want):
-                plan = plan.without(ref.node, _disagree(ref, known, want))
+                wants[ref.node] = requirement
+            elif _nameless(known) != _nameless(requirement):
+                plan = plan.without(ref.node, _disagree(ref, known, requirement))
     return plan, wants
 
 
-def _disagree(ref: Ref, known: Want, want: Want) -> PlanError:
+def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanError:
     return PlanError(
         ref.node,
-        f"feeds {known.consumer!r}, which wants {_shown(known)}, and {want.consumer!r}, which wants {_shown(want)}",
+        f"feeds {known.consumer!r}, which wants {_shown(known)}, "
+        f"and {requirement.consumer!r}, which wants {_shown(requirement)}",
         hint="give each of them a preprocess node of its own",
         code="E303",
     )
 
 
-def _nameless(want: Want) -> Want:
+def _nameless(requirement: Requirement) -> Requirement:
     """What is wanted, whoever wants it and whatever the input is called."""
-    return replace(want, consumer="", tensor=replace(want.tensor, name=""))
+    return replace(requirement, consumer="", tensor=replace(requirement.tensor, name=""))
 
 
-def _shown(want: Want) -> str:
-    text = f"{want.tensor.name} {want.tensor}"
-    if want.multiple > 1:
-        text += f" with sides a multiple of {want.multiple}"
-    return text if want.window == NO_WINDOW else f"{text} of a {want.window}"
+def _shown(requirement: Requirement) -> str:
+    text = f"{requirement.tensor.name} {requirement.tensor}"
+    if requirement.multiple > 1:
+        text += f" with sides a multiple of {requirement.multiple}"
+    return text if requirement.window == NO_WINDOW else f"{text} of a {requirement.window}"
 
 
 def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType, ...]]:
@@ -106,7 +107,7 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
 
 
 def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:
-    ref, given, need = inputs[index], types[index], node.spec.needs(index)
+    ref, given, need = inputs[index], types[index], node.spec.accepts(index)
     if need is None or isinstance(given, need.type):
         return
     words: dict[type, str] = {
@@ -135,14 +136,14 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
 
 def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...]) -> str:
     """The inputs in the order in which they fit, if there is one."""
-    needs = [node.spec.needs(index) for index in range(len(inputs))]
+    needs = [node.spec.accepts(index) for index in range(len(inputs))]
     for order in itertools.permutations(range(len(inputs))) if len(inputs) <= _FEW else ():
         if all(need is None or isinstance(types[place], need.type) for need, place in zip(needs, order, strict=True)):
             return f"write them in this order: inputs: [{', '.join(str(inputs[place]) for place in order)}]"
     return ""
 
 
-def _other_port(plan: Plan, ref: Ref, need: Need) -> str:
+def _other_port(plan: Plan, ref: Ref, need: InputType) -> str:
     """The port of the same node that gives what is needed, if there is one."""
     ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, need.type))
     return next((f"take {Ref(ref.node, port)} instead" for port in ports), "")

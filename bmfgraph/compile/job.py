@@ -7,25 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.compile import survey_pipeline
-from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, did_you_mean, one_error, shown
+from bmfgraph.compile import compile_pipeline_collecting
+from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, did_you_mean, one_error, short_repr
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.machine import NO_MACHINE, SCHEMA, Machine, find_machine, machine_from
 
-__all__ = ["DEVICES", "compile_job", "survey_job"]
+__all__ = ["DEVICES", "compile_collecting", "compile_job"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
 def compile_job(data: dict[str, Any]) -> Plan:
     """The plan. ``data``: the resolved config. Raises a BmfgraphError: Mistakes if there are several."""
-    plan = survey_job(data)
+    plan = compile_collecting(data)
     if plan.errors:
         raise one_error(plan.errors)
     return plan
 
 
-def survey_job(data: dict[str, Any]) -> Plan:
+def compile_collecting(data: dict[str, Any]) -> Plan:
     """The plan as far as the configuration is right; its ``errors`` tell what is wrong."""
     errors: list[BmfgraphError] = []
     machine = NO_MACHINE
@@ -36,14 +36,17 @@ def survey_job(data: dict[str, Any]) -> Plan:
         errors.append(error)
         device = "auto"
     errors += _switches(data)
-    plan = survey_pipeline(data.get("pipeline"), machine, device)
+    plan = compile_pipeline_collecting(data.get("pipeline"), machine, device)
     return replace(plan, errors=(*errors, *plan.errors))
 
 
 def _switches(data: dict[str, Any]) -> list[ConfigError]:
     return [
         ConfigError(
-            f"{shown(data[key])}: must be true or false", path=key, hint=f"set {key}=true or {key}=false", code="E206"
+            f"{short_repr(data[key])}: must be true or false",
+            path=key,
+            hint=f"set {key}=true or {key}=false",
+            code="E206",
         )
         for key in ("progress", "debug")
         if not isinstance(data.get(key), (bool, type(None)))
@@ -73,7 +76,7 @@ def _machine(target: Any) -> Machine:
 def _device(device: Any, machine: Machine) -> Any:
     if device not in DEVICES:
         raise ConfigError(
-            f"{shown(device)} is not allowed{did_you_mean(str(device), DEVICES)}; allowed: {', '.join(DEVICES)}",
+            f"{short_repr(device)} is not allowed{did_you_mean(str(device), DEVICES)}; allowed: {', '.join(DEVICES)}",
             path="device",
             hint="auto runs models on the GPU where there is one",
             code="E110",

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.plan.plan import Plan, PlanNode
 
-__all__ = ["each", "told"]
+__all__ = ["kind_errors_as_plan_errors", "map_nodes"]
 
 
-def each(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
+def map_nodes(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
     """Change every node, in running order; ``change`` sees the plan with the nodes before it changed."""
     for name in [node.name for node in plan]:
         if not plan.has(name):
             continue
         try:
-            with told(plan.node(name)):
+            with kind_errors_as_plan_errors(plan.node(name)):
                 plan = plan.replace(change(plan, plan.node(name)))
         except BmfgraphError as error:
             plan = plan.without(name, error)
@@ -28,7 +28,7 @@ def each(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
 
 
 @contextlib.contextmanager
-def told(node: PlanNode) -> Iterator[None]:
+def kind_errors_as_plan_errors(node: PlanNode) -> Iterator[None]:
     """Turn what a third party's kind raises, and should not, into an error that names its node."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bmfgraph.compile.map_nodes import told
+from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -22,8 +22,8 @@ def discover(plan: Plan) -> Plan:
     errors: dict[str, BmfgraphError] = {}
     for node in plan:
         try:
-            with told(node):
-                found.append(replace(node, facts=node.spec.discover(node.name)))
+            with kind_errors_as_plan_errors(node):
+                found.append(replace(node, metadata=node.spec.probe(node.name)))
         except BmfgraphError as error:
             errors[node.name] = error
     plan = plan.replace(*found)
@@ -37,9 +37,9 @@ def errors_outside(nodes: Mapping[str, NodeSpec], plan: Plan) -> list[BmfgraphEr
     errors = []
     for name, spec in nodes.items():
         try:
-            with told(PlanNode(name, spec)):
+            with kind_errors_as_plan_errors(PlanNode(name, spec)):
                 if not plan.has(name):
-                    spec.discover(name)
+                    spec.probe(name)
         except BmfgraphError as error:
             errors.append(error)
     return errors

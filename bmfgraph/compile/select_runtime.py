@@ -11,7 +11,7 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.system.machine import RTX_CAPABILITIES
 
-__all__ = ["Choice", "choose_runtime"]
+__all__ = ["RuntimeChoice", "select_runtime"]
 
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 
@@ -19,7 +19,7 @@ _TENSORRT = "pip install tensorrt"
 
 
 @dataclass(frozen=True)
-class Choice:
+class RuntimeChoice:
     """A runtime, where it runs, how precisely it will compute, and the reason in words ("": it was asked for)."""
 
     runtime: Runtime
@@ -28,7 +28,7 @@ class Choice:
     why: str = ""
 
 
-def choose_runtime(plan: Plan, node: str, options: EngineOptions) -> Choice:
+def select_runtime(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
     """The runtime that ``options`` name, or the best one here. Raises PlanError or EngineError where there is none."""
     if options.runtime == "onnxruntime":
         return _onnxruntime(plan, node, options, "")
@@ -40,11 +40,11 @@ def choose_runtime(plan: Plan, node: str, options: EngineOptions) -> Choice:
                 hint="leave one of the two out",
                 code="E601",
             )
-        return Choice(options.runtime, "cuda", options.precision)
+        return RuntimeChoice(options.runtime, "cuda", options.precision)
     return _best(plan, node, options)
 
 
-def _best(plan: Plan, node: str, options: EngineOptions) -> Choice:
+def _best(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
     machine = plan.machine
     if options.path is not None or options.command or options.python:
         # Somebody has an engine, or a TensorRT elsewhere that builds one.
@@ -57,16 +57,16 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> Choice:
                 hint="leave one of the two out",
                 code="E601",
             )
-        return Choice("tensorrt_rtx" if rtx_only else "tensorrt", "cuda", options.precision)
+        return RuntimeChoice("tensorrt_rtx" if rtx_only else "tensorrt", "cuda", options.precision)
     if plan.device == "cpu":
         return _onnxruntime(plan, node, options, "device=cpu")
     if machine.gpu is None:
         return _onnxruntime(plan, node, options, machine.no_gpu)
     if machine.library("tensorrt", builds=True):
-        return Choice("tensorrt", "cuda", options.precision, f"on {machine.gpu}")
+        return RuntimeChoice("tensorrt", "cuda", options.precision, f"on {machine.gpu}")
     if machine.library("tensorrt_rtx"):
         if _runs_rtx(plan):
-            return Choice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
+            return RuntimeChoice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
         return _onnxruntime(
             plan, node, options, "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
         )
@@ -77,7 +77,7 @@ def _runs_rtx(plan: Plan) -> bool:
     return plan.machine.gpu is not None and plan.machine.gpu.compute_capability in RTX_CAPABILITIES
 
 
-def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Choice:
+def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> RuntimeChoice:
     """ONNX Runtime: on the GPU if it may and can be used, else on the CPU."""
     if options.path is not None:
         raise PlanError(
@@ -102,7 +102,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Cho
         )
     able = ("fp32", "tf32") if gpu else ("fp32",)
     if options.precision in able:
-        return Choice("onnxruntime", "cuda" if gpu else "cpu", options.precision, _told(plan, gpu, why))
+        return RuntimeChoice("onnxruntime", "cuda" if gpu else "cpu", options.precision, _reason(plan, gpu, why))
     if options.runtime == "onnxruntime":
         raise PlanError(
             node,
@@ -111,11 +111,13 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Cho
             hint=f"set engine.precision={able[0]}, or engine.runtime=tensorrt on a machine with a GPU",
             code="E604",
         )
-    told = _told(plan, gpu, why)
-    return Choice("onnxruntime", "cuda" if gpu else "cpu", "fp32", f"{told}; in fp32 instead of {options.precision}")
+    told = _reason(plan, gpu, why)
+    return RuntimeChoice(
+        "onnxruntime", "cuda" if gpu else "cpu", "fp32", f"{told}; in fp32 instead of {options.precision}"
+    )
 
 
-def _told(plan: Plan, gpu: bool, why: str) -> str:
+def _reason(plan: Plan, gpu: bool, why: str) -> str:
     """The reason, and on a machine with a GPU that it is left idle."""
     idle = plan.machine.gpu is not None and not gpu and plan.device == "auto"
     return f"{why}: {plan.machine.gpu} stays idle; {_TENSORRT}" if idle and why else why

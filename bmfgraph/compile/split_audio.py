@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bmfgraph.nodes.audio import SoundSpec
-from bmfgraph.nodes.encoder import EncoderWork
+from bmfgraph.nodes.audio import AudioNodeSpec
+from bmfgraph.nodes.encoder import EncoderParams
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, FrameSpec
 
-__all__ = ["separate_sound"]
+__all__ = ["split_audio"]
 
 
-def separate_sound(plan: Plan) -> Plan:
+def split_audio(plan: Plan) -> Plan:
     """Requires: types. Ensures: encoders get sound only to keep it, and each from a node of its own, because packets of
     sound that two of them share crash BMF; no node gives both sound and frames on the GPU.
     """
-    plan = plan.replace(*(_mute(node) for node in plan if isinstance(node.work, EncoderWork)))
+    plan = plan.replace(*(_mute(node) for node in plan if isinstance(node.params, EncoderParams)))
     nodes: list[PlanNode] = []
     moved: dict[tuple[str, Ref], Ref] = {}
     names = {node.name for node in plan}
@@ -41,7 +41,7 @@ def separate_sound(plan: Plan) -> Plan:
 
 def _mute(node: PlanNode) -> PlanNode:
     """BMF's encoder encodes whatever sound it gets."""
-    return node if node.work.audio else replace(node, inputs=node.inputs[:1])
+    return node if node.params.audio else replace(node, inputs=node.inputs[:1])
 
 
 def _beside(node: PlanNode, sound: object, names: set[str]) -> PlanNode:
@@ -49,6 +49,6 @@ def _beside(node: PlanNode, sound: object, names: set[str]) -> PlanNode:
     name = f"{node.name}-audio"
     while name in names:
         name += "-"
-    spec = SoundSpec(beside=node.work, sound=sound)
-    resolved = spec.resolve(PlanNode(name, spec), (), None)
-    return PlanNode(name, spec, outputs=resolved.outputs, work=resolved.work)
+    spec = AudioNodeSpec(beside=node.params, sound=sound)
+    resolved = spec.infer(PlanNode(name, spec), (), None)
+    return PlanNode(name, spec, outputs=resolved.outputs, params=resolved.params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmfgraph.compile.map_nodes import each
+from bmfgraph.compile.map_nodes import map_nodes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.bmf_options import native_module
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, json_ready
@@ -36,7 +36,7 @@ def verify(plan: Plan) -> Plan:
         written[full] = node.name
         return node
 
-    return each(plan, check)
+    return map_nodes(plan, check)
 
 
 def _check_node(plan: Plan, node: PlanNode) -> None:
@@ -59,7 +59,7 @@ def _check_node(plan: Plan, node: PlanNode) -> None:
         # It raises where the node is none of BMF's.
         native_module(plan, node)
     try:
-        json_ready(node.work)
+        json_ready(node.params)
     except TypeError as error:
         raise PlanError(
             node.name,

@@ -25,12 +25,12 @@ _BASIC = "hydra._internal.core_plugins"
 def composed(words: Sequence[str]) -> dict[str, Any]:
     """What a command line of overrides and ``--config-dir`` composes, without Hydra's main. Raises ConfigError."""
     overrides, search = overrides_of(words)
-    with _told(words), initialize_config_module("bmfgraph.conf", version_base="1.3"):
+    with _hydra_errors_as_config_errors(words), initialize_config_module("bmfgraph.conf", version_base="1.3"):
         return plain(compose("config", [*free_node_fields(literal_paths(overrides)), *search]))
 
 
 @contextlib.contextmanager
-def _told(words: Sequence[str]) -> Iterator[None]:
+def _hydra_errors_as_config_errors(words: Sequence[str]) -> Iterator[None]:
     """What Hydra has against the words in our form."""
     try:
         yield
@@ -42,7 +42,7 @@ def _told(words: Sequence[str]) -> Iterator[None]:
 
 def expanded(words: Sequence[str]) -> Grid:
     """The runs of a sweep, from the words of its command line and the ``params`` of presets. Raises ConfigError."""
-    with _told(words):
+    with _hydra_errors_as_config_errors(words):
         return _expanded(words)
 
 

@@ -13,7 +13,7 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 from yaml import MarkedYAMLError
 
 from bmfgraph.config.overrides import dir_flags
-from bmfgraph.errors import ConfigError, did_you_mean, nearest, one_of
+from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
 
 __all__ = ["composition_error", "unresolved"]
 
@@ -51,7 +51,7 @@ def _names_nothing(config: DictConfig, error: InterpolationKeyError) -> ConfigEr
         part, keys = match[1].split(".")[len(known)], [str(key) for key in place]
         where = ".".join(known) or "the configuration"
         first = f"${{{match[1]}}} names nothing: {where} has no {part!r}{did_you_mean(part, keys)}; it has: "
-        first += one_of(keys)
+        first += join_sorted(keys)
     return ConfigError(first, path=str(error.full_key), hint="correct the ${...}, or define what it names", code="E108")
 
 
@@ -104,7 +104,7 @@ def composition_error(error: Exception, words: Sequence[str] = ()) -> ConfigErro
         near = [word for word in words if did_you_mean(word.partition("=")[0], [key])]
         return ConfigError(
             f"needs a value, and {f'{near[0]!r} gives it none' if near else 'the command line gives it none'}; "
-            f"options: {one_of(options)}",
+            f"options: {join_sorted(options)}",
             path=key,
             hint=f"add {key}=... to the command line",
             code="E107",
@@ -132,7 +132,7 @@ def _no_such_option(file: str, options: Sequence[str], words: Sequence[str]) -> 
     elif "/" in value:
         hint = f"name its folder with --config-dir, and the file in {key}/ there: {key}={Path(value).stem}"
     return ConfigError(
-        f"there is no such option{did_you_mean(name, options)}; options: {one_of(options)}",
+        f"there is no such option{did_you_mean(name, options)}; options: {join_sorted(options)}",
         path=word,
         hint=hint,
         code="E103",
@@ -198,7 +198,7 @@ def _no_such_key(key: str) -> ConfigError:
         if head == "pipeline":
             near = [head, nearest(part, ("name", "nodes")), after]
         meant = f" (did you mean {'.'.join(filter(None, near))!r}?)" if all(near[:-1]) else ""
-        message = f"there is no such key{meant}; keys: {one_of(_KEYS)}"
+        message = f"there is no such key{meant}; keys: {join_sorted(_KEYS)}"
         hint = "correct it; fields of nodes are set as pipeline.nodes.NODE.FIELD=VALUE"
         if head in ("hydra", "samples"):
             hint = f"correct it, or add it with a +: +{key}=..."
@@ -267,7 +267,7 @@ def _uncomposed(error: Exception) -> ConfigError:
             why += "which works in files of the whole configuration only"
             hint = "put `# @package _global_` on its first line, and what it says of the pipeline under `pipeline:`"
         else:
-            why += f"which is no group{did_you_mean(group, _GROUPS)}; groups: {one_of(_GROUPS)}"
+            why += f"which is no group{did_you_mean(group, _GROUPS)}; groups: {join_sorted(_GROUPS)}"
             hint = "correct it in the file, or leave it out"
         return ConfigError(why, path=file, hint=hint, code="E106")
     if match := re.match(r"Additional config directory '(.+)' not found", str(error)):

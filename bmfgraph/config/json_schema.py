@@ -172,10 +172,10 @@ def _node_of(kind: str, cls: type[NodeSpec], schema: Schema) -> Schema:
     fields = made["properties"]
     for name in REFUSED.get(kind, ()):
         fields[name] = _value({"enum": [schema["properties"][name]["default"]]})
-    least, most = cls.arity
+    minimum, maximum = cls.arity
     edge = _or_text({"type": ["string"], "pattern": _EDGE}, "node or node.port")
     inputs = {key: one for key, one in fields["inputs"].items() if key != "default"}
-    fields["inputs"] = inputs | {"minItems": least, "maxItems": most, "items": edge}
+    fields["inputs"] = inputs | {"minItems": minimum, "maxItems": maximum, "items": edge}
     fields["kind"] = {"const": kind, "description": schema.get("description", "")}
     # Told of in `node`.
     fields["use"] = True

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, SerializeAsAny, ValidationError
 
 from bmfgraph.config.pydantic_errors import problems_of
-from bmfgraph.errors import Problem, SpecError, did_you_mean, one_of, shown
+from bmfgraph.errors import Problem, SpecError, did_you_mean, join_sorted, short_repr
 from bmfgraph.nodes.base import Frozen, NodeSpec
 from bmfgraph.nodes.registry import RegistryError, kinds, spec_class
 
@@ -42,7 +42,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
             [
                 Problem(
                     _ROOT,
-                    f"a pipeline is a mapping with `name` and `nodes`, not {shown(data)}",
+                    f"a pipeline is a mapping with `name` and `nodes`, not {short_repr(data)}",
                     code="E201",
                     hint="see one that is right: python -m bmfgraph pipeline=super_resolution --cfg job",
                 )
@@ -56,7 +56,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
         problems.append(
             Problem(
                 f"{_ROOT}.nodes",
-                f"nodes are a mapping from name to node, not {shown(raw_nodes)}",
+                f"nodes are a mapping from name to node, not {short_repr(raw_nodes)}",
                 code="E201",
                 hint="write `NAME: {kind: KIND, inputs: [...]}` for each",
             )
@@ -114,7 +114,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         return [
             Problem(
                 path,
-                f"a node is a mapping with `kind` and its options, not {shown(raw)}",
+                f"a node is a mapping with `kind` and its options, not {short_repr(raw)}",
                 code="E201",
                 hint=f"write it as {{kind: KIND, inputs: [...]}}, or take it out with ~{path}",
             )
@@ -125,7 +125,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         return [
             Problem(
                 f"{path}.use",
-                f"`use` takes a mapping of options, such as ${{encoder}}, not {shown(shared)}",
+                f"`use` takes a mapping of options, such as ${{encoder}}, not {short_repr(shared)}",
                 code="E201",
                 hint="write ${encoder} or ${decoder} for what is chosen, or leave `use` out",
             )
@@ -133,13 +133,15 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     raw = {**shared, **raw}
     kind = raw.get("kind")
     if kind is not None and not isinstance(kind, str):
-        text = f"{shown(kind)}: a kind is one word: {one_of(kinds())}"
+        text = f"{short_repr(kind)}: a kind is one word: {join_sorted(kinds())}"
         return [Problem(f"{path}.kind", text, code="E210", hint=f"set {path}.kind to one of them")]
     if kind is None:
         near = did_you_mean(name, others)
         meant = f"; or is it a node you know{near}" if near else ""
         hint = f"set {path}.kind; a `use` such as ${{decoder}} may bring it"
-        return [Problem(f"{path}.kind", f"every node needs a kind: {one_of(kinds())}{meant}", code="E210", hint=hint)]
+        return [
+            Problem(f"{path}.kind", f"every node needs a kind: {join_sorted(kinds())}{meant}", code="E210", hint=hint)
+        ]
     try:
         cls = spec_class(kind)
     except RegistryError as error:
@@ -153,10 +155,10 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         problems = problems_of(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())
     if isinstance(inputs, (tuple, list, Mapping)):
-        least, most = cls.arity
-        if not least <= len(inputs) <= most and not any(one.path.startswith(f"{path}.inputs") for one in problems):
-            between = f"{least} to {most}" if most < 99 else f"at least {least}"
-            wanted = str(least) if least == most else between
+        minimum, maximum = cls.arity
+        if not minimum <= len(inputs) <= maximum and not any(one.path.startswith(f"{path}.inputs") for one in problems):
+            between = f"{minimum} to {maximum}" if maximum < 99 else f"at least {minimum}"
+            wanted = str(minimum) if minimum == maximum else between
             problems.append(
                 Problem(
                     f"{path}.inputs",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bmfgraph.errors import Problem, did_you_mean, nearest, one_of, shown
+from bmfgraph.errors import Problem, did_you_mean, join_sorted, nearest, short_repr
 
 __all__ = ["problems_of"]
 
@@ -57,13 +57,17 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         near = nearest(word, allowed) or _deeper(detail["loc"], model)
         hint = f"write {parent}.{near}, or take it out" if near else "take it out"
         meant = f" (did you mean {near!r}?)" if near else ""
-        return f"unknown key{meant}; allowed: {one_of(allowed)}", "E203", hint
+        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", "E203", hint
     if kind == "missing":
         if isinstance(detail["loc"][-1], int):
             return "is missing", "E204", "make the list longer"
         return "is missing", "E204", f"set {path}"
     if kind == "union_tag_not_found":
-        return f"is missing; allowed: {one_of(_tags(_at(detail['loc'], model)))}", "E204", f"set {path} to one of them"
+        return (
+            f"is missing; allowed: {join_sorted(_tags(_at(detail['loc'], model)))}",
+            "E204",
+            f"set {path} to one of them",
+        )
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
             wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
@@ -72,7 +76,7 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
         near = nearest(str(value), words)
         return (
-            f"{shown(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
+            f"{short_repr(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
             "E205",
             f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
         )
@@ -81,7 +85,7 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         message, _, hint = str(context.get("error", detail["msg"])).partition("; ")
         return message, "E209", hint or f"correct {path}{leave}"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
-    return f"{shown(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
+    return f"{short_repr(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
 
 
 def _code(kind: str) -> str:

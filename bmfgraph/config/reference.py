@@ -93,11 +93,11 @@ def _said(schema: Schema) -> str:
 def _ends(cls: type[NodeSpec]) -> str:
     """How many inputs and of what, and the names of the outputs."""
     node = cls.model_construct()
-    least, most = cls.arity
-    needs = [node.needs(index) for index in range(most if most < _MANY else 1)]
+    minimum, maximum = cls.arity
+    needs = [node.accepts(index) for index in range(maximum if maximum < _MANY else 1)]
     carried = ", ".join(_CARRIES.get(need.type, "") for need in needs if need)
-    count = str(most) if least == most else f"{least} to {most}"
-    came = f"{count}{f' ({carried})' if carried else ''}" if most else "none"
+    count = str(maximum) if minimum == maximum else f"{minimum} to {maximum}"
+    came = f"{count}{f' ({carried})' if carried else ''}" if maximum else "none"
     ports = ", ".join(f"`{port}`" for port in node.ports()) or "none"
     return f"Inputs: {came}. Outputs: {ports}."
 

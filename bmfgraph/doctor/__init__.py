@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bmfgraph.doctor.finding import Line, State, said
+from bmfgraph.doctor.finding import Finding, State, error_text
 from bmfgraph.doctor.packages import (
     bmf_line,
     conflict_lines,
@@ -41,7 +41,7 @@ from bmfgraph.errors import ConfigError, did_you_mean
 from bmfgraph.system.files import cache_folder
 from bmfgraph.system.machine import SCHEMA, Machine, find_machine
 
-__all__ = ["Line", "doctor_command", "examine"]
+__all__ = ["Finding", "doctor_command", "examine"]
 
 _HELP = """\
 python -m bmfgraph doctor [--json]
@@ -68,19 +68,25 @@ def doctor_command(words: Sequence[str]) -> int:
         raise ConfigError(f"unknown word {unknown[0]!r}{near}", hint="python -m bmfgraph doctor --help", code="E114")
     lines = examine()
     if words:
-        told = {"schema": SCHEMA, "lines": [asdict(line) for line in lines], "machine": asdict(_machine())}
+        told = {
+            "schema": SCHEMA,
+            "lines": [
+                {"name": line.name, "state": line.state, "found": line.found, "mend": line.fix} for line in lines
+            ],
+            "machine": asdict(_machine()),
+        }
         print(json.dumps(told, indent=2))
     else:
         _print(lines)
     return int(any(line.state == "fail" for line in lines))
 
 
-def examine(*, limit: float = 30.0) -> list[Line]:
+def examine(*, limit: float = 30.0) -> list[Finding]:
     """Look at this machine; raises nothing. ``limit``: seconds after which an import is given up."""
     with asked(limit) as answer:
         machine = _machine()
         temporary = Path(os.environ.get("TMPDIR") or "/tmp")
-        probes: dict[str, Callable[[], Iterable[Line]]] = {
+        probes: dict[str, Callable[[], Iterable[Finding]]] = {
             "Python": lambda: [
                 python_line(sys.version_info[:3], f"{platform.system()} {platform.machine()}", glibc_version())
             ],
@@ -104,17 +110,17 @@ def examine(*, limit: float = 30.0) -> list[Line]:
         return [line for name, probe in probes.items() for line in _guarded(name, probe)]
 
 
-def _guarded(name: str, probe: Callable[[], Iterable[Line]]) -> list[Line]:
+def _guarded(name: str, probe: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """The lines of a probe; one that raises is a line, too."""
     try:
         return list(probe())
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name
-        mend = f"pip install {missing}" if missing else "pip install --force-reinstall bmfgraph, or report this line"
-        return [Line(name, "fail", f"cannot be looked at: {said(error)}", mend)]
+        fix = f"pip install {missing}" if missing else "pip install --force-reinstall bmfgraph, or report this line"
+        return [Finding(name, "fail", f"cannot be looked at: {error_text(error)}", fix)]
 
 
-def _print(lines: Sequence[Line]) -> None:
+def _print(lines: Sequence[Finding]) -> None:
     """Aligned lines, each mending command on a line of its own; the states in colours on a terminal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # An arrow, or a path, that the terminal's encoding lacks.
@@ -122,7 +128,7 @@ def _print(lines: Sequence[Line]) -> None:
     width = max(len(line.name) for line in lines)
     for line in lines:
         state = f"\x1b[{_COLORS[line.state]}m{line.state:<4}\x1b[0m" if colored else f"{line.state:<4}"
-        print(f"{state}  {line.name:<{width}}  {line.found}" + (f"\n      → {line.mend}" if line.mend else ""))
+        print(f"{state}  {line.name:<{width}}  {line.found}" + (f"\n      → {line.fix}" if line.fix else ""))
     warnings, failures = (sum(line.state == state for line in lines) for state in ("warn", "fail"))
     told = [
         f"{count} {word}{'s' * (count > 1)}" for count, word in ((failures, "failure"), (warnings, "warning")) if count
@@ -134,4 +140,4 @@ def _machine() -> Machine:
     try:
         return find_machine()
     except Exception as error:
-        return Machine(no_gpu=f"looking for a GPU and TensorRT failed ({said(error)})")
+        return Machine(no_gpu=f"looking for a GPU and TensorRT failed ({error_text(error)})")

@@ -6,23 +6,23 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GIB", "Line", "State", "said", "version_of"]
+__all__ = ["GIB", "Finding", "State", "error_text", "version_of"]
 
 State = Literal["ok", "warn", "fail"]
 GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Line:
+class Finding:
     """What was found out about one thing, and how to mend it: empty where it is ok."""
 
     name: str
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What an error says, with its type unless it is one of ours."""
     return str(getattr(error, "message", "")) or f"{type(error).__name__}: {error}"
 

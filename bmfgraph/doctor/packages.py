@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from bmfgraph.doctor.finding import Line, State, version_of
+from bmfgraph.doctor.finding import Finding, State, version_of
 from bmfgraph.doctor.probes import Answer
 from bmfgraph.doctor.system import cuda_of_driver
 from bmfgraph.system.machine import Machine
@@ -39,56 +39,56 @@ _FFMPEG_MENDING = {
 }
 
 
-def bmf_line(answer: Answer) -> Line:
+def bmf_line(answer: Answer) -> Finding:
     wheels = [name for name in _BMF if version_of(name)]
     found = " and ".join(f"{name} {version_of(name)}" for name in wheels) or "of no wheel"
     spec = importlib.util.find_spec("bmf")
     if spec is None:
-        return Line(
+        return Finding(
             "BMF", "fail", "not installed", "pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU"
         )
     if "bmf" in answer:
-        return Line("BMF", "ok", f"{found}, import bmf works")
+        return Finding("BMF", "ok", f"{found}, import bmf works")
     error, wheel = answer["error"], wheels[0] if wheels else _BMF[0]
-    mend = answer.get("hint") or next((mend for part, mend in _BMF_MENDING.items() if part in error), "")
-    mend = mend or f"pip install --force-reinstall --no-deps {wheel}"
+    fix = answer.get("hint") or next((fix for part, fix in _BMF_MENDING.items() if part in error), "")
+    fix = fix or f"pip install --force-reinstall --no-deps {wheel}"
     if wheels and spec.origin:
         site = Path(str(importlib.metadata.distribution(wheel).locate_file(""))).resolve()
         if site not in Path(spec.origin).resolve().parents:
-            mend = f"rename or move {Path(spec.origin).parent}, which hides the package of {wheel}"
-    return Line("BMF", "fail", f"{found}; import bmf: {error}", mend)
+            fix = f"rename or move {Path(spec.origin).parent}, which hides the package of {wheel}"
+    return Finding("BMF", "fail", f"{found}; import bmf: {error}", fix)
 
 
-def ffmpeg_line(answer: Answer) -> Line:
+def ffmpeg_line(answer: Answer) -> Finding:
     if "ffmpeg" not in answer:
-        return Line("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_MENDING["decord"])
-    whose, mend = answer["ffmpeg"], _FFMPEG_MENDING[answer["ffmpeg"]]
+        return Finding("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_MENDING["decord"])
+    whose, fix = answer["ffmpeg"], _FFMPEG_MENDING[answer["ffmpeg"]]
     if "version" not in answer:
-        return Line("FFmpeg", "warn", f"from {whose}; it cannot be asked without BMF: {answer['error']}", "mend BMF")
+        return Finding("FFmpeg", "warn", f"from {whose}; it cannot be asked without BMF: {answer['error']}", "mend BMF")
     encoders, missing = answer["encoders"], answer["missing"]
     found = f"{answer['version']} from {whose}; encoders: {', '.join(encoders)}"
     found += f" (not {', '.join(missing)})" if missing else ""
     found += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
     # What else may be missing has a stand-in: x264 or vp9 for x265, x264 for nvenc and mpeg4, nvdec for hwaccel.
     if "x264" in missing:
-        return Line("FFmpeg", "fail", f"{found}; nothing writes H.264", mend)
+        return Finding("FFmpeg", "fail", f"{found}; nothing writes H.264", fix)
     if "vp9" in missing:
-        return Line("FFmpeg", "warn", f"{found}; nothing writes WebM", mend)
-    return Line("FFmpeg", "ok", found)
+        return Finding("FFmpeg", "warn", f"{found}; nothing writes WebM", fix)
+    return Finding("FFmpeg", "ok", found)
 
 
-def onnxruntime_line(answer: Answer, machine: Machine) -> Line:
+def onnxruntime_line(answer: Answer, machine: Machine) -> Finding:
     if "version" in answer:
-        return Line("ONNX Runtime", "ok", f"{answer['version']}: {', '.join(answer['providers'])}")
+        return Finding("ONNX Runtime", "ok", f"{answer['version']}: {', '.join(answer['providers'])}")
     if importlib.util.find_spec("onnxruntime") is not None:
         wheel = next((name for name in reversed(_ORT) if version_of(name)), _ORT[0])
-        mend = f"pip install --force-reinstall --no-deps {wheel}"
-        return Line("ONNX Runtime", "fail", f"import onnxruntime: {answer['error']}", mend)
+        fix = f"pip install --force-reinstall --no-deps {wheel}"
+        return Finding("ONNX Runtime", "fail", f"import onnxruntime: {answer['error']}", fix)
     state: State = "warn" if machine.gpu and machine.library("tensorrt", builds=True) else "fail"
-    return Line("ONNX Runtime", state, "not installed; it runs models on the CPU", "pip install onnxruntime")
+    return Finding("ONNX Runtime", state, "not installed; it runs models on the CPU", "pip install onnxruntime")
 
 
-def torch_lines(machine: Machine, driver: tuple[int, ...]) -> Iterable[Line]:
+def torch_lines(machine: Machine, driver: tuple[int, ...]) -> Iterable[Finding]:
     """``driver``: the newest CUDA that it runs."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
@@ -98,16 +98,16 @@ def torch_lines(machine: Machine, driver: tuple[int, ...]) -> Iterable[Line]:
     version, cuda = str(facts["__version__"]), facts.get("cuda")
     found = f"{version}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}"
     if machine.gpu and not cuda:
-        mend = f"pip uninstall -y torch && pip install torch=={version.partition('+')[0]}"
-        yield Line("torch", "warn", f"{found}, beside {machine.gpu.name}", mend)
+        fix = f"pip uninstall -y torch && pip install torch=={version.partition('+')[0]}"
+        yield Finding("torch", "warn", f"{found}, beside {machine.gpu.name}", fix)
     elif machine.gpu and cuda and driver and int(cuda.partition(".")[0]) > driver[0]:
-        mend = f"update NVIDIA's driver, or install a torch that was built for CUDA {driver[0]}"
-        yield Line("torch", "warn", f"{found}, which this driver does not run", mend)
+        fix = f"update NVIDIA's driver, or install a torch that was built for CUDA {driver[0]}"
+        yield Finding("torch", "warn", f"{found}, which this driver does not run", fix)
     else:
-        yield Line("torch", "ok", found)
+        yield Finding("torch", "ok", found)
 
 
-def package_lines() -> Iterable[Line]:
+def package_lines() -> Iterable[Finding]:
     """What our own metadata asks for: the dependencies must be there, and extras must fit where they are."""
     from packaging.requirements import Requirement
 
@@ -125,26 +125,26 @@ def package_lines() -> Iterable[Line]:
             bad[f"pip install '{one.name}{one.specifier}'"] = (
                 f"{one.name} {version or 'is not installed'}; bmfgraph needs {one.specifier}"
             )
-    for mend, found in bad.items():
-        yield Line("packages", "fail", found, mend)
-    yield Line("packages", "ok", ", ".join(f"{name} {version}" for name, version in good.items()))
+    for fix, found in bad.items():
+        yield Finding("packages", "fail", found, fix)
+    yield Finding("packages", "ok", ", ".join(f"{name} {version}" for name, version in good.items()))
 
 
-def conflict_lines(machine: Machine) -> Iterable[Line]:
+def conflict_lines(machine: Machine) -> Iterable[Finding]:
     """Distributions that write over each other, or that this machine has no use for."""
     found = []
     states: dict[tuple[str, str], State] = {_BMF: "fail", _ORT: "warn"}
     for pair, state in states.items():
         if all(map(version_of, pair)):
-            mend = f"pip uninstall -y {' '.join(pair)} && pip install {pair[machine.gpu is not None]}"
-            found.append(Line("conflicts", state, f"{pair[0]} beside {pair[1]}: they write over each other", mend))
+            fix = f"pip uninstall -y {' '.join(pair)} && pip install {pair[machine.gpu is not None]}"
+            found.append(Finding("conflicts", state, f"{pair[0]} beside {pair[1]}: they write over each other", fix))
     if version_of(_BMF[1]) and not cuda_of_driver():
-        mend = f"pip uninstall -y {_BMF[1]} && pip install {_BMF[0]}, or install NVIDIA's driver"
-        found.append(Line("conflicts", "fail", f"{_BMF[1]} without NVIDIA's driver, which it links to", mend))
-    return found or [Line("conflicts", "ok", "none")]
+        fix = f"pip uninstall -y {_BMF[1]} && pip install {_BMF[0]}, or install NVIDIA's driver"
+        found.append(Finding("conflicts", "fail", f"{_BMF[1]} without NVIDIA's driver, which it links to", fix))
+    return found or [Finding("conflicts", "ok", "none")]
 
 
-def kind_lines(answer: Answer) -> Iterable[Line]:
+def kind_lines(answer: Answer) -> Iterable[Finding]:
     from bmfgraph.nodes.registry import GROUP
 
     broken: dict[str, str] = answer.get("broken", {})
@@ -153,6 +153,6 @@ def kind_lines(answer: Answer) -> Iterable[Line]:
     for kind, why in broken.items():
         points = importlib.metadata.entry_points(group=GROUP, name=kind)
         packs = sorted({point.dist.name for point in points if point.dist} - {"bmfgraph"})
-        yield Line("node kinds", "fail", why, f"pip uninstall {packs[0] if packs else 'bmfgraph'}")
+        yield Finding("node kinds", "fail", why, f"pip uninstall {packs[0] if packs else 'bmfgraph'}")
     if not broken:
-        yield Line("node kinds", "ok", ", ".join(answer["kinds"]))
+        yield Finding("node kinds", "ok", ", ".join(answer["kinds"]))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bmfgraph.doctor.finding import said
+from bmfgraph.doctor.finding import error_text
 
 __all__ = ["Answer", "answer", "asked"]
 
@@ -40,7 +40,7 @@ def answer(what: str) -> None:
             for found in _QUESTIONS[what]():
                 print(json.dumps(found), file=out, flush=True)
         except BaseException as error:
-            last |= {"error": said(error), "hint": getattr(error, "hint", "")}
+            last |= {"error": error_text(error), "hint": getattr(error, "hint", "")}
         print(json.dumps(last), file=out)
     # At once: native libraries may crash once more on the way out.
     os._exit(0)

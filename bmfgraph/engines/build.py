@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.engines.external import command_words, strongly_typed, tensors_of
-from bmfgraph.engines.manifest import ENGINE, LOG, Built, StoredEngine
+from bmfgraph.engines.manifest import ENGINE, LOG, BuildResult, StoredEngine
 from bmfgraph.engines.onnx.model import OnnxError
-from bmfgraph.engines.onnx.sensitive import fine_outputs
-from bmfgraph.engines.spec import Build
+from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs
+from bmfgraph.engines.spec import BuildSpec
 from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import EngineError, InstallError, shown
+from bmfgraph.errors import EngineError, InstallError, short_repr
 from bmfgraph.system.processes import child, ended, last_lines
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def builder_version(python: str | None, flavour: str, node: str = "") -> Builder
 
 def ensure_engine(
     node: str,
-    build: Build,
+    build: BuildSpec,
     onnx: Path,
     store: Path,
     *,
@@ -106,14 +106,14 @@ def ensure_engine(
     try:
         if build.policy == "never":
             return find_built(node, build, engines)
-        maker = _Maker(node, build, onnx, engines, say, progress, calibration)
-        return engines.ensure(build.model, build.key, maker, say=say, fresh=build.policy == "always")
+        maker = _EngineBuild(node, build, onnx, engines, say, progress, calibration)
+        return engines.ensure(build.model, build.key, maker, say=say, rebuild=build.policy == "always")
     except StoreError as error:
         hint = "make room on the disk: python -m bmfgraph engines prune" if error.number in _FULL else _STORE_HINT
         raise EngineError(node, str(error), hint=hint, code="E614") from None
 
 
-def find_built(node: str, build: Build, engines: EngineStore) -> StoredEngine:
+def find_built(node: str, build: BuildSpec, engines: EngineStore) -> StoredEngine:
     """The engine that is there, for those who do not want one built."""
     if found := engines.use(build.model, build.key):
         return found
@@ -136,27 +136,27 @@ def find_built(node: str, build: Build, engines: EngineStore) -> StoredEngine:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value) if isinstance(value, (dict, list)) else shown(value)
+    text = json.dumps(value) if isinstance(value, (dict, list)) else short_repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 @dataclass
-class _Maker:
+class _EngineBuild:
     """Builds one engine: called by the store with the folder to fill and the reason."""
 
     node: str
-    build: Build
+    build: BuildSpec
     onnx: Path
     engines: EngineStore
     say: Callable[[str], None]
     progress: Progress | None
     calibration: Samples | None
 
-    def __call__(self, folder: Path, reason: str) -> Built:
-        with self._told():
+    def __call__(self, folder: Path, reason: str) -> BuildResult:
+        with self._failures_as_engine_errors():
             return self._make(folder, reason)
 
-    def _make(self, folder: Path, reason: str) -> Built:
+    def _make(self, folder: Path, reason: str) -> BuildResult:
         # Only now: to know what to build takes no NumPy.
         from bmfgraph.engines.onnx.precision import prepared
 
@@ -164,7 +164,7 @@ class _Maker:
         network, words = folder / "network.onnx", list[str]()
         if build.command:
             words = command_words(self.node, build.command, key, network.resolve(), (folder / ENGINE).resolve())
-            by, typed = shown(build.command[0]), strongly_typed(key)
+            by, typed = short_repr(build.command[0]), strongly_typed(key)
         else:
             version = builder_version(build.python, key.runtime, self.node)
             by, typed = f"{version.library} {version.version}", version.strongly_typed
@@ -182,7 +182,7 @@ class _Maker:
         self.say(f"built the engine for {build.model}: {size / 1e6:.1f} MB in {seconds:.1f} s")
         return built
 
-    def _run_script(self, folder: Path, network: Path, model: Any) -> Built:
+    def _run_script(self, folder: Path, network: Path, model: Any) -> BuildResult:
         """Build by TensorRT's Python API."""
         key = self.build.key
         job = {
@@ -190,7 +190,7 @@ class _Maker:
             "onnx": str(network.resolve()),
             "plan": str((folder / ENGINE).resolve()),
             "precision": key.precision,
-            "fine": fine_outputs(model),
+            "fine": precision_sensitive_outputs(model),
             "profiles": key.as_json()["profiles"],
             "flags": dict(key.flags),
             "timing_cache": str(self._timing_cache().resolve()) if self.build.timing_cache else None,
@@ -207,7 +207,7 @@ class _Maker:
             raise self._failed(told["error"], hint=told["hint"])
         if process.returncode or "tensors" not in told:
             raise self._ended_badly(process.returncode, folder, "the builder")
-        return Built(told["tensors"], {"library": told["library"], "version": told["version"]})
+        return BuildResult(told["tensors"], {"library": told["library"], "version": told["version"]})
 
     def _heard(self, line: str) -> dict[str, Any]:
         """What one line of the script adds to what is known."""
@@ -221,7 +221,7 @@ class _Maker:
             return {}
         return message
 
-    def _run_program(self, folder: Path, words: list[str], model: Any) -> Built:
+    def _run_program(self, folder: Path, words: list[str], model: Any) -> BuildResult:
         """Build by the program that the user names."""
         plan, name = folder / ENGINE, repr(self.build.command[0])
         guarded = [sys.executable, str(_SCRIPT), "--exec", str(os.getpid()), *words]
@@ -234,7 +234,7 @@ class _Maker:
                 f"{name} ended well, and wrote no engine to {{plan}}{last_lines(folder / LOG)}",
                 hint="use {plan} in engine.command for the file that it writes",
             )
-        return Built(tensors_of(model, self.build.key), {"command": list(self.build.command)})
+        return BuildResult(tensors_of(model, self.build.key), {"command": list(self.build.command)})
 
     def _timing_cache(self) -> Path:
         key = self.build.key
@@ -249,7 +249,7 @@ class _Maker:
         return self._failed(f"{who} {ended(code)}{last_lines(folder / LOG)}", hint="see what it says last")
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _failures_as_engine_errors(self) -> Iterator[None]:
         """Turn what goes wrong on the way into EngineError."""
         try:
             yield

@@ -11,19 +11,17 @@ from bmfgraph.engines.external import command_words
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, StoredEngine, read_entry
 from bmfgraph.engines.runtimes.bindings import Binding, check_bindings
-from bmfgraph.engines.spec import Build, EngineRequest
+from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import Machine
 
-__all__ = ["vet_engine"]
+__all__ = ["check_engine"]
 
 _BUILD = "build it again on this machine, or leave engine.path out to have it built"
 
 
-def vet_engine(
-    node: str, request: EngineRequest, machine: Machine, *, known: Collection[str] = ()
-) -> list[EngineError]:
+def check_engine(node: str, request: EngineSpec, machine: Machine, *, known: Collection[str] = ()) -> list[EngineError]:
     """Why the engine that a plan names would be refused on that machine.
 
     An engine of the store must be there if none may be built; one that the user names must fit the model and the
@@ -48,7 +46,7 @@ def vet_engine(
     return [*origin, *_misfits(node, request, entry)]
 
 
-def _unstored(node: str, build: Build) -> list[EngineError]:
+def _unstored(node: str, build: BuildSpec) -> list[EngineError]:
     """The store lacks the engine, and none may be built, or not so; or it is no store."""
     store = EngineStore(Path(build.store))
     try:
@@ -63,7 +61,7 @@ def _unstored(node: str, build: Build) -> list[EngineError]:
     return []
 
 
-def _elsewhere(node: str, request: EngineRequest, key: dict[str, Any], machine: Machine) -> list[EngineError]:
+def _elsewhere(node: str, request: EngineSpec, key: dict[str, Any], machine: Machine) -> list[EngineError]:
     """Built for another GPU or by another library than the machine has."""
     found = []
     where = f"engine.path {request.path!r}"
@@ -94,7 +92,7 @@ def _elsewhere(node: str, request: EngineRequest, key: dict[str, Any], machine: 
     return found
 
 
-def _misfits(node: str, request: EngineRequest, entry: StoredEngine) -> list[EngineError]:
+def _misfits(node: str, request: EngineSpec, entry: StoredEngine) -> list[EngineError]:
     """Damaged, or not made from the model, or not for the shapes of the frames."""
     if damage := entry.damage():
         return [EngineError(node, f"engine.path {request.path!r} is damaged: {damage}", hint=_BUILD, code="E613")]

@@ -21,7 +21,7 @@ __all__ = [
     "MANIFEST",
     "SCHEMA",
     "USED",
-    "Built",
+    "BuildResult",
     "StoredEngine",
     "make_manifest",
     "read_entry",
@@ -46,7 +46,7 @@ _FIELDS: tuple[tuple[str, type], ...] = (
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """What a build callback tells of the engine that it has written."""
 
     tensors: list[dict[str, Any]]
@@ -137,7 +137,7 @@ def _fault(manifest: Any, name: str) -> str:
     return ""
 
 
-def make_manifest(model: str, key: EngineKey, built: Built, file: Path, seconds: float) -> dict[str, Any]:
+def make_manifest(model: str, key: EngineKey, built: BuildResult, file: Path, seconds: float) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "model": model,

@@ -8,13 +8,13 @@ from typing import Literal
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.plan.types import Device
 
-__all__ = ["Build", "EngineRequest"]
+__all__ = ["BuildSpec", "EngineSpec"]
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Build:
+class BuildSpec:
     """How an engine file is made from an ONNX file where the store has none."""
 
     model: str
@@ -35,7 +35,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class EngineRequest:
+class EngineSpec:
     """All that a runtime needs to load an engine; made by the compiler, injected into the graph."""
 
     runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
@@ -54,9 +54,9 @@ class EngineRequest:
     output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
     tensors: tuple[tuple[str, str], ...]
     """Dtype of every input and output, by name, as the model file has it."""
-    free_dims: tuple[tuple[str, tuple[int | str, ...]], ...]
+    dim_overrides: tuple[tuple[str, tuple[int | str, ...]], ...]
     """Inputs whose dims the model's config replaces."""
-    build: Build | None = None
+    build: BuildSpec | None = None
     """How ``path`` is made; None where it is used as it is."""
     allow_host_code: bool = False
     """Whether an engine may bring code of its own that runs on the CPU, as version-compatible plans do."""

@@ -30,7 +30,7 @@ from bmfgraph.engines.manifest import (
     LOG,
     MANIFEST,
     USED,
-    Built,
+    BuildResult,
     StoredEngine,
     make_manifest,
     read_entry,
@@ -55,7 +55,7 @@ class StoreError(Exception):
         self.number = number
 
 
-Builder = Callable[[Path, str], Built]
+Builder = Callable[[Path, str], BuildResult]
 """Writes ``engine.plan`` and ``build.log`` into the folder given; the words say why it is built."""
 
 
@@ -76,7 +76,7 @@ class EngineStore:
 
     def entries(self, model: str | None = None) -> list[StoredEngine]:
         """All engines, damaged ones too, in the order of their models and keys. Raises StoreError."""
-        with self._told("read"):
+        with self._oserror_as_store_error("read"):
             self._check_root()
             if not self.root.is_dir():
                 return []
@@ -87,7 +87,7 @@ class EngineStore:
     def find(self, model: str, key: EngineKey) -> StoredEngine | None:
         """The engine of that key, whole or not; None when there is none."""
         folder = self.folder(model, key)
-        with self._told("read"):
+        with self._oserror_as_store_error("read"):
             self._check_root()
             return read_entry(folder) if folder.is_dir() else None
 
@@ -116,16 +116,16 @@ class EngineStore:
         return f"rebuilt because: {', '.join(nearest[1])}" if nearest else "the first of this model"
 
     def ensure(
-        self, model: str, key: EngineKey, build: Builder, *, say: Callable[[str], None], fresh: bool = False
+        self, model: str, key: EngineKey, build: Builder, *, say: Callable[[str], None], rebuild: bool = False
     ) -> StoredEngine:
         """The engine of that key, built where it is missing or damaged, or anyway if ``fresh``.
 
         Raises what ``build`` raises, and StoreError.
         """
         # Nothing but a whole engine is ever seen under its name, so looking needs no lock.
-        if not fresh and (found := self.use(model, key)):
+        if not rebuild and (found := self.use(model, key)):
             return found
-        with self._told("written"):
+        with self._oserror_as_store_error("written"):
             lock = self._lock(self.folder(model, key))
             try:
                 lock.acquire(timeout=0)
@@ -133,7 +133,7 @@ class EngineStore:
                 say(f"waiting for another process that builds the engine for {model}")
                 lock.acquire()
         try:
-            if not fresh and (found := self.use(model, key)):
+            if not rebuild and (found := self.use(model, key)):
                 return found
             return self._build(model, key, build)
         finally:
@@ -151,12 +151,12 @@ class EngineStore:
         for entry in self.entries():
             if not (reason := why(entry)):
                 continue
-            with self._told("written"), self._unless_locked(entry.folder) as free:
+            with self._oserror_as_store_error("written"), self._unless_locked(entry.folder) as free:
                 if not free:
                     busy.append(entry)
                     continue
                 removed.append(_remove(entry.folder, reason, dry_run))
-        with self._told("written"):
+        with self._oserror_as_store_error("written"):
             for folder in sorted(self.root.glob(f"*/.*{_BUILDING}")):
                 with self._unless_locked(folder.with_name(folder.name[1 : DIGITS + 1])) as free:
                     if free and folder.exists():
@@ -178,7 +178,7 @@ class EngineStore:
 
     def _build(self, model: str, key: EngineKey, build: Builder) -> StoredEngine:
         folder = self.folder(model, key)
-        with self._told("written"):
+        with self._oserror_as_store_error("written"):
             for left_over in folder.parent.glob(f".{folder.name}.*{_BUILDING}"):
                 shutil.rmtree(left_over, ignore_errors=True)
             part = _beside(folder)
@@ -186,7 +186,7 @@ class EngineStore:
         try:
             began = time.monotonic()
             built = build(part, self.reason(model, key))
-            with self._told("written"):
+            with self._oserror_as_store_error("written"):
                 seconds = round(time.monotonic() - began, 3)
                 manifest = make_manifest(model, key, built, part / ENGINE, seconds)
                 (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -223,7 +223,7 @@ class EngineStore:
             lock.release()
 
     @contextlib.contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _oserror_as_store_error(self, done: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -270,7 +270,7 @@ def configure(trt: Any, config: Any, precision: str, flags: dict[str, Any], know
         config.set_tactic_sources(sum(1 << int(members[name]) for name in set(flags["tactic_sources"])))
 
 
-def keep_fine(trt: Any, network: Any, config: Any, outputs: list[str]) -> int:
+def keep_sensitive(trt: Any, network: Any, config: Any, outputs: list[str]) -> int:
     """Ask for float32 in the tails of these outputs: all behind the last heavy layers. How many layers that are."""
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     maker = {layer.get_output(place).name: layer for layer in layers for place in range(layer.num_outputs)}
@@ -340,7 +340,7 @@ def build(job: dict[str, Any], channel: Channel) -> None:
     config = builder.create_builder_config()
     configure(trt, config, job["precision"], job["flags"], known)
     if not known["strongly_typed"] and job["precision"] in ("fp16", "bf16", "int8"):
-        kept = keep_fine(trt, network, config, job["fine"])
+        kept = keep_sensitive(trt, network, config, job["fine"])
         print(f"{kept} layers behind the last heavy ones stay in float32", file=sys.stderr)
     add_profile(builder, network, config, job["profiles"])
     # TensorRT-RTX measures where an engine is loaded, not here.

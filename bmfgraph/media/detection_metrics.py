@@ -37,12 +37,12 @@ def compare(found: Path, reference: Path, *, iou: float = 0.5) -> dict[str, Any]
     if not 0 < iou <= 1:
         raise ValueError(f"iou is {iou}, and must be above 0 and at most 1")
     frames = _joined(_read(found, scored=True), _read(reference, scored=False))
-    labels = sorted({box.label for frame in frames for box in (*frame.found, *frame.wanted)})
+    labels = sorted({box.label for frame in frames for box in (*frame.predictions, *frame.ground_truth)})
     results = {label: _compare_label(frames, label, iou) for label in labels}
     every = list(results.values())
     matched, count, wanted = (sum(getattr(one, name) for one in every) for name in ("matched", "found", "wanted"))
     overlaps = [overlap for one in every for overlap in one.overlaps if overlap]
-    precisions = [one.average_precision for one in every if one.wanted]
+    precisions = [one.average_precision for one in every if one.ground_truth]
     empty = count == wanted == 0
     return {
         "reference": str(reference),
@@ -56,7 +56,7 @@ def compare(found: Path, reference: Path, *, iou: float = 0.5) -> dict[str, Any]
         f"map{100 * iou:g}": _share(sum(precisions), len(precisions), empty),
         "mean_iou": round(sum(overlaps) / matched, 4) if matched else None,
         "labels": {
-            label: {"found": one.found, "wanted": one.wanted, "matched": one.matched, "ap": _ap(one)}
+            label: {"found": one.predictions, "wanted": one.ground_truth, "matched": one.true_positives, "ap": _ap(one)}
             for label, one in results.items()
         },
     }
@@ -163,8 +163,8 @@ def _refused(text: str, hint: str = "give labels in a form that the records node
 class _Frame:
     """What was found and what was wanted in it."""
 
-    found: Sequence[_Box]
-    wanted: Sequence[_Box]
+    predictions: Sequence[_Box]
+    ground_truth: Sequence[_Box]
 
 
 def _joined(found: _Table, reference: _Table) -> list[_Frame]:
@@ -190,14 +190,14 @@ class _Result:
     """Of one label. ``overlaps``: of each box found, best score first, with its match, or 0."""
 
     overlaps: Sequence[float]
-    wanted: int
+    ground_truth: int
 
     @property
-    def found(self) -> int:
+    def predictions(self) -> int:
         return len(self.overlaps)
 
     @property
-    def matched(self) -> int:
+    def true_positives(self) -> int:
         return sum(overlap > 0 for overlap in self.overlaps)
 
     @property
@@ -206,7 +206,7 @@ class _Result:
         hits = np.array(self.overlaps) > 0
         precision = hits.cumsum() / np.arange(1, len(hits) + 1)
         best = np.maximum.accumulate(precision[::-1])[::-1]
-        return float(best[hits].sum() / self.wanted) if self.wanted else 0.0
+        return float(best[hits].sum() / self.ground_truth) if self.ground_truth else 0.0
 
 
 def _ap(result: _Result) -> float:
@@ -214,9 +214,9 @@ def _ap(result: _Result) -> float:
 
 
 def _compare_label(frames: Sequence[_Frame], label: str, iou: float) -> _Result:
-    wanted = [_corners(box for box in frame.wanted if box.label == label) for frame in frames]
+    wanted = [_corners(box for box in frame.ground_truth if box.label == label) for frame in frames]
     free = [np.ones(len(boxes), bool) for boxes in wanted]
-    found = [(place, box) for place, frame in enumerate(frames) for box in frame.found if box.label == label]
+    found = [(place, box) for place, frame in enumerate(frames) for box in frame.predictions if box.label == label]
     overlaps = []
     for place, box in sorted(found, key=lambda one: -(one[1].score or 0.0)):
         shares = _overlap(np.array(box.box), wanted[place]) * free[place]

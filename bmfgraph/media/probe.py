@@ -10,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.errors import Fault
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, usual_matrix
+from bmfgraph.errors import UnplacedError
+from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
 
 __all__ = ["Media", "MediaError", "probe"]
 
@@ -45,7 +45,7 @@ _REORDERED = 16
 _FULL_RANGE = 2
 
 
-class MediaError(Fault):
+class MediaError(UnplacedError):
     """A file cannot be used as video input; the text says why, ``hint`` what to do."""
 
 
@@ -68,7 +68,7 @@ class Media:
     audio_stream: int | None
     origin: Fraction
     """Seconds; the first time of any stream, as FFmpeg 4 has it. Times are counted from it, but if it is negative."""
-    tick: Fraction
+    time_grid: Fraction
     """The longest duration, in seconds, of which all frame times are multiples."""
 
 
@@ -152,7 +152,7 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
             rate=timing.rate,
             time_base=Fraction(stream.time_base),
             variable_rate=timing.variable,
-            tick=None if timing.tick == 1 / timing.rate else timing.tick,
+            time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
             chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
         ),
         audio=AudioSpec(sound.codec_context.codec.canonical_name, sound.codec_context.sample_rate, sound.channels, True)
@@ -165,7 +165,7 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
         video_stream=stream.index,
         audio_stream=sound.index if sound else None,
         origin=timing.origin,
-        tick=timing.tick,
+        time_grid=timing.time_grid,
     )
 
 
@@ -221,13 +221,13 @@ def _color(frame: Any) -> ColorSpec:
     code = int(frame.colorspace)
     if code in _MATRICES and code != 0:
         return ColorSpec(_MATRICES[code], full)
-    return ColorSpec(usual_matrix(frame.width, frame.height), full, tagged=False)
+    return ColorSpec(default_matrix(frame.width, frame.height), full, tagged=False)
 
 
 @dataclass(frozen=True)
 class _Timing:
     rate: Fraction
-    tick: Fraction
+    time_grid: Fraction
     variable: bool
     origin: Fraction
     count: int = 0
@@ -260,8 +260,8 @@ def _timing(container: Any, stream: Any) -> _Timing:
             # Video that begins between two frames' places, counted from the sound's start, needs a finer grid.
             offset = runs[0][0] * base * rate
             on_grid = abs(offset - round(offset)) / rate <= max(base, _EXACT)
-            tick = 1 / rate if on_grid or not finest else finest
-            return _Timing(rate, tick, False, origin, count, length, found.end)
+            time_grid = 1 / rate if on_grid or not finest else finest
+            return _Timing(rate, time_grid, False, origin, count, length, found.end)
     return _Timing(average, finest or base, True, origin, count, length, found.end)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmfgraph.errors import RunError
-from bmfgraph.plan.types import usual_matrix
+from bmfgraph.plan.types import default_matrix
 
 __all__ = ["measure"]
 
@@ -105,7 +105,7 @@ def _luma(frame: Any, *, beside: Any) -> Luma:
 def _colors(frame: Any) -> dict[str, str]:
     matrix, rgb = int(frame.colorspace), frame.format.is_rgb
     unknown = rgb or matrix == _UNKNOWN
-    hd = usual_matrix(frame.width, frame.height) == "bt709" if unknown else matrix == _BT709
+    hd = default_matrix(frame.width, frame.height) == "bt709" if unknown else matrix == _BT709
     full = int(frame.color_range) == _FULL_RANGE and not rgb
     return {"dst_colorspace": "ITU709" if hd else "ITU601", "dst_color_range": "JPEG" if full else "MPEG"}
 

@@ -7,14 +7,14 @@ from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import Port, PortType
 
-__all__ = ["SoundSpec", "SoundWork"]
+__all__ = ["AudioNodeSpec", "AudioParams"]
 
 
 @dataclass(frozen=True)
-class SoundWork:
+class AudioParams:
     """What is read, as a decoder is asked for it; times in seconds."""
 
     path: str
@@ -24,15 +24,15 @@ class SoundWork:
     start: float | None
     end: float | None
     origin: Fraction
-    tick: Fraction
+    time_grid: Fraction
 
 
-class SoundSpec(NodeSpec):
+class AudioNodeSpec(NodeSpec):
     """Reads the sound that belongs to another node's frames."""
 
     kind: Literal["sound"] = "sound"
     beside: Any
-    """The other node's :class:`bmfgraph.nodes.decoder.DecoderWork`."""
+    """The other node's :class:`bmfgraph.nodes.decoder.DecoderParams`."""
     sound: Any
     """Its :class:`bmfgraph.plan.types.AudioSpec`."""
 
@@ -42,9 +42,9 @@ class SoundSpec(NodeSpec):
         # As BMF's decoder numbers them.
         return ("video", "audio")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         work = self.beside
-        return Resolved(
+        return Inferred(
             (Port("audio", self.sound),),
-            SoundWork(work.path, work.video, work.audio, work.start, work.end, work.origin, work.tick),
+            AudioParams(work.path, work.video, work.audio, work.start, work.end, work.origin, work.time_grid),
         )

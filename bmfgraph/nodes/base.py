@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import Device, PortType
 
 __all__ = ["Frozen", "NodeSpec"]
@@ -22,7 +22,7 @@ class NodeSpec(Frozen):
     """One node of a pipeline as its YAML has it.
 
     A kind is a subclass with ``kind: Literal["..."]``, registered as an entry point of the group
-    ``bmfgraph.nodes`` under the same word. It says what it makes of its inputs in :meth:`resolve`; the
+    ``bmfgraph.nodes`` under the same word. It says what it makes of its inputs in :meth:`infer`; the
     work itself is done by ``stage``, a subclass of :class:`bmfgraph.stages.base.Stage`.
     """
 
@@ -45,22 +45,22 @@ class NodeSpec(Frozen):
         """Names of the outputs, known before anything is resolved."""
         return ("out",)
 
-    def discover(self, name: str) -> object | None:
+    def probe(self, name: str) -> object | None:
         """Look at the world outside (probe a file, read a model); the result becomes ``PlanNode.facts``."""
         return None
 
-    def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
+    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
         """What input ``index`` should carry, given what the node's own consumers want of it."""
         return None
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         """Output types and settings for the given input types. Raises PlanError where they do not fit."""
         raise NotImplementedError(f"{type(self).__name__}.resolve")
 
-    def needs(self, index: int) -> Need | None:
+    def accepts(self, index: int) -> InputType | None:
         """What input ``index`` accepts; None for anything."""
         return None
 
-    def identity(self, work: Any) -> bool:
+    def identity(self, params: Any) -> bool:
         """Whether the node, so resolved, hands on what it gets and can be left out."""
         return False

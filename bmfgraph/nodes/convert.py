@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
-from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType, usual_matrix
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType, default_matrix
 
-__all__ = ["ConvertSpec", "ConvertWork", "written_color"]
+__all__ = ["ConvertParams", "ConvertSpec", "written_color"]
 
 Position = tuple[int, int | None]
 
 
 @dataclass(frozen=True)
-class ConvertWork:
+class ConvertParams:
     """From which colours to which pixel format and colours."""
 
     source: ColorSpec
@@ -31,15 +31,15 @@ class ConvertSpec(NodeSpec):
 
     kind: Literal["convert"] = "convert"
     pixel_format: str
-    usual_color: bool = False
+    default_color: bool = False
     """Limited range, and the matrix that readers of untagged video take."""
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
-        color = written_color(source, self.pixel_format, self.usual_color)
+        color = written_color(source, self.pixel_format, self.default_color)
         out = replace(source, pixel_format=self.pixel_format, color=color)
-        work = ConvertWork(
+        params = ConvertParams(
             source=source.color,
             pixel_format=self.pixel_format,
             color=color,
@@ -47,14 +47,14 @@ class ConvertSpec(NodeSpec):
             # What says nothing is read as H.264 is.
             chroma=_position(self.pixel_format, source.chroma or "left"),
         )
-        return Resolved((Port("out", out),), work)
+        return Inferred((Port("out", out),), params)
 
 
 def written_color(source: FrameSpec, pixel_format: str, usual: bool) -> ColorSpec:
     """The colours of ``source`` in another pixel format; ``usual``: those that readers of untagged video take."""
     if pixel_format == "rgb24":
         return source.color
-    matrix = usual_matrix(source.width, source.height) if usual else source.color.yuv
+    matrix = default_matrix(source.width, source.height) if usual else source.color.yuv
     return ColorSpec(matrix, False, source.color.tagged)
 
 

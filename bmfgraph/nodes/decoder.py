@@ -13,14 +13,14 @@ from bmfgraph.errors import PlanError, RunError, SourceError
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import Port, PortType
 
-__all__ = ["DecoderSpec", "DecoderWork"]
+__all__ = ["DecoderParams", "DecoderSpec"]
 
 
 @dataclass(frozen=True)
-class DecoderWork:
+class DecoderParams:
     """What the decoder is asked for, and what it should deliver."""
 
     path: str
@@ -39,7 +39,7 @@ class DecoderWork:
     """Seconds of video to expect (0: unknown)."""
     origin: Fraction
     """Seconds; where BMF begins to count the file's times."""
-    tick: Fraction
+    time_grid: Fraction
     """Seconds; all frame times are multiples of it."""
     allow_truncated: bool
 
@@ -72,7 +72,7 @@ class DecoderSpec(NodeSpec):
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")
 
-    def discover(self, name: str) -> Media:
+    def probe(self, name: str) -> Media:
         if "://" in self.path:
             raise RunError(
                 name,
@@ -96,9 +96,9 @@ class DecoderSpec(NodeSpec):
             )
         return media
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        media: Media = node.facts
-        frames = replace(media.frames, tick=self._tick(media))
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        media: Media = node.metadata
+        frames = replace(media.frames, time_grid=self._tick(media))
         if self.hwaccel == "cuda":
             # What NVDEC leaves: luma, then both chromas in turn.
             deep = "10" in frames.pixel_format
@@ -116,7 +116,7 @@ class DecoderSpec(NodeSpec):
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
-        work = DecoderWork(
+        params = DecoderParams(
             path=str(media.path),
             start=self.start,
             end=self.end,
@@ -128,16 +128,16 @@ class DecoderSpec(NodeSpec):
             exact_count=media.exact_count and whole,
             duration=duration,
             origin=media.origin,
-            tick=frames.tick or 1 / frames.rate,
+            time_grid=frames.time_grid or 1 / frames.rate,
             allow_truncated=self.allow_truncated,
         )
-        return Resolved(tuple(outputs), work)
+        return Inferred(tuple(outputs), params)
 
     def _tick(self, media: Media) -> Fraction | None:
         """The grid of the frame times once they are counted from ``start``."""
         if self.start is None:
-            return media.frames.tick
-        shift = Fraction(self.start) / media.tick
-        if abs(shift - round(shift)) * media.tick <= Fraction(1, 2000):
-            return media.frames.tick
+            return media.frames.time_grid
+        shift = Fraction(self.start) / media.time_grid
+        if abs(shift - round(shift)) * media.time_grid <= Fraction(1, 2000):
+            return media.frames.time_grid
         return media.frames.time_base

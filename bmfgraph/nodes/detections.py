@@ -7,17 +7,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bmfgraph.errors import PlanError, did_you_mean, one_of
+from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
 
-__all__ = ["DetectionsNodeSpec", "DetectionsWork"]
+__all__ = ["DetectionsNodeSpec", "DetectionsParams"]
 
 
 @dataclass(frozen=True)
-class DetectionsWork:
+class DetectionsParams:
     """How to read boxes out of a model's outputs."""
 
     style: str
@@ -41,7 +41,7 @@ class DetectionsNodeSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.detections:Detect"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         given = inputs[0]
         if not isinstance(given, BundleSpec):
             raise PlanError(
@@ -64,7 +64,7 @@ class DetectionsNodeSpec(NodeSpec):
                 raise PlanError(
                     node.name,
                     f"decode.{role}: the model has no output {name!r}{did_you_mean(name, names)}; "
-                    f"it has: {one_of(names)}",
+                    f"it has: {join_sorted(names)}",
                     hint="correct model.decode",
                     code="E322",
                 )
@@ -77,7 +77,7 @@ class DetectionsNodeSpec(NodeSpec):
                 hint="feed the model from a preprocess node",
                 code="E324",
             )
-        work = DetectionsWork(
+        params = DetectionsParams(
             style=decode.style,
             tensors=tuple(decode.tensors().items()),
             threshold=decode.threshold if self.threshold is None else self.threshold,
@@ -86,7 +86,7 @@ class DetectionsNodeSpec(NodeSpec):
             stride=getattr(decode, "stride", 1),
             placement=tensor.placement,
         )
-        return Resolved((Port("out", DetectionsSpec(decode.labels, tensor.source)),), work)
+        return Inferred((Port("out", DetectionsSpec(decode.labels, tensor.source)),), params)
 
     def _check_labels(self, name: str, decode: Decode, scores: TensorSpec) -> None:
         """The first tensor of both styles scores the labels: UltraFace's last axis, CenterFace's channels."""

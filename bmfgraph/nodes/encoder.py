@@ -12,10 +12,10 @@ from pydantic import Field, field_validator
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
 
-__all__ = ["CODECS", "EncoderSpec", "EncoderWork"]
+__all__ = ["CODECS", "EncoderParams", "EncoderSpec"]
 
 Container = Literal["mp4", "mov", "matroska", "webm", "avi", "mpegts", "null"]
 _BY_EXTENSION: dict[str, Container] = {
@@ -52,7 +52,7 @@ _CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p
 
 
 @dataclass(frozen=True)
-class EncoderWork:
+class EncoderParams:
     """What the encoder is asked for. ``time_base`` in seconds a tick."""
 
     path: str | None
@@ -143,21 +143,21 @@ class EncoderSpec(NodeSpec):
     def ports(self) -> tuple[str, ...]:
         return ()
 
-    def discover(self, name: str) -> None:
+    def probe(self, name: str) -> None:
         """Refuse what is wrong whatever the frames are."""
         self._check_options(name, self._container(name))
 
-    def needs(self, index: int) -> Need:
+    def accepts(self, index: int) -> InputType:
         if index:
-            return Need(AudioSpec)
+            return InputType(AudioSpec)
         if self.container == "null":
-            return Need(FrameSpec)
+            return InputType(FrameSpec)
         # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
         extension = Path(self.path or "").suffix.lower()
         silent = (self.container or _BY_EXTENSION.get(extension)) in ("avi", "mpegts", "mov")
-        return Need(FrameSpec, self.pixel_format, usual_color=self.codec == "mpeg4" and silent)
+        return InputType(FrameSpec, self.pixel_format, default_color=self.codec == "mpeg4" and silent)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames, sound = inputs[0], inputs[1] if len(inputs) > 1 else None
         assert isinstance(frames, FrameSpec)
         container = self._container(node.name)
@@ -169,7 +169,7 @@ class EncoderSpec(NodeSpec):
             crf = {"x264": 18.0, "x265": 20.0, "nvenc": 19.0, "vp9": 24.0}[self.codec]
         assert not isinstance(self.bit_rate, str)
         assert not isinstance(self.audio_bit_rate, str)
-        work = EncoderWork(
+        params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
             codec=CODECS[self.codec],
@@ -184,7 +184,7 @@ class EncoderSpec(NodeSpec):
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
         )
-        return Resolved((), work)
+        return Inferred((), params)
 
     def _container(self, name: str) -> str:
         if self.container == "null":
@@ -221,11 +221,11 @@ class EncoderSpec(NodeSpec):
                     hint=f"set pipeline.nodes.{name}.crf=null and a bit_rate, such as 4M",
                     code="E343",
                 )
-            least, most = _CRF_RANGE[self.codec]
-            if not least <= self.crf <= most:
+            minimum, maximum = _CRF_RANGE[self.codec]
+            if not minimum <= self.crf <= maximum:
                 raise PlanError(
                     name,
-                    f"crf {self.crf:g} is out of range for {self.codec}: {least}..{most}",
+                    f"crf {self.crf:g} is out of range for {self.codec}: {minimum}..{maximum}",
                     hint=f"set pipeline.nodes.{name}.crf within it; less is better and larger",
                     code="E343",
                 )
@@ -259,11 +259,11 @@ class EncoderSpec(NodeSpec):
                 hint="write .mkv or .mp4",
                 code="E346",
             )
-        most = _LARGEST.get(self.codec, max(frames.width, frames.height))
-        if container != "null" and max(frames.width, frames.height) > most:
+        maximum = _LARGEST.get(self.codec, max(frames.width, frames.height))
+        if container != "null" and max(frames.width, frames.height) > maximum:
             raise PlanError(
                 name,
-                f"frames of {frames.width}x{frames.height} are too large for {self.codec}: sides of {most} at most",
+                f"frames of {frames.width}x{frames.height} are too large for {self.codec}: sides of {maximum} at most",
                 hint="choose another codec (encoder=...), or make the frames smaller in a preprocess node",
                 code="E349",
             )
@@ -306,11 +306,11 @@ class EncoderSpec(NodeSpec):
 
 def _time_base(frames: FrameSpec, container: str, codec: str) -> Fraction:
     """The grid of the written frame times: one tick a frame at a constant rate, else as fine as it takes."""
-    steady = frames.tick is None or container == "avi"
-    tick = 1 / frames.rate if steady else frames.tick
-    assert tick is not None
+    steady = frames.time_grid is None or container == "avi"
+    time_grid = 1 / frames.rate if steady else frames.time_grid
+    assert time_grid is not None
     if codec == "mpeg4":
         # Its own header has 16 bits for it.
-        return tick if tick.denominator <= 65535 else Fraction(1, 60_000)
+        return time_grid if time_grid.denominator <= 65535 else Fraction(1, 60_000)
     # The clock of MPEG is fine enough for all others.
-    return tick if steady or tick.denominator <= 90_000 else Fraction(1, 90_000)
+    return time_grid if steady or time_grid.denominator <= 90_000 else Fraction(1, 90_000)

@@ -7,20 +7,20 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bmfgraph.errors import PlanError, did_you_mean, one_of
+from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
-from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Meaning, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec
 
-__all__ = ["FramesSpec", "FramesWork"]
+__all__ = ["FramesParams", "FramesSpec"]
 
 
 @dataclass(frozen=True)
-class FramesWork:
+class FramesParams:
     """How to cut frames out of a tensor."""
 
     tensor: str
-    meaning: Meaning
+    meaning: TensorMeaning
     pictures: int
     crop: tuple[int, int, int, int] | None
     """Left, top, width, height of the source picture inside the tensor, where it was padded."""
@@ -37,7 +37,7 @@ class FramesSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.frames:ToFrames"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         tensor = self._tensor(node.name, inputs[0])
         meaning, source, placement = tensor.meaning, tensor.source, tensor.placement
         width, height = tensor.size_of("width"), tensor.size_of("height")
@@ -81,8 +81,8 @@ class FramesSpec(NodeSpec):
         cut = (left, top, min(crop[2], width - left), min(crop[3], height - top))
         whole = cut == (0, 0, width, height)
         out = source.as_rgb(cut[2], cut[3])
-        work = FramesWork(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)
-        return Resolved((Port("out", out),), work)
+        params = FramesParams(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)
+        return Inferred((Port("out", out),), params)
 
     def _tensor(self, name: str, given: PortType) -> TensorSpec:
         if isinstance(given, BundleSpec):
@@ -92,7 +92,7 @@ class FramesSpec(NodeSpec):
             said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
             raise PlanError(
                 name,
-                f"the model has {len(names)} outputs ({one_of(names)}): {said}",
+                f"the model has {len(names)} outputs ({join_sorted(names)}): {said}",
                 hint=f"set pipeline.nodes.{name}.tensor to one of them",
                 code="E316",
             )

@@ -8,24 +8,24 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.onnx.cache import noted_model, noted_shapes
+from bmfgraph.engines.onnx.cache import cached_model, noted_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
-from bmfgraph.engines.spec import EngineRequest
-from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, one_of
+from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import InputMeaning, ModelSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.plan.types import BundleSpec, Device, Dim, Meaning, Placement, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.types import BundleSpec, Device, Dim, Placement, Port, PortType, TensorMeaning, TensorSpec
 
-__all__ = ["InferenceSpec", "InferenceWork"]
+__all__ = ["InferenceParams", "InferenceSpec"]
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class InferenceWork:
+class InferenceParams:
     """One engine at work: which tensors go in and which come out."""
 
     model: str
@@ -36,7 +36,7 @@ class InferenceWork:
     """Items joined into one inference."""
     fixed_batch: bool
     """The model takes that batch and no smaller one: the last is filled up."""
-    engine: EngineRequest | None = None
+    engine: EngineSpec | None = None
 
 
 class InferenceSpec(NodeSpec):
@@ -50,15 +50,15 @@ class InferenceSpec(NodeSpec):
     arity: ClassVar[tuple[int, int]] = (1, 16)
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
-    def needs(self, index: int) -> Need:
-        return Need(TensorSpec)
+    def accepts(self, index: int) -> InputType:
+        return InputType(TensorSpec)
 
-    def discover(self, name: str) -> OnnxModel:
+    def probe(self, name: str) -> OnnxModel:
         try:
             if self.model.file:
-                model = noted_model(self.model.file)
+                model = cached_model(self.model.file)
             else:
-                model = noted_model(locate(str(self.model.source), self.model.sha256), self.model.sha256)
+                model = cached_model(locate(str(self.model.source), self.model.sha256), self.model.sha256)
         except (SourceError, OnnxError) as error:
             raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
         for side, said, there in (
@@ -71,7 +71,7 @@ class InferenceSpec(NodeSpec):
                     raise PlanError(
                         name,
                         f"model.{side}.{one}: {model.path.name} has no such tensor{did_you_mean(one, names)}; "
-                        f"it has: {one_of(names)}",
+                        f"it has: {join_sorted(names)}",
                         hint=f"correct the names under model.{side}",
                         code="E506",
                     )
@@ -97,8 +97,8 @@ class InferenceSpec(NodeSpec):
         self._check_named(name, model)
         return model
 
-    def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
-        tensor: OnnxTensor = node.facts.inputs[index]
+    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
+        tensor: OnnxTensor = node.metadata.inputs[index]
         meaning = self._meaning(tensor)
         dims = self._dims(tensor)
         if len(dims) != 4:
@@ -115,7 +115,7 @@ class InferenceSpec(NodeSpec):
             Dim(name, size if isinstance(size, int) else None) for name, size in zip(names, dims, strict=True)
         )
         said = self.model.inputs.get(tensor.name, InputMeaning())
-        return Want(
+        return Requirement(
             consumer=node.name,
             tensor=TensorSpec(tensor.name, wanted, tensor.dtype, meaning),
             meaning=meaning,
@@ -123,19 +123,19 @@ class InferenceSpec(NodeSpec):
             window=self.model.window.window(),
         )
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         shapes: dict[str, Shape] = {}
-        for given, tensor in zip(inputs, node.facts.inputs, strict=True):
+        for given, tensor in zip(inputs, node.metadata.inputs, strict=True):
             assert isinstance(given, TensorSpec)
             shapes[tensor.name] = self._shape(node.name, given, tensor)
         batch = self.engine.batch
         try:
-            made = noted_shapes(node.facts, shapes)
+            made = noted_shapes(node.metadata, shapes)
         except OnnxError as error:
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code
             ) from None
-        for one in node.facts.outputs:
+        for one in node.metadata.outputs:
             first = (made[one.name] or (None,))[0]
             if first is not None and first != batch:
                 raise PlanError(
@@ -146,16 +146,16 @@ class InferenceSpec(NodeSpec):
                 )
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
-        outputs = tuple(self._output(one, made[one.name], leading) for one in node.facts.outputs)
+        outputs = tuple(self._output(one, made[one.name], leading) for one in node.metadata.outputs)
         kind = outputs[0] if len(outputs) == 1 else BundleSpec(outputs, decode=self.model.decode)
-        work = InferenceWork(
+        params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
-            output_shapes=tuple((one.name, made[one.name]) for one in node.facts.outputs),
+            output_shapes=tuple((one.name, made[one.name]) for one in node.metadata.outputs),
             batch=batch,
-            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in node.facts.inputs),
+            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in node.metadata.inputs),
         )
-        return Resolved((Port("out", kind),), work)
+        return Inferred((Port("out", kind),), params)
 
     def _shape(self, name: str, given: TensorSpec, tensor: OnnxTensor) -> Shape:
         """What the model is fed at that input, batch included."""
@@ -176,18 +176,18 @@ class InferenceSpec(NodeSpec):
         said = self.model.inputs.get(tensor.name)
         return said.dims if said and said.dims else tensor.dims
 
-    def _meaning(self, tensor: OnnxTensor) -> Meaning:
+    def _meaning(self, tensor: OnnxTensor) -> TensorMeaning:
         return self.model.inputs.get(tensor.name, InputMeaning()).meaning()
 
-    def free_dims(self, node: PlanNode) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
+    def dim_overrides(self, node: PlanNode) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
         """Inputs whose dims the config replaces, with the new dims."""
         return tuple(
-            (tensor.name, self._dims(tensor)) for tensor in node.facts.inputs if self._dims(tensor) != tensor.dims
+            (tensor.name, self._dims(tensor)) for tensor in node.metadata.inputs if self._dims(tensor) != tensor.dims
         )
 
     def check_profile(self, node: PlanNode, name: str, profile: Profile) -> None:
         """Refuse a profile that the model's own dims contradict."""
-        dims = self._dims(node.facts.input(name))
+        dims = self._dims(node.metadata.input(name))
         for word, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
             if not _fits(shape, dims):
                 raise PlanError(
@@ -197,7 +197,7 @@ class InferenceSpec(NodeSpec):
                     code="E608",
                 )
 
-    def _check_layout(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...], meaning: Meaning) -> None:
+    def _check_layout(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...], meaning: TensorMeaning) -> None:
         """Refuse a model whose channels are elsewhere, or are not as many, as its config says."""
         wanted = meaning.count * self.model.window.frames
         place = meaning.dims.index("channels")
@@ -285,7 +285,7 @@ class InferenceSpec(NodeSpec):
                 raise PlanError(
                     name,
                     f"engine.input_shapes.{one}: the model has no such input{did_you_mean(one, names)}; "
-                    f"it has: {one_of(names)}",
+                    f"it has: {join_sorted(names)}",
                     hint="correct the name under engine.input_shapes",
                     code="E517",
                 )
@@ -293,7 +293,7 @@ class InferenceSpec(NodeSpec):
             if one not in declared:
                 raise PlanError(
                     name,
-                    f"engine.input_shapes has no {one}; the model has the inputs {one_of(names)}",
+                    f"engine.input_shapes has no {one}; the model has the inputs {join_sorted(names)}",
                     hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
                     code="E517",
                 )

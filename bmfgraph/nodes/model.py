@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.nodes.base import Frozen
-from bmfgraph.plan.types import Meaning, Window
+from bmfgraph.plan.types import TensorMeaning, Window
 
 __all__ = [
     "CenterFaceDecode",
@@ -65,9 +65,9 @@ class OutputMeaning(Frozen):
                 raise ValueError(f"{name} has {len(_tuple(value))} values; give one, or {count} for {self.channels}")
         return self
 
-    def meaning(self) -> Meaning:
+    def meaning(self) -> TensorMeaning:
         """The same as a plain value of the plan."""
-        return Meaning(self.layout, self.channels, _tuple(self.mean), _tuple(self.std))
+        return TensorMeaning(self.layout, self.channels, _tuple(self.mean), _tuple(self.std))
 
 
 class InputMeaning(OutputMeaning):

@@ -10,11 +10,11 @@ from pydantic import field_validator
 
 from bmfgraph.errors import PlanError
 from bmfgraph.media.probe import Media
-from bmfgraph.nodes.decoder import DecoderSpec, DecoderWork
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType
 
-__all__ = ["NvdecMedia", "NvdecSpec", "NvdecWork"]
+__all__ = ["NvdecMedia", "NvdecParams", "NvdecSpec"]
 
 # What NVDEC decodes on one GPU or another; the GPU at hand is asked when the run starts.
 _DECODED = {
@@ -44,7 +44,7 @@ class NvdecMedia(Media):
 
 
 @dataclass(frozen=True)
-class NvdecWork(DecoderWork):
+class NvdecParams(DecoderParams):
     """What is decoded, and how its pictures become RGB."""
 
     codec: str
@@ -82,8 +82,8 @@ class NvdecSpec(DecoderSpec):
             raise ValueError("NVDEC is used without FFmpeg's help; leave it out, or set decoder=ffmpeg")
         return value
 
-    def discover(self, name: str) -> NvdecMedia:
-        media = super().discover(name)
+    def probe(self, name: str) -> NvdecMedia:
+        media = super().probe(name)
         import av
 
         with av.open(str(media.path), metadata_errors="replace") as container:
@@ -101,15 +101,15 @@ class NvdecSpec(DecoderSpec):
                 transfer=int(context.color_trc),
             )
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        media: NvdecMedia = node.facts
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        media: NvdecMedia = node.metadata
         _check(node.name, media)
-        given = super().resolve(node, inputs, want)
+        given = super().infer(node, inputs, requirement)
         frames = given.outputs[0].type
         assert isinstance(frames, FrameSpec)
         sideways = media.rotation in (90, 270)
-        base: DecoderWork = given.work
-        work = NvdecWork(
+        base: DecoderParams = given.params
+        params = NvdecParams(
             **{field.name: getattr(base, field.name) for field in fields(base)},
             codec=media.codec,
             pixel_format=frames.pixel_format,
@@ -124,7 +124,7 @@ class NvdecSpec(DecoderSpec):
             transfer=media.transfer,
         )
         video = Port("video", replace(frames, pixel_format="rgb24", device="cuda"))
-        return Resolved((video, *given.outputs[1:]), work)
+        return Inferred((video, *given.outputs[1:]), params)
 
 
 def _check(node: str, media: NvdecMedia) -> None:

@@ -9,16 +9,16 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import DetectionsSpec, Device, FrameSpec, Port, PortType
 
-__all__ = ["OverlaySpec", "OverlayWork"]
+__all__ = ["OverlayParams", "OverlaySpec"]
 
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
 @dataclass(frozen=True)
-class OverlayWork:
+class OverlayParams:
     """How boxes look. ``thickness`` and ``font_size`` in pixels."""
 
     color: tuple[int, int, int]
@@ -40,10 +40,10 @@ class OverlaySpec(NodeSpec):
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
     arity: ClassVar[tuple[int, int]] = (2, 2)
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24") if index == 0 else Need(DetectionsSpec)
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24") if index == 0 else InputType(DetectionsSpec)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames, found = inputs
         assert isinstance(frames, FrameSpec)
         assert isinstance(found, DetectionsSpec)
@@ -55,10 +55,10 @@ class OverlaySpec(NodeSpec):
                 hint="draw on the frames that the detector saw",
                 code="E325",
             )
-        work = OverlayWork(
+        params = OverlayParams(
             color=self.color,
             thickness=self.thickness or max(1, round(frames.height / 240)),
             label=self.label,
             font_size=self.font_size or max(9, round(frames.height / 32)),
         )
-        return Resolved((Port("out", frames.as_rgb()),), work)
+        return Inferred((Port("out", frames.as_rgb()),), params)

@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
-from bmfgraph.plan.types import Device, Dim, FrameSpec, Meaning, Placement, Port, PortType, TensorSpec
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.types import Device, Dim, FrameSpec, Placement, Port, PortType, TensorMeaning, TensorSpec
 
 __all__ = ["PreprocessSpec", "Transform"]
 
@@ -38,7 +38,7 @@ class Transform:
     """Left, top, right, bottom."""
     pad_value: int
     """Grey level."""
-    meaning: Meaning
+    meaning: TensorMeaning
     dtype: str
     name: str
     """Of the tensor made."""
@@ -78,20 +78,23 @@ class PreprocessSpec(NodeSpec):
 
     _not_zero = field_validator("std")(check_divisor)
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
-        meaning = self._meaning(node.name, want)
-        target = self._target(node.name, source, want, meaning)
-        transform, placement = self._fit(node.name, source, target, want)
-        dtype = self.dtype or (want.tensor.dtype if want else "float32" if meaning.normalised else "uint8")
+        meaning = self._meaning(node.name, requirement)
+        target = self._target(node.name, source, requirement, meaning)
+        transform, placement = self._fit(node.name, source, target, requirement)
+        dtype = self.dtype or (
+            requirement.tensor.dtype if requirement else "float32" if meaning.normalised else "uint8"
+        )
         if dtype not in _DTYPES:
             raise PlanError(
                 node.name,
-                f"{want.consumer if want else ''!r} wants {dtype}; tensors of pictures are: {', '.join(_DTYPES)}",
+                f"{requirement.consumer if requirement else ''!r} wants {dtype}; "
+                f"tensors of pictures are: {', '.join(_DTYPES)}",
                 hint="put a Cast in front of the model's input",
                 code="E311",
             )
@@ -102,7 +105,7 @@ class PreprocessSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{node.name}.dtype=float32, or leave mean and std out",
                 code="E311",
             )
-        name = want.tensor.name if want else node.name
+        name = requirement.tensor.name if requirement else node.name
         by_name = {
             "batch": Dim("batch", 1),
             "channels": Dim("channels", meaning.count),
@@ -119,12 +122,12 @@ class PreprocessSpec(NodeSpec):
             source=source,
         )
         crop, resize, pad = transform
-        work = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
-        return Resolved((Port("out", tensor),), work)
+        params = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
+        return Inferred((Port("out", tensor),), params)
 
-    def _meaning(self, name: str, want: Want | None) -> Meaning:
-        base = want.meaning if want else Meaning()
-        meaning = Meaning(
+    def _meaning(self, name: str, requirement: Requirement | None) -> TensorMeaning:
+        base = requirement.meaning if requirement else TensorMeaning()
+        meaning = TensorMeaning(
             layout=self.layout or base.layout,
             channels=self.channels or base.channels,
             mean=base.mean if self.mean is None else self.mean if isinstance(self.mean, tuple) else (self.mean,),
@@ -142,17 +145,17 @@ class PreprocessSpec(NodeSpec):
         return meaning
 
     def _target(
-        self, name: str, source: FrameSpec, want: Want | None, meaning: Meaning
+        self, name: str, source: FrameSpec, requirement: Requirement | None, meaning: TensorMeaning
     ) -> tuple[int | None, int | None]:
         """Height and width asked for by the YAML or fixed by the model; None where free."""
         if self.size:
             return self.size
-        if not want:
+        if not requirement:
             return None, None
-        return want.tensor.size_of("height"), want.tensor.size_of("width")
+        return requirement.tensor.size_of("height"), requirement.tensor.size_of("width")
 
     def _fit(
-        self, name: str, source: FrameSpec, target: tuple[int | None, int | None], want: Want | None
+        self, name: str, source: FrameSpec, target: tuple[int | None, int | None], requirement: Requirement | None
     ) -> tuple[tuple[tuple[int, int, int, int] | None, tuple[int, int] | None, tuple[int, int, int, int]], Placement]:
         height, width = target[0] or source.height, target[1] or source.width
         fit = self.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
@@ -179,7 +182,7 @@ class PreprocessSpec(NodeSpec):
                 code="E310",
             )
         left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-        multiple = self.multiple or (want.multiple if want else 1)
+        multiple = self.multiple or (requirement.multiple if requirement else 1)
         right = -(-width // multiple) * multiple - inner[0] - left
         bottom = -(-height // multiple) * multiple - inner[1] - top
         taken_width, taken_height = (crop[2], crop[3]) if crop else (source.width, source.height)

@@ -10,16 +10,16 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import DetectionsSpec, PortType
 
-__all__ = ["RecordsSpec", "RecordsWork"]
+__all__ = ["RecordsParams", "RecordsSpec"]
 
 _BY_EXTENSION = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 
 @dataclass(frozen=True)
-class RecordsWork:
+class RecordsParams:
     """Where records go and in what form."""
 
     path: str
@@ -38,15 +38,15 @@ class RecordsSpec(NodeSpec):
     def ports(self) -> tuple[str, ...]:
         return ()
 
-    def needs(self, index: int) -> Need:
-        return Need(DetectionsSpec)
+    def accepts(self, index: int) -> InputType:
+        return InputType(DetectionsSpec)
 
-    def discover(self, name: str) -> None:
+    def probe(self, name: str) -> None:
         """Refuse what is wrong whatever the detections are."""
         self._format(name)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        return Resolved((), RecordsWork(self.path, self._format(node.name)))
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        return Inferred((), RecordsParams(self.path, self._format(node.name)))
 
     def _format(self, name: str) -> str:
         extension = Path(self.path).suffix.lower()

@@ -9,7 +9,7 @@ import sys
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from bmfgraph.errors import Fault, did_you_mean, nearest, one_of
+from bmfgraph.errors import UnplacedError, did_you_mean, join_sorted, nearest
 from bmfgraph.nodes.base import NodeSpec
 
 __all__ = ["GROUP", "RegistryError", "kinds", "spec_class"]
@@ -17,7 +17,7 @@ __all__ = ["GROUP", "RegistryError", "kinds", "spec_class"]
 GROUP = "bmfgraph.nodes"
 
 
-class RegistryError(Fault):
+class RegistryError(UnplacedError):
     """A kind is unknown, defined twice, or its package fails to import."""
 
 
@@ -47,7 +47,7 @@ def spec_class(kind: str) -> type[NodeSpec]:
     if not points:
         near = nearest(kind, kinds())
         raise RegistryError(
-            f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {one_of(kinds())}",
+            f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {join_sorted(kinds())}",
             f"write {near}" if near else "take one of those, or install the package that has it",
             code="E211",
         )

@@ -7,21 +7,21 @@ from typing import ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.convert import written_color
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import BundleSpec, Chroma, ColorSpec, Device, FrameSpec, Port, PortType, TensorSpec
 
-__all__ = ["DownloadSpec", "DownloadWork", "UploadSpec", "UploadWork"]
+__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec"]
 
 
 @dataclass(frozen=True)
-class UploadWork:
+class UploadParams:
     """Which frames arrive, to be made RGB on the GPU; None for tensors, which are moved as they are."""
 
     frames: FrameSpec | None
 
 
 @dataclass(frozen=True)
-class DownloadWork:
+class DownloadParams:
     """What frames become on the GPU before they leave it; None for tensors, which are moved as they are."""
 
     pixel_format: str | None
@@ -38,12 +38,12 @@ class UploadSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Upload"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         given = inputs[0]
         if isinstance(given, FrameSpec):
             out = replace(given, pixel_format="rgb24", device="cuda")
-            return Resolved((Port("out", out),), UploadWork(given))
-        return Resolved((Port("out", _moved(given, "cuda")),), UploadWork(None))
+            return Inferred((Port("out", out),), UploadParams(given))
+        return Inferred((Port("out", _moved(given, "cuda")),), UploadParams(None))
 
 
 class DownloadSpec(NodeSpec):
@@ -51,20 +51,20 @@ class DownloadSpec(NodeSpec):
 
     kind: Literal["download"] = "download"
     pixel_format: str = "rgb24"
-    usual_color: bool = False
+    default_color: bool = False
     """Limited range, and the matrix that readers of untagged video take."""
 
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Download"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         given = inputs[0]
         if not isinstance(given, FrameSpec):
-            return Resolved((Port("out", _moved(given, "cpu")),), DownloadWork(None, None, "", 0, 0))
-        color = written_color(given, self.pixel_format, self.usual_color)
+            return Inferred((Port("out", _moved(given, "cpu")),), DownloadParams(None, None, "", 0, 0))
+        color = written_color(given, self.pixel_format, self.default_color)
         out = replace(given, pixel_format=self.pixel_format, color=color, device="cpu")
-        work = DownloadWork(self.pixel_format, color, given.chroma or "left", given.width, given.height)
-        return Resolved((Port("out", out),), work)
+        params = DownloadParams(self.pixel_format, color, given.chroma or "left", given.width, given.height)
+        return Inferred((Port("out", out),), params)
 
 
 def _moved(kind: PortType, device: Device) -> PortType:

@@ -10,14 +10,14 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import Device, Dim, Port, PortType, TensorSpec, Window
 
-__all__ = ["WindowSpec", "WindowWork"]
+__all__ = ["WindowParams", "WindowSpec"]
 
 
 @dataclass(frozen=True)
-class WindowWork:
+class WindowParams:
     """The window, and the axis of the tensor along which its pictures are joined."""
 
     window: Window
@@ -33,13 +33,13 @@ class WindowSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.window:Gather"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
-    def needs(self, index: int) -> Need:
-        return Need(TensorSpec)
+    def accepts(self, index: int) -> InputType:
+        return InputType(TensorSpec)
 
-    def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None:
+    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
         return own
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         tensor = inputs[0]
         assert isinstance(tensor, TensorSpec)
         if tensor.pictures != 1:
@@ -49,14 +49,14 @@ class WindowSpec(NodeSpec):
                 hint="one window node a model is enough",
                 code="E317",
             )
-        window = self.window.window() if self.window else want.window if want else Window()
+        window = self.window.window() if self.window else requirement.window if requirement else Window()
         dims = tuple(
             Dim(dim.name, dim.size * window.frames if dim.name == "channels" and dim.size else dim.size)
             for dim in tensor.dims
         )
         out = replace(tensor, dims=dims, pictures=window.frames, window=window)
         axis = next(place for place, dim in enumerate(tensor.dims) if dim.name == "channels")
-        return Resolved((Port("out", out),), WindowWork(window, axis))
+        return Inferred((Port("out", out),), WindowParams(window, axis))
 
-    def identity(self, work: Any) -> bool:
-        return isinstance(work, WindowWork) and work.window.frames == 1
+    def identity(self, params: Any) -> bool:
+        return isinstance(params, WindowParams) and params.window.frames == 1

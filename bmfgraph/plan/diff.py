@@ -31,11 +31,11 @@ def plan_diff(one: Plan, other: Plan) -> str:
     ``- name (kind)`` for a node that is gone, ``+ name (kind)`` for a new one, else ``node.field: old → new``.
     """
     found = diff_json(one, other)
-    lines = [f"{path}: {_told(change)}" for path, change in found["plan"].items()]
+    lines = [f"{path}: {_change_text(change)}" for path, change in found["plan"].items()]
     lines += [f"- {name} ({kind})" for name, kind in found["removed"].items()]
     lines += [f"+ {name} ({kind})" for name, kind in found["added"].items()]
     for name, fields in found["changed"].items():
-        lines += [f"{name}.{path}: {_told(change)}" for path, change in fields.items()]
+        lines += [f"{name}.{path}: {_change_text(change)}" for path, change in fields.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -113,6 +113,6 @@ def _phrase(value: Any) -> Any:
     return value.get("is", value) if isinstance(value, dict) else value
 
 
-def _told(change: Change) -> str:
+def _change_text(change: Change) -> str:
     old, new = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in change)
     return f"{shortened(old, _LONGEST)} → {shortened(new, _LONGEST)}"

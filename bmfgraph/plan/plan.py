@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.plan.types import NO_WINDOW, BundleSpec, Device, Meaning, Port, PortType, TensorSpec, Window
+from bmfgraph.plan.types import NO_WINDOW, BundleSpec, Device, Port, PortType, TensorMeaning, TensorSpec, Window
 from bmfgraph.system.machine import NO_MACHINE, Machine
 
 __all__ = [
     "SCHEMA",
-    "Need",
+    "Inferred",
+    "InputType",
     "NodeDescription",
     "Plan",
     "PlanNode",
     "Ref",
-    "Resolved",
-    "Want",
+    "Requirement",
     "files_read",
     "files_written",
     "json_ready",
@@ -53,12 +53,12 @@ class Ref:
 
 
 @dataclasses.dataclass(frozen=True)
-class Want:
+class Requirement:
     """What a consumer further down needs: its input tensor and what its numbers mean."""
 
     consumer: str
     tensor: TensorSpec
-    meaning: Meaning
+    meaning: TensorMeaning
     multiple: int = 1
     """Height and width must be divisible by it."""
     window: Window = NO_WINDOW
@@ -66,21 +66,21 @@ class Want:
 
 
 @dataclasses.dataclass(frozen=True)
-class Need:
+class InputType:
     """What a node accepts at one input: for frames, the pixel format it works in ("" for any)."""
 
     type: type
     pixel_format: str = ""
-    usual_color: bool = False
+    default_color: bool = False
     """Its output cannot say what its colours are: limited range and the matrix that readers then take."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Resolved:
+class Inferred:
     """What a node becomes once its inputs are known: its typed outputs and its settings for the run."""
 
     outputs: tuple[Port, ...]
-    work: Any = None
+    params: Any = None
 
 
 class NodeDescription(Protocol):
@@ -97,11 +97,11 @@ class NodeDescription(Protocol):
     @property
     def devices(self) -> tuple[Device, ...]: ...
     def ports(self) -> tuple[str, ...]: ...
-    def discover(self, name: str) -> object | None: ...
-    def want(self, node: PlanNode, index: int, own: Want | None) -> Want | None: ...
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved: ...
-    def needs(self, index: int) -> Need | None: ...
-    def identity(self, work: Any) -> bool: ...
+    def probe(self, name: str) -> object | None: ...
+    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
+    def accepts(self, index: int) -> InputType | None: ...
+    def identity(self, params: Any) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +112,9 @@ class PlanNode:
     spec: NodeDescription
     inputs: tuple[Ref, ...] = ()
     outputs: tuple[Port, ...] = ()
-    work: Any = None
-    facts: Any = None
-    host: str = ""
+    params: Any = None
+    metadata: Any = None
+    bmf_node: str = ""
     """Name of the BMF node that it runs in; nodes with the same host are one BMF node."""
     device: Device = "cpu"
     """Where its work is done."""
@@ -126,11 +126,11 @@ class PlanNode:
     @property
     def written(self) -> str | None:
         """The file that it writes, if it is a sink that writes one."""
-        return None if self.outputs else getattr(self.work, "path", None) or None
+        return None if self.outputs else getattr(self.params, "path", None) or None
 
     def writing_to(self, path: Path) -> PlanNode:
         """The same sink with another file."""
-        return dataclasses.replace(self, work=dataclasses.replace(self.work, path=str(path)))
+        return dataclasses.replace(self, params=dataclasses.replace(self.params, path=str(path)))
 
     def output(self, port: str) -> Port | None:
         """The port of that name, or the first one for the empty name."""
@@ -198,11 +198,11 @@ class Plan:
                 {
                     "name": node.name,
                     "kind": node.kind,
-                    "host": node.host,
+                    "host": node.bmf_node,
                     "device": node.device,
                     "inputs": [str(ref) for ref in node.inputs],
                     "outputs": {port.name: _type_as_json(port.type) for port in node.outputs},
-                    "work": json_ready(node.work),
+                    "work": json_ready(node.params),
                 }
                 for node in self.nodes
             ],
@@ -248,8 +248,8 @@ def files_read(plan: Plan) -> dict[Path, str]:
     """Every file that a plan reads, in full, and the node that does: inputs and models."""
     found = {}
     for node in plan:
-        path = getattr(node.work, "path", None) if not node.inputs else None
-        engine = getattr(node.work, "engine", None)
+        path = getattr(node.params, "path", None) if not node.inputs else None
+        engine = getattr(node.params, "engine", None)
         for one in (path, getattr(engine, "path", None), getattr(engine, "onnx", None)):
             if one:
                 found[Path(one).resolve()] = node.name

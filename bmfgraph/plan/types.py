@@ -20,13 +20,13 @@ __all__ = [
     "Dim",
     "FrameSpec",
     "Matrix",
-    "Meaning",
     "Placement",
     "Port",
     "PortType",
+    "TensorMeaning",
     "TensorSpec",
     "Window",
-    "usual_matrix",
+    "default_matrix",
 ]
 
 Device = Literal["cpu", "cuda"]
@@ -55,7 +55,7 @@ class ColorSpec:
         return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
 
 
-def usual_matrix(width: int, height: int) -> Matrix:
+def default_matrix(width: int, height: int) -> Matrix:
     """What players take for video that does not say: BT.709 from 1280 wide or more than 576 lines, else BT.601."""
     return "bt709" if width >= 1280 or height > 576 else "bt601"
 
@@ -71,7 +71,7 @@ class FrameSpec:
     rate: Fraction
     time_base: Fraction
     variable_rate: bool = False
-    tick: Fraction | None = None
+    time_grid: Fraction | None = None
     """Seconds; every frame's time is a multiple of it. None: the time from one frame to the next, 1/rate."""
     chroma: Chroma = ""
     device: Device = "cpu"
@@ -121,7 +121,7 @@ class Dim:
 
 
 @dataclass(frozen=True)
-class Meaning:
+class TensorMeaning:
     """What a picture tensor's numbers mean: value = (level - mean) / std, level in 0..255, per channel."""
 
     layout: Layout = "NCHW"
@@ -187,7 +187,7 @@ class TensorSpec:
     name: str
     dims: tuple[Dim, ...]
     dtype: str
-    meaning: Meaning | None = None
+    meaning: TensorMeaning | None = None
     pictures: int = 1
     """How many pictures lie along the channels."""
     window: Window = NO_WINDOW

@@ -8,7 +8,7 @@ from typing import Any
 
 from bmfgraph.errors import EngineError, SourceError
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import FrameSpec, TensorSpec
 
@@ -21,20 +21,22 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
     Each frame goes through the same stages as in the pipeline, after it was scaled to the source's size; a window
     gets frames that follow each other. Raises EngineError where the clip cannot be read.
     """
-    work: InferenceWork = node.work
-    assert work.engine is not None
-    assert work.engine.build is not None
-    build = work.engine.build
+    params: InferenceParams = node.params
+    assert params.engine is not None
+    assert params.engine.build is not None
+    build = params.engine.build
     assert build.calibration is not None
     try:
         clip = locate(build.calibration)
     except SourceError as error:
         raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint, code=error.code) from None
-    chains = {name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(work.inputs, node.inputs, strict=True)}
+    chains = {
+        name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(params.inputs, node.inputs, strict=True)
+    }
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
     # A model that takes one batch only is shown each sample that many times.
-    count = work.batch if work.fixed_batch else 1
+    count = params.batch if params.fixed_batch else 1
     for frames in _passages(node.name, clip, build.calibration_frames, length, source):
         yield {name: _through(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
 
@@ -47,7 +49,7 @@ def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
         if node.kind not in ("upload", "download"):
             found.insert(0, node)
         node = plan.node(node.inputs[0].node)
-    if not found or any(isinstance(one.work, InferenceWork) for one in found):
+    if not found or any(isinstance(one.params, InferenceParams) for one in found):
         raise EngineError(
             consumer,
             f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
@@ -111,10 +113,10 @@ def _through(chain: list[PlanNode], pictures: list[Any]) -> Any:
 
     from bmfgraph.stages.items import Frame
 
-    items: list[Any] = [Frame(index, None, picture=picture) for index, picture in enumerate(pictures)]
+    items: list[Any] = [Frame(index, None, image=picture) for index, picture in enumerate(pictures)]
     for node in chain:
         module, _, name = node.spec.stage.partition(":")
-        stage = getattr(importlib.import_module(module), name)(node.name, node.work)
+        stage = getattr(importlib.import_module(module), name)(node.name, node.params)
         stage.open()
         items = [made for item in items for made in stage.process(item)] + list(stage.finish())
         stage.close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bmfgraph.errors import RunError
-from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.monitor import Watch
+from bmfgraph.runner.monitor import RunMonitor
 
 __all__ = ["check_complete"]
 
 
-def check_complete(plan: Plan, watch: Watch) -> list[str]:
+def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
     """Warnings of what the user allowed to be missing. Raises RunError for what is missing otherwise.
 
     A decoder that ends early says nothing: what came is compared with what the file promised.
@@ -22,8 +22,8 @@ def check_complete(plan: Plan, watch: Watch) -> list[str]:
             )
     warnings = []
     for node in plan:
-        work = node.work
-        if not isinstance(work, DecoderWork):
+        work = node.params
+        if not isinstance(work, DecoderParams):
             continue
         meter = watch.meters[node.name]
         if meter.frames == 0 and (work.start or work.end is not None):
@@ -39,7 +39,7 @@ def check_complete(plan: Plan, watch: Watch) -> list[str]:
             raise RunError(
                 node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"
             )
-        reached = float(meter.last_time or 0) + float(work.tick)
+        reached = float(meter.last_time or 0) + float(work.time_grid)
         short = (
             work.frame_count - meter.frames > max(2, work.frame_count // 100)
             if work.exact_count

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmfgraph.engines.build import Progress, ensure_engine
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.calibration import calibration_inputs
 from bmfgraph.system.console import say
@@ -22,8 +22,8 @@ def prepare_engines(plan: Plan, *, progress: bool = False) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for node in plan:
-        work = node.work
-        if not isinstance(work, InferenceWork) or work.engine is None or work.engine.build is None:
+        work = node.params
+        if not isinstance(work, InferenceParams) or work.engine is None or work.engine.build is None:
             continue
         build = work.engine.build
         with shown_progress(f"building {work.model}", progress, "steps") as tell:

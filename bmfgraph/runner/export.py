@@ -7,7 +7,7 @@ from typing import Any
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.bmf_options import native_module
-from bmfgraph.nodes.nvdec import NvdecWork
+from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 
 __all__ = ["bmf_graph"]
@@ -22,7 +22,7 @@ def bmf_graph(plan: Plan) -> dict[str, Any]:
     It writes files under their final names, as BMF does, and mends none afterwards. Raises PlanError for what is
     done by bmfgraph itself: models, tensors, boxes, frames on the GPU.
     """
-    ours = [node for node in plan if node.spec.stage or isinstance(node.work, NvdecWork)]
+    ours = [node for node in plan if node.spec.stage or isinstance(node.params, NvdecParams)]
     if ours:
         names = ", ".join(f"{node.name} ({node.kind})" for node in ours[:_NAMED])
         more = f" and {len(ours) - _NAMED} more" if len(ours) > _NAMED else ""

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import BmfgraphError, PlanError
-from bmfgraph.nodes.audio import SoundWork
+from bmfgraph.nodes.audio import AudioParams
 from bmfgraph.nodes.bmf_options import native_module
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.encoder import CODECS, EncoderWork
-from bmfgraph.nodes.nvdec import NvdecWork
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.encoder import CODECS, EncoderParams
+from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import Device, FrameSpec
-from bmfgraph.runner.modules.base import JOBS, Outlet
-from bmfgraph.runner.modules.native import NativeJob
-from bmfgraph.runner.modules.stage_chain import StageJob
-from bmfgraph.runner.monitor import Watch, failure
-from bmfgraph.runner.mp4 import Repair, RepairWork
+from bmfgraph.runner.modules.base import HANDOVER, OutputStream
+from bmfgraph.runner.modules.native import NativeConfig
+from bmfgraph.runner.modules.stage_chain import StageChainConfig
+from bmfgraph.runner.monitor import RunMonitor, failure
+from bmfgraph.runner.mp4 import Repair, RepairParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 
 if TYPE_CHECKING:
-    from bmfgraph.runner.modules.nvdec import NvdecJob
+    from bmfgraph.runner.modules.nvdec import NvdecConfig
 
 __all__ = ["Assembly", "assemble"]
 
@@ -42,7 +42,7 @@ class Assembly:
     stages: tuple[Stage, ...]
 
 
-def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
+def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
     """Make BMF's graph config. Stages are made and opened; their engines are loaded here.
 
     ``folder``: any existing folder without an ``__init__.py``, where BMF looks for modules first.
@@ -50,7 +50,7 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
     """
     hosts: dict[str, list[PlanNode]] = {}
     for node in plan:
-        hosts.setdefault(node.host, []).append(node)
+        hosts.setdefault(node.bmf_node, []).append(node)
     native = {name: not members[0].spec.stage for name, members in hosts.items()}
     numbers = {name: number for number, name in enumerate(hosts)}
     stages: list[Stage] = []
@@ -60,9 +60,9 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
             outlets = _outlets(plan, members[-1], native)
             job = _job(plan, members, tuple(outlet for _, outlet in outlets), watch, stages)
             stages += _repairs(members[0])
-            form = "raw" if native[name] else "item"
+            form = "video_frame" if native[name] else "item"
             key = uuid.uuid4().hex
-            JOBS[key] = job
+            HANDOVER[key] = job
             configs.append(
                 {
                     "id": numbers[name],
@@ -75,7 +75,7 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
                     "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
                     "option": {"job": key},
                     "input_streams": [_stream(ref, form) for ref in dict.fromkeys(members[0].inputs)],
-                    "output_streams": [_stream(ref, outlet.form) for ref, outlet in outlets],
+                    "output_streams": [_stream(ref, outlet.payload) for ref, outlet in outlets],
                     "input_manager": "immediate",
                     "scheduler": numbers[name],
                     "alias": name,
@@ -83,7 +83,7 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
             )
     except BaseException:
         for config in configs:
-            JOBS.pop(config["option"]["job"], None)
+            HANDOVER.pop(config["option"]["job"], None)
         for stage in stages:
             with contextlib.suppress(Exception):
                 stage.close()
@@ -94,53 +94,55 @@ def assemble(plan: Plan, watch: Watch, folder: str) -> Assembly:
 
 def _cuts(plan: Plan, node: PlanNode) -> bool:
     """Whether an encoder's sound comes from a decoder that begins later than its file."""
-    if not isinstance(node.work, EncoderWork) or len(node.inputs) < 2:
+    if not isinstance(node.params, EncoderParams) or len(node.inputs) < 2:
         return False
-    source = plan.node(node.inputs[1].node).work
-    return isinstance(source, (DecoderWork, SoundWork)) and source.start is not None
+    source = plan.node(node.inputs[1].node).params
+    return isinstance(source, (DecoderParams, AudioParams)) and source.start is not None
 
 
 def _host(node: PlanNode) -> str:
     """The class that BMF makes for a node."""
     if node.spec.stage:
-        return "bmfgraph.runner.modules.stage_chain:StageHost"
-    if isinstance(node.work, NvdecWork):
-        return "bmfgraph.runner.modules.nvdec:NvdecHost"
-    if isinstance(node.work, EncoderWork) and len(node.inputs) > 1:
-        return "bmfgraph.runner.modules.encoder:EncoderHost"
-    return "bmfgraph.runner.modules.native:NativeHost"
+        return "bmfgraph.runner.modules.stage_chain:StageChainModule"
+    if isinstance(node.params, NvdecParams):
+        return "bmfgraph.runner.modules.nvdec:NvdecModule"
+    if isinstance(node.params, EncoderParams) and len(node.inputs) > 1:
+        return "bmfgraph.runner.modules.encoder:EncoderModule"
+    return "bmfgraph.runner.modules.native:NativeModule"
 
 
 def _stream(ref: Ref, form: str) -> dict[str, str]:
     return {"identifier": f"{ref.node}_{ref.port}_{form}", "stream_alias": ""}
 
 
-def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, Outlet]]:
+def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, OutputStream]]:
     """The streams that leave a node: one for each port and form that somebody takes."""
     ports = node.spec.ports()
-    found: dict[tuple[Ref, Outlet], None] = {}
+    found: dict[tuple[Ref, OutputStream], None] = {}
     for consumer, index in plan.consumers(node.name):
         ref = consumer.inputs[index]
-        form = "raw" if native[consumer.host] else "item"
-        found[ref, Outlet(ports.index(ref.port), form)] = None  # type: ignore[arg-type]
-    return sorted(found, key=lambda one: (one[1].port, one[1].form))
+        form = "video_frame" if native[consumer.bmf_node] else "item"
+        found[ref, OutputStream(ports.index(ref.port), form)] = None  # type: ignore[arg-type]
+    return sorted(found, key=lambda one: (one[1].port, one[1].payload))
 
 
 def _job(
-    plan: Plan, members: list[PlanNode], outlets: tuple[Outlet, ...], watch: Watch, opened: list[Stage]
-) -> NativeJob | NvdecJob | StageJob:
+    plan: Plan, members: list[PlanNode], outlets: tuple[OutputStream, ...], watch: RunMonitor, opened: list[Stage]
+) -> NativeConfig | NvdecConfig | StageChainConfig:
     first = members[0]
-    if isinstance(first.work, NvdecWork):
-        from bmfgraph.runner.modules.nvdec import NvdecJob
+    if isinstance(first.params, NvdecParams):
+        from bmfgraph.runner.modules.nvdec import NvdecConfig
 
-        return NvdecJob(watch.meter(first.name, first.kind), watch, first.work, outlets, first.work.color.yuv)
+        return NvdecConfig(watch.meter(first.name, first.kind), watch, first.params, outlets, first.params.color.yuv)
     if not first.spec.stage:
         _check_codecs(first)
         module, options = native_module(plan, first)
-        hint = "see what FFmpeg says above" if not isinstance(first.work, EncoderWork) else _encoder_hint(first.work)
+        hint = (
+            "see what FFmpeg says above" if not isinstance(first.params, EncoderParams) else _encoder_hint(first.params)
+        )
         frames = next((port.type for port in first.outputs if isinstance(port.type, FrameSpec)), None)
         matrix = frames.color.yuv if frames else "bt709"
-        return NativeJob(
+        return NativeConfig(
             watch.meter(first.name, first.kind), watch, module, options, outlets, matrix, hint, _cuts(plan, first)
         )
     stages = []
@@ -160,7 +162,7 @@ def _job(
     streams = list(dict.fromkeys(first.inputs))
     arity, order = len(streams), tuple(streams.index(ref) for ref in first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
-    job = StageJob(stages, watch, arity, order, outlets, last, [{} for _ in range(arity)])
+    job = StageChainConfig(stages, watch, arity, order, outlets, last, [{} for _ in range(arity)])
     if any(node.device == "cuda" for node in members):
         from bmfgraph.stages.cuda import use_stream
 
@@ -182,7 +184,7 @@ def _on(device: Device) -> contextlib.AbstractContextManager[Any]:
 def _make(node: PlanNode) -> Stage:
     module, _, name = node.spec.stage.partition(":")
     try:
-        made = getattr(importlib.import_module(module), name)(node.name, node.work)
+        made = getattr(importlib.import_module(module), name)(node.name, node.params)
     except BmfgraphError:
         raise
     except Exception as error:
@@ -198,20 +200,24 @@ def _make(node: PlanNode) -> Stage:
 
 
 def _check_codecs(node: PlanNode) -> None:
-    if isinstance(node.work, DecoderWork) and node.work.hwaccel != "none" and not has_hwaccel(node.work.hwaccel):
-        raise no_hwaccel(node.name, node.kind, node.work.hwaccel)
-    if isinstance(node.work, EncoderWork) and not has_encoder(node.work.codec):
+    if (
+        isinstance(node.params, DecoderParams)
+        and node.params.hwaccel != "none"
+        and not has_hwaccel(node.params.hwaccel)
+    ):
+        raise no_hwaccel(node.name, node.kind, node.params.hwaccel)
+    if isinstance(node.params, EncoderParams) and not has_encoder(node.params.codec):
         here = [name for name in CODECS.values() if has_encoder(name)]
-        raise no_encoder(node.name, node.kind, node.work.codec, here)
+        raise no_encoder(node.name, node.kind, node.params.codec, here)
 
 
 def _repairs(node: PlanNode) -> list[Stage]:
-    work = node.work
-    if not isinstance(work, EncoderWork) or work.path is None or work.container not in ("mp4", "mov"):
+    work = node.params
+    if not isinstance(work, EncoderParams) or work.path is None or work.container not in ("mp4", "mov"):
         return []
     uneven = work.time_base != 1 / work.rate
-    return [Repair(node.name, RepairWork(work.path, 1 / work.rate))] if uneven else []
+    return [Repair(node.name, RepairParams(work.path, 1 / work.rate))] if uneven else []
 
 
-def _encoder_hint(work: EncoderWork) -> str:
-    return f"is there room on the disk, and does this FFmpeg have {work.codec}?"
+def _encoder_hint(params: EncoderParams) -> str:
+    return f"is there room on the disk, and does this FFmpeg have {params.codec}?"

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from bmfgraph.runner.monitor import Watch
+from bmfgraph.runner.monitor import RunMonitor
 
 __all__ = ["stopped_by_signals"]
 
 
 @contextlib.contextmanager
-def stopped_by_signals(watch: Watch) -> Iterator[contextlib.AbstractContextManager[None]]:
+def stopped_by_signals(watch: RunMonitor) -> Iterator[contextlib.AbstractContextManager[None]]:
     """SIGINT and SIGTERM stop the run, a second one of them stops waiting for it, a third the process.
 
     Yields a context manager within which the first one also interrupts the main thread at once.
@@ -29,7 +29,7 @@ def stopped_by_signals(watch: Watch) -> Iterator[contextlib.AbstractContextManag
         nonlocal count
         count += 1
         watch.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
-        watch.hurried = count > 1
+        watch.second_signal = count > 1
         if count > 2:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -13,14 +13,14 @@ from fractions import Fraction
 
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError
 
-__all__ = ["Meter", "Watch", "failure"]
+__all__ = ["NodeTimings", "RunMonitor", "failure"]
 
 _BMF_ERROR = re.compile(r"BMF\(.*error: \(.*?\) (.*?)(?: in function .*)?$")
 """What BMF's exceptions say, between its version and source line and its function."""
 
 
 @dataclass
-class Meter:
+class NodeTimings:
     """Times of one node. Written by the one thread that the node runs on."""
 
     name: str
@@ -47,7 +47,7 @@ class Meter:
         self.last_done = ended
 
 
-class Watch:
+class RunMonitor:
     """One run as its nodes see it. The first failure wins; every node asks ``stopped`` before it goes on."""
 
     def __init__(self) -> None:
@@ -55,16 +55,16 @@ class Watch:
         self._lock = threading.RLock()
         self.error: BmfgraphError | None = None
         self.trace = ""
-        self.meters: dict[str, Meter] = {}
+        self.meters: dict[str, NodeTimings] = {}
         self.ffmpeg_log: list[str] = []
         """What FFmpeg complained of, oldest first; of all runs of this process that go on at once."""
-        self.hurried = False
+        self.second_signal = False
         """Whether to wait for nothing any more: somebody asked twice."""
         self.started: Callable[[], None] = lambda: None
         """Called as each node is made inside BMF."""
         self.working: set[str] = set()
         """Nodes that BMF has made and not yet closed."""
-        self.afterwards: list[Callable[[], None]] = []
+        self.on_shutdown: list[Callable[[], None]] = []
         """What nodes leave to be done once the whole graph is down."""
 
     @property
@@ -72,9 +72,9 @@ class Watch:
         """Whether the run shall end now."""
         return self.error is not None
 
-    def meter(self, name: str, kind: str) -> Meter:
+    def meter(self, name: str, kind: str) -> NodeTimings:
         """The meter of a node, made once."""
-        return self.meters.setdefault(name, Meter(name, kind))
+        return self.meters.setdefault(name, NodeTimings(name, kind))
 
     def cancel(self, why: str) -> None:
         """End the run, because somebody asked to."""
@@ -83,7 +83,7 @@ class Watch:
 
     def fail(
         self,
-        meter: Meter,
+        meter: NodeTimings,
         error: BaseException,
         *,
         doing: str = "",

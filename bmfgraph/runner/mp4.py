@@ -14,11 +14,11 @@ from pathlib import Path
 
 from bmfgraph.stages.base import Stage
 
-__all__ = ["Repair", "RepairWork", "show_last_frames"]
+__all__ = ["Repair", "RepairParams", "show_last_frames"]
 
 
 @dataclass(frozen=True)
-class RepairWork:
+class RepairParams:
     """The file, and for how long, in seconds, its last frame shall be shown."""
 
     path: str
@@ -28,12 +28,12 @@ class RepairWork:
 class Repair(Stage):
     """Belongs to an encoder: once the graph has ended and the file is written, it is repaired."""
 
-    work: RepairWork
+    params: RepairParams
 
     def close(self) -> None:
-        path = Path(self.work.path)
+        path = Path(self.params.path)
         if path.exists():
-            show_last_frames(path, self.work.last)
+            show_last_frames(path, self.params.last)
 
 
 @dataclass(frozen=True)

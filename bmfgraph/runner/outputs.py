@@ -12,11 +12,11 @@ from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import publish, reserve, unwritable
 
-__all__ = ["partial_outputs", "redirected", "refusal"]
+__all__ = ["temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
-def partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
+def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
     """Every sink writes beside its final name; what it yields renames them, and deletes what is left over."""
     final: dict[str, Path] = {}
     parts: dict[str, Path] = {}
@@ -44,13 +44,13 @@ def partial_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, P
                 part.unlink(missing_ok=True)
 
 
-def redirected(plan: Plan, folder: Path) -> Plan:
+def with_output_folder(plan: Plan, folder: Path) -> Plan:
     """The same plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
-def refusal(node: PlanNode) -> RunError | None:
+def write_error(node: PlanNode) -> RunError | None:
     """Why the file of a node cannot be written, as far as can be seen without writing; None if it can, or has none."""
     if node.written is None:
         return None
@@ -86,7 +86,7 @@ def refusal(node: PlanNode) -> RunError | None:
 
 def _reserve(node: PlanNode, path: Path) -> Path:
     """Make an empty file beside ``path``: whoever may not write there learns it before a frame is decoded."""
-    if (refused := refusal(node)) is not None:
+    if (refused := write_error(node)) is not None:
         raise refused
     try:
         Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)

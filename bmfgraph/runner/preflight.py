@@ -13,23 +13,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.compile.job import survey_job
-from bmfgraph.engines.check import vet_engine
+from bmfgraph.compile.job import compile_collecting
+from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.encoder import CODECS, EncoderWork
-from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.nodes.nvdec import NvdecWork
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.encoder import CODECS, EncoderParams
+from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
-from bmfgraph.runner.outputs import redirected, refusal
+from bmfgraph.runner.outputs import with_output_folder, write_error
 from bmfgraph.system import ffmpeg4
 from bmfgraph.system.files import unwritable
 from bmfgraph.system.machine import RTX_CAPABILITIES
 
-__all__ = ["Reference", "errors_before", "find_problems", "reference_of", "report_path", "warnings_before"]
+__all__ = ["Reference", "find_problems", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
 # Bits a pixel at that crf, on average; half as much for every 6 more. Of ordinary film, give or take a factor of 3.
 _BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
@@ -45,14 +45,14 @@ class Reference:
     node: str
 
 
-def errors_before(plan: Plan, data: dict[str, Any], *, here: bool = True) -> list[BmfgraphError]:
+def preflight_errors(plan: Plan, data: dict[str, Any], *, here: bool = True) -> list[BmfgraphError]:
     """Why a run of the plan, or of what is left of it, could not end well. ``here``: on this
     machine, whose libraries count.
     """
     found: list[BmfgraphError] = [*_unrunnable(plan)]
     if here:
         found += _not_installed(plan)
-    found += [refused for node in plan if (refused := refusal(node)) is not None]
+    found += [refused for node in plan if (refused := write_error(node)) is not None]
     try:
         report_path(data.get("report"), plan)
         if not plan.errors:
@@ -63,8 +63,8 @@ def errors_before(plan: Plan, data: dict[str, Any], *, here: bool = True) -> lis
         found += [full for problem in _room(plan) if (full := _as_error(problem))]
     told = {problem.code for error in found for problem in error.problems}
     for node in plan:
-        if isinstance(node.work, InferenceWork) and node.work.engine:
-            found += vet_engine(node.name, node.work.engine, plan.machine, known=told)
+        if isinstance(node.params, InferenceParams) and node.params.engine:
+            found += check_engine(node.name, node.params.engine, plan.machine, known=told)
     return found
 
 
@@ -73,11 +73,11 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
     found: list[EngineError] = []
     for node in plan:
         # The compiler put the nodes around an engine on the GPU for the engine's sake.
-        own = isinstance(node.work, InferenceWork) or not node.inputs
+        own = isinstance(node.params, InferenceParams) or not node.inputs
         if not own:
             continue
         if node.device == "cuda" and plan.machine.gpu is None:
-            engine = getattr(node.work, "engine", None)
+            engine = getattr(node.params, "engine", None)
             wish, out = f"kind {node.kind!r}", "set decoder=ffmpeg"
             if engine:
                 wish, out = f"engine.runtime={engine.runtime}", "leave engine.runtime out"
@@ -92,7 +92,11 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
                 )
             )
         gpu = plan.machine.gpu
-        rtx = isinstance(node.work, InferenceWork) and node.work.engine and node.work.engine.runtime == "tensorrt_rtx"
+        rtx = (
+            isinstance(node.params, InferenceParams)
+            and node.params.engine
+            and node.params.engine.runtime == "tensorrt_rtx"
+        )
         if rtx and gpu is not None and gpu.compute_capability not in RTX_CAPABILITIES:
             found.append(
                 EngineError(
@@ -107,15 +111,15 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
     return found
 
 
-def warnings_before(plan: Plan) -> list[Problem]:
+def preflight_warnings(plan: Plan) -> list[Problem]:
     """What a run can do with, and its user may not want."""
     found = [problem for problem in _room(plan) if problem.severity == "warning"]
     for node in plan:
-        work = node.work
-        if not isinstance(work, InferenceWork) or work.engine is None:
+        work = node.params
+        if not isinstance(work, InferenceParams) or work.engine is None:
             continue
         path, request = f"pipeline.nodes.{node.name}", work.engine
-        if node.facts.weights_as_inputs:
+        if node.metadata.weights_as_inputs:
             found.append(
                 Problem(
                     path,
@@ -179,7 +183,7 @@ def reference_of(value: Any, plan: Plan) -> Reference | None:
     """What to measure, and with what. Raises ConfigError where it cannot be."""
     if value is None:
         return None
-    writers = [node for node in plan if node.kind == "encoder" and node.work.path]
+    writers = [node for node in plan if node.kind == "encoder" and node.params.path]
     if len(writers) != 1:
         what = f"{len(writers)} clips, and one is measured" if writers else "no clip that could be measured"
         out = "or the other encoders" if writers else "or choose another encoder"
@@ -206,7 +210,7 @@ def _reference_error(message: str, hint: str) -> ConfigError:
 
 def _not_installed(plan: Plan) -> list[BmfgraphError]:
     found: list[BmfgraphError] = []
-    wanted = {node.work.codec for node in plan if isinstance(node.work, EncoderWork) and node.work.path}
+    wanted = {node.params.codec for node in plan if isinstance(node.params, EncoderParams) and node.params.path}
     try:
         has = ffmpeg4.encoders(wanted)
         if wanted - set(has):
@@ -214,8 +218,8 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
     except InstallError as error:
         return [error]
     for node in plan:
-        work = node.work
-        if isinstance(work, InferenceWork) and work.engine and work.engine.runtime == "onnxruntime":
+        work = node.params
+        if isinstance(work, InferenceParams) and work.engine and work.engine.runtime == "onnxruntime":
             if importlib.util.find_spec("onnxruntime") is None:
                 found.append(
                     InstallError(
@@ -225,7 +229,7 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
                         code="E705",
                     )
                 )
-        elif isinstance(work, NvdecWork) and plan.machine.gpu and importlib.util.find_spec("PyNvVideoCodec") is None:
+        elif isinstance(work, NvdecParams) and plan.machine.gpu and importlib.util.find_spec("PyNvVideoCodec") is None:
             found.append(
                 InstallError(
                     "PyNvVideoCodec is not installed",
@@ -234,9 +238,9 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
                     code="E706",
                 )
             )
-        elif isinstance(work, EncoderWork) and work.path and work.codec not in has:
+        elif isinstance(work, EncoderParams) and work.path and work.codec not in has:
             found.append(ffmpeg4.no_encoder(node.name, node.kind, work.codec, has))
-        elif isinstance(work, DecoderWork) and work.hwaccel != "none" and not ffmpeg4.has_hwaccel(work.hwaccel):
+        elif isinstance(work, DecoderParams) and work.hwaccel != "none" and not ffmpeg4.has_hwaccel(work.hwaccel):
             found.append(ffmpeg4.no_hwaccel(node.name, node.kind, work.hwaccel))
     return found
 
@@ -270,9 +274,9 @@ def _room(plan: Plan) -> Iterator[Problem]:
 
 def _bytes(plan: Plan, node: PlanNode) -> float:
     """About how large the file that a node writes will be."""
-    seconds = max((other.work.duration for other in plan if isinstance(other.work, DecoderWork)), default=0.0)
-    work, frames = node.work, plan.type_of(node.inputs[0])
-    if not isinstance(work, EncoderWork) or not isinstance(frames, FrameSpec):
+    seconds = max((other.params.duration for other in plan if isinstance(other.params, DecoderParams)), default=0.0)
+    work, frames = node.params, plan.type_of(node.inputs[0])
+    if not isinstance(work, EncoderParams) or not isinstance(frames, FrameSpec):
         return 0.0
     if work.bit_rate:
         return seconds * work.bit_rate / 8
@@ -296,11 +300,11 @@ def find_problems(data: dict[str, Any], folder: Path | None = None) -> tuple[Pla
     """The plan as far as it goes, and all errors and warnings, errors first. ``folder``: where its files will go
     instead.
     """
-    plan = survey_job(data)
-    moved = plan if folder is None else redirected(plan, folder)
-    errors = [*plan.errors, *errors_before(moved, data, here=data.get("target") is None)]
+    plan = compile_collecting(data)
+    moved = plan if folder is None else with_output_folder(plan, folder)
+    errors = [*plan.errors, *preflight_errors(moved, data, here=data.get("target") is None)]
     problems = [_placed(error, problem) for error in errors for problem in error.problems]
-    return plan, [*problems, *warnings_before(moved)]
+    return plan, [*problems, *preflight_warnings(moved)]
 
 
 def _placed(error: BmfgraphError, problem: Problem) -> Problem:

@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import __version__
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import PlanNode, json_ready
 from bmfgraph.system.machine import find_libraries
 
 if TYPE_CHECKING:
-    from bmfgraph.runner.run import Outcome
+    from bmfgraph.runner.run import RunResult
 
 __all__ = ["SCHEMA", "make_report", "percentile", "summary"]
 
@@ -38,10 +38,10 @@ _PACKAGES = (
 )
 
 
-def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
+def make_report(outcome: RunResult, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
     """All that is known about a finished run. Times in seconds or, where the key says so, ms; sizes in bytes."""
     plan = outcome.plan
-    frames_in = sum(outcome.meters[node.name].frames for node in plan if isinstance(node.work, DecoderWork))
+    frames_in = sum(outcome.meters[node.name].frames for node in plan if isinstance(node.params, DecoderParams))
     return {
         "schema": SCHEMA,
         "bmfgraph": __version__,
@@ -59,12 +59,12 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
         "engines": [
             {
                 "node": node.name,
-                "model": node.work.model,
+                "model": node.params.model,
                 "runs_on": outcome.engines.get(node.name),
-                **json_ready(node.work.engine),
+                **json_ready(node.params.engine),
             }
             for node in plan
-            if isinstance(node.work, InferenceWork)
+            if isinstance(node.params, InferenceParams)
         ],
         "frames": {"in": frames_in, "out": outcome.frames},
         "seconds": round(outcome.seconds, 4),
@@ -82,10 +82,10 @@ def make_report(outcome: Outcome, config: dict[str, Any], quality: dict[str, Any
     }
 
 
-def _latency(outcome: Outcome) -> dict[str, float] | None:
+def _latency(outcome: RunResult) -> dict[str, float] | None:
     """From the moment that a decoder hands a frame on until the last sink is done with it, in ms."""
     plan, meters = outcome.plan, outcome.meters
-    sources = [meters[node.name].done for node in plan if isinstance(node.work, DecoderWork)]
+    sources = [meters[node.name].done for node in plan if isinstance(node.params, DecoderParams)]
     sinks = [meters[node.name].done for node in plan if not node.outputs]
     whole = [done for done in sinks if len(done) == outcome.frames]
     if len(sources) != 1 or not whole or len(sources[0]) < outcome.frames:
@@ -116,7 +116,7 @@ def _node(node: PlanNode, meter: Any) -> dict[str, Any]:
     return {
         "name": node.name,
         "kind": node.kind,
-        "host": node.host,
+        "host": node.bmf_node,
         "device": node.device,
         "frames": meter.frames,
         "calls": len(ordered),
@@ -147,7 +147,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, int(rank) - 1)]
 
 
-def summary(outcome: Outcome) -> list[str]:
+def summary(outcome: RunResult) -> list[str]:
     """One line for every file written."""
     lines = []
     for name, path in outcome.outputs.items():
@@ -162,6 +162,6 @@ def summary(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _video_facts(outcome: Outcome, node: Any) -> str:
+def _video_facts(outcome: RunResult, node: Any) -> str:
     frames = outcome.plan.type_of(node.inputs[0])
-    return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.work.rate):g} fps"
+    return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.params.rate):g} fps"

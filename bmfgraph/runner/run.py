@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.nodes.window import WindowWork
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.completeness import check_complete
 from bmfgraph.runner.interrupts import stopped_by_signals
-from bmfgraph.runner.monitor import Meter, Watch
-from bmfgraph.runner.outputs import partial_outputs
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
+from bmfgraph.runner.outputs import temporary_outputs
 from bmfgraph.system import ffmpeg4
 from bmfgraph.system.stdio import signals_kept, terminal_muted
 
-__all__ = ["Outcome", "Progress", "run_plan", "steady_fps"]
+__all__ = ["Progress", "RunResult", "run_plan", "steady_fps"]
 
 Progress = Callable[[int, int], None]
 """Called now and then with the frames written so far and those expected (0: unknown)."""
@@ -40,7 +40,7 @@ and keeps its modules in a table that it changes without a lock."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """How a run went."""
 
     plan: Plan
@@ -55,7 +55,7 @@ class Outcome:
     outputs: dict[str, Path]
     """Node name -> the file it wrote."""
     meters: dict[str, Any]
-    """Node name -> :class:`bmfgraph.runner.monitor.Meter`."""
+    """Node name -> :class:`bmfgraph.runner.monitor.NodeTimings`."""
     engines: dict[str, str]
     """Inference node -> what ran it."""
     ffmpeg: str
@@ -66,7 +66,9 @@ class Outcome:
     """Bytes that torch had of the GPU's memory; None where it was not used."""
 
 
-def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable[[str], None] | None = None) -> Outcome:
+def run_plan(
+    plan: Plan, *, progress: Progress | None = None, announce: Callable[[str], None] | None = None
+) -> RunResult:
     """Run to the end. Output files appear under their names only if the whole run succeeds.
 
     ``announce`` is called with a line for every engine: what runs on what. Raises RunError (or Cancelled on
@@ -78,8 +80,8 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
     # BMF's own logger reads this once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
-    watch = Watch()
-    with stopped_by_signals(watch) as interruptible, partial_outputs(plan) as (working, publish):
+    watch = RunMonitor()
+    with stopped_by_signals(watch) as interruptible, temporary_outputs(plan) as (working, publish):
         try:
             engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
         except KeyboardInterrupt:
@@ -91,7 +93,7 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
         outputs = publish()
     sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
     first = sink.first_done or began
-    return Outcome(
+    return RunResult(
         plan=plan,
         seconds=time.perf_counter() - began,
         frames=sink.frames,
@@ -109,12 +111,12 @@ def run_plan(plan: Plan, *, progress: Progress | None = None, announce: Callable
 
 def _together(plan: Plan) -> int:
     """How many frames come at once: those of a batch of windows."""
-    batches = (node.work.batch for node in plan if isinstance(node.work, InferenceWork))
-    windows = (len(node.work.window.outputs) for node in plan if isinstance(node.work, WindowWork))
+    batches = (node.params.batch for node in plan if isinstance(node.params, InferenceParams))
+    windows = (len(node.params.window.outputs) for node in plan if isinstance(node.params, WindowParams))
     return max(batches, default=1) * max(windows, default=1)
 
 
-def steady_fps(sink: Meter, together: int, began: float) -> float:
+def steady_fps(sink: NodeTimings, together: int, began: float) -> float:
     """Frames a second after the first ``together``, which came at once; of the whole run since ``began`` where there
     are not three times as many.
     """
@@ -124,7 +126,7 @@ def steady_fps(sink: Meter, together: int, began: float) -> float:
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
-def _raise(watch: Watch) -> None:
+def _raise(watch: RunMonitor) -> None:
     if watch.error:
         watch.error.trace = watch.trace
         raise watch.error
@@ -132,7 +134,7 @@ def _raise(watch: Watch) -> None:
 
 def _drive(
     plan: Plan,
-    watch: Watch,
+    watch: RunMonitor,
     progress: Progress | None,
     announce: Callable[[str], None],
     interruptible: contextlib.AbstractContextManager[None],
@@ -141,8 +143,8 @@ def _drive(
     with terminal_muted():
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
-        from bmfgraph.runner.modules.base import JOBS
-    expected = max((node.work.frame_count for node in plan if isinstance(node.work, DecoderWork)), default=0)
+        from bmfgraph.runner.modules.base import HANDOVER
+    expected = max((node.params.frame_count for node in plan if isinstance(node.params, DecoderParams)), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
     def tell() -> None:
@@ -161,7 +163,7 @@ def _drive(
             if not frozen:
                 gc.freeze()
             for name, runs_on in engines.items():
-                announce(f"{name}: {plan.node(name).work.model} in {runs_on}")
+                announce(f"{name}: {plan.node(name).params.model} in {runs_on}")
             if not watch.stopped:
                 _run_graph(assembly.config, watch, tell)
         finally:
@@ -169,19 +171,19 @@ def _drive(
                 gc.unfreeze()
             # A stage that hangs is not to be touched.
             if not getattr(watch.error, "abandoned", False):
-                for afterwards in watch.afterwards:
-                    afterwards()
+                for callback in watch.on_shutdown:
+                    callback()
                 for stage in assembly.stages:
                     _close_stage(plan, stage, watch)
             for node in assembly.config["nodes"]:
                 # Still there if the graph was never made.
-                JOBS.pop(node["option"]["job"], None)
+                HANDOVER.pop(node["option"]["job"], None)
             while folder in sys.path:
                 sys.path.remove(folder)
     return engines
 
 
-def _run_graph(config: dict[str, Any], watch: Watch, tell: Callable[[], None]) -> None:
+def _run_graph(config: dict[str, Any], watch: RunMonitor, tell: Callable[[], None]) -> None:
     """From BMF's graph config to its end, or until it is left behind."""
     from bmf.lib._bmf import engine
 
@@ -206,7 +208,7 @@ def _run_graph(config: dict[str, Any], watch: Watch, tell: Callable[[], None]) -
 
 
 @contextlib.contextmanager
-def _turn(watch: Watch) -> Iterator[bool]:
+def _turn(watch: RunMonitor) -> Iterator[bool]:
     """Wait until no other run of this process has a graph; False if this one is stopped before."""
     while not _GRAPHS.acquire(timeout=_POLL):
         if watch.stopped:
@@ -218,7 +220,7 @@ def _turn(watch: Watch) -> Iterator[bool]:
         _GRAPHS.release()
 
 
-def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
+def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None:
     """Wait in BMF for the graph's end, and destroy it."""
     graph = graphs.pop()
     try:
@@ -231,20 +233,20 @@ def _close(graphs: list[Any], watch: Watch, ended: threading.Event) -> None:
     ended.set()
 
 
-def _wait(ended: threading.Event, watch: Watch, tell: Callable[[], None]) -> None:
+def _wait(ended: threading.Event, watch: RunMonitor, tell: Callable[[], None]) -> None:
     stopped_at: float | None = None
     while not ended.wait(_POLL):
         tell()
         if watch.stopped:
             stopped_at = stopped_at or time.monotonic()
-            if watch.hurried or time.monotonic() - stopped_at > _PATIENCE:
+            if watch.second_signal or time.monotonic() - stopped_at > _PATIENCE:
                 watch.error.abandoned = True  # type: ignore[union-attr]
                 return
     if not watch.stopped:
         tell()
 
 
-def _close_stage(plan: Plan, stage: Any, watch: Watch) -> None:
+def _close_stage(plan: Plan, stage: Any, watch: RunMonitor) -> None:
     try:
         stage.close()
     except Exception as error:

@@ -22,9 +22,9 @@ class Stage:
 
     device: Device = "cpu"
 
-    def __init__(self, name: str, work: Any) -> None:
+    def __init__(self, name: str, params: Any) -> None:
         self.name = name
-        self.work = work
+        self.params = params
 
     def open(self) -> None:
         """Get what lasts for the whole run: engines, files."""

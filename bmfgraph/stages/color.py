@@ -257,17 +257,17 @@ class ToYuv:
         self._bias = torch.tensor([levels.grey + 0.5] * 2 + [0.0] * 4, device=device)
         self._pad = (int(left), width % form.across, 0, height % form.down)
 
-    def __call__(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def __call__(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """uint8 RGB, [height, width, 3] or [3, height, width], to Y, U and V, uint8 or, for more bits, int16.
 
         The planes are parts of one contiguous buffer, in this order.
         """
         form, count = self._form, self.height * self.width
-        if picture.shape == (self.height, self.width, 3):
-            picture = picture.permute(2, 0, 1)
-        if picture.shape != (3, self.height, self.width):
-            raise ValueError(f"a picture of {tuple(picture.shape)} was given where 3x{self.height}x{self.width} is due")
-        levels = picture.to(torch.float32, memory_format=torch.contiguous_format)
+        if image.shape == (self.height, self.width, 3):
+            image = image.permute(2, 0, 1)
+        if image.shape != (3, self.height, self.width):
+            raise ValueError(f"a picture of {tuple(image.shape)} was given where 3x{self.height}x{self.width} is due")
+        levels = image.to(torch.float32, memory_format=torch.contiguous_format)
         height, width = -(-self.height // form.down), -(-self.width // form.across)
         dtype = torch.uint8 if form.bits == 8 else torch.int16
         made = torch.empty(count + 2 * height * width, dtype=dtype, device=self.device)

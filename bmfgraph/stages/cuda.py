@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-__all__ = ["Late", "Recorded", "constant", "recorded", "stream", "use_stream"]
+__all__ = ["AsyncDownload", "GraphedFunction", "constant", "recorded", "stream", "use_stream"]
 
 _LATE = 3
 """Items that may be on their way from the GPU while the next one is enqueued."""
@@ -58,11 +58,11 @@ def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype
 
 
 def recorded(function: Callable[..., Any], device: torch.device | str) -> Callable[..., Any]:
-    """The function :class:`Recorded` where it works on the GPU, else as it is."""
-    return Recorded(function) if torch.device(device).type == "cuda" else function
+    """The function :class:`GraphedFunction` where it works on the GPU, else as it is."""
+    return GraphedFunction(function) if torch.device(device).type == "cuda" else function
 
 
-class Recorded:
+class GraphedFunction:
     """A function of tensors whose kernels are recorded at the first call, and from then on launched all at once.
 
     For functions of many small kernels, whose launches cost more than their work. They take and give tensors of the
@@ -117,7 +117,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-class Late(Generic[Made]):
+class AsyncDownload(Generic[Made]):
     """Items made from tensors that are still being computed, given back in order once their tensors have arrived."""
 
     def __init__(self) -> None:

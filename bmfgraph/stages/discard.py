@@ -16,9 +16,9 @@ class Discard(Stage):
 
     def open(self) -> None:
         if self.device == "cuda":
-            from bmfgraph.stages.cuda import Late
+            from bmfgraph.stages.cuda import AsyncDownload
 
-            self._late: Late[None] = Late()
+            self._late: AsyncDownload[None] = AsyncDownload()
             self._begun = False
 
     def process(self, *items: Any) -> Iterable[Frame]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bmfgraph.engines.runtimes import Pending, load_engine
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Frame, Sample
 
@@ -21,24 +21,24 @@ Frames = tuple[Frame, ...]
 class Infer(Stage):
     """Runs one engine; where it has several streams, an inference is handed on when as many others have begun."""
 
-    work: InferenceWork
+    params: InferenceParams
 
     def open(self) -> None:
-        assert self.work.engine is not None
-        self._engine = load_engine(self.name, self.work.engine)
-        self._names = [name for name, _ in self.work.inputs]
+        assert self.params.engine is not None
+        self._engine = load_engine(self.name, self.params.engine)
+        self._names = [name for name, _ in self.params.inputs]
         self._waiting: list[tuple[Sample, ...]] = []
         self._begun: deque[tuple[Pending, list[Frames], int]] = deque()
 
     @property
     def engine_description(self) -> str:
         """What runs the model, for the user and the report."""
-        why = self.work.engine.why if self.work.engine else ""
+        why = self.params.engine.why if self.params.engine else ""
         return self._engine.description + (f" ({why})" if why else "")
 
     def process(self, *items: Any) -> Iterable[Sample]:
         self._waiting.append(items)
-        if len(self._waiting) < self.work.batch:
+        if len(self._waiting) < self.params.batch:
             return
         self._begin()
         if len(self._begun) >= self._engine.streams:
@@ -53,7 +53,7 @@ class Infer(Stage):
     def _begin(self) -> None:
         batch, self._waiting = self._waiting, []
         # What a model with a fixed batch, or an engine with a least one, misses is filled up.
-        count = max(len(batch), self.work.batch if self.work.fixed_batch else self._engine.least_batch)
+        count = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.least_batch)
         inputs = {}
         for place, name in enumerate(self._names):
             parts = [_only(samples[place], name) for samples in batch]

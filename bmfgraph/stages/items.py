@@ -22,7 +22,7 @@ class Frame:
     """Where there is a ``picture``, this has the frame's time and properties only."""
     matrix: Matrix = "bt709"
     """YUV matrix that an encoder shall write the picture with."""
-    picture: torch.Tensor | None = None
+    image: torch.Tensor | None = None
     """The picture where it lies on the GPU: uint8 RGB [height, width, 3], read only."""
 
     @property
@@ -34,8 +34,8 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        if self.picture is not None:
-            return self.picture.shape[1], self.picture.shape[0]
+        if self.image is not None:
+            return self.image.shape[1], self.image.shape[0]
         return self.video.width, self.video.height
 
     def pixels(self) -> torch.Tensor:
@@ -43,8 +43,8 @@ class Frame:
 
         Read only: a decoder's frame is referred to by the frames decoded after it.
         """
-        if self.picture is not None:
-            return self.picture
+        if self.image is not None:
+            return self.image
         return torch.from_numpy(self.video.frame().plane(0).numpy())
 
 

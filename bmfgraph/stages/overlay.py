@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from bmfgraph.nodes.overlay import OverlayWork
+from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.cuda import constant
@@ -21,7 +21,7 @@ __all__ = ["Draw", "draw_boxes"]
 class Draw(Stage):
     """Frames and their detections to frames."""
 
-    work: OverlayWork
+    params: OverlayParams
 
     def process(self, *items: Any) -> Iterable[Frame]:
         frame, found = items
@@ -29,18 +29,18 @@ class Draw(Stage):
         assert isinstance(found, Detections)
         if self.device == "cuda":
             picture = frame.pixels().clone()
-            draw_boxes(picture, found.boxes, self.work)
+            draw_boxes(picture, found.boxes, self.params)
             return (Frame(frame.index, frame.video, frame.matrix, picture),)
         made, pixels = new_frame(frame)
         pixels.copy_(frame.pixels())
-        draw_boxes(pixels, found.boxes, self.work)
+        draw_boxes(pixels, found.boxes, self.params)
         return (made,)
 
 
-def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], work: OverlayWork) -> None:
+def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], params: OverlayParams) -> None:
     """Draw into uint8 [height, width, 3] in place."""
     height, width = pixels.shape[:2]
-    color, thick = constant(work.color, pixels.device, torch.uint8), work.thickness
+    color, thick = constant(params.color, pixels.device, torch.uint8), params.thickness
     for box in boxes:
         x1, y1, x2, y2 = (round(value) for value in (box.x1, box.y1, box.x2, box.y2))
         for top, bottom, left, right in (
@@ -50,8 +50,8 @@ def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], work: OverlayWork) ->
             (y1, y2, x2 - thick, x2),
         ):
             pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = color
-        if work.label:
-            patch = _label(f"{box.label} {box.score:.2f}", work.font_size, work.color)
+        if params.label:
+            patch = _label(f"{box.label} {box.score:.2f}", params.font_size, params.color)
             # Above the box, or inside its top where the frame ends.
             top = y1 - patch.shape[0] if y1 >= patch.shape[0] else max(0, y1)
             top = min(top, height)

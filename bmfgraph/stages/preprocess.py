@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.cuda import Recorded, constant
+from bmfgraph.stages.cuda import GraphedFunction, constant
 from bmfgraph.stages.items import Frame, Sample
 
 __all__ = ["Preprocess", "apply"]
@@ -23,16 +23,16 @@ _LUMA = (0.299, 0.587, 0.114)
 class Preprocess(Stage):
     """Frames to samples of one tensor."""
 
-    work: Transform
+    params: Transform
 
     def open(self) -> None:
-        self._apply: Callable[[torch.Tensor], torch.Tensor] = partial(apply, transform=self.work)
-        if self.device == "cuda" and (self.work.resize or any(self.work.pad)):
-            self._apply = Recorded(self._apply)
+        self._apply: Callable[[torch.Tensor], torch.Tensor] = partial(apply, transform=self.params)
+        if self.device == "cuda" and (self.params.resize or any(self.params.pad)):
+            self._apply = GraphedFunction(self._apply)
 
     def process(self, *items: Any) -> Iterable[Sample]:
         frame: Frame = items[0]
-        return (Sample({self.work.name: self._apply(frame.pixels())}, (frame,)),)
+        return (Sample({self.params.name: self._apply(frame.pixels())}, (frame,)),)
 
 
 def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:

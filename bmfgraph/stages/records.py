@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Detections
 
@@ -20,11 +20,11 @@ COLUMNS = ("frame", "pts", "label", "score", "x1", "y1", "x2", "y2")
 class Write(Stage):
     """Detections to a text file; ``pts`` in seconds, corners in source pixels."""
 
-    work: RecordsWork
+    params: RecordsParams
 
     def open(self) -> None:
-        self._file = Path(self.work.path).open("w", encoding="utf-8", newline="")  # noqa: SIM115
-        self._rows = csv.writer(self._file) if self.work.format == "csv" else None
+        self._file = Path(self.params.path).open("w", encoding="utf-8", newline="")  # noqa: SIM115
+        self._rows = csv.writer(self._file) if self.params.format == "csv" else None
         if self._rows:
             self._rows.writerow(COLUMNS)
 

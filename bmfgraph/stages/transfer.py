@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from bmfgraph.nodes.transfer import DownloadWork, UploadWork
+from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import frame_of_planes
 from bmfgraph.stages.color import ToRgb, ToYuv
-from bmfgraph.stages.cuda import Late, Recorded
+from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction
 from bmfgraph.stages.items import Frame, Sample
 
 __all__ = ["Download", "Upload"]
@@ -23,15 +23,15 @@ _CUDA = torch.device("cuda")
 class Upload(Stage):
     """Frames and samples to the GPU; frames as RGB."""
 
-    work: UploadWork
+    params: UploadParams
 
     def open(self) -> None:
-        given = self.work.frames
+        given = self.params.frames
         rgb = given is None or given.pixel_format == "rgb24"
         self._to_rgb = (
             None
             if rgb or given is None
-            else Recorded(
+            else GraphedFunction(
                 _of_planes(ToRgb(given.pixel_format, given.color, given.chroma, given.width, given.height, _CUDA))
             )
         )
@@ -53,11 +53,11 @@ class Upload(Stage):
         if isinstance(item, Sample):
             return Sample({name: _up(tensor) for name, tensor in item.tensors.items()}, item.frames)
         if self._to_rgb is None:
-            picture = _up(item.pixels())
+            image = _up(item.pixels())
         else:
             planes = [_up(torch.from_numpy(plane.numpy())) for plane in item.video.frame().data()]
-            picture = self._to_rgb(*planes).permute(1, 2, 0)
-        return Frame(item.index, item.video, item.matrix, picture)
+            image = self._to_rgb(*planes).permute(1, 2, 0)
+        return Frame(item.index, item.video, item.matrix, image)
 
 
 def _of_planes(to_rgb: ToRgb) -> Callable[..., torch.Tensor]:
@@ -72,16 +72,18 @@ def _up(tensor: torch.Tensor) -> torch.Tensor:
 class Download(Stage):
     """Frames and samples to the CPU; frames in the pixel format that is wanted there."""
 
-    work: DownloadWork
+    params: DownloadParams
 
     def open(self) -> None:
-        self._late: Late[Frame | Sample] = Late()
-        work = self.work
+        self._late: AsyncDownload[Frame | Sample] = AsyncDownload()
+        params = self.params
         self._to_yuv = None
-        if work.pixel_format not in (None, "rgb24"):
-            assert work.pixel_format is not None
-            assert work.color is not None
-            self._to_yuv = Recorded(ToYuv(work.pixel_format, work.color, work.chroma, work.width, work.height, _CUDA))
+        if params.pixel_format not in (None, "rgb24"):
+            assert params.pixel_format is not None
+            assert params.color is not None
+            self._to_yuv = GraphedFunction(
+                ToYuv(params.pixel_format, params.color, params.chroma, params.width, params.height, _CUDA)
+            )
 
     def process(self, *items: Any) -> Iterable[Frame | Sample]:
         item = items[0]
@@ -92,7 +94,7 @@ class Download(Stage):
                 list(item.tensors.values()), lambda copies: Sample(dict(zip(names, copies, strict=True)), sample.frames)
             )
         frame: Frame = item
-        pixel_format = self.work.pixel_format or "rgb24"
+        pixel_format = self.params.pixel_format or "rgb24"
         planes = self._to_yuv(frame.pixels()) if self._to_yuv else (frame.pixels().contiguous(),)
         return self._late.put(planes, lambda copies: frame_of_planes(frame, copies, pixel_format))
 

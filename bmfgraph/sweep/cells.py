@@ -20,8 +20,8 @@ from typing import Any
 from bmfgraph import __version__
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.files import file_sha256, write_whole
 from bmfgraph.system.machine import find_libraries
@@ -89,13 +89,17 @@ def identity(data: Mapping[str, Any]) -> str:
 
 def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Everything besides the configuration that the measurements depend on."""
-    works = {node.name: node.work for node in plan}
+    works = {node.name: node.params for node in plan}
     return {
         "schema": SCHEMA,
         "bmfgraph": f"{__version__} {_code()}",
-        "input": {name: file_sha256(Path(work.path)) for name, work in works.items() if isinstance(work, DecoderWork)},
+        "input": {
+            name: file_sha256(Path(work.path)) for name, work in works.items() if isinstance(work, DecoderParams)
+        },
         "model": {
-            name: work.engine.sha256 for name, work in works.items() if isinstance(work, InferenceWork) and work.engine
+            name: work.engine.sha256
+            for name, work in works.items()
+            if isinstance(work, InferenceParams) and work.engine
         },
         "engine": {name: file_sha256(Path(path)) for name, path in _named_engines(works).items()},
         "plan": plan.hash(),
@@ -107,7 +111,7 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named_engines(works: Mapping[str, Any]) -> dict[str, str]:
     """Files that the user named; those of the store are told by their keys, which are their names."""
-    engines = {name: work.engine for name, work in works.items() if isinstance(work, InferenceWork) and work.engine}
+    engines = {name: work.engine for name, work in works.items() if isinstance(work, InferenceParams) and work.engine}
     return {name: one.path for name, one in engines.items() if one.build is None and one.path != one.onnx}
 
 

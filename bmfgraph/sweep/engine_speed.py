@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 
 __all__ = ["engine_alone"]
 
@@ -15,25 +15,25 @@ _LEAST, _MOST = 3, 2000
 """Inferences."""
 
 
-def engine_alone(work: InferenceWork, seconds: float = _SECONDS) -> float:
+def engine_alone(params: InferenceParams, seconds: float = _SECONDS) -> float:
     """Items a second: inferences times their batch, on zeros. Raises EngineError or InstallError."""
     import torch
 
     from bmfgraph.engines.runtimes import load_engine
 
-    assert work.engine is not None
-    engine = load_engine(work.model, work.engine)
-    on_gpu = work.engine.device == "cuda"
-    dtypes = dict(work.engine.tensors)
+    assert params.engine is not None
+    engine = load_engine(params.model, params.engine)
+    on_gpu = params.engine.device == "cuda"
+    dtypes = dict(params.engine.tensors)
     inputs = {
-        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device=work.engine.device)
-        for name, shape in work.inputs
+        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device=params.engine.device)
+        for name, shape in params.inputs
     }
     begun: list[Any] = []
 
-    def go(least: int, limit: float) -> tuple[int, float]:
+    def go(minimum: int, limit: float) -> tuple[int, float]:
         count, began = 0, time.perf_counter()
-        while count < least or (time.perf_counter() - began < limit and count < _MOST):
+        while count < minimum or (time.perf_counter() - began < limit and count < _MOST):
             begun.append(engine.begin(dict(inputs)))
             count += 1
             if len(begun) >= engine.streams:
@@ -54,4 +54,4 @@ def engine_alone(work: InferenceWork, seconds: float = _SECONDS) -> float:
     else:
         with torch.cuda.stream(torch.cuda.Stream()):
             count, took = both()
-    return count * work.batch / took
+    return count * params.batch / took

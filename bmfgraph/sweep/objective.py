@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
-from bmfgraph.errors import ConfigError, did_you_mean, shown
+from bmfgraph.errors import ConfigError, did_you_mean, short_repr
 from bmfgraph.sweep.metrics import METRICS, finite, median, speed_metric
 
 __all__ = ["Condition", "Objective", "Ranked", "objective_of", "pareto", "parse_objective", "rank", "winner"]
@@ -76,7 +76,7 @@ class Ranked:
 
     cell: Mapping[str, Any]
     rank: int | None
-    misses: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------ from words
@@ -101,9 +101,9 @@ class _Words:
     def refuse(self, wanted: str) -> NoReturn:
         """Raise a ConfigError that says what should stand here instead."""
         before = " ".join(self.words[: self.at])
-        place = f"after {shown(before)}" if before else "at the beginning"
-        found = shown(self.peek()) if self.peek() else "the end"
-        raise _wrong(f"{shown(self.text)} needs {wanted} {place}, not {found}", _EXAMPLE)
+        place = f"after {short_repr(before)}" if before else "at the beginning"
+        found = short_repr(self.peek()) if self.peek() else "the end"
+        raise _wrong(f"{short_repr(self.text)} needs {wanted} {place}, not {found}", _EXAMPLE)
 
 
 def _wrong(message: str, hint: str) -> ConfigError:
@@ -138,7 +138,9 @@ def _metric(words: _Words) -> str:
     if not word or word in ("where", "and") or word in _OPERATORS:
         words.refuse("a metric")
     if word not in METRICS:
-        raise _wrong(f"unknown metric {shown(word)}{did_you_mean(word, METRICS)}", f"metrics: {', '.join(METRICS)}")
+        raise _wrong(
+            f"unknown metric {short_repr(word)}{did_you_mean(word, METRICS)}", f"metrics: {', '.join(METRICS)}"
+        )
     return words.take()
 
 
@@ -170,8 +172,8 @@ def rank(cells: Iterable[Mapping[str, Any]], objective: Objective) -> list[Ranke
     cells = list(cells)
     done = [(cell, _misses(cell, objective)) for cell in cells if cell["status"] == "ok"]
     done.sort(key=lambda one: _place(one[0], objective))
-    fit = [Ranked(cell, place) for place, cell in enumerate((cell for cell, misses in done if not misses), 1)]
-    unfit = [Ranked(cell, None, misses) for cell, misses in done if misses]
+    fit = [Ranked(cell, place) for place, cell in enumerate((cell for cell, violations in done if not violations), 1)]
+    unfit = [Ranked(cell, None, violations) for cell, violations in done if violations]
     return fit + unfit + [Ranked(cell, None) for cell in cells if cell["status"] != "ok"]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.preflight import find_problems
 from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
-from bmfgraph.system.console import problems_as_json, say, tell
+from bmfgraph.system.console import print_problems, problems_as_json, say
 
 __all__ = ["describe_new", "prepare"]
 
@@ -33,7 +33,7 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
         errors = [problem for problem in problems if problem.severity == "error"]
         if new := [problem for problem in problems if problem not in known]:
             say(f"{cell.title}:")
-            tell(new)
+            print_problems(new)
         known.update(problem for problem in problems if problem.severity == "warning")
         if errors:
             wrong.append((cell, errors))
@@ -64,9 +64,9 @@ def _tell_of_likes(plans: Sequence[tuple[Cell, Plan]]) -> None:
 def _done(plan: Plan) -> str:
     """Stands for what the plan does, whatever was asked for."""
     nodes = [
-        replace(node, work=replace(node.work, engine=replace(node.work.engine, why="")))
+        replace(node, params=replace(node.params, engine=replace(node.params.engine, why="")))
         for node in plan
-        if isinstance(node.work, InferenceWork) and node.work.engine
+        if isinstance(node.params, InferenceParams) and node.params.engine
     ]
     return plan.replace(*nodes).hash()
 
@@ -78,7 +78,7 @@ def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
         return described if result is None or result["status"] != "refused" else None
     plan, problems = find_problems(dict(cell.data), cell.folder)
     if errors := [problem for problem in problems if problem.severity == "error"]:
-        tell(errors)
+        print_problems(errors)
         _refuse(cell, errors, options)
         return None
     _kept(cell, plan, options)
@@ -131,7 +131,7 @@ def _kept(cell: Cell, plan: Plan, options: SweepOptions) -> bool:
 
 def _build(cell: Cell, plan: Plan, options: SweepOptions, built: set[str]) -> None:
     """Build each engine once; a cell whose engine cannot be built has failed."""
-    engines = [node.work.engine for node in plan if isinstance(node.work, InferenceWork) and node.work.engine]
+    engines = [node.params.engine for node in plan if isinstance(node.params, InferenceParams) and node.params.engine]
     missing = [engine.path for engine in engines if engine.build is not None and engine.path not in built]
     if not missing:
         return
@@ -139,6 +139,6 @@ def _build(cell: Cell, plan: Plan, options: SweepOptions, built: set[str]) -> No
         prepare_engines(plan, progress=bool(cell.data.get("progress")))
         built.update(missing)
     except BmfgraphError as error:
-        tell(error.problems)
+        print_problems(error.problems)
         described = read_json(cell.folder / CELL) or {}
         write_json(cell.folder / RESULT, failed(described, problems_as_json(error.problems)["problems"]))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, one_of
+from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
 from bmfgraph.media.detection_metrics import compare
 from bmfgraph.media.quality import measure
 from bmfgraph.media.sources import locate
@@ -44,7 +44,8 @@ def find_references(wanted: str | None, cells: Sequence[Mapping[str, Any]]) -> t
         fits = [cell for cell in cells if all(cell["varied"].get(key) == value for key, value in chosen.items())]
         if not fits and wanted != "auto":
             raise _no_reference(
-                f"{wanted!r} names none of the cells", f"what differs between them: {one_of(keys)}; take one's values"
+                f"{wanted!r} names none of the cells",
+                f"what differs between them: {join_sorted(keys)}; take one's values",
             )
         fixed = {key for key in keys - chosen.keys() if key.partition(".")[0] != "engine"}
         likes = ((cell["id"], _like(cell["varied"], fits, fixed)) for cell in cells)

@@ -21,7 +21,7 @@ from bmfgraph.sweep.halving import halve
 from bmfgraph.sweep.inputs import reduced
 from bmfgraph.sweep.prepare import describe_new, prepare
 from bmfgraph.sweep.report.build import finish, objective_of
-from bmfgraph.sweep.validate import vetted_options, vetted_references
+from bmfgraph.sweep.validate import validated_options, vetted_references
 from bmfgraph.system.console import say
 
 __all__ = ["cell_job", "run_sweep"]
@@ -41,7 +41,7 @@ def run_sweep(
     :func:`cell_job` for every run, on whatever launcher is configured. Raises a BmfgraphError.
     """
     datas = [compose(run) for run in grid.runs]
-    options = replace_id(vetted_options(grid, datas[0]))
+    options = replace_id(validated_options(grid, datas[0]))
     root = Path(options.dir)
     command = ["python", "-m", "bmfgraph", *words]
     own = [*words, f"++sweep.id={options.id}", "++" + literal_paths([f"sweep.dir={root}"])[0]]

@@ -12,10 +12,10 @@ from bmfgraph.errors import ConfigError
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import TABLES, find_references
 
-__all__ = ["vetted_options", "vetted_references"]
+__all__ = ["validated_options", "vetted_references"]
 
 
-def vetted_options(grid: Grid, data: Mapping[str, Any]) -> SweepOptions:
+def validated_options(grid: Grid, data: Mapping[str, Any]) -> SweepOptions:
     """How the sweep is done, from the configuration of one of its runs. Raises ConfigError and SpecError."""
     if several := [key for key in grid.swept if key.partition(".")[0] == "sweep"]:
         raise ConfigError("is the same for all runs of a sweep", path=several[0], hint="give it one value", code="E209")

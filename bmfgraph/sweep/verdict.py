@@ -11,7 +11,7 @@ from bmfgraph.sweep.metrics import METRICS, Metric, median, memory_metric, quali
 from bmfgraph.sweep.objective import Objective, Ranked, objective_of, rank
 from bmfgraph.sweep.report.text import counted, shortened, states, variant
 
-__all__ = ["Change", "Verdict", "change", "judge", "key_metrics", "quality_of", "spare"]
+__all__ = ["Change", "Verdict", "change", "judge", "key_metrics", "margin", "quality_of"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def change(metric: Metric, value: float, base: float) -> Change | None:
     return Change(f"{_signed(100 * (factor - 1), 0)} %", kind)
 
 
-def spare(objective: Objective, metric: Metric, value: float) -> Change | None:
+def margin(objective: Objective, metric: Metric, value: float) -> Change | None:
     """How far a value is from what the objective asks of it at least, or at most."""
     for condition in objective.conditions:
         distance = abs(value - condition.number)

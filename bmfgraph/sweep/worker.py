@@ -15,15 +15,15 @@ from typing import Any
 from bmfgraph.compile.job import compile_job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.outputs import redirected
+from bmfgraph.runner.outputs import with_output_folder
 from bmfgraph.runner.report import make_report
 from bmfgraph.runner.run import run_plan
 from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
 from bmfgraph.sweep.engine_speed import engine_alone
-from bmfgraph.system.console import problems_as_json, tell
-from bmfgraph.system.energy import Meter
+from bmfgraph.system.console import print_problems, problems_as_json
+from bmfgraph.system.energy import EnergyMeter
 from bmfgraph.system.processes import end_with_stdin
 
 __all__ = ["main", "measure"]
@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
     try:
         measure(folder, cell)
     except BmfgraphError as error:
-        tell(error.problems)
+        print_problems(error.problems)
         with contextlib.suppress(BmfgraphError):
             write_json(folder / MEASURED, problems_as_json(error.problems))
         return 1
@@ -51,11 +51,11 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     """Run the cell as often as it says, and write down what was measured. Raises a BmfgraphError."""
     plan = compile_job(dict(cell["data"]))
     built = prepare_engines(plan)
-    plan = redirected(plan, folder)
+    plan = with_output_folder(plan, folder)
     warmup, repeats = int(cell["settings"]["warmup"]), cell["settings"]["repeats"]
     runs: list[dict[str, Any]] = []
     for number in range(warmup + repeats):
-        with Meter() as energy:
+        with EnergyMeter() as energy:
             outcome = run_plan(plan)
         report = make_report(outcome, dict(cell["data"])) | {"joules": energy.joules}
         write_json(folder / f"run-{number}.json", report)
@@ -63,7 +63,9 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     measured = {
         "problems": [],
         "runs": runs[warmup:],
-        "inference_fps": {node.name: engine_alone(node.work) for node in plan if isinstance(node.work, InferenceWork)},
+        "inference_fps": {
+            node.name: engine_alone(node.params) for node in plan if isinstance(node.params, InferenceParams)
+        },
         "engines": {node: _engine(path) for node, path in built.items()},
         "outputs": {node.name: node.written for node in plan if node.written},
     }

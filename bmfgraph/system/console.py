@@ -12,7 +12,7 @@ from bmfgraph.errors import Problem
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["SCHEMA", "problem_table", "problems_as_json", "say", "show", "tell"]
+__all__ = ["SCHEMA", "print_problems", "problem_table", "problems_as_json", "say", "write_stdout"]
 
 SCHEMA = 1
 """Of the JSON form."""
@@ -27,14 +27,14 @@ def say(text: str) -> None:
             print(f"bmfgraph: {text}", file=sys.stderr, flush=True)
 
 
-def tell(problems: Iterable[Problem]) -> None:
+def print_problems(problems: Iterable[Problem]) -> None:
     """Say each of them on standard error, with its code."""
     for problem in problems:
         hint = f"\n  → {problem.hint}" if problem.hint else ""
         say(f"{problem.severity}[{problem.code}]: {problem}{hint}")
 
 
-def show(text: str, *, exact: bool = False) -> None:
+def write_stdout(text: str, *, exact: bool = False) -> None:
     """Write to standard output. Letters that its encoding lacks become question marks, or, if ``exact``, all is UTF-8:
     what programs read, and drawings.
     """

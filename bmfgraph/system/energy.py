@@ -6,10 +6,10 @@ import ctypes
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Meter"]
+__all__ = ["EnergyMeter"]
 
 
-class Meter:
+class EnergyMeter:
     """Counts what the first GPU that this process may use draws inside a ``with``: all of it, whoever makes it work.
 
     ``joules`` is None until the end, and where there is no such GPU or it does not count. GPUs count several times
@@ -21,7 +21,7 @@ class Meter:
         self._counter: _Counter | None = None
         self._before: int | None = None
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> EnergyMeter:
         self.joules = None
         self._counter = _Counter()
         self._before = self._counter.read()

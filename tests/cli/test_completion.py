@@ -22,7 +22,7 @@ import pytest
 
 from bmfgraph.cli.completion import answer, complete
 from bmfgraph.cli.completion.shells import Answer
-from bmfgraph.cli.help import TAKEN, VERBS
+from bmfgraph.cli.help import VERB_FLAGS, VERBS
 from bmfgraph.cli.main import main
 from bmfgraph.errors import ConfigError
 
@@ -33,7 +33,7 @@ LINES = [
     ("bmfgraph chec", {"check"}),
     ("bmfgraph check pipe", {"pipeline="}),
     ("bmfgraph check pipeline=super_resolution engine=", ENGINES),
-    ("bmfgraph plan --", {*TAKEN["plan"], "--help", "--config-dir"}),
+    ("bmfgraph plan --", {*VERB_FLAGS["plan"], "--help", "--config-dir"}),
     ("bmfgraph engine.ba", {"engine.batch="}),
     ("bmfgraph input=cl", {"input=clip.mp4"}),
     ("bmfgraph --config-dir n", {"new/"}),

@@ -12,10 +12,10 @@ import pytest
 
 from bmfgraph.cli.engines import engines_command
 from bmfgraph.engines.key import EngineKey, Profile
-from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine
+from bmfgraph.engines.manifest import ENGINE, MANIFEST, BuildResult, StoredEngine
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import ConfigError
-from bmfgraph.system.console import tell
+from bmfgraph.system.console import print_problems
 from tests.engines.engine_tools import key
 
 Told = Callable[..., tuple[str, str]]
@@ -35,7 +35,7 @@ def told(store: EngineStore, capsys: pytest.CaptureFixture[str]) -> Told:
         try:
             found = engines_command([*words, "--store", str(store.root)])
         except ConfigError as error:
-            tell(error.problems)
+            print_problems(error.problems)
             found = error.exit_code
         assert found == code
         out, err = capsys.readouterr()
@@ -45,9 +45,9 @@ def told(store: EngineStore, capsys: pytest.CaptureFixture[str]) -> Told:
 
 
 def add(store: EngineStore, model: str = "net", of: EngineKey | None = None, *, unused_days: float = 0) -> StoredEngine:
-    def make(folder: Path, reason: str) -> Built:
+    def make(folder: Path, reason: str) -> BuildResult:
         (folder / ENGINE).write_bytes(b"x" * 1_000_000)
-        return Built([], {"library": "Test", "version": "1"})
+        return BuildResult([], {"library": "Test", "version": "1"})
 
     entry = store.ensure(model, of or key(), make, say=lambda _: None)
     then = time.time() - unused_days * 24 * 3600

@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from bmfgraph.cli.help import GROUPS, TAKEN, VERBS, usage
+from bmfgraph.cli.help import GROUPS, VERB_FLAGS, VERBS, usage
 from bmfgraph.cli.main import main
 
 CHOICE = re.compile(rf"\b({'|'.join(GROUPS)})=([a-z]\w+)")
@@ -35,7 +35,7 @@ def test_every_verb_has_help(verb: str, flag: str, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_says_what_is_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = told([*([verb] if verb else []), "--help"], capsys)[1]
-    for flag in TAKEN.get(verb, {}):
+    for flag in VERB_FLAGS.get(verb, {}):
         assert re.search(rf"^  {flag}\b", text, re.MULTILINE)
     conf = resources.files("bmfgraph.conf")
     for group, option in CHOICE.findall(text):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.cli.overlap import beside
-from bmfgraph.errors import BmfgraphError, ConfigError, Mistakes, PlanError
+from bmfgraph.cli.overlap import run_in_child
+from bmfgraph.errors import BmfgraphError, ConfigError, PipelineErrors, PlanError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
@@ -31,7 +31,7 @@ def children() -> set[int]:
 def test_both_are_done_by_different_processes() -> None:
     here: list[int] = []
     before = children()
-    there = beside(lambda: {"pid": os.getpid(), "much": "x" * (1 << 20)}, lambda: here.append(os.getpid()))
+    there = run_in_child(lambda: {"pid": os.getpid(), "much": "x" * (1 << 20)}, lambda: here.append(os.getpid()))
     assert here == [os.getpid()]
     assert there["pid"] != os.getpid()
     assert len(str(there["much"])) == 1 << 20
@@ -40,7 +40,7 @@ def test_both_are_done_by_different_processes() -> None:
 
 def test_they_are_done_at_the_same_time() -> None:
     begun = time.perf_counter()
-    beside(lambda: time.sleep(1), lambda: time.sleep(1))
+    run_in_child(lambda: time.sleep(1), lambda: time.sleep(1))
     assert time.perf_counter() - begun < 1.8
 
 
@@ -48,7 +48,7 @@ def test_they_are_done_at_the_same_time() -> None:
     "error",
     [
         ConfigError("is wrong", path="engine", hint="mend it", code="E103"),
-        Mistakes([PlanError("a", "x", code="E301"), ConfigError("y", hint="z", code="E106")]),
+        PipelineErrors([PlanError("a", "x", code="E301"), ConfigError("y", hint="z", code="E106")]),
     ],
 )
 def test_an_error_comes_over_whole(error: BmfgraphError) -> None:
@@ -56,7 +56,7 @@ def test_an_error_comes_over_whole(error: BmfgraphError) -> None:
         raise error
 
     with pytest.raises(type(error)) as caught:
-        beside(fail, lambda: None)
+        run_in_child(fail, lambda: None)
     assert str(caught.value) == str(error)
     assert caught.value.problems == error.problems
     assert caught.value.exit_code == error.exit_code
@@ -78,7 +78,7 @@ def test_a_child_without_an_answer_is_replaced(end: str) -> None:
             sys.exit(3)
         return lambda: None
 
-    assert beside(do, lambda: None) == "done here"
+    assert run_in_child(do, lambda: None) == "done here"
 
 
 def test_without_room_for_a_process_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,14 +87,14 @@ def test_without_room_for_a_process_it_is_done_here(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "fork", refuse)
     files = sorted(Path("/proc/self/fd").iterdir())
-    assert beside(os.getpid, lambda: None) == os.getpid()
+    assert run_in_child(os.getpid, lambda: None) == os.getpid()
     assert sorted(Path("/proc/self/fd").iterdir()) == files
 
 
 def test_nothing_is_left_when_the_other_part_fails() -> None:
     before = children()
     with pytest.raises(ZeroDivisionError):
-        beside(lambda: time.sleep(60), lambda: 1 // 0)
+        run_in_child(lambda: time.sleep(60), lambda: 1 // 0)
     assert children() == before
 
 

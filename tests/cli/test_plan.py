@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bmfgraph.cli.help import FORMS
+from bmfgraph.cli.help import PLAN_FORMATS
 from bmfgraph.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -99,7 +99,7 @@ def test_the_graph_of_bmf(run: Run) -> None:
     assert "BMF alone cannot run prepare (preprocess)" in err
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("--png", "--bmf")])
+@pytest.mark.parametrize("form", [form for form in PLAN_FORMATS if form not in ("--png", "--bmf")])
 def test_a_file_has_what_would_be_printed(run: Run, here: Path, form: str) -> None:
     printed = run("plan", form, *UPSCALE)[1]
     assert run("plan", "--output", "new/folder/plan", form, *UPSCALE) == (0, "", "")

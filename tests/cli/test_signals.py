@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.cli.signals import guarded
+from bmfgraph.cli.signals import run_command
 from bmfgraph.errors import ConfigError, Problem
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
@@ -38,13 +38,13 @@ def test_what_is_done_and_what_fails(capsys: pytest.CaptureFixture[str]) -> None
     def tell(problems: Iterable[Problem]) -> None:
         told.extend(problems)
 
-    assert guarded(lambda: 3, [], debug=False, told=tell) == 3
+    assert run_command(lambda: 3, [], debug=False, printer=tell) == 3
     assert told == []
-    assert guarded(fail, [], debug=False, told=tell) == 2
-    assert guarded(break_down, [], debug=False, told=tell) == 1
+    assert run_command(fail, [], debug=False, printer=tell) == 2
+    assert run_command(break_down, [], debug=False, printer=tell) == 1
     assert [problem.code for problem in told] == ["E103", "E899"]
     assert capsys.readouterr().err == ""
-    assert guarded(break_down, [], debug=True, told=tell) == 1
+    assert run_command(break_down, [], debug=True, printer=tell) == 1
     assert "in break_down" in capsys.readouterr().err
 
 
@@ -63,7 +63,7 @@ def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int, error: 
 
     heard: list[int] = []
     with pytest.raises(KeyboardInterrupt) as caught:
-        guarded(swallow, heard, debug=True, told=told.extend)
+        run_command(swallow, heard, debug=True, printer=told.extend)
     assert str(caught.value) == ("terminated" if number == signal.SIGTERM else "")
     assert (heard, told) == ([number], [])
 
@@ -88,7 +88,7 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: py
 
     heard: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        guarded(do, heard, debug=False)
+        run_command(do, heard, debug=False)
     assert (heard, came) == ([signal.SIGINT], [True])
 
 
@@ -107,7 +107,7 @@ def test_an_import_that_hangs_ends_by_a_second_signal_or_after_a_while(
     began = time.monotonic()
     heard: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        guarded(lambda: bool(importlib.import_module(f"hanging_{signals}")), heard, debug=False)
+        run_command(lambda: bool(importlib.import_module(f"hanging_{signals}")), heard, debug=False)
     assert heard == [signal.SIGINT]
     assert time.monotonic() - began < (0.5 if signals == 2 else 4)
     # No reminder is left to come.
@@ -117,4 +117,4 @@ def test_an_import_that_hangs_ends_by_a_second_signal_or_after_a_while(
 
 def test_a_signal_that_came_before_interrupts_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
-        guarded(lambda: pytest.fail("was begun"), [signal.SIGINT], debug=False)
+        run_command(lambda: pytest.fail("was begun"), [signal.SIGINT], debug=False)

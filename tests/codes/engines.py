@@ -13,7 +13,7 @@ from bmfgraph.api import build_job
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.compose import composed
 from bmfgraph.engines.key import EngineKey
-from bmfgraph.engines.manifest import ENGINE, MANIFEST, Built, StoredEngine, make_manifest
+from bmfgraph.engines.manifest import ENGINE, MANIFEST, BuildResult, StoredEngine, make_manifest
 from bmfgraph.engines.store import EngineStore
 
 __all__ = ["MODEL", "fill_engines"]
@@ -48,7 +48,7 @@ def fill_engines(folder: Path) -> dict[str, str]:
 
 def _key(machine: str) -> EngineKey:
     """Of the engine that the table's pipeline would have on that machine."""
-    build = compile_job(composed([*_WORDS, f"target={machine}.json"])).node("upscale").work.engine.build
+    build = compile_job(composed([*_WORDS, f"target={machine}.json"])).node("upscale").params.engine.build
     key: EngineKey = build.key
     return key
 
@@ -58,7 +58,7 @@ def _copy(real: StoredEngine, store: Path, key: EngineKey, spoil: Callable[[Path
     folder.mkdir(parents=True)
     path = folder / ENGINE
     path.write_bytes(real.path.read_bytes())
-    manifest = make_manifest(MODEL, key, Built(real.tensors, {"library": "TensorRT"}), path, 1.0)
+    manifest = make_manifest(MODEL, key, BuildResult(real.tensors, {"library": "TensorRT"}), path, 1.0)
     (folder / MANIFEST).write_text(json.dumps(manifest))
     spoil(path)
     return str(path)

@@ -102,7 +102,7 @@ from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.stages.base import Stage
-from bmfgraph.plan.plan import Resolved
+from bmfgraph.plan.plan import Inferred
 from bmfgraph.plan.types import Port, TensorSpec
 
 
@@ -111,8 +111,8 @@ class Handing(NodeSpec):
 
     stage = "odd_kinds:Fails"
 
-    def resolve(self, node, inputs, want):
-        return Resolved((Port("out", inputs[0]),), self.kind)
+    def infer(self, node, inputs, requirement):
+        return Inferred((Port("out", inputs[0]),), self.kind)
 
 
 class TwoPorts(Handing):
@@ -125,8 +125,8 @@ class TwoPorts(Handing):
 class NoJson(Handing):
     kind: Literal["no_json"]
 
-    def resolve(self, node, inputs, want):
-        return Resolved((Port("out", inputs[0]),), {1, 2})
+    def infer(self, node, inputs, requirement):
+        return Inferred((Port("out", inputs[0]),), {1, 2})
 
 
 class NoStage(Handing):
@@ -142,7 +142,7 @@ class WrongStage(Handing):
 class Divides(Handing):
     kind: Literal["divides"]
 
-    def resolve(self, node, inputs, want):
+    def infer(self, node, inputs, requirement):
         return 1 // 0
 
 
@@ -158,11 +158,11 @@ class Floating(Handing):
 
     kind: Literal["floating"]
 
-    def needs(self, index):
+    def accepts(self, index):
         return None
 
-    def resolve(self, node, inputs, want):
-        return Resolved((Port("out", TensorSpec("input", want.tensor.dims, "float32", want.meaning)),))
+    def infer(self, node, inputs, requirement):
+        return Inferred((Port("out", TensorSpec("input", requirement.tensor.dims, "float32", requirement.meaning)),))
 
 
 class Breaking(Handing):
@@ -175,9 +175,9 @@ class Stopping(Handing):
 
 class Fails(Stage):
     def process(self, frame):
-        if frame.index == 2 and self.work == "breaking":
+        if frame.index == 2 and self.params == "breaking":
             raise ValueError("no more of these frames")
-        if frame.index == 2 and self.work == "stopping":
+        if frame.index == 2 and self.params == "stopping":
             os.kill(os.getpid(), signal.SIGINT)
         return [frame]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bmfgraph.compile import PASSES
-from bmfgraph.compile.build_plan import lower
+from bmfgraph.compile.build_plan import build_plan
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import one_error
@@ -40,7 +40,7 @@ def plan(clip: Clip, tmp_path: Path) -> Callable[..., Plan]:
         machine: Machine = NO_MACHINE,
         device: Any = "auto",
     ) -> Plan:
-        made = lower(parse_pipeline({"name": "x", "nodes": yaml.safe_load(text.replace("@", f"{tmp_path}/"))}))
+        made = build_plan(parse_pipeline({"name": "x", "nodes": yaml.safe_load(text.replace("@", f"{tmp_path}/"))}))
         made = replace(made, machine=machine, device=device)
         for one in PASSES if until else ():
             made = one(made)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.assign_devices import device_of, place_devices
+from bmfgraph.compile.assign_devices import assign_devices, device_of
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.registry import spec_class
-from bmfgraph.nodes.transfer import DownloadWork, UploadWork
+from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.plan.plan import Plan, Ref
 from bmfgraph.plan.types import ColorSpec, FrameSpec
 from tests.compile.machines import BARE, HOPPER_ORT, HOPPER_TRT
@@ -33,7 +33,7 @@ def told(plan: Plan) -> list[str]:
     """Each BMF node: what runs in it, and where; those of the GPU with a star."""
     hosts: dict[str, list[str]] = {}
     for node in plan:
-        hosts.setdefault(node.host, []).append(node.name + "*" * (node.device == "cuda"))
+        hosts.setdefault(node.bmf_node, []).append(node.name + "*" * (node.device == "cuda"))
     return ["+".join(members) for members in hosts.values()]
 
 
@@ -99,9 +99,9 @@ def test_onnx_runtime_on_the_gpu_has_its_frames_there_too(plan: MakePlan) -> Non
 def test_what_is_uploaded_and_what_comes_back(plan: MakePlan, clip: Callable[..., Path]) -> None:
     made = plan(UPSCALE, machine=HOPPER_TRT)
     up, down = made.node("source-upload"), made.node("restore-yuv420p")
-    assert isinstance(up.work, UploadWork)
-    assert up.work.frames == made.type_of(Ref("source", "video"))
-    assert down.work == DownloadWork("yuv420p", ColorSpec("bt601", False, tagged=False), "left", 128, 96)
+    assert isinstance(up.params, UploadParams)
+    assert up.params.frames == made.type_of(Ref("source", "video"))
+    assert down.params == DownloadParams("yuv420p", ColorSpec("bt601", False, tagged=False), "left", 128, 96)
     frames = made.type_of(Ref("restore-yuv420p", "out"))
     assert isinstance(frames, FrameSpec)
     assert (frames.pixel_format, frames.device) == ("yuv420p", "cpu")
@@ -109,7 +109,7 @@ def test_what_is_uploaded_and_what_comes_back(plan: MakePlan, clip: Callable[...
     clip("rgb.mkv", codec="ffv1", pix_fmt="bgr0")
     odd = plan(UPSCALE.replace("clip.mp4", "rgb.mkv"), machine=HOPPER_TRT)
     assert told(odd)[:4] == ["source", "source-rgb24", "source-rgb24-upload*", CHAIN]
-    assert odd.node("source-rgb24-upload").work.frames.pixel_format == "rgb24"
+    assert odd.node("source-rgb24-upload").params.frames.pixel_format == "rgb24"
 
 
 def test_pixel_formats_that_differ_are_downloaded_apart(plan: MakePlan) -> None:
@@ -155,7 +155,7 @@ def test_a_stage_for_the_cpu_between_stages_on_the_gpu(plan: MakePlan) -> None:
 
 def test_a_decoder_on_the_gpu_is_refused_on_the_cpu(plan: MakePlan) -> None:
     with pytest.raises(PlanError) as caught:
-        plan(ON_GPU, place_devices, machine=HOPPER_TRT, device="cpu")
+        plan(ON_GPU, assign_devices, machine=HOPPER_TRT, device="cpu")
     assert str(caught.value) == (
         "pipeline.nodes.source: kind 'nvdec' works on a GPU only, and device=cpu is set\n"
         "  → set decoder=ffmpeg, or leave device=cpu out"
@@ -166,7 +166,7 @@ def test_sound_is_read_beside_a_decoder_on_the_gpu_where_somebody_keeps_it(plan:
     made = plan(ON_GPU, machine=HOPPER_TRT)
     assert [port.name for port in made.node("source").outputs] == ["video"]
     assert made.node("sink").inputs == (Ref("restore-yuv420p", "out"), Ref("source-audio", "audio"))
-    sound, frames = made.node("source-audio").work, made.node("source").work
+    sound, frames = made.node("source-audio").params, made.node("source").params
     assert (sound.path, sound.audio, sound.start, sound.end) == (frames.path, frames.audio, frames.start, frames.end)
     for muted in (
         ON_GPU.replace('path: "@out.mp4"', 'path: "@out.mp4", audio: none'),

@@ -13,8 +13,8 @@ import pytest
 from bmfgraph.compile.bind_engines import bind_engines
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.engines.key import EngineKey, Profile
-from bmfgraph.engines.manifest import ENGINE, Built
-from bmfgraph.engines.spec import EngineRequest
+from bmfgraph.engines.manifest import ENGINE, BuildResult
+from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import BmfgraphError, EngineError, InstallError, PlanError
 from bmfgraph.system.machine import Machine
@@ -26,31 +26,31 @@ FLOAT = UPSCALE.replace("double.onnx", "negate.onnx")
 
 def test_engines_are_bound_to_file_and_shape(plan: MakePlan, tmp_path: Path) -> None:
     made = plan(engine(UPSCALE, "{batch: 4, threads: 2}"), bind_engines)
-    request = made.node("net").work.engine
+    request = made.node("net").params.engine
     assert request.path == str(tmp_path / "double.onnx")
     assert request.build is None
     assert request.input_shapes == (("input", (4, 3, 48, 64)),)
     assert request.output_shapes == (("output", (4, 3, 96, 128)),)
     assert request.tensors == (("input", "uint8"), ("output", "uint8"))
-    assert (request.batch, request.threads, request.precision, request.free_dims) == (4, 2, "fp32", ())
-    assert made.node("prepare").work == plan(UPSCALE, infer_types).node("prepare").work
+    assert (request.batch, request.threads, request.precision, request.dim_overrides) == (4, 2, "fp32", ())
+    assert made.node("prepare").params == plan(UPSCALE, infer_types).node("prepare").params
 
 
 @pytest.fixture
-def bound(plan: MakePlan) -> Callable[..., EngineRequest]:
+def bound(plan: MakePlan) -> Callable[..., EngineSpec]:
     """The request of ``net`` under those engine options."""
 
-    def make(options: str = "{}", text: str = UPSCALE, machine: Machine = HOPPER_TRT) -> EngineRequest:
-        request: EngineRequest = plan(engine(text, options), bind_engines, machine=machine).node("net").work.engine
+    def make(options: str = "{}", text: str = UPSCALE, machine: Machine = HOPPER_TRT) -> EngineSpec:
+        request: EngineSpec = plan(engine(text, options), bind_engines, machine=machine).node("net").params.engine
         return request
 
     return make
 
 
-Bound = Callable[..., EngineRequest]
+Bound = Callable[..., EngineSpec]
 
 
-def key_of(request: EngineRequest) -> EngineKey:
+def key_of(request: EngineSpec) -> EngineKey:
     assert request.build is not None
     return request.build.key
 
@@ -180,7 +180,7 @@ def test_a_recorded_inference_is_filled_up_to_its_batch(plan: MakePlan) -> None:
         ("{batch: 4, cuda_graph: true}", BARE, False),
         ("{batch: 4}", HOPPER_TRT, False),
     ):
-        work = plan(engine(UPSCALE, options), bind_engines, machine=machine).node("net").work
+        work = plan(engine(UPSCALE, options), bind_engines, machine=machine).node("net").params
         assert work.engine.cuda_graph is recorded
         assert work.fixed_batch is recorded
 
@@ -206,9 +206,9 @@ def test_an_engine_from_elsewhere_is_taken_as_it_is(bound: Bound, tmp_path: Path
 
 
 def test_a_library_that_only_runs_engines_takes_those_of_the_store(bound: Bound, tmp_path: Path) -> None:
-    def build(folder: Path, reason: str) -> Built:
+    def build(folder: Path, reason: str) -> BuildResult:
         (folder / ENGINE).write_bytes(b"plan")
-        return Built([], {})
+        return BuildResult([], {})
 
     options = (
         f"{{runtime: tensorrt, store: {tmp_path}/store, precision: PRECISION, build: BUILD, version_compatible: yes}}"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.compile.build_plan import lower
+from bmfgraph.compile.build_plan import build_plan
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import SpecError
 from bmfgraph.plan.plan import Plan, Ref
 
 
 def lowered(nodes: dict[str, Any]) -> Plan:
-    return lower(parse_pipeline({"name": "x", "nodes": nodes}))
+    return build_plan(parse_pipeline({"name": "x", "nodes": nodes}))
 
 
 NODES: dict[str, Any] = {
@@ -47,7 +47,7 @@ def test_a_node_without_a_port_means_its_first_one() -> None:
 
 def test_the_plan_has_no_types_yet() -> None:
     plan = lowered(NODES)
-    assert all(node.outputs == () and node.work is None and node.facts is None for node in plan)
+    assert all(node.outputs == () and node.params is None and node.metadata is None for node in plan)
 
 
 def test_every_bad_edge_is_told() -> None:
@@ -79,7 +79,7 @@ def test_what_a_bad_edge_does_not_concern_stays() -> None:
 
 def test_nodes_that_are_wrong_in_themselves_are_no_unknown_nodes() -> None:
     spec = parse_pipeline({"name": "x", "nodes": {name: node for name, node in NODES.items() if name != "left"}})
-    plan = lower(spec, lost=["left"])
+    plan = build_plan(spec, lost=["left"])
     assert plan.errors == ()
     assert {node.name for node in plan} == {"source", "right", "other", "second"}
 

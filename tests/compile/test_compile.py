@@ -12,14 +12,14 @@ import yaml
 
 from bmfgraph.compile import PASSES, compile_pipeline
 from bmfgraph.compile.bind_engines import bind_engines
-from bmfgraph.compile.drop_identity import simplify
+from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
-from bmfgraph.compile.insert_converters import join_edges
+from bmfgraph.compile.insert_converters import insert_converters
 from bmfgraph.compile.probe_inputs import discover
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import parse_pipeline
-from bmfgraph.nodes.decoder import DecoderWork
+from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Ref
 from bmfgraph.plan.types import AudioSpec, FrameSpec
 from tests.compile.pipelines import COPY, UPSCALE, MakePlan
@@ -31,7 +31,7 @@ Clip = Callable[..., Path]
 def test_the_passes_are_named_and_in_order() -> None:
     assert PASSES[0] is discover
     assert PASSES[-1] is verify
-    assert {discover, infer_types, simplify, bind_engines, join_edges, fuse, verify} <= set(PASSES)
+    assert {discover, infer_types, drop_identity, bind_engines, insert_converters, fuse, verify} <= set(PASSES)
 
 
 def test_passes_do_not_change_their_input(plan: MakePlan) -> None:
@@ -48,9 +48,9 @@ def test_compile_gives_typed_edges_throughout(plan: MakePlan, clip: Clip, tmp_pa
     made = compile_pipeline(parse_pipeline(data))
     assert made.name == "copy"
     assert isinstance(made.type_of(Ref("source", "audio")), AudioSpec)
-    assert isinstance(made.node("source").work, DecoderWork)
+    assert isinstance(made.node("source").params, DecoderParams)
     for node in made:
-        assert node.host
+        assert node.bmf_node
         for ref in node.inputs:
             assert made.type_of(ref)
 

@@ -9,7 +9,7 @@ from tests.compile.pipelines import UPSCALE, MakePlan
 
 
 def hosts(plan: Plan) -> dict[str, str]:
-    return {node.name: node.host for node in plan}
+    return {node.name: node.bmf_node for node in plan}
 
 
 def test_a_chain_of_tensor_stages_is_one_host(plan: MakePlan) -> None:
@@ -49,8 +49,8 @@ back: {kind: frames, inputs: again}
 
 def test_every_host_is_one_chain_in_running_order(plan: MakePlan) -> None:
     made = plan(UPSCALE)
-    for host in {node.host for node in made}:
-        members = [node for node in made if node.host == host]
+    for host in {node.bmf_node for node in made}:
+        members = [node for node in made if node.bmf_node == host]
         assert "+".join(node.name for node in members) == host
         for before, after in itertools.pairwise(members):
             assert [ref.node for ref in after.inputs] == [before.name]

@@ -20,14 +20,14 @@ def test_types_go_down_and_wants_go_up(plan: MakePlan) -> None:
     frames = made.type_of(Ref("restore", "out"))
     assert isinstance(frames, FrameSpec)
     assert (frames.width, frames.height, frames.pixel_format) == (128, 96, "rgb24")
-    assert all(node.work is not None for node in made)
+    assert all(node.params is not None for node in made)
 
 
 def test_an_optional_input_that_the_file_lacks_is_dropped(plan: MakePlan) -> None:
     assert plan(COPY, infer_types).node("sink").inputs == (Ref("source", "video"), Ref("source", "audio"))
     silent = plan(COPY.replace("clip.mp4", "silent.mp4"), infer_types)
     assert silent.node("sink").inputs == (Ref("source", "video"),)
-    assert silent.node("sink").work.audio is None
+    assert silent.node("sink").params.audio is None
 
 
 def test_two_models_that_want_the_same_share_their_input(plan: MakePlan) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bmfgraph.compile.insert_converters import join_edges
-from bmfgraph.nodes.convert import ConvertWork
+from bmfgraph.compile.insert_converters import insert_converters
+from bmfgraph.nodes.convert import ConvertParams
 from bmfgraph.plan.plan import Ref
 from bmfgraph.plan.types import ColorSpec, FrameSpec
 from tests.compile.pipelines import COPY, UPSCALE, MakePlan, names
@@ -17,11 +17,11 @@ def test_frames_that_fit_need_no_converter(plan: MakePlan) -> None:
 
 
 def test_a_converter_goes_where_formats_differ(plan: MakePlan) -> None:
-    made = plan(UPSCALE, join_edges)
+    made = plan(UPSCALE, insert_converters)
     assert names(made)[:3] == ["source", "source-rgb24", "prepare"]
-    to_rgb, to_yuv = made.node("source-rgb24").work, made.node("restore-yuv420p").work
-    assert isinstance(to_rgb, ConvertWork)
-    assert isinstance(to_yuv, ConvertWork)
+    to_rgb, to_yuv = made.node("source-rgb24").params, made.node("restore-yuv420p").params
+    assert isinstance(to_rgb, ConvertParams)
+    assert isinstance(to_yuv, ConvertParams)
     assert to_rgb.source == ColorSpec("bt601", False, tagged=False)
     assert (to_rgb.pixel_format, to_yuv.pixel_format) == ("rgb24", "yuv420p")
     assert to_yuv.color == ColorSpec("bt601", False, tagged=False)

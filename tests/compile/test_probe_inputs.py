@@ -9,6 +9,6 @@ from tests.compile.pipelines import UPSCALE, MakePlan
 
 def test_discover_looks_at_files_and_models(plan: MakePlan) -> None:
     made = plan(UPSCALE, discover)
-    assert isinstance(made.node("source").facts, Media)
-    assert [tensor.name for tensor in made.node("net").facts.inputs] == ["input"]
-    assert made.node("prepare").facts is None
+    assert isinstance(made.node("source").metadata, Media)
+    assert [tensor.name for tensor in made.node("net").metadata.inputs] == ["input"]
+    assert made.node("prepare").metadata is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.compile.select_runtime import Choice, choose_runtime
+from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
 from bmfgraph.errors import BmfgraphError, EngineError, PlanError
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.plan.plan import Plan
@@ -23,8 +23,8 @@ from tests.compile.machines import (
 )
 
 
-def choose(machine: Machine, device: Any, options: dict[str, Any]) -> Choice:
-    return choose_runtime(Plan("x", (), machine, device), "net", EngineOptions.model_validate(options))
+def choose(machine: Machine, device: Any, options: dict[str, Any]) -> RuntimeChoice:
+    return select_runtime(Plan("x", (), machine, device), "net", EngineOptions.model_validate(options))
 
 
 FP16, ORT = {"precision": "fp16"}, {"runtime": "onnxruntime"}
@@ -80,7 +80,7 @@ def test_choice(
     precision: str,
     why: str,
 ) -> None:
-    assert choose(machine, device, options) == Choice(runtime, where, precision, why)
+    assert choose(machine, device, options) == RuntimeChoice(runtime, where, precision, why)
 
 
 AUTO = "set device=auto to run on the CPU"

@@ -31,4 +31,4 @@ source: {kind: decoder, path: "@clip.mp4"}
 a: {kind: encoder, inputs: source, container: "null"}
 b: {kind: encoder, inputs: source, container: "null"}
 """
-    assert [node.work.path for node in plan(text) if node.kind == "encoder"] == [None, None]
+    assert [node.params.path for node in plan(text) if node.kind == "encoder"] == [None, None]

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.doctor import Line, doctor_command, examine, packages, system
+from bmfgraph.doctor import Finding, doctor_command, examine, packages, system
 from bmfgraph.doctor.finding import version_of
-from bmfgraph.engines.manifest import ENGINE, Built
+from bmfgraph.engines.manifest import ENGINE, BuildResult
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import ConfigError
 from bmfgraph.plan.plan import json_ready
 from bmfgraph.system.machine import Gpu, Library, Machine, find_gpu, find_machine
 from tests.engines.engine_tools import key
 
-Lines = dict[str, list[Line]]
+Lines = dict[str, list[Finding]]
 NAMES = [
     *("Python", "CPU", "disk", "temporary files", "BMF", "FFmpeg", "GPU", "TensorRT", "TensorRT-RTX"),
     *("PyNvVideoCodec", "ONNX Runtime", "torch", "packages", "conflicts", "node kinds", "engine store", "cache"),
@@ -58,7 +58,7 @@ def look(site: Path, tmp_path: Path) -> Callable[..., Lines]:
         assert (done.returncode, done.stderr) == (code, "")
         found: Lines = {}
         for line in json.loads(done.stdout)["lines"]:
-            found.setdefault(line["name"], []).append(Line(**line))
+            found.setdefault(line["name"], []).append(Finding(**line))
         assert list(found) == NAMES
         return found
 
@@ -108,7 +108,7 @@ def test_this_machine_runs_pipelines(look: Callable[..., Lines]) -> None:
     assert "decoder, detections, encoder" in found["node kinds"][0].found
     assert found["GPU"][0].state == ("ok" if find_gpu()[0] else "warn")
     for lines in found.values():
-        assert all(bool(line.mend) == (line.state != "ok") for line in lines)
+        assert all(bool(line.fix) == (line.state != "ok") for line in lines)
 
 
 def test_the_json_has_the_machine_that_plans_are_made_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,10 +195,10 @@ def test_a_bmf_that_crashes_is_a_line(look: Callable[..., Lines], site: Path) ->
     [bmf] = found["BMF"]
     assert bmf.state == "fail"
     assert bmf.found.endswith("; import bmf: killed Python (SIGABRT)")
-    assert bmf.mend == f"rename or move {site / 'bmf'}, which hides the package of {bmf.found.split()[0]}"
+    assert bmf.fix == f"rename or move {site / 'bmf'}, which hides the package of {bmf.found.split()[0]}"
     [ffmpeg] = found["FFmpeg"]
     assert ffmpeg.state == "warn"
-    assert ffmpeg.mend == "mend BMF"
+    assert ffmpeg.fix == "mend BMF"
     assert found["ONNX Runtime"][0].state == "ok"
 
 
@@ -245,7 +245,7 @@ def test_a_folder_named_bmf_is_not_bmf(look: Callable[..., Lines], site: Path) -
     package(site, "bmf", "")
     [bmf] = look(code=1)["BMF"]
     assert "; import bmf: ModuleNotFoundError: No module named 'bmf.lib'" in bmf.found
-    assert bmf.mend.startswith(f"rename or move {site / 'bmf'}")
+    assert bmf.fix.startswith(f"rename or move {site / 'bmf'}")
 
 
 def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Lines], site: Path) -> None:
@@ -253,7 +253,7 @@ def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Li
     package(site, "packaging", "raise RuntimeError('half an update')")
     found = look(code=1, command=FUNCTION)
     assert found["ONNX Runtime"] == [
-        Line(
+        Finding(
             "ONNX Runtime",
             "fail",
             "import onnxruntime: ImportError: libsomething.so: no such file",
@@ -268,7 +268,7 @@ def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Li
 def test_a_missing_library_is_named(look: Callable[..., Lines], site: Path) -> None:
     package(site, "packaging", "import a_library_that_is_not_there")
     assert look(code=1, command=FUNCTION)["packages"] == [
-        Line(
+        Finding(
             "packages",
             "fail",
             "cannot be looked at: ModuleNotFoundError: No module named 'a_library_that_is_not_there'",
@@ -281,7 +281,7 @@ def test_packages_out_of_range(look: Callable[..., Lines], site: Path) -> None:
     for name, version in (("omegaconf", "2.4.0.dev3"), ("pydantic", "1.10.2"), ("decord", "0.5"), ("pytest", "7.0")):
         distribution(site, name, version)
     *wrong, good = look(code=1)["packages"]
-    assert [(line.state, line.found, line.mend) for line in wrong] == [
+    assert [(line.state, line.found, line.fix) for line in wrong] == [
         ("fail", "omegaconf 2.4.0.dev3; bmfgraph needs <2.4,>=2.3", "pip install 'omegaconf<2.4,>=2.3'"),
         ("fail", "pydantic 1.10.2; bmfgraph needs <3,>=2.7", "pip install 'pydantic<3,>=2.7'"),
         # Of an extra; tools for tests are no concern of a user's.
@@ -298,13 +298,13 @@ def test_packages_that_write_over_each_other(look: Callable[..., Lines], site: P
     keep = "-gpu" if find_gpu()[0] else ""
     found = look(code=1)["conflicts"]
     assert found[:2] == [
-        Line(
+        Finding(
             "conflicts",
             "fail",
             "babitmf beside babitmf-gpu: they write over each other",
             f"pip uninstall -y babitmf babitmf-gpu && pip install babitmf{keep}",
         ),
-        Line(
+        Finding(
             "conflicts",
             "warn",
             "onnxruntime beside onnxruntime-gpu: they write over each other",
@@ -317,7 +317,7 @@ def test_packages_that_write_over_each_other(look: Callable[..., Lines], site: P
 def test_bmf_for_gpus_without_a_driver(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")
     distribution(site, "BabitMF-GPU", "0.2.0")
-    assert look(code=1)["conflicts"][-1] == Line(
+    assert look(code=1)["conflicts"][-1] == Finding(
         "conflicts",
         "fail",
         "babitmf-gpu without NVIDIA's driver, which it links to",
@@ -348,7 +348,7 @@ def test_a_node_pack_that_crashes(look: Callable[..., Lines], site: Path) -> Non
     distribution(site, "rude-pack", kinds={"rude": "rude:RudeSpec"})
     found = look(code=1)
     assert found["node kinds"] == [
-        Line("node kinds", "fail", "loading kind 'rude': killed Python (SIGABRT)", "pip uninstall rude-pack")
+        Finding("node kinds", "fail", "loading kind 'rude': killed Python (SIGABRT)", "pip uninstall rude-pack")
     ]
     assert found["BMF"][0].state == "ok"
 
@@ -358,7 +358,7 @@ def test_a_node_pack_that_crashes(look: Callable[..., Lines], site: Path) -> Non
 
 def test_a_disk_with_no_room(small_disk: Path) -> None:
     line = system.folder_line("disk", small_disk / "not" / "there", "write elsewhere")
-    assert line == Line(
+    assert line == Finding(
         "disk", "warn", f"{small_disk / 'not' / 'there'}, 0.0 GiB free", "free some space, or write elsewhere"
     )
 
@@ -372,11 +372,11 @@ def test_a_folder_without_permission(tmp_path: Path, powerless: list[str]) -> No
 
 
 def test_the_engine_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(folder: Path, reason: str) -> Built:
+    def make(folder: Path, reason: str) -> BuildResult:
         (folder / ENGINE).write_bytes(b"x" * 1000)
-        return Built([], {"library": "Test", "version": "1"})
+        return BuildResult([], {"library": "Test", "version": "1"})
 
-    def line() -> Line:
+    def line() -> Finding:
         [found] = system.store_lines(tmp_path / "engines")
         return found
 
@@ -389,7 +389,7 @@ def test_the_engine_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     entry.path.write_bytes(b"y" * 1000)
     assert line().state == "warn"
     assert line().found.endswith("2 engine(s), 1 damaged")
-    assert line().mend == "python -m bmfgraph engines prune; the next run builds them anew"
+    assert line().fix == "python -m bmfgraph engines prune; the next run builds them anew"
     # Where reading all would take long, manifests must do.
     monkeypatch.setattr(system, "_CHECKED", 100)
     assert line().found.endswith("2 engine(s), 0 damaged; python -m bmfgraph engines verify looks at all their bytes")
@@ -402,7 +402,7 @@ def test_an_engine_store_that_is_a_file(tmp_path: Path) -> None:
     [line] = system.store_lines(tmp_path / "engines")
     assert line.state == "fail"
     assert "cannot be read (Not a directory)" in line.found
-    assert line.mend == "name another: engine.store=/other/folder"
+    assert line.fix == "name another: engine.store=/other/folder"
 
 
 # ------------------------------------------------------------------------------------------ machines that are not here
@@ -424,7 +424,7 @@ def test_an_engine_store_that_is_a_file(tmp_path: Path) -> None:
 def test_python(version: tuple[int, ...], kind: str, glibc: str, mend: str) -> None:
     line = system.python_line(version, kind, glibc)
     assert line.state == ("fail" if mend else "ok")
-    assert line.mend.startswith(mend)
+    assert line.fix.startswith(mend)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_tensorrt(machine: Machine, tensorrt: tuple[str, str], rtx: tuple[str, s
     for line, (state, part) in ((system.tensorrt_line(machine), tensorrt), (system.rtx_line(machine), rtx)):
         assert line.state == state
         assert part in line.found
-        assert line.mend == ("pip install tensorrt" if state == "warn" else "")
+        assert line.fix == ("pip install tensorrt" if state == "warn" else "")
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_torch(
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     [line] = packages.torch_lines(machine, driver)
-    assert (line.state, line.mend) == (state, mend)
+    assert (line.state, line.fix) == (state, mend)
     assert line.found.startswith(f"2.13.0+made, built for {f'CUDA {cuda}' if cuda else 'the CPU'}")
 
 
@@ -492,7 +492,7 @@ def test_encoders_of_ffmpeg(missing: list[str], state: str, part: str) -> None:
     assert line.state == state
     assert line.found.startswith("4.4.2 from system; ")
     assert part in line.found
-    assert bool(line.mend) == (state != "ok")
+    assert bool(line.fix) == (state != "ok")
 
 
 @pytest.mark.parametrize(
@@ -508,18 +508,18 @@ def test_mending_bmf(answer: dict[str, str], mend: str) -> None:
     line = packages.bmf_line(answer)
     assert line.state == "fail"
     assert line.found.endswith(f"; import bmf: {answer['error']}")
-    assert line.mend.startswith(mend)
+    assert line.fix.startswith(mend)
 
 
 def test_ffmpeg_that_cannot_be_prepared() -> None:
     line = packages.ffmpeg_line({"error": "FFmpeg 4's shared libraries are nowhere", "hint": "pip install decord"})
-    assert line == Line("FFmpeg", "fail", "FFmpeg 4's shared libraries are nowhere", "pip install decord")
+    assert line == Finding("FFmpeg", "fail", "FFmpeg 4's shared libraries are nowhere", "pip install decord")
 
 
 def test_nvidias_decoder(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(site))
     if not version_of("PyNvVideoCodec"):
         assert system.pynvvideocodec_line(Machine()).state == "ok"
-        assert system.pynvvideocodec_line(Machine(L4)).mend == "pip install PyNvVideoCodec"
+        assert system.pynvvideocodec_line(Machine(L4)).fix == "pip install PyNvVideoCodec"
     distribution(site, "PyNvVideoCodec", "2.2.4")
-    assert system.pynvvideocodec_line(Machine(L4)) == Line("PyNvVideoCodec", "ok", "2.2.4")
+    assert system.pynvvideocodec_line(Machine(L4)) == Finding("PyNvVideoCodec", "ok", "2.2.4")

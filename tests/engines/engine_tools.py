@@ -17,7 +17,7 @@ import pytest
 from onnx import helper
 
 from bmfgraph.engines.key import EngineKey, Profile
-from bmfgraph.engines.spec import Build
+from bmfgraph.engines.spec import BuildSpec
 from tests.tools import save_model, tensor_info
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,9 +56,9 @@ def key(**changes: Any) -> EngineKey:
     return dataclasses.replace(whole, **changes)
 
 
-def build(store: Path, **changes: Any) -> Build:
+def build(store: Path, **changes: Any) -> BuildSpec:
     """How the engine of ``key()`` is made; ``changes`` are those of Build, or of the key."""
-    own = {field.name for field in dataclasses.fields(Build)}
+    own = {field.name for field in dataclasses.fields(BuildSpec)}
     settings: dict[str, Any] = {
         "model": "picture",
         "store": str(store),
@@ -71,7 +71,7 @@ def build(store: Path, **changes: Any) -> Build:
     }
     settings |= {name: value for name, value in changes.items() if name in own}
     of_key = {name: value for name, value in changes.items() if name not in own}
-    return Build(key=key(**of_key), **settings)
+    return BuildSpec(key=key(**of_key), **settings)
 
 
 def picture_model(path: Path, *, dtype: str = "uint8") -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.engines.manifest import ENGINE, LOG, MANIFEST, Built, StoredEngine
+from bmfgraph.engines.manifest import ENGINE, LOG, MANIFEST, BuildResult, StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from tests.engines.engine_tools import CHANGES, ended, key, start, until
 
@@ -29,11 +29,11 @@ class Maker:
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def __call__(self, folder: Path, reason: str) -> Built:
+    def __call__(self, folder: Path, reason: str) -> BuildResult:
         self.reasons.append(reason)
         (folder / ENGINE).write_bytes(os.urandom(1000))
         (folder / LOG).write_text("built\n")
-        return Built(TENSORS, {"library": "Test", "version": "1"})
+        return BuildResult(TENSORS, {"library": "Test", "version": "1"})
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_reason_is_told_against_the_nearest_engine(store: EngineStore, make:
 
 def test_asked_for_anew(store: EngineStore, make: Maker) -> None:
     first = store.ensure("net", key(), make, say=quiet)
-    second = store.ensure("net", key(), make, say=quiet, fresh=True)
+    second = store.ensure("net", key(), make, say=quiet, rebuild=True)
     assert make.reasons == ["the first of this model", "rebuilt because: it was asked for"]
     assert first.manifest["file"] != second.manifest["file"]
     assert names(store.root / "net") == [second.folder.name]
@@ -207,7 +207,7 @@ def test_who_waits_is_told(store: EngineStore, tmp_path: Path) -> None:
 
 
 def test_a_build_that_fails_leaves_its_log_and_nothing_else(store: EngineStore, make: Maker) -> None:
-    def fail(folder: Path, reason: str) -> Built:
+    def fail(folder: Path, reason: str) -> BuildResult:
         (folder / ENGINE).write_bytes(b"half")
         (folder / LOG).write_text("no memory\n")
         raise RuntimeError("it failed")

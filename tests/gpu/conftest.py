@@ -19,11 +19,11 @@ from bmfgraph.compile.job import compile_job
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.run import Outcome, run_plan
+from bmfgraph.runner.run import RunResult, run_plan
 from bmfgraph.system.machine import find_gpu, find_machine
 from tests.runner.media_tools import SEEN, RecordSpec, Seen
 
-Run = Callable[..., Outcome]
+Run = Callable[..., RunResult]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,7 +55,7 @@ def compiled(compose: Callable[..., dict[str, Any]]) -> Callable[..., Plan]:
 def run(compiled: Callable[..., Plan]) -> Run:
     """Runs what the words of a command line say."""
 
-    def run(*words: str) -> Outcome:
+    def run(*words: str) -> RunResult:
         plan = compiled(*words)
         prepare_engines(plan)
         return run_plan(plan)

@@ -79,14 +79,14 @@ def test_the_engine_of_another_gpu(
     words = [word for word in faces if not word.startswith("engine.path")]
     words += [f"engine.store={tmp_path}/engines", "engine.runtime=tensorrt", "engine.build=never"]
     words += [f"input={kit}/carphone_pristine.mp4", "encoder=measure"]
-    build = compiled(*words).node("detect").work.engine.build
-    from bmfgraph.engines.manifest import Built, make_manifest
+    build = compiled(*words).node("detect").params.engine.build
+    from bmfgraph.engines.manifest import BuildResult, make_manifest
 
     key = replace(build.key, gpu="NVIDIA L4", compute_capability="8.9")
     folder = tmp_path / "engines" / "ultraface_rfb_640" / key.digest()[:16]
     folder.mkdir(parents=True)
     shutil.copy(kit / "ultraface_rfb_640.fp16.sm90.plan", folder / ENGINE)
-    manifest = make_manifest(build.model, key, Built([], {"library": "TensorRT"}), folder / ENGINE, 1.0)
+    manifest = make_manifest(build.model, key, BuildResult([], {"library": "TensorRT"}), folder / ENGINE, 1.0)
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(EngineError, match="NVIDIA L4"):
         run(*words)

@@ -11,7 +11,7 @@ import pytest
 
 from bmfgraph.errors import RunError
 from bmfgraph.media.detection_metrics import compare
-from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.records import Write
 from tests.conftest import FrameMaker
@@ -184,7 +184,7 @@ def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -
     ]
     paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "csv")}
     for form, path in paths.items():
-        stage = Write("table", RecordsWork(str(path), form))
+        stage = Write("table", RecordsParams(str(path), form))
         stage.open()
         for one in detections:
             assert list(stage.process(one)) == []

@@ -31,7 +31,7 @@ def test_a_plain_clip(clip: Clip) -> None:
     assert (frames.rate, frames.variable_rate) == (Fraction(30000, 1001), False)
     assert (media.frame_count, media.exact_count) == (7, True)
     assert media.duration == pytest.approx(7 * 1001 / 30000, abs=1e-4)
-    assert media.tick == Fraction(1001, 30000)
+    assert media.time_grid == Fraction(1001, 30000)
     assert (media.container, media.audio, media.audio_stream, media.rotation) == ("mov", None, None, 0)
 
 
@@ -42,7 +42,7 @@ def test_containers(clip: Clip, name: str, frames: int) -> None:
     media = probe(path)
     assert media.frames.rate == 25
     assert not media.frames.variable_rate
-    assert media.tick == Fraction(1, 25)
+    assert media.time_grid == Fraction(1, 25)
     if media.exact_count:
         assert media.frame_count == frames == len(frame_times(path))
     else:
@@ -66,7 +66,7 @@ def test_uneven_times(clip: Clip, name: str, options: dict[str, str]) -> None:
     assert media.frames.variable_rate
     measured = frame_times(path)
     assert [float(time) for time in measured] == pytest.approx(times, abs=0.002)
-    assert all((time - measured[0]) % media.tick == 0 for time in measured)
+    assert all((time - measured[0]) % media.time_grid == 0 for time in measured)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 
 
@@ -28,14 +28,14 @@ class InvertSpec(NodeSpec):
 
     stage: ClassVar[str] = "nodepack_stage:Invert"
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames = inputs[0]
         if frames.width < 2:
             raise PlanError(node.name, f"frames of width {frames.width} are too narrow", hint="use wider ones")
-        return Resolved((Port("out", frames.as_rgb()),), Strength(self.amount))
+        return Inferred((Port("out", frames.as_rgb()),), Strength(self.amount))
 
-    def identity(self, work: Strength) -> bool:
-        return work.amount == 0
+    def identity(self, params: Strength) -> bool:
+        return params.amount == 0

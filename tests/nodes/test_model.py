@@ -9,21 +9,21 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from bmfgraph.nodes.model import Decode, InputMeaning, ModelSpec, OutputMeaning, WindowOptions
-from bmfgraph.plan.types import NO_WINDOW, Meaning, Window
+from bmfgraph.plan.types import NO_WINDOW, TensorMeaning, Window
 
 
 @pytest.mark.parametrize(
     ("options", "meaning"),
     [
-        ({}, Meaning()),
-        ({"layout": "NHWC", "channels": "BGR"}, Meaning("NHWC", "BGR")),
-        ({"mean": 127, "std": 128}, Meaning(mean=(127,), std=(128,))),
-        ({"mean": [1, 2, 3], "std": [255]}, Meaning(mean=(1, 2, 3), std=(255,))),
-        ({"channels": "GRAY", "mean": [5]}, Meaning(channels="GRAY", mean=(5,))),
+        ({}, TensorMeaning()),
+        ({"layout": "NHWC", "channels": "BGR"}, TensorMeaning("NHWC", "BGR")),
+        ({"mean": 127, "std": 128}, TensorMeaning(mean=(127,), std=(128,))),
+        ({"mean": [1, 2, 3], "std": [255]}, TensorMeaning(mean=(1, 2, 3), std=(255,))),
+        ({"channels": "GRAY", "mean": [5]}, TensorMeaning(channels="GRAY", mean=(5,))),
     ],
     ids=str,
 )
-def test_meaning(options: dict[str, Any], meaning: Meaning) -> None:
+def test_meaning(options: dict[str, Any], meaning: TensorMeaning) -> None:
     assert OutputMeaning.model_validate(options).meaning() == meaning
     assert InputMeaning.model_validate(options | {"multiple": 8}).meaning() == meaning
 

@@ -12,16 +12,16 @@ import pytest
 
 from bmfgraph.engines.onnx.model import read_onnx
 from bmfgraph.media.probe import probe
-from bmfgraph.nodes.convert import ConvertSpec, ConvertWork
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.detections import DetectionsWork
-from bmfgraph.nodes.encoder import EncoderWork
-from bmfgraph.nodes.frames import FramesWork
-from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.nodes.overlay import OverlayWork
-from bmfgraph.nodes.records import RecordsWork
-from bmfgraph.nodes.window import WindowWork
-from bmfgraph.plan.plan import PlanNode, Resolved, Want
+from bmfgraph.nodes.convert import ConvertParams, ConvertSpec
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.detections import DetectionsParams
+from bmfgraph.nodes.encoder import EncoderParams
+from bmfgraph.nodes.frames import FramesParams
+from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.overlay import OverlayParams
+from bmfgraph.nodes.records import RecordsParams
+from bmfgraph.nodes.window import WindowParams
+from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import (
     AudioSpec,
     BundleSpec,
@@ -29,8 +29,8 @@ from bmfgraph.plan.types import (
     DetectionsSpec,
     Dim,
     FrameSpec,
-    Meaning,
     PortType,
+    TensorMeaning,
     TensorSpec,
     Window,
 )
@@ -39,18 +39,18 @@ from tests.tools import detector_model, double_model, frames, middle_model, nega
 AAC = AudioSpec("aac", 48_000, 2, True)
 
 
-def resolve(made: PlanNode, *inputs: PortType, wanted: Want | None = None) -> Resolved:
-    return made.spec.resolve(made, inputs, wanted)
+def resolve(made: PlanNode, *inputs: PortType, wanted: Requirement | None = None) -> Inferred:
+    return made.spec.infer(made, inputs, wanted)
 
 
 # ------------------------------------------------------------------------------------------------------ decoder
 
 
-def decoder(path: Path, **options: Any) -> DecoderWork:
+def decoder(path: Path, **options: Any) -> DecoderParams:
     made = node("decoder", path=str(path), **options)
-    made = replace(made, facts=made.spec.discover("n"))
-    work = resolve(made).work
-    assert isinstance(work, DecoderWork)
+    made = replace(made, metadata=made.spec.probe("n"))
+    work = resolve(made).params
+    assert isinstance(work, DecoderParams)
     return work
 
 
@@ -69,19 +69,19 @@ def decoder(path: Path, **options: Any) -> DecoderWork:
 def test_decoder_expects_what_was_asked_for(
     clip: Callable[..., Path], options: dict[str, Any], count: int, exact: bool, duration: float
 ) -> None:
-    work = decoder(clip(frames=50), **options)
-    assert (work.exact_count, work.start, work.end) == (exact, options.get("start"), options.get("end"))
-    assert work.frame_count == pytest.approx(count, abs=0.51)
-    assert work.duration == pytest.approx(duration)
+    params = decoder(clip(frames=50), **options)
+    assert (params.exact_count, params.start, params.end) == (exact, options.get("start"), options.get("end"))
+    assert params.frame_count == pytest.approx(count, abs=0.51)
+    assert params.duration == pytest.approx(duration)
 
 
 def test_decoder_ports_follow_the_file(clip: Callable[..., Path]) -> None:
     path = clip(audio="aac")
     made = node("decoder", path=str(path))
     assert made.spec.ports() == ("video", "audio")
-    outputs = resolve(replace(made, facts=probe(path))).outputs
+    outputs = resolve(replace(made, metadata=probe(path))).outputs
     assert [port.name for port in outputs] == ["video", "audio"]
-    assert [port.name for port in resolve(replace(made, facts=probe(path, audio=None))).outputs] == ["video"]
+    assert [port.name for port in resolve(replace(made, metadata=probe(path, audio=None))).outputs] == ["video"]
     assert (decoder(path).video, decoder(path).audio) == (0, 1)
     assert decoder(path, audio=None).audio is None
 
@@ -105,14 +105,14 @@ def test_convert_keeps_the_matrix_and_writes_limited_range(source: FrameSpec, ta
     found = resolve(made, source)
     out = found.outputs[0].type
     assert isinstance(out, FrameSpec)
-    assert isinstance(found.work, ConvertWork)
-    assert (out.pixel_format, out.color, found.work.source) == (target, color, source.color)
+    assert isinstance(found.params, ConvertParams)
+    assert (out.pixel_format, out.color, found.params.source) == (target, color, source.color)
     assert (out.width, out.height, out.rate, out.time_base) == (64, 48, source.rate, source.time_base)
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(576, "bt601"), (720, "bt709")])
 def test_convert_to_what_readers_take_for_granted(height: int, matrix: str) -> None:
-    made = PlanNode("c", ConvertSpec(inputs=("a",), pixel_format="yuv420p", usual_color=True))
+    made = PlanNode("c", ConvertSpec(inputs=("a",), pixel_format="yuv420p", default_color=True))
     out = resolve(made, frames(64, height, color=ColorSpec("bt2020", True))).outputs[0].type
     assert isinstance(out, FrameSpec)
     assert (out.color.matrix, out.color.full_range) == (matrix, False)
@@ -129,22 +129,22 @@ def test_window_joins_channels() -> None:
         out = found.outputs[0].type
         assert isinstance(out, TensorSpec)
         assert (out.shape, out.pictures, out.window) == (shape, 7, window)
-        assert found.work == WindowWork(window, axis)
-        assert not made.spec.identity(found.work)
+        assert found.params == WindowParams(window, axis)
+        assert not made.spec.identity(found.params)
 
 
 def test_windows_own_settings_win_and_none_is_no_window() -> None:
     made = node("window", "a", window={"frames": 3, "outputs": [1]})
-    assert resolve(made, tensor(), wanted=want(window=Window(7, (2, 3, 4), 3))).work.window == Window(3, (1,), 1)
+    assert resolve(made, tensor(), wanted=want(window=Window(7, (2, 3, 4), 3))).params.window == Window(3, (1,), 1)
     made = node("window", "a")
-    assert made.spec.identity(resolve(made, tensor()).work)
-    assert made.spec.identity(resolve(made, tensor(), wanted=want()).work)
+    assert made.spec.identity(resolve(made, tensor()).params)
+    assert made.spec.identity(resolve(made, tensor(), wanted=want()).params)
 
 
 def test_window_hands_the_want_up() -> None:
     made, wanted = node("window", "a"), want(8, 8)
-    assert made.spec.want(made, 0, wanted) is wanted
-    assert made.spec.want(made, 0, None) is None
+    assert made.spec.requires(made, 0, wanted) is wanted
+    assert made.spec.requires(made, 0, None) is None
 
 
 # ---------------------------------------------------------------------------------------------------- inference
@@ -168,7 +168,7 @@ def test_inference_wants_what_the_model_takes(
     tmp_path: Path, make: Any, model: Any, engine: Any, dims: Any, dtype: str
 ) -> None:
     made = inference(make(tmp_path / "x.onnx"), model=model, engine=engine)
-    wanted = made.spec.want(made, 0, None)
+    wanted = made.spec.requires(made, 0, None)
     assert wanted is not None
     assert (wanted.consumer, wanted.tensor.name, wanted.tensor.shape, wanted.tensor.dtype) == (
         "net",
@@ -185,10 +185,10 @@ def test_inference_of_pictures(tmp_path: Path) -> None:
     out = found.outputs[0].type
     assert isinstance(out, TensorSpec)
     # A batch is the engine's affair: items stay single.
-    assert (out.shape, out.pictures, out.meaning) == ((1, 3, 96, 128), 1, Meaning())
+    assert (out.shape, out.pictures, out.meaning) == ((1, 3, 96, 128), 1, TensorMeaning())
     assert out.placement == placement(64, 48, width=128, height=96, scale_x=1.0, scale_y=0.5, left=6.0, top=2.0)
-    work = found.work
-    assert isinstance(work, InferenceWork)
+    work = found.params
+    assert isinstance(work, InferenceParams)
     assert work.inputs == (("input", (4, 3, 48, 64)),)
     assert work.output_shapes == (("output", (4, 3, 96, 128)),)
     assert (work.batch, work.fixed_batch) == (4, False)
@@ -206,7 +206,7 @@ def test_inference_of_a_window(tmp_path: Path) -> None:
     out = found.outputs[0].type
     assert isinstance(out, TensorSpec)
     assert (out.shape, out.pictures, out.window) == ((1, 48, 64, 9), 3, Window(7, (2, 3, 4), 3))
-    assert found.work.fixed_batch
+    assert found.params.fixed_batch
 
 
 def test_inference_with_several_outputs_gives_a_bundle(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_the_same_mean_for_each_channel_is_the_mean_for_all(tmp_path: Path) -> N
     made = inference(
         negate_model(tmp_path / "x.onnx"), model={"inputs": {"input": {"mean": [127, 127, 127], "std": 128}}}
     )
-    given = tensor(dtype="float32", meaning=Meaning(mean=(127,), std=(128, 128, 128)))
-    assert resolve(made, given).work.inputs == (("input", (1, 3, 48, 64)),)
+    given = tensor(dtype="float32", meaning=TensorMeaning(mean=(127,), std=(128, 128, 128)))
+    assert resolve(made, given).params.inputs == (("input", (1, 3, 48, 64)),)
 
 
 def test_models_can_follow_each_other(tmp_path: Path) -> None:
@@ -255,8 +255,8 @@ def test_frames_cut_off_what_was_added(given: TensorSpec, crop: Any, size: tuple
     found = resolve(node("frames", "a"), given)
     out = found.outputs[0].type
     assert isinstance(out, FrameSpec)
-    assert isinstance(found.work, FramesWork)
-    assert (found.work.crop, (out.width, out.height)) == (crop, size)
+    assert isinstance(found.params, FramesParams)
+    assert (found.params.crop, (out.width, out.height)) == (crop, size)
     assert (out.pixel_format, out.color) == ("rgb24", ColorSpec("bt601", False))
 
 
@@ -267,12 +267,12 @@ def test_frames_of_an_rgb_source_are_meant_for_bt709() -> None:
 
 def test_frames_of_a_window(tmp_path: Path) -> None:
     given = tensor(channels=9, pictures=3, window=Window(7, (2, 3, 4), 3))
-    assert resolve(node("frames", "a"), given).work.pictures == 3
+    assert resolve(node("frames", "a"), given).params.pictures == 3
 
 
 def test_frames_choose_among_several_tensors() -> None:
     bundle = BundleSpec((tensor(name="mask", channels=1), tensor(name="picture")))
-    assert resolve(node("frames", "a", tensor="picture"), bundle).work.tensor == "picture"
+    assert resolve(node("frames", "a", tensor="picture"), bundle).params.tensor == "picture"
 
 
 # ------------------------------------------------------------------------------------ detections, overlay, records
@@ -308,8 +308,8 @@ def bundle(**decode: Any) -> BundleSpec:
 )
 def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, iou: float, style: str) -> None:
     found = resolve(node("detections", "a", **options), bundle())
-    work = found.work
-    assert isinstance(work, DetectionsWork)
+    work = found.params
+    assert isinstance(work, DetectionsParams)
     assert (work.threshold, work.iou, work.style) == (threshold, iou, style)
     assert work.tensors == (("scores", "scores"), ("boxes", "boxes"))
     assert found.outputs[0].type == DetectionsSpec(("face",), frames())
@@ -321,8 +321,8 @@ def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, i
 )
 def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: int, font: int) -> None:
     source = frames(64, height, "rgb24")
-    work = resolve(node("overlay", "a", "b", **options), source, DetectionsSpec(("face",), source)).work
-    assert isinstance(work, OverlayWork)
+    work = resolve(node("overlay", "a", "b", **options), source, DetectionsSpec(("face",), source)).params
+    assert isinstance(work, OverlayParams)
     assert (work.thickness, work.font_size) == (thickness, font)
 
 
@@ -339,15 +339,15 @@ def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: in
 )
 def test_records_go_by_the_extension_unless_told(path: str, form: str | None, found: str) -> None:
     made = node("records", "a", path=path, format=form)
-    assert resolve(made, DetectionsSpec(("face",), frames())).work == RecordsWork(path, found)
+    assert resolve(made, DetectionsSpec(("face",), frames())).params == RecordsParams(path, found)
 
 
 # ------------------------------------------------------------------------------------------------------ encoder
 
 
-def encoder(*inputs: PortType, **options: Any) -> EncoderWork:
-    work = resolve(node("encoder", "a", name="sink", **options), *(inputs or (frames(),))).work
-    assert isinstance(work, EncoderWork)
+def encoder(*inputs: PortType, **options: Any) -> EncoderParams:
+    work = resolve(node("encoder", "a", name="sink", **options), *(inputs or (frames(),))).params
+    assert isinstance(work, EncoderParams)
     return work
 
 
@@ -369,8 +369,8 @@ def test_encoder_containers(path: str, codec: str, container: str) -> None:
 
 def test_encoder_container_by_name_and_null() -> None:
     assert encoder(path="a.bin", container="matroska").container == "matroska"
-    work = encoder(path="a.mp4", container="null")
-    assert (work.path, work.container) == (None, "null")
+    params = encoder(path="a.mp4", container="null")
+    assert (params.path, params.container) == (None, "null")
     assert encoder(container="null").path is None
 
 
@@ -390,8 +390,8 @@ def test_encoder_container_by_name_and_null() -> None:
     ids=str,
 )
 def test_encoder_quality(options: dict[str, Any], crf: float | None, bits: int | None) -> None:
-    work = encoder(path="a.mkv", **options)
-    assert (work.crf, work.bit_rate) == (crf, bits)
+    params = encoder(path="a.mkv", **options)
+    assert (params.crf, params.bit_rate) == (crf, bits)
 
 
 @pytest.mark.parametrize(
@@ -435,8 +435,8 @@ def test_encoder_audio(path: str, audio: str, sound: AudioSpec, found: str | Non
 
 
 def test_encoder_timing_follows_the_frames() -> None:
-    work = encoder(frames(rate=Fraction(30000, 1001), variable_rate=True), path="a.mp4")
-    assert work.rate == Fraction(30000, 1001)
+    params = encoder(frames(rate=Fraction(30000, 1001), variable_rate=True), path="a.mp4")
+    assert params.rate == Fraction(30000, 1001)
 
 
 @pytest.mark.parametrize(
@@ -446,10 +446,10 @@ def test_encoder_timing_follows_the_frames() -> None:
         ({"path": "a.mp4"}, frames(), Fraction(1, 25)),
         ({"path": "a.mkv"}, frames(rate=Fraction(30000, 1001)), Fraction(1001, 30000)),
         # else the grid of the frame times, as far as the format can write it
-        ({"path": "a.mp4"}, frames(variable_rate=True, tick=Fraction(1, 1000)), Fraction(1, 1000)),
-        ({"path": "a.mp4"}, frames(variable_rate=True, tick=Fraction(1, 1_000_000)), Fraction(1, 90_000)),
-        ({"path": "a.mp4", "codec": "mpeg4"}, frames(tick=Fraction(1, 90_000)), Fraction(1, 60_000)),
-        ({"path": "a.avi"}, frames(tick=Fraction(1, 12800)), Fraction(1, 25)),
+        ({"path": "a.mp4"}, frames(variable_rate=True, time_grid=Fraction(1, 1000)), Fraction(1, 1000)),
+        ({"path": "a.mp4"}, frames(variable_rate=True, time_grid=Fraction(1, 1_000_000)), Fraction(1, 90_000)),
+        ({"path": "a.mp4", "codec": "mpeg4"}, frames(time_grid=Fraction(1, 90_000)), Fraction(1, 60_000)),
+        ({"path": "a.avi"}, frames(time_grid=Fraction(1, 12800)), Fraction(1, 25)),
     ],
 )
 def test_encoder_time_base(options: dict[str, Any], source: FrameSpec, time_base: Fraction) -> None:
@@ -467,6 +467,6 @@ def test_encoder_time_base(options: dict[str, Any], source: FrameSpec, time_base
     ],
 )
 def test_encoder_asks_for_usual_colours_where_none_can_be_written(path: str, codec: str, usual: bool) -> None:
-    need = node("encoder", "a", path=path, codec=codec).spec.needs(0)
+    need = node("encoder", "a", path=path, codec=codec).spec.accepts(0)
     assert need is not None
-    assert (need.type, need.pixel_format, need.usual_color) == (FrameSpec, "yuv420p", usual)
+    assert (need.type, need.pixel_format, need.default_color) == (FrameSpec, "yuv420p", usual)

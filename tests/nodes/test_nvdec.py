@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from bmfgraph.errors import InstallError, PlanError, RunError
 from bmfgraph.media.probe import probe
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.nvdec import NvdecMedia, NvdecSpec, NvdecWork
-from bmfgraph.plan.plan import PlanNode, Resolved, json_ready
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.nvdec import NvdecMedia, NvdecParams, NvdecSpec
+from bmfgraph.plan.plan import Inferred, PlanNode, json_ready
 from bmfgraph.plan.types import AudioSpec, ColorSpec, FrameSpec
 from tests.runner.media_tools import Seen, Sound, recorded, scene, soft_scene, write
 from tests.tools import make_clip
@@ -35,9 +35,9 @@ def spec_of(path: Path, **options: Any) -> NvdecSpec:
     return NvdecSpec(kind="nvdec", path=str(path), **options)
 
 
-def resolved(path: Path, **options: Any) -> Resolved:
+def resolved(path: Path, **options: Any) -> Inferred:
     spec = spec_of(path, **options)
-    return spec.resolve(PlanNode("n", spec, facts=spec.discover("n")), (), None)
+    return spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None)
 
 
 # ---------------------------------------------------------------------------------------------------------- the spec
@@ -51,9 +51,9 @@ def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
     assert isinstance(video, FrameSpec)
     assert isinstance(audio, AudioSpec)
     assert video == replace(probe(path).frames, pixel_format="rgb24", device="cuda")
-    work = found.work
-    assert isinstance(work, NvdecWork)
-    assert isinstance(work, DecoderWork)
+    work = found.params
+    assert isinstance(work, NvdecParams)
+    assert isinstance(work, DecoderParams)
     assert (work.codec, work.pixel_format, work.color) == ("h264", "yuv420p", ColorSpec("bt601", False, tagged=False))
     assert (work.width, work.height, work.rotation, work.chroma) == (64, 48, 0, "left")
     assert (work.frame_count, work.exact_count, work.video, work.audio) == (20, True, 0, 1)
@@ -67,14 +67,14 @@ def test_the_rest_is_as_the_decoder_has_it(clip: Callable[..., Path]) -> None:
     path = clip(frames=50)
     for options in ({}, {"start": 0.5}, {"end": 0.7}, {"start": 0.31, "end": 1.0, "allow_truncated": True}):
         spec = DecoderSpec(kind="decoder", path=str(path), **options)  # type: ignore[arg-type]
-        theirs = json_ready(spec.resolve(PlanNode("n", spec, facts=spec.discover("n")), (), None).work)
-        ours = json_ready(resolved(path, **options).work)
+        theirs = json_ready(spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None).params)
+        ours = json_ready(resolved(path, **options).params)
         assert {name: ours[name] for name in theirs} == theirs
 
 
 def test_a_rotated_file_is_displayed_upright(clip: Callable[..., Path]) -> None:
     found = resolved(clip(rotation=90))
-    video, work = found.outputs[0].type, found.work
+    video, work = found.outputs[0].type, found.params
     assert isinstance(video, FrameSpec)
     assert (video.width, video.height, work.width, work.height) == (48, 64, 64, 48)
     assert work.rotation in (90, 270)
@@ -108,21 +108,21 @@ def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, 
 )
 def test_what_would_come_out_otherwise(clip: Callable[..., Path], facts: dict[str, Any], message: str | None) -> None:
     spec = spec_of(clip())
-    media = replace(spec.discover("n"), **facts)
+    media = replace(spec.probe("n"), **facts)
     with pytest.raises(PlanError, match=message) if message else contextlib.nullcontext():
-        spec.resolve(PlanNode("n", spec, facts=media), (), None)
+        spec.infer(PlanNode("n", spec, metadata=media), (), None)
 
 
 def test_what_is_found_out(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11), tagged=True, matrix="bt709")
-    media = spec_of(source).discover("n")
+    media = spec_of(source).probe("n")
     assert isinstance(media, NvdecMedia)
     assert (media.codec, media.timed, media.interlaced, media.aspect) == ("h264", True, False, Fraction(16, 11))
     assert (media.primaries, media.transfer) == (1, 1)
     fields = {"x264-params": "tff=1"}
-    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).discover("n").interlaced
+    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").interlaced
     bare = make_clip(tmp_path / "raw.h264")
-    assert not spec_of(bare).discover("n").timed
+    assert not spec_of(bare).probe("n").timed
 
 
 def test_options(clip: Callable[..., Path]) -> None:
@@ -132,7 +132,7 @@ def test_options(clip: Callable[..., Path]) -> None:
     with pytest.raises(ValidationError, match="is not after start"):
         spec_of(clip(), start=2.0, end=1.0)
     with pytest.raises(RunError, match="does not exist"):
-        spec_of(Path("nowhere.mp4")).discover("n")
+        spec_of(Path("nowhere.mp4")).probe("n")
 
 
 # ------------------------------------------------------------------------------------- FFmpeg in the place of NVDEC
@@ -233,7 +233,7 @@ class Ran:
         return Fraction(base.num, base.den)
 
     def seen(self) -> list[Seen]:
-        return [Seen(frame.index, frame.time, frame.picture.numpy()) for frame in self.frames]
+        return [Seen(frame.index, frame.time, frame.image.numpy()) for frame in self.frames]
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
     from bmf import Timestamp
 
     from bmfgraph.runner.modules import nvdec
-    from bmfgraph.runner.modules.base import JOBS, Outlet
-    from bmfgraph.runner.monitor import Watch
+    from bmfgraph.runner.modules.base import HANDOVER, OutputStream
+    from bmfgraph.runner.monitor import RunMonitor
 
     def look_at(pointer: int, shape: tuple[int, int], deep: bool, device: torch.device) -> torch.Tensor:
         count = shape[0] * shape[1]
@@ -260,12 +260,14 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "TEST GPU")
 
     def run(path: Path, gpu: dict[str, Any] | None = None, **options: Any) -> Ran:
-        work = resolved(path, **options).work
+        work = resolved(path, **options).params
         fake = FakeGpu(work.width, work.height, **(gpu or {}))
         monkeypatch.setattr(nvdec, "_library", lambda: fake)
-        watch = Watch()
-        JOBS["test"] = nvdec.NvdecJob(watch.meter("n", "nvdec"), watch, work, (Outlet(0, "item"),), work.color.yuv)
-        host = nvdec.NvdecHost(0, {"job": "test"})
+        watch = RunMonitor()
+        HANDOVER["test"] = nvdec.NvdecConfig(
+            watch.meter("n", "nvdec"), watch, work, (OutputStream(0, "item"),), work.color.yuv
+        )
+        host = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []
         calls = []
         task = FakeTask()
@@ -282,7 +284,7 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         return Ran(frames, calls, watch)
 
     yield run
-    JOBS.pop("test", None)
+    HANDOVER.pop("test", None)
 
 
 def part(whole: Sequence[Seen], start: float | None = None, end: float | None = None) -> list[Seen]:
@@ -404,7 +406,7 @@ def test_odd_sizes(tmp_path: Path, run: Callable[..., Ran]) -> None:
     source = write(tmp_path / "in.webm", pictures, codec="libvpx-vp9", options={"cpu-used": "8"})
     ran = run(source)
     assert ran.watch.error is None, ran.watch.trace
-    assert [frame.picture.shape for frame in ran.frames] == [(49, 65, 3)] * 4
+    assert [frame.image.shape for frame in ran.frames] == [(49, 65, 3)] * 4
 
 
 def test_frames_carry_what_an_encoder_needs(tmp_path: Path, run: Callable[..., Ran]) -> None:

@@ -8,18 +8,18 @@ import pytest
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.preprocess import Transform
-from bmfgraph.plan.plan import Resolved, Want
-from bmfgraph.plan.types import FrameSpec, Meaning, Placement, TensorSpec
+from bmfgraph.plan.plan import Inferred, Requirement
+from bmfgraph.plan.types import FrameSpec, Placement, TensorMeaning, TensorSpec
 from tests.tools import frames, node, want
 
 
-def resolved(source: FrameSpec, wanted: Want | None = None, **options: Any) -> tuple[Transform, TensorSpec]:
+def resolved(source: FrameSpec, wanted: Requirement | None = None, **options: Any) -> tuple[Transform, TensorSpec]:
     made = node("preprocess", "a", **options)
-    found: Resolved = made.spec.resolve(made, (source,), wanted)
+    found: Inferred = made.spec.infer(made, (source,), wanted)
     tensor = found.outputs[0].type
     assert isinstance(tensor, TensorSpec)
-    assert isinstance(found.work, Transform)
-    return found.work, tensor
+    assert isinstance(found.params, Transform)
+    return found.params, tensor
 
 
 HD = frames(1280, 720)
@@ -68,65 +68,77 @@ SD = frames(640, 480)
 def test_fit(
     source: FrameSpec,
     options: dict[str, Any],
-    wanted: Want | None,
+    wanted: Requirement | None,
     crop: Any,
     resize: Any,
     pad: Any,
     size: tuple[int, int],
 ) -> None:
-    work, tensor = resolved(source, wanted, **options)
-    assert (work.crop, work.resize, work.pad) == (crop, resize, pad)
+    params, tensor = resolved(source, wanted, **options)
+    assert (params.crop, params.resize, params.pad) == (crop, resize, pad)
     assert (tensor.size_of("height"), tensor.size_of("width")) == size
     # The parts add up, whatever the table says.
-    left, top, right, bottom = work.pad
-    inner = work.resize or ((work.crop[2], work.crop[3]) if work.crop else (source.width, source.height))
+    left, top, right, bottom = params.pad
+    inner = params.resize or ((params.crop[2], params.crop[3]) if params.crop else (source.width, source.height))
     assert (top + inner[1] + bottom, left + inner[0] + right) == size
-    assert min(work.pad) >= 0
+    assert min(params.pad) >= 0
 
 
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [({}, want(640, 480)), ({"fit": "crop"}, want(640, 480)), ({"fit": "stretch"}, want(300, 700)), ({}, want())],
 )
-def test_the_placement_maps_the_source_into_the_tensor(options: dict[str, Any], wanted: Want) -> None:
-    work, tensor = resolved(HD, wanted, **options)
+def test_the_placement_maps_the_source_into_the_tensor(options: dict[str, Any], wanted: Requirement) -> None:
+    params, tensor = resolved(HD, wanted, **options)
     place = tensor.placement
     assert isinstance(place, Placement)
-    left, top, width, height = work.crop or (0, 0, HD.width, HD.height)
-    inner = work.resize or (width, height)
+    left, top, width, height = params.crop or (0, 0, HD.width, HD.height)
+    inner = params.resize or (width, height)
     # Corners of the part that is kept land on the corners of the picture inside the padding.
     for x, y, across, down in ((left, top, 0, 0), (left + width, top + height, *inner)):
-        assert place.left + x * place.scale_x == pytest.approx(work.pad[0] + across)
-        assert place.top + y * place.scale_y == pytest.approx(work.pad[1] + down)
+        assert place.left + x * place.scale_x == pytest.approx(params.pad[0] + across)
+        assert place.top + y * place.scale_y == pytest.approx(params.pad[1] + down)
     assert (place.width, place.height) == (tensor.size_of("width"), tensor.size_of("height"))
 
 
 @pytest.mark.parametrize(
     ("options", "wanted", "meaning", "dtype", "shape"),
     [
-        ({}, None, Meaning(), "uint8", (1, 3, 480, 640)),
-        ({"mean": 127}, None, Meaning(mean=(127,)), "float32", (1, 3, 480, 640)),
-        ({"layout": "NHWC"}, None, Meaning("NHWC"), "uint8", (1, 480, 640, 3)),
-        ({"channels": "GRAY"}, None, Meaning(channels="GRAY"), "uint8", (1, 1, 480, 640)),
-        ({"dtype": "float16", "std": 255}, None, Meaning(std=(255,)), "float16", (1, 3, 480, 640)),
-        ({}, want(dtype="float32", meaning=Meaning(mean=(1,))), Meaning(mean=(1,)), "float32", (1, 3, 480, 640)),
-        ({"mean": 0}, want(dtype="float32", meaning=Meaning(mean=(1,))), Meaning(), "float32", (1, 3, 480, 640)),
-        ({"channels": "BGR"}, want(), Meaning(channels="BGR"), "uint8", (1, 3, 480, 640)),
-        ({"mean": [9, 9, 9]}, want(dtype="float64"), Meaning(mean=(9,)), "float64", (1, 3, 480, 640)),
+        ({}, None, TensorMeaning(), "uint8", (1, 3, 480, 640)),
+        ({"mean": 127}, None, TensorMeaning(mean=(127,)), "float32", (1, 3, 480, 640)),
+        ({"layout": "NHWC"}, None, TensorMeaning("NHWC"), "uint8", (1, 480, 640, 3)),
+        ({"channels": "GRAY"}, None, TensorMeaning(channels="GRAY"), "uint8", (1, 1, 480, 640)),
+        ({"dtype": "float16", "std": 255}, None, TensorMeaning(std=(255,)), "float16", (1, 3, 480, 640)),
+        (
+            {},
+            want(dtype="float32", meaning=TensorMeaning(mean=(1,))),
+            TensorMeaning(mean=(1,)),
+            "float32",
+            (1, 3, 480, 640),
+        ),
+        (
+            {"mean": 0},
+            want(dtype="float32", meaning=TensorMeaning(mean=(1,))),
+            TensorMeaning(),
+            "float32",
+            (1, 3, 480, 640),
+        ),
+        ({"channels": "BGR"}, want(), TensorMeaning(channels="BGR"), "uint8", (1, 3, 480, 640)),
+        ({"mean": [9, 9, 9]}, want(dtype="float64"), TensorMeaning(mean=(9,)), "float64", (1, 3, 480, 640)),
     ],
 )
 def test_what_is_unsaid_follows_the_model(
-    options: dict[str, Any], wanted: Want | None, meaning: Meaning, dtype: str, shape: tuple[int, ...]
+    options: dict[str, Any], wanted: Requirement | None, meaning: TensorMeaning, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    work, tensor = resolved(SD, wanted, **options)
-    assert work.meaning == tensor.meaning == meaning
-    assert work.dtype == tensor.dtype == dtype
+    params, tensor = resolved(SD, wanted, **options)
+    assert params.meaning == tensor.meaning == meaning
+    assert params.dtype == tensor.dtype == dtype
     assert tensor.shape == shape
-    assert work.name == tensor.name == ("input" if wanted else "n")
+    assert params.name == tensor.name == ("input" if wanted else "n")
     assert tensor.source == SD
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_normalised_values_do_not_fit_whole_numbers(dtype: str) -> None:
     with pytest.raises(PlanError, match=f"do not fit dtype {dtype}"):
-        resolved(SD, want(dtype=dtype, meaning=Meaning(std=(255,))))
+        resolved(SD, want(dtype=dtype, meaning=TensorMeaning(std=(255,))))

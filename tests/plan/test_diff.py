@@ -39,7 +39,7 @@ def test_a_setting(plan: MakePlan) -> None:
 
 def test_precision_and_the_key_that_follows(plan: MakePlan) -> None:
     one, other = (plan(ON_GPU.replace("fp16", word), machine=HOPPER_TRT) for word in ("fp32", "fp16"))
-    paths = [node.work.engine.path for node in (one.node("net"), other.node("net"))]
+    paths = [node.params.engine.path for node in (one.node("net"), other.node("net"))]
     found = diff_json(one, other)["changed"]
     assert found.keys() == {"net"}
     assert found["net"]["work.engine.precision"] == ["fp32", "fp16"]

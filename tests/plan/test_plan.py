@@ -46,16 +46,16 @@ def test_lookup(plan: Plan) -> None:
 
 
 def test_replace_makes_a_new_plan(plan: Plan) -> None:
-    changed = plan.replace(dataclasses.replace(plan.node("sink"), host="here"))
-    assert changed.node("sink").host == "here"
-    assert plan.node("sink").host == ""
+    changed = plan.replace(dataclasses.replace(plan.node("sink"), bmf_node="here"))
+    assert changed.node("sink").bmf_node == "here"
+    assert plan.node("sink").bmf_node == ""
     assert changed.node("source") is plan.node("source")
 
 
 def test_equal_plans_have_equal_hashes_and_a_change_shows(plan: Plan) -> None:
     assert plan.hash() == dataclasses.replace(plan).hash()
     assert len(plan.hash()) == 64
-    changed = plan.replace(dataclasses.replace(plan.node("sink"), work={"crf": 3}))
+    changed = plan.replace(dataclasses.replace(plan.node("sink"), params={"crf": 3}))
     assert changed.hash() != plan.hash()
     assert Plan("other", plan.nodes).hash() != plan.hash()
 

@@ -14,7 +14,7 @@ from bmfgraph.plan.types import (
     ColorSpec,
     DetectionsSpec,
     Dim,
-    Meaning,
+    TensorMeaning,
     TensorSpec,
     Window,
 )
@@ -41,8 +41,8 @@ def test_equal_values_are_equal_and_cannot_change() -> None:
         (AudioSpec("aac", 48000, 2, False), "audio aac 48000 Hz 2 ch"),
         (DetectionsSpec(("face", "hand"), frames()), "detections of face/hand in 64x48"),
         (Window(7, (2, 3, 4), 3), "window of 7, outputs [2, 3, 4], step 3, pad edge"),
-        (Meaning("NHWC", "BGR", (127,), (128,)), "NHWC BGR (x-127)/128"),
-        (Meaning(mean=(123.675, 116.28, 103.53), std=(58.395,)), "NCHW RGB (x-123.675/116.28/103.53)/58.395"),
+        (TensorMeaning("NHWC", "BGR", (127,), (128,)), "NHWC BGR (x-127)/128"),
+        (TensorMeaning(mean=(123.675, 116.28, 103.53), std=(58.395,)), "NCHW RGB (x-123.675/116.28/103.53)/58.395"),
     ],
     ids=str,
 )
@@ -51,26 +51,30 @@ def test_each_type_prints_as_one_phrase(value: object, text: str) -> None:
 
 
 def test_a_value_for_each_channel_equals_the_same_value_for_all() -> None:
-    assert Meaning(mean=(127, 127, 127), std=(128.0,)) == Meaning(mean=(127.0,), std=(128, 128, 128))
-    assert Meaning(mean=(1, 2, 3)) != Meaning(mean=(1,))
+    assert TensorMeaning(mean=(127, 127, 127), std=(128.0,)) == TensorMeaning(mean=(127.0,), std=(128, 128, 128))
+    assert TensorMeaning(mean=(1, 2, 3)) != TensorMeaning(mean=(1,))
 
 
 @pytest.mark.parametrize(
     ("meaning", "normalised"),
     [
-        (Meaning(), False),
-        (Meaning(mean=(0, 0, 0), std=(1, 1, 1)), False),
-        (Meaning(mean=(1,)), True),
-        (Meaning(std=(255,)), True),
-        (Meaning(std=(1, 1, 2)), True),
+        (TensorMeaning(), False),
+        (TensorMeaning(mean=(0, 0, 0), std=(1, 1, 1)), False),
+        (TensorMeaning(mean=(1,)), True),
+        (TensorMeaning(std=(255,)), True),
+        (TensorMeaning(std=(1, 1, 2)), True),
     ],
 )
-def test_normalised(meaning: Meaning, normalised: bool) -> None:
+def test_normalised(meaning: TensorMeaning, normalised: bool) -> None:
     assert meaning.normalised is normalised
 
 
 def test_channels_are_counted() -> None:
-    assert (Meaning().count, Meaning(channels="BGR").count, Meaning(channels="GRAY").count) == (3, 3, 1)
+    assert (TensorMeaning().count, TensorMeaning(channels="BGR").count, TensorMeaning(channels="GRAY").count) == (
+        3,
+        3,
+        1,
+    )
 
 
 def test_a_tensor_knows_its_sizes() -> None:

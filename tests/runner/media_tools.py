@@ -17,9 +17,9 @@ from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import spec_class
-from bmfgraph.plan.plan import Need, Plan, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, Plan, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, PortType
-from bmfgraph.runner.run import Outcome, run_plan
+from bmfgraph.runner.run import RunResult, run_plan
 from bmfgraph.stages.base import Stage
 
 Pixels = NDArray[np.uint8]
@@ -51,11 +51,11 @@ class RecordSpec(NodeSpec):
     def ports(self) -> tuple[str, ...]:
         return ()
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        return Resolved((), RecordWork(self.key))
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        return Inferred((), RecordWork(self.key))
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ SEEN: dict[str, list[Seen]] = {}
 class Record(Stage):
     """Keeps copies."""
 
-    work: RecordWork
+    params: RecordWork
 
     def open(self) -> None:
-        SEEN[self.work.key] = []
+        SEEN[self.params.key] = []
 
     def process(self, *items: Any) -> Iterable[Any]:
         frame = items[0]
-        SEEN[self.work.key].append(Seen(frame.index, frame.time, frame.pixels().numpy().copy()))
+        SEEN[self.params.key].append(Seen(frame.index, frame.time, frame.pixels().numpy().copy()))
         return ()
 
 
@@ -93,7 +93,7 @@ def compiled(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> Plan:
     return compile_pipeline(PipelineSpec(name="test", nodes=specs))
 
 
-def run(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> Outcome:
+def run(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> RunResult:
     """Compile and run."""
     return run_plan(compiled(nodes))
 

@@ -89,7 +89,7 @@ def test_pixels_are_those_of_a_run_by_bmfgraph(plan: MakePlan, clip: Callable[..
 def test_a_part(plan: MakePlan, tmp_path: Path, option: str) -> None:
     made = plan(COPY.replace("{kind: decoder,", f"{{kind: decoder, {option},"))
     run(made, tmp_path)
-    assert len(pictures(tmp_path / "out.mp4")) == made.node("source").work.frame_count
+    assert len(pictures(tmp_path / "out.mp4")) == made.node("source").params.frame_count
 
 
 @pytest.mark.parametrize("audio", ["none", "aac"])

@@ -14,7 +14,7 @@ from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.errors import ConfigError, RunError
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
@@ -134,22 +134,22 @@ class OddSpec(NodeSpec):
     fault: str = ""
     stage = "tests.runner.test_job:Odd"
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        return Resolved((Port("out", inputs[0]),), self.fault)
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        return Inferred((Port("out", inputs[0]),), self.fault)
 
 
 class Odd(Stage):
     """Gives too many, too large or too empty items."""
 
     def process(self, frame: Frame) -> list[Frame | Sample]:
-        if self.work == "empty":
+        if self.params == "empty":
             return [Sample({}, ())]
-        made, pixels = new_frame(frame, *((32, 32) if self.work == "size" else ()))
+        made, pixels = new_frame(frame, *((32, 32) if self.params == "size" else ()))
         pixels.fill_(9)
-        return [made, made] if self.work == "twice" else [made]
+        return [made, made] if self.params == "twice" else [made]
 
 
 @pytest.mark.parametrize(

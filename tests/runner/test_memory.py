@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.stages.base import Stage
 from tests.runner.media_tools import as_yuv, decoder, run, write
@@ -33,11 +33,11 @@ class SlowSpec(NodeSpec):
     kind: Literal["slow"] = "slow"
     stage: ClassVar[str] = "tests.runner.test_memory:Slow"
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
-        return Resolved((Port("out", inputs[0]),))
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        return Inferred((Port("out", inputs[0]),))
 
 
 class Slow(Stage):

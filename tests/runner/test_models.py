@@ -17,7 +17,7 @@ from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import SourceError
 from bmfgraph.media.sources import locate
-from bmfgraph.runner.run import Outcome, run_plan
+from bmfgraph.runner.run import RunResult, run_plan
 from tests.runner.media_tools import (
     SEEN,
     Pixels,
@@ -49,7 +49,7 @@ def model_of(compose: Compose, name: str, *overrides: str) -> dict[str, Any]:
     return model
 
 
-def run_data(data: dict[str, Any]) -> Outcome:
+def run_data(data: dict[str, Any]) -> RunResult:
     return run_plan(compile_pipeline(parse_pipeline(data)))
 
 

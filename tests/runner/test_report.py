@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.monitor import Meter
+from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.report import SCHEMA, make_report, percentile, summary
-from bmfgraph.runner.run import Outcome
+from bmfgraph.runner.run import RunResult
 from tests.tools import node
 
 
@@ -24,7 +24,7 @@ def test_percentiles_are_numpys_nearest_rank(count: int, percent: float) -> None
 
 
 @pytest.fixture
-def outcome(tmp_path: Path) -> Outcome:
+def outcome(tmp_path: Path) -> RunResult:
     """A run of decoder and encoder, as ``run_plan`` would tell of it."""
     from dataclasses import replace
 
@@ -34,17 +34,17 @@ def outcome(tmp_path: Path) -> Outcome:
 
     clip = make_clip(tmp_path / "in.mp4", frames=4)
     written = make_clip(tmp_path / "out.mp4", frames=4)
-    source = replace(node("decoder", name="source", path=str(clip)), facts=probe(clip), host="source")
-    sink = replace(node("encoder", "source.video", name="sink", path=str(written)), host="sink")
+    source = replace(node("decoder", name="source", path=str(clip)), metadata=probe(clip), bmf_node="source")
+    sink = replace(node("encoder", "source.video", name="sink", path=str(written)), bmf_node="sink")
     plan = infer_types(Plan("copy", (source, sink)))
     meters = {
-        "source": Meter("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
-        "sink": Meter("sink", "encoder", array("d"), 4, array("l", [1, 3])),
+        "source": NodeTimings("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
+        "sink": NodeTimings("sink", "encoder", array("d"), 4, array("l", [1, 3])),
     }
-    return Outcome(plan, 0.5, 4, 0.2, 10.0, {"sink": written}, meters, {}, "decord", ("a warning",), 123, None)
+    return RunResult(plan, 0.5, 4, 0.2, 10.0, {"sink": written}, meters, {}, "decord", ("a warning",), 123, None)
 
 
-def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
+def test_a_report_adds_up_and_is_json(outcome: RunResult) -> None:
     report = json.loads(json.dumps(make_report(outcome, {"input": "x"}, {"psnr_y": 40.0})))
     assert report["schema"] == SCHEMA == 1
     assert report["frames"] == {"in": 4, "out": 4}
@@ -67,7 +67,7 @@ def test_a_report_adds_up_and_is_json(outcome: Outcome) -> None:
     assert (report["first_frame_seconds"], report["steady_fps"]) == (0.2, 10.0)
 
 
-def test_the_summary_says_what_was_written(outcome: Outcome) -> None:
+def test_the_summary_says_what_was_written(outcome: RunResult) -> None:
     (line,) = summary(outcome)
     size = outcome.outputs["sink"].stat().st_size / 1e3
     assert line == f"{outcome.outputs['sink']}: 4 frames, 64x48, 25 fps, {size:.1f} kB in 0.5 s (8.0 fps)"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.split_audio import separate_sound
+from bmfgraph.compile.split_audio import split_audio
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import FrameSpec, Port
 from bmfgraph.runner.run import run_plan
@@ -42,7 +42,7 @@ def test_the_sound_is_the_decoders(tmp_path: Path, audio: str, start: float | No
         return compiled(nodes)
 
     run_plan(plan("together.mp4"))
-    apart = on(separate_sound(on(plan("apart.mp4"), "cuda")), "cpu")
+    apart = on(split_audio(on(plan("apart.mp4"), "cuda")), "cpu")
     assert [node.name for node in apart] == ["source", "source-audio", "sink"]
     assert [port.name for port in apart.node("source").outputs] == ["video"]
     outcome = run_plan(_hosted(apart))
@@ -52,13 +52,13 @@ def test_the_sound_is_the_decoders(tmp_path: Path, audio: str, start: float | No
 
 
 def _hosted(plan: Plan) -> Plan:
-    return plan.replace(*(replace(node, host=node.name) for node in plan))
+    return plan.replace(*(replace(node, bmf_node=node.name) for node in plan))
 
 
 def test_sound_that_nobody_takes_is_not_read(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(3)], sound=Sound(seconds=0.2))
     nodes = {"source": decoder(source), "sink": encoder(tmp_path / "out.mp4", "source.video")}
-    assert [node.name for node in separate_sound(on(compiled(nodes), "cuda"))] == ["source", "sink"]
+    assert [node.name for node in split_audio(on(compiled(nodes), "cuda"))] == ["source", "sink"]
 
 
 def test_several_files_get_the_same_sound(tmp_path: Path) -> None:

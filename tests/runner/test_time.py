@@ -172,7 +172,7 @@ def test_gaps_in_a_constant_rate(tmp_path: Path) -> None:
     times = [Fraction(number, 25) for number in range(40) if number % 7 not in (2, 3)]
     source = write(tmp_path / "in.mp4", PICTURES[: len(times)], times=times, time_base=Fraction(1, 25))
     plan = compiled({"s": decoder(source), "e": encoder(tmp_path / "out.mp4", "s.video")})
-    assert plan.node("e").work.time_base == Fraction(1, 25)
+    assert plan.node("e").params.time_base == Fraction(1, 25)
     assert_times(source, transcode(source, tmp_path / "out.mp4"), Fraction(0))
 
 

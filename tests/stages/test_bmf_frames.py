@@ -16,7 +16,7 @@ from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import spec_class
-from bmfgraph.plan.plan import Need, PlanNode, Resolved, Want
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
@@ -48,12 +48,12 @@ class PlanesSpec(NodeSpec):
     pixel_format: str
     stage: ClassVar[str] = "tests.stages.test_bmf_frames:Planes"
 
-    def needs(self, index: int) -> Need:
-        return Need(FrameSpec)
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec)
 
-    def resolve(self, node: PlanNode, inputs: tuple[PortType, ...], want: Want | None) -> Resolved:
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         assert isinstance(inputs[0], FrameSpec)
-        return Resolved((Port("out", replace(inputs[0], pixel_format=self.pixel_format)),), self.pixel_format)
+        return Inferred((Port("out", replace(inputs[0], pixel_format=self.pixel_format)),), self.pixel_format)
 
 
 class Planes(Stage):
@@ -61,7 +61,7 @@ class Planes(Stage):
 
     def process(self, *items: Any) -> Iterable[Frame]:
         frame: Frame = items[0]
-        made = frame_of_planes(frame, planes(frame.index, self.work), self.work)
+        made = frame_of_planes(frame, planes(frame.index, self.params), self.params)
         assert made.size == (WIDTH, HEIGHT)
         return (made,)
 
@@ -108,6 +108,6 @@ def test_the_size_of_a_frame_is_that_of_its_picture(video_frame: FrameMaker) -> 
     assert new_frame(frame, 32, 20)[0].size == (32, 20)
     # As on the GPU: the picture counts, the frame keeps time only.
     picture = torch.zeros(20, 30, 3, dtype=torch.uint8)
-    apart = Frame(0, frame.video, picture=picture)
+    apart = Frame(0, frame.video, image=picture)
     assert apart.size == (30, 20)
     assert apart.pixels() is picture

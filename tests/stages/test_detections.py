@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bmfgraph.nodes.detections import DetectionsWork
+from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages.detections import Detect, above, best, decode_centerface, decode_ultraface
 from bmfgraph.stages.items import Frame, Sample
@@ -20,7 +20,7 @@ Array = NDArray[np.float32]
 PLACE = Placement(640, 480, 320, 240, 0.5, 0.5, 0.0, 0.0)
 
 
-def work(**options: Any) -> DetectionsWork:
+def work(**options: Any) -> DetectionsParams:
     settings: dict[str, Any] = {
         "style": "ultraface",
         "tensors": (("scores", "s"), ("boxes", "b")),
@@ -30,7 +30,7 @@ def work(**options: Any) -> DetectionsWork:
         "stride": 4,
         "placement": PLACE,
     }
-    return DetectionsWork(**(settings | options))
+    return DetectionsParams(**(settings | options))
 
 
 def overlap(a: Array, b: Array) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bmfgraph.nodes.frames import FramesWork
-from bmfgraph.plan.plan import Resolved
-from bmfgraph.plan.types import Meaning
+from bmfgraph.nodes.frames import FramesParams
+from bmfgraph.plan.plan import Inferred
+from bmfgraph.plan.types import TensorMeaning
 from bmfgraph.stages.frames import ToFrames, levels
 from bmfgraph.stages.items import Sample
 from bmfgraph.stages.preprocess import Preprocess
@@ -18,27 +18,27 @@ from tests.conftest import FrameMaker
 from tests.tools import frames, node, opened, picture
 
 
-def work(**options: Any) -> FramesWork:
+def work(**options: Any) -> FramesParams:
     settings: dict[str, Any] = {
         "tensor": "x",
-        "meaning": Meaning(),
+        "meaning": TensorMeaning(),
         "pictures": 1,
         "crop": None,
         "width": 64,
         "height": 48,
     }
-    return FramesWork(**(settings | options))
+    return FramesParams(**(settings | options))
 
 
 @pytest.mark.parametrize(
     ("values", "meaning", "wanted"),
     [
-        ([-5.0, 0.4, 0.6, 254.6, 300.0], Meaning(), [0, 0, 1, 255, 255]),
-        ([0.0, 0.5, 1.0, 2.0, -1.0], Meaning(std=(255,)), [0, 128, 255, 255, 0]),
-        ([-1.0, 0.0, 1.0, 0.5, -0.5], Meaning(mean=(127,), std=(128,)), [0, 127, 255, 191, 63]),
+        ([-5.0, 0.4, 0.6, 254.6, 300.0], TensorMeaning(), [0, 0, 1, 255, 255]),
+        ([0.0, 0.5, 1.0, 2.0, -1.0], TensorMeaning(std=(255,)), [0, 128, 255, 255, 0]),
+        ([-1.0, 0.0, 1.0, 0.5, -0.5], TensorMeaning(mean=(127,), std=(128,)), [0, 127, 255, 191, 63]),
     ],
 )
-def test_values_become_levels(values: list[float], meaning: Meaning, wanted: list[int]) -> None:
+def test_values_become_levels(values: list[float], meaning: TensorMeaning, wanted: list[int]) -> None:
     picture = torch.tensor(values)[:, None, None].expand(-1, 1, 3)
     made = levels(picture, work(meaning=meaning))
     assert made.dtype == torch.uint8
@@ -46,10 +46,10 @@ def test_values_become_levels(values: list[float], meaning: Meaning, wanted: lis
 
 
 def test_each_channel_has_its_own_mean_and_std() -> None:
-    meaning = Meaning(mean=(1, 2, 3), std=(10, 20, 30))
+    meaning = TensorMeaning(mean=(1, 2, 3), std=(10, 20, 30))
     made = levels(torch.ones(1, 1, 3, dtype=torch.float16), work(meaning=meaning))
     assert made.flatten().tolist() == [11, 22, 33]
-    swapped = levels(torch.ones(1, 1, 3), work(meaning=Meaning("NCHW", "BGR", (1, 2, 3), (10, 20, 30))))
+    swapped = levels(torch.ones(1, 1, 3), work(meaning=TensorMeaning("NCHW", "BGR", (1, 2, 3), (10, 20, 30))))
     assert swapped.flatten().tolist() == [33, 22, 11]
 
 
@@ -61,12 +61,12 @@ def test_preprocess_and_back_is_the_picture(
     video_frame: FrameMaker, layout: str, channels: str, dtype: str, options: dict[str, Any]
 ) -> None:
     pre = node("preprocess", "a", layout=layout, channels=channels, dtype=dtype, **options)
-    first: Resolved = pre.spec.resolve(pre, (frames(64, 48, "rgb24"),), None)
+    first: Inferred = pre.spec.infer(pre, (frames(64, 48, "rgb24"),), None)
     post = node("frames", "b")
-    second: Resolved = post.spec.resolve(post, (first.outputs[0].type,), None)
+    second: Inferred = post.spec.infer(post, (first.outputs[0].type,), None)
     frame = video_frame(3)
-    (sample,) = opened(Preprocess("a", first.work)).process(frame)
-    (made,) = opened(ToFrames("b", second.work)).process(sample)
+    (sample,) = opened(Preprocess("a", first.params)).process(frame)
+    (made,) = opened(ToFrames("b", second.params)).process(sample)
     assert np.array_equal(made.pixels().numpy(), picture(3, 64, 48))
     assert (made.index, made.time) == (3, frame.time)
 
@@ -75,7 +75,7 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
     pictures = [picture(index, 64, 48) for index in (4, 5, 6)]
     tensor = torch.from_numpy(np.concatenate(pictures, axis=2)[None])
     sources = tuple(video_frame(index, pts=index * 7) for index in (4, 5, 6))
-    stage = opened(ToFrames("n", work(meaning=Meaning("NHWC"), pictures=3)))
+    stage = opened(ToFrames("n", work(meaning=TensorMeaning("NHWC"), pictures=3)))
     made = list(stage.process(Sample({"x": tensor, "other": tensor}, sources)))
     assert [(frame.index, frame.video.pts) for frame in made] == [(4, 28), (5, 35), (6, 42)]
     for frame, wanted in zip(made, pictures, strict=True):

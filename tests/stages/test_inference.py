@@ -13,7 +13,7 @@ import torch
 from onnx import helper
 
 from bmfgraph.errors import EngineError
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.stages.inference import Infer
 from bmfgraph.stages.items import Frame, Sample
 from tests.tools import engine_request, negate_model, save_model, tensor_info
@@ -23,8 +23,8 @@ pytest.importorskip("onnxruntime")
 
 def stage(path: Path, batch: int, *, fixed: bool = False, outputs: tuple[str, ...] = ("output",)) -> Infer:
     shape = (batch, 3, 4, 6)
-    work = InferenceWork("m", (("input", shape),), tuple((name, shape) for name in outputs), batch, fixed)
-    made = Infer("net", replace(work, engine=engine_request(path, batch=batch)))
+    params = InferenceParams("m", (("input", shape),), tuple((name, shape) for name in outputs), batch, fixed)
+    made = Infer("net", replace(params, engine=engine_request(path, batch=batch)))
     made.open()
     return made
 

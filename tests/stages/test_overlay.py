@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bmfgraph.nodes.overlay import OverlayWork
+from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.overlay import Draw, draw_boxes
 from tests.conftest import FrameMaker
@@ -17,14 +17,14 @@ from tests.tools import picture
 GREEN = (0, 230, 118)
 
 
-def work(**options: Any) -> OverlayWork:
+def work(**options: Any) -> OverlayParams:
     settings: dict[str, Any] = {
         "color": GREEN,
         "thickness": 2,
         "label": False,
         "font_size": 10,
     }
-    return OverlayWork(**(settings | options))
+    return OverlayParams(**(settings | options))
 
 
 def box(x1: float, y1: float, x2: float, y2: float) -> Box:

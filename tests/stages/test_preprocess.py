@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from bmfgraph.nodes.preprocess import Transform
-from bmfgraph.plan.types import Meaning
+from bmfgraph.plan.types import TensorMeaning
 from bmfgraph.stages.preprocess import Preprocess, apply
 from tests.conftest import FrameMaker
 from tests.tools import Pixels, frames, node, opened, picture, want
@@ -25,7 +25,7 @@ def transform(**options: Any) -> Transform:
         "antialias": True,
         "pad": (0, 0, 0, 0),
         "pad_value": 0,
-        "meaning": Meaning(),
+        "meaning": TensorMeaning(),
         "dtype": "uint8",
         "name": "x",
     }
@@ -108,7 +108,9 @@ def test_crop_then_resize_then_pad() -> None:
 
 
 def test_the_pad_is_normalised_like_the_picture() -> None:
-    made = run(noise(4, 4), pad=(0, 0, 2, 0), pad_value=127, meaning=Meaning(mean=(127,), std=(128,)), dtype="float32")
+    made = run(
+        noise(4, 4), pad=(0, 0, 2, 0), pad_value=127, meaning=TensorMeaning(mean=(127,), std=(128,)), dtype="float32"
+    )
     assert (made[..., 4:] == 0).all()
 
 
@@ -117,7 +119,7 @@ def test_the_pad_is_normalised_like_the_picture() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "int32", "float64"])
 def test_channels_layouts_and_dtypes(layout: Any, channels: Any, dtype: str) -> None:
     pixels = noise(6, 4)
-    made = run(pixels, meaning=Meaning(layout, channels), dtype=dtype).numpy()
+    made = run(pixels, meaning=TensorMeaning(layout, channels), dtype=dtype).numpy()
     wanted = pixels.astype(np.float64)
     if channels == "BGR":
         wanted = wanted[..., ::-1]
@@ -133,14 +135,14 @@ def test_channels_layouts_and_dtypes(layout: Any, channels: Any, dtype: str) -> 
 def test_mean_and_std_count_in_the_models_channel_order(channels: Any) -> None:
     pixels = noise(6, 4)
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    made = run(pixels, meaning=Meaning("NCHW", channels, mean, std), dtype="float32")[0].permute(1, 2, 0).numpy()
+    made = run(pixels, meaning=TensorMeaning("NCHW", channels, mean, std), dtype="float32")[0].permute(1, 2, 0).numpy()
     ordered = pixels[..., ::-1] if channels == "BGR" else pixels
     assert np.allclose(made, (ordered - np.array(mean)) / np.array(std), atol=1e-5)
 
 
 def test_the_stage_gives_one_sample_a_frame(video_frame: FrameMaker) -> None:
     made = node("preprocess", "a", name="prepare")
-    work = made.spec.resolve(made, (frames(64, 48, "rgb24"),), want(32, 32)).work
+    work = made.spec.infer(made, (frames(64, 48, "rgb24"),), want(32, 32)).params
     frame = video_frame(5)
     (sample,) = opened(Preprocess("prepare", work)).process(frame)
     assert sample.frames == (frame,)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.nodes.records import RecordsWork
+from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.records import COLUMNS, Write
 from tests.conftest import FrameMaker
@@ -25,7 +25,7 @@ def found(video_frame: FrameMaker) -> list[Detections]:
 
 
 def write(path: Path, form: str, items: list[Detections]) -> None:
-    stage = Write("table", RecordsWork(str(path), form))
+    stage = Write("table", RecordsParams(str(path), form))
     stage.open()
     for item in items:
         assert list(stage.process(item)) == []
@@ -72,7 +72,7 @@ def test_nothing_found_in_no_frame(tmp_path: Path, form: str, lines: int) -> Non
 
 
 def test_closing_without_opening_and_twice(tmp_path: Path) -> None:
-    stage = Write("table", RecordsWork(str(tmp_path / "no" / "a.csv"), "csv"))
+    stage = Write("table", RecordsParams(str(tmp_path / "no" / "a.csv"), "csv"))
     stage.close()
     with pytest.raises(FileNotFoundError):
         stage.open()
@@ -80,7 +80,7 @@ def test_closing_without_opening_and_twice(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_there_after_a_failure(tmp_path: Path, found: list[Detections]) -> None:
-    stage = Write("table", RecordsWork(str(tmp_path / "a.jsonl"), "jsonl"))
+    stage = Write("table", RecordsParams(str(tmp_path / "a.jsonl"), "jsonl"))
     stage.open()
     stage.process(found[0])
     stage.close()

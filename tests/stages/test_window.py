@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bmfgraph.nodes.window import WindowWork
+from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.types import Window
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.window import Gather
@@ -41,7 +41,7 @@ def sample(index: int, axis: int = 1) -> Sample:
 
 
 def gathered(length: int, window: Window, axis: int = 1) -> list[Sample]:
-    stage = Gather("window", WindowWork(window, axis))
+    stage = Gather("window", WindowParams(window, axis))
     stage.open()
     out: list[Any] = []
     for index in range(length):
@@ -83,7 +83,7 @@ def test_a_clip_without_frames_gives_nothing() -> None:
 
 
 def test_windows_come_as_soon_as_they_can() -> None:
-    stage = Gather("window", WindowWork(Window(7, (2, 3, 4), 3), 1))
+    stage = Gather("window", WindowParams(Window(7, (2, 3, 4), 3), 1))
     stage.open()
     counts = [len(list(stage.process(sample(index)))) for index in range(12)]
     # Frame 4 fills the window whose first two places lie before the clip.
@@ -91,7 +91,7 @@ def test_windows_come_as_soon_as_they_can() -> None:
 
 
 def test_a_stage_can_be_used_again() -> None:
-    stage = Gather("window", WindowWork(Window(3, (1,), 1), 1))
+    stage = Gather("window", WindowParams(Window(3, (1,), 1), 1))
     for _ in range(2):
         stage.open()
         out = [one for index in range(4) for one in stage.process(sample(index))]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.runner.monitor import Meter
+from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.run import steady_fps
 from bmfgraph.sweep.cells import RESULT, read_json, write_json, writing
 from bmfgraph.sweep.run import command_of
@@ -49,8 +49,8 @@ def test_the_command_of_a_cell_runs_as_it_is_written() -> None:
 
 
 def test_frames_that_came_at_once_are_no_speed() -> None:
-    def meter(*done: float) -> Meter:
-        return Meter("sink", "encoder", frames=len(done), done=array("d", done), last_done=done[-1])
+    def meter(*done: float) -> NodeTimings:
+        return NodeTimings("sink", "encoder", frames=len(done), done=array("d", done), last_done=done[-1])
 
     alone = meter(*(1.0 + 0.1 * number for number in range(12)))
     batched = meter(*(1.3 + 0.4 * (number // 4) for number in range(12)))

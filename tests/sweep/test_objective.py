@@ -126,7 +126,7 @@ def test_equals_stay_as_they_came() -> None:
 
 def test_what_is_missed_is_said() -> None:
     def misses(text: str, **metrics: Any) -> tuple[str, ...]:
-        return rank([cell("a", {}, **metrics)], parse_objective(text))[0].misses
+        return rank([cell("a", {}, **metrics)], parse_objective(text))[0].violations
 
     assert misses("fps where psnr_y>=45", fps=3.0, psnr_y=45.0) == ()
     assert misses("fps where psnr_y>=45", fps=3.0, psnr_y=38.2134) == ("PSNR-Y 38.21 < 45 dB",)

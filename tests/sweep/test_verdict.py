@@ -9,7 +9,7 @@ import pytest
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.report.text import date_text, shortened, variant
-from bmfgraph.sweep.verdict import Change, change, judge, key_metrics, quality_of, spare
+from bmfgraph.sweep.verdict import Change, change, judge, key_metrics, margin, quality_of
 from tests.sweep.reports import cell, detectors, failures, report, super_resolution, without_quality
 
 
@@ -115,11 +115,11 @@ def test_changes(metric: str, value: float, base: float, said: Change | None) ->
 
 def test_what_there_is_to_spare() -> None:
     objective = parse_objective("fps where psnr_y>=45 and latency_p95_ms<40")
-    assert spare(objective, METRICS["psnr_y"], 51.5) == Change("6.50 dB to spare", "better")
-    assert spare(objective, METRICS["latency_p95_ms"], 38.0) == Change("2.0 ms to spare", "better")
-    assert spare(objective, METRICS["psnr_y"], 100.0) is None
-    assert spare(objective, METRICS["psnr_y"], 40.0) is None
-    assert spare(objective, METRICS["fps"], 40.0) is None
+    assert margin(objective, METRICS["psnr_y"], 51.5) == Change("6.50 dB to spare", "better")
+    assert margin(objective, METRICS["latency_p95_ms"], 38.0) == Change("2.0 ms to spare", "better")
+    assert margin(objective, METRICS["psnr_y"], 100.0) is None
+    assert margin(objective, METRICS["psnr_y"], 40.0) is None
+    assert margin(objective, METRICS["fps"], 40.0) is None
 
 
 def test_what_tells_most() -> None:
@@ -171,4 +171,4 @@ def test_reports_with_little_in_them() -> None:
     made: dict[str, Any] = report(cell("a", {}, build_s=3.0))
     verdict = judge(made)
     assert verdict.headline == "No variant meets the objective"
-    assert verdict.order[0].misses == ("end-to-end speed not measured",)
+    assert verdict.order[0].violations == ("end-to-end speed not measured",)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.system.energy import Meter
+from bmfgraph.system.energy import EnergyMeter
 from bmfgraph.system.machine import find_gpu
 
 CUDA = """
@@ -108,13 +108,13 @@ def test_a_driver_without_nvml(driver: Path, tmp_path: Path) -> None:
 def test_a_machine_without_a_gpu() -> None:
     if find_gpu()[0] is not None:
         pytest.skip("there is a GPU")
-    with Meter() as meter:
+    with EnergyMeter() as meter:
         pass
     assert meter.joules is None
 
 
 def test_errors_pass_through() -> None:
-    with pytest.raises(KeyError), Meter():
+    with pytest.raises(KeyError), EnergyMeter():
         raise KeyError("of the body")
 
 
@@ -124,7 +124,7 @@ def test_a_gpu_draws_energy() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("no GPU here")
-    with Meter() as meter:
+    with EnergyMeter() as meter:
         work = torch.rand(4096, 4096, device="cuda")
         for _ in range(300):
             work = (work @ work).clamp(0, 1)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bmfgraph.cli.completion.shells import INSTALL, UNINSTALL, Answer, Kind
-from bmfgraph.cli.help import FORMS, TAKEN, VERBS
-from bmfgraph.errors import ConfigError, did_you_mean, one_of
+from bmfgraph.cli.help import PLAN_FORMATS, VERB_FLAGS, VERBS
+from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
 __all__ = ["answer", "complete"]
 
@@ -24,7 +24,7 @@ _HYDRA = {
     "--info": "what Hydra did",
     "--hydra-help": "Hydra's own flags",
 }
-_TAKEN = {**FORMS, "--json": "for programs", "--output": "write into that file"}
+_FLAG_HELP = {**PLAN_FORMATS, "--json": "for programs", "--output": "write into that file"}
 _WHOLE = {"--version": "", "--shell-completion": "install=bash|zsh|fish"}
 _STORE = {"--store": "folder of the engines", "--json": "for programs"}
 _OWN: dict[str, dict[str, str]] = {
@@ -70,7 +70,7 @@ def complete(words: Sequence[str]) -> None:
     scripts = {"install": INSTALL, "uninstall": UNINSTALL, "query": INSTALL}.get(what)
     if scripts is None or shell not in scripts:
         raise ConfigError(
-            f"{asked!r} is not what it takes{did_you_mean(shell or what, INSTALL)}; shells: {one_of(INSTALL)}",
+            f"{asked!r} is not what it takes{did_you_mean(shell or what, INSTALL)}; shells: {join_sorted(INSTALL)}",
             path="--shell-completion",
             hint=f"--shell-completion install={shell if shell in INSTALL else 'bash'}",
             code="E114",
@@ -128,7 +128,7 @@ def _flags(verb: str, before: Sequence[str]) -> dict[str, str]:
         prune = verb == "engines" and "prune" in before
         found = {**_OWN["engines prune" if prune else verb], "--help": _ANY["--help"]}
     else:
-        found = {**{flag: _TAKEN.get(flag, "") for flag in TAKEN.get(verb, {})}, **_ANY, **_HYDRA}
+        found = {**{flag: _FLAG_HELP.get(flag, "") for flag in VERB_FLAGS.get(verb, {})}, **_ANY, **_HYDRA}
         if verb in ("", "run"):
             found["--multirun"] = "run all combinations of values with commas"
         if not verb:

@@ -18,14 +18,14 @@ from bmfgraph import __version__
 from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor, checksum, infer_shapes, read_onnx
 from bmfgraph.system.files import cache_folder, file_sha256, write_whole
 
-__all__ = ["noted_model", "noted_shapes"]
+__all__ = ["cached_model", "noted_shapes"]
 
 _SCHEMA = 1
 _MOST_SHAPES = 32
 """Sizes of frames that are kept for a model, the latest ones."""
 
 
-def noted_model(path: Path, sha256: str | None = None) -> OnnxModel:
+def cached_model(path: Path, sha256: str | None = None) -> OnnxModel:
     """The same as :func:`bmfgraph.engines.onnx.model.read_onnx`, from the notes if the file was read before.
 
     ``sha256``: of the file, if somebody has just computed it.

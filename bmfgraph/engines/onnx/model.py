@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.errors import Fault
+from bmfgraph.errors import UnplacedError
 from bmfgraph.system.files import file_sha256
 
 __all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "checksum", "infer_shapes", "read_onnx", "with_free_dims"]
@@ -18,7 +18,7 @@ __all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "checksum", "infer_shapes", "
 Shape = tuple["int | str", ...]
 
 
-class OnnxError(Fault):
+class OnnxError(UnplacedError):
     """A file is no usable ONNX model; ``hint`` says what to do."""
 
 

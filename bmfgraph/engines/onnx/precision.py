@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmfgraph.engines.onnx.model import OnnxError, with_free_dims
-from bmfgraph.engines.onnx.sensitive import fine_outputs, tail
+from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs, tail
 from bmfgraph.engines.onnx.uint8 import attribute, cast_uint8, copy_of, types_of
 from bmfgraph.errors import BmfgraphError, InstallError
 
@@ -43,7 +43,7 @@ _QUANTISED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 def prepared(
     path: Path,
-    free_dims: Mapping[str, tuple[int | str, ...]],
+    dim_overrides: Mapping[str, tuple[int | str, ...]],
     precision: str,
     *,
     strongly_typed: bool,
@@ -53,7 +53,7 @@ def prepared(
 
     ``calibration``: what int8 measures its ranges over. Raises OnnxError, and InstallError without ONNX Runtime.
     """
-    model = with_free_dims(path, free_dims)
+    model = with_free_dims(path, dim_overrides)
     model.ir_version = max(model.ir_version, 4)  # From there on, weights need not be inputs.
     _drop_unused_weights(model)
     _with_weights(model, path)
@@ -130,7 +130,7 @@ def _with_weights(model: Any, path: Path) -> None:
 def _as_float16(model: Any, kept: list[str]) -> Any:
     """The network in float16, its inputs and outputs as they were; the nodes ``kept`` stay in float32."""
     float16 = _onnxruntime("transformers.float16", "fp16 and bf16")
-    with _quiet(), _told("16-bit floating point"):
+    with _quiet(), _tool_errors_as_onnx_errors("16-bit floating point"):
         converted = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
     _sort(converted.graph)
     return converted
@@ -139,14 +139,17 @@ def _as_float16(model: Any, kept: list[str]) -> Any:
 def _kept(model: Any) -> list[str]:
     """Names of the nodes that stay in float32: those with weights that float16 cannot hold, and fine tails."""
     big = {name for name, array in _floats(model) if array.size and np.abs(array).max() > _FLOAT16_MAX}
-    fine = _fine(model)
-    return _named(model, lambda node: bool(big & {*node.input, *node.output}) or fine(node))
+    sensitive = _precision_sensitive(model)
+    return _named(model, lambda node: bool(big & {*node.input, *node.output}) or sensitive(node))
 
 
-def _fine(model: Any) -> Callable[[Any], bool]:
+def _precision_sensitive(model: Any) -> Callable[[Any], bool]:
     """Tells the nodes of tails that want float32 from the others."""
     makes = {
-        name for one in fine_outputs(model) for index in tail(model, one) for name in model.graph.node[index].output
+        name
+        for one in precision_sensitive_outputs(model)
+        for index in tail(model, one)
+        for name in model.graph.node[index].output
     }
     return lambda node: not makes.isdisjoint(node.output)
 
@@ -181,8 +184,8 @@ def _as_bfloat16(model: Any) -> Any:
             "the network holds float16 already, and cannot become bf16", "set engine.precision=fp16", code="E617"
         )
     weights = dict(_floats(model))
-    fine = _fine(model)
-    converted = _as_float16(model, _named(model, lambda node: node.op_type in _NO_BFLOAT16 or fine(node)))
+    sensitive = _precision_sensitive(model)
+    converted = _as_float16(model, _named(model, lambda node: node.op_type in _NO_BFLOAT16 or sensitive(node)))
     _retype(converted.graph, weights)
     return converted
 
@@ -243,7 +246,7 @@ def _quantised(model: Any, calibration: Samples | None) -> Any:
             return None if sample is None else dict(sample)
 
     _say_kernel_shapes(model)
-    with tempfile.TemporaryDirectory() as folder, _quiet(), _told("int8"):
+    with tempfile.TemporaryDirectory() as folder, _quiet(), _tool_errors_as_onnx_errors("int8"):
         target = Path(folder) / "quantised.onnx"
         tools.quantize_static(
             model,
@@ -296,7 +299,7 @@ def _upgraded(model: Any, opset: int) -> Any:
 
 
 @contextlib.contextmanager
-def _told(precision: str) -> Iterator[None]:
+def _tool_errors_as_onnx_errors(precision: str) -> Iterator[None]:
     """Tell of what ONNX Runtime's tools cannot do."""
     try:
         yield

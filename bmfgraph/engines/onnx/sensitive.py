@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["fine_outputs", "tail"]
+__all__ = ["precision_sensitive_outputs", "tail"]
 
 _HEAVY = frozenset(
     {
@@ -16,15 +16,15 @@ _HEAVY = frozenset(
         *("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
     }
 )
-_FINE = frozenset({"Exp", "Log", "LogSoftmax", "Pow", "Sigmoid", "Softmax", "Softplus", "Sqrt"})
+_SENSITIVE = frozenset({"Exp", "Log", "LogSoftmax", "Pow", "Sigmoid", "Softmax", "Softplus", "Sqrt"})
 
 
-def fine_outputs(model: Any) -> list[str]:
+def precision_sensitive_outputs(model: Any) -> list[str]:
     """Names of the outputs of an ``onnx.ModelProto`` whose tails compute what 16 bits are too few for."""
     return [
         value.name
         for value in model.graph.output
-        if any(model.graph.node[index].op_type in _FINE for index in tail(model, value.name))
+        if any(model.graph.node[index].op_type in _SENSITIVE for index in tail(model, value.name))
     ]
 
 

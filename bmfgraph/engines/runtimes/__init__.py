@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from bmfgraph.engines.spec import EngineRequest
+    from bmfgraph.engines.spec import EngineSpec
 
 __all__ = ["Engine", "Pending", "load_engine"]
 
@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Begin one inference on tensors that are ready on the current stream."""
 
 
-def load_engine(node: str, request: EngineRequest) -> Engine:
+def load_engine(node: str, request: EngineSpec) -> Engine:
     """Load what ``request`` names. Raises EngineError, which names ``node``, or InstallError."""
     if request.runtime == "onnxruntime":
         from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.spec import EngineRequest
-from bmfgraph.errors import EngineError, one_of
+from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.errors import EngineError, join_sorted
 
 __all__ = ["DTYPES", "Binding", "check_bindings"]
 
@@ -40,7 +40,7 @@ class Binding:
         return f"{self.name} {DTYPES.get(self.dtype, self.dtype)}[{dims}]"
 
 
-def check_bindings(node: str, request: EngineRequest, bindings: list[Binding]) -> int:
+def check_bindings(node: str, request: EngineSpec, bindings: list[Binding]) -> int:
     """Refuse an engine that is not made from the model, or not for these shapes; which of its profiles takes them.
 
     Raises EngineError, which names ``node``.
@@ -51,7 +51,7 @@ def check_bindings(node: str, request: EngineRequest, bindings: list[Binding]) -
         side = "input" if name in shapes else "output"
         found = there.get(name)
         if found is None or found.is_input != (side == "input"):
-            names = one_of(str(one) for one in bindings if one.is_input == (side == "input"))
+            names = join_sorted(str(one) for one in bindings if one.is_input == (side == "input"))
             raise _misfit(node, request, f"has no {side} {name}; its {side}s: {names}")
         given = DTYPES.get(found.dtype, found.dtype)
         # Whatever takes an output converts it from any floating point.
@@ -60,12 +60,14 @@ def check_bindings(node: str, request: EngineRequest, bindings: list[Binding]) -
     for one in bindings:
         if one.is_input and one.name not in shapes:
             raise _misfit(
-                node, request, f"has the input {one}, for which no shape is given; given: {one_of(shapes) or 'none'}"
+                node,
+                request,
+                f"has the input {one}, for which no shape is given; given: {join_sorted(shapes) or 'none'}",
             )
     return _profile_for(node, request, bindings, shapes)
 
 
-def _profile_for(node: str, request: EngineRequest, bindings: list[Binding], shapes: dict[str, tuple[int, ...]]) -> int:
+def _profile_for(node: str, request: EngineSpec, bindings: list[Binding], shapes: dict[str, tuple[int, ...]]) -> int:
     inputs = [one for one in bindings if one.is_input]
     for one in inputs:
         shape = shapes[one.name]
@@ -88,7 +90,7 @@ def _profile_for(node: str, request: EngineRequest, bindings: list[Binding], sha
     raise _misfit(node, request, f"has no optimization profile for {shapes}")
 
 
-def _misfit(node: str, request: EngineRequest, what: str) -> EngineError:
+def _misfit(node: str, request: EngineSpec, what: str) -> EngineError:
     return EngineError(
         node,
         f"engine {request.path!r} {what}",

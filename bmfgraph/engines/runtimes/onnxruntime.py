@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmfgraph.engines.onnx.cache import noted_model
+from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.onnx.model import with_free_dims
 from bmfgraph.errors import EngineError, InstallError
 
 if TYPE_CHECKING:
-    from bmfgraph.engines.spec import EngineRequest
+    from bmfgraph.engines.spec import EngineSpec
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -35,7 +35,7 @@ class OnnxRuntimeEngine:
     streams = 1
     least_batch = 1
 
-    def __init__(self, node: str, request: EngineRequest) -> None:
+    def __init__(self, node: str, request: EngineSpec) -> None:
         try:
             import onnxruntime
         except ImportError:
@@ -49,8 +49,8 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model: str | bytes = request.onnx
         path = Path(request.onnx)
-        if request.free_dims or noted_model(path).weights_as_inputs:
-            model = with_free_dims(path, dict(request.free_dims)).SerializeToString()
+        if request.dim_overrides or cached_model(path).weights_as_inputs:
+            model = with_free_dims(path, dict(request.dim_overrides)).SerializeToString()
             # Weights kept in files of their own are looked for beside the model.
             options.add_session_config_entry(
                 "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
@@ -118,7 +118,7 @@ class OnnxRuntimeEngine:
         bind(name, device.type, device.index or 0, dtype, tuple(tensor.shape), tensor.data_ptr())
 
 
-def _providers(request: EngineRequest) -> list[Any]:
+def _providers(request: EngineSpec) -> list[Any]:
     if request.device == "cpu":
         return ["CPUExecutionProvider"]
     options = {

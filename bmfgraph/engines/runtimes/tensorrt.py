@@ -17,7 +17,7 @@ from bmfgraph.errors import EngineError, InstallError
 from bmfgraph.system.machine import Library, find_libraries
 
 if TYPE_CHECKING:
-    from bmfgraph.engines.spec import EngineRequest
+    from bmfgraph.engines.spec import EngineSpec
 
 __all__ = ["TensorRTEngine"]
 
@@ -69,7 +69,7 @@ class _Pending:
 class TensorRTEngine:
     """One engine with an execution context for each stream. Runs on the current stream if it has only one."""
 
-    def __init__(self, node: str, request: EngineRequest) -> None:
+    def __init__(self, node: str, request: EngineSpec) -> None:
         library = _library(node, request)
         if not torch.cuda.is_available():
             raise InstallError(
@@ -96,7 +96,7 @@ class TensorRTEngine:
             f"{name} on {gpu}, {Path(request.path).parent.name if request.build else request.path}{extra}"
         )
 
-    def _worker(self, node: str, request: EngineRequest, bindings: list[Binding], profile: int) -> _Worker:
+    def _worker(self, node: str, request: EngineSpec, bindings: list[Binding], profile: int) -> _Worker:
         stream = torch.cuda.Stream() if request.streams > 1 else None
         try:
             return _Worker(self._loaded, bindings, profile, stream)
@@ -212,7 +212,7 @@ class _Worker:
             raise RuntimeError(f"TensorRT does not run the engine: {self._log.last()}")
 
 
-def _library(node: str, request: EngineRequest) -> Library:
+def _library(node: str, request: EngineSpec) -> Library:
     assert request.runtime != "onnxruntime"
     found = [one for one in find_libraries() if one.flavour == request.runtime]
     # A version-compatible plan runs in the lean and in the dispatch library too.
@@ -224,7 +224,7 @@ def _library(node: str, request: EngineRequest) -> Library:
     return found[0]
 
 
-def _load(node: str, request: EngineRequest, trt: Any, *, shared: bool = True) -> _Loaded:
+def _load(node: str, request: EngineSpec, trt: Any, *, shared: bool = True) -> _Loaded:
     path = Path(request.path)
     try:
         key = (str(path.resolve()), path.stat().st_mtime_ns, request.allow_host_code)

@@ -13,18 +13,18 @@ from bmfgraph.plan.types import Device
 __all__ = [
     "BOLD",
     "INK",
+    "PALETTES",
     "SIZES",
-    "TINTS",
     "Anchor",
     "Card",
     "Group",
     "Line",
+    "Palette",
     "Picture",
     "Point",
     "Rect",
     "Role",
     "Text",
-    "Tint",
     "rounded",
     "text_width",
 ]
@@ -43,7 +43,7 @@ BOLD: frozenset[Role] = frozenset({"title", "name"})
 
 
 @dataclass(frozen=True)
-class Tint:
+class Palette:
     """The colours of a card."""
 
     fill: str
@@ -52,9 +52,9 @@ class Tint:
     """Its bar at the left, and the word for its kind."""
 
 
-TINTS: dict[Device, Tint] = {
-    "cpu": Tint("#f5f8fd", "#c3d1e8", "#3f66a8"),
-    "cuda": Tint("#f1f9f1", "#b5d8b6", "#2f7d3b"),
+PALETTES: dict[Device, Palette] = {
+    "cpu": Palette("#f5f8fd", "#c3d1e8", "#3f66a8"),
+    "cuda": Palette("#f1f9f1", "#b5d8b6", "#2f7d3b"),
 }
 INK = {
     "page": "#ffffff",

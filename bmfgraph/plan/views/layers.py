@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Block", "Edge", "Step", "Stop", "layered", "place", "sort"]
+__all__ = ["Block", "Edge", "Segment", "Vertex", "layered", "place", "sort"]
 
 _BLOCK_GAP, _STOP_GAP, _STOPS_GAP = 30.0, 26.0, 16.0
 """Between two blocks; between a block and an edge that passes; between two of those."""
@@ -39,14 +39,14 @@ class Edge:
 
 
 @dataclass(eq=False)
-class Stop:
+class Vertex:
     """A block in its layer, or the place where a long edge passes one."""
 
     layer: int
     block: Block | None
     y: float = 0.0
-    into: list[Step] = field(default_factory=list)
-    out: list[Step] = field(default_factory=list)
+    into: list[Segment] = field(default_factory=list)
+    out: list[Segment] = field(default_factory=list)
 
     @property
     def height(self) -> float:
@@ -54,13 +54,13 @@ class Stop:
 
 
 @dataclass(eq=False)
-class Step:
+class Segment:
     """The part of an edge between two neighbouring layers. ``at`` and ``to`` count from the tops of its stops."""
 
     edge: Edge
-    source: Stop
+    source: Vertex
     at: float
-    target: Stop
+    target: Vertex
     to: float
 
     @property
@@ -72,18 +72,18 @@ class Step:
         return self.target.y + self.to
 
 
-def layered(blocks: Sequence[Block], edges: Sequence[Edge]) -> tuple[list[list[Stop]], list[list[Step]]]:
+def layered(blocks: Sequence[Block], edges: Sequence[Edge]) -> tuple[list[list[Vertex]], list[list[Segment]]]:
     """The layers, and the steps of every edge. Blocks come after those that they take from."""
     numbers = _numbers(blocks, edges)
-    layers: list[list[Stop]] = [[] for _ in range(max(numbers.values(), default=-1) + 1)]
-    stops = {block.name: Stop(numbers[block.name], block) for block in blocks}
-    for stop in stops.values():
-        layers[stop.layer].append(stop)
-    chains = [_chain(edge, stops[edge.source], stops[edge.target], layers) for edge in edges]
-    for stop in stops.values():
-        stop.into.sort(key=lambda step: step.to)
-        stop.out.sort(key=lambda step: step.at)
-    return layers, chains
+    layers: list[list[Vertex]] = [[] for _ in range(max(numbers.values(), default=-1) + 1)]
+    vertices = {block.name: Vertex(numbers[block.name], block) for block in blocks}
+    for vertex in vertices.values():
+        layers[vertex.layer].append(vertex)
+    long_edges = [_long_edge(edge, vertices[edge.source], vertices[edge.target], layers) for edge in edges]
+    for vertex in vertices.values():
+        vertex.into.sort(key=lambda segment: segment.to)
+        vertex.out.sort(key=lambda segment: segment.at)
+    return layers, long_edges
 
 
 def _numbers(blocks: Sequence[Block], edges: Sequence[Edge]) -> dict[str, int]:
@@ -99,23 +99,23 @@ def _numbers(blocks: Sequence[Block], edges: Sequence[Edge]) -> dict[str, int]:
     return layers
 
 
-def _chain(edge: Edge, source: Stop, target: Stop, layers: list[list[Stop]]) -> list[Step]:
-    passed = [Stop(number, None) for number in range(source.layer + 1, target.layer)]
-    for stop in passed:
-        layers[stop.layer].append(stop)
-    stops = [source, *passed, target]
-    chain = [Step(edge, one, 0.0, other, 0.0) for one, other in itertools.pairwise(stops)]
-    chain[0].at, chain[-1].to = edge.leaves, edge.arrives
-    for step in chain:
-        step.source.out.append(step)
-        step.target.into.append(step)
-    return chain
+def _long_edge(edge: Edge, source: Vertex, target: Vertex, layers: list[list[Vertex]]) -> list[Segment]:
+    passed = [Vertex(number, None) for number in range(source.layer + 1, target.layer)]
+    for vertex in passed:
+        layers[vertex.layer].append(vertex)
+    vertices = [source, *passed, target]
+    long_edge = [Segment(edge, one, 0.0, other, 0.0) for one, other in itertools.pairwise(vertices)]
+    long_edge[0].at, long_edge[-1].to = edge.leaves, edge.arrives
+    for segment in long_edge:
+        segment.source.out.append(segment)
+        segment.target.into.append(segment)
+    return long_edge
 
 
 # ------------------------------------------------------------------------------------------------------- order
 
 
-def sort(layers: list[list[Stop]]) -> None:
+def sort(layers: list[list[Vertex]]) -> None:
     """Order each layer by the mean place of its neighbours, forth and back, and keep the best order seen."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers)
     for sweep in range(_SWEEPS):
@@ -129,25 +129,29 @@ def sort(layers: list[list[Stop]]) -> None:
     layers[:] = best
 
 
-def _places(layers: list[list[Stop]]) -> dict[Stop, int]:
-    return {stop: number for layer in layers for number, stop in enumerate(layer)}
+def _places(layers: list[list[Vertex]]) -> dict[Vertex, int]:
+    return {vertex: number for layer in layers for number, vertex in enumerate(layer)}
 
 
-def _means(layer: list[Stop], places: dict[Stop, int], back: bool) -> dict[Stop, float]:
+def _means(layer: list[Vertex], places: dict[Vertex, int], back: bool) -> dict[Vertex, float]:
     """The mean place of each stop's neighbours; what has none stays. Ports of one block count in their order."""
     found = {}
-    for stop in layer:
-        ends = [(step.target, step.to) for step in stop.out] if back else [(step.source, step.at) for step in stop.into]
+    for vertex in layer:
+        ends = (
+            [(segment.target, segment.to) for segment in vertex.out]
+            if back
+            else [(segment.source, segment.at) for segment in vertex.into]
+        )
         near = [places[end] + (offset / (2 * end.height) if end.height else 0.25) for end, offset in ends]
-        found[stop] = sum(near) / len(near) if near else float(places[stop])
+        found[vertex] = sum(near) / len(near) if near else float(places[vertex])
     return found
 
 
-def _crossings(layers: list[list[Stop]]) -> int:
+def _crossings(layers: list[list[Vertex]]) -> int:
     places = _places(layers)
     count = 0
     for layer in layers:
-        for one, other in itertools.combinations([step for stop in layer for step in stop.out], 2):
+        for one, other in itertools.combinations([segment for vertex in layer for segment in vertex.out], 2):
             begin, end = (places[one.source], one.at), (places[one.target], one.to)
             begins, ends = (places[other.source], other.at), (places[other.target], other.to)
             count += begin != begins and (begin < begins) != (end < ends)
@@ -157,61 +161,68 @@ def _crossings(layers: list[list[Stop]]) -> int:
 # ------------------------------------------------------------------------------------------------------ heights
 
 
-def place(layers: Sequence[list[Stop]]) -> None:
+def place(layers: Sequence[list[Vertex]]) -> None:
     """Heights in one row of layers, from 0 down. The first edge into a block runs straight where that can be."""
     for layer in layers:
         first = layer is layers[0]
-        placed: list[Stop] = []
+        placed: list[Vertex] = []
         # Blocks choose before edges that pass, and those that have something to align with before those that have not.
-        for stop in sorted(layer, key=lambda one: (not one.into, one.block is None)):
-            wish = stop.into[0].begin - stop.into[0].to if stop.into and not first else None
-            stop.y = _nearest(wish, stop, layer, placed)
-            placed.append(stop)
+        for vertex in sorted(layer, key=lambda one: (not one.into, one.block is None)):
+            wish = vertex.into[0].begin - vertex.into[0].to if vertex.into and not first else None
+            vertex.y = _nearest(wish, vertex, layer, placed)
+            placed.append(vertex)
     _align_first(layers)
-    stops = [stop for layer in layers for stop in layer]
-    layer_of = {stop: layer for layer in layers for stop in layer}
-    for chain in _passing(stops):
-        _straighten(chain, layer_of)
-    top = min((stop.y for stop in stops), default=0.0)
-    for stop in stops:
-        stop.y -= top
+    vertices = [vertex for layer in layers for vertex in layer]
+    layer_of = {vertex: layer for layer in layers for vertex in layer}
+    for long_edge in _passing(vertices):
+        _straighten(long_edge, layer_of)
+    top = min((vertex.y for vertex in vertices), default=0.0)
+    for vertex in vertices:
+        vertex.y -= top
 
 
-def _align_first(layers: Sequence[list[Stop]]) -> None:
+def _align_first(layers: Sequence[list[Vertex]]) -> None:
     """Blocks that had nothing to align with go where their first edge runs straight."""
     for layer, after in itertools.pairwise(layers):
-        for stop in reversed(layer):
-            if stop.block and stop.out and stop.out[0].target in after and (not stop.into or layer is layers[0]):
-                stop.y = _nearest(stop.out[0].end - stop.out[0].at, stop, layer, _others(stop, layer))
+        for vertex in reversed(layer):
+            if (
+                vertex.block
+                and vertex.out
+                and vertex.out[0].target in after
+                and (not vertex.into or layer is layers[0])
+            ):
+                vertex.y = _nearest(vertex.out[0].end - vertex.out[0].at, vertex, layer, _others(vertex, layer))
 
 
-def _passing(stops: Iterable[Stop]) -> list[list[Stop]]:
+def _passing(vertices: Iterable[Vertex]) -> list[list[Vertex]]:
     """For every long edge the places where it passes a layer of the row; the lowest edge first."""
-    found: dict[int, list[Stop]] = {}
-    for stop in stops:
-        if stop.block is None:
-            found.setdefault(id(stop.into[0].edge), []).append(stop)
-    return sorted(found.values(), key=lambda chain: -max(stop.y for stop in chain))
+    found: dict[int, list[Vertex]] = {}
+    for vertex in vertices:
+        if vertex.block is None:
+            found.setdefault(id(vertex.into[0].edge), []).append(vertex)
+    return sorted(found.values(), key=lambda long_edge: -max(vertex.y for vertex in long_edge))
 
 
-def _straighten(stops: list[Stop], layer_of: dict[Stop, list[Stop]]) -> None:
+def _straighten(vertices: list[Vertex], layer_of: dict[Vertex, list[Vertex]]) -> None:
     """Let a long edge pass its layers at one height, if there is one that is free in all of them."""
-    ends = [stops[-1].out[0].end, stops[0].into[0].begin]
-    for wish in [*ends, *sorted({stop.y for stop in stops}, reverse=True)]:
-        free = (_nearest(wish, stop, layer_of[stop], _others(stop, layer_of[stop])) == wish for stop in stops)
+    ends = [vertices[-1].out[0].end, vertices[0].into[0].begin]
+    for wish in [*ends, *sorted({vertex.y for vertex in vertices}, reverse=True)]:
+        free = (
+            _nearest(wish, vertex, layer_of[vertex], _others(vertex, layer_of[vertex])) == wish for vertex in vertices
+        )
         if all(free):
-            for stop in stops:
-                stop.y = wish
+            for vertex in vertices:
+                vertex.y = wish
             return
 
 
-def _others(stop: Stop, layer: list[Stop]) -> list[Stop]:
-    return [other for other in layer if other is not stop]
+def _others(vertex: Vertex, layer: list[Vertex]) -> list[Vertex]:
+    return [other for other in layer if other is not vertex]
 
 
-def _nearest(wish: float | None, stop: Stop, layer: list[Stop], placed: Iterable[Stop]) -> float:
+def _nearest(wish: float | None, vertex: Vertex, layer: list[Vertex], placed: Iterable[Vertex]) -> float:
     """The height nearest to the one wished for that leaves room to those placed, and to those to come between."""
-    here = layer.index(stop)
+    here = layer.index(vertex)
     lowest, highest = -math.inf, math.inf
     for other in placed:
         there = layer.index(other)
@@ -224,12 +235,12 @@ def _nearest(wish: float | None, stop: Stop, layer: list[Stop], placed: Iterable
     return min(max(wish, lowest), highest)
 
 
-def _room(stops: Sequence[Stop]) -> float:
+def _room(vertices: Sequence[Vertex]) -> float:
     """From the top of the first to the top of the last, at the least."""
-    return sum(one.height + _between(one, other) for one, other in itertools.pairwise(stops))
+    return sum(one.height + _between(one, other) for one, other in itertools.pairwise(vertices))
 
 
-def _between(one: Stop, other: Stop) -> float:
+def _between(one: Vertex, other: Vertex) -> float:
     if one.block and other.block:
         return _BLOCK_GAP
     return _STOP_GAP if one.block or other.block else _STOPS_GAP

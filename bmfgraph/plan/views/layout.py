@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bmfgraph.plan.views.drawing import Point, Rect, straight
-from bmfgraph.plan.views.layers import Block, Edge, Step, Stop, layered, place, sort
+from bmfgraph.plan.views.layers import Block, Edge, Segment, Vertex, layered, place, sort
 
 __all__ = ["LEAD", "WIDEST", "Block", "Edge", "Layout", "lay_out"]
 
@@ -24,7 +24,7 @@ _ARROW, _TRACK, _LEAST_GAP = 22.0, 12.0, 52.0
 """Of the space between two layers: for the arrow, for each bend but the first, and in all."""
 _ROW_GAP = 44.0
 
-_Output = tuple[Stop, float]
+_Output = tuple[Vertex, float]
 """A stop, and how far below its top edges leave: those that share it share their way as far as they can."""
 
 
@@ -46,23 +46,23 @@ class Layout:
 
 def lay_out(blocks: Sequence[Block], edges: Sequence[Edge], *, widest: float = WIDEST) -> Layout:
     """Place blocks and edges of a graph without circles; blocks come after those that they take from."""
-    layers, chains = layered(blocks, edges)
+    layers, long_edges = layered(blocks, edges)
     sort(layers)
     columns = [_Column(layer) for layer in layers]
     rows = [_Row(columns[start:end]) for start, end in _cuts([column.most for column in columns], widest)]
-    most = max((len(row.outputs) for row in rows[:-1]), default=0)
-    left = _TRACK * (most - 1) + _ARROW if most else 0.0
+    maximum = max((len(row.outputs) for row in rows[:-1]), default=0)
+    left = _TRACK * (maximum - 1) + _ARROW if maximum else 0.0
     height = 0.0
     for row in rows:
         height = row.put(left, height)
     boxes = {
-        stop.block.name: Rect(column.left, stop.y, column.width, stop.height)
+        vertex.block.name: Rect(column.left, vertex.y, column.width, vertex.height)
         for column in columns
-        for stop in column.stops
-        if stop.block
+        for vertex in column.stops
+        if vertex.block
     }
-    ways = {step: way for row in rows for step, way in row.ways(columns).items()}
-    paths = tuple(straight([point for step in chain for point in ways[step]]) for chain in chains)
+    ways = {segment: way for row in rows for segment, way in row.ways(columns).items()}
+    paths = tuple(straight([point for segment in long_edge for point in ways[segment]]) for long_edge in long_edges)
     return Layout(boxes, paths, max((row.right for row in rows), default=0.0), height)
 
 
@@ -82,18 +82,18 @@ def _cuts(widths: list[float], widest: float) -> list[tuple[int, int]]:
 class _Column:
     """A layer and the space behind it."""
 
-    def __init__(self, stops: list[Stop]) -> None:
-        self.stops = stops
-        self.steps = [step for stop in stops for step in stop.out]
-        self.width = max((stop.block.width for stop in stops if stop.block), default=0.0)
-        self.words = max((step.edge.words for step in self.steps if step.source.block), default=0.0)
+    def __init__(self, vertices: list[Vertex]) -> None:
+        self.stops = vertices
+        self.steps = [segment for vertex in vertices for segment in vertex.out]
+        self.width = max((vertex.block.width for vertex in vertices if vertex.block), default=0.0)
+        self.words = max((segment.edge.words for segment in self.steps if segment.source.block), default=0.0)
         self.tracks: dict[_Output, int] = {}
         self.left = 0.0
 
     @property
     def most(self) -> float:
         """The most width that it can take, with its space."""
-        return self.width + self._space(len({_output(step) for step in self.steps}))
+        return self.width + self._space(len({_output(segment) for segment in self.steps}))
 
     @property
     def right(self) -> float:
@@ -112,10 +112,10 @@ class _Column:
         """Where edges on that track turn."""
         return self.right + 2 * LEAD + self.words + _TRACK * track
 
-    def way(self, step: Step, target: float) -> list[Point]:
+    def way(self, segment: Segment, target: float) -> list[Point]:
         """From this layer to the next, which begins at ``target``."""
-        bend = self.bend(self.tracks.get(_output(step), 0))
-        return [(self.right, step.begin), (bend, step.begin), (bend, step.end), (target, step.end)]
+        bend = self.bend(self.tracks.get(_output(segment), 0))
+        return [(self.right, segment.begin), (bend, segment.begin), (bend, segment.end), (target, segment.end)]
 
     def assign(self) -> None:
         """Give each output that bends a track on which it meets no other, such that few cross.
@@ -123,9 +123,9 @@ class _Column:
         Two that swap their heights exactly, which is rare, share a few pixels all the same.
         """
         ends: dict[_Output, list[float]] = {}
-        for step in self.steps:
-            if step.begin != step.end:
-                ends.setdefault(_output(step), []).append(step.end)
+        for segment in self.steps:
+            if segment.begin != segment.end:
+                ends.setdefault(_output(segment), []).append(segment.end)
         spans = {output: (min(_begin(output), *to), max(_begin(output), *to)) for output, to in ends.items()}
 
         def rank(output: _Output) -> tuple[bool, float]:
@@ -143,8 +143,8 @@ class _Column:
             self.tracks[output] = max(met, default=-1) + 1
 
 
-def _output(step: Step) -> _Output:
-    return step.source, step.at
+def _output(segment: Segment) -> _Output:
+    return segment.source, segment.at
 
 
 def _begin(output: _Output) -> float:
@@ -157,17 +157,17 @@ class _Row:
     def __init__(self, columns: list[_Column]) -> None:
         self.columns = columns
         place([column.stops for column in columns])
-        ends = {_output(step): step.begin for step in columns[-1].steps}
+        ends = {_output(segment): segment.begin for segment in columns[-1].steps}
         # The lowest turns first, so that they run around each other and cross nothing.
         self.outputs = sorted(ends, key=lambda output: -ends[output])
         self.channel = self.right = 0.0
 
     def put(self, left: float, top: float) -> float:
         """Fix the places; the height at which the next row begins, or the picture ends."""
-        stops = [stop for column in self.columns for stop in column.stops]
-        for stop in stops:
-            stop.y += top
-        bottom = max(stop.y + stop.height for stop in stops)
+        vertices = [vertex for column in self.columns for vertex in column.stops]
+        for vertex in vertices:
+            vertex.y += top
+        bottom = max(vertex.y + vertex.height for vertex in vertices)
         for column in self.columns:
             column.left = left
             if column is not self.columns[-1]:
@@ -178,18 +178,20 @@ class _Row:
         self.channel = bottom + _ROW_GAP / 2
         return bottom + _ROW_GAP + _TRACK * (len(self.outputs) - 1) if self.outputs else bottom
 
-    def ways(self, columns: list[_Column]) -> dict[Step, list[Point]]:
+    def ways(self, columns: list[_Column]) -> dict[Segment, list[Point]]:
         """Of every step that begins here. ``columns``: those of all rows."""
         after = {column: later for column, later in itertools.pairwise(columns) if column in self.columns}
         return {
-            step: self._around(step, later.left) if column is self.columns[-1] else column.way(step, later.left)
+            segment: self._around(segment, later.left)
+            if column is self.columns[-1]
+            else column.way(segment, later.left)
             for column, later in after.items()
-            for step in column.steps
+            for segment in column.steps
         }
 
-    def _around(self, step: Step, target: float) -> list[Point]:
+    def _around(self, segment: Segment, target: float) -> list[Point]:
         """From the last layer down and back to the left, and to the first of the next row at ``target``."""
-        number, last = self.outputs.index(_output(step)), self.columns[-1]
+        number, last = self.outputs.index(_output(segment)), self.columns[-1]
         turn, channel, back = last.bend(number), self.channel + _TRACK * number, _TRACK * number
-        high, low = step.begin, step.end
+        high, low = segment.begin, segment.end
         return [(last.right, high), (turn, high), (turn, channel), (back, channel), (back, low), (target, low)]

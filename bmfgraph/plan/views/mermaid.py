@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Device
-from bmfgraph.plan.views.drawing import INK, TINTS
+from bmfgraph.plan.views.drawing import INK, PALETTES
 from bmfgraph.plan.views.text import DEVICES, hosts, type_text
 
 __all__ = ["plan_mermaid"]
@@ -48,7 +48,7 @@ def _box(ids: dict[str, str], node: PlanNode) -> str:
 
 
 def _style(device: Device) -> str:
-    tint = TINTS[device]
+    tint = PALETTES[device]
     return f"  classDef {device} fill:{tint.fill},stroke:{tint.strong},color:{INK['name']}"
 
 

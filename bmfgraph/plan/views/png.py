@@ -13,9 +13,9 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.views.drawing import (
     BOLD,
     INK,
+    PALETTES,
     RADIUS,
     SIZES,
-    TINTS,
     Card,
     Line,
     Picture,
@@ -36,7 +36,7 @@ __all__ = ["SCALE", "plan_png"]
 
 SCALE = 2
 """Pixels of the PNG for one of the picture's."""
-_FINE = 4
+_SENSITIVE = 4
 """Shapes are drawn that much larger, and then made smaller, because Pillow draws them with hard edges."""
 
 
@@ -55,7 +55,7 @@ def _shapes(picture: Picture) -> Image:
     from PIL import Image, ImageDraw
 
     size = (picture.width * SCALE, picture.height * SCALE)
-    image = Image.new("RGBA", (size[0] * _FINE, size[1] * _FINE), INK["page"] + "00")
+    image = Image.new("RGBA", (size[0] * _SENSITIVE, size[1] * _SENSITIVE), INK["page"] + "00")
     brush = _Brush(ImageDraw.Draw(image))
     brush.rect(Rect(0.5, 0.5, picture.width - 1, picture.height - 1), 12, INK["page"], INK["frame"])
     for group in picture.groups:
@@ -66,12 +66,12 @@ def _shapes(picture: Picture) -> Image:
     for card in picture.cards:
         _card(brush, card)
     for box, device in picture.legend:
-        brush.rect(box, 3, TINTS[device].fill, TINTS[device].strong)
+        brush.rect(box, 3, PALETTES[device].fill, PALETTES[device].strong)
     return image.resize(size, Image.Resampling.BOX)
 
 
 def _card(brush: _Brush, card: Card) -> None:
-    tint, box = TINTS[card.device], card.box
+    tint, box = PALETTES[card.device], card.box
     brush.rect(box, RADIUS, tint.fill, tint.edge)
     brush.rect(Rect(box.x + 6, box.y + 12, 3, box.height - 24), 1.5, tint.strong)
 
@@ -114,7 +114,7 @@ class _Brush:
     """Pillow's drawing, in the picture's own measure."""
 
     def __init__(self, draw: ImageDraw) -> None:
-        self.draw, self.scale = draw, SCALE * _FINE
+        self.draw, self.scale = draw, SCALE * _SENSITIVE
 
     def _points(self, points: list[Point]) -> list[Point]:
         return [(x * self.scale, y * self.scale) for x, y in points]

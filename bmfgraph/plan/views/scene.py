@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device
 from bmfgraph.plan.views.drawing import (
+    PALETTES,
     SIZES,
-    TINTS,
     Card,
     Group,
     Line,
@@ -36,7 +36,7 @@ _PORT, _PORTS = 38.0, 40.0
 _LEAST_WIDTH = 132.0
 _MOST = 30
 """Letters of a name or fact."""
-_GROUND, _CAPTION, _BETWEEN = 14.0, 28.0, 44.0
+_GROUP_PADDING, _CAPTION, _BETWEEN = 14.0, 28.0, 44.0
 """Around a group's cards, above the first for the caption, and from one card to the next."""
 _ABOVE, _BELOW, _BESIDE = -6.0, 14.0, 9.0
 """Base lines of an edge's words from its line, and how far they stay from one that runs down."""
@@ -47,7 +47,7 @@ _HALF = 0.5
 
 def draw_plan(plan: Plan) -> Picture:
     """The plan's picture. Requires the types of its edges and the hosts of its nodes."""
-    towers = [_Tower(plan, name, members) for name, members in hosts(plan).items()]
+    towers = [_BmfNodeBox(plan, name, members) for name, members in hosts(plan).items()]
     home = {node.name: tower for tower in towers for node in tower.members}
     uses = [(ref, node, index) for node in plan for index, ref in enumerate(node.inputs)]
     uses = [(ref, node, index) for ref, node, index in uses if home[ref.node] is not home[node.name]]
@@ -61,8 +61,8 @@ def draw_plan(plan: Plan) -> Picture:
     told: set[Ref] = set()
     for (ref, node, _), path in zip(uses, layout.paths, strict=True):
         # Lines begin and end at the cards, which lie further in where they have a ground.
-        start = (path[0][0] - home[ref.node].ground, path[0][1])
-        tip = (path[-1][0] + home[node.name].ground, path[-1][1])
+        start = (path[0][0] - home[ref.node].group_padding, path[0][1])
+        tip = (path[-1][0] + home[node.name].group_padding, path[-1][1])
         labels = () if ref in told else _beside_line(plan, ref, path[0])
         told.add(ref)
         lines.append(_line(plan, ref, node, straight((start, *path, tip)), labels))
@@ -80,12 +80,12 @@ def draw_plan(plan: Plan) -> Picture:
     )
 
 
-class _Tower:
+class _BmfNodeBox:
     """A BMF node: the cards of the nodes that run in it, one above the other."""
 
     def __init__(self, plan: Plan, name: str, members: list[PlanNode]) -> None:
         self.plan, self.name, self.members = plan, name, members
-        self.ground = _GROUND if len(members) > 1 else 0.0
+        self.group_padding = _GROUP_PADDING if len(members) > 1 else 0.0
         self.facts = {
             node.name: [shortened(fact, _MOST) for fact in node_facts(plan, node) if fact] for node in members
         }
@@ -100,11 +100,11 @@ class _Tower:
             for node in members
         }
         self.tops: dict[str, float] = {}
-        y = _CAPTION if self.ground else 0.0
+        y = _CAPTION if self.group_padding else 0.0
         for node in members:
             self.tops[node.name] = y
             y += self._height(node) + _BETWEEN
-        self.height = y - _BETWEEN + self.ground
+        self.height = y - _BETWEEN + self.group_padding
 
     def block(self) -> Block:
         widths = [
@@ -113,7 +113,7 @@ class _Tower:
         ]
         # Words stand on both sides of the lines between the cards, which run down the middle.
         widths += [2 * (_room(self.plan, ref) + _BESIDE) for ref, _ in self._steps()]
-        return Block(self.name, float(round(max(widths) + 2 * self.ground)), self.height)
+        return Block(self.name, float(round(max(widths) + 2 * self.group_padding)), self.height)
 
     def leaves(self, ref: Ref) -> float:
         return self.tops[ref.node] + _PORT + _PORTS * self.taken[ref.node].index(ref.port)
@@ -127,14 +127,19 @@ class _Tower:
         return max(said, outputs, _PORT + _PORTS * (len(node.inputs) - 1) + _FOOT)
 
     def _card_box(self, node: PlanNode, box: Rect) -> Rect:
-        return Rect(box.x + self.ground, box.y + self.tops[node.name], box.width - 2 * self.ground, self._height(node))
+        return Rect(
+            box.x + self.group_padding,
+            box.y + self.tops[node.name],
+            box.width - 2 * self.group_padding,
+            self._height(node),
+        )
 
     def _texts(self, node: PlanNode, box: Rect) -> tuple[Text, ...]:
         x = box.x + _INSET
         facts = [Text(fact, x, box.y + _FACT + _FACTS * row, "fact") for row, fact in enumerate(self.facts[node.name])]
         return (
             Text(shortened(node.name, _MOST), x, box.y + _NAME, "name"),
-            Text(shortened(node.kind, _MOST), x, box.y + _KIND, "kind", color=TINTS[node.device].strong),
+            Text(shortened(node.kind, _MOST), x, box.y + _KIND, "kind", color=PALETTES[node.device].strong),
             *facts,
         )
 
@@ -147,7 +152,11 @@ class _Tower:
 
     def groups(self, box: Rect) -> list[Group]:
         """The ground, if there are several cards."""
-        return [Group(box, Text("one BMF node", box.x + self.ground, box.y + 19, "label"))] if self.ground else []
+        return (
+            [Group(box, Text("one BMF node", box.x + self.group_padding, box.y + 19, "label"))]
+            if self.group_padding
+            else []
+        )
 
     def _steps(self) -> list[tuple[Ref, PlanNode]]:
         """The edges inside, each with the node that it runs to."""

@@ -10,9 +10,9 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.views.drawing import (
     BOLD,
     INK,
+    PALETTES,
     RADIUS,
     SIZES,
-    TINTS,
     Card,
     Group,
     Line,
@@ -52,7 +52,7 @@ def _document(picture: Picture) -> Iterable[str]:
     for card in picture.cards:
         yield from _card(card)
     for box, device in picture.legend:
-        yield _rect(box.x, box.y, box.width, box.height, 3, TINTS[device].fill, TINTS[device].strong)
+        yield _rect(box.x, box.y, box.width, box.height, 3, PALETTES[device].fill, PALETTES[device].strong)
     for note in picture.notes:
         yield _text(note)
     yield "</svg>"
@@ -65,7 +65,7 @@ def _group(group: Group) -> Iterable[str]:
 
 
 def _card(card: Card) -> Iterable[str]:
-    tint, box = TINTS[card.device], card.box
+    tint, box = PALETTES[card.device], card.box
     yield "<g>"
     yield _tag("title", card.title)
     yield _rect(box.x, box.y, box.width, box.height, RADIUS, tint.fill, tint.edge)

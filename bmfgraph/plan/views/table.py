@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmfgraph.nodes.inference import InferenceWork
+from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.views.text import hosts, node_facts, shape_text, summary, type_text
 
@@ -61,8 +61,8 @@ def _lines(plan: Plan, node: PlanNode) -> list[Text]:
 
 
 def _more(plan: Plan, node: PlanNode) -> list[str]:
-    if not isinstance(node.work, InferenceWork) or node.work.engine is None:
+    if not isinstance(node.params, InferenceParams) or node.params.engine is None:
         return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []
-    engine = node.work.engine
+    engine = node.params.engine
     shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in engine.input_shapes)
     return [f"{engine.runtime} {engine.precision}, {shapes}", engine.path]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmfgraph.engines.spec import EngineRequest
-from bmfgraph.nodes.audio import SoundWork
-from bmfgraph.nodes.convert import ConvertWork
-from bmfgraph.nodes.decoder import DecoderWork
-from bmfgraph.nodes.detections import DetectionsWork
-from bmfgraph.nodes.encoder import EncoderWork
-from bmfgraph.nodes.frames import FramesWork
-from bmfgraph.nodes.inference import InferenceWork
-from bmfgraph.nodes.overlay import OverlayWork
+from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.nodes.audio import AudioParams
+from bmfgraph.nodes.convert import ConvertParams
+from bmfgraph.nodes.decoder import DecoderParams
+from bmfgraph.nodes.detections import DetectionsParams
+from bmfgraph.nodes.encoder import EncoderParams
+from bmfgraph.nodes.frames import FramesParams
+from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.preprocess import Transform
-from bmfgraph.nodes.records import RecordsWork
-from bmfgraph.nodes.transfer import DownloadWork, UploadWork
-from bmfgraph.nodes.window import WindowWork
+from bmfgraph.nodes.records import RecordsParams
+from bmfgraph.nodes.transfer import DownloadParams, UploadParams
+from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
 
@@ -39,12 +39,12 @@ RUNTIMES = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx
 """What their makers call them."""
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, maximum: int) -> str:
     """The text with its middle left out where it has more than ``most`` characters."""
-    if len(text) <= most:
+    if len(text) <= maximum:
         return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+    tail = (maximum - 1) // 2
+    return f"{text[: maximum - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:
@@ -74,7 +74,7 @@ def hosts(plan: Plan) -> dict[str, list[PlanNode]]:
     """The plan's BMF nodes in running order, each with the nodes that run in it."""
     found: dict[str, list[PlanNode]] = {}
     for node in plan:
-        found.setdefault(node.host or node.name, []).append(node)
+        found.setdefault(node.bmf_node or node.name, []).append(node)
     return found
 
 
@@ -90,35 +90,35 @@ def _counted(count: int, what: str) -> str:
 
 def node_facts(plan: Plan, node: PlanNode) -> tuple[str, ...]:
     """What is worth knowing of a node at a glance: at most two short lines."""
-    work = node.work
+    work = node.params
     given = plan.type_of(node.inputs[0]) if node.inputs else None
     made = node.outputs[0].type if node.outputs else None
     match work:
-        case DecoderWork() | SoundWork():
+        case DecoderParams() | AudioParams():
             return Path(work.path).name, *_span(work)
-        case ConvertWork():
+        case ConvertParams():
             before = given.pixel_format if isinstance(given, FrameSpec) else ""
             return (_step(before, work.pixel_format),)
-        case UploadWork():
+        case UploadParams():
             return ("CPU → GPU", *([f"as {made.pixel_format}"] if isinstance(made, FrameSpec) else []))
-        case DownloadWork():
+        case DownloadParams():
             return ("GPU → CPU", *([f"as {work.pixel_format}"] if work.pixel_format else []))
         case Transform():
             return _step(_size(given), _size(made)), *([str(work.meaning)] if work.meaning.normalised else [])
-        case WindowWork():
+        case WindowParams():
             return (f"{work.window.frames} frames, step {work.window.step}",)
-        case InferenceWork():
+        case InferenceParams():
             return shortened(work.model, 30), *([_engine(work.engine)] if work.engine else [])
-        case FramesWork():
+        case FramesParams():
             each = [f"{work.pictures} frames a tensor"] if work.pictures > 1 else []
             return _step(_size(given), _size(made)), *each
-        case DetectionsWork():
+        case DetectionsParams():
             return f"threshold {work.threshold:g}", f"overlap {work.iou:g}"
-        case OverlayWork():
+        case OverlayParams():
             return (f"{work.thickness} px boxes{', labels' if work.label else ''}",)
-        case RecordsWork():
+        case RecordsParams():
             return (Path(work.path).name,)
-        case EncoderWork():
+        case EncoderParams():
             return Path(work.path).name if work.path else "nothing written", f"{work.codec} · {work.container}"
     return (_step(_size(given), _size(made)),) if _size(given) != _size(made) else ()
 
@@ -127,9 +127,9 @@ def node_title(plan: Plan, node: PlanNode) -> str:
     """All of it in one sentence, for a tooltip and for screen readers."""
     taken = ", ".join(f"{ref} ({type_text(plan.type_of(ref))})" for ref in node.inputs)
     facts = list(node_facts(plan, node))
-    if isinstance(node.work, InferenceWork) and node.work.engine:
-        shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in node.work.engine.input_shapes)
-        path = Path(node.work.engine.path)
+    if isinstance(node.params, InferenceParams) and node.params.engine:
+        shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in node.params.engine.input_shapes)
+        path = Path(node.params.engine.path)
         # Where a file lies on one machine is nothing for a page that others read.
         facts += [path.name if path.is_absolute() else str(path), shapes]
     parts = [f"{node.name}: {node.kind} on the {DEVICES[node.device]}", *([f"takes {taken}"] if taken else []), *facts]
@@ -140,9 +140,9 @@ def _step(before: str, after: str) -> str:
     return f"{before} → {after}" if before and before != after else after
 
 
-def _span(work: DecoderWork | SoundWork) -> list[str]:
-    begin = [f"from {work.start:g} s"] if work.start is not None else []
-    end = [f"to {work.end:g} s"] if work.end is not None else []
+def _span(params: DecoderParams | AudioParams) -> list[str]:
+    begin = [f"from {params.start:g} s"] if params.start is not None else []
+    end = [f"to {params.end:g} s"] if params.end is not None else []
     return [" ".join(begin + end)] if begin or end else []
 
 
@@ -155,6 +155,6 @@ def _size(kind: PortType | None) -> str:
     return ""
 
 
-def _engine(engine: EngineRequest) -> str:
+def _engine(engine: EngineSpec) -> str:
     batch = f" · batch {engine.batch}" if engine.batch > 1 else ""
     return f"{RUNTIMES.get(engine.runtime, engine.runtime)} · {engine.precision}{batch}"

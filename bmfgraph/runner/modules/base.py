@@ -13,33 +13,33 @@ from typing import Any, Literal
 
 from bmf import Module, Packet, ProcessResult, Timestamp
 
-from bmfgraph.runner.monitor import Watch
+from bmfgraph.runner.monitor import RunMonitor
 
-__all__ = ["JOBS", "MICRO", "Host", "Outlet"]
+__all__ = ["HANDOVER", "MICRO", "BmfModule", "OutputStream"]
 
 MICRO = 1_000_000
 """BMF's packets count time in microseconds."""
 
 
 @dataclass(frozen=True)
-class Outlet:
-    """One outgoing stream. ``raw``: BMF's own packets, for native nodes; ``item``: our objects."""
+class OutputStream:
+    """One outgoing stream. ``video_frame``: BMF's own packets, for native nodes; ``item``: our objects."""
 
     port: int
-    form: Literal["raw", "item"]
+    payload: Literal["video_frame", "item"]
 
 
-JOBS: dict[str, Any] = {}
+HANDOVER: dict[str, Any] = {}
 """Hand-over to the modules that BMF makes by name: it passes options as JSON only. Emptied as they start."""
 
 
-class Host(Module):  # type: ignore[misc]
+class BmfModule(Module):  # type: ignore[misc]
     """What both hosts do alike: end the stream when the run is stopped, and never throw through BMF."""
 
-    watch: Watch
+    watch: RunMonitor
     name: str
 
-    def _begin(self, watch: Watch, name: str) -> None:
+    def _begin(self, watch: RunMonitor, name: str) -> None:
         self.watch, self.name = watch, name
         watch.started()
         watch.working.add(name)

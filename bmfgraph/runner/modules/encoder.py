@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from bmfgraph.runner.modules.native import NativeHost
+from bmfgraph.runner.modules.native import NativeModule
 
-__all__ = ["EncoderHost"]
+__all__ = ["EncoderModule"]
 
 
-class EncoderHost(NativeHost):
+class EncoderModule(NativeModule):
     """Hands sound on once the first frame has come, and not before.
 
     BMF's encoder opens the file at the first frame. Copied sound that came earlier is written along with the

@@ -14,22 +14,22 @@ from bmf.lib._bmf import engine
 
 from bmfgraph.errors import RunError
 from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import JOBS, MICRO, Host, Outlet
-from bmfgraph.runner.monitor import Meter, Watch
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.items import Frame
 
-__all__ = ["NativeHost", "NativeJob"]
+__all__ = ["NativeConfig", "NativeModule"]
 
 
 @dataclass
-class NativeJob:
+class NativeConfig:
     """A module of BMF's, by name and options."""
 
-    meter: Meter
-    watch: Watch
+    meter: NodeTimings
+    watch: RunMonitor
     module: str
     options: dict[str, Any]
-    outlets: tuple[Outlet, ...] = ()
+    outlets: tuple[OutputStream, ...] = ()
     matrix: Matrix = "bt709"
     """Of the frames that it makes."""
     hint: str = ""
@@ -37,19 +37,19 @@ class NativeJob:
     """Copied sound that lies before the first frame is left out: the decoder seeks frames, and not sound."""
 
 
-class NativeHost(Host):
+class NativeModule(BmfModule):
     """Runs one of BMF's own modules."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        job = JOBS.pop(option["job"])
-        assert isinstance(job, NativeJob)
+        job = HANDOVER.pop(option["job"])
+        assert isinstance(job, NativeConfig)
         self._begin(job.watch, job.meter.name)
         self.job, self.node = job, node
         self.made = 0
         self.module: Any = None
         self.busy = threading.Lock()
         self.broken = self.closed = False
-        self.heard = len(job.watch.ffmpeg_log)
+        self.log_start = len(job.watch.ffmpeg_log)
         """How much of FFmpeg's log is older than the call that is going on."""
         try:
             self.module = engine.Module(job.module, json.dumps(job.options), "c++", "", "")
@@ -68,11 +68,11 @@ class NativeHost(Host):
             if self.module is None or self.closed:
                 return self._end(task)
             began = time.perf_counter()
-            self.heard = len(self.watch.ffmpeg_log)
+            self.log_start = len(self.watch.ffmpeg_log)
             code = self.module.process(inner)
             ended = time.perf_counter()
         if code:
-            raise self._told()
+            raise self._ffmpeg_error()
         made = self._move_out(inner.get_outputs(), outputs)
         if taken or made:
             meter.add(began, ended, meter.frames - before)
@@ -108,7 +108,9 @@ class NativeHost(Host):
                         meter.last_time = Fraction(packet.timestamp, MICRO)
                     count += 1
                 for number in outlets:
-                    queues[number].put(packet if end or self.job.outlets[number].form == "raw" else self._item(packet))
+                    queues[number].put(
+                        packet if end or self.job.outlets[number].payload == "video_frame" else self._item(packet)
+                    )
                 if port == 0 and not end:
                     self.made += 1
         return count
@@ -120,11 +122,11 @@ class NativeHost(Host):
         wrapped.timestamp = packet.timestamp
         return wrapped
 
-    def _told(self, doing: str = "") -> RunError:
+    def _ffmpeg_error(self, doing: str = "") -> RunError:
         """The failure in FFmpeg's own words."""
         log = self.watch.ffmpeg_log
         # What it said during this call explains it best; a codec's threads may have spoken before.
-        lines = [line.strip() for line in log[self.heard :] or log if line.strip()]
+        lines = [line.strip() for line in log[self.log_start :] or log if line.strip()]
         cause = lines[-1] if lines else "FFmpeg gave up without saying why"
         meter = self.job.meter
         if doing:
@@ -137,7 +139,7 @@ class NativeHost(Host):
         self.broken = True
         meter = self.job.meter
         if not isinstance(error, RunError) and self.watch.ffmpeg_log:
-            error = self._told(doing)
+            error = self._ffmpeg_error(doing)
         self.watch.fail(meter, error, doing=doing, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
 
     def close(self) -> None:

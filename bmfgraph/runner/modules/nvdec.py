@@ -22,16 +22,16 @@ import torch
 from bmf import Packet
 
 from bmfgraph.errors import InstallError, RunError
-from bmfgraph.nodes.nvdec import NvdecWork
+from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import JOBS, MICRO, Host, Outlet
-from bmfgraph.runner.monitor import Meter, Watch
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import recorded
 from bmfgraph.stages.cuda import stream as shared_stream
 from bmfgraph.stages.items import Frame
 
-__all__ = ["Clock", "NvdecHost", "NvdecJob", "Order", "Packets", "Reader"]
+__all__ = ["Clock", "NvdecConfig", "NvdecModule", "Order", "Packets", "Reader"]
 
 _BATCH = 4
 """Frames that one call of BMF's gives: fewer cost time, more cost memory."""
@@ -46,13 +46,13 @@ _ELSE = "set decoder=ffmpeg, which decodes on the CPU"
 class Clock:
     """When frames are shown, counted as BMF's decoder does: from the file's start, or from ``start``."""
 
-    def __init__(self, work: NvdecWork) -> None:
-        base = work.time_base
+    def __init__(self, params: NvdecParams) -> None:
+        base = params.time_base
         # Decimals as they were written, not the binary fractions near them.
-        self._start = None if work.start is None else Fraction(str(work.start))
-        self._end = None if work.end is None else Fraction(str(work.end))
+        self._start = None if params.start is None else Fraction(str(params.start))
+        self._end = None if params.end is None else Fraction(str(params.end))
         self._base = base
-        self._zero = round(max(work.origin, Fraction(0)) / base)
+        self._zero = round(max(params.origin, Fraction(0)) / base)
         self._shift = self._zero + round((self._start or 0) / base)
         self.seek: int | None = None
         """Where to begin to read, in the stream's time base."""
@@ -75,8 +75,8 @@ class Clock:
 class Packets:
     """A file's compressed frames as they are stored, as data that NVDEC takes."""
 
-    def __init__(self, work: NvdecWork, clock: Clock) -> None:
-        self._work = work
+    def __init__(self, params: NvdecParams, clock: Clock) -> None:
+        self._work = params
         self._seek = clock.seek if clock.seek is not None and self._leads_up_to(clock) else None
 
     def _leads_up_to(self, clock: Clock) -> bool:
@@ -137,22 +137,22 @@ class Order:
 class Reader:
     """Decodes a file on the GPU; gives its frames as RGB, each with its pts."""
 
-    def __init__(self, node: str, kind: str, work: NvdecWork) -> None:
+    def __init__(self, node: str, kind: str, params: NvdecParams) -> None:
         self._nvc = _library()
-        self._node, self._kind, self._work = node, kind, work
-        self._clock, self._order = Clock(work), Order()
-        self._packets = iter(Packets(work, self._clock))
+        self._node, self._kind, self._work = node, kind, params
+        self._clock, self._order = Clock(params), Order()
+        self._packets = iter(Packets(params, self._clock))
         self._hidden: set[int] = set()
         """Frames that are decoded for others' sake."""
         self.ended = False
         self._device = device = _device()
         self._stream = torch.cuda.Stream(device)
-        form, self._rows, self._deep = _surface(work)
-        self._to_rgb = ToRgb(form, work.color, work.chroma, work.width, work.height, device)
+        form, self._rows, self._deep = _surface(params)
+        self._to_rgb = ToRgb(form, params.color, params.chroma, params.width, params.height, device)
         self._converted = recorded(self._convert, device)
         self._known: dict[int, torch.Tensor] = {}
         """The decoder's surfaces by their address; it has a few, which it uses in turn."""
-        codec = getattr(self._nvc.cudaVideoCodec, _CODECS[work.codec])
+        codec = getattr(self._nvc.cudaVideoCodec, _CODECS[params.codec])
         self._check_gpu(codec)
         self._decoder = self._nvc.CreateDecoder(
             gpuid=device.index,
@@ -171,7 +171,7 @@ class Reader:
             while len(made) < count and not self.ended:
                 made += self._next()
         if made:
-            _hand_over([picture for _, picture in made], self._stream)
+            _hand_over([image for _, image in made], self._stream)
         return made
 
     def _next(self) -> Iterator[tuple[int, torch.Tensor]]:
@@ -206,10 +206,10 @@ class Reader:
 
     def _picture(self, pointer: int) -> torch.Tensor:
         width, height = self._decoder.GetWidth(), self._decoder.GetHeight()
-        work = self._work
+        params = self._work
         # Rows of an odd width end with one sample more.
-        if (width - work.width, height) not in ((0, work.height), (1, work.height)):
-            why = f"the pictures change from {work.width}x{work.height} to {width}x{height}"
+        if (width - params.width, height) not in ((0, params.height), (1, params.height)):
+            why = f"the pictures change from {params.width}x{params.height} to {width}x{height}"
             raise RunError(self._node, self._kind, why, hint=_ELSE, code="E413")
         if pointer not in self._known:
             # Plane under plane, without gaps.
@@ -225,11 +225,11 @@ class Reader:
         return rgb.permute(1, 2, 0)
 
     def _check_gpu(self, codec: Any) -> None:
-        work = self._work
-        if (work.codec, work.pixel_format) in _EVERYWHERE:
+        params = self._work
+        if (params.codec, params.pixel_format) in _EVERYWHERE:
             return
-        sampling = next(one for one in ("420", "422", "444") if one in work.pixel_format)
-        bits = next((int(one) for one in ("10", "12") if one in work.pixel_format), 8)
+        sampling = next(one for one in ("420", "422", "444") if one in params.pixel_format)
+        bits = next((int(one) for one in ("10", "12") if one in params.pixel_format), 8)
         can = self._nvc.GetDecoderCaps(
             gpuid=self._device.index,
             codec=codec,
@@ -238,7 +238,7 @@ class Reader:
         )
         if not can["supported"]:
             name = torch.cuda.get_device_name(self._device)
-            why = f"the decoder of this {name} does not know {work.codec} in {work.pixel_format}"
+            why = f"the decoder of this {name} does not know {params.codec} in {params.pixel_format}"
             raise RunError(self._node, self._kind, why, hint=_ELSE, code="E413")
 
     def close(self) -> None:
@@ -257,8 +257,8 @@ def _hand_over(pictures: list[torch.Tensor], stream: torch.cuda.Stream) -> None:
     """What the run's shared stream does from now on waits for the pictures, and their memory for it."""
     shared = shared_stream()
     shared.wait_stream(stream)
-    for picture in pictures:
-        picture.record_stream(shared)
+    for image in pictures:
+        image.record_stream(shared)
 
 
 class _Surface:
@@ -273,9 +273,9 @@ def _look_at(pointer: int, shape: tuple[int, int], deep: bool, device: torch.dev
     return torch.as_tensor(_Surface(interface), device=device)
 
 
-def _surface(work: NvdecWork) -> tuple[str, list[int], bool]:
+def _surface(params: NvdecParams) -> tuple[str, list[int], bool]:
     """How NVDEC gives the pictures: the pixel format, the rows of each plane, and whether samples have 16 bits."""
-    form, height = work.pixel_format, work.height
+    form, height = params.pixel_format, params.height
     bits = next((one for one in ("10", "12") if one in form), "")
     if "444" in form:
         return form, [height] * 3, False
@@ -303,22 +303,22 @@ def _library() -> Any:
 
 
 @dataclass
-class NvdecJob:
+class NvdecConfig:
     """A file to decode. ``matrix``: what an encoder shall write the frames with."""
 
-    meter: Meter
-    watch: Watch
-    work: NvdecWork
-    outlets: tuple[Outlet, ...] = ()
+    meter: NodeTimings
+    watch: RunMonitor
+    params: NvdecParams
+    outlets: tuple[OutputStream, ...] = ()
     matrix: Matrix = "bt709"
 
 
-class NvdecHost(Host):
+class NvdecModule(BmfModule):
     """Runs the hardware decoder: a source with one output, frames on the GPU."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        job = JOBS.pop(option["job"])
-        assert isinstance(job, NvdecJob)
+        job = HANDOVER.pop(option["job"])
+        assert isinstance(job, NvdecConfig)
         self._begin(job.watch, job.meter.name)
         self.job = job
         self.made = 0
@@ -328,8 +328,8 @@ class NvdecHost(Host):
         """A frame of BMF's that knows how wide its pixels are, for others to take it from."""
         try:
             self.info = _info(job)
-            self.template = _template(self.info, job.work)
-            self.reader = Reader(job.meter.name, job.meter.kind, job.work)
+            self.template = _template(self.info, job.params)
+            self.reader = Reader(job.meter.name, job.meter.kind, job.params)
         except Exception as error:
             self._failed(error, doing="cannot start")
 
@@ -343,8 +343,8 @@ class NvdecHost(Host):
             meter.add(began, time.perf_counter(), len(frames))
             ended = self.reader.ended
         outputs = task.get_outputs()
-        for pts, picture in frames:
-            frame = Frame(self.made, self._carrier(pts), job.matrix, picture)
+        for pts, image in frames:
+            frame = Frame(self.made, self._carrier(pts), job.matrix, image)
             self.made += 1
             meter.frames += 1
             meter.last_time = frame.time
@@ -362,7 +362,7 @@ class NvdecHost(Host):
         from bmf import hmp as mp
         from bmf.lib._bmf.sdk import Rational
 
-        base = self.job.work.time_base
+        base = self.job.params.time_base
         video = VideoFrame(mp.Frame(2, 2, self.info))
         if self.template is not None:
             video.copy_props(self.template)
@@ -385,21 +385,21 @@ class NvdecHost(Host):
             reader, self.reader = self.reader, None
             if reader is not None:
                 # Taking the decoder down holds the GPU up for a fifth of a second, with frames still on their way.
-                self.watch.afterwards.append(reader.close)
+                self.watch.on_shutdown.append(reader.close)
 
 
-def _info(job: NvdecJob) -> Any:
+def _info(job: NvdecConfig) -> Any:
     """BMF's description of the frames, with the stream's primaries and transfer curve."""
     from bmf import hmp as mp
 
     spaces = {"bt601": mp.kCS_SMPTE170M, "bt709": mp.kCS_BT709, "bt2020": mp.kCS_BT2020_NCL}
-    primaries, transfer = mp.ColorPrimaries(job.work.primaries), mp.ColorTransferCharacteristic(job.work.transfer)
+    primaries, transfer = mp.ColorPrimaries(job.params.primaries), mp.ColorTransferCharacteristic(job.params.transfer)
     return mp.PixelInfo(mp.kPF_RGB24, mp.PixelColorModel(spaces[job.matrix], mp.kCR_MPEG, primaries, transfer))
 
 
-def _template(info: Any, work: NvdecWork) -> Any:
+def _template(info: Any, params: NvdecParams) -> Any:
     """A frame with the file's sample aspect ratio, which only FFmpeg's filter can give it; None for square pixels."""
-    aspect, base = work.aspect, work.time_base
+    aspect, base = params.aspect, params.time_base
     if aspect == 1:
         return None
     from bmf import Task, VideoFrame

@@ -10,26 +10,26 @@ from typing import Any
 
 from bmf import Packet, Timestamp
 
-from bmfgraph.errors import shown
+from bmfgraph.errors import short_repr
 from bmfgraph.plan.types import FrameSpec
-from bmfgraph.runner.modules.base import JOBS, MICRO, Host, Outlet
-from bmfgraph.runner.monitor import Meter, Watch
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Detections, Frame, Sample
 
-__all__ = ["StageHost", "StageJob"]
+__all__ = ["StageChainConfig", "StageChainModule"]
 
 
 @dataclass
-class StageJob:
+class StageChainConfig:
     """A chain of stages: what one gives, the next takes."""
 
-    stages: list[tuple[Stage, Meter]]
-    watch: Watch
+    stages: list[tuple[Stage, NodeTimings]]
+    watch: RunMonitor
     arity: int
     order: tuple[int, ...] = (0,)
     """Which of the streams that arrive each input takes from."""
-    outlets: tuple[Outlet, ...] = ()
+    outlets: tuple[OutputStream, ...] = ()
     promised: FrameSpec | None = None
     """The frames that the last stage's spec says it makes."""
     waiting: list[dict[int, Any]] = field(default_factory=list)
@@ -37,19 +37,19 @@ class StageJob:
     """Called on the host's thread before its stages work: makes the GPU's stream the current one."""
 
 
-class StageHost(Host):
+class StageChainModule(BmfModule):
     """Runs a chain of stages."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        job = JOBS.pop(option["job"])
-        assert isinstance(job, StageJob)
+        job = HANDOVER.pop(option["job"])
+        assert isinstance(job, StageChainConfig)
         self._begin(job.watch, job.stages[0][1].name)
         self.job = job
         self.ended = [False] * job.arity
         self.newest = [-1] * job.arity
         self.emitted = -1
         """Index of the newest item that left."""
-        self.active: Meter = job.stages[0][1]
+        self.active: NodeTimings = job.stages[0][1]
         self.item: Any = None
         """What the active stage works on."""
 
@@ -118,11 +118,11 @@ class StageHost(Host):
     def _emit(self, item: Any, outputs: Any) -> None:
         self._check_promise(item)
         for number, outlet in enumerate(self.job.outlets):
-            if outlet.form == "raw" and not isinstance(item, Frame):
+            if outlet.payload == "video_frame" and not isinstance(item, Frame):
                 raise TypeError(f"it gives {type(item).__name__}, where the next node takes Frame")
-            if outlet.form == "raw" and item.picture is not None:
+            if outlet.payload == "video_frame" and item.image is not None:
                 raise TypeError("it gives a frame on the GPU, where the next node works on the CPU")
-            packet = Packet(item.video if outlet.form == "raw" else item)
+            packet = Packet(item.video if outlet.payload == "video_frame" else item)
             packet.timestamp = round(_time_of(item) * MICRO)
             outputs[number].put(packet)
 
@@ -165,10 +165,10 @@ def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
     except TypeError:
         if isinstance(made, Iterable):
             raise
-        raise TypeError(f"{method} gives {shown(made)}, not an iterable of items") from None
+        raise TypeError(f"{method} gives {short_repr(made)}, not an iterable of items") from None
     for item in items:
         if not isinstance(item, Frame | Sample | Detections):
-            raise TypeError(f"{method} gives {shown(item)}, which is no Frame, Sample or Detections")
+            raise TypeError(f"{method} gives {short_repr(item)}, which is no Frame, Sample or Detections")
         if isinstance(item, Sample) and not item.frames:
             raise ValueError(f"{method} gives a Sample that answers for no frame")
     return items

@@ -157,10 +157,13 @@ def _bar(bar: Bar) -> Html:
 def metric_bars(verdict: Verdict, metric: Metric) -> list[Bar]:
     """One plain bar for each cell that has the metric."""
     values = [(one.cell, median(one.cell, metric.name)) for one in verdict.order]
-    most = max((value for _, value in values if value is not None), default=0) or 1
+    maximum = max((value for _, value in values if value is not None), default=0) or 1
     return [
         Bar(
-            variant(cell), cell is verdict.winner, (("plain", 0, value / most, metric.full(value)),), metric.full(value)
+            variant(cell),
+            cell is verdict.winner,
+            (("plain", 0, value / maximum, metric.full(value)),),
+            metric.full(value),
         )
         for cell, value in values
         if value is not None
@@ -175,13 +178,14 @@ def latency_bars(verdict: Verdict) -> list[Bar]:
         known = [(metric, value) for metric, value in values if value is not None]
         if known:
             rows.append((one.cell, known))
-    most = max((value for _, known in rows for _, value in known), default=0) or 1
+    maximum = max((value for _, known in rows for _, value in known), default=0) or 1
     return [
         Bar(
             variant(cell),
             cell is verdict.winner,
             tuple(
-                (metric.name[8:11], 0, value / most, f"{metric.title} {metric.full(value)}") for metric, value in known
+                (metric.name[8:11], 0, value / maximum, f"{metric.title} {metric.full(value)}")
+                for metric, value in known
             ),
             " / ".join(metric.text(value) for metric, value in reversed(known)) + " ms",
         )
@@ -197,9 +201,10 @@ def node_bars(verdict: Verdict) -> tuple[list[Bar], list[tuple[str, str]]]:
     slow = sorted(names, key=lambda name: -max(times.get(name, 0) for _, times in rows))
     own = names if len(names) <= _COLORS else [name for name in names if name in slow[: _COLORS - 1]]
     kinds = {name: f"n{number}" for number, name in enumerate(own)}
-    most = max((sum(times.values()) for _, times in rows), default=0) or 1
+    maximum = max((sum(times.values()) for _, times in rows), default=0) or 1
     bars = [
-        Bar(variant(cell), cell is verdict.winner, _pieces(times, kinds, most), _slowest(times)) for cell, times in rows
+        Bar(variant(cell), cell is verdict.winner, _pieces(times, kinds, maximum), _slowest(times))
+        for cell, times in rows
     ]
     legend = [(kind, name) for name, kind in kinds.items()]
     return bars, legend + ([(f"n{_COLORS - 1}", "other nodes")] if len(own) < len(names) else [])
@@ -211,14 +216,16 @@ def _times(cell: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pieces(
-    times: Mapping[str, float], kinds: Mapping[str, str], most: float
+    times: Mapping[str, float], kinds: Mapping[str, str], maximum: float
 ) -> tuple[tuple[str, float, float, str], ...]:
     rest = [name for name in times if name not in kinds]
     pieces: list[tuple[str, float, float, str]] = []
     begin = 0.0
     for name in [*(name for name in times if name in kinds), *rest]:
-        pieces.append((kinds.get(name, f"n{_COLORS - 1}"), begin, times[name] / most, f"{name} {times[name]:.2f} ms"))
-        begin += times[name] / most
+        pieces.append(
+            (kinds.get(name, f"n{_COLORS - 1}"), begin, times[name] / maximum, f"{name} {times[name]:.2f} ms")
+        )
+        begin += times[name] / maximum
     return tuple(pieces)
 
 

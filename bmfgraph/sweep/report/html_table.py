@@ -97,7 +97,7 @@ def _row(
         rest = [tag("td", class_="more", colspan=len(more))] if more else []
         return tag("tr", rank, _name(one, won, place), error, *rest, copy, data_failed=True, data_id=cell["id"])
     numbers = (_number(metric, cell, best[metric.name], metric.name in more) for metric in columns)
-    kind = "won" if won else "unfit" if one.misses else None
+    kind = "won" if won else "unfit" if one.violations else None
     return tag("tr", rank, _name(one, won, place), *numbers, copy, class_=kind, data_id=cell["id"])
 
 
@@ -110,9 +110,9 @@ def _name(one: Ranked, won: bool, place: int) -> Html:
         "kept": cell.get("kept"),
     }
     marks = [joined([" ", tag("span", chip, class_=f"chip {chip}")]) for chip, true in chips.items() if true]
-    misses = [tag("small", miss, class_="misses") for miss in one.misses]
+    violations = [tag("small", miss, class_="misses") for miss in one.violations]
     words = " ".join(f"{key}={value}" for key, value in cell["varied"].items())
-    return tag("th", variant(cell), *marks, *misses, scope="row", class_="variant", title=words, data_sort=place)
+    return tag("th", variant(cell), *marks, *violations, scope="row", class_="variant", title=words, data_sort=place)
 
 
 def _number(metric: Metric, cell: Mapping[str, Any], best: str | None, hidden: bool) -> Html:

@@ -23,7 +23,7 @@ from bmfgraph.sweep.report.html_table import ranked_table
 from bmfgraph.sweep.report.markup import Html, copy_button, tag
 from bmfgraph.sweep.report.scatter import lay_out
 from bmfgraph.sweep.report.text import counted, date_text, states
-from bmfgraph.sweep.verdict import Verdict, change, judge, key_metrics, spare
+from bmfgraph.sweep.verdict import Verdict, change, judge, key_metrics, margin
 
 __all__ = ["report_page"]
 
@@ -125,8 +125,8 @@ def _tile(metric: Metric, won: Mapping[str, Any], verdict: Verdict) -> Html | No
     compared = (
         [tag("dd", found.text, class_=f"change {found.kind}", title=f"from {metric.full(base or 0)}")] if found else []
     )
-    if margin := spare(verdict.objective, metric, value):
-        compared.append(tag("dd", margin.text, class_="change"))
+    if distance := margin(verdict.objective, metric, value):
+        compared.append(tag("dd", distance.text, class_="change"))
     return tag("div", tag("dt", metric.heading), tag("dd", text, *unit, class_="value"), *compared)
 
 

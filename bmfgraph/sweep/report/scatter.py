@@ -147,7 +147,7 @@ def lay_out(report: Mapping[str, Any], width: float, height: float) -> Scatter |
             "winner": one.cell is verdict.winner,
             "reference": bool(one.cell.get("is_reference")),
             "front": one.cell["id"] in best,
-            "misses": bool(one.misses),
+            "misses": bool(one.violations),
         }
         title = f"{variant(one.cell)}: {speed.full(first)}, {quality.title} {quality.full(second)}"
         kinds = tuple(kind for kind, true in is_kind.items() if true)

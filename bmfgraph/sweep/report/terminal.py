@@ -50,7 +50,7 @@ def report_table(report: Mapping[str, Any]) -> Table:
             *map(Text, values),
             *(_number(metric, one.cell) for metric in metrics),
             _state(one, verdict),
-            style="bold green" if won else "" if one.rank else "dim" if one.misses else "",
+            style="bold green" if won else "" if one.rank else "dim" if one.violations else "",
         )
     return table
 
@@ -95,4 +95,4 @@ def _state(one: Ranked, verdict: Verdict) -> Text:
     words = ["winner"] if cell is verdict.winner else []
     words += ["reference"] if cell.get("is_reference") else []
     words += ["kept"] if cell.get("kept") else []
-    return Text("\n".join(one.misses), "yellow") if one.misses else Text(", ".join(words) or "ok")
+    return Text("\n".join(one.violations), "yellow") if one.violations else Text(", ".join(words) or "ok")

@@ -29,12 +29,12 @@ def _value(key: str, value: str) -> str:
     return value if tells else f"{key.rpartition('.')[2].lstrip('+~/')} {value}"
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, maximum: int) -> str:
     """The text with its middle left out where it has more than ``most`` characters."""
-    if len(text) <= most:
+    if len(text) <= maximum:
         return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+    tail = (maximum - 1) // 2
+    return f"{text[: maximum - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def problem_text(problem: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 import bmfgraph
 from bmfgraph.engines.onnx import cache as notes
-from bmfgraph.engines.onnx.cache import noted_model, noted_shapes
+from bmfgraph.engines.onnx.cache import cached_model, noted_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, infer_shapes, read_onnx
 from tests.tools import detector_model, double_model, middle_model, negate_model
 
@@ -61,14 +61,14 @@ def test_notes_say_what_the_file_says(
 ) -> None:
     path = make(tmp_path / "net.onnx")
     for _ in range(3):
-        model = noted_model(path)
+        model = cached_model(path)
         assert model == read_onnx(path)
         assert noted_shapes(model, shapes) == infer_shapes(path, shapes)
     assert reads == ["model", "shapes"]
 
 
 def test_other_shapes_are_asked_for(tmp_path: Path, reads: list[str]) -> None:
-    model = noted_model(double_model(tmp_path / "net.onnx"))
+    model = cached_model(double_model(tmp_path / "net.onnx"))
     for _ in range(2):
         for height, width in ((48, 64), (96, 128)):
             shapes = {"input": (1, 3, height, width)}
@@ -78,20 +78,20 @@ def test_other_shapes_are_asked_for(tmp_path: Path, reads: list[str]) -> None:
 
 def test_another_place_or_other_bytes(tmp_path: Path, reads: list[str]) -> None:
     path = double_model(tmp_path / "net.onnx")
-    noted_model(path)
+    cached_model(path)
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(path.read_bytes())
-    assert noted_model(copy).path == copy
+    assert cached_model(copy).path == copy
     assert reads == ["model"]
     negate_model(path)
-    assert noted_model(path).inputs == read_onnx(path).inputs
+    assert cached_model(path).inputs == read_onnx(path).inputs
     assert reads == ["model", "model"]
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(OnnxError) as caught:
-        noted_model(path)
+        cached_model(path)
     assert caught.value.code == "E502"
     with pytest.raises(OnnxError, match="does not exist"):
-        noted_model(tmp_path / "none.onnx")
+        cached_model(tmp_path / "none.onnx")
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
@@ -105,16 +105,16 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
     def infer(path: Path, inputs: Shapes) -> dict[str, tuple[int | None, ...]]:
         return infer_shapes(negate_model(path), inputs)
 
-    before = noted_model(path)
+    before = cached_model(path)
     (cache / "onnx" / f"{before.sha256}.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(notes, "infer_shapes", infer)
         assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
         patch.setattr(notes, "read_onnx", read)
-        assert noted_model(double_model(path)).inputs[0].dtype == "float32"
+        assert cached_model(double_model(path)).inputs[0].dtype == "float32"
     double_model(path)
     assert list((cache / "onnx").iterdir()) == []
-    assert noted_model(path) == before
+    assert cached_model(path) == before
     assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 8, 8)}
 
 
@@ -123,15 +123,15 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     for path in (tmp_path / "pipe.onnx", Path("/dev/zero"), tmp_path):
         with pytest.raises(OnnxError) as caught:
-            noted_model(path)
+            cached_model(path)
         assert caught.value.code == "E501"
 
 
 def test_what_is_wrong_is_not_noted(tmp_path: Path, reads: list[str]) -> None:
-    model = noted_model(negate_model(tmp_path / "net.onnx", shape=(1, 3, 8, 8)))
+    model = cached_model(negate_model(tmp_path / "net.onnx", shape=(1, 3, 8, 8)))
     for _ in range(2):
         with pytest.raises(OnnxError):
-            noted_shapes(noted_model(double_model(tmp_path / "d.onnx")), {"input": (1, 5)})
+            noted_shapes(cached_model(double_model(tmp_path / "d.onnx")), {"input": (1, 5)})
     assert reads == ["model", "model", "shapes", "shapes"]
     assert noted_shapes(model, {"input": (1, 3, 8, 8)}) == {"output": (1, 3, 8, 8)}
 
@@ -146,18 +146,18 @@ def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None
         size_threshold=0,
         convert_attribute=True,
     )
-    first = noted_model(path)
+    first = cached_model(path)
     assert first.weight_files == ("net.weights",)
-    assert noted_model(path) == first == read_onnx(path)
+    assert cached_model(path) == first == read_onnx(path)
     assert noted_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
     assert noted_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
     assert reads == ["model", "shapes"]
     weights = tmp_path / "net.weights"
     weights.write_bytes(bytes(len(weights.read_bytes())))
-    assert noted_model(path).sha256 == read_onnx(path).sha256 != first.sha256
+    assert cached_model(path).sha256 == read_onnx(path).sha256 != first.sha256
     weights.unlink()
     with pytest.raises(OnnxError) as caught:
-        noted_model(path)
+        cached_model(path)
     assert caught.value.code == "E503"
 
 
@@ -168,7 +168,7 @@ def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None
 def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, reads: list[str], damage: str) -> None:
     path = double_model(tmp_path / "net.onnx")
     shapes = {"input": (1, 3, 48, 64)}
-    right = noted_model(path), noted_shapes(noted_model(path), shapes)
+    right = cached_model(path), noted_shapes(cached_model(path), shapes)
     (note,) = (cache / "onnx").iterdir()
     told = json.loads(note.read_text())
     assert told["by"] == [1, bmfgraph.__version__, onnx.__version__]
@@ -179,10 +179,10 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
         "WRONG SHAPES": {**told, "shapes": {"input=1x3x48x64": 7}},
     }
     note.write_text(json.dumps(changed[damage]) if damage in changed else damage)
-    assert (noted_model(path), noted_shapes(noted_model(path), shapes)) == right
+    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right
     asked = len(reads)
     assert asked > 2
-    assert (noted_model(path), noted_shapes(noted_model(path), shapes)) == right
+    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right
     assert len(reads) == asked
     assert [one.name for one in (cache / "onnx").iterdir()] == [note.name]
 
@@ -197,12 +197,12 @@ def test_a_cache_that_cannot_be_written(
         cache.write_text("")
     path = double_model(tmp_path / "net.onnx")
     for _ in range(2):
-        assert noted_model(path) == read_onnx(path)
+        assert cached_model(path) == read_onnx(path)
     assert reads == ["model", "model"]
 
 
 def test_notes_do_not_grow_without_end(tmp_path: Path, cache: Path, reads: list[str]) -> None:
-    model = noted_model(double_model(tmp_path / "net.onnx"))
+    model = cached_model(double_model(tmp_path / "net.onnx"))
     for width in range(1, 41):
         noted_shapes(model, {"input": (1, 3, 1, width)})
     (note,) = (cache / "onnx").iterdir()
@@ -212,6 +212,6 @@ def test_notes_do_not_grow_without_end(tmp_path: Path, cache: Path, reads: list[
 def test_what_was_noted_needs_no_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = double_model(tmp_path / "net.onnx")
     shapes = {"input": (1, 3, 4, 4)}
-    right = noted_model(path), noted_shapes(noted_model(path), shapes)
+    right = cached_model(path), noted_shapes(cached_model(path), shapes)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert (noted_model(path), noted_shapes(noted_model(path), shapes)) == right
+    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right

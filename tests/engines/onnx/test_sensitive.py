@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 
 from bmfgraph.engines.onnx.precision import prepared
-from bmfgraph.engines.onnx.sensitive import fine_outputs, tail
+from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs, tail
 from bmfgraph.engines.onnx.uint8 import types_of
 from tests.engines.engine_tools import rtx as rtx
 from tests.engines.onnx.test_precision import takes
@@ -61,7 +61,7 @@ def test_a_tail_ends_at_the_last_convolution(model: Any) -> None:
 
 
 def test_probabilities_and_exponents_want_float32(model: Any) -> None:
-    assert fine_outputs(model) == ["scores", "sizes"]
+    assert precision_sensitive_outputs(model) == ["scores", "sizes"]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -83,7 +83,7 @@ def test_such_tails_stay_in_float32(tmp_path: Path, rtx: str, precision: str) ->
 
 def test_the_detectors_and_upscalers_at_hand(shared_models: Path) -> None:
     def fine(name: str) -> list[str]:
-        return fine_outputs(onnx.load(str(shared_models / f"{name}.onnx")))
+        return precision_sensitive_outputs(onnx.load(str(shared_models / f"{name}.onnx")))
 
     assert fine("ultraface_rfb_640") == ["scores", "boxes"]
     assert [fine(name) for name in ("realesr_animevideov3_x2", "vsr_x2_fast", "vsr_x2_temporal")] == [[], [], []]

@@ -100,7 +100,7 @@ def test_an_output_of_unknown_size_cannot_be_bound(tmp_path: Path) -> None:
 
 def test_a_fixed_export_runs_at_another_size(tmp_path: Path) -> None:
     path = negate_model(tmp_path / "x.onnx", shape=(10, 3, 32, 32))
-    engine = load_engine("net", engine_request(path, free_dims=(("input", ("batch", 3, "height", "width")),)))
+    engine = load_engine("net", engine_request(path, dim_overrides=(("input", ("batch", 3, "height", "width")),)))
     given = torch.rand(2, 3, 8, 12)
     assert torch.equal(engine.begin({"input": given}).outputs()["output"], 255 - given)
 

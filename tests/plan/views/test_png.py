@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageColor, ImageFont
 
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.views.drawing import INK, SIZES, TINTS, Rect
+from bmfgraph.plan.views.drawing import INK, PALETTES, SIZES, Rect
 from bmfgraph.plan.views.png import SCALE, plan_png
 from bmfgraph.plan.views.scene import draw_plan
 from tests.compile.machines import HOPPER_TRT
@@ -52,7 +52,7 @@ def test_what_is_drawn(plan: MakePlan, text: str) -> None:
     assert color_at(image, picture.width / 2, 8) == rgba(INK["page"])
     assert color_at(image, 0, 0)[3] == 0  # type: ignore[index]
     for card in picture.cards:
-        tint, box = TINTS[card.device], card.box
+        tint, box = PALETTES[card.device], card.box
         assert color_at(image, box.right - 6, box.bottom - 6) == rgba(tint.fill)
         assert color_at(image, box.x + 7.5, box.y + box.height / 2) == rgba(tint.strong)
         assert all(darkest(image, word.box) < 140 for word in card.texts)

@@ -54,7 +54,7 @@ def check(plan: Plan) -> Picture:
         assert all(inside(text.box, card.box) for text in card.texts), card
         homes = [group for group in picture.groups if group.box.overlaps(card.box)]
         assert all(inside(card.box, group.box) for group in homes)
-        shared = [node for node in plan if node.host == plan.node(card.name).host]
+        shared = [node for node in plan if node.bmf_node == plan.node(card.name).bmf_node]
         assert len(homes) == (len(shared) > 1)
     for line in picture.lines:
         for one_point, next_point in itertools.pairwise(line.points):

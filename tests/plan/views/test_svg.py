@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.views.drawing import TINTS
+from bmfgraph.plan.views.drawing import PALETTES
 from bmfgraph.plan.views.scene import draw_plan
 from bmfgraph.plan.views.svg import plan_svg
 from tests.compile.machines import HOPPER_TRT
@@ -45,7 +45,7 @@ def test_packaged_plans(packaged: Callable[[str], Plan], name: str) -> None:
     for node in plan:
         assert node.name in said
         assert node.kind in said
-    fused = {node.host for node in plan if node.host != node.name}
+    fused = {node.bmf_node for node in plan if node.bmf_node != node.name}
     assert said.count("one BMF node") == len(fused) == 1
     assert ("GPU" in said) == ("CPU" in said) == (len({node.device for node in plan}) == 2)
     assert len(list(root.iter(f"{SVG}path"))) == 2 * sum(len(node.inputs) for node in plan)
@@ -81,7 +81,7 @@ def test_everything_is_titled(plan: MakePlan) -> None:
 def test_devices_have_their_colours(plan: MakePlan) -> None:
     made = plan(UPSCALE, machine=HOPPER_TRT)
     fills = [rect.get("fill") for rect in parsed(made).iter(f"{SVG}rect")]
-    for device, tint in TINTS.items():
+    for device, tint in PALETTES.items():
         # One more is the legend's.
         assert fills.count(tint.fill) == 1 + sum(node.device == device for node in made)
 

@@ -64,10 +64,10 @@ def test_engines(plan: MakePlan) -> None:
     made = plan(ON_GPU, machine=HOPPER_TRT)
     text = shown(made)
     assert "tensorrt fp16, input 4x3x48x64" in text
-    assert made.node("net").work.engine.path in text.replace("\n", "").replace(" ", "")
+    assert made.node("net").params.engine.path in text.replace("\n", "").replace(" ", "")
     made = plan(UPSCALE)
     assert "onnxruntime fp32, input 1x3x48x64" in shown(made)
-    assert made.node("net").work.engine.path in shown(made, 400)
+    assert made.node("net").params.engine.path in shown(made, 400)
 
 
 def test_brackets_are_no_markup(plan: MakePlan) -> None:

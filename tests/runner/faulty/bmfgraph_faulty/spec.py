@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Need, Resolved
+from bmfgraph.plan.plan import Inferred, InputType
 from bmfgraph.plan.types import FrameSpec, Port
 
 
 @dataclass(frozen=True)
-class FaultyWork:
+class FaultyParams:
     """What goes wrong and when."""
 
     fault: str
@@ -27,8 +27,8 @@ class FaultySpec(NodeSpec):
 
     stage = "bmfgraph_faulty.stage:Faulty"
 
-    def needs(self, index):
-        return Need(FrameSpec, "rgb24")
+    def accepts(self, index):
+        return InputType(FrameSpec, "rgb24")
 
-    def resolve(self, node, inputs, want):
-        return Resolved((Port("out", inputs[0]),), FaultyWork(self.fault, self.frame, self.seconds))
+    def infer(self, node, inputs, requirement):
+        return Inferred((Port("out", inputs[0]),), FaultyParams(self.fault, self.frame, self.seconds))

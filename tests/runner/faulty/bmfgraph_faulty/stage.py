@@ -7,29 +7,29 @@ import time
 from typing import Any
 
 from bmfgraph.stages.base import Stage
-from bmfgraph_faulty.spec import FaultyWork
+from bmfgraph_faulty.spec import FaultyParams
 
 
 class Faulty(Stage):
     """Hands frames on until it fails."""
 
-    def __init__(self, name: str, work: FaultyWork) -> None:
-        super().__init__(name, work)
+    def __init__(self, name: str, params: FaultyParams) -> None:
+        super().__init__(name, params)
         self._fail("init")
 
     def open(self) -> None:
         self._fail("open")
-        if self.work.fault == "slow_open":
+        if self.params.fault == "slow_open":
             self._announce("opening")
             time.sleep(60)
 
     def process(self, *items: Any) -> Any:
         frame = items[0]
-        time.sleep(self.work.seconds)
-        if frame.index != self.work.frame:
+        time.sleep(self.params.seconds)
+        if frame.index != self.params.frame:
             return (frame,)
         self._fail("process")
-        fault = self.work.fault
+        fault = self.params.fault
         if fault == "at_frame":
             self._announce("there")
         if fault == "hang":
@@ -52,7 +52,7 @@ class Faulty(Stage):
         self._fail("close")
 
     def _fail(self, place: str) -> None:
-        if self.work.fault == place:
+        if self.params.fault == place:
             raise ValueError(f"broken in {place}\nwith a second line")
 
     def _announce(self, text: str) -> None:
