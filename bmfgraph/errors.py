@@ -33,6 +33,7 @@ __all__ = [
     "SpecError",
     "UnplacedError",
     "did_you_mean",
+    "first_line",
     "join_sorted",
     "nearest",
     "one_error",
@@ -57,6 +58,11 @@ def short_repr(value: object) -> str:
     """A value for a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message that is not empty; "" where there is none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def join_sorted(words: Iterable[str]) -> str:

@@ -165,8 +165,8 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         listed = f"; there are: {', '.join(keys[:8])}{', ...' if len(keys) > 8 else ''}" if keys else ""
         near = "" if found else did_you_mean(options.key, keys)
         raise refused(f"{what} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}", _PROG)
-    if found[0].fault:
-        say(f"error[E613]: {found[0].folder}: {found[0].fault}\n  → {_MENDING}")
+    if found[0].manifest_error:
+        say(f"error[E613]: {found[0].folder}: {found[0].manifest_error}\n  → {_MENDING}")
         return 1
     _print_json(found[0].manifest)
     return 0

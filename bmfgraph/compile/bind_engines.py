@@ -173,7 +173,7 @@ def _stored_version(node: PlanNode, options: EngineOptions, key: EngineKey, here
         raise EngineError(
             node.name, str(error), hint="set engine.store to a folder that you may read", code="E614"
         ) from None
-    keys = [entry.manifest["key"] for entry in stored if not entry.fault]
+    keys = [entry.manifest["key"] for entry in stored if not entry.manifest_error]
     versions = [str(one["version"]) for one in keys if key.changes(one) == ["version"]]
     if here in versions:
         return here

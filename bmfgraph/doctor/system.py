@@ -168,7 +168,7 @@ def store_lines(root: Path) -> Iterable[Finding]:
     left, damaged = _CHECKED, 0
     for entry in entries:
         left -= entry.size
-        damaged += bool(entry.damage() if left >= 0 else entry.fault)
+        damaged += bool(entry.damage() if left >= 0 else entry.manifest_error)
     found = f"{folder.found}; {len(entries)} engine(s), {damaged} damaged"
     found += "; python -m bmfgraph engines verify looks at all their bytes" if left < 0 else ""
     if damaged:

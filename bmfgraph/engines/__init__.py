@@ -1,1 +1,57 @@
-"""Models and what runs them: reading ONNX files, and the runtimes behind one small protocol."""
+"""Turn ONNX files into engines, keep them in a store, and run them.
+
+How ``engine.precision`` gets from the plan to TensorRT's builder:
+    1. spec.py: ``EngineSpec`` in the plan says what runs, its ``BuildSpec`` how it is built, keyed by ``EngineKey``
+    2. build.py: ``ensure_engine`` asks store.py's ``EngineStore.ensure``, which calls ``_EngineBuild`` if it has none
+    3. onnx/precision.py: ``prepare_network`` rewrites the model: fp16, bf16 or int8 in the network's own types
+    4. trt_process.py: a child process reads ``precision`` from JOB.json; trt_network.py's ``configure`` sets its flag
+    5. runtimes/: ``load_engine`` loads the file that the store has published, as an ``Engine``
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmfgraph.engines.build import ensure_engine
+    from bmfgraph.engines.check import check_engine
+    from bmfgraph.engines.key import EngineKey, Profile
+    from bmfgraph.engines.manifest import BuildResult, StoredEngine
+    from bmfgraph.engines.runtimes import Engine, Pending, load_engine
+    from bmfgraph.engines.spec import BuildSpec, EngineSpec
+    from bmfgraph.engines.store import EngineStore, StoreError
+
+__all__ = [
+    "BuildResult",
+    "BuildSpec",
+    "Engine",
+    "EngineKey",
+    "EngineSpec",
+    "EngineStore",
+    "Pending",
+    "Profile",
+    "StoreError",
+    "StoredEngine",
+    "check_engine",
+    "ensure_engine",
+    "load_engine",
+]
+
+_MODULES = {
+    "build": ("ensure_engine",),
+    "check": ("check_engine",),
+    "key": ("EngineKey", "Profile"),
+    "manifest": ("BuildResult", "StoredEngine"),
+    "runtimes": ("Engine", "Pending", "load_engine"),
+    "spec": ("BuildSpec", "EngineSpec"),
+    "store": ("EngineStore", "StoreError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that ``check`` stays fast."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

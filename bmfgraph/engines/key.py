@@ -1,4 +1,4 @@
-"""What makes one engine differ from another, and the name that follows from it."""
+"""Identify an engine by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 __all__ = ["SCHEMA", "EngineKey", "Profile"]
 
 SCHEMA = 2
-"""Part of every key: raised when engines built before should no longer be found."""
+"""Part of every key. A higher number makes all existing engines invalid."""
 
 Shape = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """The shapes of one input that an engine accepts, and the one that it is tuned for; batch included."""
+    """The shapes of one input that an engine accepts, and the shape that it is tuned for; batch included."""
 
     min: Shape
     opt: Shape
     max: Shape
 
     def holds(self, shape: Shape) -> bool:
-        """Whether ``shape`` lies between min and max in every dim."""
+        """Return whether ``shape`` lies between min and max in every dim."""
         return len(shape) == len(self.min) and all(
             low <= size <= high for low, size, high in zip(self.min, shape, self.max, strict=True)
         )
@@ -40,22 +40,23 @@ class EngineKey:
     dims: tuple[tuple[str, tuple[int | str, ...]], ...]
     """Inputs whose dims replace those of the file."""
     profiles: tuple[tuple[str, Profile], ...]
+    """Optimization profile of every input."""
     precision: str
     flags: tuple[tuple[str, Any], ...]
-    """Builder settings in the order of their names."""
+    """Builder settings, sorted by name."""
     calibration: str | None
-    """Sha256 of what int8 is calibrated with: the clip, the frames taken and how they are prepared."""
+    """Sha256 of the int8 calibration data: the clip, the number of frames and their preprocessing."""
     runtime: str
     version: str
-    """Of the runtime's library."""
+    """Version of the library that builds the engine."""
     gpu: str
-    """Name of the GPU that the engine is made for, or `any` for engines that are tuned where they are loaded."""
+    """Name of the GPU that the engine is built for, or `any` for engines that are tuned where they are loaded."""
     compute_capability: str
     """Such as `9.0`, or `any`."""
     schema: int = SCHEMA
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, as the manifest keeps it."""
+        """Return the key as plain data, in the form that the manifest stores."""
         data = dataclasses.asdict(self)
         data["profiles"] = {name: dataclasses.asdict(profile) for name, profile in self.profiles}
         data["dims"], data["flags"] = dict(self.dims), dict(self.flags)
@@ -63,11 +64,11 @@ class EngineKey:
         return plain
 
     def digest(self) -> str:
-        """Sha256 (hex) over the canonical JSON: keys in order, no spaces."""
+        """Return the sha256 (hex) of the canonical JSON: sorted keys, no spaces."""
         text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def changes(self, other: Mapping[str, Any]) -> list[str]:
-        """Names of the fields in which the key that a manifest keeps differs from this one."""
-        mine = self.as_json()
-        return sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+        """Return the names of the fields in which this key differs from ``other``, the key in a manifest."""
+        own = self.as_json()
+        return sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))

@@ -1,4 +1,4 @@
-"""What the engine store keeps beside each engine: what it was built from, its tensors, its checksum."""
+"""Read and write the manifest of a stored engine: its key, its tensors and its checksum."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = [
 
 ENGINE, MANIFEST, LOG = "engine.plan", "manifest.json", "build.log"
 USED = "used"
-"""A file whose time says when the engine was last asked for."""
+"""A file whose modification time is the time of the engine's last use."""
 SCHEMA = 1
-"""Of the manifest."""
+"""Version of the manifest's form."""
 DIGITS = 16
-"""Of the key's digest: the name of an engine's folder."""
+"""Number of the key's hex digits that name an engine's folder."""
 _FIELDS: tuple[tuple[str, type], ...] = (
     ("model", str),
     ("key", dict),
@@ -47,22 +47,22 @@ _FIELDS: tuple[tuple[str, type], ...] = (
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build callback tells of the engine that it has written."""
+    """What a build reports about the engine file that it has written."""
 
     tensors: list[dict[str, Any]]
-    """Name, mode (input or output), dtype, dims (-1 where free) and, of inputs, the profile."""
+    """For each input and output: name, mode (input or output), dtype, dims (-1 where free) and, of inputs, profile."""
     builder: dict[str, Any]
-    """Library and version, or the command."""
+    """The builder's library and version, or its command."""
 
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """One engine in the store. Where ``fault`` says what is wrong with the manifest, that is empty."""
+    """An engine in the store. Where ``manifest_error`` is set, the manifest is unusable and left empty."""
 
     model: str
     folder: Path
     manifest: dict[str, Any]
-    fault: str = ""
+    manifest_error: str = ""
 
     @property
     def path(self) -> Path:
@@ -71,33 +71,33 @@ class StoredEngine:
 
     @property
     def tensors(self) -> list[dict[str, Any]]:
-        """Inputs and outputs with mode, dtype, dims and profile, as the builder found them."""
+        """Inputs and outputs in the form of :attr:`BuildResult.tensors`."""
         tensors: list[dict[str, Any]] = self.manifest.get("tensors", [])
         return tensors
 
     @property
     def size(self) -> int:
-        """Bytes of the whole folder."""
+        """Size of the whole folder in bytes."""
         return size_of(self.folder)
 
     @property
     def last_used(self) -> float:
-        """When the engine was last asked for, in seconds since the epoch."""
+        """Time of the engine's last use, in seconds since the epoch."""
         for name in (USED, MANIFEST, "."):
             with contextlib.suppress(OSError):
                 return (self.folder / name).stat().st_mtime
         return 0.0
 
     def damage(self) -> str:
-        """What is wrong with the engine, or the empty string. Reads the whole file."""
-        if self.fault:
-            return self.fault
-        told = self.manifest["file"]
+        """Describe what is wrong with the engine; empty where it is intact. Reads the whole file."""
+        if self.manifest_error:
+            return self.manifest_error
+        expected = self.manifest["file"]
         try:
             size = self.path.stat().st_size
-            if size != told["bytes"]:
-                return f"{ENGINE} has {size} bytes, not {told['bytes']}"
-            if file_sha256(self.path) != told["sha256"]:
+            if size != expected["bytes"]:
+                return f"{ENGINE} has {size} bytes, not {expected['bytes']}"
+            if file_sha256(self.path) != expected["sha256"]:
                 return f"the checksum of {ENGINE} is wrong"
         except FileNotFoundError:
             return f"{ENGINE} is missing"
@@ -107,26 +107,33 @@ class StoredEngine:
 
 
 def read_entry(folder: Path) -> StoredEngine:
-    """What lies in an engine's folder; the manifest vouches for itself and for the folder's name."""
+    """Read an engine's folder in the store, and check its manifest.
+
+    Args:
+        folder: ``<store>/<model>/<first digits of the key>``; the manifest must carry the same key.
+
+    Returns:
+        The engine, with ``manifest_error`` set where the manifest is missing or wrong. The engine file is not read.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        fault = _fault(manifest, folder.name)
+        manifest_error = _manifest_error(manifest, folder.name)
     except FileNotFoundError:
-        fault = f"{MANIFEST} is missing"
+        manifest_error = f"{MANIFEST} is missing"
     except OSError as error:
-        fault = f"{MANIFEST} cannot be read ({error.strerror})"
+        manifest_error = f"{MANIFEST} cannot be read ({error.strerror})"
     except (ValueError, TypeError):
-        fault = f"{MANIFEST} is no JSON, or it is cut off"
-    if fault:
-        return StoredEngine(folder.parent.name, folder, {}, fault)
+        manifest_error = f"{MANIFEST} is not JSON, or it is cut off"
+    if manifest_error:
+        return StoredEngine(folder.parent.name, folder, {}, manifest_error)
     return StoredEngine(manifest["model"], folder, manifest)
 
 
-def _fault(manifest: Any, name: str) -> str:
+def _manifest_error(manifest: Any, name: str) -> str:
     if not isinstance(manifest, dict):
-        return f"{MANIFEST} holds no object"
+        return f"{MANIFEST} does not hold an object"
     if manifest.get("schema") != SCHEMA:
-        return f"{MANIFEST} is of schema {manifest.get('schema')!r}, and this bmfgraph reads {SCHEMA}"
+        return f"{MANIFEST} has schema {manifest.get('schema')!r}, but this bmfgraph reads schema {SCHEMA}"
     for field, kind in _FIELDS:
         if not isinstance(manifest.get(field), kind):
             return f"{MANIFEST} lacks {field!r}"
@@ -137,30 +144,37 @@ def _fault(manifest: Any, name: str) -> str:
     return ""
 
 
-def make_manifest(model: str, key: EngineKey, built: BuildResult, file: Path, seconds: float) -> dict[str, Any]:
+def make_manifest(model: str, key: EngineKey, result: BuildResult, file: Path, seconds: float) -> dict[str, Any]:
+    """Compose the manifest of an engine that was just built.
+
+    Args:
+        file: The engine file, whose size and checksum are recorded.
+        seconds: How long the build took.
+    """
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "model": model,
         "key": key.as_json(),
         "digest": key.digest(),
-        "tensors": built.tensors,
+        "tensors": result.tensors,
         "file": {"bytes": file.stat().st_size, "sha256": file_sha256(file)},
         "built": {
             "seconds": seconds,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "builder": built.builder,
+            "builder": result.builder,
         },
     }
     return manifest | {"sha256": _checksum(manifest)}
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
-    """Sha256 (hex) over the canonical JSON of everything else in the manifest."""
-    rest = {name: value for name, value in manifest.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """Compute the sha256 (hex) of the canonical JSON of all fields but ``sha256`` itself."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def size_of(folder: Path) -> int:
+    """Return the size of all files in a folder, in bytes."""
     size = 0
     for file in folder.rglob("*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the compiler asks of a runtime, and of a builder."""
+"""Describe the engine that a node runs, and how a missing engine is built."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bmfgraph.engines.key import EngineKey
-from bmfgraph.plan.types import Device
+from bmfgraph.plan.types import Device, Runtime
 
 __all__ = ["BuildSpec", "EngineSpec"]
 
@@ -15,53 +15,54 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """How an engine file is made from an ONNX file where the store has none."""
+    """How an engine is built from an ONNX file when the store does not hold it."""
 
     model: str
-    """Its name: the engine's folder in the store."""
+    """Name of the model: the engine's folder in the store."""
     key: EngineKey
     """Everything that the engine depends on."""
     store: str
     """Folder of the engine store."""
     policy: Literal["auto", "never", "always"]
     python: str | None
-    """Another interpreter, whose TensorRT builds."""
+    """Another interpreter whose TensorRT builds the engine; None: this interpreter."""
     command: tuple[str, ...]
-    """Words of a program that builds instead of TensorRT's Python API, with placeholders."""
+    """Command line, with placeholders, of a program that builds instead of TensorRT's Python API."""
     timing_cache: bool
     calibration: str | None
-    """Clip over which int8 is calibrated."""
+    """Clip that int8 is calibrated on."""
     calibration_frames: int
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """All that a runtime needs to load an engine; made by the compiler, injected into the graph."""
+    """Everything that a runtime needs to load an engine. The compiler puts it into the plan's inference nodes."""
 
-    runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
+    runtime: Runtime
     device: Device
     path: str
     """The file that is loaded: the model itself, or the engine built from it."""
     onnx: str
     """The model file."""
     sha256: str
-    """Of the model file."""
+    """Checksum of the model file."""
     precision: str
     batch: int
     threads: int | None
     input_shapes: tuple[tuple[str, Shape], ...]
-    """Of every input, batch included."""
+    """Shape of every input, batch included."""
     output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
+    """Shape of every output, batch included; None where a size depends on the data."""
     tensors: tuple[tuple[str, str], ...]
-    """Dtype of every input and output, by name, as the model file has it."""
+    """NumPy's dtype name of every input and output in the model file, by tensor name."""
     dim_overrides: tuple[tuple[str, tuple[int | str, ...]], ...]
-    """Inputs whose dims the model's config replaces."""
+    """Inputs whose dims the model's configuration replaces."""
     build: BuildSpec | None = None
-    """How ``path`` is made; None where it is used as it is."""
+    """How ``path`` is built; None where an existing file is used as it is."""
     allow_host_code: bool = False
-    """Whether an engine may bring code of its own that runs on the CPU, as version-compatible plans do."""
+    """Whether the engine may contain code that runs on the CPU, as version-compatible plans do."""
     cuda_graph: bool = False
     streams: int = 1
-    """Execution contexts that work side by side."""
+    """Number of execution contexts that work side by side."""
     why: str = ""
     """Why this runtime was chosen, for the user."""

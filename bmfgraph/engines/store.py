@@ -1,10 +1,10 @@
-"""The engine store: a folder of engines, each under its key with a manifest that says all about it.
+"""Keep built engines in a folder, and build the missing ones.
 
     <root>/<model>/<first 16 digits of the key>/{engine.plan,manifest.json,build.log}
 
-An engine appears by one rename, after everything in its folder was written, so that a killed build or a full disk
-leaves nothing that could be taken for an engine. One lock per key lets any number of processes ask for the same engine
-while one of them builds it. Readers need no lock, nor the right to write.
+An engine appears by one rename, after all its files are written, so a killed build or a full disk never leaves a half
+engine under its name. One lock per key lets many processes ask for the same engine while one of them builds it.
+Readers need neither a lock nor write access.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from bmfgraph.engines.manifest import (
 if TYPE_CHECKING:
     from filelock import FileLock
 
-__all__ = ["EngineStore", "Removed", "StoreError"]
+__all__ = ["BuildFunction", "EngineStore", "Removed", "StoreError"]
 
 _FAILED = ".failed.log"
 _LOCKS = ".locks"
@@ -48,20 +48,20 @@ _BUILDING = ".building"
 
 
 class StoreError(Exception):
-    """The store cannot be read or written; ``number`` is the system's error number."""
+    """The store cannot be read or written; ``errno`` is the system's error number."""
 
-    def __init__(self, message: str, number: int | None = None) -> None:
+    def __init__(self, message: str, errno: int | None = None) -> None:
         super().__init__(message)
-        self.number = number
+        self.errno = errno
 
 
-Builder = Callable[[Path, str], BuildResult]
-"""Writes ``engine.plan`` and ``build.log`` into the folder given; the words say why it is built."""
+BuildFunction = Callable[[Path, str], BuildResult]
+"""Writes ``engine.plan`` and ``build.log`` into a folder; the text is the reason for the build."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """A folder or log that prune has deleted."""
+    """A folder or log that ``prune`` has deleted."""
 
     folder: Path
     bytes: int
@@ -69,62 +69,77 @@ class Removed:
 
 
 class EngineStore:
-    """Engines under one folder, which need not exist yet."""
+    """The engines under one folder, which need not exist yet."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def entries(self, model: str | None = None) -> list[StoredEngine]:
-        """All engines, damaged ones too, in the order of their models and keys. Raises StoreError."""
+        """List the engines, damaged ones included, sorted by model and key.
+
+        Args:
+            model: List the engines of this model only.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
         with self._oserror_as_store_error("read"):
             self._check_root()
             if not self.root.is_dir():
                 return []
-            names = [_folder_name(model)] if model is not None else sorted(self._names(self.root))
-            folders = [self.root / name / digest for name in names for digest in sorted(self._names(self.root / name))]
+            names = [_folder_name(model)] if model is not None else sorted(_subfolders(self.root))
+            folders = [self.root / name / digest for name in names for digest in sorted(_subfolders(self.root / name))]
             return [read_entry(folder) for folder in folders]
 
     def find(self, model: str, key: EngineKey) -> StoredEngine | None:
-        """The engine of that key, whole or not; None when there is none."""
+        """Return the engine of a key, intact or damaged, or None. Raises StoreError."""
         folder = self.folder(model, key)
         with self._oserror_as_store_error("read"):
             self._check_root()
             return read_entry(folder) if folder.is_dir() else None
 
     def use(self, model: str, key: EngineKey) -> StoredEngine | None:
-        """The engine of that key if it is there and whole, noted as used now."""
-        found = self.find(model, key)
-        if found is None or found.damage():
+        """Return the engine of a key if it exists and is intact, and record the time of use. Raises StoreError."""
+        entry = self.find(model, key)
+        if entry is None or entry.damage():
             return None
-        with contextlib.suppress(OSError):  # Only pruning by age asks for it, and the store may be read-only.
-            (found.folder / USED).touch()
-        return found
+        with contextlib.suppress(OSError):  # The store may be read-only, and only `prune --unused-days` reads the time.
+            (entry.folder / USED).touch()
+        return entry
 
     def nearest(self, model: str, key: EngineKey) -> tuple[StoredEngine, list[str]] | None:
-        """The readable engine of that model which differs least, and the key's fields that differ."""
-        others = [(entry, key.changes(entry.manifest["key"])) for entry in self.entries(model) if not entry.fault]
+        """Return the readable engine of a model whose key differs least, and the fields that differ."""
+        others = [
+            (entry, key.changes(entry.manifest["key"])) for entry in self.entries(model) if not entry.manifest_error
+        ]
         return min(others, key=lambda other: (len(other[1]), -other[0].last_used), default=None)
 
     def reason(self, model: str, key: EngineKey) -> str:
-        """Why an engine is built: it is the first, it is damaged, or the fields that differ from the nearest one."""
-        found = self.find(model, key)
-        if found and (damage := found.damage()):
+        """Explain why an engine is built: it is the first, is damaged, or differs from the nearest in some fields."""
+        entry = self.find(model, key)
+        if entry and (damage := entry.damage()):
             return f"rebuilt because: {damage}"
-        if found:
+        if entry:
             return "rebuilt because: it was asked for"
         nearest = self.nearest(model, key)
         return f"rebuilt because: {', '.join(nearest[1])}" if nearest else "the first of this model"
 
     def ensure(
-        self, model: str, key: EngineKey, build: Builder, *, say: Callable[[str], None], rebuild: bool = False
+        self, model: str, key: EngineKey, build: BuildFunction, *, say: Callable[[str], None], rebuild: bool = False
     ) -> StoredEngine:
-        """The engine of that key, built where it is missing or damaged, or anyway if ``fresh``.
+        """Return the engine of a key, and build it first where it is missing or damaged.
 
-        Raises what ``build`` raises, and StoreError.
+        Args:
+            build: Writes the engine, while this process holds the lock of the key.
+            say: Called with a line for the user while another process builds the engine.
+            rebuild: Build even if an intact engine exists.
+
+        Raises:
+            StoreError: The store cannot be read or written. Exceptions of ``build`` pass through.
         """
-        # Nothing but a whole engine is ever seen under its name, so looking needs no lock.
-        if not rebuild and (found := self.use(model, key)):
-            return found
+        # Looking needs no lock: only complete engines ever have their final name.
+        if not rebuild and (entry := self.use(model, key)):
+            return entry
         with self._oserror_as_store_error("written"):
             lock = self._lock(self.folder(model, key))
             try:
@@ -133,8 +148,8 @@ class EngineStore:
                 say(f"waiting for another process that builds the engine for {model}")
                 lock.acquire()
         try:
-            if not rebuild and (found := self.use(model, key)):
-                return found
+            if not rebuild and (entry := self.use(model, key)):
+                return entry
             return self._build(model, key, build)
         finally:
             lock.release()
@@ -142,24 +157,32 @@ class EngineStore:
     def prune(
         self, why: Callable[[StoredEngine], str], *, dry_run: bool = False
     ) -> tuple[list[Removed], list[StoredEngine]]:
-        """Delete the engines for which ``why`` has a reason, and what ended builds left behind.
+        """Delete some engines, and the remains of builds that did not finish.
 
-        Returns what was deleted (or would be), and the engines kept because a process builds them right now.
+        Args:
+            why: Returns the reason to delete an engine; empty to keep it.
+            dry_run: Delete nothing.
+
+        Returns:
+            What was deleted (or would be), and the engines kept because a process builds them right now.
+
+        Raises:
+            StoreError: The store cannot be read or written.
         """
         removed: list[Removed] = []
         busy: list[StoredEngine] = []
         for entry in self.entries():
             if not (reason := why(entry)):
                 continue
-            with self._oserror_as_store_error("written"), self._unless_locked(entry.folder) as free:
-                if not free:
+            with self._oserror_as_store_error("written"), self._try_lock(entry.folder) as locked:
+                if not locked:
                     busy.append(entry)
                     continue
                 removed.append(_remove(entry.folder, reason, dry_run))
         with self._oserror_as_store_error("written"):
             for folder in sorted(self.root.glob(f"*/.*{_BUILDING}")):
-                with self._unless_locked(folder.with_name(folder.name[1 : DIGITS + 1])) as free:
-                    if free and folder.exists():
+                with self._try_lock(folder.with_name(folder.name[1 : DIGITS + 1])) as locked:
+                    if locked and folder.exists():
                         removed.append(_remove(folder, "left over from a build that did not end", dry_run))
             for log in sorted(self.root.glob(f"*/*{_FAILED}")):
                 removed.append(Removed(log, log.stat().st_size, "log of a build that failed"))
@@ -168,27 +191,28 @@ class EngineStore:
         return removed, busy
 
     def folder(self, model: str, key: EngineKey) -> Path:
-        """Where the engine of that key is, or would be."""
+        """Return the folder that holds, or would hold, the engine of a key."""
         return self.root / _folder_name(model) / key.digest()[:DIGITS]
 
     def failed_log(self, model: str, key: EngineKey) -> Path:
-        """Where the log of a build that failed is kept until the next one."""
+        """Return the path of the last failed build's log, which the next build replaces or deletes."""
         folder = self.folder(model, key)
         return folder.with_name(f"{folder.name}{_FAILED}")
 
-    def _build(self, model: str, key: EngineKey, build: Builder) -> StoredEngine:
+    def _build(self, model: str, key: EngineKey, build: BuildFunction) -> StoredEngine:
+        """Build into a temporary folder, then publish it. The caller holds the key's lock."""
         folder = self.folder(model, key)
         with self._oserror_as_store_error("written"):
-            for left_over in folder.parent.glob(f".{folder.name}.*{_BUILDING}"):
-                shutil.rmtree(left_over, ignore_errors=True)
-            part = _beside(folder)
+            for remains in folder.parent.glob(f".{folder.name}.*{_BUILDING}"):
+                shutil.rmtree(remains, ignore_errors=True)
+            part = _temporary(folder)
             part.mkdir(parents=True)
         try:
-            began = time.monotonic()
-            built = build(part, self.reason(model, key))
+            start = time.monotonic()
+            result = build(part, self.reason(model, key))
             with self._oserror_as_store_error("written"):
-                seconds = round(time.monotonic() - began, 3)
-                manifest = make_manifest(model, key, built, part / ENGINE, seconds)
+                seconds = round(time.monotonic() - start, 3)
+                manifest = make_manifest(model, key, result, part / ENGINE, seconds)
                 (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
                 _publish(part, folder)
                 self.failed_log(model, key).unlink(missing_ok=True)
@@ -203,14 +227,14 @@ class EngineStore:
     def _lock(self, folder: Path) -> FileLock:
         locks = self.root / _LOCKS
         locks.mkdir(parents=True, exist_ok=True)
-        # Not for those who only look.
+        # Imported here, because reading the store takes no lock.
         from filelock import FileLock
 
         return FileLock(locks / f"{folder.name}.lock")
 
     @contextlib.contextmanager
-    def _unless_locked(self, folder: Path) -> Iterator[bool]:
-        """Hold the lock of that key, or say False where a living process holds it."""
+    def _try_lock(self, folder: Path) -> Iterator[bool]:
+        """Hold a key's lock and yield True, or yield False where another process holds it."""
         lock = self._lock(folder)
         try:
             lock.acquire(timeout=0)
@@ -223,37 +247,39 @@ class EngineStore:
             lock.release()
 
     @contextlib.contextmanager
-    def _oserror_as_store_error(self, done: str) -> Iterator[None]:
+    def _oserror_as_store_error(self, action: str) -> Iterator[None]:
+        """Translate OSError into StoreError; ``action`` is read or written."""
         try:
             yield
         except OSError as error:
-            message = f"the engine store {str(self.root)!r} cannot be {done} ({error.strerror or error})"
+            message = f"the engine store {str(self.root)!r} cannot be {action} ({error.strerror or error})"
             raise StoreError(message, error.errno) from error
 
     def _check_root(self) -> None:
         if self.root.exists() and not self.root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
-    @staticmethod
-    def _names(folder: Path) -> list[str]:
-        if not folder.is_dir():
-            return []
-        return [one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
+
+def _subfolders(folder: Path) -> list[str]:
+    """Return the names of the visible folders in a folder, which may be missing."""
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def _folder_name(model: str) -> str:
-    """A model's name as a folder's; where letters had to go, a part of its checksum keeps names apart."""
+    """Turn a model's name into a folder's name; a checksum keeps changed names apart."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", model).lstrip(".")[:80]
     return safe if safe and safe == model else f"{safe}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
 
 
 def _publish(part: Path, folder: Path) -> None:
-    """Give the finished folder its name, in place of what had it before."""
-    for written in part.iterdir():
-        with written.open("rb") as file:
+    """Rename a complete folder to its final name, in place of an older one."""
+    for path in part.iterdir():
+        with path.open("rb") as file:
             os.fsync(file.fileno())
     if folder.exists():
-        old = _beside(folder)
+        old = _temporary(folder)
         folder.rename(old)
         part.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
@@ -261,14 +287,15 @@ def _publish(part: Path, folder: Path) -> None:
         part.rename(folder)
 
 
-def _beside(folder: Path) -> Path:
+def _temporary(folder: Path) -> Path:
+    """Return a hidden, unused name next to a folder."""
     return folder.with_name(f".{folder.name}.{secrets.token_hex(4)}{_BUILDING}")
 
 
 def _remove(folder: Path, why: str, dry_run: bool) -> Removed:
     removed = Removed(folder, size_of(folder), why)
     if not dry_run:
-        # Under another name first, so that nobody meets half an engine.
-        gone = folder if folder.name.endswith(_BUILDING) else folder.rename(_beside(folder))
-        shutil.rmtree(gone)
+        # Renamed first, so that a reader never sees a half-deleted engine.
+        doomed = folder if folder.name.endswith(_BUILDING) else folder.rename(_temporary(folder))
+        shutil.rmtree(doomed)
     return removed

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.onnx.cache import cached_model, noted_shapes
+from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
@@ -130,7 +130,7 @@ class InferenceSpec(NodeSpec):
             shapes[tensor.name] = self._shape(node.name, given, tensor)
         batch = self.engine.batch
         try:
-            made = noted_shapes(node.metadata, shapes)
+            made = cached_output_shapes(node.metadata, shapes)
         except OnnxError as error:
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 __all__ = [
     "NO_WINDOW",
+    "RUNTIME_NAMES",
     "AudioSpec",
     "BundleSpec",
     "Chroma",
@@ -23,6 +24,7 @@ __all__ = [
     "Placement",
     "Port",
     "PortType",
+    "Runtime",
     "TensorMeaning",
     "TensorSpec",
     "Window",
@@ -30,6 +32,9 @@ __all__ = [
 ]
 
 Device = Literal["cpu", "cuda"]
+Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
+RUNTIME_NAMES: dict[str, str] = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
+"""The vendors' names of the runtimes, for people."""
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "GRAY"]
 Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 import traceback
@@ -11,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from bmfgraph.errors import BmfgraphError, Cancelled, RunError
+from bmfgraph.errors import BmfgraphError, Cancelled, RunError, first_line
+from bmfgraph.system.files import DISK_FULL
 
 __all__ = ["NodeTimings", "RunMonitor", "failure"]
 
@@ -115,10 +115,10 @@ def failure(
     """What to tell of an exception that came out of a node; ``doing``: what the node was at, if not a frame."""
     if isinstance(error, OSError) and error.strerror:
         cause = error.strerror + (f": {str(error.filename)!r}" if error.filename else "")
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             hint = hint or "make room on the disk, or write elsewhere"
     else:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        first = first_line(error)
         native = _BMF_ERROR.search(first)
         cause = native[1] if native else type(error).__name__ + (f": {first}" if first else "")
     if doing:

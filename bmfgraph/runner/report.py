@@ -15,6 +15,7 @@ from bmfgraph import __version__
 from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import PlanNode, json_ready
+from bmfgraph.system.files import size_text
 from bmfgraph.system.machine import find_libraries
 
 if TYPE_CHECKING:
@@ -152,10 +153,9 @@ def summary(outcome: RunResult) -> list[str]:
     lines = []
     for name, path in outcome.outputs.items():
         size = path.stat().st_size
-        shown = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
         node = outcome.plan.node(name)
         about = _video_facts(outcome, node) if node.kind == "encoder" else ""
-        lines.append(f"{path}: {outcome.meters[node.name].frames} frames{about}, {shown}")
+        lines.append(f"{path}: {outcome.meters[node.name].frames} frames{about}, {size_text(size)}")
     if not outcome.outputs:
         lines.append(f"{outcome.frames} frames, nothing written")
     lines[-1] += f" in {outcome.seconds:.1f} s ({outcome.frames / max(outcome.seconds, 1e-9):.1f} fps)"

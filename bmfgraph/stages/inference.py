@@ -53,7 +53,7 @@ class Infer(Stage):
     def _begin(self) -> None:
         batch, self._waiting = self._waiting, []
         # What a model with a fixed batch, or an engine with a least one, misses is filled up.
-        count = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.least_batch)
+        count = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.minimum_batch)
         inputs = {}
         for place, name in enumerate(self._names):
             parts = [_only(samples[place], name) for samples in batch]

@@ -9,8 +9,19 @@ import tempfile
 import threading
 from pathlib import Path
 
-__all__ = ["cache_folder", "file_sha256", "publish", "reserve", "unwritable", "write_whole"]
+__all__ = [
+    "DISK_FULL",
+    "cache_folder",
+    "file_sha256",
+    "publish",
+    "reserve",
+    "size_text",
+    "unwritable",
+    "write_whole",
+]
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers that mean: no room to write, by the disk, the quota or the largest file size."""
 _UMASK = threading.Lock()
 
 
@@ -32,6 +43,11 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes for people: ``1,234.5 MB``, or ``12.3 kB`` below 0.1 MB."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
 def reserve(path: Path) -> Path:

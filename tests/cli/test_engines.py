@@ -110,7 +110,7 @@ def test_showing_one_engine(store: EngineStore, told: Told) -> None:
     assert "2 engines have a key that begins with ''" in told("show", "", code=2)[1]
     (other.folder / MANIFEST).write_text("{")
     _, err = told("show", other.folder.name, code=1)
-    assert "manifest.json is no JSON, or it is cut off" in err
+    assert "manifest.json is not JSON, or it is cut off" in err
     assert "the next run builds it anew" in err
 
 

@@ -94,7 +94,7 @@ ROWS: tuple[Row, ...] = (
     # models
     Row("E501", UP + "model.file=none.onnx", N + f"upscale: {_NET}model file 'none.onnx' does not exist"),
     Row("E501", UP + "model.file=folder", N + f"upscale: {_NET}'folder' is a folder\n  → name the ONNX file in it"),
-    Row("E502", UP + "model.file=clip.mp4", N + f"upscale: {_NET}'clip.mp4' is no ONNX model, or it is damaged"),
+    Row("E502", UP + "model.file=clip.mp4", N + f"upscale: {_NET}'clip.mp4' is not an ONNX model, or it is damaged"),
     Row("E502", UP + "model.file=empty.onnx", N + f"upscale: {_NET}'empty.onnx' holds no network"),
     Row("E503", UP + "model.file=apart.onnx", N + f"upscale: {_NET}'apart.onnx' keeps weights in 'weights.bin', which is not beside it"),
     Row("E505", UP + "model.file=future.onnx", N + f"upscale: {_NET}'future.onnx' is of ONNX's operator set "),

@@ -303,7 +303,7 @@ PLAN: list[tuple[str, list[str], str]] = [
 ENGINE: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=no.onnx"], N + "net: model 'tiny': model file 'no.onnx' does not exist\n  → check the path, which is relative to the current folder"),
     (UPSCALE, ["net.model.file=<folder>"], N + "net: model 'tiny': '<folder>' is a folder\n  → name the ONNX file in it"),
-    (UPSCALE, ["net.model.file=<clip>"], N + "net: model 'tiny': '<clip>' is no ONNX model, or it is damaged\n  → fetch or export it again"),
+    (UPSCALE, ["net.model.file=<clip>"], N + "net: model 'tiny': '<clip>' is not an ONNX model, or it is damaged\n  → fetch or export it again"),
     (UPSCALE, ["net.model.file=<empty>"], N + "net: model 'tiny': '<empty>' holds no network\n  → it may be cut off; fetch or export it again"),
     (UPSCALE, ["-net.model.file", "net.model.source=no.onnx"], N + "net: model 'tiny': 'no.onnx' does not exist\n  → check the path; a relative one begins in the current folder"),
     (UPSCALE, ["-net.model.file", "net.model.source=wheel:x"], N + "net: model 'tiny': 'wheel:x' is no wheel source\n  → write wheel:NAME==VERSION/FILE"),

@@ -19,7 +19,7 @@ from onnx import helper
 
 from bmfgraph.engines import trt_process as script
 from bmfgraph.engines.build import builder_version, ensure_engine
-from bmfgraph.engines.external import command_words
+from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import LOG, StoredEngine
 from bmfgraph.engines.store import EngineStore
@@ -237,7 +237,7 @@ def test_an_operator_that_computes_with_uint8(builds: Builds, tmp_path: Path, rt
 
 def test_a_file_that_is_no_model(builds: Builds, tmp_path: Path, rtx: str) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    assert "is no ONNX model, or it is damaged" in builds.error(tmp_path / "text.onnx")
+    assert "is not an ONNX model, or it is damaged" in builds.error(tmp_path / "text.onnx")
 
 
 # ------------------------------------------------------------------------------------------- timing cache, script
@@ -268,13 +268,14 @@ def test_builds_that_end_at_once_leave_a_whole_timing_cache(tmp_path: Path) -> N
     assert script.read_cache(path) in contents
 
 
-def test_the_script_can_be_read_by_python_3_8() -> None:
-    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
+@pytest.mark.parametrize("name", ["trt_process.py", "trt_network.py"])
+def test_the_scripts_can_be_read_by_python_3_8(name: str) -> None:
+    tree = ast.parse(SCRIPT.with_name(name).read_text(), feature_version=(3, 8))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names} | {
         node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
     }
-    # onnx is asked for where it happens to be.
-    assert imported - {"onnx"} <= sys.stdlib_module_names
+    # onnx is asked for where it happens to be; the scripts lie side by side.
+    assert imported - {"onnx", "trt_network", "bmfgraph.engines.trt_network"} <= sys.stdlib_module_names
     # Newer than 3.8 where they are run; as annotations they are never evaluated.
     assert "__future__" in imported
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "strict"]
@@ -284,7 +285,7 @@ def test_a_build_ends_when_nobody_waits_for_it(tmp_path: Path, rtx: str) -> None
     # Reading from a pipe that nobody fills is a build without an end.
     network, job = tmp_path / "network.onnx", tmp_path / "job.json"
     os.mkfifo(network)
-    told = {"flavour": "tensorrt_rtx", "onnx": str(network), "plan": str(tmp_path / "engine.plan"), "profiles": {}}
+    told = {"runtime": "tensorrt_rtx", "onnx": str(network), "plan": str(tmp_path / "engine.plan"), "profiles": {}}
     job.write_text(json.dumps(told | {"precision": "fp32", "flags": {}, "timing_cache": None}))
     process = subprocess.Popen(
         [sys.executable, "-u", str(SCRIPT), str(job)],
@@ -372,7 +373,7 @@ PROGRAM = """
 import json, subprocess, sys
 script, network, plan, name, low, best, high = sys.argv[1:]
 shapes = {part: [int(size) for size in text.split("x")] for part, text in (("min", low), ("opt", best), ("max", high))}
-job = {"flavour": "tensorrt_rtx", "onnx": network, "plan": plan, "precision": "fp32", "profiles": {name: shapes}}
+job = {"runtime": "tensorrt_rtx", "onnx": network, "plan": plan, "precision": "fp32", "profiles": {name: shapes}}
 with open(plan + ".json", "w") as file:
     json.dump({**job, "flags": {}, "timing_cache": None}, file)
 print("this program builds")
@@ -393,7 +394,7 @@ def test_a_program_builds(builds: Builds, picture: Path, tmp_path: Path, rtx: st
 
 
 def words_of(*command: str, **changes: Any) -> list[str]:
-    return command_words("n", ("true", *command), key(**changes), Path("/m.onnx"), Path("/e.plan"))[1:]
+    return command_line("n", ("true", *command), key(**changes), Path("/m.onnx"), Path("/e.plan"))[1:]
 
 
 def test_the_words_of_a_program() -> None:
@@ -433,7 +434,7 @@ def test_the_precision_for_a_program(runtime: str, version: str, precision: str,
     [
         (("true", "{model}"), "engine.command has {model} in '{model}'", "allowed: {onnx}, {plan}"),
         (("true", "x={shapes}"), "engine.command has {shapes} inside 'x={shapes}'", "write it alone"),
-        (("nosuchprogram",), "engine.command names 'nosuchprogram', which is no program here", "write its path"),
+        (("nosuchprogram",), "engine.command names 'nosuchprogram', which is not a program on this machine", "write its path"),
         (("true",), "'true' ended well, and wrote no engine to {plan}", "use {plan}"),
         (("sh", "-c", ": > {plan}"), "'sh' ended well, and wrote no engine to {plan}", "use {plan}"),
         (("sh", "-c", "echo no licence; exit 3"), "'sh' ended with exit code 3\n    no licence", "log: "),

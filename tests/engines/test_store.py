@@ -137,13 +137,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     (ENGINE, cut, "engine.plan has 900 bytes, not 1000"),
     (ENGINE, flip, "the checksum of engine.plan is wrong"),
     (ENGINE, Path.unlink, "engine.plan is missing"),
-    (MANIFEST, cut, "manifest.json is no JSON, or it is cut off"),
-    (MANIFEST, lambda path: path.write_bytes(b""), "manifest.json is no JSON, or it is cut off"),
-    (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe\x00"), "manifest.json is no JSON, or it is cut off"),
-    (MANIFEST, lambda path: path.write_text("[]"), "manifest.json holds no object"),
+    (MANIFEST, cut, "manifest.json is not JSON, or it is cut off"),
+    (MANIFEST, lambda path: path.write_bytes(b""), "manifest.json is not JSON, or it is cut off"),
+    (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe\x00"), "manifest.json is not JSON, or it is cut off"),
+    (MANIFEST, lambda path: path.write_text("[]"), "manifest.json does not hold an object"),
     (MANIFEST, lambda path: path.write_text('{"schema": 1}'), "manifest.json lacks 'model'"),
     (MANIFEST, alter, "the checksum of manifest.json is wrong"),
-    (MANIFEST, another_schema, "manifest.json is of schema 7, and this bmfgraph reads 1"),
+    (MANIFEST, another_schema, "manifest.json has schema 7, but this bmfgraph reads schema 1"),
     (MANIFEST, Path.unlink, "manifest.json is missing"),
 ]
 
@@ -174,7 +174,7 @@ def test_an_engine_put_under_another_key_is_not_taken_for_it(store: EngineStore,
 MANY = """
 import os, sys, time
 from pathlib import Path
-from bmfgraph.engines.manifest import Built
+from bmfgraph.engines.manifest import BuildResult
 from bmfgraph.engines.store import EngineStore
 from tests.engines.engine_tools import key
 root, count = Path(sys.argv[1]), Path(sys.argv[2])
@@ -183,7 +183,7 @@ def make(folder, reason):
         file.write("built\\n")
     time.sleep(0.5)
     (folder / "engine.plan").write_bytes(os.urandom(1000))
-    return Built([], {})
+    return BuildResult([], {})
 print(EngineStore(root).ensure("net", key(), make, say=lambda text: print(text, file=sys.stderr)).manifest["file"])
 """
 
@@ -297,12 +297,12 @@ def test_looking_for_an_engine_notes_when_it_was_used(store: EngineStore, make: 
 SMALL = """
 import os, sys
 from pathlib import Path
-from bmfgraph.engines.manifest import Built
+from bmfgraph.engines.manifest import BuildResult
 from bmfgraph.engines.store import EngineStore, StoreError
 from tests.engines.engine_tools import key
 def make(folder, reason):
     (folder / "engine.plan").write_bytes(os.urandom(int(sys.argv[2])))
-    return Built([{"name": "x" * int(sys.argv[3])}], {})
+    return BuildResult([{"name": "x" * int(sys.argv[3])}], {})
 try:
     EngineStore(Path(sys.argv[1])).ensure("net", key(), make, say=print)
 except StoreError as error:

@@ -1,1 +1,1 @@
-"""Read and rewrite ONNX models."""
+"""Read ONNX models, and rewrite them for TensorRT's builders."""

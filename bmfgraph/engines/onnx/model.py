@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: its inputs and outputs, and the output shapes that given inputs lead to."""
+"""Read an ONNX file's inputs and outputs, and infer the output shapes for given input shapes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.engines.onnx.graph import default_opset, replace_items
 from bmfgraph.errors import UnplacedError
 from bmfgraph.system.files import file_sha256
 
@@ -19,12 +20,12 @@ Shape = tuple["int | str", ...]
 
 
 class OnnxError(UnplacedError):
-    """A file is no usable ONNX model; ``hint`` says what to do."""
+    """A file is not a usable ONNX model; ``hint`` says what to do."""
 
 
 @dataclass(frozen=True)
 class OnnxTensor:
-    """An input or output: dims are sizes, or names where free."""
+    """An input or output. Dims are sizes, or names where free; ``dtype`` is NumPy's name."""
 
     name: str
     dtype: str
@@ -36,21 +37,22 @@ class OnnxTensor:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An ONNX file's contract. ``weights_as_inputs``: it lists its weights as inputs, as old exporters did."""
+    """What an ONNX file contains, without its network."""
 
     path: Path
     sha256: str
-    """Of the file and, where weights lie in files of their own, of those too."""
+    """Checksum of the file and of its weight files."""
     inputs: tuple[OnnxTensor, ...]
     outputs: tuple[OnnxTensor, ...]
     weight_files: tuple[str, ...]
-    """Names of those, relative to its folder."""
+    """Names of files with weights, relative to the model's folder."""
     weights_as_inputs: bool
+    """Whether the file lists its weights as inputs, as old exporters did."""
     quantized: bool
     """Whether it holds QuantizeLinear nodes."""
 
     def input(self, name: str) -> OnnxTensor | None:
-        """The input of that name."""
+        """Return the input of a name, or None."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
 
 
@@ -67,15 +69,14 @@ def _load(path: Path, _modified: int) -> Any:
         ) from None
     except DecodeError:
         raise OnnxError(
-            f"{str(path)!r} is no ONNX model, or it is damaged", "fetch or export it again", code="E502"
+            f"{str(path)!r} is not an ONNX model, or it is damaged", "fetch or export it again", code="E502"
         ) from None
-    newest = onnx.defs.onnx_opset_version()
-    needed = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=1)
+    newest, needed = onnx.defs.onnx_opset_version(), default_opset(model)
     if needed > newest or model.ir_version > onnx.IR_VERSION:
-        what = f"operator set {needed}" if needed > newest else f"IR version {model.ir_version}"
-        knows = newest if needed > newest else onnx.IR_VERSION
+        version = f"operator set {needed}" if needed > newest else f"IR version {model.ir_version}"
+        latest = newest if needed > newest else onnx.IR_VERSION
         raise OnnxError(
-            f"{str(path)!r} is of ONNX's {what}, and onnx {onnx.__version__} knows them up to {knows}",
+            f"{str(path)!r} is of ONNX's {version}, and onnx {onnx.__version__} knows them up to {latest}",
             "pip install -U onnx onnxruntime, or export the model with an older one",
             code="E505",
         )
@@ -89,7 +90,11 @@ def _loaded(path: Path) -> Any:
 
 
 def read_onnx(path: Path) -> OnnxModel:
-    """Read a model's contract. Raises OnnxError when the file is missing, damaged or no ONNX model."""
+    """Read what a model file contains.
+
+    Raises:
+        OnnxError: The file is missing, damaged or not an ONNX model.
+    """
     if path.is_dir():
         raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it", code="E501")
     if not path.is_file():
@@ -113,10 +118,19 @@ def read_onnx(path: Path) -> OnnxModel:
 
 
 def checksum(path: Path, weight_files: Sequence[str], digest: str) -> str:
-    """Sha256 of a model whose own file has the sha256 ``digest``. Raises OnnxError where a weight file is missing."""
+    """Return the sha256 (hex) of a model with all its files.
+
+    Args:
+        path: The model file.
+        weight_files: Names of its weight files, relative to its folder.
+        digest: Sha256 of the model file alone.
+
+    Raises:
+        OnnxError: A weight file is missing.
+    """
     if not weight_files:
         return digest
-    whole = hashlib.sha256(digest.encode())
+    total = hashlib.sha256(digest.encode())
     for name in weight_files:
         if not (path.parent / name).is_file():
             raise OnnxError(
@@ -124,8 +138,8 @@ def checksum(path: Path, weight_files: Sequence[str], digest: str) -> str:
                 "copy that file there, too",
                 code="E503",
             )
-        whole.update(file_sha256(path.parent / name).encode())
-    return whole.hexdigest()
+        total.update(file_sha256(path.parent / name).encode())
+    return total.hexdigest()
 
 
 def _tensor(value: Any) -> OnnxTensor:
@@ -144,18 +158,24 @@ def _tensor(value: Any) -> OnnxTensor:
 
 
 def with_free_dims(path: Path, dims: Mapping[str, Shape]) -> Any:
-    """The model with the dims of some inputs replaced, its outputs' shapes then open, and no weights as inputs.
+    """Read a model, and replace the dims of some inputs: for exports that fix a size which the network does not need.
 
-    For exports that fix a size which the network does not need. Returns an ``onnx.ModelProto``.
+    Args:
+        path: The model file.
+        dims: New dims by input name: sizes, or names of free dims. The shapes of all outputs become free.
+
+    Returns:
+        A copy as an ``onnx.ModelProto``. Weights are not listed as inputs.
+
+    Raises:
+        OnnxError: The file is not a usable ONNX model.
     """
     import onnx
 
     model = onnx.ModelProto()
     model.CopyFrom(_loaded(path))
     weights = {weight.name for weight in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
+    replace_items(model.graph.input, [value for value in model.graph.input if value.name not in weights])
     for value in model.graph.input:
         if value.name in dims:
             _set_dims(value, dims[value.name])
@@ -171,31 +191,42 @@ def _set_dims(value: Any, dims: Shape) -> None:
     shape = value.type.tensor_type.shape
     del shape.dim[:]
     for size in dims:
-        one = shape.dim.add()
+        dim = shape.dim.add()
         if isinstance(size, int):
-            one.dim_value = size
+            dim.dim_value = size
         else:
-            one.dim_param = size
+            dim.dim_param = size
 
 
 def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int | None, ...]]:
-    """Output shapes for the given input shapes, by ONNX's own shape inference; None where it cannot tell."""
+    """Infer the shapes of the outputs by ONNX's own shape inference.
+
+    Args:
+        path: The model file.
+        inputs: Shape of every input, batch included.
+
+    Returns:
+        Shape of every output; None where a size cannot be inferred.
+
+    Raises:
+        OnnxError: The network does not accept these shapes.
+    """
     import onnx
 
     declared = {value.name: _tensor(value).dims for value in _loaded(path).graph.input}
     model = with_free_dims(path, {name: shape for name, shape in inputs.items() if declared.get(name) != shape})
     for weight in model.graph.initializer:
-        # Big weights do not matter for shapes, and shape inference copies the model.
+        # Shape inference copies the model, so large weights, whose values do not matter, are dropped first.
         if len(weight.raw_data) > 1 << 16:
             weight.raw_data = b""
             weight.data_location = onnx.TensorProto.EXTERNAL
     try:
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in inputs.items())
+        shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in inputs.items())
         reason = re.sub(r"\[\w+\] |Inference error\(s\): ", "", str(error).splitlines()[0])
         raise OnnxError(
-            f"the network does not take {shown}: {reason}",
+            f"the network does not take {shapes}: {reason}",
             "choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs",
             code="E510",
         ) from None

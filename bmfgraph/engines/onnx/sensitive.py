@@ -1,7 +1,8 @@
-"""The tails of a network's outputs: what comes after the last convolution or matrix product on the way to them.
+"""Find the outputs of a network that need float32: those whose tails compute probabilities or sizes.
 
-Where a tail makes probabilities or sizes of logits, 16 bits are too few: near 1 float16 has steps of 0.0005, and scores
-that differ by less decide which of two boxes stays. A tail costs next to nothing, so such tails are kept in float32.
+A tail is the part of the network from the last convolutions or matrix products to an output. Near 1, float16 has steps
+of 0.0005, and scores that differ by less decide which of two boxes survives. A tail costs next to nothing, so
+sensitive tails stay in float32.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SENSITIVE = frozenset({"Exp", "Log", "LogSoftmax", "Pow", "Sigmoid", "Softmax",
 
 
 def precision_sensitive_outputs(model: Any) -> list[str]:
-    """Names of the outputs of an ``onnx.ModelProto`` whose tails compute what 16 bits are too few for."""
+    """Return the names of the outputs of an ``onnx.ModelProto`` whose tails hold a sensitive operator."""
     return [
         value.name
         for value in model.graph.output
@@ -29,14 +30,14 @@ def precision_sensitive_outputs(model: Any) -> list[str]:
 
 
 def tail(model: Any, output: str) -> list[int]:
-    """Indices of the nodes from the last heavy ones, without them, to that output."""
-    maker = {name: index for index, node in enumerate(model.graph.node) for name in node.output}
-    found: set[int] = set()
-    waiting = [output]
-    while waiting:
-        index = maker.get(waiting.pop())
-        if index is None or index in found or model.graph.node[index].op_type in _HEAVY:
+    """Return the indices of the nodes between the last heavy nodes and an output, in the order of the graph."""
+    producers = {name: index for index, node in enumerate(model.graph.node) for name in node.output}
+    indices: set[int] = set()
+    pending = [output]
+    while pending:
+        index = producers.get(pending.pop())
+        if index is None or index in indices or model.graph.node[index].op_type in _HEAVY:
             continue
-        found.add(index)
-        waiting += model.graph.node[index].input
-    return sorted(found)
+        indices.add(index)
+        pending += model.graph.node[index].input
+    return sorted(indices)

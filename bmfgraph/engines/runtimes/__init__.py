@@ -1,4 +1,9 @@
-"""The runtimes: each loads an engine and runs it on tensors."""
+"""Load an engine and run it: one protocol for ONNX Runtime, TensorRT and TensorRT-RTX.
+
+The shapes and dtypes of all tensors are those of the plan: ``EngineSpec.input_shapes``, ``output_shapes`` and
+``tensors``. The first dim is the batch, which may be smaller than planned, but not smaller than ``minimum_batch``.
+A TensorRT engine may return another floating-point dtype than the model file declares.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +21,15 @@ class Pending(Protocol):
     """An inference that has begun."""
 
     def outputs(self) -> dict[str, torch.Tensor]:
-        """Its results, the caller's own. On a GPU the current stream waits for them, and nobody else."""
+        """Return the results by output name, as new tensors on the engine's device that the caller may change.
+
+        On a GPU the host does not wait: the caller's current CUDA stream waits for the results. Only work on that
+        stream may read them. Call it once.
+        """
 
 
 class Engine(Protocol):
-    """A loaded engine."""
+    """A loaded engine. It is used by one thread."""
 
     @property
     def description(self) -> str:
@@ -28,22 +37,43 @@ class Engine(Protocol):
 
     @property
     def streams(self) -> int:
-        """Inferences that run side by side."""
+        """Number of inferences that can run side by side; with more, the oldest is waited for on the GPU."""
 
     @property
-    def least_batch(self) -> int:
-        """The smallest batch that it takes."""
+    def minimum_batch(self) -> int:
+        """The smallest batch that the engine accepts."""
 
     def begin(self, inputs: dict[str, torch.Tensor]) -> Pending:
-        """Begin one inference on tensors that are ready on the current stream."""
+        """Begin one inference.
+
+        On a CPU the inference is finished on return. On a GPU it is only enqueued: behind the work that the current
+        CUDA stream holds already, which may include the computation of the inputs.
+
+        Args:
+            inputs: A tensor for every input name, on the engine's device and in the input's dtype. It need not be
+                contiguous. It must not be changed before the results are there: on a GPU, by work that is ordered
+                behind ``Pending.outputs``.
+
+        Raises:
+            RuntimeError: The runtime refuses the inference, with its own words; for example a wrong shape.
+        """
 
 
-def load_engine(node: str, request: EngineSpec) -> Engine:
-    """Load what ``request`` names. Raises EngineError, which names ``node``, or InstallError."""
-    if request.runtime == "onnxruntime":
+def load_engine(node: str, spec: EngineSpec) -> Engine:
+    """Load an engine into memory.
+
+    Args:
+        node: The node that errors name.
+        spec: The engine; its file must exist.
+
+    Raises:
+        EngineError: The file cannot be read, or is not an engine for this model and these shapes.
+        InstallError: The runtime or a GPU is missing.
+    """
+    if spec.runtime == "onnxruntime":
         from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(node, request)
+        return OnnxRuntimeEngine(node, spec)
     from bmfgraph.engines.runtimes.tensorrt import TensorRTEngine
 
-    return TensorRTEngine(node, request)
+    return TensorRTEngine(node, spec)

@@ -1,4 +1,4 @@
-"""What an engine's inputs and outputs are, checked against what the model's file and the plan say."""
+"""Compare an engine's inputs and outputs with those of the model file and the plan."""
 
 from __future__ import annotations
 
@@ -20,80 +20,87 @@ DTYPES = {
     "INT64": "int64",
     "BOOL": "bool",
 }
-"""TensorRT's names of element types, and NumPy's and torch's."""
+"""TensorRT's names of element types -> the names that NumPy and torch use."""
 _FLOATS = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One input or output of an engine; ``dtype`` by TensorRT's name, -1 for dims that are free."""
+    """One input or output of an engine."""
 
     name: str
     is_input: bool
     dtype: str
+    """TensorRT's name, such as HALF."""
     dims: tuple[int, ...]
+    """Sizes, -1 where free."""
     profiles: tuple[Profile, ...] = ()
-    """Of an input: the shapes that each optimization profile takes."""
+    """For an input, the shapes of each optimization profile."""
 
     def __str__(self) -> str:
         dims = "x".join("?" if size < 0 else str(size) for size in self.dims)
         return f"{self.name} {DTYPES.get(self.dtype, self.dtype)}[{dims}]"
 
 
-def check_bindings(node: str, request: EngineSpec, bindings: list[Binding]) -> int:
-    """Refuse an engine that is not made from the model, or not for these shapes; which of its profiles takes them.
+def check_bindings(node: str, spec: EngineSpec, bindings: list[Binding]) -> int:
+    """Compare the tensors of an engine with the plan.
 
-    Raises EngineError, which names ``node``.
+    Args:
+        node: The node that errors name.
+        spec: The engine in the plan, with the tensors of the model file and the shapes of the frames.
+        bindings: The tensors of the engine file.
+
+    Returns:
+        The index of the first optimization profile that holds all input shapes.
+
+    Raises:
+        EngineError: The engine was not built from this model, or not for these shapes.
     """
-    dtypes, shapes = dict(request.tensors), dict(request.input_shapes)
-    there = {one.name: one for one in bindings}
+    dtypes, shapes = dict(spec.tensors), dict(spec.input_shapes)
+    by_name = {binding.name: binding for binding in bindings}
     for name, dtype in dtypes.items():
         side = "input" if name in shapes else "output"
-        found = there.get(name)
-        if found is None or found.is_input != (side == "input"):
-            names = join_sorted(str(one) for one in bindings if one.is_input == (side == "input"))
-            raise _misfit(node, request, f"has no {side} {name}; its {side}s: {names}")
-        given = DTYPES.get(found.dtype, found.dtype)
-        # Whatever takes an output converts it from any floating point.
-        if given != dtype and not (side == "output" and given in _FLOATS and dtype in _FLOATS):
-            raise _misfit(node, request, f"has the {side} {found}, and the model's is {dtype}")
-    for one in bindings:
-        if one.is_input and one.name not in shapes:
-            raise _misfit(
-                node,
-                request,
-                f"has the input {one}, for which no shape is given; given: {join_sorted(shapes) or 'none'}",
-            )
-    return _profile_for(node, request, bindings, shapes)
+        binding = by_name.get(name)
+        if binding is None or binding.is_input != (side == "input"):
+            names = join_sorted(str(other) for other in bindings if other.is_input == (side == "input"))
+            raise _mismatch(node, spec, f"has no {side} {name}; its {side}s: {names}")
+        engine_dtype = DTYPES.get(binding.dtype, binding.dtype)
+        # The stages convert outputs from any floating-point type.
+        if engine_dtype != dtype and not (side == "output" and engine_dtype in _FLOATS and dtype in _FLOATS):
+            raise _mismatch(node, spec, f"has the {side} {binding}, and the model's is {dtype}")
+    inputs = [binding for binding in bindings if binding.is_input]
+    for binding in inputs:
+        if binding.name not in shapes:
+            names = join_sorted(shapes) or "none"
+            raise _mismatch(node, spec, f"has the input {binding}, for which no shape is given; given: {names}")
+    return _find_profile(node, spec, inputs, shapes)
 
 
-def _profile_for(node: str, request: EngineSpec, bindings: list[Binding], shapes: dict[str, tuple[int, ...]]) -> int:
-    inputs = [one for one in bindings if one.is_input]
-    for one in inputs:
-        shape = shapes[one.name]
-        if len(one.dims) != len(shape):
-            raise _misfit(node, request, f"has the input {one}, and the frames make {list(shape)}")
-    count = min((len(one.profiles) for one in inputs), default=0)
-    for number in range(count):
-        if all(one.profiles[number].holds(shapes[one.name]) for one in inputs):
-            return number
-    for one in inputs:
-        shape = shapes[one.name]
-        if not any(profile.holds(shape) for profile in one.profiles):
-            taken = " or ".join(f"{list(profile.min)} to {list(profile.max)}" for profile in one.profiles)
+def _find_profile(node: str, spec: EngineSpec, inputs: list[Binding], shapes: dict[str, tuple[int, ...]]) -> int:
+    for binding in inputs:
+        shape = shapes[binding.name]
+        if len(binding.dims) != len(shape):
+            raise _mismatch(node, spec, f"has the input {binding}, and the frames make {list(shape)}")
+    for index in range(min((len(binding.profiles) for binding in inputs), default=0)):
+        if all(binding.profiles[index].holds(shapes[binding.name]) for binding in inputs):
+            return index
+    for binding in inputs:
+        shape = shapes[binding.name]
+        if not any(profile.holds(shape) for profile in binding.profiles):
+            ranges = " or ".join(f"{list(profile.min)} to {list(profile.max)}" for profile in binding.profiles)
             raise EngineError(
                 node,
-                f"engine {request.path!r} takes {one.name} of {taken}, and the frames make {list(shape)}",
+                f"engine {spec.path!r} takes {binding.name} of {ranges}, and the frames make {list(shape)}",
                 hint="set the preprocess node's `size` or engine.batch within it, or build an engine for this shape",
                 code="E612",
             )
-    raise _misfit(node, request, f"has no optimization profile for {shapes}")
+    raise _mismatch(node, spec, f"has no optimization profile for {shapes}")
 
 
-def _misfit(node: str, request: EngineSpec, what: str) -> EngineError:
+def _mismatch(node: str, spec: EngineSpec, text: str) -> EngineError:
     return EngineError(
         node,
-        f"engine {request.path!r} {what}",
+        f"engine {spec.path!r} {text}",
         hint="name the ONNX file that it was built from as model.file, or build it again",
         code="E612",
     )

@@ -18,7 +18,7 @@ from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
+from bmfgraph.plan.types import RUNTIME_NAMES, AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
 
 __all__ = [
     "DEVICES",
@@ -35,8 +35,7 @@ __all__ = [
 
 DEVICES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}
 """What people call them."""
-RUNTIMES = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
-"""What their makers call them."""
+RUNTIMES = RUNTIME_NAMES
 
 
 def shortened(text: str, maximum: int) -> str:

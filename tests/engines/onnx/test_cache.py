@@ -13,7 +13,7 @@ import pytest
 
 import bmfgraph
 from bmfgraph.engines.onnx import cache as notes
-from bmfgraph.engines.onnx.cache import cached_model, noted_shapes
+from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, infer_shapes, read_onnx
 from tests.tools import detector_model, double_model, middle_model, negate_model
 
@@ -63,7 +63,7 @@ def test_notes_say_what_the_file_says(
     for _ in range(3):
         model = cached_model(path)
         assert model == read_onnx(path)
-        assert noted_shapes(model, shapes) == infer_shapes(path, shapes)
+        assert cached_output_shapes(model, shapes) == infer_shapes(path, shapes)
     assert reads == ["model", "shapes"]
 
 
@@ -72,7 +72,7 @@ def test_other_shapes_are_asked_for(tmp_path: Path, reads: list[str]) -> None:
     for _ in range(2):
         for height, width in ((48, 64), (96, 128)):
             shapes = {"input": (1, 3, height, width)}
-            assert noted_shapes(model, shapes) == {"output": (1, 3, 2 * height, 2 * width)}
+            assert cached_output_shapes(model, shapes) == {"output": (1, 3, 2 * height, 2 * width)}
     assert reads == ["model", "shapes", "shapes"]
 
 
@@ -109,13 +109,13 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
     (cache / "onnx" / f"{before.sha256}.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(notes, "infer_shapes", infer)
-        assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
+        assert cached_output_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
         patch.setattr(notes, "read_onnx", read)
         assert cached_model(double_model(path)).inputs[0].dtype == "float32"
     double_model(path)
     assert list((cache / "onnx").iterdir()) == []
     assert cached_model(path) == before
-    assert noted_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 8, 8)}
+    assert cached_output_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 8, 8)}
 
 
 @pytest.mark.timeout(20)
@@ -131,9 +131,9 @@ def test_what_is_wrong_is_not_noted(tmp_path: Path, reads: list[str]) -> None:
     model = cached_model(negate_model(tmp_path / "net.onnx", shape=(1, 3, 8, 8)))
     for _ in range(2):
         with pytest.raises(OnnxError):
-            noted_shapes(cached_model(double_model(tmp_path / "d.onnx")), {"input": (1, 5)})
+            cached_output_shapes(cached_model(double_model(tmp_path / "d.onnx")), {"input": (1, 5)})
     assert reads == ["model", "model", "shapes", "shapes"]
-    assert noted_shapes(model, {"input": (1, 3, 8, 8)}) == {"output": (1, 3, 8, 8)}
+    assert cached_output_shapes(model, {"input": (1, 3, 8, 8)}) == {"output": (1, 3, 8, 8)}
 
 
 def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None:
@@ -149,8 +149,8 @@ def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None
     first = cached_model(path)
     assert first.weight_files == ("net.weights",)
     assert cached_model(path) == first == read_onnx(path)
-    assert noted_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
-    assert noted_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
+    assert cached_output_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
+    assert cached_output_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
     assert reads == ["model", "shapes"]
     weights = tmp_path / "net.weights"
     weights.write_bytes(bytes(len(weights.read_bytes())))
@@ -168,7 +168,7 @@ def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None
 def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, reads: list[str], damage: str) -> None:
     path = double_model(tmp_path / "net.onnx")
     shapes = {"input": (1, 3, 48, 64)}
-    right = cached_model(path), noted_shapes(cached_model(path), shapes)
+    right = cached_model(path), cached_output_shapes(cached_model(path), shapes)
     (note,) = (cache / "onnx").iterdir()
     told = json.loads(note.read_text())
     assert told["by"] == [1, bmfgraph.__version__, onnx.__version__]
@@ -179,10 +179,10 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
         "WRONG SHAPES": {**told, "shapes": {"input=1x3x48x64": 7}},
     }
     note.write_text(json.dumps(changed[damage]) if damage in changed else damage)
-    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right
+    assert (cached_model(path), cached_output_shapes(cached_model(path), shapes)) == right
     asked = len(reads)
     assert asked > 2
-    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right
+    assert (cached_model(path), cached_output_shapes(cached_model(path), shapes)) == right
     assert len(reads) == asked
     assert [one.name for one in (cache / "onnx").iterdir()] == [note.name]
 
@@ -204,7 +204,7 @@ def test_a_cache_that_cannot_be_written(
 def test_notes_do_not_grow_without_end(tmp_path: Path, cache: Path, reads: list[str]) -> None:
     model = cached_model(double_model(tmp_path / "net.onnx"))
     for width in range(1, 41):
-        noted_shapes(model, {"input": (1, 3, 1, width)})
+        cached_output_shapes(model, {"input": (1, 3, 1, width)})
     (note,) = (cache / "onnx").iterdir()
     assert list(json.loads(note.read_text())["shapes"]) == [f"input=1x3x1x{width}" for width in range(9, 41)]
 
@@ -212,6 +212,6 @@ def test_notes_do_not_grow_without_end(tmp_path: Path, cache: Path, reads: list[
 def test_what_was_noted_needs_no_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = double_model(tmp_path / "net.onnx")
     shapes = {"input": (1, 3, 4, 4)}
-    right = cached_model(path), noted_shapes(cached_model(path), shapes)
+    right = cached_model(path), cached_output_shapes(cached_model(path), shapes)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert (cached_model(path), noted_shapes(cached_model(path), shapes)) == right
+    assert (cached_model(path), cached_output_shapes(cached_model(path), shapes)) == right

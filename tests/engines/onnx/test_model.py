@@ -143,9 +143,9 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     empty.write_bytes(b"")
     whole = negate_model(tmp_path / "whole.onnx").read_bytes()
     for path, content, message in (
-        (text, b'{"a": 1}', "is no ONNX model, or it is damaged"),
+        (text, b'{"a": 1}', "is not an ONNX model, or it is damaged"),
         (empty, b"", "holds no network"),
-        (cut, whole[: len(whole) // 2], "is no ONNX model, or it is damaged"),
+        (cut, whole[: len(whole) // 2], "is not an ONNX model, or it is damaged"),
     ):
         path.write_bytes(content)
         with pytest.raises(OnnxError) as caught:

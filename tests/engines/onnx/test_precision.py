@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from bmfgraph.engines.build import ensure_engine
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnx.model import OnnxError
-from bmfgraph.engines.onnx.precision import prepared
+from bmfgraph.engines.onnx.precision import prepare_network
 from bmfgraph.errors import InstallError
 from tests.engines.engine_tools import build, picture_model
 from tests.engines.engine_tools import rtx as rtx
@@ -167,7 +167,7 @@ def test_uint8_is_moved_about_as_before(tmp_path: Path, rtx: str, name: str) -> 
     )
     frame = RNG(1).integers(0, 256, (1, 3, 6, 8), dtype=np.uint8)
     (expected,) = run(str(path), {"input": frame})
-    model = prepared(path, {}, "fp32", strongly_typed=True)
+    model = prepare_network(path, {}, "fp32", strongly_typed=True)
     onnx.checker.check_model(model, full_check=True)
     (got,) = run(model, {"input": frame})
     assert (got == expected).all()
@@ -183,13 +183,13 @@ def test_networks_of_uint8_only(tmp_path: Path, make: Callable[[Path], Path]) ->
     shape = (1, 6, 8, 21) if make is middle_model else (1, 3, 6, 8)
     frame = RNG(1).integers(0, 256, shape, dtype=np.uint8)
     (expected,) = run(str(path), {name: frame})
-    (got,) = run(prepared(path, {}, "fp32", strongly_typed=True), {name: frame})
+    (got,) = run(prepare_network(path, {}, "fp32", strongly_typed=True), {name: frame})
     assert (got == expected).all()
 
 
 def test_a_network_that_casts_already_stays_as_it_is(tmp_path: Path) -> None:
     path = picture_model(tmp_path / "x.onnx")
-    model = prepared(path, {}, "fp32", strongly_typed=True)
+    model = prepare_network(path, {}, "fp32", strongly_typed=True)
     assert model.graph == onnx.load(str(path)).graph
 
 
@@ -230,7 +230,7 @@ def test_uint8_that_is_computed_with_is_refused(tmp_path: Path, nodes: list[onnx
         {name: array for name, array in weights.items() if name in used},
     )
     with pytest.raises(OnnxError) as caught:
-        prepared(path, {}, "fp32", strongly_typed=False)
+        prepare_network(path, {}, "fp32", strongly_typed=False)
     assert told in str(caught.value)
     assert caught.value.hint
 
@@ -245,15 +245,15 @@ def kinds(model: Any) -> set[int]:
 def test_weakly_typed_builders_get_the_network_in_fp32(tmp_path: Path) -> None:
     path = picture_model(tmp_path / "x.onnx")
     for precision in ("fp32", "tf32", "fp16", "bf16"):
-        assert prepared(path, {}, precision, strongly_typed=False).graph == onnx.load(str(path)).graph
+        assert prepare_network(path, {}, precision, strongly_typed=False).graph == onnx.load(str(path)).graph
     for precision in ("fp32", "tf32"):
-        assert prepared(path, {}, precision, strongly_typed=True).graph == onnx.load(str(path)).graph
+        assert prepare_network(path, {}, precision, strongly_typed=True).graph == onnx.load(str(path)).graph
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_fp16_comes_close_to_fp32(tmp_path: Path, dtype: str) -> None:
     path = picture_model(tmp_path / "x.onnx", dtype=dtype)
-    model = prepared(path, {}, "fp16", strongly_typed=True)
+    model = prepare_network(path, {}, "fp16", strongly_typed=True)
     onnx.checker.check_model(model, full_check=True)
     assert kinds(model) == {TensorProto.FLOAT16}
     frame = smooth((1, 3, 24, 32), 3).astype(dtype)
@@ -271,7 +271,7 @@ def test_fp16_of_real_models(shared_models: Path, name: str) -> None:
     real = value.type.tensor_type.elem_type == TensorProto.FLOAT
     inputs = {value.name: (frame / 255).astype(np.float32) if real else np.ascontiguousarray(frame)}
     (expected,) = run(str(path), inputs)
-    (got,) = run(prepared(path, {}, "fp16", strongly_typed=True), inputs)
+    (got,) = run(prepare_network(path, {}, "fp16", strongly_typed=True), inputs)
     assert psnr(got, expected, 1 if real else 255) > 55
 
 
@@ -284,7 +284,7 @@ def test_weights_that_float16_cannot_hold_stay_as_they_are(tmp_path: Path, rtx: 
         {"least": np.array(1e-3, np.float32), "million": np.array(1e6, np.float32)},
     )
     values = {"input": np.linspace(0, 20, 8, dtype=np.float32)[None]}
-    model = prepared(path, {}, "fp16", strongly_typed=True)
+    model = prepare_network(path, {}, "fp16", strongly_typed=True)
     weights = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
     assert weights["million"] == 1e6
     assert weights["least"].dtype == np.float16
@@ -306,7 +306,7 @@ def test_bf16_weights_are_rounded_once(tmp_path: Path) -> None:
         [tensor_info("output", "float32", ["N", 6])],
         {"w": values},
     )
-    model = prepared(path, {}, "bf16", strongly_typed=True)
+    model = prepare_network(path, {}, "bf16", strongly_typed=True)
     torch = pytest.importorskip("torch")
     expected = torch.from_numpy(values).to(torch.bfloat16).view(torch.int16).numpy().tobytes()
     (weight,) = model.graph.initializer
@@ -324,7 +324,7 @@ def test_bf16_computes_the_same_less_precisely(tmp_path: Path, rtx: str) -> None
         [tensor_info("output", "float32", [4, 5])],
         {"w": weights, "b": np.arange(5, dtype=np.float32)},
     )
-    model = prepared(path, {}, "bf16", strongly_typed=True)
+    model = prepare_network(path, {}, "bf16", strongly_typed=True)
     assert kinds(model) == {TensorProto.BFLOAT16}
     values = {"input": RNG(1).normal(0, 1, (4, 8)).astype(np.float32)}
     (got,) = np.asarray(ReferenceEvaluator(model).run(None, values))
@@ -343,7 +343,7 @@ def test_bf16_leaves_out_what_tensorrt_cannot_build_in_it(tmp_path: Path, rtx: s
         [tensor_info("output", "float32", [1, 24, 12, 16])],
         {"w": RNG(0).normal(0, 1, (24, 24, 2, 2)).astype(np.float32)},
     )
-    model = prepared(path, {}, "bf16", strongly_typed=True)
+    model = prepare_network(path, {}, "bf16", strongly_typed=True)
     assert kinds(model) == {TensorProto.FLOAT}
     takes(path, tmp_path, (1, 24, 6, 8), precision="bf16")
 
@@ -356,7 +356,7 @@ def test_bf16_of_a_float16_network_is_refused(tmp_path: Path) -> None:
         [tensor_info("output", "float16", [1, 3])],
     )
     with pytest.raises(OnnxError, match="holds float16 already") as caught:
-        prepared(path, {}, "bf16", strongly_typed=True)
+        prepare_network(path, {}, "bf16", strongly_typed=True)
     assert caught.value.hint == "set engine.precision=fp16"
 
 
@@ -366,9 +366,9 @@ def test_without_onnx_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
         monkeypatch.setitem(sys.modules, name, None)
     path = picture_model(tmp_path / "x.onnx")
     with pytest.raises(InstallError) as caught:
-        prepared(path, {}, precision, strongly_typed=True, calibration=[])
+        prepare_network(path, {}, precision, strongly_typed=True, calibration=[])
     assert caught.value.hint == "pip install onnxruntime"
-    assert prepared(path, {}, "fp32", strongly_typed=True).graph.node
+    assert prepare_network(path, {}, "fp32", strongly_typed=True).graph.node
 
 
 # -------------------------------------------------------------------------------------------------------- int8
@@ -381,7 +381,7 @@ def samples(count: int = 4) -> Iterator[dict[str, Array]]:
 @pytest.mark.parametrize("strongly_typed", [False, True])
 def test_int8_is_good_enough_for_pictures(tmp_path: Path, strongly_typed: bool) -> None:
     path = picture_model(tmp_path / "x.onnx")
-    model = prepared(path, {}, "int8", strongly_typed=strongly_typed, calibration=samples())
+    model = prepare_network(path, {}, "int8", strongly_typed=strongly_typed, calibration=samples())
     onnx.checker.check_model(model, full_check=True)
     frame = {"input": smooth((1, 3, 24, 32), 99)}
     (expected,), (got,) = run(str(path), frame), run(model, frame)
@@ -392,7 +392,7 @@ def test_int8_is_good_enough_for_pictures(tmp_path: Path, strongly_typed: bool) 
 @pytest.mark.parametrize("strongly_typed", [False, True])
 def test_int8_is_said_as_tensorrt_wants_it(tmp_path: Path, strongly_typed: bool) -> None:
     path = picture_model(tmp_path / "x.onnx")
-    model = prepared(path, {}, "int8", strongly_typed=strongly_typed, calibration=samples())
+    model = prepare_network(path, {}, "int8", strongly_typed=strongly_typed, calibration=samples())
     weights = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
     made = {name: one for one in model.graph.node for name in one.output}
     quantised = [one for one in model.graph.node if one.op_type == "QuantizeLinear"]
@@ -418,7 +418,7 @@ def test_int8_convolutions_say_their_kernels(tmp_path: Path) -> None:
     convolution.attribute.extend(kept)
     onnx.save(model, str(path))
     shape = next(list(one.dims)[2:] for one in model.graph.initializer if one.name == convolution.input[1])
-    made = prepared(path, {}, "int8", strongly_typed=False, calibration=samples())
+    made = prepare_network(path, {}, "int8", strongly_typed=False, calibration=samples())
     found = [
         list(attribute.ints)
         for node in made.graph.node
@@ -435,15 +435,15 @@ def test_int8_of_an_old_export(shared_models: Path) -> None:
     assert onnx.load(str(path)).opset_import[0].version < 13
     frames = [{"input": RNG(seed).normal(0, 0.5, (1, 3, 240, 320)).astype(np.float32)} for seed in range(2)]
     for strongly_typed in (False, True):
-        model = prepared(path, {}, "int8", strongly_typed=strongly_typed, calibration=iter(frames))
+        model = prepare_network(path, {}, "int8", strongly_typed=strongly_typed, calibration=iter(frames))
         for got, expected in zip(run(model, frames[0]), run(str(path), frames[0]), strict=True):
             assert abs(got - expected).mean() < 0.02
 
 
 def test_a_network_that_is_quantised_already_needs_no_samples(tmp_path: Path) -> None:
     path = picture_model(tmp_path / "x.onnx")
-    onnx.save(prepared(path, {}, "int8", strongly_typed=False, calibration=samples()), str(path))
-    again = prepared(path, {}, "int8", strongly_typed=False)
+    onnx.save(prepare_network(path, {}, "int8", strongly_typed=False, calibration=samples()), str(path))
+    again = prepare_network(path, {}, "int8", strongly_typed=False)
     assert again.graph == onnx.load(str(path)).graph
 
 
@@ -451,17 +451,18 @@ def test_a_network_that_is_quantised_already_needs_no_samples(tmp_path: Path) ->
 def test_int8_without_samples(tmp_path: Path, calibration: Any) -> None:
     path = picture_model(tmp_path / "x.onnx")
     with pytest.raises(OnnxError, match="int8 needs frames to measure its ranges over") as caught:
-        prepared(path, {}, "int8", strongly_typed=True, calibration=calibration)
+        prepare_network(path, {}, "int8", strongly_typed=True, calibration=calibration)
     assert "engine.calibration" in caught.value.hint
 
 
 def test_conversion_is_quiet(tmp_path: Path) -> None:
     path = picture_model(tmp_path / "x.onnx")
     code = (
-        "import sys, numpy as np; from pathlib import Path; from bmfgraph.engines.onnx.precision import prepared\n"
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from bmfgraph.engines.onnx.precision import prepare_network\n"
         "frame = {'input': np.random.default_rng(0).integers(0, 256, (1, 3, 24, 32), dtype=np.uint8)}\n"
         "for precision in ('fp16', 'bf16', 'int8'):\n"
-        "    prepared(Path(sys.argv[1]), {}, precision, strongly_typed=True, calibration=[frame])\n"
+        "    prepare_network(Path(sys.argv[1]), {}, precision, strongly_typed=True, calibration=[frame])\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
@@ -480,7 +481,7 @@ def test_freed_dims_take_other_sizes(tmp_path: Path, rtx: str) -> None:
         weights_as_inputs=True,
     )
     free = {"input": ("batch", 3, "height", "width")}
-    model = prepared(path, free, "fp16", strongly_typed=True)
+    model = prepare_network(path, free, "fp16", strongly_typed=True)
     assert [value.name for value in model.graph.input] == ["input"]
     assert run(model, {"input": np.zeros((2, 3, 16, 24), np.float32)})[0].shape == (2, 4, 16, 24)
     takes(path, tmp_path, (2, 3, 16, 24), dims=tuple(free.items()))
@@ -501,14 +502,14 @@ def external_model(path: Path) -> Path:
 
 def test_weights_in_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rtx: str) -> None:
     path = external_model(tmp_path / "x.onnx")
-    model = prepared(path, {}, "fp32", strongly_typed=True)
+    model = prepare_network(path, {}, "fp32", strongly_typed=True)
     assert (run(model, {"input": np.ones((1, 4096), np.float32)})[0] == np.arange(1, 4097)).all()
     takes(path, tmp_path, (1, 4096))
     monkeypatch.chdir(tmp_path)
-    assert prepared(Path("x.onnx"), {}, "fp32", strongly_typed=True).graph == model.graph
+    assert prepare_network(Path("x.onnx"), {}, "fp32", strongly_typed=True).graph == model.graph
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(OnnxError, match=r"the weights of '.*x.onnx' cannot be read") as caught:
-        prepared(path, {}, "fp32", strongly_typed=True)
+        prepare_network(path, {}, "fp32", strongly_typed=True)
     assert caught.value.hint == "put the file of its weights beside the model"
 
 
@@ -520,5 +521,5 @@ def test_more_weights_than_a_message_holds(tmp_path: Path) -> None:
     weight.dims.extend([20_000, 30_000])
     path.write_bytes(model.SerializeToString())
     with pytest.raises(OnnxError, match=r"holds 2\.2 GiB of weights; more than 2 GiB cannot be given") as caught:
-        prepared(path, {}, "fp32", strongly_typed=True)
+        prepare_network(path, {}, "fp32", strongly_typed=True)
     assert "engine.path=FILE" in caught.value.hint

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from bmfgraph.engines.onnx.precision import prepared
+from bmfgraph.engines.onnx.graph import element_types
+from bmfgraph.engines.onnx.precision import prepare_network
 from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs, tail
-from bmfgraph.engines.onnx.uint8 import types_of
 from tests.engines.engine_tools import rtx as rtx
 from tests.engines.onnx.test_precision import takes
 from tests.tools import save_model, tensor_info
@@ -67,8 +67,8 @@ def test_probabilities_and_exponents_want_float32(model: Any) -> None:
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_such_tails_stay_in_float32(tmp_path: Path, rtx: str, precision: str) -> None:
     path = head(tmp_path / "head.onnx")
-    converted = prepared(path, {}, precision, strongly_typed=True)
-    types = types_of(converted)
+    converted = prepare_network(path, {}, precision, strongly_typed=True)
+    types = element_types(converted)
     computed = {
         node.op_type: {types.get(name) for name in node.input if types.get(name) != onnx.TensorProto.INT64}
         for node in converted.graph.node

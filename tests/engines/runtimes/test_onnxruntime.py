@@ -81,7 +81,7 @@ def test_tensors_bound_where_they_lie_give_the_same(tmp_path: Path, name: str) -
     # Not contiguous, which a pointer alone does not tell.
     turned = {one: tensor.transpose(2, 3).contiguous().transpose(2, 3) for one, tensor in given.items()}
     for tensors in (given, turned):
-        found = engine.bound(tensors)
+        found = engine.run_bound(tensors)
         assert {one: (str(made.dtype), tuple(made.shape)) for one, made in found.items()} == {
             one: (f"torch.{dtype}", shape) for one, (dtype, shape) in outputs.items()
         }
@@ -95,7 +95,7 @@ def test_an_output_of_unknown_size_cannot_be_bound(tmp_path: Path) -> None:
         tensors=(("input", "float32"), ("output", "float32")),
     )
     with pytest.raises(ValueError, match=r"output output of \[1, 3, None, 2\]: its size must be known"):
-        OnnxRuntimeEngine("net", request).bound({"input": torch.rand(1, 3, 2, 2)})
+        OnnxRuntimeEngine("net", request).run_bound({"input": torch.rand(1, 3, 2, 2)})
 
 
 def test_a_fixed_export_runs_at_another_size(tmp_path: Path) -> None:
