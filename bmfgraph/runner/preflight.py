@@ -27,7 +27,7 @@ from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.outputs import with_output_folder, write_error
 from bmfgraph.system import ffmpeg4
 from bmfgraph.system.files import unwritable
-from bmfgraph.system.machine import RTX_CAPABILITIES
+from bmfgraph.system.machine import RTX_CAPABILITIES, runs_rtx
 
 __all__ = ["Reference", "find_problems", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
@@ -97,7 +97,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
             and node.params.engine
             and node.params.engine.runtime == "tensorrt_rtx"
         )
-        if rtx and gpu is not None and gpu.compute_capability not in RTX_CAPABILITIES:
+        if rtx and gpu is not None and not runs_rtx(gpu):
             found.append(
                 EngineError(
                     node.name,

@@ -104,12 +104,12 @@ def test_a_folder_of_configs_that_is_not_there(place: Workplace) -> None:
         (
             "source",
             {"hwaccel": "cuda"},
-            "node 'source' (decoder): the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec, ",
+            "node 'source' (decoder): the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec, ",
         ),
         (
             "sink",
             {"codec": "nvenc", "preset": None},
-            "node 'sink' (encoder): the FFmpeg 4 found here has no encoder h264_nvenc; it has: libx264, ",
+            "node 'sink' (encoder): the installed FFmpeg 4 has no encoder h264_nvenc; it has: libx264, ",
         ),
     ],
 )
