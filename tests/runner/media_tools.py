@@ -19,7 +19,8 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import spec_class
 from bmfgraph.plan.plan import Inferred, InputType, Plan, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, PortType
-from bmfgraph.runner.run import RunResult, run_plan
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
 
 Pixels = NDArray[np.uint8]

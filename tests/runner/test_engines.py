@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.api import build_job
+from bmfgraph.api import Job
 from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import find_gpu
 from tests.conftest import located
@@ -44,7 +44,7 @@ def build(here: Workplace, monkeypatch: pytest.MonkeyPatch, compose: Compose, ca
     monkeypatch.chdir(here.folder)
 
     def run(*words: str) -> str:
-        build_job(compose("pipeline=super_resolution", *RTX, "progress=false", *words))
+        Job.from_config(compose("pipeline=super_resolution", *RTX, "progress=false", *words)).build()
         told: str = capsys.readouterr().err
         return told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from bmfgraph.api import run_job
+from bmfgraph.api import Job
 from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.errors import ConfigError, RunError
@@ -52,7 +52,7 @@ def test_files_that_cannot_be_right_are_refused_first(
         container.mux(stream.encode(av.VideoFrame(128, 96, "yuv420p")))
         container.mux(stream.encode(None))
     with pytest.raises(ConfigError) as caught:
-        run_job(copying(tmp_path, **{key: name}))
+        Job.from_config(copying(tmp_path, **{key: name})).run()
     assert caught.value.message.startswith(f"{key}: ")
     assert message in caught.value.message
     assert Path("in.mp4").read_bytes() == before
@@ -63,7 +63,7 @@ def test_the_clip_that_is_written_is_no_reference(tmp_path: Path) -> None:
     clip(tmp_path / "in.mp4", frames=3)
     clip(tmp_path / "out.mp4", frames=3)
     with pytest.raises(ConfigError, match="is what the run writes"):
-        run_job(copying(tmp_path, reference=str(tmp_path / "out.mp4")))
+        Job.from_config(copying(tmp_path, reference=str(tmp_path / "out.mp4"))).run()
 
 
 def test_a_reference_needs_one_clip_to_measure(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_reference_needs_one_clip_to_measure(tmp_path: Path) -> None:
     data = copying(tmp_path, reference=str(tmp_path / "in.mp4"))
     data["pipeline"]["nodes"]["sink"] |= {"container": "null"}  # type: ignore[index]
     with pytest.raises(ConfigError, match="writes no clip that could be measured"):
-        run_job(data)
+        Job.from_config(data).run()
 
 
 def test_a_reference_of_another_length_does_not_cost_the_report(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_reference_of_another_length_does_not_cost_the_report(tmp_path: Path) 
     clip(tmp_path / "longer.mp4", frames=8)
     report = tmp_path / "report.json"
     with pytest.raises(RunError, match="ends after 5 frames"):
-        run_job(copying(tmp_path, reference=str(tmp_path / "longer.mp4"), report=str(report)))
+        Job.from_config(copying(tmp_path, reference=str(tmp_path / "longer.mp4"), report=str(report))).run()
     data = json.loads(report.read_text())
     assert (data["frames"], data["quality"]) == ({"in": 5, "out": 5}, None)
     assert data["outputs"][0]["node"] == "sink"
@@ -118,7 +118,7 @@ def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[
     data = copying(tmp_path)
     data["pipeline"]["nodes"][node] |= option  # type: ignore[index]
     try:
-        run_job(data)
+        Job.from_config(data).run()
     except RunError as error:
         told = str(error)
     else:
@@ -179,7 +179,7 @@ def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str
     output = tmp_path / f"out.{container}"
     source = {"kind": "decoder", "path": str(clip_path), "start": 2.0, "end": 2.4}
     sink = {"kind": "encoder", "inputs": ["source.video", "source.audio"], "path": str(output), "preset": "ultrafast"}
-    run_job({"pipeline": {"name": "part", "nodes": {"source": source, "sink": sink}}})
+    Job.from_config({"pipeline": {"name": "part", "nodes": {"source": source, "sink": sink}}}).run()
     with av.open(str(output)) as container_read:
         times: dict[str, list[float]] = {"video": [], "audio": []}
         for packet in container_read.demux():

@@ -17,7 +17,8 @@ from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import SourceError
 from bmfgraph.media.sources import locate
-from bmfgraph.runner.run import RunResult, run_plan
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.run import run_plan
 from tests.runner.media_tools import (
     SEEN,
     Pixels,

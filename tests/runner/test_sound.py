@@ -46,7 +46,7 @@ def test_the_sound_is_the_decoders(tmp_path: Path, audio: str, start: float | No
     assert [node.name for node in apart] == ["source", "source-audio", "sink"]
     assert [port.name for port in apart.node("source").outputs] == ["video"]
     outcome = run_plan(_hosted(apart))
-    assert outcome.meters["sink"].frames == len(video_times(tmp_path / "together.mp4"))
+    assert outcome.timings["sink"].frames == len(video_times(tmp_path / "together.mp4"))
     assert video_times(tmp_path / "apart.mp4") == video_times(tmp_path / "together.mp4")
     assert sound_packets(tmp_path / "apart.mp4") == sound_packets(tmp_path / "together.mp4")
 
