@@ -11,7 +11,7 @@ from typing import Any
 from bmfgraph.sweep.metrics import finite, measured
 from bmfgraph.sweep.report.text import problem_text, varied_keys
 
-__all__ = ["sheet"]
+__all__ = ["csv_table"]
 
 _PARTS = ("median", "min", "max")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -19,7 +19,7 @@ _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠|%]")
 """The start of a text that a spreadsheet would compute; some of these signs have full-width forms."""
 
 
-def sheet(report: Mapping[str, Any]) -> str:
+def csv_table(report: Mapping[str, Any]) -> str:
     """Return a report as CSV (RFC 4180).
 
     The columns are the identity, the state, the varied keys, median, min and max of every metric, the errors and the

@@ -37,7 +37,7 @@ _ANCHORS: Mapping[int, Anchor] = {1: "start", 0: "middle", -1: "end"}
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear scale from ``low`` at ``start`` px to ``high`` at ``end`` px; ``perfect``, beyond a gap, is at ``far`` px."""
+    """A linear scale from ``low`` at ``start`` px to ``high`` at ``end`` px, and ``perfect`` at ``far``."""
 
     metric: Metric
     low: float
@@ -137,16 +137,17 @@ def lay_out(report: Mapping[str, Any], width: float, height: float) -> Scatter |
         return None
     verdict = judge(report)
     values = {
-        ranked.cell["id"]: (x, y)
+        ranked.cell["id"]: (pace, worth)
         for ranked in verdict.order
-        if (x := median(ranked.cell, speed.name)) is not None and (y := median(ranked.cell, quality.name)) is not None
+        if (pace := median(ranked.cell, speed.name)) is not None
+        and (worth := median(ranked.cell, quality.name)) is not None
     }
     if not values:
         return None
     frame = Rect(_LEFT, _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
     conditions = verdict.objective.conditions
-    x = _axis(speed, [x for x, _ in values.values()], conditions, frame.x, frame.right, int(width / 110))
-    y = _axis(quality, [y for _, y in values.values()], conditions, frame.bottom, frame.y, int(height / 70))
+    x = _axis(speed, [pace for pace, _ in values.values()], conditions, frame.x, frame.right, int(width / 110))
+    y = _axis(quality, [worth for _, worth in values.values()], conditions, frame.bottom, frame.y, int(height / 70))
     front = pareto(report["cells"], speed.name, quality.name)
     dots, names = [], {}
     for ranked in verdict.order:
@@ -155,9 +156,9 @@ def lay_out(report: Mapping[str, Any], width: float, height: float) -> Scatter |
             continue
         applies = (cell is verdict.winner, cell.get("is_reference"), cell["id"] in front, ranked.violations)
         kinds = tuple(kind for kind, true in zip(_KINDS, applies, strict=True) if true)
-        pace, worth = values[cell["id"]]
-        title = f"{variant(cell)}: {speed.full(pace)}, {quality.title} {quality.full(worth)}"
-        dots.append(Dot(cell["id"], x.pixel(pace), y.pixel(worth), kinds, title))
+        first, second = values[cell["id"]]
+        title = f"{variant(cell)}: {speed.full(first)}, {quality.title} {quality.full(second)}"
+        dots.append(Dot(cell["id"], x.pixel(first), y.pixel(second), kinds, title))
         names[cell["id"]] = shortened(variant(cell), 26)
     limits, steps = _limits(conditions, x, y, frame, dots), _steps(dots, frame)
     lines = [*pairwise(steps), *((limit.line[:2], limit.line[2:]) for limit in limits)]
