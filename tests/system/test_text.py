@@ -1,4 +1,4 @@
-"""Short texts."""
+"""Check the helpers for short texts."""
 
 from __future__ import annotations
 

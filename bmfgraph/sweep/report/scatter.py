@@ -229,39 +229,26 @@ def _limits(conditions: Iterable[Condition], x: Axis, y: Axis, frame: Rect, dots
         at = axis.pixel(condition.number)
         if not (frame.x <= at <= frame.right if axis is x else frame.y <= at <= frame.bottom):
             continue
-        limit = _upright(condition, at, frame) if axis is x else _level(condition, at, frame)
-        places = [place for place in limit.places if place.inside(frame)]
-        blocked = [*(dot.box for dot in dots), *(other.label for other in limits)]
-        free = [place for place in places if not any(place.overlaps(other) for other in blocked)]
-        limits.append(Limit(condition.text, limit.line, limit.out, (free or limit.places)[0]))
+        blocked = [*(dot.box for dot in dots), *(limit.label for limit in limits)]
+        limits.append(_limit(condition, at, axis is x, frame, blocked))
     return tuple(limits)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A limit and the places where its label can be, the best first."""
-
-    line: tuple[float, float, float, float]
-    out: Rect
-    places: list[Rect]
-
-
-def _level(condition: Condition, at: float, frame: Rect) -> _Candidate:
-    width = text_width(condition.text, SIZE)
+def _limit(condition: Condition, at: float, upright: bool, frame: Rect, blocked: Sequence[Rect]) -> Limit:
+    """Draw a condition as a line at ``at`` px, with its label at the first free place beside the line."""
     minimum = condition.sign in (">", ">=")
-    top, bottom = (at, frame.bottom) if minimum else (frame.y, at)
-    lefts, tops = (frame.right - width - 6, frame.x + 6), (at - 19, at + 3)
-    places = [Rect(x, y, width, SIZE + 4) for x in lefts for y in tops]
-    return _Candidate((frame.x, at, frame.right, at), Rect(frame.x, top, frame.width, bottom - top), places)
-
-
-def _upright(condition: Condition, at: float, frame: Rect) -> _Candidate:
-    width = text_width(condition.text, SIZE)
-    minimum = condition.sign in (">", ">=")
-    left, right = (frame.x, at) if minimum else (at, frame.right)
-    lefts, tops = (at + 6, at - 6 - width), (frame.bottom - 20, frame.y + 4)
-    places = [Rect(x, y, width, SIZE + 4) for y in tops for x in lefts]
-    return _Candidate((at, frame.y, at, frame.bottom), Rect(left, frame.y, right - left, frame.height), places)
+    width, height = text_width(condition.text, SIZE), SIZE + 4
+    if upright:
+        left, right = (frame.x, at) if minimum else (at, frame.right)
+        line, out = (at, frame.y, at, frame.bottom), Rect(left, frame.y, right - left, frame.height)
+        corners = [(x, y) for y in (frame.bottom - 20, frame.y + 4) for x in (at + 6, at - 6 - width)]
+    else:
+        top, bottom = (at, frame.bottom) if minimum else (frame.y, at)
+        line, out = (frame.x, at, frame.right, at), Rect(frame.x, top, frame.width, bottom - top)
+        corners = [(x, y) for x in (frame.right - width - 6, frame.x + 6) for y in (at - 19, at + 3)]
+    places = [Rect(x, y, width, height) for x, y in corners]
+    free = (box for box in places if box.inside(frame) and not any(box.overlaps(other) for other in blocked))
+    return Limit(condition.text, line, out, next(free, places[0]))
 
 
 # --------------------------------------------------------------------------------------------------------- labels

@@ -1,4 +1,4 @@
-"""Where things lie: nothing on top of anything else, whatever the graph is like."""
+"""Check that a layout overlaps nothing, for any graph."""
 
 from __future__ import annotations
 

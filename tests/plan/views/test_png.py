@@ -1,4 +1,4 @@
-"""The PNG, as Pillow sees it."""
+"""Check the PNG of a plan with Pillow."""
 
 from __future__ import annotations
 

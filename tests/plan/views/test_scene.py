@@ -1,4 +1,4 @@
-"""What a plan's picture holds, and that its words are on nothing else."""
+"""Check the picture of a plan: its contents, and that its texts cover nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CSV, read back as a program and as a spreadsheet would."""
+"""Check the CSV as a program and as a spreadsheet read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page, as a browser's parser sees it."""
+"""Check the page of a sweep as the parser of a browser reads it."""
 
 from __future__ import annotations
 

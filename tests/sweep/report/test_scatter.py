@@ -1,4 +1,4 @@
-"""Where the plot of quality over speed puts things."""
+"""Check the places in the scatter plot."""
 
 from __future__ import annotations
 
