@@ -155,9 +155,9 @@ class Odd(Stage):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it gives frame 0 after frame 0"),
-        ("size", "it gives frames of 32x32, but its spec promises 64x48"),
-        ("empty", "process gives a Sample that answers for no frame"),
+        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it produced frame 0 after frame 0"),
+        ("size", "it produced a frame of 32x32, but its spec promises 64x48"),
+        ("empty", "process produced a Sample without frames"),
     ],
 )
 def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, message: str) -> None:

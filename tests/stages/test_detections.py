@@ -231,7 +231,7 @@ def test_half_precision_outputs_are_read_too() -> None:
 
 def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
     """As on the GPU: a table of a fixed size, read on the CPU."""
-    return stage._read(Frame(4, None), tensors, stage._on_gpu(*tensors))
+    return stage._read(Frame(4, None), tensors, stage._table(*tensors))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
@@ -271,7 +271,7 @@ def test_what_the_gpu_left_unsettled_is_finished() -> None:
     boxes = np.concatenate([chain(count), np.array([[0, 100, 20, 110], [5, 0, 25, 10]], np.float32)])
     stage = Detect("faces", work())
     given = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
-    assert not stage._on_gpu(*given)[:, 8].any()
+    assert not stage._table(*given)[:, 8].any()
     found = through_the_table(stage, *given)
     assert [round(box.x1 / 2) for box in found.boxes] == [0, *range(0, 10 * count, 20)]
 

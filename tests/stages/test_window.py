@@ -47,7 +47,7 @@ def gathered(length: int, window: Window, axis: int = 1) -> list[Sample]:
     for index in range(length):
         out += stage.process(sample(index, axis))
         # No more is held than the window can still ask for.
-        assert len(stage._held) <= window.frames + window.step
+        assert len(stage._samples) <= window.frames + window.step
     out += stage.finish()
     stage.close()
     return out
