@@ -30,7 +30,7 @@ def test_a_run_succeeds_after_every_kind_of_failure(place: Workplace, clips: Pat
     assert found["left"] == ["out.mp4"]
     message_has(found["told"]["init"], "RunError: node 'stage' .faulty.: .* cannot be made: ValueError: broken in init")
     message_has(
-        found["told"]["nothing"], "'stage' .faulty., frame 57 at 1.900 s: .*process gives None, not an iterable"
+        found["told"]["nothing"], "'stage' .faulty., frame 57 at 1.900 s: .*process returned None, not an iterable"
     )
     message_has(found["told"]["exit"], "'stage' .faulty., frame 57 at 1.900 s: SystemExit: no more")
     message_has(found["told"]["signal"], "Cancelled: .*interrupted")
