@@ -45,13 +45,13 @@ def resolved(path: Path, **options: Any) -> Inferred:
 
 def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
     path = clip(audio="aac", frames=20)
-    found = resolved(path)
-    video, audio = (port.type for port in found.outputs)
-    assert [port.name for port in found.outputs] == ["video", "audio"] == list(spec_of(path).ports())
+    inferred = resolved(path)
+    video, audio = (port.type for port in inferred.outputs)
+    assert [port.name for port in inferred.outputs] == ["video", "audio"] == list(spec_of(path).ports())
     assert isinstance(video, FrameSpec)
     assert isinstance(audio, AudioSpec)
     assert video == replace(probe(path).frames, pixel_format="rgb24", device="cuda")
-    work = found.params
+    work = inferred.params
     assert isinstance(work, NvdecParams)
     assert isinstance(work, DecoderParams)
     assert (work.codec, work.pixel_format, work.color) == ("h264", "yuv420p", ColorSpec("bt601", False, tagged=False))
@@ -67,14 +67,14 @@ def test_the_rest_is_as_the_decoder_has_it(clip: Callable[..., Path]) -> None:
     path = clip(frames=50)
     for options in ({}, {"start": 0.5}, {"end": 0.7}, {"start": 0.31, "end": 1.0, "allow_truncated": True}):
         spec = DecoderSpec(kind="decoder", path=str(path), **options)  # type: ignore[arg-type]
-        theirs = json_ready(spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None).params)
-        ours = json_ready(resolved(path, **options).params)
-        assert {name: ours[name] for name in theirs} == theirs
+        reference = json_ready(spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None).params)
+        actual = json_ready(resolved(path, **options).params)
+        assert {name: actual[name] for name in reference} == reference
 
 
 def test_a_rotated_file_is_displayed_upright(clip: Callable[..., Path]) -> None:
-    found = resolved(clip(rotation=90))
-    video, work = found.outputs[0].type, found.params
+    inferred = resolved(clip(rotation=90))
+    video, work = inferred.outputs[0].type, inferred.params
     assert isinstance(video, FrameSpec)
     assert (video.width, video.height, work.width, work.height) == (48, 64, 64, 48)
     assert work.rotation in (90, 270)
@@ -179,7 +179,7 @@ class FakeGpu:
             packet.pts = data.pts
             if data.pts == self.failing_at:
                 raise RuntimeError("cuvidParseVideoData returned error 999")
-        made = []
+        result = []
         for number, frame in enumerate(self.codec.decode(packet)):
             surface = self._nv12(frame)
             if number == len(self.surfaces):
@@ -187,8 +187,8 @@ class FakeGpu:
             self.surfaces[number][:] = surface
             reported = -7 if frame.pts in self.lost else frame.pts
             pointer = self.surfaces[number].ctypes.data
-            made.append(SimpleNamespace(timestamp=reported, GetPtrToPlane=lambda _, pointer=pointer: pointer))
-        return made
+            result.append(SimpleNamespace(timestamp=reported, GetPtrToPlane=lambda _, pointer=pointer: pointer))
+        return result
 
     def _nv12(self, frame: av.VideoFrame) -> Any:
         size = 2 if "10" in frame.format.name else 1
@@ -294,12 +294,12 @@ def part(whole: Sequence[Seen], start: float | None = None, end: float | None = 
     return [Seen(index, seen.time - first, seen.pixels) for index, seen in enumerate(kept)]
 
 
-def assert_same(ours: Sequence[Seen], theirs: Sequence[Seen], tick: Fraction = Fraction(0), most: int = 3) -> None:
+def assert_same(actual: Sequence[Seen], reference: Sequence[Seen], tick: Fraction = Fraction(0), most: int = 3) -> None:
     """Check that frames, times and, but for rounding, images are the same."""
-    assert len(ours) == len(theirs)
-    assert max(abs(one.time - other.time) for one, other in zip(ours, theirs, strict=True)) <= tick / 2
-    assert [one.index for one in ours] == list(range(len(theirs)))
-    for one, other in zip(ours, theirs, strict=True):
+    assert len(actual) == len(reference)
+    assert max(abs(one.time - other.time) for one, other in zip(actual, reference, strict=True)) <= tick / 2
+    assert [one.index for one in actual] == list(range(len(reference)))
+    for one, other in zip(actual, reference, strict=True):
         assert one.pixels.shape == other.pixels.shape
         off = np.abs(one.pixels.astype(int) - other.pixels.astype(int))
         # Near the borders swscale does not quite repeat the last chroma sample.

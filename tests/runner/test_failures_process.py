@@ -1,4 +1,4 @@
-"""Many runs in one process: after failures, from several threads, and what they leave behind."""
+"""Test many runs in one process: after failures, from several threads, and without leaks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.runner.conftest import Workplace
 
 
 def many(place: Workplace, clips: Path, faulty_kind: dict[str, str], what: str) -> dict[str, Any]:
-    """What the script found."""
+    """Return the results of the script."""
     running = place.start(python("many_runs.py", str(clips), str(place.folder), what), env=faulty_kind)
     ended = running.wait(60)
     assert ended.code == 0, ended

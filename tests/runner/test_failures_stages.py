@@ -1,4 +1,4 @@
-"""Stages of a third party that raise, give nonsense or hang."""
+"""Test stages of node packs that raise, return invalid items or hang."""
 
 from __future__ import annotations
 
