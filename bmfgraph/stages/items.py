@@ -10,7 +10,7 @@ Rules for the memory of all items:
 * Valid as long as the item, or a tensor of it, is referenced. A stage may hold items back for later frames; each one
   held keeps its memory.
 * On the GPU, tensors are ready for work on the current stream of the stage's thread, and only for that. The CPU may
-  read them after a wait alone, so use :class:`bmfgraph.stages.cuda.AsyncDownload`. For work on a stream of your own,
+  read them only after a wait, so use :class:`bmfgraph.stages.cuda.AsyncDownload`. For work on a stream of your own,
   call ``wait_stream`` before and ``tensor.record_stream`` after, as torch demands.
 """
 

@@ -1,6 +1,6 @@
 """Define the BMF modules that run nodes.
 
-BMF makes one module for each node of its graph and calls ``process(task)`` on a thread of its own. Modules are joined
+BMF creates one module for each node of its graph and calls ``process(task)`` on a thread of its own. Modules are joined
 by BMF's queues. A frame takes this way through them:
 
 1. ``native.NativeModule._work`` (decoder): BMF's C++ decoder fills an inner task; ``_move_out`` wraps each VideoFrame

@@ -41,7 +41,7 @@ Each module removes its config when it is created."""
 
 
 class BmfModule(Module):  # type: ignore[misc]
-    """Base of all modules: ends the streams of a stopped run, and never raises into BMF."""
+    """Base of all modules. It ends the streams of a stopped run, and never raises into BMF."""
 
     monitor: RunMonitor
     name: str

@@ -11,7 +11,7 @@ __all__ = ["EncoderModule"]
 
 
 class EncoderModule(NativeModule):
-    """Runs BMF's encoder, and holds audio back until the first video frame arrives.
+    """Run BMF's encoder, and hold audio back until the first video frame arrives.
 
     BMF's encoder opens the file at the first video frame. It writes copied audio packets that came earlier only
     together with the next audio packet, so it would lose them where none follows.

@@ -30,7 +30,7 @@ _ALWAYS_SUPPORTED = {(codec, format_) for codec in ("h264", "hevc", "vp9") for f
 
 
 class GpuDecoder:
-    """Decodes a file on the GPU to RGB images.
+    """Decode a file on the GPU to RGB images.
 
     Attributes:
         ended: Whether there are no more frames.

@@ -48,7 +48,7 @@ class NativeConfig:
 
 
 class NativeModule(BmfModule):
-    """Runs one of BMF's own modules."""
+    """Run one of BMF's own modules."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = HANDOVER.pop(option["job"])

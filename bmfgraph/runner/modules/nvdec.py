@@ -44,7 +44,7 @@ class NvdecConfig:
 
 
 class NvdecModule(BmfModule):
-    """Runs the hardware decoder: a source with one output, RGB frames on the GPU."""
+    """Run the hardware decoder: a source with one output, RGB frames on the GPU."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         from bmf import hmp as mp

@@ -18,7 +18,7 @@ _SEEK_MARGIN = Fraction(1)
 
 
 class FrameClock:
-    """Converts the pts of a file to pts that count from the file's start or from ``start``, as BMF's decoder does.
+    """Convert the pts of a file to pts that count from the file's start or from ``start``, as BMF's decoder does.
 
     All pts are integers in the stream's time base.
 
@@ -55,7 +55,7 @@ class FrameClock:
 
 
 class PacketReader:
-    """Reads the compressed packets of a video stream in file order, in the form that NVDEC expects.
+    """Read the compressed packets of a video stream in file order, in the form that NVDEC expects.
 
     H.264 and H.265 packets are converted to Annex B (start codes instead of lengths).
     """
@@ -92,7 +92,7 @@ class PacketReader:
 
 
 class PtsMatcher:
-    """Matches decoded frames, which come in presentation order, to the pts of the packets that were decoded."""
+    """Match decoded frames, which come in presentation order, to the pts of the packets that were decoded."""
 
     def __init__(self) -> None:
         self._heap: list[int] = []

@@ -47,7 +47,7 @@ class StageChainConfig:
 
 
 class StageChainModule(BmfModule):
-    """Runs a chain of stages."""
+    """Run a chain of stages."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = HANDOVER.pop(option["job"])
