@@ -20,6 +20,7 @@ from bmfgraph.config.overrides import free_node_fields
 from bmfgraph.errors import SourceError
 from bmfgraph.media.sources import locate
 from bmfgraph.system import ffmpeg4
+from bmfgraph.system.console import console_output
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]
@@ -168,3 +169,10 @@ def nodepack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return target
+
+
+@pytest.fixture(autouse=True)
+def printed_messages() -> Iterator[None]:
+    """Messages go to standard error, as on the command line."""
+    with console_output():
+        yield
