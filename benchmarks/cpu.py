@@ -27,7 +27,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
@@ -125,7 +125,7 @@ def by_pipeline(words: list[str]) -> float:
 
 
 def row(name: str, words: list[str], by_hand: Callable[[str], float]) -> str:
-    plan = compile_job(composed(words))
+    plan = Job.from_config(composed(words)).plan()
     onnx, alone = engine_of(plan)
     loop = best(lambda: by_hand(onnx))
     ours = best(lambda: by_pipeline(words))

@@ -22,7 +22,7 @@ from typing import Any
 import av
 import torch
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
@@ -82,7 +82,7 @@ def pipeline(plan: Plan) -> float:
 
 
 def compiled(words: list[str]) -> Plan:
-    plan = compile_job(composed(words))
+    plan = Job.from_config(composed(words)).plan()
     prepare_engines(plan)
     return plan
 

@@ -2,6 +2,80 @@
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmfgraph import nodes
+    from bmfgraph.api import CheckResult, Job, compose, engine, load, model
+    from bmfgraph.config.builder import Pipeline
+    from bmfgraph.errors import (
+        BmfgraphError,
+        Cancelled,
+        ConfigError,
+        EngineError,
+        InstallError,
+        PipelineErrors,
+        PlanError,
+        Problem,
+        RunError,
+        SpecError,
+    )
+    from bmfgraph.plan.plan import Plan
+    from bmfgraph.runner.result import RunResult
+    from bmfgraph.system.progress import Progress, show_progress
+
+__all__ = [
+    "BmfgraphError",
+    "Cancelled",
+    "CheckResult",
+    "ConfigError",
+    "EngineError",
+    "InstallError",
+    "Job",
+    "Pipeline",
+    "PipelineErrors",
+    "Plan",
+    "PlanError",
+    "Problem",
+    "Progress",
+    "RunError",
+    "RunResult",
+    "SpecError",
+    "__version__",
+    "compose",
+    "engine",
+    "load",
+    "model",
+    "nodes",
+    "show_progress",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "api": ("CheckResult", "Job", "compose", "engine", "load", "model"),
+    "config.builder": ("Pipeline",),
+    "errors": (*(name for name in __all__ if name.endswith(("Error", "Errors"))), "Cancelled", "Problem"),
+    "plan.plan": ("Plan",),
+    "runner.result": ("RunResult",),
+    "system.progress": ("Progress", "show_progress"),
+}
+"""Modules of the public names, imported when a name is used: Hydra, pydantic and torch are slow to import."""
+
+# Without a handler, Python itself would print warnings.
+logging.getLogger("bmfgraph").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"bmfgraph.{module}"), name)
+    if name == "nodes":
+        return importlib.import_module("bmfgraph.nodes")
+    raise AttributeError(f"module 'bmfgraph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,96 +1,338 @@
-"""The verbs that work: build the engines of a configuration, or run it, from its plan to its report."""
+"""Use bmfgraph from Python: compose a job, check it, plan it, build its engines, run it, or iterate over its results.
+
+Nothing here prints or exits: messages go to the logger ``bmfgraph``, failures are raised. All objects are frozen and
+may be used by several threads. A process composes one configuration and runs one plan at a time; other threads wait.
+``Job.run(isolated=True)`` runs in a child process, beside others.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from bmfgraph.compile.job import compile_job
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, one_error
-from bmfgraph.media.quality import measure
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
-from bmfgraph.runner.report import make_report, summary
-from bmfgraph.runner.run import run_plan
+from bmfgraph.config.builder import Pipeline
+from bmfgraph.config.job import JobReading, JobSpec, read_job
+from bmfgraph.config.pipeline import PipelineSpec
+from bmfgraph.config.pydantic_errors import problems_of
+from bmfgraph.errors import (
+    ConfigError,
+    Problem,
+    SpecError,
+    did_you_mean,
+    join_sorted,
+    one_error,
+)
+from bmfgraph.nodes.collect import CollectSpec
+from bmfgraph.plan.plan import Plan, Ref, json_ready
+from bmfgraph.runner.outputs import with_output_folder
+from bmfgraph.runner.preflight import (
+    preflight_errors,
+    preflight_warnings,
+    reference_of,
+    report_path,
+)
 from bmfgraph.system.console import print_problems, say
-from bmfgraph.system.files import write_whole
-from bmfgraph.system.progress import shown_progress
+from bmfgraph.system.progress import ProgressCallback
 
-__all__ = ["build_job", "run_job"]
+if TYPE_CHECKING:
+    from bmfgraph.nodes.engine import EngineOptions
+    from bmfgraph.nodes.model import ModelSpec
+    from bmfgraph.runner.result import RunResult
+    from bmfgraph.runner.stream import Item
 
-_TOLD = ("W102", "W103")
-"""Warnings that the run's own lines repeat: what runs on what, and why."""
+__all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
-
-def build_job(data: dict[str, Any]) -> None:
-    """Build the engines that the pipeline needs, and run nothing."""
-    plan = _here(data)
-    print_problems(problem for problem in preflight_warnings(plan) if problem.code in _TOLD)
-    paths = prepare_engines(plan, progress=bool(data.get("progress")))
-    for node, path in paths.items():
-        say(f"{node}: {path}")
-    if not paths:
-        say(f"{plan.name}: its models run as they are, there is nothing to build")
+Folders = str | Path | Sequence[str | Path]
+Spec = TypeVar("Spec", bound=BaseModel)
+_ANNOUNCED = ("W102", "W103")
+"""Warnings that a run's own messages repeat: what runs on what, and why."""
+_TAP = "stream"
+"""Name of the node that a stream adds."""
 
 
-def run_job(data: dict[str, Any]) -> None:
-    """Compile, build missing engines, run, measure, report."""
-    plan = _here(data)
-    if errors := preflight_errors(plan, data):
-        raise one_error(errors)
-    print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _TOLD)
-    report = report_path(data.get("report"), plan, make=True)
-    reference = reference_of(data.get("reference"), plan)
-    prepare_engines(plan, progress=bool(data.get("progress")))
-    with shown_progress(plan.name, bool(data.get("progress"))) as progress:
-        outcome = run_plan(plan, progress=progress, announce=say)
-    for line in (*outcome.warnings, *summary(outcome)):
-        say(line)
+@dataclass(frozen=True)
+class CheckResult:
+    """The problems of a job."""
+
+    problems: tuple[Problem, ...]
+    """Errors first, then warnings."""
+    plan: Plan
+    """The plan as far as the job is right."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run could begin: there may be warnings."""
+        return all(problem.severity != "error" for problem in self.problems)
+
+
+@dataclass(frozen=True, init=False)
+class Job:
+    """One run of a pipeline: what it reads, computes and writes.
+
+    Example:
+        >>> job = compose("face_detection", input="clip.mp4")
+        >>> job.check().ok
+        True
+    """
+
+    config: Mapping[str, Any] = field(repr=False)
+    """The configuration as plain data."""
+    reading: JobReading
+    """The same, checked."""
+
+    def __init__(self, pipeline: Pipeline | PipelineSpec | Mapping[str, Any], **keys: Any) -> None:
+        """Make a job of a pipeline built in code.
+
+        Args:
+            pipeline: The pipeline. Its nodes name their files themselves.
+            keys: The other keys of :class:`bmfgraph.config.job.JobSpec`, such as ``device`` and ``report``.
+        """
+        spec = pipeline.spec() if isinstance(pipeline, Pipeline) else pipeline
+        data = spec.model_dump(mode="json") if isinstance(spec, PipelineSpec) else spec
+        values = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
+        object.__setattr__(self, "config", {**json_ready(values), "pipeline": data})
+        object.__setattr__(self, "reading", read_job({**values, "pipeline": spec}))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Job:
+        """Make a job of a whole configuration: plain data with every interpolation resolved, as reports hold it."""
+        return cls(config.get("pipeline") or {}, **{key: value for key, value in config.items() if key != "pipeline"})
+
+    @property
+    def spec(self) -> JobSpec:
+        """The configuration as far as it is right; :meth:`check` tells whether it is."""
+        return self.reading.spec
+
+    def check(self, *, target: str | Path | None = None, output_folder: Path | None = None) -> CheckResult:
+        """Find every mistake before a frame is decoded.
+
+        Args:
+            target: A file that ``doctor --json`` wrote on another machine: check for that one.
+            output_folder: Folder where the outputs would be written instead of their own.
+        """
+        job = self if target is None else Job.from_config({**self.config, "target": str(target)})
+        plan = compile_job(job.reading)
+        moved = plan if output_folder is None else with_output_folder(plan, output_folder)
+        errors = [*plan.errors, *preflight_errors(moved, job.spec)]
+        # Problems of a run name a frame; here the YAML path is enough.
+        problems = [replace(problem, place="") for error in errors for problem in error.problems]
+        return CheckResult((*problems, *preflight_warnings(moved)), plan)
+
+    def plan(self) -> Plan:
+        """Compile the job.
+
+        Raises:
+            BmfgraphError: Its ``problems`` hold every mistake.
+        """
+        plan = compile_job(self.reading)
+        if plan.errors:
+            raise one_error(plan.errors)
+        return plan
+
+    def build(self, *, progress: ProgressCallback | None = None) -> dict[str, Path]:
+        """Build the engines that the store does not have, and run nothing.
+
+        Args:
+            progress: Called with the steps of each build.
+
+        Returns:
+            The engine's file, by node name; empty if all models run as they are.
+
+        Raises:
+            BmfgraphError: The job is wrong, or an engine cannot be built.
+        """
+        from bmfgraph.runner.engines import prepare_engines
+
+        plan = self._local_plan()
+        print_problems(problem for problem in preflight_warnings(plan) if problem.code in _ANNOUNCED)
+        engines = prepare_engines(plan, progress=progress)
+        for node, path in engines.items():
+            say(f"{node}: {path}")
+        if not engines:
+            say(f"{plan.name}: its models run as they are, there is nothing to build")
+        return engines
+
+    def run(
+        self,
+        *,
+        progress: ProgressCallback | None = None,
+        output_folder: Path | None = None,
+        isolated: bool = False,
+    ) -> RunResult:
+        """Build missing engines, run the pipeline, measure its quality, write its report.
+
+        Args:
+            progress: Called now and then, on this thread.
+            output_folder: Write the outputs there, each under its node's name, instead of to their own paths.
+            isolated: Run in a child process: beside other runs, and safe from crashes of native libraries. Classes of
+                nodes must then be importable by name.
+
+        Raises:
+            BmfgraphError: The job is wrong, or the run failed; no output appears under its final name.
+        """
+        from bmfgraph.runner.engines import prepare_engines
+        from bmfgraph.runner.isolated import run_isolated
+        from bmfgraph.runner.report import summary, with_quality, write_report
+        from bmfgraph.runner.run import run_plan
+        from bmfgraph.runner.stream import refuse_in_open_stream
+
+        if not isolated:
+            refuse_in_open_stream("run")
+        plan = self._local_plan()
+        if output_folder is not None:
+            plan = with_output_folder(plan, output_folder)
+        if errors := preflight_errors(plan, self.spec):
+            raise one_error(errors)
+        print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
+        report = report_path(self.spec.report, plan, make=True)
+        reference = reference_of(self.spec.reference, plan)
+        prepare_engines(plan, progress=progress)
+        result = run_isolated(plan, progress=progress) if isolated else run_plan(plan, progress=progress)
+        result = replace(result, config=self.config)
+        for line in (*result.warnings, *summary(result)):
+            say(line)
+        try:
+            result = with_quality(result, reference) if reference else result
+        finally:
+            # The run is good even if measuring it fails, and its report is not to be lost.
+            if report is not None:
+                write_report(report, result)
+        return result
+
+    def stream(self, node: str, *, device: str | None = None) -> Iterator[Item]:
+        """Run the part of the pipeline that leads to a node, and iterate over the node's output.
+
+        No file is written. The pipeline waits if the consumer is slow. Closing the iterator cancels the run.
+
+        Args:
+            node: The node, or ``node.port`` for another output than its first.
+            device: Device of frames and tensors, such as ``cpu``; None leaves them where the node has them.
+
+        Returns:
+            An iterator of :class:`bmfgraph.runner.stream.FrameItem`, ``DetectionsItem`` or ``TensorsItem``, in
+            presentation order.
+
+        Raises:
+            BmfgraphError: The job is wrong; while iterating, the run failed.
+        """
+        from bmfgraph.runner.engines import prepare_engines
+        from bmfgraph.runner.stream import refuse_in_open_stream, stream_plan
+
+        refuse_in_open_stream(node)
+        plan = self._local_plan(self._tapped(node))
+        if errors := preflight_errors(plan, self.spec.model_copy(update={"report": None, "reference": None})):
+            raise one_error(errors)
+        prepare_engines(plan)
+        return stream_plan(plan, _TAP, node, device)
+
+    def _tapped(self, output: str) -> JobReading:
+        """The pipeline up to a node's output, which a ``collect`` node takes."""
+        pipeline, ref = self.spec.pipeline, Ref.parse(output)
+        if pipeline is None or self.reading.problems:
+            return self.reading
+        if ref.node not in pipeline.nodes:
+            message = (
+                f"there is no node {ref.node!r}{did_you_mean(ref.node, pipeline.nodes)}; "
+                f"nodes: {join_sorted(pipeline.nodes)}"
+            )
+            raise SpecError([Problem("stream", message, "E216", "name one of the pipeline's nodes")])
+        kept, waiting = set(), [ref.node]
+        while waiting:
+            name = waiting.pop()
+            if name in pipeline.nodes and name not in kept:
+                kept.add(name)
+                waiting += [Ref.parse(text).node for text in pipeline.nodes[name].inputs]
+        nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
+        nodes[_TAP] = CollectSpec(inputs=(output,))
+        spec = self.spec.model_copy(update={"pipeline": pipeline.model_copy(update={"nodes": nodes})})
+        return replace(self.reading, spec=spec)
+
+    def _local_plan(self, reading: JobReading | None = None) -> Plan:
+        if self.spec.target is not None:
+            raise ConfigError(
+                "a pipeline is run, and its engines are built, on this machine only",
+                path="target",
+                hint="leave it out; `check` and `plan` take it",
+                code="E113",
+            )
+        plan = compile_job(reading or self.reading)
+        if plan.errors:
+            raise one_error(plan.errors)
+        return plan
+
+
+def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = (), **values: Any) -> Job:
+    """Compose a job as the command line does.
+
+    Args:
+        pipeline: A pipeline of the packaged configuration or of ``config_dir``, such as ``super_resolution``.
+        overrides: Group choices and overrides in Hydra's syntax, such as ``engine=fp16`` or ``encoder.crf=20``.
+        config_dir: Folders of configuration besides the packaged one.
+        values: Values of top-level keys, such as ``input="clip.mp4"``, taken as they are.
+
+    Raises:
+        ConfigError: The configuration cannot be composed.
+
+    Example:
+        >>> compose("super_resolution", "encoder.crf=20", input="clip.mp4", output="x2.mp4").plan().name
+        'super_resolution'
+    """
+    from bmfgraph.config.load import compose_config
+
+    return Job.from_config(compose_config(pipeline, overrides, config_dir, values))
+
+
+def load(source: str | Path | Mapping[str, Any], *overrides: str, config_dir: Folders = (), **values: Any) -> Job:
+    """Load a job from a pipeline file or a mapping with the content of one.
+
+    Args:
+        source: The file, or a mapping with ``name`` and ``nodes``.
+        overrides: As for :func:`compose`.
+        config_dir: Folders of configuration besides the packaged one.
+        values: Values of top-level keys, taken as they are.
+
+    Raises:
+        ConfigError: The source cannot be read or composed.
+    """
+    from bmfgraph.config.load import load_config
+
+    return Job.from_config(load_config(source, overrides, config_dir, values))
+
+
+def model(option: str, *, config_dir: Folders = (), **values: Any) -> ModelSpec:
+    """Return a model of the config group ``model``, such as ``centerface``, for an inference node built in code.
+
+    Args:
+        option: Name of the option.
+        config_dir: Folders of configuration besides the packaged one.
+        values: Fields to replace, such as ``file="net.onnx"``.
+
+    Raises:
+        ConfigError: There is no such option.
+        SpecError: A field is wrong.
+    """
+    from bmfgraph.nodes.model import ModelSpec
+
+    return _option("model", option, config_dir, values, ModelSpec)
+
+
+def engine(option: str, *, config_dir: Folders = (), **values: Any) -> EngineOptions:
+    """Return an option of the config group ``engine``, such as ``fp16``; see :func:`model`."""
+    from bmfgraph.nodes.engine import EngineOptions
+
+    return _option("engine", option, config_dir, values, EngineOptions)
+
+
+def _option(group: str, option: str, config_dir: Folders, values: Mapping[str, Any], spec: type[Spec]) -> Spec:
+    from bmfgraph.config.load import group_option
+
+    data = group_option(group, option, config_dir, values)
     try:
-        quality = _measured(plan, outcome.outputs[reference.node], reference.path) if reference else None
-        if quality:
-            ssim = f", SSIM {quality['ssim']:.4f}" if "ssim" in quality else ""
-            say(f"luma PSNR against {quality['reference']}: {quality['psnr_y']:.2f} dB{ssim}")
-    except KeyboardInterrupt as why:
-        raise Cancelled(
-            str(why) or "interrupted (Ctrl-C)", hint="the output is complete; only measuring it was cut short"
-        ) from None
-    except BmfgraphError:
-        # The run is good, and its report is not to be lost.
-        _write_report(report, make_report(outcome, data))
-        raise
-    _write_report(report, make_report(outcome, data, quality))
-
-
-def _measured(plan: Plan, output: Path, reference: Path) -> dict[str, Any]:
-    works = [node.params for node in plan if isinstance(node.params, DecoderParams)]
-    # What was read from the start, and not to the end, is compared as far as it goes.
-    part = any(params.end is not None and params.start is None for params in works)
-    return measure(output, reference, whole=not part)
-
-
-def _here(data: dict[str, Any]) -> Plan:
-    if data.get("target") is not None:
-        raise ConfigError(
-            "a pipeline is run, and its engines are built, on this machine only",
-            path="target",
-            hint="leave it out; `check` and `plan` take it",
-            code="E113",
-        )
-    return compile_job(data)
-
-
-def _write_report(path: Path | None, report: dict[str, Any]) -> None:
-    if path is None:
-        return
-    try:
-        write_whole(path, json.dumps(report, indent=2) + "\n")
-    except OSError as error:
-        raise BmfgraphError(
-            f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
-            hint="make room on the disk, or write elsewhere",
-            code="E805",
-        ) from None
+        return spec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, data, spec, group)) from None

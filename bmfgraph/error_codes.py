@@ -50,7 +50,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E111": Entry("The report cannot be written where it should go.", "Name another file."),
         "E112": Entry("The output cannot be measured against `reference`.", "Give a clip of the output's size."),
         "E113": Entry(
-            "`target` describes no machine, or is given to a verb that works on this one.",
+            "`target` does not describe a machine, or is given to a verb that works on this one.",
             "`doctor --json` writes such a file; `check` and `plan` take it.",
         ),
         "E114": Entry("Words or flags that the verb does not take.", "Every verb has a `--help`."),
@@ -140,7 +140,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E423": Entry("A package or wheel lacks the file.", "Correct the path, or the version."),
         "E424": Entry("The cache folder cannot be used.", "Set BMFGRAPH_CACHE to a folder of yours."),
         "E501": Entry("A model file is missing or cannot be read.", "Check `model.file`."),
-        "E502": Entry("A file is no ONNX model, or it is damaged.", "Fetch or export it again."),
+        "E502": Entry("A file is not an ONNX model, or it is damaged.", "Fetch or export it again."),
         "E503": Entry("A model's weights lie in a file that is not there.", "Copy that file beside the model."),
         "E505": Entry("A model needs a newer ONNX.", "Update the package, or export with an older operator set."),
         "E506": Entry("A model's config names a tensor that the file lacks.", "Correct `model.inputs` or `outputs`."),
@@ -195,6 +195,11 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E805": Entry("The report could not be written after the run.", "The output itself is complete."),
         "E806": Entry("The process of a sweep's cell ended before its time.", "See log.txt in the cell's folder."),
         "E807": Entry("A sweep's cell took longer than it may.", "Raise `sweep.timeout`."),
+        "E808": Entry(
+            "A run would wait for a stream that its own thread has open.",
+            "End or close the stream, or isolate the run.",
+        ),
+        "E809": Entry("A run in a child process could not begin or crashed.", "The message says which."),
         "E899": Entry("Something that bmfgraph did not foresee.", "Please report it, with what `debug=true` shows."),
         "W101": Entry(
             "A model lists its weights as inputs, as old exporters did.", "Export it again: up to twice as fast."

@@ -4,7 +4,7 @@ BmfgraphError           any failure bmfgraph reports itself
 ├── ConfigError         the configuration cannot be composed                       exit code 2
 ├── SpecError           it composes, but does not describe a pipeline              exit code 2
 ├── PlanError           it describes a pipeline whose parts do not fit together    exit code 2
-├── Mistakes            several errors at once                                     exit code 2
+├── PipelineErrors      several errors at once                                     exit code 2
 ├── EngineError         a model or its engine cannot be had, read or loaded        exit code 1
 ├── InstallError        this machine lacks a library that the pipeline needs       exit code 1
 └── RunError            a node failed on this input, output or machine             exit code 1
@@ -79,6 +79,8 @@ class Problem:
     code: str
     """Such as E203, or W101 for a warning."""
     hint: str = ""
+    place: str = ""
+    """Where it happened in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -86,7 +88,7 @@ class Problem:
         return "warning" if self.code.startswith("W") else "error"
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        return ": ".join(filter(None, (self.place or self.path, self.message)))
 
 
 class UnplacedError(Exception):
@@ -108,8 +110,8 @@ class BmfgraphError(Exception):
     trace = ""
     """Where it was raised, if that was on another thread or in another process."""
 
-    def __init__(self, message: str, *, hint: str = "", code: str, path: str = "") -> None:
-        self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint),)
+    def __init__(self, message: str, *, hint: str = "", code: str, path: str = "", place: str = "") -> None:
+        self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint, place),)
         self.message, self.hint = str(self.problems[0]), hint
         super().__init__(f"{self.message}\n  → {hint}" if hint else self.message)
 
@@ -188,14 +190,17 @@ class RunError(BmfgraphError):
         time: Fraction | None = None,
         hint: str = "",
         code: str,
+        path: str | None = None,
     ) -> None:
         self.node, self.kind, self.cause, self.frame, self.time = node, kind, cause, frame, time
-        where = f"node '{node}' ({kind})"
+        place = f"node '{node}' ({kind})"
         if frame is not None:
-            where += f", frame {frame}"
+            place += f", frame {frame}"
         if time is not None:
-            where += f" at {float(time):.3f} s"
-        super().__init__(cause, hint=hint, code=code, path=where)
+            place += f" at {float(time):.3f} s"
+        super().__init__(
+            cause, hint=hint, code=code, path=f"pipeline.nodes.{node}" if path is None else path, place=place
+        )
 
 
 class Cancelled(RunError):
@@ -204,7 +209,7 @@ class Cancelled(RunError):
     exit_code = 130
 
     def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code="E800")
+        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code="E800", path="")
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:

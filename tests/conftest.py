@@ -20,6 +20,7 @@ from bmfgraph.config.overrides import free_node_fields
 from bmfgraph.errors import SourceError
 from bmfgraph.media.sources import locate
 from bmfgraph.system import ffmpeg4
+from bmfgraph.system.console import console_output
 from tests.tools import Pixels, file_system, make_clip, picture
 
 REPOSITORY = Path(__file__).parents[1]
@@ -48,14 +49,10 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user without a home folder, who names no cache folder either."""
-
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
+    """Simulate a user without a home folder and without a variable that names a cache folder."""
     monkeypatch.delenv("BMFGRAPH_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
 
 
 def _compose(*overrides: str) -> dict[str, Any]:
@@ -172,3 +169,10 @@ def nodepack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return target
+
+
+@pytest.fixture(autouse=True)
+def printed_messages() -> Iterator[None]:
+    """Messages go to standard error, as on the command line."""
+    with console_output():
+        yield

@@ -6,9 +6,9 @@ import json
 import sys
 from typing import Any
 
+from bmfgraph.api import Job
 from bmfgraph.errors import Problem
 from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.preflight import find_problems
 from bmfgraph.system.console import problem_table, problems_as_json, write_stdout
 
 __all__ = ["as_data", "check_job", "show_problems"]
@@ -16,8 +16,8 @@ __all__ = ["as_data", "check_job", "show_problems"]
 
 def check_job(data: dict[str, Any], *, as_json: bool = False) -> int:
     """Print what is wrong, and return the exit code: 2 with an error, 0 without."""
-    plan, problems = find_problems(data)
-    return show_problems(problems, plan, as_json=as_json)
+    result = Job.from_config(data).check()
+    return show_problems(list(result.problems), result.plan, as_json=as_json)
 
 
 def as_data(problems: list[Problem], plan: Plan | None) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.api import Job
 from bmfgraph.cli.check import as_data, show_problems
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.preflight import find_problems
 from bmfgraph.sweep.cells import identity
 from bmfgraph.sweep.validate import validated_options, vetted_references
 from bmfgraph.system.console import problems_as_json, say, write_stdout
@@ -79,5 +79,6 @@ def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Pro
 def _found(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
     if isinstance(data, list):
         return data, None
-    plan, problems = find_problems(data, root / identity(data))
-    return problems, plan
+    # The sweep itself is checked apart, once.
+    result = Job.from_config({**data, "sweep": None}).check(output_folder=root / identity(data))
+    return list(result.problems), result.plan

@@ -1,4 +1,4 @@
-"""`python -m bmfgraph engines`: what is in the engine store, whether it is whole, and what can go."""
+"""List, show, verify and delete the engines of a store: the verb ``engines``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bmfgraph.cli.arguments import Parser, refused
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import did_you_mean, join_sorted
+from bmfgraph.plan.types import RUNTIME_NAMES
 from bmfgraph.system.console import say
+from bmfgraph.system.text import size_text
 
 __all__ = ["engines_command"]
 
@@ -36,9 +38,10 @@ examples
 
 exit codes: 0 done, 1 an engine is damaged or the store cannot be used, 2 wrong words
 """
-_LIBRARIES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 _DAY = 24 * 3600.0
 _PIPE_WIDTH = 10_000
+"""Columns of a table in a pipe or file, where no line is wrapped."""
+_REPAIR = "the next run builds it anew; python -m bmfgraph engines prune deletes it"
 
 
 def engines_command(words: Sequence[str]) -> int:
@@ -102,122 +105,110 @@ def _days(word: str) -> float:
 def _list(store: EngineStore, options: argparse.Namespace) -> int:
     entries = store.entries()
     if options.json:
-        _print_json([_facts(entry) for entry in entries])
+        _print_json([_summary(entry) for entry in entries])
     elif not entries:
         print(f"no engines in {str(store.root)!r}")
     else:
-        _print_table(entries)
+        _print_table([_summary(entry) for entry in entries])
     return 0
 
 
-def _print_table(entries: Sequence[StoredEngine]) -> None:
+def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("model", "key", "precision", "runtime", "gpu", "shapes", "MB", "built", "state"):
-        table.add_column(title, justify="right" if title == "MB" else "left", overflow="fold")
-    for entry in entries:
-        facts = _facts(entry)
+    for title in ("model", "key", "precision", "runtime", "gpu", "shapes", "size", "built", "state"):
+        table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
+    for engine in summaries:
         table.add_row(
-            facts["model"],
-            facts["key"],
-            facts["precision"],
-            facts["runtime"],
-            facts["gpu"],
-            "\n".join(facts["shapes"]),
-            f"{facts['bytes'] / 1e6:.1f}",
-            facts["built"][:10],
-            facts["damage"] or "ok",
+            *(engine[field] for field in ("model", "key", "precision", "runtime", "gpu")),
+            "\n".join(engine["shapes"]),
+            size_text(engine["bytes"]),
+            engine["built"][:10],
+            engine["damage"] or "ok",
         )
-    # Into a pipe or a file there is no width to keep to.
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False).print(table)
 
 
-def _facts(entry: StoredEngine) -> dict[str, Any]:
-    """What the list says of an engine; empty where its manifest cannot be read."""
+def _summary(entry: StoredEngine) -> dict[str, Any]:
+    """Summarize an engine; the fields that come from the manifest are empty where it cannot be read."""
     key = entry.manifest.get("key", {})
-    runtime = _LIBRARIES.get(key.get("runtime", ""), key.get("runtime", ""))
+    runtime = RUNTIME_NAMES.get(key.get("runtime", ""), key.get("runtime", ""))
     return {
         "model": entry.model,
         "key": entry.folder.name,
         "precision": key.get("precision", ""),
         "runtime": f"{runtime} {key.get('version', '')}".strip(),
         "gpu": key.get("gpu", ""),
-        "shapes": [f"{name} {_shapes(profile)}" for name, profile in key.get("profiles", {}).items()],
+        "shapes": [f"{name} {_profile_text(profile)}" for name, profile in key.get("profiles", {}).items()],
         "bytes": entry.size,
         "built": entry.manifest.get("built", {}).get("created", ""),
         "damage": entry.damage(),
     }
 
 
-def _shapes(profile: dict[str, list[int]]) -> str:
-    sizes = ["x".join(map(str, profile[part])) for part in ("min", "opt", "max")]
-    return sizes[0] if len(set(sizes)) == 1 else f"{sizes[0]}..{sizes[2]} (best {sizes[1]})"
+def _profile_text(profile: dict[str, list[int]]) -> str:
+    smallest, best, largest = ("x".join(map(str, profile[part])) for part in ("min", "opt", "max"))
+    return best if smallest == largest else f"{smallest}..{largest} (best {best})"
 
 
 def _show(store: EngineStore, options: argparse.Namespace) -> int:
     entries = store.entries()
-    found = [entry for entry in entries if entry.folder.name.startswith(options.key)]
-    if len(found) != 1:
-        keys = [entry.folder.name for entry in found or entries]
-        what = f"{len(found)} engines have" if found else "no engine has"
+    matches = [entry for entry in entries if entry.folder.name.startswith(options.key)]
+    if len(matches) != 1:
+        keys = [entry.folder.name for entry in matches or entries]
+        subject = f"{len(matches)} engines have" if matches else "no engine has"
         listed = f"; there are: {', '.join(keys[:8])}{', ...' if len(keys) > 8 else ''}" if keys else ""
-        near = "" if found else did_you_mean(options.key, keys)
-        raise refused(f"{what} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}", _PROG)
-    if found[0].manifest_error:
-        say(f"error[E613]: {found[0].folder}: {found[0].manifest_error}\n  → {_MENDING}")
+        near = "" if matches else did_you_mean(options.key, keys)
+        raise refused(f"{subject} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}", _PROG)
+    (entry,) = matches
+    if entry.manifest_error:
+        say(f"error[E613]: {entry.folder}: {entry.manifest_error}\n  → {_REPAIR}")
         return 1
-    _print_json(found[0].manifest)
+    _print_json(entry.manifest)
     return 0
-
-
-_MENDING = "the next run builds it anew; python -m bmfgraph engines prune deletes it"
 
 
 def _verify(store: EngineStore, options: argparse.Namespace) -> int:
     entries = store.entries()
-    damaged = [(entry, damage) for entry in entries if (damage := entry.damage())]
+    damages = [(entry, damage) for entry in entries if (damage := entry.damage())]
     if options.json:
-        _print_json(
-            {
-                "engines": len(entries),
-                "damaged": [{"folder": str(entry.folder), "damage": damage} for entry, damage in damaged],
-            }
-        )
+        damaged = [{"folder": str(entry.folder), "damage": damage} for entry, damage in damages]
+        _print_json({"engines": len(entries), "damaged": damaged})
     else:
-        for entry, damage in damaged:
+        for entry, damage in damages:
             print(f"{entry.folder}: {damage}")
-        print(f"{len(entries)} engine(s), {len(damaged)} damaged")
-    if damaged:
-        say(f"{len(damaged)} engine(s) are damaged\n  → {_MENDING}")
-    return 1 if damaged else 0
+        print(f"{len(entries)} engine(s), {len(damages)} damaged")
+    if damages:
+        say(f"{len(damages)} engine(s) are damaged\n  → {_REPAIR}")
+    return 1 if damages else 0
 
 
 def _prune(store: EngineStore, options: argparse.Namespace) -> int:
-    if options.model is not None and not any(entry.model == options.model for entry in store.entries()):
-        models = {entry.model for entry in store.entries()}
+    models = {entry.model for entry in store.entries()}
+    if options.model is not None and options.model not in models:
         near = did_you_mean(options.model, models)
         raise refused(
             f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {join_sorted(models)}", _PROG
         )
-    removed, busy = store.prune(lambda entry: _why(entry, options), dry_run=options.dry_run)
-    total = sum(one.bytes for one in removed)
+    removed, busy = store.prune(lambda entry: _prune_reason(entry, options), dry_run=options.dry_run)
+    total = sum(item.bytes for item in removed)
     if options.json:
-        found = [{"folder": str(one.folder), "bytes": one.bytes, "why": one.why} for one in removed]
-        _print_json({"removed": found, "bytes": total, "dry_run": options.dry_run})
+        items = [{"folder": str(item.folder), "bytes": item.bytes, "why": item.why} for item in removed]
+        _print_json({"removed": items, "bytes": total, "dry_run": options.dry_run})
     else:
-        done = "would delete" if options.dry_run else "deleted"
-        for one in removed:
-            print(f"{done} {one.folder} ({one.bytes / 1e6:.1f} MB): {one.why}")
-        print(f"{done} {len(removed)} item(s), {total} bytes")
+        action = "would delete" if options.dry_run else "deleted"
+        for item in removed:
+            print(f"{action} {item.folder} ({size_text(item.bytes)}): {item.why}")
+        print(f"{action} {len(removed)} item(s), {total} bytes")
     for entry in busy:
         say(f"kept {entry.folder}: a process builds it right now")
     return 0
 
 
-def _why(entry: StoredEngine, options: argparse.Namespace) -> str:
-    """Why an engine goes; empty where it stays."""
+def _prune_reason(entry: StoredEngine, options: argparse.Namespace) -> str:
+    """Return why the options delete an engine; empty where it stays."""
     if options.model is not None and entry.model != options.model:
         return ""
     if options.all:

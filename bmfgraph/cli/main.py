@@ -16,7 +16,7 @@ from bmfgraph.cli.help import VERB_FLAGS, VERBS, usage
 from bmfgraph.cli.signals import run_command
 from bmfgraph.config.overrides import CONFIG_DIR, WITH_VALUE
 from bmfgraph.errors import ConfigError, Problem, did_you_mean, join_sorted
-from bmfgraph.system.console import print_problems
+from bmfgraph.system.console import console_output, print_problems
 from bmfgraph.system.stdio import open_standard_streams
 
 __all__ = ["main"]
@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None, *, pending_signals: list[int] |
     ``heard``: filled by the caller's signal handler; a signal in it ends the process before anything is run.
     """
     open_standard_streams()
+    with console_output():
+        _main(arguments, pending_signals)
+
+
+def _main(arguments: Sequence[str] | None, pending_signals: list[int] | None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     told = _print_problems_as_json if words[:1] == ["check"] and "--json" in words else print_problems
     try:

@@ -79,11 +79,9 @@ def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
 
         plan_runs(runs, form, flags.get("--output"))
         return 0
-    from bmfgraph.api import build_job
-
     for varied, data in runs:
         say(title_of(varied))
-        build_job(data)
+        _build(data)
     return 0
 
 
@@ -100,10 +98,25 @@ def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
         return 0
     # For as long as a command starts, __main__ has it switched off.
     gc.enable()
-    from bmfgraph import api
+    if verb == "build":
+        _build(data)
+        return 0
+    from bmfgraph.api import Job
+    from bmfgraph.system.progress import show_progress
 
-    getattr(api, f"{verb}_job")(data)
+    job = Job.from_config(data)
+    with show_progress(bool(job.spec.progress)) as progress:
+        job.run(progress=progress)
     return 0
+
+
+def _build(data: dict[str, Any]) -> None:
+    from bmfgraph.api import Job
+    from bmfgraph.system.progress import show_progress
+
+    job = Job.from_config(data)
+    with show_progress(bool(job.spec.progress)) as progress:
+        job.build(progress=progress)
 
 
 def _form(flags: dict[str, str]) -> str:

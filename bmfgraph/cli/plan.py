@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.api import Job
 from bmfgraph.cli.help import PLAN_FORMATS
-from bmfgraph.compile.job import compile_job
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.plan import Plan
@@ -23,7 +23,7 @@ _PIPE_WIDTH = 160
 
 def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = None) -> None:
     """Print the plan, or write it to a file. Raises a BmfgraphError."""
-    plan = compile_job(data)
+    plan = Job.from_config(data).plan()
     if form == "--png":
         if output is None:
             raise ConfigError("a PNG goes into a file", path="--png", hint="add --output plan.png", code="E114")
@@ -51,7 +51,7 @@ def plan_runs(
     plans = []
     for varied, data in runs:
         try:
-            plans.append({"run": varied, "plan": compile_job(data).as_json()})
+            plans.append({"run": varied, "plan": Job.from_config(data).plan().as_json()})
         except BmfgraphError:
             say(title_of(varied))
             raise
@@ -64,7 +64,7 @@ def diff_job(
     """Print what differs between the plans of two configurations; exit code 1 where something does, as diff has it."""
     from bmfgraph.plan.diff import diff_json, plan_diff
 
-    plans = compile_job(dict(one)), compile_job(dict(other))
+    plans = Job.from_config(one).plan(), Job.from_config(other).plan()
     if as_json:
         _give(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
     else:

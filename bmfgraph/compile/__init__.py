@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from bmfgraph.compile.assign_devices import assign_devices
 from bmfgraph.compile.bind_engines import bind_engines
@@ -16,13 +16,13 @@ from bmfgraph.compile.insert_converters import insert_converters
 from bmfgraph.compile.probe_inputs import discover, errors_outside
 from bmfgraph.compile.split_audio import split_audio
 from bmfgraph.compile.verify import verify
-from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
-from bmfgraph.errors import SpecError, one_error
+from bmfgraph.config.pipeline import PipelineSpec
+from bmfgraph.errors import BmfgraphError, one_error
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.system.machine import NO_MACHINE, Machine
 
-__all__ = ["PASSES", "compile_pipeline", "compile_pipeline_collecting"]
+__all__ = ["PASSES", "compile_pipeline", "compile_read_pipeline"]
 
 Pass = Callable[[Plan], Plan]
 
@@ -52,14 +52,27 @@ def compile_pipeline(
     return plan
 
 
-def compile_pipeline_collecting(
-    data: Any, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto"
+def compile_read_pipeline(
+    spec: PipelineSpec | None,
+    lost: Sequence[str] = (),
+    errors: Sequence[BmfgraphError] = (),
+    machine: Machine = NO_MACHINE,
+    device: Literal["auto"] | Device = "auto",
 ) -> Plan:
-    """Compile plain data as far as it goes; whatever is wrong with it is in the plan's ``errors``."""
-    spec, problems, lost = read_pipeline(data)
-    errors = (SpecError(problems),) if problems else ()
+    """Compile a pipeline as far as it goes.
+
+    Args:
+        spec: The pipeline as far as it could be read.
+        lost: Names of nodes that could not be read.
+        errors: What is wrong with them.
+        machine: The machine to compile for.
+        device: Where models run.
+
+    Returns:
+        The plan; its ``errors`` hold every mistake.
+    """
     if spec is None:
-        return Plan("", (), machine, device, errors)
+        return Plan("", (), machine, device, tuple(errors))
     plan = build_plan(spec, lost)
     outside = errors_outside(spec.nodes, plan)
     return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))

@@ -110,6 +110,8 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
                 hint="rename it, in the inputs of other nodes too",
             )
         ]
+    if isinstance(raw, NodeSpec):
+        return _count_problems(path, type(raw), raw.kind, raw.inputs) or raw
     if not isinstance(raw, Mapping):
         return [
             Problem(
@@ -154,20 +156,26 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     except ValidationError as error:
         problems = problems_of(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())
-    if isinstance(inputs, (tuple, list, Mapping)):
-        minimum, maximum = cls.arity
-        if not minimum <= len(inputs) <= maximum and not any(one.path.startswith(f"{path}.inputs") for one in problems):
-            between = f"{minimum} to {maximum}" if maximum < 99 else f"at least {minimum}"
-            wanted = str(minimum) if minimum == maximum else between
-            problems.append(
-                Problem(
-                    f"{path}.inputs",
-                    f"kind {kind!r} takes {wanted} input(s), not {len(inputs)}",
-                    code="E215",
-                    hint=_inputs_hint(cls),
-                )
-            )
+    if not any(problem.path.startswith(f"{path}.inputs") for problem in problems):
+        problems += _count_problems(path, cls, kind, inputs)
     return problems or typing.cast(NodeSpec, node)
+
+
+def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> list[Problem]:
+    """Whether a node has as many inputs as its kind takes."""
+    least, most = cls.arity
+    if not isinstance(inputs, (tuple, list, Mapping)) or least <= len(inputs) <= most:
+        return []
+    between = f"{least} to {most}" if most < 99 else f"at least {least}"
+    count = str(least) if least == most else between
+    return [
+        Problem(
+            f"{path}.inputs",
+            f"kind {kind!r} takes {count} input(s), not {len(inputs)}",
+            code="E215",
+            hint=_inputs_hint(cls),
+        )
+    ]
 
 
 def _inputs_hint(cls: type[NodeSpec]) -> str:

@@ -23,7 +23,7 @@ def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root:
     found = []
     for location, group in groups.items():
         if not any(other[: len(location)] == location for other in groups if other != location):
-            path = ".".join([root, *map(str, location)])
+            path = ".".join(filter(None, [root, *map(str, location)]))
             found.append(Problem(path, *_message(group, model, path)))
     return found
 

@@ -26,8 +26,9 @@ from bmfgraph.engines.runtimes.bindings import DTYPES
 from bmfgraph.engines.spec import BuildSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError, InstallError, short_repr
-from bmfgraph.system.files import DISK_FULL, size_text
+from bmfgraph.system.files import DISK_FULL
 from bmfgraph.system.processes import child, ended, last_lines
+from bmfgraph.system.text import size_text
 
 if TYPE_CHECKING:
     from bmfgraph.engines.onnx.int8 import Samples

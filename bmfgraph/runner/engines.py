@@ -1,44 +1,51 @@
-"""Before a run: the engines that the plan names are built where the store does not have them."""
+"""Build the engines that a plan names before it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from bmfgraph.engines.build import Progress, ensure_engine
+from bmfgraph.engines.build import Progress as BuildProgress
+from bmfgraph.engines.build import ensure_engine
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.calibration import calibration_inputs
 from bmfgraph.system.console import say
-from bmfgraph.system.progress import shown_progress
+from bmfgraph.system.progress import Progress, ProgressCallback
 
 __all__ = ["prepare_engines"]
 
 
-def prepare_engines(plan: Plan, *, progress: bool = False) -> dict[str, Path]:
-    """Build what is missing; node -> the engine's file, for nodes whose engines come from the store.
+def prepare_engines(plan: Plan, *, progress: ProgressCallback | None = None) -> dict[str, Path]:
+    """Build the engines that the store does not have.
 
-    Raises EngineError, which names the node.
+    Args:
+        plan: The plan that needs them.
+        progress: Called with the steps of each build.
+
+    Returns:
+        The engine's file, by node name, for nodes whose engines come from the store.
+
+    Raises:
+        EngineError: An engine cannot be built; names the node.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for node in plan:
-        work = node.params
-        if not isinstance(work, InferenceParams) or work.engine is None or work.engine.build is None:
+        params = node.params
+        if not isinstance(params, InferenceParams) or params.engine is None or params.engine.build is None:
             continue
-        build = work.engine.build
-        with shown_progress(f"building {work.model}", progress, "steps") as tell:
-            stored = ensure_engine(
-                node.name,
-                build,
-                Path(work.engine.onnx),
-                Path(build.store),
-                say=say,
-                progress=_steps(tell) if tell else None,
-                calibration=calibration_inputs(plan, node) if build.calibration else None,
-            )
-        found[node.name] = stored.path
-    return found
+        build = params.engine.build
+        stored = ensure_engine(
+            node.name,
+            build,
+            Path(params.engine.onnx),
+            Path(build.store),
+            say=say,
+            progress=_steps(f"building {params.model}", progress) if progress else None,
+            calibration=calibration_inputs(plan, node) if build.calibration else None,
+        )
+        files[node.name] = stored.path
+    return files
 
 
-def _steps(tell: Callable[[int, int], None]) -> Progress:
-    return lambda _, done, total: tell(done, total)
+def _steps(task: str, progress: ProgressCallback) -> BuildProgress:
+    return lambda _, done, total: progress(Progress(task, done, total, "steps"))

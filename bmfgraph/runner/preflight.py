@@ -9,11 +9,10 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bmfgraph.compile.job import compile_collecting
+from bmfgraph.config.job import JobSpec
 from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
@@ -24,12 +23,13 @@ from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
-from bmfgraph.runner.outputs import with_output_folder, write_error
+from bmfgraph.runner.outputs import write_error
 from bmfgraph.system import ffmpeg4
-from bmfgraph.system.files import size_text, unwritable
-from bmfgraph.system.machine import RTX_CAPABILITIES
+from bmfgraph.system.files import unwritable
+from bmfgraph.system.machine import RTX_CAPABILITIES, runs_rtx
+from bmfgraph.system.text import size_text
 
-__all__ = ["Reference", "find_problems", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
+__all__ = ["Reference", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
 # Bits a pixel at that crf, on average; half as much for every 6 more. Of ordinary film, give or take a factor of 3.
 _BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
@@ -45,18 +45,21 @@ class Reference:
     node: str
 
 
-def preflight_errors(plan: Plan, data: dict[str, Any], *, here: bool = True) -> list[BmfgraphError]:
-    """Why a run of the plan, or of what is left of it, could not end well. ``here``: on this
-    machine, whose libraries count.
+def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
+    """Find why a run of a plan, or of what is left of it, could not end well.
+
+    Args:
+        plan: The plan.
+        job: Its configuration. If it has a ``target``, the libraries of this machine do not count.
     """
     found: list[BmfgraphError] = [*_unrunnable(plan)]
-    if here:
+    if job.target is None:
         found += _not_installed(plan)
     found += [refused for node in plan if (refused := write_error(node)) is not None]
     try:
-        report_path(data.get("report"), plan)
+        report_path(job.report, plan)
         if not plan.errors:
-            reference_of(data.get("reference"), plan)
+            reference_of(job.reference, plan)
     except ConfigError as error:
         found.append(error)
     if not found:
@@ -97,7 +100,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
             and node.params.engine
             and node.params.engine.runtime == "tensorrt_rtx"
         )
-        if rtx and gpu is not None and gpu.compute_capability not in RTX_CAPABILITIES:
+        if rtx and gpu is not None and not runs_rtx(gpu):
             found.append(
                 EngineError(
                     node.name,
@@ -148,13 +151,13 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
     return found
 
 
-def report_path(value: Any, plan: Plan, *, make: bool = False) -> Path | None:
+def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:
     """Where the report goes; ``make``: in a folder that is made. Raises ConfigError if it cannot be written there, or
     is a file of the run's.
     """
     if value is None:
         return None
-    path = Path(str(value))
+    path = Path(value)
     used = files_read(plan) | files_written(plan)
     if path.resolve() in used:
         raise ConfigError(
@@ -179,7 +182,7 @@ def report_path(value: Any, plan: Plan, *, make: bool = False) -> Path | None:
     return path
 
 
-def reference_of(value: Any, plan: Plan) -> Reference | None:
+def reference_of(value: str | None, plan: Plan) -> Reference | None:
     """What to measure, and with what. Raises ConfigError where it cannot be."""
     if value is None:
         return None
@@ -189,7 +192,7 @@ def reference_of(value: Any, plan: Plan) -> Reference | None:
         out = "or the other encoders" if writers else "or choose another encoder"
         raise _reference_error(f"the pipeline writes {what}", f"leave the reference out, {out}")
     try:
-        path = locate(str(value))
+        path = locate(value)
         found = probe(path, audio=None).frames
     except (SourceError, MediaError) as error:
         raise _reference_error(str(error), error.hint) from None
@@ -290,19 +293,3 @@ def _as_error(problem: Problem) -> BmfgraphError | None:
     if problem.severity != "error":
         return None
     return RunError(problem.path.rpartition(".")[2], "encoder", problem.message, hint=problem.hint, code=problem.code)
-
-
-def find_problems(data: dict[str, Any], folder: Path | None = None) -> tuple[Plan, list[Problem]]:
-    """The plan as far as it goes, and all errors and warnings, errors first. ``folder``: where its files will go
-    instead.
-    """
-    plan = compile_collecting(data)
-    moved = plan if folder is None else with_output_folder(plan, folder)
-    errors = [*plan.errors, *preflight_errors(moved, data, here=data.get("target") is None)]
-    problems = [_placed(error, problem) for error in errors for problem in error.problems]
-    return plan, [*problems, *preflight_warnings(moved)]
-
-
-def _placed(error: BmfgraphError, problem: Problem) -> Problem:
-    """With its YAML path, where a run would name the node."""
-    return replace(problem, path=f"pipeline.nodes.{error.node}") if isinstance(error, RunError) else problem

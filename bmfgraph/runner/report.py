@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import sys
 from array import array
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph.errors import BmfgraphError, Cancelled
+from bmfgraph.media.quality import measure
 from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import PlanNode, json_ready
-from bmfgraph.system.files import size_text
-from bmfgraph.system.machine import find_libraries
+from bmfgraph.runner.preflight import Reference
+from bmfgraph.runner.result import NodeResult, RunResult, percentile
+from bmfgraph.system.console import say
+from bmfgraph.system.files import write_whole
+from bmfgraph.system.machine import Gpu, find_libraries
+from bmfgraph.system.text import size_text
 
-if TYPE_CHECKING:
-    from bmfgraph.runner.run import RunResult
-
-__all__ = ["SCHEMA", "make_report", "percentile", "summary"]
+__all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_report"]
 
 SCHEMA = 1
 """Raised when a reader of the old form would misread the new one."""
@@ -39,57 +44,64 @@ _PACKAGES = (
 )
 
 
-def make_report(outcome: RunResult, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
-    """All that is known about a finished run. Times in seconds or, where the key says so, ms; sizes in bytes."""
-    plan = outcome.plan
-    frames_in = sum(outcome.meters[node.name].frames for node in plan if isinstance(node.params, DecoderParams))
+def make_report(result: RunResult) -> dict[str, Any]:
+    """Return all that is known about a finished run.
+
+    Times are in seconds or, where the key says so, ms; sizes in bytes.
+    """
+    plan, nodes = result.plan, result.nodes
+    frames_in = sum(result.timings[node.name].frames for node in plan if isinstance(node.params, DecoderParams))
     return {
         "schema": SCHEMA,
         "bmfgraph": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {
-            "platform": platform.platform(),
-            "python": sys.version.split()[0],
-            "cores": len(os.sched_getaffinity(0)),
-            "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
-            "packages": _versions(),
-            "ffmpeg4": outcome.ffmpeg,
-        },
-        "config": {key: value for key, value in config.items() if key != "samples"},
+        "machine": machine_section(plan.machine.gpu) | {"ffmpeg4": result.ffmpeg},
+        "config": {key: value for key, value in result.config.items() if key != "samples"},
         "plan": {"name": plan.name, "hash": plan.hash()},
         "engines": [
             {
                 "node": node.name,
                 "model": node.params.model,
-                "runs_on": outcome.engines.get(node.name),
+                "runs_on": result.engines.get(node.name),
                 **json_ready(node.params.engine),
             }
             for node in plan
             if isinstance(node.params, InferenceParams)
         ],
-        "frames": {"in": frames_in, "out": outcome.frames},
-        "seconds": round(outcome.seconds, 4),
-        "fps": round(outcome.frames / outcome.seconds, 3) if outcome.seconds else 0.0,
-        "first_frame_seconds": round(outcome.first_frame, 4),
-        "steady_fps": round(outcome.steady_fps, 3),
-        "latency_ms": _latency(outcome),
-        "nodes": [_node(node, outcome.meters[node.name]) for node in plan],
-        "memory": {"peak_rss": outcome.peak_rss, "peak_gpu": outcome.peak_gpu},
+        "frames": {"in": frames_in, "out": result.frames},
+        "seconds": round(result.seconds, 4),
+        "fps": round(result.fps, 3),
+        "first_frame_seconds": round(result.first_frame_seconds, 4),
+        "steady_fps": round(result.steady_fps, 3),
+        "latency_ms": _latency(result),
+        "nodes": [_node(node, nodes[node.name], result.timings[node.name].queued) for node in plan],
+        "memory": {"peak_rss": result.peak_rss, "peak_gpu": result.peak_gpu},
         "outputs": [
-            {"node": name, "path": str(path), "bytes": path.stat().st_size} for name, path in outcome.outputs.items()
+            {"node": name, "path": str(path), "bytes": path.stat().st_size} for name, path in result.outputs.items()
         ],
-        "quality": quality,
-        "warnings": list(outcome.warnings),
+        "quality": result.quality,
+        "warnings": list(result.warnings),
     }
 
 
-def _latency(outcome: RunResult) -> dict[str, float] | None:
+def machine_section(gpu: Gpu | None) -> dict[str, Any]:
+    """Return the section of a report about the machine: platform, Python, CPU cores, GPU, and package versions."""
+    return {
+        "platform": platform.platform(),
+        "python": sys.version.split()[0],
+        "cores": len(os.sched_getaffinity(0)),
+        "gpu": str(gpu) if gpu else None,
+        "packages": _versions(),
+    }
+
+
+def _latency(result: RunResult) -> dict[str, float] | None:
     """From the moment that a decoder hands a frame on until the last sink is done with it, in ms."""
-    plan, meters = outcome.plan, outcome.meters
+    plan, meters = result.plan, result.timings
     sources = [meters[node.name].done for node in plan if isinstance(node.params, DecoderParams)]
     sinks = [meters[node.name].done for node in plan if not node.outputs]
-    whole = [done for done in sinks if len(done) == outcome.frames]
-    if len(sources) != 1 or not whole or len(sources[0]) < outcome.frames:
+    whole = [done for done in sinks if len(done) == result.frames]
+    if len(sources) != 1 or not whole or len(sources[0]) < result.frames:
         # Several inputs, or frames left out: what belongs to what is not known.
         return None
     last = (max(times) for times in zip(*whole, strict=True))
@@ -111,27 +123,19 @@ def _versions() -> dict[str, str]:
     return found | {library.module: library.version for library in find_libraries()}
 
 
-def _node(node: PlanNode, meter: Any) -> dict[str, Any]:
-    total = sum(meter.seconds)
-    ordered = sorted(meter.seconds)
+def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, Any]:
+    times = {"mean": result.mean_ms, "p50": result.p50_ms, "p95": result.p95_ms, "p99": result.p99_ms}
     return {
         "name": node.name,
         "kind": node.kind,
         "host": node.bmf_node,
         "device": node.device,
-        "frames": meter.frames,
-        "calls": len(ordered),
-        "seconds": round(total, 4),
-        "frame_ms": round(1000 * total / meter.frames, 4) if meter.frames else None,
-        "call_ms": {
-            "mean": round(1000 * total / len(ordered), 4),
-            "p50": round(1000 * percentile(ordered, 50), 4),
-            "p95": round(1000 * percentile(ordered, 95), 4),
-            "p99": round(1000 * percentile(ordered, 99), 4),
-        }
-        if ordered
-        else None,
-        "queue": _queue(meter.queued),
+        "frames": result.frames,
+        "calls": result.calls,
+        "seconds": round(result.seconds, 4),
+        "frame_ms": round(1000 * result.seconds / result.frames, 4) if result.frames else None,
+        "call_ms": {name: round(value, 4) for name, value in times.items() if value is not None} or None,
+        "queue": _queue(queued),
     }
 
 
@@ -142,26 +146,52 @@ def _queue(depths: array[int]) -> dict[str, float] | None:
     return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of values in rising order."""
-    rank = -(-len(ordered) * percent // 100)
-    return ordered[max(0, int(rank) - 1)]
-
-
-def summary(outcome: RunResult) -> list[str]:
+def summary(result: RunResult) -> list[str]:
     """One line for every file written."""
     lines = []
-    for name, path in outcome.outputs.items():
-        size = path.stat().st_size
-        node = outcome.plan.node(name)
-        about = _video_facts(outcome, node) if node.kind == "encoder" else ""
-        lines.append(f"{path}: {outcome.meters[node.name].frames} frames{about}, {size_text(size)}")
-    if not outcome.outputs:
-        lines.append(f"{outcome.frames} frames, nothing written")
-    lines[-1] += f" in {outcome.seconds:.1f} s ({outcome.frames / max(outcome.seconds, 1e-9):.1f} fps)"
+    for name, path in result.outputs.items():
+        node = result.plan.node(name)
+        about = _video_facts(result, node) if node.kind == "encoder" else ""
+        lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {size_text(path.stat().st_size)}")
+    if not result.outputs:
+        lines.append(f"{result.frames} frames, nothing written")
+    lines[-1] += f" in {result.seconds:.1f} s ({result.frames / max(result.seconds, 1e-9):.1f} fps)"
     return lines
 
 
-def _video_facts(outcome: RunResult, node: Any) -> str:
-    frames = outcome.plan.type_of(node.inputs[0])
+def _video_facts(result: RunResult, node: Any) -> str:
+    frames = result.plan.type_of(node.inputs[0])
     return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.params.rate):g} fps"
+
+
+def with_quality(result: RunResult, reference: Reference) -> RunResult:
+    """Return the result with the quality of an output against its reference.
+
+    Raises:
+        RunError: The two differ in size or length, or cannot be read.
+        Cancelled: Measuring was interrupted.
+    """
+    params = [node.params for node in result.plan if isinstance(node.params, DecoderParams)]
+    # An input read from its start, and not to its end, is compared as far as it goes.
+    part = any(decoder.end is not None and decoder.start is None for decoder in params)
+    try:
+        quality = measure(result.outputs[reference.node], reference.path, whole=not part)
+    except KeyboardInterrupt as reason:
+        raise Cancelled(
+            str(reason) or "interrupted (Ctrl-C)", hint="the output is complete; only measuring it was cut short"
+        ) from None
+    ssim = f", SSIM {quality['ssim']:.4f}" if "ssim" in quality else ""
+    say(f"luma PSNR against {quality['reference']}: {quality['psnr_y']:.2f} dB{ssim}")
+    return replace(result, quality=quality)
+
+
+def write_report(path: Path, result: RunResult) -> None:
+    """Write the report as JSON. Raises BmfgraphError."""
+    try:
+        write_whole(path, json.dumps(result.report(), indent=2) + "\n")
+    except OSError as error:
+        raise BmfgraphError(
+            f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
+            hint="make room on the disk, or write elsewhere",
+            code="E805",
+        ) from None

@@ -10,9 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bmfgraph.nodes.decoder import DecoderParams
@@ -23,13 +21,16 @@ from bmfgraph.runner.completeness import check_complete
 from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.runner.outputs import temporary_outputs
+from bmfgraph.runner.result import RunResult
 from bmfgraph.system import ffmpeg4
+from bmfgraph.system.console import logger
+from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
 
-__all__ = ["Progress", "RunResult", "run_plan", "steady_fps"]
+__all__ = ["Tap", "run_plan", "steady_fps"]
 
-Progress = Callable[[int, int], None]
-"""Called now and then with the frames written so far and those expected (0: unknown)."""
+Tap = Callable[[Any], None]
+"""Receives the items of one node."""
 
 _POLL = 0.05
 _PATIENCE = 4.0
@@ -39,51 +40,38 @@ _GRAPHS = threading.Lock()
 and keeps its modules in a table that it changes without a lock."""
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """How a run went."""
-
-    plan: Plan
-    seconds: float
-    """Wall time from start to the last rename."""
-    frames: int
-    """Frames written by the sink that wrote most."""
-    first_frame: float
-    """Seconds from the start until that sink was done with its first frame: engines loaded, pipeline filled."""
-    steady_fps: float
-    """Its frames a second from then on; those that came with the first one, in its batch, do not count."""
-    outputs: dict[str, Path]
-    """Node name -> the file it wrote."""
-    meters: dict[str, Any]
-    """Node name -> :class:`bmfgraph.runner.monitor.NodeTimings`."""
-    engines: dict[str, str]
-    """Inference node -> what ran it."""
-    ffmpeg: str
-    warnings: tuple[str, ...]
-    peak_rss: int
-    """Bytes."""
-    peak_gpu: int | None
-    """Bytes that torch had of the GPU's memory; None where it was not used."""
-
-
 def run_plan(
-    plan: Plan, *, progress: Progress | None = None, announce: Callable[[str], None] | None = None
+    plan: Plan,
+    *,
+    progress: ProgressCallback | None = None,
+    taps: Mapping[str, Tap] | None = None,
+    monitor: RunMonitor | None = None,
 ) -> RunResult:
-    """Run to the end. Output files appear under their names only if the whole run succeeds.
+    """Run a plan to its end. Output files appear under their names only if the whole run succeeds.
 
-    ``announce`` is called with a line for every engine: what runs on what. Raises RunError (or Cancelled on
-    SIGINT and SIGTERM, when called on the main thread) with the node that failed, EngineError, or InstallError.
-    One plan runs at a time in a process, others wait for their turn. Afterwards the process can run the next;
-    only where the error's ``abandoned`` is true, a node did not come back from its work, and its threads go on.
+    One plan runs at a time in a process; others wait for their turn. Afterwards the process can run the next one. Only
+    if the error's ``abandoned`` is true, a node did not return from its work and its threads go on.
+
+    Args:
+        plan: A plan whose engines exist.
+        progress: Called about 20 times a second, on this thread.
+        taps: Receivers of the items that reach ``collect`` nodes, by node name. They are called on a thread of BMF's.
+        monitor: Watches this run; its ``cancel`` stops it from another thread.
+
+    Raises:
+        RunError: A node failed; names the node, the frame and its time.
+        Cancelled: The run was stopped, by SIGINT or SIGTERM if this is the main thread, or by ``monitor.cancel``.
+        EngineError: An engine cannot be loaded.
+        InstallError: A library is missing.
     """
     began = time.perf_counter()
     # BMF's own logger reads this once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
-    watch = RunMonitor()
+    watch = monitor or RunMonitor()
     with stopped_by_signals(watch) as interruptible, temporary_outputs(plan) as (working, publish):
         try:
-            engines = _drive(working, watch, progress, announce or (lambda _: None), interruptible)
+            engines = _drive(working, watch, progress, taps or {}, interruptible)
         except KeyboardInterrupt:
             if watch.error is None:
                 raise
@@ -97,10 +85,10 @@ def run_plan(
         plan=plan,
         seconds=time.perf_counter() - began,
         frames=sink.frames,
-        first_frame=first - began,
+        first_frame_seconds=first - began,
         steady_fps=steady_fps(sink, _together(plan), began),
         outputs=outputs,
-        meters=watch.meters,
+        timings=watch.meters,
         engines=engines,
         ffmpeg=source,
         warnings=tuple(warnings),
@@ -135,8 +123,8 @@ def _raise(watch: RunMonitor) -> None:
 def _drive(
     plan: Plan,
     watch: RunMonitor,
-    progress: Progress | None,
-    announce: Callable[[str], None],
+    progress: ProgressCallback | None,
+    taps: Mapping[str, Tap],
     interruptible: contextlib.AbstractContextManager[None],
 ) -> dict[str, str]:
     """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
@@ -147,13 +135,17 @@ def _drive(
     expected = max((node.params.frame_count for node in plan if isinstance(node.params, DecoderParams)), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
-    def tell() -> None:
+    def report_progress() -> None:
         if progress:
-            progress(max((watch.meters[name].frames for name in sinks), default=0), expected)
+            frames = max((watch.meters[name].frames for name in sinks), default=0)
+            progress(Progress(plan.name, frames, expected, "frames"))
 
     with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as watch.ffmpeg_log:
         with interruptible:
             assembly = assemble(plan, watch, folder)
+            for stage in assembly.stages:
+                if stage.name in taps:
+                    stage.receive = taps[stage.name]  # type: ignore[attr-defined]
         engines = {
             stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
         }
@@ -163,9 +155,9 @@ def _drive(
             if not frozen:
                 gc.freeze()
             for name, runs_on in engines.items():
-                announce(f"{name}: {plan.node(name).params.model} in {runs_on}")
+                logger.info("%s: %s in %s", name, plan.node(name).params.model, runs_on)
             if not watch.stopped:
-                _run_graph(assembly.config, watch, tell)
+                _run_graph(assembly.config, watch, report_progress)
         finally:
             if not frozen:
                 gc.unfreeze()
@@ -183,7 +175,7 @@ def _drive(
     return engines
 
 
-def _run_graph(config: dict[str, Any], watch: RunMonitor, tell: Callable[[], None]) -> None:
+def _run_graph(config: dict[str, Any], watch: RunMonitor, report_progress: Callable[[], None]) -> None:
     """From BMF's graph config to its end, or until it is left behind."""
     from bmf.lib._bmf import engine
 
@@ -199,9 +191,9 @@ def _run_graph(config: dict[str, Any], watch: RunMonitor, tell: Callable[[], Non
                 watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
         threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
         try:
-            _wait(ended, watch, tell)
+            _wait(ended, watch, report_progress)
         except BaseException:
-            # What the caller is told of the progress may raise.
+            # The progress callback is the caller's and may raise.
             watch.cancel("the caller gave up")
             _wait(ended, watch, lambda: None)
             raise
@@ -233,17 +225,17 @@ def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None
     ended.set()
 
 
-def _wait(ended: threading.Event, watch: RunMonitor, tell: Callable[[], None]) -> None:
+def _wait(ended: threading.Event, watch: RunMonitor, report_progress: Callable[[], None]) -> None:
     stopped_at: float | None = None
     while not ended.wait(_POLL):
-        tell()
+        report_progress()
         if watch.stopped:
             stopped_at = stopped_at or time.monotonic()
             if watch.second_signal or time.monotonic() - stopped_at > _PATIENCE:
                 watch.error.abandoned = True  # type: ignore[union-attr]
                 return
     if not watch.stopped:
-        tell()
+        report_progress()
 
 
 def _close_stage(plan: Plan, stage: Any, watch: RunMonitor) -> None:

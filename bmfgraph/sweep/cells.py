@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.decoder import DecoderParams
@@ -52,8 +53,6 @@ _WHOLE = {
     "report.json": ("cells",),
 }
 """What a file must hold to be one."""
-# What changes nothing of what is measured.
-_ASIDE = ("sweep", "report", "reference", "progress", "debug", "target", "samples")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Cell:
 
 def identity(data: Mapping[str, Any]) -> str:
     """A short name that follows from a configuration."""
-    kept = {key: value for key, value in data.items() if key not in _ASIDE}
+    kept = {key: value for key, value in data.items() if key not in ASIDE}
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bmfgraph.compile.job import compile_collecting
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.job import read_job
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.sweep.cell_process import run_described
 from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
@@ -66,5 +67,5 @@ def _on(cell: Cell, part: float) -> Cell:
     """The same cell on a part of its input."""
     if part >= 1:
         return cell
-    data = shortened(cell.data, compile_collecting(dict(cell.data)), part)
+    data = shortened(cell.data, compile_job(read_job(cell.data)), part)
     return replace(cell, data=data, folder=cell.folder.parent / identity(data))

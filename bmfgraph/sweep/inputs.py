@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.compile.job import compile_collecting
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.job import read_job
 from bmfgraph.errors import ConfigError
 from bmfgraph.media.downscale import downscaled
 from bmfgraph.nodes.decoder import DecoderParams
@@ -24,7 +25,7 @@ def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path
     A configuration that is wrong stays as it is, with no clip: whoever checks it tells why. Raises ConfigError where
     the output is no larger, or there is not one input and one output.
     """
-    plan = compile_collecting(dict(data))
+    plan = compile_job(read_job(data))
     if plan.errors:
         return dict(data), None
     sources = [node for node in plan if isinstance(node.params, DecoderParams)]

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.api import Job
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.preflight import find_problems
 from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
 from bmfgraph.system.console import print_problems, problems_as_json, say
+from bmfgraph.system.progress import show_progress
 
 __all__ = ["describe_new", "prepare"]
 
@@ -29,7 +30,8 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     plans: list[tuple[Cell, Plan]] = []
     known: set[Problem] = set()
     for cell in cells:
-        plan, problems = find_problems(dict(cell.data), cell.folder)
+        check = Job.from_config(cell.data).check(output_folder=cell.folder)
+        plan, problems = check.plan, check.problems
         errors = [problem for problem in problems if problem.severity == "error"]
         if new := [problem for problem in problems if problem not in known]:
             say(f"{cell.title}:")
@@ -76,7 +78,8 @@ def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
     described, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
     if described is not None and described["sweep"] == options.id:
         return described if result is None or result["status"] != "refused" else None
-    plan, problems = find_problems(dict(cell.data), cell.folder)
+    check = Job.from_config(cell.data).check(output_folder=cell.folder)
+    plan, problems = check.plan, check.problems
     if errors := [problem for problem in problems if problem.severity == "error"]:
         print_problems(errors)
         _refuse(cell, errors, options)
@@ -136,7 +139,8 @@ def _build(cell: Cell, plan: Plan, options: SweepOptions, built: set[str]) -> No
     if not missing:
         return
     try:
-        prepare_engines(plan, progress=bool(cell.data.get("progress")))
+        with show_progress(bool(cell.data.get("progress"))) as progress:
+            prepare_engines(plan, progress=progress)
         built.update(missing)
     except BmfgraphError as error:
         print_problems(error.problems)

@@ -12,17 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.outputs import with_output_folder
-from bmfgraph.runner.report import make_report
-from bmfgraph.runner.run import run_plan
 from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
 from bmfgraph.sweep.engine_speed import engine_alone
-from bmfgraph.system.console import print_problems, problems_as_json
+from bmfgraph.system.console import console_output, print_problems, problems_as_json
 from bmfgraph.system.energy import EnergyMeter
 from bmfgraph.system.processes import end_with_stdin
 
@@ -49,15 +46,15 @@ def main(words: list[str]) -> int:
 
 def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     """Run the cell as often as it says, and write down what was measured. Raises a BmfgraphError."""
-    plan = compile_job(dict(cell["data"]))
-    built = prepare_engines(plan)
-    plan = with_output_folder(plan, folder)
+    job = Job.from_config({**cell["data"], "report": None, "reference": None})
+    built = job.build()
+    plan = with_output_folder(job.plan(), folder)
     warmup, repeats = int(cell["settings"]["warmup"]), cell["settings"]["repeats"]
     runs: list[dict[str, Any]] = []
     for number in range(warmup + repeats):
         with EnergyMeter() as energy:
-            outcome = run_plan(plan)
-        report = make_report(outcome, dict(cell["data"])) | {"joules": energy.joules}
+            result = job.run(output_folder=folder)
+        report = result.report() | {"joules": energy.joules}
         write_json(folder / f"run-{number}.json", report)
         runs.append(report)
     measured = {
@@ -79,5 +76,5 @@ def _engine(path: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError), console_output():
         sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""Report the progress of long work, and show it in a terminal."""
 
 from __future__ import annotations
 
@@ -6,64 +6,93 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from bmfgraph.system.console import say
 
-__all__ = ["shown_progress"]
+if TYPE_CHECKING:
+    from rich.progress import Task
+    from rich.text import Text
 
-_SECONDS = 10.0
-"""Between two lines."""
+__all__ = ["Progress", "ProgressCallback", "show_progress"]
+
+_INTERVAL = 10.0
+"""Seconds between two lines where standard error is not a terminal."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a task is."""
+
+    task: str
+    """Title of the task, such as the name of the pipeline."""
+    done: int
+    total: int
+    """0 if it is not known."""
+    unit: Literal["frames", "steps"]
+
+
+ProgressCallback = Callable[[Progress], None]
+"""Called now and then, on the thread that waits for the work."""
 
 
 @contextlib.contextmanager
-def shown_progress(title: str, wanted: bool, unit: str = "frames") -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error while the block runs, or a line now and then where that is no terminal.
+def show_progress(enabled: bool = True) -> Iterator[ProgressCallback | None]:
+    """Show a bar on standard error while the block runs, or a line now and then where that is not a terminal.
 
-    Yields what to call with (done, of), counted in ``unit``, or None.
+    Args:
+        enabled: False shows nothing.
+
+    Yields:
+        The callback to give to ``Job.run`` or ``Job.build``; None if nothing is shown.
     """
-    if not wanted:
+    if not enabled:
         yield None
-        return
-    if not sys.stderr.isatty():
-        yield _line_now_and_then(title, unit)
-        return
+    elif sys.stderr.isatty():
+        with _bar() as callback:
+            yield callback
+    else:
+        yield _line_now_and_then()
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[ProgressCallback]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
     from rich.text import Text
 
     class Speed(ProgressColumn):
         """Frames per second."""
 
         def render(self, task: Task) -> Text:
-            return Text(f"{task.finished_speed or task.speed or 0:.1f} fps" if unit == "frames" else unit)
+            frames = task.fields["unit"] == "frames"
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} fps" if frames else task.fields["unit"])
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of or None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+
+    def update(progress: Progress) -> None:
+        # A task begins when the one before has ended.
+        if not bar.tasks or bar.tasks[0].description != progress.task:
+            for task in bar.task_ids:
+                bar.remove_task(task)
+            bar.add_task(progress.task, total=None, unit=progress.unit)
+        bar.update(bar.task_ids[0], completed=progress.done, total=progress.total or None)
+
+    with bar:
+        yield update
 
 
-def _line_now_and_then(title: str, unit: str) -> Callable[[int, int], None]:
-    due = time.monotonic() + _SECONDS
+def _line_now_and_then() -> ProgressCallback:
+    due = time.monotonic() + _INTERVAL
 
-    def tell(done: int, of: int) -> None:
+    def update(progress: Progress) -> None:
         nonlocal due
         if time.monotonic() >= due:
-            due = time.monotonic() + _SECONDS
-            say(f"{title}: {done} of {of} {unit}" if of else f"{title}: {done} {unit}")
+            due = time.monotonic() + _INTERVAL
+            count = f"{progress.done} of {progress.total}" if progress.total else str(progress.done)
+            say(f"{progress.task}: {count} {progress.unit}")
 
-    return tell
+    return update

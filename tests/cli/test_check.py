@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from tests.codes.command import Situation, Told, run_words
 from tests.compile.machines import BARE, HOPPER, HOPPER_TRT
@@ -107,7 +107,7 @@ def test_what_people_read(folder: Path) -> None:
 def test_what_programs_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = run_words(f"check {UP}target=bare.json", folder)
     monkeypatch.chdir(folder)
-    plan = compile_job(composed([*UP.split(), "target=bare.json"]))
+    plan = Job.from_config(composed([*UP.split(), "target=bare.json"])).plan()
     assert json.loads(right.out) == {
         "schema": 1,
         "ok": True,

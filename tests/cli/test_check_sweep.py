@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from tests.codes.command import run_words
 from tests.compile.machines import BARE
@@ -40,7 +40,7 @@ def test_one_document_for_all_runs(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert [run["ok"] for run in runs] == [True, True, False, False]
     assert [problem["code"] for problem in runs[2]["problems"]] == ["E343"]
     monkeypatch.chdir(folder)
-    plan = compile_job(composed([*UP.split()[1:], "encoder.crf=20", "engine.batch=2"]))
+    plan = Job.from_config(composed([*UP.split()[1:], "encoder.crf=20", "engine.batch=2"])).plan()
     assert runs[1]["plan"] == {"name": "super_resolution", "hash": plan.hash()}
     assert runs[2]["plan"] is None
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.api import build_job
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, BuildResult, StoredEngine, make_manifest
@@ -28,7 +27,7 @@ def fill_engines(folder: Path) -> dict[str, str]:
     os.chdir(folder)
     try:
         data = composed([*_WORDS, "engine.runtime=tensorrt_rtx"])
-        build_job(data)
+        Job.from_config(data).build()
         (real,) = EngineStore(Path("engines")).entries(MODEL)
         key = _key("trt")
         return {
@@ -48,7 +47,7 @@ def fill_engines(folder: Path) -> dict[str, str]:
 
 def _key(machine: str) -> EngineKey:
     """Of the engine that the table's pipeline would have on that machine."""
-    build = compile_job(composed([*_WORDS, f"target={machine}.json"])).node("upscale").params.engine.build
+    build = Job.from_config(composed([*_WORDS, f"target={machine}.json"])).plan().node("upscale").params.engine.build
     key: EngineKey = build.key
     return key
 

@@ -354,7 +354,7 @@ def test_what_a_kind_refuses_is_refused_by_its_spec(kind: str, field: str) -> No
 
 # ------------------------------------------------------------------------------------------------- the command
 
-COMMAND = "import sys; from bmfgraph.cli.schema import schema_command; sys.exit(schema_command(sys.argv[1:]))"
+COMMAND = "import sys; from bmfgraph.cli.main import main; main(['schema', *sys.argv[1:]])"
 
 
 def run_command(path: Path | None, *words: str) -> subprocess.CompletedProcess[str]:

@@ -434,7 +434,11 @@ def test_the_precision_for_a_program(runtime: str, version: str, precision: str,
     [
         (("true", "{model}"), "engine.command has {model} in '{model}'", "allowed: {onnx}, {plan}"),
         (("true", "x={shapes}"), "engine.command has {shapes} inside 'x={shapes}'", "write it alone"),
-        (("nosuchprogram",), "engine.command names 'nosuchprogram', which is not a program on this machine", "write its path"),
+        (
+            ("nosuchprogram",),
+            "engine.command names 'nosuchprogram', which is not a program on this machine",
+            "write its path",
+        ),
         (("true",), "'true' ended well, and wrote no engine to {plan}", "use {plan}"),
         (("sh", "-c", ": > {plan}"), "'sh' ended well, and wrote no engine to {plan}", "use {plan}"),
         (("sh", "-c", "echo no licence; exit 3"), "'sh' ended with exit code 3\n    no licence", "log: "),

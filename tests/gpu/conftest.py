@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from bmfgraph.api import Job
 from bmfgraph.compile import compile_pipeline
-from bmfgraph.compile.job import compile_job
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.run import RunResult, run_plan
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.run import run_plan
 from bmfgraph.system.machine import find_gpu, find_machine
 from tests.runner.media_tools import SEEN, RecordSpec, Seen
 
@@ -48,7 +49,7 @@ def kit() -> Path:
 @pytest.fixture
 def compiled(compose: Callable[..., dict[str, Any]]) -> Callable[..., Plan]:
     """Compiles what the words of a command line say."""
-    return lambda *words: compile_job(compose(*words))
+    return lambda *words: Job.from_config(compose(*words)).plan()
 
 
 @pytest.fixture

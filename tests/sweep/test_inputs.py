@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.compile.job import compile_collecting
+from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from bmfgraph.errors import ConfigError
 from bmfgraph.sweep.inputs import reduced, shortened
@@ -40,6 +40,6 @@ def test_the_clip_to_compare_with_is_found_from_any_folder(tmp_path: Path, monke
 def test_a_part_of_a_clip_has_a_frame_at_least(tmp_path: Path, part: float) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=3)
     whole = data(f"input={clip}")
-    cut = compile_collecting(shortened(whole, compile_collecting(whole), part))
+    cut = Job.from_config(shortened(whole, Job.from_config(whole).plan(), part)).plan()
     assert not cut.errors
     assert 1 <= cut.node("source").params.frame_count <= 2

@@ -140,9 +140,9 @@ def _choices(key: str, data: Data) -> list[str]:
     now = _at(base, data).get(name) if base else data.get(name)
     spec = _spec(base, data)
     if key == "device":
-        from bmfgraph.compile.job import DEVICES
+        from bmfgraph.config.job import JobSpec
 
-        return list(DEVICES)
+        return list(_words(JobSpec.model_fields[key].annotation))
     if spec is not None and name in spec.model_fields:
         found = list(dict.fromkeys(_words(spec.model_fields[name].annotation)))
         if found:

@@ -156,27 +156,28 @@ class _Worker:
         self._graph = graph
 
     def begin(self, inputs: Tensors) -> _Pending:
-        if self._stream is None:
-            return _Pending(self._run(inputs, self._allocate(inputs)))
-        self._stream.wait_stream(torch.cuda.current_stream())
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream())
         outputs = self._allocate(inputs)
+        if self._stream is None:
+            self._run(inputs, outputs)
+            return _Pending(outputs)
         with torch.cuda.stream(self._stream):
             self._run(inputs, outputs)
             done = torch.cuda.Event()
             done.record()
         return _Pending(outputs, done, inputs)
 
-    def _run(self, inputs: Tensors, outputs: Tensors) -> Tensors:
+    def _run(self, inputs: Tensors, outputs: Tensors) -> None:
         """Enqueue an inference, or the replay of the CUDA graph, on the current stream."""
         if self._graph is None:
             self._enqueue(inputs, outputs)
-            return outputs
+            return
         for name, tensor in inputs.items():
             self._graph_inputs[name].copy_(tensor)
         self._graph.replay()
         for name, tensor in outputs.items():
             tensor.copy_(self._graph_outputs[name])
-        return outputs
 
     def _allocate(self, inputs: Tensors) -> Tensors:
         """Return empty output tensors for inputs of these shapes."""

@@ -1,0 +1,144 @@
+"""Define the whole configuration of one run, with a type for every key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StrictBool, ValidationError
+
+from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
+from bmfgraph.config.pydantic_errors import problems_of
+from bmfgraph.config.sweep import SweepOptions
+from bmfgraph.errors import Problem
+from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.path_kind import PathKind, path_kind
+
+__all__ = ["ASIDE", "GROUPS", "Group", "JobReading", "JobSpec", "path_keys", "read_job"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Metadata of a key that is a config group: its value is the content of the option that is chosen."""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Metadata of a key that changes nothing of what a run computes or how fast it does so."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Metadata of a key whose mistakes have a code and a hint of their own."""
+
+    code: str
+    hint: str
+
+
+Options = Annotated[Mapping[str, Any] | None, Group()]
+
+
+class JobSpec(Frozen):
+    """The configuration of one run.
+
+    A pipeline file may add keys of its own, such as ``records``, for its nodes to refer to. They are kept in
+    ``model_extra``; the fields that refer to them check their values.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    pipeline: Annotated[PipelineSpec | None, Group()] = None
+    model: Options = None
+    engine: Options = None
+    decoder: Options = None
+    encoder: Options = None
+    input: Annotated[str | None, PathKind("file")] = Field(default=None, description="The clip to read.")
+    output: Annotated[str | None, PathKind("file")] = Field(
+        default=None, description="The file to write; its extension says the container."
+    )
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Code("E110", "auto runs models on the GPU where there is one")
+    ] = Field(default="auto", description="Where models run.")
+    report: Annotated[str | None, PathKind("file"), Aside()] = Field(
+        default=None, description="Write the run's report there, as JSON."
+    )
+    reference: Annotated[str | None, PathKind("file"), Aside()] = Field(
+        default=None, description="A clip to measure the output's PSNR against."
+    )
+    target: Annotated[str | None, PathKind("file"), Aside()] = Field(
+        default=None, description="Check and plan for the machine that `doctor --json` described in that file."
+    )
+    progress: Annotated[StrictBool | None, Aside()] = Field(default=True, description="Show progress bars.")
+    debug: Annotated[StrictBool | None, Aside()] = Field(default=False, description="Print tracebacks with errors.")
+    sweep: Annotated[SweepOptions | None, Aside()] = None
+    samples: Annotated[Mapping[str, Any] | None, Aside()] = Field(
+        default=None, description="Short clips that come with the extra `samples`."
+    )
+
+
+GROUPS = tuple(
+    name for name, field in JobSpec.model_fields.items() if any(isinstance(mark, Group) for mark in field.metadata)
+)
+"""The keys that are config groups."""
+ASIDE = tuple(
+    name for name, field in JobSpec.model_fields.items() if any(isinstance(mark, Aside) for mark in field.metadata)
+)
+"""The keys that change nothing of what a run computes."""
+
+
+def path_keys() -> tuple[str, ...]:
+    """Return the dotted keys, of the job and of the groups ``model`` and ``engine``, whose values name a file."""
+    return tuple(_path_keys())
+
+
+def _path_keys() -> Iterator[str]:
+    # Specs of nodes are slow to import for those that only ask which keys there are.
+    from bmfgraph.nodes.engine import EngineOptions
+    from bmfgraph.nodes.model import ModelSpec
+
+    for prefix, spec in (("", JobSpec), ("model.", ModelSpec), ("engine.", EngineOptions)):
+        yield from (f"{prefix}{name}" for name, field in spec.model_fields.items() if path_kind(field) == "file")
+
+
+@dataclass(frozen=True)
+class JobReading:
+    """A configuration as far as it is right."""
+
+    spec: JobSpec
+    """Wrong keys have their defaults; wrong nodes are left out."""
+    problems: tuple[Problem, ...] = ()
+    """Every mistake, each at its YAML path."""
+    lost_nodes: tuple[str, ...] = ()
+    """Names of the nodes that are left out."""
+
+
+def read_job(data: Mapping[str, Any]) -> JobReading:
+    """Check a configuration.
+
+    Args:
+        data: Plain data, with every interpolation resolved; ``pipeline`` may be a PipelineSpec already.
+
+    Returns:
+        The job as far as the data are right, and every mistake.
+    """
+    pipeline = data.get("pipeline")
+    lost: list[str] = []
+    problems: list[Problem] = []
+    if not isinstance(pipeline, PipelineSpec):
+        pipeline, problems, lost = read_pipeline(pipeline)
+    shell = {str(key): value for key, value in data.items()} | {"pipeline": pipeline}
+    try:
+        spec = JobSpec.model_validate(shell)
+    except ValidationError as error:
+        mistakes = [_with_own_code(problem) for problem in problems_of(error, shell, JobSpec, "")]
+        wrong = {problem.path.partition(".")[0] for problem in mistakes}
+        spec = JobSpec.model_validate({key: value for key, value in shell.items() if key not in wrong})
+        problems = [*mistakes, *problems]
+    return JobReading(spec, tuple(problems), tuple(lost))
+
+
+def _with_own_code(problem: Problem) -> Problem:
+    field = JobSpec.model_fields.get(problem.path)
+    own = next((mark for mark in field.metadata if isinstance(mark, Code)), None) if field else None
+    return replace(problem, code=own.code, hint=own.hint) if own else problem

@@ -1,0 +1,147 @@
+"""Compose a job's configuration from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bmfgraph.config.compose import plain
+from bmfgraph.config.hydra_errors import composition_error
+from bmfgraph.config.overrides import free_node_fields, literal_paths, overrides_of
+from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, join_sorted
+
+__all__ = ["compose_config", "group_option", "load_config"]
+
+_HYDRA = threading.RLock()
+"""Held while Hydra composes: its state is one for the whole process."""
+_WITHOUT_PIPELINE = ("~pipeline", "++pipeline.name=_")
+
+Folders = str | Path | Sequence[str | Path]
+
+
+def compose_config(
+    pipeline: str | None, overrides: Sequence[str], config_dir: Folders, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Compose a packaged pipeline, or one in ``config_dir``, as the command line does.
+
+    Args:
+        pipeline: The option of the group ``pipeline``; None if ``overrides`` choose it.
+        overrides: Hydra's overrides, such as ``engine=fp16``.
+        config_dir: Folders of configuration to search besides the packaged one.
+        values: Values of keys, taken as they are.
+
+    Raises:
+        ConfigError: The overrides do not compose, or a key of ``values`` does not exist.
+    """
+    chosen = [f"pipeline={pipeline}"] if pipeline else []
+    with _composed([*chosen, *overrides], config_dir) as config:
+        _set(config, values)
+        return plain(config)
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str], config_dir: Folders, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Load a pipeline from a YAML file or a mapping.
+
+    Args:
+        source: A pipeline file, or its content: a mapping with ``name`` and ``nodes``, or with ``pipeline`` and keys
+            beside it. It may refer to the other keys of a job, such as ``${input}`` and ``${decoder}``. A file with a
+            ``defaults`` list must lie in a folder named ``pipeline``.
+        overrides: Hydra's overrides for the other keys, such as ``engine=fp16``.
+        config_dir: Folders of configuration to search besides the packaged one.
+        values: Values of keys, taken as they are.
+
+    Raises:
+        ConfigError: The source cannot be read or does not compose.
+    """
+    content = _read(Path(source)) if isinstance(source, (str, Path)) else OmegaConf.create(dict(source))
+    if "defaults" in content and isinstance(source, (str, Path)):
+        path = Path(source)
+        folders = [config_dir] if isinstance(config_dir, (str, Path)) else list(config_dir)
+        if path.parent.name != "pipeline":
+            raise ConfigError(
+                f"{str(path)!r} has a `defaults` list, and does not lie in a folder named pipeline",
+                hint=f"move it to pipeline/{path.name}, or use compose() with config_dir",
+                code="E106",
+            )
+        return compose_config(path.stem, overrides, [path.parent.parent, *folders], values)
+    whole = content if "pipeline" in content else OmegaConf.create({"pipeline": content})
+    with _composed([*_WITHOUT_PIPELINE, *overrides], config_dir) as config:
+        del config["pipeline"]
+        with _errors(overrides):
+            merged = OmegaConf.merge(config, whole)
+        assert isinstance(merged, DictConfig)
+        _set(merged, values)
+        return plain(merged)
+
+
+def group_option(group: str, option: str, config_dir: Folders, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Load an option of a config group, such as ``model`` ``centerface``, with some of its values replaced."""
+    with _composed([*_WITHOUT_PIPELINE, f"{group}={option}"], config_dir) as config:
+        config = OmegaConf.create({**plain(config)[group], **values})
+        assert isinstance(config, DictConfig)
+        return plain(config)
+
+
+@contextlib.contextmanager
+def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictConfig]:
+    folders = [config_dir] if isinstance(config_dir, (str, Path)) else list(config_dir)
+    flags = [part for folder in folders for part in ("--config-dir", str(folder))]
+    if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
+        raise ConfigError(f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code="E102")
+    arguments, search = overrides_of([*overrides, *flags])
+    # Hydra's state is that of the process: `initialize_config_module` gives the caller's back.
+    with _HYDRA, _errors([*overrides, *flags]), initialize_config_module("bmfgraph.conf", version_base="1.3"):
+        config = compose("config", [*free_node_fields(literal_paths(arguments)), *search])
+    OmegaConf.set_struct(config, False)
+    yield config
+
+
+@contextlib.contextmanager
+def _errors(overrides: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except BmfgraphError:
+        raise
+    except Exception as error:
+        raise composition_error(error, overrides) from None
+
+
+def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if key not in config:
+            known = [str(name) for name in config]
+            raise ConfigError(
+                f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}",
+                path=key,
+                hint="correct it; a pipeline file may define keys of its own",
+                code="E104",
+            )
+        plain_value = str(value) if isinstance(value, Path) else value
+        if isinstance(plain_value, Mapping) and isinstance(config.get(key), DictConfig):
+            plain_value = OmegaConf.merge(config[key], dict(plain_value))
+        config[key] = plain_value
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        content = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {str(path)!r}", hint="correct the path", code="E106") from None
+    except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{str(path)!r} cannot be read ({error})", hint="name a YAML file", code="E116") from None
+    except Exception as error:
+        raise composition_error(error) from None
+    if not isinstance(content, DictConfig):
+        raise ConfigError(
+            f"{str(path)!r} holds a list, not a pipeline", hint="write `name:` and `nodes:` in it", code="E201"
+        )
+    return content

@@ -1,0 +1,35 @@
+"""``collect``: hands the items of a node to a Python program. The API puts these nodes in; YAML does not have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.types import Device, PortType
+
+__all__ = ["CollectParams", "CollectSpec"]
+
+
+@dataclass(frozen=True)
+class CollectParams:
+    """Nothing: the receiver is handed over when the run begins."""
+
+
+class CollectSpec(NodeSpec):
+    """Hands items of any type to a receiver; frames as RGB, where they lie."""
+
+    kind: Literal["collect"] = "collect"
+
+    stage: ClassVar[str] = "bmfgraph.stages.collect:Collect"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+
+    def ports(self) -> tuple[str, ...]:
+        return ()
+
+    def accepts(self, index: int) -> InputType:
+        return InputType(object, "rgb24")
+
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        return Inferred((), CollectParams())

@@ -1,0 +1,123 @@
+"""Run a plan in a child process: ``python -m bmfgraph.runner.isolated``.
+
+A crash of a library ends the child only, several children run at once, and memory is given back. The child reads the
+pickled plan from standard input and writes pickled messages to the descriptor named by its argument: progress, then the
+result or the error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from bmfgraph.errors import BmfgraphError, RunError
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.run import run_plan
+from bmfgraph.system.console import console_output
+from bmfgraph.system.processes import ended
+from bmfgraph.system.progress import Progress, ProgressCallback
+
+__all__ = ["run_isolated"]
+
+
+def run_isolated(plan: Plan, *, progress: ProgressCallback | None = None) -> RunResult:
+    """Run a plan in a child process.
+
+    Args:
+        plan: A plan whose engines exist. Its node classes must be importable by name in a new interpreter.
+        progress: Called with the child's progress, on this thread.
+
+    Raises:
+        BmfgraphError: As :func:`bmfgraph.runner.run.run_plan`; RunError also if the child crashed.
+    """
+    try:
+        data = pickle.dumps(plan)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise _failure(
+            f"the plan cannot be sent to a child process ({error})", "define its node classes in a module"
+        ) from None
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as messages, _child(writer) as process:
+        os.close(writer)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(data)
+            process.stdin.flush()
+        for message in _messages(messages):
+            if isinstance(message, Progress):
+                if progress:
+                    progress(message)
+            elif isinstance(message, BaseException):
+                raise message
+            else:
+                result: RunResult = message
+                return result
+        code = process.wait()
+    raise _failure(f"the child process {ended(code)}", "see the messages above; run it without isolated=True")
+
+
+@contextmanager
+def _child(writer: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "bmfgraph.runner.isolated", str(writer)]
+    # In a session of its own, Ctrl-C in the terminal reaches the parent only.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writer], start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            # SIGTERM lets the child remove its unfinished files.
+            process.terminate()
+
+
+def _messages(stream: IO[bytes]) -> Iterator[Any]:
+    while True:
+        try:
+            yield pickle.load(stream)
+        except EOFError:
+            return
+
+
+def _failure(cause: str, hint: str) -> RunError:
+    return RunError("run", "pipeline", cause, hint=hint, code="E809")
+
+
+def main(descriptor: int) -> None:
+    """Run the plan on standard input; send what happens to ``descriptor``."""
+    with os.fdopen(descriptor, "wb") as stream:
+
+        def send(message: object) -> None:
+            pickle.dump(message, stream)
+            stream.flush()
+
+        try:
+            plan = pickle.load(sys.stdin.buffer)
+            threading.Thread(target=_stop_with_parent, daemon=True).start()
+            send(run_plan(plan, progress=send))
+        except BmfgraphError as error:
+            send(error)
+        except (ImportError, AttributeError) as error:
+            send(_failure(f"the child process cannot load the plan ({error})", "define node classes in a module"))
+        except BrokenPipeError:
+            pass
+
+
+def _stop_with_parent() -> None:
+    """Stop the run when the parent is gone: standard input ends with it."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    with console_output():
+        main(int(sys.argv[1]))
+    # A node that hangs in native code would keep the interpreter from its end.
+    os._exit(0)

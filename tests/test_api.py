@@ -1,0 +1,367 @@
+"""bmfgraph from Python: compose, load, build in code, check, plan, run, stream."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import av
+import numpy as np
+import pytest
+
+import bmfgraph as bg
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.collect import CollectSpec
+from bmfgraph.nodes.decoder import DecoderSpec
+from bmfgraph.nodes.encoder import EncoderSpec
+from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.types import FrameSpec, Port, PortType
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.stream import DetectionsItem, FrameItem, TensorsItem
+
+Clip = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def copying(clip: Path, path: str = "copy.mkv") -> bg.Job:
+    pipeline = bg.Pipeline("copy")
+    source = pipeline.add("source", "decoder", path=str(clip))
+    pipeline.add("sink", "encoder", source.video, path=path, preset="ultrafast")
+    return bg.Job(pipeline)
+
+
+def test_all_public_names_are_there() -> None:
+    assert all(getattr(bg, name) is not None for name in bg.__all__)
+    assert list(bg.__all__) == sorted(bg.__all__)
+    assert dir(bg) == list(bg.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bg.nothing  # noqa: B018
+
+
+def test_import_is_light_and_quiet(tmp_path: Path) -> None:
+    code = """
+import sys, bmfgraph as bg
+heavy = {"torch", "bmf", "hydra", "omegaconf", "pydantic", "onnx", "av", "numpy"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_nothing_is_printed(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3)
+    code = """
+import bmfgraph as bg
+job = bg.compose("super_resolution", "encoder.preset=ultrafast", input="clip.mp4", output="x2.mp4", report="r.json")
+assert job.check().ok
+job.build()
+job.run(progress=lambda progress: None)
+for frame in job.stream("restore"): pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "x2.mp4", "r.json"}
+
+
+def test_compose_takes_values_as_they_are(clip: Clip) -> None:
+    path = clip("a=b, [ü].mp4", frames=3)
+    job = bg.compose("super_resolution", "engine=fp16", input=path, output="x2=ü.mp4", engine={"threads": 1})
+    assert job.spec.input == str(path)
+    assert job.config["engine"]["precision"] == "fp16"
+    assert job.plan().node("sink").params.path == "x2=ü.mp4"
+    assert job.config["pipeline"]["nodes"]["upscale"]["engine"]["threads"] == 1
+
+
+def test_compose_and_the_command_line_give_equal_plans(clip: Clip, compose: Callable[..., dict[str, Any]]) -> None:
+    clip("clip.mp4", frames=3)
+    words = ("engine=fp16", "encoder.crf=20")
+    python = bg.compose("face_detection", *words, input="clip.mp4").plan()
+    yaml = bg.Job.from_config(compose("pipeline=face_detection", "input=clip.mp4", *words)).plan()
+    assert python.hash() == yaml.hash()
+
+
+def test_load_a_file_and_a_mapping(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3)
+    text = """
+name: mine
+nodes:
+  source: {use: "${decoder}", path: "${input}"}
+  sink: {kind: encoder, inputs: [source.video, source.audio], use: "${encoder}", path: "${output}"}
+"""
+    (tmp_path / "mine.yaml").write_text(text)
+    from_file = bg.load("mine.yaml", "encoder.crf=30", input="clip.mp4", output="out.mkv")
+    nodes = {
+        "source": {"use": "${decoder}", "path": "${input}"},
+        "sink": {
+            "kind": "encoder",
+            "inputs": ["source.video", "source.audio"],
+            "use": "${encoder}",
+            "path": "${output}",
+        },
+    }
+    mapping = bg.load({"name": "mine", "nodes": nodes}, "encoder.crf=30", input="clip.mp4", output="out.mkv")
+    assert from_file.plan().hash() == mapping.plan().hash()
+    assert from_file.plan().node("sink").params.crf == 30
+
+
+def test_load_a_file_with_defaults(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3)
+    text = "# @package _global_\ndefaults:\n  - override /encoder: x264\npipeline:\n  name: own\n  nodes:\n"
+    text += "    source: {use: '${decoder}', path: '${input}'}\n"
+    text += "    sink: {kind: encoder, inputs: [source.video], path: own.mkv}\n"
+    (tmp_path / "conf" / "pipeline").mkdir(parents=True)
+    (tmp_path / "conf" / "pipeline" / "own.yaml").write_text(text)
+    assert bg.load("conf/pipeline/own.yaml", input="clip.mp4").plan().name == "own"
+    assert bg.compose("own", config_dir="conf", input="clip.mp4").plan().name == "own"
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(bg.ConfigError, match="does not lie in a folder named pipeline"):
+        bg.load("own.yaml", input="clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda: bg.compose("super_resolutoin"), "E103"),
+        (lambda: bg.compose("super_resolution", inptu="x"), "E104"),
+        (lambda: bg.compose("super_resolution", "engine.bacth=2").plan(), "E203"),
+        (lambda: bg.compose("super_resolution", "device=gpu").plan(), "E110"),
+        (lambda: bg.compose("super_resolution", config_dir="nowhere"), "E102"),
+        (lambda: bg.load("nowhere.yaml"), "E106"),
+        (lambda: bg.load({"name": "x", "nodes": {}}).plan(), "E208"),
+        (lambda: bg.model("centerfaze"), "E103"),
+        (lambda: bg.engine("fp16", bacth=2), "E203"),
+        (lambda: bg.Pipeline("x").add("a", "decodre"), "E211"),
+        (lambda: bg.Pipeline("x").add("a", "decoder", path="x", pth="x"), "E203"),
+        (lambda: bg.Pipeline("x").add("a", "decoder", path="x").vidio, "E217"),
+        (lambda: bg.compose("super_resolution", target="no.json").run(), "E113"),
+        (lambda: bg.compose("super_resolution", input="no.mp4").stream("restore"), "E401"),
+    ],
+)
+def test_errors_carry_their_problems(call: Callable[[], object], code: str) -> None:
+    with pytest.raises(bg.BmfgraphError) as caught:
+        call()
+    assert [problem.code for problem in caught.value.problems] == [code]
+    assert all(problem.hint for problem in caught.value.problems)
+
+
+def test_check_tells_all_at_once(clip: Clip) -> None:
+    result = bg.compose("super_resolution", "encoder.crf=99", "pipeline.nodes.prepare.sise=3", input="no.mp4").check()
+    assert not result.ok
+    assert {problem.path for problem in result.problems} >= {
+        "pipeline.nodes.sink.crf",
+        "pipeline.nodes.prepare.sise",
+        "pipeline.nodes.source",
+    }
+    clip("clip.mp4", frames=3)
+    right = bg.compose("super_resolution", input="clip.mp4").check()
+    assert right.ok
+    assert right.plan.name == "super_resolution"
+
+
+def test_a_job_is_frozen(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=3))
+    with pytest.raises(FrozenInstanceError):
+        job.config = {}  # type: ignore[misc]
+
+
+def test_a_pipeline_in_code_equals_the_same_in_yaml(clip: Clip) -> None:
+    path = clip("clip.mp4", frames=3)
+    pipeline = bg.Pipeline("up")
+    source = pipeline.add("source", DecoderSpec(kind="decoder", path=str(path)))
+    prepare = pipeline.add("prepare", "preprocess", source.video)
+    model, engine = bg.model("vsr_x2_fast"), bg.engine("fp32")
+    upscale = pipeline.add("upscale", "inference", prepare, model=model, engine=engine)
+    restore = pipeline.add("restore", "frames", upscale)
+    pipeline.add("sink", EncoderSpec(kind="encoder", path="x2.mkv"), restore)
+    data = {
+        "name": "up",
+        "nodes": {
+            "source": {"kind": "decoder", "path": str(path)},
+            "prepare": {"kind": "preprocess", "inputs": "source.video"},
+            "upscale": {"kind": "inference", "inputs": "prepare", "model": "${model}", "engine": "${engine}"},
+            "restore": {"kind": "frames", "inputs": "upscale"},
+            "sink": {"kind": "encoder", "inputs": "restore", "path": "x2.mkv"},
+        },
+    }
+    assert bg.Job(pipeline).plan().hash() == bg.load(data, "model=vsr_x2_fast").plan().hash()
+
+
+def test_run_gives_a_result(clip: Clip, tmp_path: Path) -> None:
+    seen: list[bg.Progress] = []
+    job = copying(clip("clip.mp4", frames=30))
+    result = job.run(progress=seen.append)
+    assert isinstance(result, RunResult)
+    assert (result.frames, result.outputs) == (30, {"sink": Path("copy.mkv")})
+    assert result.nodes["source"].frames == 30
+    assert result.nodes["sink"].p95_ms is not None
+    assert result.fps == result.frames / result.seconds
+    assert result.report()["frames"] == {"in": 30, "out": 30}
+    assert all(progress.task == "copy" and progress.unit == "frames" for progress in seen)
+    assert job.run(output_folder=tmp_path).outputs == {"sink": tmp_path / "sink.mkv"}
+
+
+def test_runs_in_several_threads_wait_for_each_other(clip: Clip) -> None:
+    jobs = [copying(clip("clip.mp4", frames=20), f"copy{number}.mkv") for number in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(bg.Job.run, jobs))
+    assert [result.frames for result in results] == [20] * 4
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        composed = list(pool.map(lambda name: bg.compose(name).spec, ["super_resolution", "face_detection"] * 4))
+    assert {spec.pipeline.name for spec in composed if spec.pipeline} == {"super_resolution", "face_detection"}
+
+
+def test_isolated_runs_side_by_side(clip: Clip) -> None:
+    jobs = [copying(clip("clip.mp4", frames=20), f"copy{number}.mkv") for number in range(2)]
+    seen: list[bg.Progress] = []
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(job.run, isolated=True, progress=seen.append) for job in jobs]
+        results = [run.result() for run in runs]
+    assert [result.frames for result in results] == [20, 20]
+    assert all(Path(f"copy{number}.mkv").exists() for number in range(2))
+
+
+def test_an_isolated_run_that_fails(clip: Clip, tmp_path: Path) -> None:
+    path = clip("clip.mp4", frames=20)
+    with pytest.raises(bg.RunError) as caught:
+        copying(path, "/dev/full/x.mkv").run(isolated=True)
+    assert caught.value.problems[0].code == "E411"
+
+    class Local(CollectSpec):
+        """Cannot be imported by name."""
+
+    pipeline = bg.Pipeline("local")
+    source = pipeline.add("source", "decoder", path=str(path))
+    pipeline.add("end", Local(), source.video)
+    with pytest.raises(bg.RunError, match="cannot be sent to a child process") as sent:
+        bg.Job(pipeline).run(isolated=True)
+    assert sent.value.problems[0].code == "E809"
+
+
+def test_stream_of_detections(samples: Any) -> None:
+    clip = samples["carphone"]
+    job = bg.compose("face_detection", input=str(clip))
+    found = list(job.stream("faces"))
+    assert [item.index for item in found] == list(range(120))
+    first = found[0]
+    assert isinstance(first, DetectionsItem)
+    assert first.boxes.shape == (1, 4)
+    assert first.boxes.dtype == first.scores.dtype == np.float32
+    assert first.labels == ("face",)
+    last = found[-1]
+    assert isinstance(last, DetectionsItem)
+    assert last.pts == Fraction(119 * 1001, 30000)
+    assert not Path("outputs").exists()
+
+
+def test_stream_of_frames_is_the_decoded_picture(clip: Clip) -> None:
+    path = clip("clip.mp4", frames=5)
+    frames = list(copying(path).stream("source"))
+    with av.open(str(path)) as container:
+        expected = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == len(expected) == 5
+    for frame, pixels in zip(frames, expected, strict=True):
+        assert isinstance(frame, FrameItem)
+        assert frame.numpy().shape == pixels.shape
+        # PyAV repeats chroma samples, where the pipeline interpolates them.
+        assert np.abs(frame.numpy().astype(int) - pixels).mean() <= 4
+
+
+def test_stream_of_tensors(clip: Clip) -> None:
+    item = next(bg.compose("super_resolution", input=str(clip("clip.mp4", frames=3))).stream("upscale", device="cpu"))
+    assert isinstance(item, TensorsItem)
+    assert item.pts == (Fraction(0),)
+    assert item.tensors["output"].shape == (1, 3, 96, 128)
+
+
+def test_a_stream_closed_early_ends_its_run(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=300))
+    for frame in job.stream("source"):
+        if frame.index == 10:
+            break
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("bmfgraph")]
+    assert job.run().frames == 300
+
+
+def test_a_slow_consumer_holds_the_pipeline_back(clip: Clip) -> None:
+    stream = copying(clip("clip.mp4", frames=300)).stream("source")
+    next(stream)
+    threading.Event().wait(0.5)
+    monitors = [thread for thread in threading.enumerate() if thread.name == "bmfgraph-stream-source"]
+    assert len(monitors) == 1, "it waits"
+    assert sum(1 for _ in stream) == 299
+
+
+def test_a_second_stream_in_a_thread_is_refused(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=60))
+    stream = job.stream("source")
+    next(stream)
+    for second in (lambda: next(job.stream("source")), job.run):
+        with pytest.raises(bg.RunError, match="is still open in this thread") as caught:
+            second()
+        assert caught.value.problems[0].code == "E808"
+    stream.close()  # type: ignore[attr-defined]
+    assert next(job.stream("source")).index == 0
+
+
+def test_a_stream_of_a_node_that_is_not_there(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=3))
+    with pytest.raises(bg.SpecError, match=r"no node 'sourze' \(did you mean 'source'\?\)") as caught:
+        job.stream("sourze")
+    assert caught.value.problems[0].code == "E216"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No parameters."""
+
+
+class Breaking(NodeSpec):
+    """Fails at frame 2."""
+
+    kind: Literal["breaking"] = "breaking"
+    stage: ClassVar[str] = "tests.test_api:BreakingStage"
+
+    def accepts(self, index: int) -> InputType:
+        return InputType(FrameSpec, "rgb24")
+
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        frames = inputs[0]
+        assert isinstance(frames, FrameSpec)
+        return Inferred((Port("out", frames.as_rgb()),), Nothing())
+
+
+def __getattr__(name: str) -> Any:
+    """The stage is made on demand: its base class imports torch."""
+    if name != "BreakingStage":
+        raise AttributeError(name)
+    from bmfgraph.stages.base import Stage
+
+    class BreakingStage(Stage):
+        def process(self, *items: Any) -> Any:
+            if items[0].index == 2:
+                raise ValueError("no more of these frames")
+            return items
+
+    return BreakingStage
+
+
+def test_a_stream_that_fails_gives_what_came_before(clip: Clip) -> None:
+    pipeline = bg.Pipeline("breaks")
+    source = pipeline.add("source", "decoder", path=str(clip("clip.mp4", frames=5)))
+    pipeline.add("broken", Breaking(), source.video)
+    frames: list[int] = []
+    with pytest.raises(bg.RunError, match=r"node 'broken' .*frame 2.*no more of these frames") as caught:
+        frames.extend(item.index for item in bg.Job(pipeline).stream("broken"))
+    assert frames == [0, 1]
+    assert caught.value.problems[0].path == "pipeline.nodes.broken"
