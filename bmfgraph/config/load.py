@@ -32,7 +32,7 @@ def compose_config(
     """Compose a packaged pipeline, or one in ``config_dir``, as the command line does.
 
     Args:
-        pipeline: The option of the group ``pipeline``; None if ``overrides`` choose it.
+        pipeline: The option of the group ``pipeline``, or the first override; None if ``overrides`` choose it.
         overrides: Hydra's overrides, such as ``engine=fp16``.
         config_dir: Folders of configuration to search besides the packaged one.
         values: Values of keys, taken as they are.
@@ -40,7 +40,7 @@ def compose_config(
     Raises:
         ConfigError: The overrides do not compose, or a key of ``values`` does not exist.
     """
-    chosen = [f"pipeline={pipeline}"] if pipeline else []
+    chosen = [] if not pipeline else [pipeline] if "=" in pipeline else [f"pipeline={pipeline}"]
     with _composed([*chosen, *overrides], config_dir) as config:
         _set(config, values)
         return plain(config)
