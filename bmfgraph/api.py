@@ -223,8 +223,8 @@ class Job:
             device: Device of frames and tensors, such as ``cpu``; None leaves them where the node has them.
 
         Yields:
-            A :class:`bmfgraph.runner.stream.FrameItem`, ``DetectionsItem`` or ``TensorsItem``, in presentation order; a
-            tuple of them, in the order of ``nodes``, if there are several.
+            A ``FrameItem``, ``DetectionsItem`` or ``TensorsItem`` (see :mod:`bmfgraph.runner.stream`), in presentation
+            order; a tuple of them, in the order of ``nodes``, if there are several.
 
         Raises:
             BmfgraphError: The job is wrong; while iterating, the run failed.

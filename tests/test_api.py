@@ -280,6 +280,7 @@ def test_stream_of_frames_is_the_decoded_picture(clip: Clip) -> None:
     for frame, pixels in zip(frames, expected, strict=True):
         assert isinstance(frame, FrameItem)
         assert frame.numpy().shape == pixels.shape
+        assert not frame.numpy().flags.writeable
         # PyAV repeats chroma samples, where the pipeline interpolates them.
         assert np.abs(frame.numpy().astype(int) - pixels).mean() <= 4
 

@@ -85,7 +85,8 @@ def _messages(stream: IO[bytes]) -> Iterator[Any]:
     while True:
         try:
             yield pickle.load(stream)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):
+            # A child that crashes can leave half a message.
             return
 
 
@@ -111,7 +112,8 @@ class _SendingHandler(logging.Handler):
 def main(descriptor: int) -> None:
     """Run the plan on standard input; send what happens to ``descriptor``."""
     lock = threading.Lock()
-    with os.fdopen(descriptor, "wb") as stream:
+    # The parent may be gone.
+    with contextlib.suppress(BrokenPipeError, EOFError), os.fdopen(descriptor, "wb") as stream:
 
         def send(message: object) -> None:
             data = pickle.dumps(message)
@@ -131,8 +133,6 @@ def main(descriptor: int) -> None:
             send(error)
         except (ImportError, AttributeError) as error:
             send(_failure(f"the child process cannot load the plan ({error})", "define node classes in a module"))
-        except BrokenPipeError:
-            pass
 
 
 def _stop_with_parent() -> None:

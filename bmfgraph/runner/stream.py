@@ -57,8 +57,10 @@ class FrameItem:
     _frame: Any = field(repr=False)
 
     def numpy(self) -> NDArray[np.uint8]:
-        """Return the pixels as uint8 [height, width, 3], RGB: without a copy from the CPU, with one from the GPU."""
+        """Return the pixels as uint8 [height, width, 3], RGB, read only: without a copy from the CPU."""
         pixels: NDArray[np.uint8] = self.tensor.cpu().numpy()
+        # A decoder still refers to its frame.
+        pixels.setflags(write=False)
         return pixels
 
 
@@ -158,7 +160,7 @@ def refuse_in_open_stream(work: str) -> None:
             work,
             "stream",
             f"cannot begin: the stream of {name!r} is still open in this thread, and a process runs one plan at a time",
-            hint="end or close that stream first; stream() of several nodes at once gives their items together",
+            hint="end or close that stream first; or use run(isolated=True), or one stream() of several nodes",
             code="E808",
         )
 
