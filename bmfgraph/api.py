@@ -271,7 +271,9 @@ def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = 
             first override, such as ``pipeline=super_resolution``.
         overrides: Group choices and overrides in Hydra's syntax, such as ``engine=fp16`` or ``encoder.crf=20``.
         config_dir: Folders of configuration besides the packaged one.
-        values: Values of top-level keys, such as ``input="clip.mp4"``, taken as they are.
+        values: Values of top-level keys, such as ``input="clip.mp4"``, taken as they are. A config group takes the name
+            of an option (``engine="fp16"``), fields to change (``engine={"threads": 1}``), or the result of
+            :func:`model` or :func:`engine`.
 
     Raises:
         ConfigError: The configuration cannot be composed.
@@ -292,7 +294,7 @@ def load(source: str | Path | Mapping[str, Any], *overrides: str, config_dir: Fo
         source: The file, or a mapping with ``name`` and ``nodes``.
         overrides: As for :func:`compose`.
         config_dir: Folders of configuration besides the packaged one.
-        values: Values of top-level keys, taken as they are.
+        values: As for :func:`compose`.
 
     Raises:
         ConfigError: The source cannot be read or composed.

@@ -596,6 +596,34 @@ def test_add_takes_a_kind_a_class_or_an_instance(clip: Clip) -> None:
         bg.Pipeline("x").add("a", DecoderSpec, path="x", pth="x")
 
 
+def test_groups_take_names_mappings_and_specs(clip: Clip) -> None:
+    clip("clip.mp4", frames=3)
+
+    def detect(**values: Any) -> tuple[object, ...]:
+        job = bg.compose("face_detection", input="clip.mp4", **values)
+        node = job.plan().node("detect")
+        return node.params, job.config["engine"]["precision"], job.config["engine"]["threads"]
+
+    named = detect(engine="fp16", model="centerface")
+    assert named[1:] == ("fp16", None)
+    assert detect(engine=bg.engine("fp16"), model=bg.model("centerface")) == named
+    assert detect(engine=bg.engine("fp16", threads=1))[1:] == ("fp16", 1)
+    assert detect(engine={"threads": 1})[1:] == ("fp32", 1)
+    other = bg.compose("face_detection", input="clip.mp4", model=bg.model("ultraface_rfb_640", file="x.onnx"))
+    assert (other.config["model"]["name"], other.config["model"]["file"]) == ("ultraface_rfb_640", "x.onnx")
+    loaded = bg.load(
+        {
+            "name": "x",
+            "nodes": {},
+        },
+        engine="fp16",
+        input="clip.mp4",
+    )
+    assert loaded.config["engine"]["precision"] == "fp16"
+    with pytest.raises(bg.ConfigError, match="fp61"):
+        bg.compose("face_detection", engine="fp61")
+
+
 def test_compose_takes_words_of_the_command_line(clip: Clip) -> None:
     words = ("engine=fp32", "input=clip.mp4")
     assert bg.compose("pipeline=super_resolution", *words) == bg.compose("super_resolution", *words)
