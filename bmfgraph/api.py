@@ -220,7 +220,7 @@ class Job:
         Args:
             nodes: The node, or ``node.port`` for another output than its first. With several, the items that belong to
                 the same frame come together.
-            device: Device of frames and tensors, such as ``cpu``; None leaves them where the node has them.
+            device: ``cpu`` or ``cuda``: where frames and tensors go; None leaves them where the node has them.
 
         Yields:
             A ``FrameItem``, ``DetectionsItem`` or ``TensorsItem`` (see :mod:`bmfgraph.runner.stream`), in presentation
@@ -243,7 +243,7 @@ class Job:
         refuse_in_open_stream(name)
         reading, tap = tapped(self.reading, nodes)
         plan = self._local_plan(reading)
-        check_streamable(plan, tap)
+        check_streamable(plan, tap, device)
         if errors := preflight_errors(plan, self.spec.model_copy(update={"report": None, "reference": None})):
             raise one_error(errors)
         prepare_engines(plan)

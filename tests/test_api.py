@@ -153,6 +153,7 @@ def test_load_a_file_with_defaults(clip: Clip, tmp_path: Path) -> None:
         (lambda: bg.Pipeline("x").add("a", "decoder", path="x").vidio, "E217"),
         (lambda: bg.compose("super_resolution", target="no.json").run(), "E113"),
         (lambda: bg.compose("super_resolution", input="no.mp4").stream("restore"), "E401"),
+        (lambda: bg.compose("super_resolution").stream("restore", device="gpu"), "E110"),
     ],
 )
 def test_errors_carry_their_problems(call: Callable[[], object], code: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmfgraph.config.job import JobReading
-from bmfgraph.errors import Problem, RunError, SpecError, did_you_mean, join_sorted
+from bmfgraph.errors import ConfigError, Problem, RunError, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.collect import CollectSpec
 from bmfgraph.plan.plan import Plan, Ref
@@ -144,8 +144,18 @@ def _check_output(nodes: Mapping[str, NodeSpec], output: str) -> None:
         raise SpecError([Problem("stream", message, "E217", "name one of the node's ports")])
 
 
-def check_streamable(plan: Plan, tap: str) -> None:
-    """Raise SpecError if an output that the ``collect`` node takes is audio."""
+def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
+    """Refuse what cannot be streamed.
+
+    Raises:
+        SpecError: An output that the ``collect`` node takes is audio.
+        ConfigError: The device is unknown, or this machine does not have it.
+    """
+    import torch
+
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        reason = "is not on this machine" if device == "cuda" else "is not a device; devices: cpu, cuda"
+        raise ConfigError(f"{device!r} {reason}", path="device", hint="use cpu, or leave it out", code="E110")
     for ref in plan.node(tap).inputs:
         if isinstance(plan.type_of(ref), AudioSpec):
             message = f"{str(ref)!r} carries audio; a stream takes frames, tensors and detections"
