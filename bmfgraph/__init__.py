@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from bmfgraph.plan.plan import Plan
     from bmfgraph.runner.result import RunResult
+    from bmfgraph.runner.stream import DetectionsItem, FrameItem, TensorsItem
     from bmfgraph.system.progress import Progress, show_progress
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "Cancelled",
     "CheckResult",
     "ConfigError",
+    "DetectionsItem",
     "EngineError",
+    "FrameItem",
     "InstallError",
     "Job",
     "Pipeline",
@@ -43,6 +46,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "SpecError",
+    "TensorsItem",
     "__version__",
     "compose",
     "engine",
@@ -60,6 +64,7 @@ _HOMES = {
     "errors": (*(name for name in __all__ if name.endswith(("Error", "Errors"))), "Cancelled", "Problem"),
     "plan.plan": ("Plan",),
     "runner.result": ("RunResult",),
+    "runner.stream": ("DetectionsItem", "FrameItem", "TensorsItem"),
     "system.progress": ("Progress", "show_progress"),
 }
 """Modules of the public names, imported when a name is used: Hydra, pydantic and torch are slow to import."""

@@ -7,7 +7,7 @@ may be used by several threads. A process composes one configuration and runs on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,16 +19,8 @@ from bmfgraph.config.builder import Pipeline
 from bmfgraph.config.job import JobReading, JobSpec, read_job
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.config.pydantic_errors import problems_of
-from bmfgraph.errors import (
-    ConfigError,
-    Problem,
-    SpecError,
-    did_you_mean,
-    join_sorted,
-    one_error,
-)
-from bmfgraph.nodes.collect import CollectSpec
-from bmfgraph.plan.plan import Plan, Ref, json_ready
+from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
+from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.outputs import with_output_folder
 from bmfgraph.runner.preflight import (
     preflight_errors,
@@ -43,7 +35,6 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
     from bmfgraph.runner.result import RunResult
-    from bmfgraph.runner.stream import Item
 
 __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
@@ -51,8 +42,6 @@ Folders = str | Path | Sequence[str | Path]
 Spec = TypeVar("Spec", bound=BaseModel)
 _ANNOUNCED = ("W102", "W103")
 """Warnings that a run's own messages repeat: what runs on what, and why."""
-_TAP = "stream"
-"""Name of the node that a stream adds."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class CheckResult:
 
     problems: tuple[Problem, ...]
     """Errors first, then warnings."""
-    plan: Plan
+    plan: Plan = field(repr=False)
     """The plan as far as the job is right."""
 
     @property
@@ -70,7 +59,7 @@ class CheckResult:
         return all(problem.severity != "error" for problem in self.problems)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Job:
     """One run of a pipeline: what it reads, computes and writes.
 
@@ -80,7 +69,7 @@ class Job:
         True
     """
 
-    config: Mapping[str, Any] = field(repr=False)
+    config: Mapping[str, Any]
     """The configuration as plain data."""
     reading: JobReading
     """The same, checked."""
@@ -91,34 +80,53 @@ class Job:
         Args:
             pipeline: The pipeline. Its nodes name their files themselves.
             keys: The other keys of :class:`bmfgraph.config.job.JobSpec`, such as ``device`` and ``report``.
+
+        Raises:
+            SpecError: The pipeline is wrong.
+            ConfigError: There is no such key.
         """
-        spec = pipeline.spec() if isinstance(pipeline, Pipeline) else pipeline
-        data = spec.model_dump(mode="json") if isinstance(spec, PipelineSpec) else spec
-        values = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
-        object.__setattr__(self, "config", {**json_ready(values), "pipeline": data})
-        object.__setattr__(self, "reading", read_job({**values, "pipeline": spec}))
+        for key in keys:
+            if key not in JobSpec.model_fields:
+                known = JobSpec.model_fields
+                message = f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}"
+                raise ConfigError(message, path=key, hint="correct it, or leave it out", code="E104")
+        self._set(pipeline.spec() if isinstance(pipeline, Pipeline) else pipeline, keys)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Job:
         """Make a job of a whole configuration: plain data with every interpolation resolved, as reports hold it."""
-        return cls(config.get("pipeline") or {}, **{key: value for key, value in config.items() if key != "pipeline"})
+        job = object.__new__(cls)
+        job._set(config.get("pipeline") or {}, {key: value for key, value in config.items() if key != "pipeline"})
+        return job
+
+    def _set(self, pipeline: PipelineSpec | Mapping[str, Any], keys: Mapping[str, Any]) -> None:
+        data = pipeline.model_dump(mode="json") if isinstance(pipeline, PipelineSpec) else pipeline
+        values = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
+        object.__setattr__(self, "config", {**json_ready(values), "pipeline": data})
+        object.__setattr__(self, "reading", read_job({**values, "pipeline": pipeline}))
+
+    def __repr__(self) -> str:
+        pipeline = self.spec.pipeline
+        return f"<Job {pipeline.name}: {', '.join(pipeline.nodes)}>" if pipeline else "<Job without a pipeline>"
 
     @property
     def spec(self) -> JobSpec:
         """The configuration as far as it is right; :meth:`check` tells whether it is."""
         return self.reading.spec
 
-    def check(self, *, target: str | Path | None = None, output_folder: Path | None = None) -> CheckResult:
+    def check(self, *, target: str | Path | None = None, output_folder: str | Path | None = None) -> CheckResult:
         """Find every mistake before a frame is decoded.
 
         Args:
             target: A file that ``doctor --json`` wrote on another machine: check for that one.
             output_folder: Folder where the outputs would be written instead of their own.
         """
-        job = self if target is None else Job.from_config({**self.config, "target": str(target)})
-        plan = compile_job(job.reading)
-        moved = plan if output_folder is None else with_output_folder(plan, output_folder)
-        errors = [*plan.errors, *preflight_errors(moved, job.spec)]
+        reading = self.reading
+        if target is not None:
+            reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
+        plan = compile_job(reading)
+        moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
+        errors = [*plan.errors, *preflight_errors(moved, reading.spec)]
         # Problems of a run name a frame; here the YAML path is enough.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -161,7 +169,7 @@ class Job:
         self,
         *,
         progress: ProgressCallback | None = None,
-        output_folder: Path | None = None,
+        output_folder: str | Path | None = None,
         isolated: bool = False,
     ) -> RunResult:
         """Build missing engines, run the pipeline, measure its quality, write its report.
@@ -185,7 +193,7 @@ class Job:
             refuse_in_open_stream("run")
         plan = self._local_plan()
         if output_folder is not None:
-            plan = with_output_folder(plan, output_folder)
+            plan = with_output_folder(plan, Path(output_folder))
         if errors := preflight_errors(plan, self.spec):
             raise one_error(errors)
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
@@ -204,53 +212,42 @@ class Job:
                 write_report(report, result)
         return result
 
-    def stream(self, node: str, *, device: str | None = None) -> Iterator[Item]:
-        """Run the part of the pipeline that leads to a node, and iterate over the node's output.
+    def stream(self, *nodes: str, device: str | None = None) -> Generator[Any, None, None]:
+        """Run the part of the pipeline that leads to some nodes, and iterate over their outputs.
 
         No file is written. The pipeline waits if the consumer is slow. Closing the iterator cancels the run.
 
         Args:
-            node: The node, or ``node.port`` for another output than its first.
-            device: Device of frames and tensors, such as ``cpu``; None leaves them where the node has them.
+            nodes: The node, or ``node.port`` for another output than its first. With several, the items that belong to
+                the same frame come together.
+            device: ``cpu`` or ``cuda``: where frames and tensors go; None leaves them where the node has them.
 
-        Returns:
-            An iterator of :class:`bmfgraph.runner.stream.FrameItem`, ``DetectionsItem`` or ``TensorsItem``, in
-            presentation order.
+        Yields:
+            A ``FrameItem``, ``DetectionsItem`` or ``TensorsItem`` (see :mod:`bmfgraph.runner.stream`), in presentation
+            order; a tuple of them, in the order of ``nodes``, if there are several.
 
         Raises:
             BmfgraphError: The job is wrong; while iterating, the run failed.
+
+        Example:
+            >>> job = compose("face_detection", input="clip.mp4")
+            >>> for frame, found in job.stream("source", "faces"):
+            ...     print(frame.pts, frame.numpy().shape, found.boxes)
         """
         from bmfgraph.runner.engines import prepare_engines
-        from bmfgraph.runner.stream import refuse_in_open_stream, stream_plan
+        from bmfgraph.runner.stream import check_streamable, refuse_in_open_stream, stream_plan, tapped
 
-        refuse_in_open_stream(node)
-        plan = self._local_plan(self._tapped(node))
+        if not nodes:
+            raise TypeError("stream() needs the name of a node")
+        name = ", ".join(nodes)
+        refuse_in_open_stream(name)
+        reading, tap = tapped(self.reading, nodes)
+        plan = self._local_plan(reading)
+        check_streamable(plan, tap, device)
         if errors := preflight_errors(plan, self.spec.model_copy(update={"report": None, "reference": None})):
             raise one_error(errors)
         prepare_engines(plan)
-        return stream_plan(plan, _TAP, node, device)
-
-    def _tapped(self, output: str) -> JobReading:
-        """The pipeline up to a node's output, which a ``collect`` node takes."""
-        pipeline, ref = self.spec.pipeline, Ref.parse(output)
-        if pipeline is None or self.reading.problems:
-            return self.reading
-        if ref.node not in pipeline.nodes:
-            message = (
-                f"there is no node {ref.node!r}{did_you_mean(ref.node, pipeline.nodes)}; "
-                f"nodes: {join_sorted(pipeline.nodes)}"
-            )
-            raise SpecError([Problem("stream", message, "E216", "name one of the pipeline's nodes")])
-        kept, waiting = set(), [ref.node]
-        while waiting:
-            name = waiting.pop()
-            if name in pipeline.nodes and name not in kept:
-                kept.add(name)
-                waiting += [Ref.parse(text).node for text in pipeline.nodes[name].inputs]
-        nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
-        nodes[_TAP] = CollectSpec(inputs=(output,))
-        spec = self.spec.model_copy(update={"pipeline": pipeline.model_copy(update={"nodes": nodes})})
-        return replace(self.reading, spec=spec)
+        return stream_plan(plan, tap, name, device)
 
     def _local_plan(self, reading: JobReading | None = None) -> Plan:
         if self.spec.target is not None:
@@ -270,10 +267,13 @@ def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = 
     """Compose a job as the command line does.
 
     Args:
-        pipeline: A pipeline of the packaged configuration or of ``config_dir``, such as ``super_resolution``.
+        pipeline: A pipeline of the packaged configuration or of ``config_dir``, such as ``super_resolution``; or the
+            first override, such as ``pipeline=super_resolution``.
         overrides: Group choices and overrides in Hydra's syntax, such as ``engine=fp16`` or ``encoder.crf=20``.
         config_dir: Folders of configuration besides the packaged one.
-        values: Values of top-level keys, such as ``input="clip.mp4"``, taken as they are.
+        values: Values of top-level keys, such as ``input="clip.mp4"``, taken as they are. A config group takes the name
+            of an option (``engine="fp16"``), fields to change (``engine={"threads": 1}``), or the result of
+            :func:`model` or :func:`engine`.
 
     Raises:
         ConfigError: The configuration cannot be composed.
@@ -294,7 +294,7 @@ def load(source: str | Path | Mapping[str, Any], *overrides: str, config_dir: Fo
         source: The file, or a mapping with ``name`` and ``nodes``.
         overrides: As for :func:`compose`.
         config_dir: Folders of configuration besides the packaged one.
-        values: Values of top-level keys, taken as they are.
+        values: As for :func:`compose`.
 
     Raises:
         ConfigError: The source cannot be read or composed.

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import contextlib
+import importlib
+import os
+import pickle
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
 from fractions import Fraction
@@ -146,6 +153,7 @@ def test_load_a_file_with_defaults(clip: Clip, tmp_path: Path) -> None:
         (lambda: bg.Pipeline("x").add("a", "decoder", path="x").vidio, "E217"),
         (lambda: bg.compose("super_resolution", target="no.json").run(), "E113"),
         (lambda: bg.compose("super_resolution", input="no.mp4").stream("restore"), "E401"),
+        (lambda: bg.compose("super_resolution").stream("restore", device="gpu"), "E110"),
     ],
 )
 def test_errors_carry_their_problems(call: Callable[[], object], code: str) -> None:
@@ -273,6 +281,7 @@ def test_stream_of_frames_is_the_decoded_picture(clip: Clip) -> None:
     for frame, pixels in zip(frames, expected, strict=True):
         assert isinstance(frame, FrameItem)
         assert frame.numpy().shape == pixels.shape
+        assert not frame.numpy().flags.writeable
         # PyAV repeats chroma samples, where the pipeline interpolates them.
         assert np.abs(frame.numpy().astype(int) - pixels).mean() <= 4
 
@@ -310,15 +319,8 @@ def test_a_second_stream_in_a_thread_is_refused(clip: Clip) -> None:
         with pytest.raises(bg.RunError, match="is still open in this thread") as caught:
             second()
         assert caught.value.problems[0].code == "E808"
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert next(job.stream("source")).index == 0
-
-
-def test_a_stream_of_a_node_that_is_not_there(clip: Clip) -> None:
-    job = copying(clip("clip.mp4", frames=3))
-    with pytest.raises(bg.SpecError, match=r"no node 'sourze' \(did you mean 'source'\?\)") as caught:
-        job.stream("sourze")
-    assert caught.value.problems[0].code == "E216"
 
 
 @dataclass(frozen=True)
@@ -356,12 +358,299 @@ def __getattr__(name: str) -> Any:
     return BreakingStage
 
 
-def test_a_stream_that_fails_gives_what_came_before(clip: Clip) -> None:
+def test_a_stream_that_fails_raises_after_its_items(clip: Clip) -> None:
     pipeline = bg.Pipeline("breaks")
     source = pipeline.add("source", "decoder", path=str(clip("clip.mp4", frames=5)))
     pipeline.add("broken", Breaking(), source.video)
     frames: list[int] = []
     with pytest.raises(bg.RunError, match=r"node 'broken' .*frame 2.*no more of these frames") as caught:
         frames.extend(item.index for item in bg.Job(pipeline).stream("broken"))
-    assert frames == [0, 1]
+    # The nodes run side by side: the failure may come before the frames.
+    assert frames == [0, 1][: len(frames)]
     assert caught.value.problems[0].path == "pipeline.nodes.broken"
+
+
+def test_a_stream_of_several_nodes(clip: Clip) -> None:
+    job = bg.compose("super_resolution", input=clip("clip.mp4", frames=5, size=(64, 48)))
+    pairs = list(job.stream("source", "restore", "upscale"))
+    assert [[item.index for item in items] for items in pairs] == [[number] * 3 for number in range(5)]
+    small, large, tensors = pairs[2]
+    assert (small.numpy().shape, large.numpy().shape) == ((48, 64, 3), (96, 128, 3))
+    assert isinstance(tensors, TensorsItem)
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "words"),
+    [
+        ("sourze", "E216", r"no node 'sourze' \(did you mean 'source'\?\)"),
+        ("source.vidio", "E217", r"no port 'vidio' \(did you mean 'video'\?\)"),
+        ("sink", "E217", r"'sink' \(encoder\) has no output; it takes 'restore' and 'source.audio'"),
+        ("source.audio", "E301", "'source.audio' carries audio"),
+    ],
+)
+def test_a_stream_that_cannot_be(clip: Clip, output: str, code: str, words: str) -> None:
+    job = bg.compose("super_resolution", input=clip("clip.mp4", frames=3, audio="aac"))
+    with pytest.raises(bg.SpecError, match=words) as caught:
+        job.stream(output)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.code) == ("stream", code)
+    assert problem.hint
+    with pytest.raises(TypeError, match="needs the name of a node"):
+        job.stream()
+
+
+def test_a_stream_of_an_inference_node_with_several_outputs(clip: Clip) -> None:
+    item = next(bg.compose("face_detection", input=clip("clip.mp4", frames=3)).stream("detect"))
+    assert len(item.tensors) == 4
+    assert {tensor.shape[0] for tensor in item.tensors.values()} == {1}
+
+
+def test_a_node_may_be_named_stream(clip: Clip) -> None:
+    pipeline = bg.Pipeline("named")
+    source = pipeline.add("stream", "decoder", path=clip("clip.mp4", frames=3))
+    pipeline.add("sink", "encoder", source.video, path="x.mkv")
+    assert len(list(bg.Job(pipeline).stream("stream"))) == 3
+
+
+def test_a_clip_of_one_frame(clip: Clip) -> None:
+    path = clip("clip.mp4", frames=1)
+    assert copying(path).run().frames == 1
+    for model in ("vsr_x2_fast", "vsr_x2_temporal"):
+        (frame,) = bg.compose("super_resolution", f"model={model}", input=path).stream("restore")
+        assert (frame.index, frame.pts) == (0, 0)
+
+
+def test_a_clip_that_goes_away(clip: Clip) -> None:
+    path = clip("clip.mp4", frames=3)
+    stream = copying(path).stream("source")
+    path.unlink()
+    with pytest.raises(bg.RunError, match=r"'source'.*No such file"):
+        next(stream)
+    assert copying(clip("clip.mp4", frames=3)).run().frames == 3
+
+
+def test_an_open_stream_is_refused_again_when_the_next_one_begins(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=60))
+    first, second = job.stream("source"), job.stream("source")
+    next(first)
+    with pytest.raises(bg.RunError, match="still open"):
+        next(second)
+    first.close()
+
+
+def test_a_stream_may_end_in_another_thread(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=60))
+    streams = [job.stream("source")]
+    next(streams[0])
+    collector = threading.Thread(target=streams.clear)
+    collector.start()
+    collector.join()
+    assert job.run().frames == 60
+    stream = job.stream("source")
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        indices = [pool.submit(next, stream).result().index for _ in range(5)]
+    stream.close()
+    assert indices == list(range(5))
+    assert job.run().frames == 60
+
+
+def test_an_exception_in_the_consumer_ends_the_run(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=300))
+
+    def consume() -> None:
+        for frame in job.stream("source"):
+            raise LookupError(f"frame {frame.index}")
+
+    with pytest.raises(LookupError, match="frame 0"):
+        consume()
+    assert job.run().frames == 300
+
+
+def test_ctrl_c_while_iterating(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3000)
+    code = """
+import os, signal, threading
+import bmfgraph as bg
+job = bg.compose("face_detection", input="clip.mp4")
+try:
+    for found in job.stream("faces"):
+        if found.index == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("bmfgraph")]
+    print("stopped at", found.index, left)
+print(next(job.stream("source")).index)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("stopped at 3 []\n0\n", "")
+
+
+def test_a_progress_callback_that_raises(clip: Clip) -> None:
+    def raising(_: bg.Progress) -> None:
+        raise LookupError("of the callback")
+
+    for isolated in (False, True):
+        with pytest.raises(LookupError, match="of the callback"):
+            copying(clip("clip.mp4", frames=600)).run(progress=raising, isolated=isolated)
+        assert not list(Path.cwd().glob("copy*"))
+    assert copying(clip("clip.mp4", frames=5)).run().frames == 5
+
+
+def test_run_in_an_event_loop(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=5))
+
+    async def blocking_and_beside() -> list[int]:
+        return [job.run().frames, (await asyncio.to_thread(job.run)).frames]
+
+    assert asyncio.run(blocking_and_beside()) == [5, 5]
+
+
+def test_everything_can_be_pickled(clip: Clip) -> None:
+    job = bg.compose("super_resolution", input=clip("clip.mp4", frames=3), output="x.mkv")
+    for thing in (job, job.check(), job.plan(), job.run()):
+        assert pickle.loads(pickle.dumps(thing)) == thing
+    calls: list[Callable[[], Any]] = [
+        lambda: bg.compose("super_resolutoin"),
+        lambda: bg.compose("super_resolution", "engine.bacth=2", input="no.mp4").plan(),
+        lambda: bg.compose("super_resolution", input="no.mp4").run(),
+    ]
+    for call in calls:
+        with pytest.raises(bg.BmfgraphError) as caught:
+            call()
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (type(copy), str(copy), copy.problems) == (type(caught.value), str(caught.value), caught.value.problems)
+
+
+def test_logging_is_left_alone(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3)
+    code = """
+import logging
+import bmfgraph as bg
+job = bg.compose("super_resolution", input="clip.mp4", output="x.mkv")
+job.run()
+job.run(isolated=True)
+assert not logging.root.handlers
+logging.basicConfig(level=logging.INFO, format="%(name)s|%(message)s")
+job.run()
+job.run(isolated=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    here, child = done.stderr.count("bmfgraph|upscale: "), done.stderr.count("\n")
+    assert (done.stdout, here) == ("", 2)
+    assert child == len([line for line in done.stderr.splitlines() if line.startswith("bmfgraph|")])
+
+
+def test_an_isolated_child_ends_with_its_parent(clip: Clip, tmp_path: Path) -> None:
+    clip("clip.mp4", frames=3000)
+    code = """
+import os, signal
+import bmfgraph as bg
+def kill(progress):
+    if progress.done > 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+bg.compose("super_resolution", input="clip.mp4", output="x.mkv").run(isolated=True, progress=kill)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 20
+    while processes_in(tmp_path) - {os.getpid()}:
+        assert time.monotonic() < deadline, "the child goes on"
+        time.sleep(0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def processes_in(folder: Path) -> set[int]:
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == folder:
+                found.add(int(link.parent.name))
+    return found
+
+
+def test_an_isolated_child_finds_modules_as_its_parent_does(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    source = Path(__file__).read_text()
+    (tmp_path / "mine" / "own_breaking.py").write_text(source.replace("tests.test_api:", "own_breaking:"))
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+    kind = importlib.import_module("own_breaking").Breaking
+    pipeline = bg.Pipeline("breaks")
+    source_node = pipeline.add("source", "decoder", path=clip("clip.mp4", frames=5))
+    pipeline.add("sink", "encoder", pipeline.add("broken", kind, source_node.video), path="x.mkv")
+    with pytest.raises(bg.RunError, match=r"node 'broken' .*frame 2"):
+        bg.Job(pipeline).run(isolated=True)
+
+
+def test_add_takes_a_kind_a_class_or_an_instance(clip: Clip) -> None:
+    path = clip("clip.mp4", frames=3)
+    specs = []
+    for node in ("decoder", DecoderSpec, DecoderSpec(kind="decoder", path="other.mp4", threads=2)):
+        pipeline = bg.Pipeline("x")
+        fields = {} if isinstance(node, str) else {"kind": "decoder"}
+        pipeline.add("source", node, path=path, threads=2, **fields)
+        specs.append(pipeline.spec().nodes["source"])
+    assert specs == [DecoderSpec(kind="decoder", path=str(path), threads=2)] * 3
+    with pytest.raises(bg.SpecError, match=r"pipeline.nodes.a.pth: unknown key \(did you mean 'path'\?\)"):
+        bg.Pipeline("x").add("a", DecoderSpec, path="x", pth="x")
+
+
+def test_groups_take_names_mappings_and_specs(clip: Clip) -> None:
+    clip("clip.mp4", frames=3)
+
+    def detect(**values: Any) -> tuple[object, ...]:
+        job = bg.compose("face_detection", input="clip.mp4", **values)
+        node = job.plan().node("detect")
+        return node.params, job.config["engine"]["precision"], job.config["engine"]["threads"]
+
+    named = detect(engine="fp16", model="centerface")
+    assert named[1:] == ("fp16", None)
+    assert detect(engine=bg.engine("fp16"), model=bg.model("centerface")) == named
+    assert detect(engine=bg.engine("fp16", threads=1))[1:] == ("fp16", 1)
+    assert detect(engine={"threads": 1})[1:] == ("fp32", 1)
+    other = bg.compose("face_detection", input="clip.mp4", model=bg.model("ultraface_rfb_640", file="x.onnx"))
+    assert (other.config["model"]["name"], other.config["model"]["file"]) == ("ultraface_rfb_640", "x.onnx")
+    loaded = bg.load(
+        {
+            "name": "x",
+            "nodes": {},
+        },
+        engine="fp16",
+        input="clip.mp4",
+    )
+    assert loaded.config["engine"]["precision"] == "fp16"
+    with pytest.raises(bg.ConfigError, match="fp61"):
+        bg.compose("face_detection", engine="fp61")
+
+
+def test_compose_takes_words_of_the_command_line(clip: Clip) -> None:
+    words = ("engine=fp32", "input=clip.mp4")
+    assert bg.compose("pipeline=super_resolution", *words) == bg.compose("super_resolution", *words)
+
+
+def test_job_refuses_unknown_keys(clip: Clip) -> None:
+    pipeline = bg.Pipeline("x")
+    pipeline.add("source", "decoder", path="x")
+    with pytest.raises(bg.ConfigError, match=r"reprot: there is no such key \(did you mean 'report'\?\)"):
+        bg.Job(pipeline, reprot="r.json")
+
+
+def test_check_for_another_machine_keeps_own_nodes(clip: Clip) -> None:
+    pipeline = bg.Pipeline("breaks")
+    source = pipeline.add("source", "decoder", path=clip("clip.mp4", frames=3))
+    pipeline.add("sink", "encoder", pipeline.add("broken", Breaking, source.video), path="x.mkv")
+    result = bg.Job(pipeline).check(target="no.json")
+    assert [problem.path for problem in result.problems] == ["target"]
+
+
+def test_a_plan_is_drawn_in_notebooks(clip: Clip) -> None:
+    assert copying(clip("clip.mp4", frames=3)).plan()._repr_svg_().startswith("<svg")
+
+
+def test_objects_have_short_texts(clip: Clip) -> None:
+    job = copying(clip("clip.mp4", frames=3))
+    assert repr(job) == "<Job copy: source, sink>"
+    assert repr(job.check()) == "CheckResult(problems=())"
+    assert len(repr(job.run())) < 400

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
+from pydantic import ValidationError
+
+from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline, problems_of
 from bmfgraph.errors import Problem, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 
@@ -60,14 +63,16 @@ class Pipeline:
         self.name = name
         self._nodes: dict[str, Any] = {}
 
-    def add(self, name: str, node: NodeSpec | str, *inputs: NodeOutput | str, **fields: Any) -> NodeOutput:
+    def add(
+        self, name: str, node: NodeSpec | type[NodeSpec] | str, *inputs: NodeOutput | str, **fields: Any
+    ) -> NodeOutput:
         """Add a node.
 
         Args:
             name: The node's name in the pipeline.
-            node: A node such as ``nodes.Decoder(path="clip.mp4")``, or a kind such as ``"decoder"``.
+            node: A kind such as ``"decoder"``, the class of a kind, or an instance of one.
             inputs: The outputs that it takes, in order.
-            fields: The fields of a node that is given by its kind.
+            fields: The fields of the node; those of an instance are replaced.
 
         Returns:
             The node's first output; its attributes are its outputs by port.
@@ -80,17 +85,25 @@ class Pipeline:
                 f"pipeline.nodes.{name}", "there is a node of this name already", "E202", "choose another name"
             )
             raise SpecError([problem])
-        taken = [str(output) for output in inputs]
+        fields = {key: str(value) if isinstance(value, Path) else value for key, value in fields.items()}
+        if inputs:
+            fields["inputs"] = [str(output) for output in inputs]
         if isinstance(node, NodeSpec):
-            spec = node.model_copy(update={"inputs": tuple(taken)} if taken else {})
-        else:
-            # The whole pipeline is checked later; a node with its own mistakes is refused here.
-            spec = parse_pipeline({"name": "check", "nodes": {name: {"kind": node, "inputs": taken, **fields}}}).nodes[
-                name
-            ]
+            fields = {key: getattr(node, key) for key in node.model_fields_set} | fields
+            node = type(node)
+        # The whole pipeline is checked later; a node with its own mistakes is refused here.
+        data = {"kind": node, **fields} if isinstance(node, str) else _of_class(name, node, fields)
+        spec = parse_pipeline({"name": "check", "nodes": {name: data}}).nodes[name]
         self._nodes[name] = spec
         return NodeOutput(name, spec.ports())
 
     def spec(self) -> PipelineSpec:
         """Return the pipeline as it stands. Raises SpecError with every mistake."""
         return parse_pipeline({"name": self.name, "nodes": self._nodes})
+
+
+def _of_class(name: str, node: type[NodeSpec], fields: dict[str, Any]) -> NodeSpec:
+    try:
+        return node.model_validate(fields)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, fields, node, f"pipeline.nodes.{name}")) from None

@@ -11,9 +11,11 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel
 
 from bmfgraph.config.compose import plain
 from bmfgraph.config.hydra_errors import composition_error
+from bmfgraph.config.job import GROUPS
 from bmfgraph.config.overrides import free_node_fields, literal_paths, overrides_of
 from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, join_sorted
 
@@ -32,16 +34,17 @@ def compose_config(
     """Compose a packaged pipeline, or one in ``config_dir``, as the command line does.
 
     Args:
-        pipeline: The option of the group ``pipeline``; None if ``overrides`` choose it.
+        pipeline: The option of the group ``pipeline``, or the first override; None if ``overrides`` choose it.
         overrides: Hydra's overrides, such as ``engine=fp16``.
         config_dir: Folders of configuration to search besides the packaged one.
-        values: Values of keys, taken as they are.
+        values: Values of keys, taken as they are. For a config group: the name of an option, a mapping to merge into
+            the chosen one, or a spec such as :class:`bmfgraph.nodes.model.ModelSpec`.
 
     Raises:
         ConfigError: The overrides do not compose, or a key of ``values`` does not exist.
     """
-    chosen = [f"pipeline={pipeline}"] if pipeline else []
-    with _composed([*chosen, *overrides], config_dir) as config:
+    chosen = [] if not pipeline else [pipeline] if "=" in pipeline else [f"pipeline={pipeline}"]
+    with _composed([*chosen, *_choices(values), *overrides], config_dir) as config:
         _set(config, values)
         return plain(config)
 
@@ -57,7 +60,7 @@ def load_config(
             ``defaults`` list must lie in a folder named ``pipeline``.
         overrides: Hydra's overrides for the other keys, such as ``engine=fp16``.
         config_dir: Folders of configuration to search besides the packaged one.
-        values: Values of keys, taken as they are.
+        values: As for :func:`compose_config`.
 
     Raises:
         ConfigError: The source cannot be read or does not compose.
@@ -74,7 +77,7 @@ def load_config(
             )
         return compose_config(path.stem, overrides, [path.parent.parent, *folders], values)
     whole = content if "pipeline" in content else OmegaConf.create({"pipeline": content})
-    with _composed([*_WITHOUT_PIPELINE, *overrides], config_dir) as config:
+    with _composed([*_WITHOUT_PIPELINE, *_choices(values), *overrides], config_dir) as config:
         del config["pipeline"]
         with _errors(overrides):
             merged = OmegaConf.merge(config, whole)
@@ -115,8 +118,15 @@ def _errors(overrides: Sequence[str]) -> Iterator[None]:
         raise composition_error(error, overrides) from None
 
 
+def _choices(values: Mapping[str, Any]) -> list[str]:
+    """Overrides for the groups among the keys whose value names an option, such as ``engine="fp16"``."""
+    return [f"{key}={value}" for key, value in values.items() if key in GROUPS and isinstance(value, str)]
+
+
 def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
+        if key in GROUPS and isinstance(value, str):
+            continue
         if key not in config:
             known = [str(name) for name in config]
             raise ConfigError(
@@ -126,7 +136,9 @@ def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
                 code="E104",
             )
         plain_value = str(value) if isinstance(value, Path) else value
-        if isinstance(plain_value, Mapping) and isinstance(config.get(key), DictConfig):
+        if isinstance(value, BaseModel):
+            plain_value = value.model_dump(mode="json")
+        elif isinstance(plain_value, Mapping) and isinstance(config.get(key), DictConfig):
             plain_value = OmegaConf.merge(config[key], dict(plain_value))
         config[key] = plain_value
 

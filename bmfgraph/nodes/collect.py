@@ -18,11 +18,12 @@ class CollectParams:
 
 
 class CollectSpec(NodeSpec):
-    """Hands items of any type to a receiver; frames as RGB, where they lie."""
+    """Hands items of any type to a receiver, those of one frame together; frames as RGB, where they lie."""
 
     kind: Literal["collect"] = "collect"
 
     stage: ClassVar[str] = "bmfgraph.stages.collect:Collect"
+    arity: ClassVar[tuple[int, int]] = (1, 99)
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def ports(self) -> tuple[str, ...]:

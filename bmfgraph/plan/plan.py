@@ -208,6 +208,12 @@ class Plan:
             ],
         }
 
+    def _repr_svg_(self) -> str:
+        """Draw the plan, for notebooks."""
+        from bmfgraph.plan.views.svg import plan_svg
+
+        return plan_svg(self)
+
     def hash(self) -> str:
         """Sha256 (hex) over the canonical JSON: equal plans run the same work."""
         text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))

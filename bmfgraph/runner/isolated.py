@@ -1,20 +1,21 @@
 """Run a plan in a child process: ``python -m bmfgraph.runner.isolated``.
 
-A crash of a library ends the child only, several children run at once, and memory is given back. The child reads the
-pickled plan from standard input and writes pickled messages to the descriptor named by its argument: progress, then the
-result or the error.
+A crash of a library ends the child only, several children run at once, and memory is given back. The child reads
+``sys.path`` and the plan, pickled, from standard input. It writes pickled messages to the descriptor named by its
+argument: progress and log records, then the result or the error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.run import run_plan
-from bmfgraph.system.console import console_output
+from bmfgraph.system.console import logger
 from bmfgraph.system.processes import ended
 from bmfgraph.system.progress import Progress, ProgressCallback
 
@@ -40,7 +41,7 @@ def run_isolated(plan: Plan, *, progress: ProgressCallback | None = None) -> Run
         BmfgraphError: As :func:`bmfgraph.runner.run.run_plan`; RunError also if the child crashed.
     """
     try:
-        data = pickle.dumps(plan)
+        data = pickle.dumps(sys.path) + pickle.dumps(plan)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise _failure(
             f"the plan cannot be sent to a child process ({error})", "define its node classes in a module"
@@ -56,6 +57,9 @@ def run_isolated(plan: Plan, *, progress: ProgressCallback | None = None) -> Run
             if isinstance(message, Progress):
                 if progress:
                     progress(message)
+            elif isinstance(message, logging.LogRecord):
+                if logger.isEnabledFor(message.levelno):
+                    logger.handle(message)
             elif isinstance(message, BaseException):
                 raise message
             else:
@@ -81,7 +85,8 @@ def _messages(stream: IO[bytes]) -> Iterator[Any]:
     while True:
         try:
             yield pickle.load(stream)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):
+            # A child that crashes can leave half a message.
             return
 
 
@@ -89,15 +94,38 @@ def _failure(cause: str, hint: str) -> RunError:
     return RunError("run", "pipeline", cause, hint=hint, code="E809")
 
 
+class _SendingHandler(logging.Handler):
+    """Sends log records to the parent."""
+
+    def __init__(self, send: Callable[[object], None]) -> None:
+        super().__init__()
+        self.send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        # Arguments and tracebacks may not be picklable.
+        record = logging.makeLogRecord({**vars(record), "msg": text, "args": None, "exc_info": None})
+        with contextlib.suppress(OSError, ValueError):
+            self.send(record)
+
+
 def main(descriptor: int) -> None:
     """Run the plan on standard input; send what happens to ``descriptor``."""
-    with os.fdopen(descriptor, "wb") as stream:
+    lock = threading.Lock()
+    # The parent may be gone.
+    with contextlib.suppress(BrokenPipeError, EOFError), os.fdopen(descriptor, "wb") as stream:
 
         def send(message: object) -> None:
-            pickle.dump(message, stream)
-            stream.flush()
+            data = pickle.dumps(message)
+            with lock:
+                stream.write(data)
+                stream.flush()
 
+        logger.addHandler(_SendingHandler(send))
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
         try:
+            sys.path[:] = pickle.load(sys.stdin.buffer)
             plan = pickle.load(sys.stdin.buffer)
             threading.Thread(target=_stop_with_parent, daemon=True).start()
             send(run_plan(plan, progress=send))
@@ -105,8 +133,6 @@ def main(descriptor: int) -> None:
             send(error)
         except (ImportError, AttributeError) as error:
             send(_failure(f"the child process cannot load the plan ({error})", "define node classes in a module"))
-        except BrokenPipeError:
-            pass
 
 
 def _stop_with_parent() -> None:
@@ -117,7 +143,6 @@ def _stop_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    with console_output():
-        main(int(sys.argv[1]))
+    main(int(sys.argv[1]))
     # A node that hangs in native code would keep the interpreter from its end.
     os._exit(0)

@@ -36,7 +36,7 @@ class NodeResult:
 class RunResult:
     """The outcome of a run. Times in seconds, sizes in bytes."""
 
-    plan: Plan
+    plan: Plan = field(repr=False)
     seconds: float
     """Wall time from the start to the last rename."""
     frames: int

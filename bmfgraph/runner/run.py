@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -29,8 +30,8 @@ from bmfgraph.system.stdio import signals_kept, terminal_muted
 
 __all__ = ["Tap", "run_plan", "steady_fps"]
 
-Tap = Callable[[Any], None]
-"""Receives the items of one node."""
+Tap = Callable[..., None]
+"""Receives the items of one frame, one from each input of a ``collect`` node."""
 
 _POLL = 0.05
 _PATIENCE = 4.0
@@ -128,7 +129,7 @@ def _drive(
     interruptible: contextlib.AbstractContextManager[None],
 ) -> dict[str, str]:
     """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
-    with terminal_muted():
+    with terminal_muted(), _root_logger_kept():
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
         from bmfgraph.runner.modules.base import HANDOVER
@@ -173,6 +174,16 @@ def _drive(
             while folder in sys.path:
                 sys.path.remove(folder)
     return engines
+
+
+@contextlib.contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Take off the handlers that BMF puts on the root logger when it is imported."""
+    handlers = logging.root.handlers[:]
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
 
 
 def _run_graph(config: dict[str, Any], watch: RunMonitor, report_progress: Callable[[], None]) -> None:

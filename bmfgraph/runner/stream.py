@@ -1,34 +1,47 @@
-"""Iterate over the items of a node while its plan runs."""
+"""Iterate over the items of nodes while their plan runs."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmfgraph.errors import RunError
-from bmfgraph.plan.plan import Plan
+from bmfgraph.config.job import JobReading
+from bmfgraph.errors import ConfigError, Problem, RunError, SpecError, did_you_mean, join_sorted
+from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.collect import CollectSpec
+from bmfgraph.plan.plan import Plan, Ref
+from bmfgraph.plan.types import AudioSpec
 from bmfgraph.runner.monitor import RunMonitor
 from bmfgraph.runner.run import run_plan
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DetectionsItem", "FrameItem", "Item", "TensorsItem", "refuse_in_open_stream", "stream_plan"]
+__all__ = [
+    "DetectionsItem",
+    "FrameItem",
+    "Item",
+    "TensorsItem",
+    "check_streamable",
+    "refuse_in_open_stream",
+    "stream_plan",
+    "tapped",
+]
 
 _LIMIT = 8
 """Items that wait for the consumer; then the pipeline waits."""
 _POLL = 0.05
 """Seconds between two looks whether the run was stopped."""
 _HERE = threading.local()
-"""``open``: the node that an unfinished stream of this thread iterates over."""
+"""``stream``: the newest stream that this thread began, as the text for messages and the event that it has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,10 @@ class FrameItem:
     _frame: Any = field(repr=False)
 
     def numpy(self) -> NDArray[np.uint8]:
-        """Return the pixels as uint8 [height, width, 3], RGB: without a copy from the CPU, with one from the GPU."""
+        """Return the pixels as uint8 [height, width, 3], RGB, read only: without a copy from the CPU."""
         pixels: NDArray[np.uint8] = self.tensor.cpu().numpy()
+        # A decoder still refers to its frame.
+        pixels.setflags(write=False)
         return pixels
 
 
@@ -80,41 +95,111 @@ class TensorsItem:
 Item = FrameItem | DetectionsItem | TensorsItem
 
 
+def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str]:
+    """Cut the pipeline down to what leads to some outputs, and add a ``collect`` node that takes them.
+
+    Args:
+        reading: The job; one with problems is returned unchanged.
+        outputs: Each ``node`` or ``node.port``.
+
+    Returns:
+        The job with the smaller pipeline, and the name of the ``collect`` node.
+
+    Raises:
+        SpecError: A node or a port does not exist.
+    """
+    pipeline, tap = reading.spec.pipeline, "stream"
+    if pipeline is None or reading.problems:
+        return reading, tap
+    for output in outputs:
+        _check_output(pipeline.nodes, output)
+    kept, waiting = set[str](), [Ref.parse(output).node for output in outputs]
+    while waiting:
+        name = waiting.pop()
+        if name in pipeline.nodes and name not in kept:
+            kept.add(name)
+            waiting += [Ref.parse(text).node for text in pipeline.nodes[name].inputs]
+    nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
+    while tap in nodes:
+        tap += "_"
+    nodes[tap] = CollectSpec(inputs=tuple(outputs))
+    spec = reading.spec.model_copy(update={"pipeline": pipeline.model_copy(update={"nodes": nodes})})
+    return replace(reading, spec=spec), tap
+
+
+def _check_output(nodes: Mapping[str, NodeSpec], output: str) -> None:
+    ref = Ref.parse(output)
+    if ref.node not in nodes:
+        message = f"there is no node {ref.node!r}{did_you_mean(ref.node, nodes)}; nodes: {join_sorted(nodes)}"
+        raise SpecError([Problem("stream", message, "E216", "name one of the pipeline's nodes")])
+    ports = nodes[ref.node].ports()
+    if not ports:
+        takes = " and ".join(map(repr, nodes[ref.node].inputs))
+        message = f"node {ref.node!r} ({nodes[ref.node].kind}) has no output; it takes {takes}"
+        raise SpecError([Problem("stream", message, "E217", "stream a node before it")])
+    if ref.port and ref.port not in ports:
+        message = (
+            f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {join_sorted(ports)}"
+        )
+        raise SpecError([Problem("stream", message, "E217", "name one of the node's ports")])
+
+
+def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
+    """Refuse what cannot be streamed.
+
+    Raises:
+        SpecError: An output that the ``collect`` node takes is audio.
+        ConfigError: The device is unknown, or this machine does not have it.
+    """
+    import torch
+
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        reason = "is not on this machine" if device == "cuda" else "is not a device; devices: cpu, cuda"
+        raise ConfigError(f"{device!r} {reason}", path="device", hint="use cpu, or leave it out", code="E110")
+    for ref in plan.node(tap).inputs:
+        if isinstance(plan.type_of(ref), AudioSpec):
+            message = f"{str(ref)!r} carries audio; a stream takes frames, tensors and detections"
+            raise SpecError([Problem("stream", message, "E301", "let an encoder node write the audio to a file")])
+
+
 def refuse_in_open_stream(work: str) -> None:
     """Raise RunError if this thread is in the middle of a stream: the run would wait for the stream's end for ever."""
-    node = getattr(_HERE, "open", None)
-    if node is not None:
+    name, ended = getattr(_HERE, "stream", ("", None))
+    if ended is not None and not ended.is_set():
         raise RunError(
             work,
             "stream",
-            f"cannot begin: the stream of {node!r} is still open in this thread, and a process runs one plan at a time",
-            hint="end or close that stream first, or use run(isolated=True)",
+            f"cannot begin: the stream of {name!r} is still open in this thread, and a process runs one plan at a time",
+            hint="end or close that stream first; or use run(isolated=True), or one stream() of several nodes",
             code="E808",
         )
 
 
-def stream_plan(plan: Plan, tap: str, node: str, device: str | None = None) -> Iterator[Item]:
+def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> Generator[Any, None, None]:
     """Run a plan on a thread of its own and yield the items that reach a ``collect`` node.
 
-    Closing the iterator cancels the run and waits for its end. If the consumer is slow, the pipeline waits.
+    Closing the generator cancels the run and waits for its end. If the consumer is slow, the pipeline waits. The
+    generator may be used, closed and collected as garbage by any thread.
 
     Args:
         plan: A plan that has the node ``tap``.
-        tap: Name of the ``collect`` node.
-        node: Name of the node that it collects from, for messages.
+        tap: Name of the ``collect`` node. If it has several inputs, tuples are yielded.
+        name: What is streamed, for messages.
         device: Device of the tensors, such as ``cpu``; None leaves them where they are.
 
     Raises:
-        BmfgraphError: The run failed; raised after the items before the failure.
+        BmfgraphError: The run failed; raised after the items that had arrived.
     """
-    items: queue.Queue[Any] = queue.Queue(_LIMIT)
+    refuse_in_open_stream(name)
+    items: queue.Queue[tuple[Any, ...] | None] = queue.Queue(_LIMIT)
     monitor = RunMonitor()
     failure: list[BaseException] = []
+    closing, ended = threading.Event(), threading.Event()
 
-    def receive(item: Any) -> None:
+    def receive(*joined: Any) -> None:
         while not monitor.stopped:
             with contextlib.suppress(queue.Full):
-                return items.put(item, timeout=_POLL)
+                return items.put(joined, timeout=_POLL)
         return None
 
     def run() -> None:
@@ -122,26 +207,27 @@ def stream_plan(plan: Plan, tap: str, node: str, device: str | None = None) -> I
             run_plan(plan, taps={tap: receive}, monitor=monitor)
         except BaseException as error:
             failure.append(error)
-        while True:
+        while not closing.is_set():
             with contextlib.suppress(queue.Full):
                 return items.put(None, timeout=_POLL)
-            if closing.is_set():
-                return None
+        return None
 
-    closing = threading.Event()
-    thread = threading.Thread(target=run, name=f"bmfgraph-stream-{node}", daemon=True)
-    _HERE.open = node
+    thread = threading.Thread(target=run, name=f"bmfgraph-stream-{name}", daemon=True)
+    _HERE.stream = name, ended
     thread.start()
     try:
-        while (item := items.get()) is not None:
-            yield _public(item, device)
+        while (joined := items.get()) is not None:
+            public = tuple(_public(item, device) for item in joined)
+            yield public if len(public) > 1 else public[0]
         if failure:
             raise failure[0]
     finally:
-        _HERE.open = None
         closing.set()
         monitor.cancel("the stream was closed")
-        thread.join()
+        # Garbage is collected on any thread, this one among them.
+        if thread is not threading.current_thread():
+            thread.join()
+        ended.set()
 
 
 def _public(item: Any, device: str | None) -> Item:

@@ -11,9 +11,9 @@ __all__ = ["Collect"]
 
 
 class Collect(Stage):
-    """Calls ``receive`` with each item; it may block, and the pipeline waits."""
+    """Calls ``receive`` with the items of each frame; it may block, and the pipeline waits."""
 
-    receive: Callable[[Any], None] | None = None
+    receive: Callable[..., None] | None = None
     """Set by the runner before the run begins."""
 
     def process(self, *items: Any) -> Iterable[Any]:
@@ -21,7 +21,7 @@ class Collect(Stage):
             if self.device == "cuda":
                 import torch
 
-                # The receiver uses another CUDA stream: the item must be complete.
+                # The receiver uses another CUDA stream: the items must be complete.
                 torch.cuda.current_stream().synchronize()
-            self.receive(items[0])
+            self.receive(*items)
         return ()
