@@ -24,7 +24,7 @@ class SweepOptions(Frozen):
     warmup: bool = Field(default=True, description="Whether each cell has a run before them that does not count.")
     reference: str | None = Field(
         default="auto",
-        description="What outputs are compared with: a clip or labels, `input` (which is then reduced), overrides "
+        description="Reference of the outputs: a clip or labels, `input` (which is then reduced), overrides "
         "of one cell such as `engine=fp32`, `auto` (the fp32 cell, if there is one), or null.",
     )
     objective: str | None = Field(
