@@ -1,11 +1,11 @@
-"""How close whole pipelines come to their slower half, on a GPU: the engine alone, or NVDEC alone.
+"""Compare whole pipelines on a GPU with their slower half: the engine alone, or NVDEC alone.
 
     python benchmarks/gpu.py --clip clip.mp4 --loops 10 \\
         --face ultraface_rfb_640.onnx=ultraface.plan --upscale realesr_animevideov3_x2.onnx=animevideov3.plan
 
-The clip is looped by copying its packets. Everything is measured in one run, on the same clip: (a) the engine with
-data that stays on the GPU, (b) NVDEC without anything behind it, (c) the pipeline from the first frame's end to the
-last one's. Each figure is the best of three. Engines need no ``=PLAN``: without it the store builds them.
+The clip is looped by copying its packets. All is measured in one run, on the same clip: (a) the engine with data that
+stays on the GPU, (b) NVDEC alone, (c) the pipeline from the end of the first frame to the end of the last. Each figure
+is the best of three. ``=PLAN`` names an engine; without it, the engine comes from the store, which builds it.
 """
 
 from __future__ import annotations
@@ -22,32 +22,27 @@ from typing import Any
 import av
 import torch
 
-from bmfgraph.api import Job
-from bmfgraph.config.compose import composed
-from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.plan.plan import Plan
-from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.runner.run import run_plan
+from bmfgraph import Job, compose
 from bmfgraph.sweep.engine_speed import engine_alone
 
 ROUNDS = 3
 
 
 def looped(clip: Path, times: int, target: Path) -> Path:
-    """The clip's video ``times`` over, packets as they are."""
+    """Write the video of a clip several times in a row, without decoding, and return the target."""
     with av.open(str(target), "w") as out:
-        made = None
+        target_stream = None
         shift = 0
         for _ in range(times):
-            with av.open(str(clip)) as given:
-                stream = given.streams.video[0]
-                made = made or out.add_stream_from_template(stream)
+            with av.open(str(clip)) as source:
+                stream = source.streams.video[0]
+                target_stream = target_stream or out.add_stream_from_template(stream)
                 length = 0
-                for packet in given.demux(stream):
+                for packet in source.demux(stream):
                     if packet.dts is None or packet.pts is None:
                         continue
                     length = max(length, packet.pts + (packet.duration or 0))
-                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, made
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, target_stream
                     out.mux(packet)
                 shift += length
     return target
@@ -57,13 +52,13 @@ def best(measure: Callable[[], float]) -> float:
     return max(measure() for _ in range(ROUNDS))
 
 
-def alone(plan: Plan) -> float:
-    """Frames a second of the plan's engine, with inputs that stay on the GPU."""
-    return engine_alone(next(node.params for node in plan if isinstance(node.params, InferenceParams)))
+def alone(job: Job) -> float:
+    """Return frames per second of the job's engine, with inputs that stay on the GPU."""
+    return engine_alone(next(node.params for node in job.plan() if node.kind == "inference"))
 
 
 def nvdec_alone(clip: Path) -> float:
-    """Frames a second of PyNvVideoCodec's threaded decoder, which nobody looks at."""
+    """Return frames per second of PyNvVideoCodec's threaded decoder, whose frames are dropped."""
     import PyNvVideoCodec as nvc
 
     decoder = nvc.ThreadedDecoder(str(clip), buffer_size=16, gpu_id=0, use_device_memory=True)
@@ -76,15 +71,9 @@ def nvdec_alone(clip: Path) -> float:
     return (count - first) / seconds
 
 
-def pipeline(plan: Plan) -> float:
-    """Frames a second at the sink, from its first frame on."""
-    return run_plan(plan).steady_fps
-
-
-def compiled(words: list[str]) -> Plan:
-    plan = Job.from_config(composed(words)).plan()
-    prepare_engines(plan)
-    return plan
+def pipeline_speed(job: Job) -> float:
+    """Return frames per second at the sink, from its first frame on."""
+    return job.run().steady_fps
 
 
 def main() -> None:
@@ -93,7 +82,7 @@ def main() -> None:
     parser.add_argument("--loops", type=int, default=10)
     parser.add_argument("--face", metavar="ONNX[=PLAN]")
     parser.add_argument("--upscale", metavar="ONNX[=PLAN]")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("overrides", nargs="*", help="for all pipelines, such as engine=fp16")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -102,20 +91,16 @@ def main() -> None:
         with av.open(str(clip)) as container:
             stream = container.streams.video[0]
             print(f"{stream.frames} frames of {stream.width}x{stream.height}, {torch.cuda.get_device_name()}")
-        common = [f"input={clip}", "decoder=nvdec", "encoder=measure", "device=cuda", *options.overrides]
-        for name, given in pipelines(options, folder):
-            plan = compiled([*common, *given])
-            engine_fps = best(partial(alone, plan))
+        common = ["decoder=nvdec", "encoder=measure", "device=cuda", *options.overrides]
+        for title, pipeline, overrides in pipelines(options, folder):
+            job = compose(pipeline, *common, *overrides, input=clip)
+            job.build()
+            engine_fps = best(partial(alone, job))
             decoding = best(partial(nvdec_alone, clip))
-            whole = best(partial(pipeline, plan))
+            whole = best(partial(pipeline_speed, job))
+            slower = min(engine_fps, decoding)
             rows.append(
-                {
-                    "pipeline": name,
-                    "engine": engine_fps,
-                    "nvdec": decoding,
-                    "fps": whole,
-                    "ratio": whole / min(engine_fps, decoding),
-                }
+                {"pipeline": title, "engine": engine_fps, "nvdec": decoding, "fps": whole, "ratio": whole / slower}
             )
     print("\n| pipeline | engine alone | nvdec alone | whole pipeline | of the slower |\n|---|---:|---:|---:|---:|")
     for row in rows:
@@ -126,23 +111,24 @@ def main() -> None:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def pipelines(options: argparse.Namespace, folder: str) -> list[tuple[str, list[str]]]:
-    found = []
+def pipelines(options: argparse.Namespace, folder: str) -> list[tuple[str, str, list[str]]]:
+    """Return the title, pipeline and overrides of each row."""
+    rows = []
     if options.upscale:
         onnx, _, plan = options.upscale.partition("=")
         meaning = "{input: {layout: NCHW, channels: RGB, std: 255}}"
         outputs = "{output: {layout: NCHW, channels: RGB, std: 255}}"
-        words = ["pipeline=super_resolution", f"model.file={onnx}", "model.name=animevideov3"]
-        words += [f"model.inputs={meaning}", f"model.outputs={outputs}", *engine(plan)]
-        found.append(("nvdec → preprocess → animevideov3 → frames → null", words))
+        overrides = [f"model.file={onnx}", "model.name=animevideov3"]
+        overrides += [f"model.inputs={meaning}", f"model.outputs={outputs}", *engine(plan)]
+        rows.append(("nvdec → preprocess → animevideov3 → frames → null", "super_resolution", overrides))
     if options.face:
         onnx, _, plan = options.face.partition("=")
-        words = ["pipeline=face_detection", "model=ultraface_rfb_640", f"model.file={onnx}", *engine(plan)]
-        words += [f"records={folder}/faces.jsonl"]
-        found.append(("nvdec → preprocess → UltraFace-640 → detections → records, overlay → null", words))
-        words = [*words, "~pipeline.nodes.draw", "~pipeline.nodes.sink"]
-        found.append(("nvdec → preprocess → UltraFace-640 → detections → records", words))
-    return found
+        chain = "nvdec → preprocess → UltraFace-640 → detections → records"
+        overrides = ["model=ultraface_rfb_640", f"model.file={onnx}", *engine(plan), f"records={folder}/faces.jsonl"]
+        rows.append((f"{chain}, overlay → null", "face_detection", overrides))
+        overrides = [*overrides, "~pipeline.nodes.draw", "~pipeline.nodes.sink"]
+        rows.append((chain, "face_detection", overrides))
+    return rows
 
 
 def engine(plan: str) -> list[str]:

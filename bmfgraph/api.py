@@ -205,7 +205,7 @@ class Job:
         for line in (*result.warnings, *summary(result)):
             say(line)
         try:
-            result = with_quality(result, reference) if reference else result
+            result = with_quality(result, reference, whole=not self.spec.cut_short) if reference else result
         finally:
             # The run is good even if measuring it fails, and its report is not to be lost.
             if report is not None:

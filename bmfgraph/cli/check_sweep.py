@@ -1,9 +1,9 @@
-"""`check -m`: a sweep and all of its runs, each with its files where the sweep would write them."""
+"""Check a sweep and all of its runs: the verb ``check`` with ``-m``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,71 +14,76 @@ from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.sweep.cells import identity
-from bmfgraph.sweep.validate import validated_options, vetted_references
+from bmfgraph.sweep.validate import validated_options, validated_references
 from bmfgraph.system.console import problems_as_json, say, write_stdout
 
 __all__ = ["check_sweep"]
 
-
-_Run = tuple[dict[str, str], dict[str, Any] | list[Problem]]
-"""What is a run's own, key and value, and its configuration, or what keeps it from being composed."""
+_Composed = dict[str, Any] | tuple[Problem, ...]
+"""The configuration of a run, or the problems that keep it from being composed."""
 
 
 def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], *, as_json: bool = False) -> int:
-    """Print what is wrong with the sweep and with each run, for programs as one document; the exit code: 2 with an
-    error, 0 without.
+    """Print the problems of a sweep and of each of its runs, with the outputs where the sweep would write them.
 
-    ``compose``: a run's configuration from its overrides.
+    Args:
+        grid: The runs of the sweep.
+        compose: Returns the configuration of a run's overrides.
+        as_json: Print one JSON document, instead of text for each run.
+
+    Returns:
+        The exit code: 2 if there is an error, else 0.
     """
-    runs: list[_Run] = []
-    for run, varied in zip(grid.runs, grid.varied, strict=True):
-        try:
-            runs.append((varied, compose(run)))
-        except BmfgraphError as error:
-            runs.append((varied, list(error.problems)))
-    root, problems = _vetted(grid, [data for _, data in runs if isinstance(data, dict)])
-    return _as_document(problems, runs, root) if as_json else _as_text(problems, runs, root)
-
-
-def _as_text(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
-    code = 0
-    if problems:
+    configs = [_composed(compose, run) for run in grid.runs]
+    root, problems = _check_options(grid, [config for config in configs if isinstance(config, dict)])
+    if problems and not as_json:
         say("the sweep")
-        code = show_problems(problems)
-    for varied, data in runs:
-        say(title_of(varied))
-        code = max(code, show_problems(*_found(data, root)))
-    return code
-
-
-def _as_document(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
-    told = [{"run": varied, **as_data(*_found(data, root))} for varied, data in runs]
-    whole = problems_as_json(problems)
-    del whole["plan"]
+        show_problems(problems)
+    document = problems_as_json(problems)
+    del document["plan"]
+    documents = []
+    for varied, run_problems, plan in _check_runs(grid, configs, root):
+        if not as_json:
+            say(title_of(varied))
+            show_problems(run_problems, plan)
+        documents.append({"run": varied, **as_data(run_problems, plan)})
     for count in ("errors", "warnings"):
-        whole[count] += sum(one[count] for one in told)
-    whole["ok"] = not whole["errors"]
-    write_stdout(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
-    return 2 if whole["errors"] else 0
+        document[count] += sum(run[count] for run in documents)
+    document["ok"] = not document["errors"]
+    if as_json:
+        write_stdout(json.dumps({**document, "runs": documents}, indent=2, ensure_ascii=False) + "\n", exact=True)
+    return 2 if document["errors"] else 0
 
 
-def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
-    """The folder of the cells, and what is wrong with the sweep itself."""
-    if not datas:
-        return Path(), []
-    root = Path()
+def _composed(compose: Callable[[Sequence[str]], dict[str, Any]], run: Sequence[str]) -> _Composed:
     try:
-        options = validated_options(grid, datas[0])
+        return compose(run)
+    except BmfgraphError as error:
+        return error.problems
+
+
+def _check_options(grid: Grid, configs: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
+    """The folder of the cells, and the problems of the sweep itself."""
+    root = Path()
+    if not configs:
+        return root, []
+    try:
+        options = validated_options(grid, Job.from_config(configs[0]))
         root = Path(options.dir) / "cells"
-        vetted_references(options, [{"id": str(place), "varied": one} for place, one in enumerate(grid.varied)])
+        validated_references(options, [{"id": str(number), "varied": run} for number, run in enumerate(grid.varied)])
     except BmfgraphError as error:
         return root, list(error.problems)
     return root, []
 
 
-def _found(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
-    if isinstance(data, list):
-        return data, None
-    # The sweep itself is checked apart, once.
-    result = Job.from_config({**data, "sweep": None}).check(output_folder=root / identity(data))
-    return list(result.problems), result.plan
+def _check_runs(
+    grid: Grid, configs: Sequence[_Composed], root: Path
+) -> Iterator[tuple[Mapping[str, str], list[Problem], Plan | None]]:
+    for varied, config in zip(grid.varied, configs, strict=True):
+        if not isinstance(config, dict):
+            yield varied, list(config), None
+            continue
+        # Mistakes in `sweep` are the same for all runs, and are printed once, before them.
+        job = Job.from_config({**config, "sweep": None})
+        result = job.check(output_folder=root / identity(job))
+        yield varied, list(result.problems), result.plan

@@ -130,6 +130,7 @@ def _form(flags: dict[str, str]) -> str:
 def _sweep(words: list[str], heard: list[int]) -> int:
     from hydra.core.hydra_config import HydraConfig
 
+    from bmfgraph.api import Job
     from bmfgraph.config.compose import composed, expanded
     from bmfgraph.sweep.run import cell_job, run_sweep
 
@@ -137,13 +138,13 @@ def _sweep(words: list[str], heard: list[int]) -> int:
     grid, dirs = expanded(words), dir_flags(words)
 
     def job(data: dict[str, Any]) -> tuple[int, float | None]:
-        return 0, cell_job(data, HydraConfig.get().overrides.task, words, grid.swept)
+        return 0, cell_job(Job.from_config(data), HydraConfig.get().overrides.task, words, grid.swept)
 
     try:
         return run_sweep(
             words,
             grid,
-            lambda overrides: composed([*overrides, *dirs]),
+            lambda overrides: Job.from_config(composed([*overrides, *dirs])),
             lambda launched: _compose_and_run(job, flags_last(list(launched)), heard, print_problems),
         )
     except KeyboardInterrupt as why:

@@ -76,6 +76,14 @@ class JobSpec(Frozen):
         default=None, description="Short clips that come with the extra `samples`."
     )
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether an input is read from its start but not to its end, so that a reference may be longer."""
+        from bmfgraph.nodes.decoder import DecoderSpec
+
+        nodes = self.pipeline.nodes.values() if self.pipeline else ()
+        return any(isinstance(node, DecoderSpec) and node.end is not None and node.start is None for node in nodes)
+
 
 GROUPS = tuple(
     name for name, field in JobSpec.model_fields.items() if any(isinstance(mark, Group) for mark in field.metadata)

@@ -164,18 +164,20 @@ def _video_facts(result: RunResult, node: Any) -> str:
     return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.params.rate):g} fps"
 
 
-def with_quality(result: RunResult, reference: Reference) -> RunResult:
+def with_quality(result: RunResult, reference: Reference, *, whole: bool) -> RunResult:
     """Return the result with the quality of an output against its reference.
+
+    Args:
+        result: The run.
+        reference: The clip, and the node whose output it is compared with.
+        whole: Whether the output must be as long as the reference.
 
     Raises:
         RunError: The two differ in size or length, or cannot be read.
         Cancelled: Measuring was interrupted.
     """
-    params = [node.params for node in result.plan if isinstance(node.params, DecoderParams)]
-    # An input read from its start, and not to its end, is compared as far as it goes.
-    part = any(decoder.end is not None and decoder.start is None for decoder in params)
     try:
-        quality = measure(result.outputs[reference.node], reference.path, whole=not part)
+        quality = measure(result.outputs[reference.node], reference.path, whole=whole)
     except KeyboardInterrupt as reason:
         raise Cancelled(
             str(reason) or "interrupted (Ctrl-C)", hint="the output is complete; only measuring it was cut short"

@@ -1,1 +1,1 @@
-"""Sweeps: many runs of a pipeline, from the words of one command line to a decision."""
+"""Run many variants of a pipeline, compare them and recommend one."""

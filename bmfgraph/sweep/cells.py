@@ -1,8 +1,8 @@
-"""One run of a sweep: which it is, what it depends on, and the files that it leaves.
+"""Identify the cells of a sweep, and read and write their files.
 
-A cell's folder is named after its configuration, so that the same command finds it again; what the configuration
-depends on outside itself (the input's bytes, models, versions) is its fingerprint, and a cell whose fingerprint has
-changed is measured again.
+The name of a cell's folder follows from its configuration, so the same command finds it again. The fingerprint holds
+what the measurements depend on besides: the input's bytes, models, versions. A cell with another fingerprint is
+measured again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph.api import Job
 from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError
@@ -34,60 +35,62 @@ __all__ = [
     "RESULT",
     "Cell",
     "changes",
-    "described_part",
-    "failed",
+    "failed_result",
     "fingerprint",
     "identity",
+    "oserror_as_sweep_error",
     "read_json",
+    "result_head",
     "write_json",
-    "writing",
 ]
 
 CELL, RESULT, MEASURED, LOG = "cell.json", "result.json", "measured.json", "log.txt"
+"""Files of a cell: its description, its result, the child's measurements, the child's output."""
 SCHEMA = 1
-"""Of all three."""
-_WHOLE = {
+"""Version of the JSON files."""
+_REQUIRED_KEYS = {
     CELL: ("id", "sweep", "varied", "overrides", "command", "reference", "fingerprint", "settings", "data"),
     RESULT: ("id", "sweep", "varied", "command", "status", "errors", "metrics", "nodes", "outputs", "fingerprint"),
     MEASURED: ("problems",),
     "report.json": ("cells",),
 }
-"""What a file must hold to be one."""
+"""Keys without which a file counts as damaged."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: its overrides, those that differ from cell to cell, and the configuration they compose."""
+    """One run of a sweep."""
 
     overrides: tuple[str, ...]
     varied: Mapping[str, str]
-    data: Mapping[str, Any]
+    """Key and value of the overrides that differ from cell to cell."""
+    job: Job
     folder: Path
     command: str
-    """The words that run it by itself."""
+    """The command line that runs this cell alone."""
     reference: str | None = None
-    """A file that its output is compared with, where that depends on the cell."""
+    """The clip that its output is compared with, if each cell has its own."""
 
     @property
     def id(self) -> str:
-        """Stands for its configuration."""
+        """The identity of its configuration."""
         return self.folder.name
 
     @property
     def title(self) -> str:
-        """How the user knows it."""
+        """Its varied overrides, for messages."""
         return title_of(self.varied)
 
 
-def identity(data: Mapping[str, Any]) -> str:
-    """A short name that follows from a configuration."""
-    kept = {key: value for key, value in data.items() if key not in ASIDE}
+def identity(job: Job) -> str:
+    """Return 12 hex digits that follow from all keys of a job that change what it computes."""
+    kept = {key: value for key, value in job.config.items() if key not in ASIDE}
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything besides the configuration that the measurements depend on."""
+    """Return everything besides the configuration that the measurements depend on."""
     works = {node.name: node.params for node in plan}
     return {
         "schema": SCHEMA,
@@ -109,14 +112,14 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named_engines(works: Mapping[str, Any]) -> dict[str, str]:
-    """Files that the user named; those of the store are told by their keys, which are their names."""
+    """Engine files that the user named. The path of a stored engine contains its key, so those are not hashed."""
     engines = {name: work.engine for name, work in works.items() if isinstance(work, InferenceParams) and work.engine}
     return {name: one.path for name, one in engines.items() if one.build is None and one.path != one.onnx}
 
 
 @cache
 def _code() -> str:
-    """Stands for bmfgraph's own source."""
+    """Return 12 hex digits that follow from bmfgraph's own source."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -124,49 +127,70 @@ def _code() -> str:
     return digest.hexdigest()[:12]
 
 
-def changes(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Names of what differs between two fingerprints."""
-    return sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+def changes(fingerprint: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the keys that differ between two fingerprints."""
+    keys = fingerprint.keys() | other.keys()
+    return sorted(key for key in keys if fingerprint.get(key) != other.get(key))
 
 
-def failed(cell: Mapping[str, Any], problems: Iterable[Mapping[str, Any]], status: str = "failed") -> dict[str, Any]:
-    """The result of a cell, as it is described, that gave none."""
-    nothing = {"metrics": {}, "nodes": [], "runs_on": {}, "outputs": {}, "seconds": 0.0}
-    return described_part(cell) | {"status": status, "errors": list(problems)} | nothing
+def failed_result(
+    description: Mapping[str, Any], problems: Iterable[Mapping[str, Any]], status: str = "failed"
+) -> dict[str, Any]:
+    """Return the result of a cell without measurements.
+
+    Args:
+        description: The content of its cell.json.
+        problems: The problems as plain data.
+        status: ``failed``, or ``refused`` if the cell was never run.
+    """
+    empty = {"metrics": {}, "nodes": [], "runs_on": {}, "outputs": {}, "seconds": 0.0}
+    return result_head(description) | {"status": status, "errors": list(problems)} | empty
 
 
-def described_part(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result repeats of its cell's description."""
+def result_head(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a cell's description that its result repeats, and the time of now."""
     kept = ("id", "sweep", "varied", "overrides", "fingerprint", "command", "reference", "settings")
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {name: cell[name] for name in kept} | {"created": created, "kept": False}
+    return {name: description[name] for name in kept} | {"created": created, "kept": False}
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """An object that was written, or None where there is none that can be read, or one that is not whole."""
+    """Read a file of a sweep; return None if it is missing, damaged or of another schema."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    whole = isinstance(found, dict) and all(key in found for key in _WHOLE.get(path.name, ()))
-    return found if whole and found.get("schema") == SCHEMA else None
+    complete = isinstance(content, dict) and all(key in content for key in _REQUIRED_KEYS.get(path.name, ()))
+    return content if complete and content.get("schema") == SCHEMA else None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write it at once, in a folder that is made. Raises BmfgraphError."""
-    with writing(path):
+    """Write a file of a sweep in one step, and create its folder.
+
+    Raises:
+        BmfgraphError: The file cannot be written.
+    """
+    with oserror_as_sweep_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"schema": SCHEMA, **data}, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell of what the system has against writing there. Raises BmfgraphError."""
+def oserror_as_sweep_error(path: Path, error_type: type[BmfgraphError] = BmfgraphError) -> Iterator[None]:
+    """Translate an OSError of a block that writes into the sweep's folder.
+
+    Args:
+        path: The file or folder that the message names.
+        error_type: BmfgraphError, or ConfigError before the sweep has begun.
+
+    Raises:
+        BmfgraphError: The block raised an OSError.
+    """
     try:
         yield
     except OSError as error:
-        raise BmfgraphError(
-            f"{str(path)!r} cannot be written ({error.strerror})",
+        raise error_type(
+            f"{str(path)!r} cannot be written ({error.strerror or error})",
             path="sweep.dir",
             hint="make room, or name a folder of yours",
             code="E411",

@@ -1,4 +1,4 @@
-"""What a sweep measures: every metric's name, unit, direction and meaning, and how to read one out of a cell."""
+"""Define the metrics of a sweep, and read them from the results of cells."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a cell. ``digits`` stand after the point."""
+    """A quantity that is measured for each cell."""
 
     name: str
     title: str
     unit: str
     digits: int
+    """Digits after the decimal point."""
     better: Literal["higher", "lower"]
     meaning: str
     perfect: float | None = None
-    """The value of an output that equals the reference; metrics of quality have one."""
+    """The value of an output that equals the reference; only metrics of quality have it."""
 
     @property
     def heading(self) -> str:
-        """The title with a capital, unless it has one of its own: ``Steady speed``, ``mAP@50``."""
+        """The title with a capital first letter, as in ``Steady speed``; ``mAP@50`` stays as it is."""
         return self.title if self.title[1].isupper() else self.title[0].upper() + self.title[1:]
 
     def sign(self) -> int:
-        """1 where more is better, else -1."""
+        """Return 1 if higher is better, else -1."""
         return 1 if self.better == "higher" else -1
 
     def text(self, value: float) -> str:
-        """The number without its unit, with two significant digits at least: ``212.4``, ``0.034``."""
+        """Format a value without its unit, with at least two significant digits: ``212.4``, ``0.034``."""
         if self.unit == "dB" and self.perfect is not None and value >= self.perfect:
             return "identical"
         digits = self.digits
@@ -53,7 +54,7 @@ class Metric:
         return f"{value:.{digits}f}"
 
     def full(self, value: float) -> str:
-        """The number with its unit: ``212.4 fps``."""
+        """Format a value with its unit: ``212.4 fps``."""
         text = self.text(value)
         return f"{text} {self.unit}" if self.unit and text != "identical" else text
 
@@ -63,10 +64,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         metric.name: metric
         for metric in (
             Metric(
-                "fps", "end-to-end speed", "fps", 1, "higher", "Frames by the time from start to the finished file."
+                "fps",
+                "end-to-end speed",
+                "fps",
+                1,
+                "higher",
+                "Frames divided by the time from the start to the finished file.",
             ),
-            Metric("steady_fps", "steady speed", "fps", 1, "higher", "Frames a second once the first batch is done."),
-            Metric("inference_fps", "engine speed", "fps", 1, "higher", "Frames a second of the engine alone."),
+            Metric("steady_fps", "steady speed", "fps", 1, "higher", "Frames per second after the first batch."),
+            Metric("inference_fps", "engine speed", "fps", 1, "higher", "Frames per second of the engine alone."),
             Metric(
                 "latency_p50_ms", "latency p50", "ms", 1, "lower", "Half of the frames take less, decoder to encoder."
             ),
@@ -79,42 +85,48 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("first_frame_s", "first frame", "s", 2, "lower", "From start until the first frame is done."),
             Metric("build_s", "engine build", "s", 1, "lower", "Time to build the engine, once for each machine."),
             Metric("engine_mb", "engine size", "MB", 1, "lower", "Size of the engine's file."),
-            Metric("peak_rss_mb", "peak memory", "MB", 0, "lower", "The most main memory that the process held."),
-            Metric("peak_gpu_mb", "peak GPU memory", "MB", 0, "lower", "The most GPU memory that was in use."),
-            Metric("joules_per_frame", "energy", "J/frame", 2, "lower", "Energy by the number of frames."),
-            Metric("output_mb", "output size", "MB", 2, "lower", "Size of the files that were written."),
+            Metric("peak_rss_mb", "peak memory", "MB", 0, "lower", "Peak of the process's main memory."),
+            Metric("peak_gpu_mb", "peak GPU memory", "MB", 0, "lower", "Peak of the GPU memory in use."),
+            Metric("joules_per_frame", "energy", "J/frame", 2, "lower", "Energy divided by the number of frames."),
+            Metric("output_mb", "output size", "MB", 2, "lower", "Size of the written files."),
             Metric(
                 "psnr_y", "PSNR-Y", "dB", 2, "higher", "Luma's peak signal-to-noise ratio, mean of all frames.", 100
             ),
-            Metric("ssim", "SSIM", "", 4, "higher", "Structural similarity of the pictures, at most 1.", 1),
-            Metric(
-                "vmaf", "VMAF", "", 1, "higher", "Netflix's estimate of how good viewers find it, at most 100.", 100
-            ),
+            Metric("ssim", "SSIM", "", 4, "higher", "Structural similarity of the images, at most 1.", 1),
+            Metric("vmaf", "VMAF", "", 1, "higher", "Netflix's estimate of the quality for viewers, at most 100.", 100),
             Metric(
                 "map50", "mAP@50", "", 3, "higher", "Mean average precision of boxes that overlap by half or more.", 1
             ),
-            Metric("precision", "precision", "", 3, "higher", "The share of the boxes found that are right.", 1),
-            Metric("recall", "recall", "", 3, "higher", "The share of the boxes wanted that are found.", 1),
+            Metric("precision", "precision", "", 3, "higher", "Share of the predicted boxes that are right.", 1),
+            Metric("recall", "recall", "", 3, "higher", "Share of the true boxes that are detected.", 1),
         )
     }
 )
-"""By name, in the order in which reports show them; of several metrics of quality the first one speaks for all."""
+"""The metrics by name, in the order of reports. The first metric of quality that was measured represents quality."""
 
 
 def finite(value: object) -> float | None:
-    """The number, or None where it is none that can be compared."""
+    """Return a value as a float, or None if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
 def done(cells: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The cells that ran to their end."""
+    """Return the cells that ran to their end."""
     return [cell for cell in cells if cell["status"] == "ok"]
 
 
 def median(cell: Mapping[str, Any], name: str) -> float | None:
-    """A metric of a finished cell, the median of its runs. The reference is its own equal where nobody measured it."""
+    """Return the median of a metric over a cell's runs.
+
+    Args:
+        cell: A cell of a report. The reference cell has the perfect value of metrics that were not measured.
+        name: Name of the metric.
+
+    Returns:
+        The value; None if the cell did not finish or has none.
+    """
     if cell["status"] != "ok":
         return None
     value = _part(cell, name, "median")
@@ -124,7 +136,7 @@ def median(cell: Mapping[str, Any], name: str) -> float | None:
 
 
 def spread(cell: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    """The least and the greatest of a cell's runs, where both are known."""
+    """Return the minimum and maximum of a metric over a cell's runs; None if they are unknown."""
     low, high = _part(cell, name, "min"), _part(cell, name, "max")
     return None if low is None or high is None else (low, high)
 
@@ -134,25 +146,33 @@ def _part(cell: Mapping[str, Any], name: str, part: str) -> float | None:
 
 
 def measured(cells: Iterable[Mapping[str, Any]]) -> list[Metric]:
-    """The metrics that at least one cell has a number for."""
+    """Return the metrics that at least one cell has."""
     names = {name for cell in cells for name in cell["metrics"] if _part(cell, name, "median") is not None}
     return [metric for metric in METRICS.values() if metric.name in names]
 
 
-def quality_metric(cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = ()) -> Metric | None:
-    """The metric of quality that speaks for these cells: one of those wanted, else the first that was measured."""
-    found = [metric for metric in measured(done(cells)) if metric.perfect is not None]
-    asked = [metric for metric in found if metric.name in set(wanted)]
-    return next(iter(asked + found), None)
+def quality_metric(cells: Iterable[Mapping[str, Any]], preferred: Iterable[str] = ()) -> Metric | None:
+    """Return the metric of quality that represents some cells.
+
+    Args:
+        cells: Cells of a report.
+        preferred: Names of metrics to take before others.
+
+    Returns:
+        The first preferred metric that was measured, else the first measured one; None without any.
+    """
+    metrics = [metric for metric in measured(done(cells)) if metric.perfect is not None]
+    first = [metric for metric in metrics if metric.name in set(preferred)]
+    return next(iter(first + metrics), None)
 
 
 def speed_metric(cells: Iterable[Mapping[str, Any]]) -> Metric:
-    """Steady speed, or where no cell has it, end to end."""
+    """Return steady speed, or end-to-end speed if no cell has the former."""
     return METRICS["steady_fps" if _has(cells, "steady_fps") else "fps"]
 
 
 def memory_metric(cells: Iterable[Mapping[str, Any]]) -> Metric:
-    """The GPU's memory where it was measured, else the process's."""
+    """Return GPU memory if it was measured, else main memory."""
     return METRICS["peak_gpu_mb" if _has(cells, "peak_gpu_mb") else "peak_rss_mb"]
 
 

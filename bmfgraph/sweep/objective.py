@@ -1,4 +1,4 @@
-"""Which cell of a sweep is best: the objective as words, the order that it gives, and the Pareto front."""
+"""Read the objective of a sweep, and rank cells by it."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from typing import Any, Literal, NoReturn
 from bmfgraph.errors import ConfigError, did_you_mean, short_repr
 from bmfgraph.sweep.metrics import METRICS, finite, median, speed_metric
 
-__all__ = ["Condition", "Objective", "Ranked", "objective_of", "pareto", "parse_objective", "rank", "winner"]
+__all__ = ["Condition", "Objective", "Ranked", "objective_of", "pareto", "parse_objective", "rank"]
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq}
 )
-_SHOWN = MappingProxyType({">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "="})
-_MISSED = MappingProxyType({">=": "<", "<=": ">", ">": "≤", "<": "≥", "==": "≠"})
-_WORD = re.compile(r"[<>=!]+|[^\s<>=!]+")
+_SIGNS = MappingProxyType({">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "="})
+_OPPOSITES = MappingProxyType({">=": "<", "<=": ">", ">": "≤", "<": "≥", "==": "≠"})
+_TOKEN = re.compile(r"[<>=!]+|[^\s<>=!]+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 _EXAMPLE = "write it like 'steady_fps where psnr_y>=45 and latency_p95_ms<40'"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What a metric must be, such as ``psnr_y>=45``."""
+    """A bound on a metric, such as ``psnr_y>=45``."""
 
     metric: str
     sign: str
     number: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value of the metric is good enough."""
+        """Return whether a value of the metric meets the condition."""
         return _OPERATORS[self.sign](value, self.number)
 
     @property
     def text(self) -> str:
-        """For people: ``PSNR-Y ≥ 45 dB``."""
+        """The condition with the metric's title and unit: ``PSNR-Y ≥ 45 dB``."""
         metric = METRICS[self.metric]
-        return f"{metric.title} {_SHOWN[self.sign]} {self.number:.12g} {metric.unit}".rstrip()
+        return f"{metric.title} {_SIGNS[self.sign]} {self.number:.12g} {metric.unit}".rstrip()
 
-    def missed(self, value: float | None) -> str:
-        """What is wrong with a value that does not hold: ``PSNR-Y 38.21 < 45 dB``."""
+    def violation(self, value: float | None) -> str:
+        """Describe a value that does not meet the condition: ``PSNR-Y 38.21 < 45 dB``."""
         metric = METRICS[self.metric]
         if value is None:
             return f"{metric.title} not measured"
         text = metric.text(value)
-        # Rounding must not make it the very number that it misses.
+        # A rounded value may look equal to the bound, so print it in full then.
         text = f"{value:.12g}" if text == metric.text(self.number) else text
-        return f"{metric.title} {text} {_MISSED[self.sign]} {self.number:.12g} {metric.unit}".rstrip()
+        return f"{metric.title} {text} {_OPPOSITES[self.sign]} {self.number:.12g} {metric.unit}".rstrip()
 
     def __str__(self) -> str:
         return f"{self.metric}{self.sign}{self.number:.12g}"
@@ -58,155 +58,177 @@ class Condition:
 
 @dataclass(frozen=True)
 class Objective:
-    """The metric to make as great (max) or as small (min) as can be, among the cells that meet all conditions."""
+    """The metric to maximize or minimize among the cells that meet all conditions."""
 
     metric: str
     direction: Literal["max", "min"]
     conditions: tuple[Condition, ...] = ()
 
     def __str__(self) -> str:
-        usual = "max" if METRICS[self.metric].better == "higher" else "min"
-        words = self.metric if self.direction == usual else f"{self.direction} {self.metric}"
-        return words + (f" where {' and '.join(map(str, self.conditions))}" if self.conditions else "")
+        text = self.metric if self.direction == _default_direction(self.metric) else f"{self.direction} {self.metric}"
+        return text + (f" where {' and '.join(map(str, self.conditions))}" if self.conditions else "")
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A cell and its place, from 1; None for a cell that failed or misses a condition. ``misses`` says which."""
+    """A cell and its rank."""
 
     cell: Mapping[str, Any]
     rank: int | None
+    """Counted from 1; None for a cell that failed or violates a condition."""
     violations: tuple[str, ...] = ()
+    """The violated conditions as short texts."""
 
 
-# ------------------------------------------------------------------------------------------------ from words
+# ------------------------------------------------------------------------------------------------------- parsing
 
 
-class _Words:
-    """The words of an objective, read one after the other."""
+class _Tokens:
+    """The words and operators of an objective, read one after the other."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.words, self.at = text, _WORD.findall(text.lower()), 0
+        self.text, self.tokens, self.at = text, _TOKEN.findall(text.lower()), 0
 
     def peek(self) -> str:
-        """The next word, or the empty string at the end."""
-        return self.words[self.at] if self.at < len(self.words) else ""
+        """The next token, or the empty string at the end."""
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
     def take(self) -> str:
-        """The next word, and step over it."""
-        word = self.peek()
+        """The next token; step over it."""
+        token = self.peek()
         self.at += 1
-        return word
+        return token
 
-    def refuse(self, wanted: str) -> NoReturn:
-        """Raise a ConfigError that says what should stand here instead."""
-        before = " ".join(self.words[: self.at])
+    def fail(self, expected: str) -> NoReturn:
+        """Raise a ConfigError about the next token."""
+        before = " ".join(self.tokens[: self.at])
         place = f"after {short_repr(before)}" if before else "at the beginning"
-        found = short_repr(self.peek()) if self.peek() else "the end"
-        raise _wrong(f"{short_repr(self.text)} needs {wanted} {place}, not {found}", _EXAMPLE)
+        actual = short_repr(self.peek()) if self.peek() else "the end"
+        raise _error(f"{short_repr(self.text)} needs {expected} {place}, not {actual}", _EXAMPLE)
 
 
-def _wrong(message: str, hint: str) -> ConfigError:
+def _error(message: str, hint: str) -> ConfigError:
     return ConfigError(message, path="sweep.objective", hint=hint, code="E115")
 
 
+def _default_direction(metric: str) -> Literal["max", "min"]:
+    return "max" if METRICS[metric].better == "higher" else "min"
+
+
 def parse_objective(text: str) -> Objective:
-    """``[min|max] METRIC [where METRIC OP NUMBER [and ...]]``; without min or max, what is better for the metric.
+    """Read an objective.
 
-    Raises ConfigError with the word that is wrong and what could stand there.
+    Args:
+        text: ``[min|max] METRIC [where METRIC OPERATOR NUMBER [and ...]]``. Without ``min`` or ``max``, the direction
+            is the better one of the metric.
+
+    Raises:
+        ConfigError: The text is wrong; the message names the wrong word and what is allowed there.
     """
-    words = _Words(text)
-    direction = words.take() if words.peek() in ("min", "max") else ""
-    metric = _metric(words)
+    tokens = _Tokens(text)
+    direction: Literal["max", "min"] | None = None
+    if tokens.peek() in ("min", "max"):
+        direction = "max" if tokens.take() == "max" else "min"
+    metric = _metric(tokens)
     conditions = []
-    if words.peek():
-        if words.peek() != "where":
-            words.refuse("'where' or the end")
-        words.take()
-        conditions.append(_condition(words))
-        while words.peek():
-            if words.peek() != "and":
-                words.refuse("'and' or the end")
-            words.take()
-            conditions.append(_condition(words))
-    usual: Literal["max", "min"] = "max" if METRICS[metric].better == "higher" else "min"
-    return Objective(metric, "max" if direction == "max" else "min" if direction == "min" else usual, tuple(conditions))
+    if tokens.peek():
+        if tokens.peek() != "where":
+            tokens.fail("'where' or the end")
+        tokens.take()
+        conditions.append(_condition(tokens))
+        while tokens.peek():
+            if tokens.peek() != "and":
+                tokens.fail("'and' or the end")
+            tokens.take()
+            conditions.append(_condition(tokens))
+    return Objective(metric, direction or _default_direction(metric), tuple(conditions))
 
 
-def _metric(words: _Words) -> str:
-    word = words.peek()
+def _metric(tokens: _Tokens) -> str:
+    word = tokens.peek()
     if not word or word in ("where", "and") or word in _OPERATORS:
-        words.refuse("a metric")
+        tokens.fail("a metric")
     if word not in METRICS:
-        raise _wrong(
+        raise _error(
             f"unknown metric {short_repr(word)}{did_you_mean(word, METRICS)}", f"metrics: {', '.join(METRICS)}"
         )
-    return words.take()
+    return tokens.take()
 
 
-def _condition(words: _Words) -> Condition:
-    metric = _metric(words)
-    if words.peek() not in _OPERATORS:
-        words.refuse(f"one of {' '.join(_OPERATORS)}")
-    sign = words.take()
-    if not _NUMBER.fullmatch(words.peek()) or finite(float(words.peek())) is None:
-        words.refuse("a number")
-    return Condition(metric, sign, float(words.take()))
+def _condition(tokens: _Tokens) -> Condition:
+    metric = _metric(tokens)
+    if tokens.peek() not in _OPERATORS:
+        tokens.fail(f"one of {' '.join(_OPERATORS)}")
+    sign = tokens.take()
+    if not _NUMBER.fullmatch(tokens.peek()) or finite(float(tokens.peek())) is None:
+        tokens.fail("a number")
+    return Condition(metric, sign, float(tokens.take()))
 
 
 def objective_of(report: Mapping[str, Any]) -> Objective:
-    """The objective that a report was made for: the fastest cell, unless the user set another."""
+    """Return the objective of a report; by default the highest speed."""
     if report.get("objective"):
         return parse_objective(report["objective"])
     return Objective(speed_metric(report["cells"]).name, "max")
 
 
-# --------------------------------------------------------------------------------------------------- to an order
+# ------------------------------------------------------------------------------------------------------- ranking
 
 
 def rank(cells: Iterable[Mapping[str, Any]], objective: Objective) -> list[Ranked]:
-    """All cells: those that meet the conditions, best first; those that do not; those that failed.
+    """Rank cells.
 
-    Cells that are equally good stay in the order in which they came.
+    Args:
+        cells: Cells of a report.
+        objective: The objective.
+
+    Returns:
+        All cells: first those that meet the conditions, best first; then those that violate one; then those that
+        failed. Equally good cells keep their order.
     """
     cells = list(cells)
-    done = [(cell, _misses(cell, objective)) for cell in cells if cell["status"] == "ok"]
-    done.sort(key=lambda one: _place(one[0], objective))
+    done = [(cell, _violations(cell, objective)) for cell in cells if cell["status"] == "ok"]
+    done.sort(key=lambda pair: _sort_key(pair[0], objective))
     fit = [Ranked(cell, place) for place, cell in enumerate((cell for cell, violations in done if not violations), 1)]
     unfit = [Ranked(cell, None, violations) for cell, violations in done if violations]
     return fit + unfit + [Ranked(cell, None) for cell in cells if cell["status"] != "ok"]
 
 
-def _place(cell: Mapping[str, Any], objective: Objective) -> float:
+def _sort_key(cell: Mapping[str, Any], objective: Objective) -> float:
     value = median(cell, objective.metric)
     if value is None:
         return float("inf")
     return -value if objective.direction == "max" else value
 
 
-def _misses(cell: Mapping[str, Any], objective: Objective) -> tuple[str, ...]:
-    """What keeps a cell from being ranked, as short texts."""
+def _violations(cell: Mapping[str, Any], objective: Objective) -> tuple[str, ...]:
+    """The reasons why a cell has no rank, as short texts."""
     unknown = [] if median(cell, objective.metric) is not None else [f"{METRICS[objective.metric].title} not measured"]
     values = [(condition, median(cell, condition.metric)) for condition in objective.conditions]
-    missed = [one.missed(value) for one, value in values if value is None or not one.holds(value)]
-    return tuple(dict.fromkeys(unknown + missed))
-
-
-def winner(cells: Iterable[Mapping[str, Any]], objective: Objective) -> Mapping[str, Any] | None:
-    """The best cell that meets all conditions, if there is one."""
-    first = next(iter(rank(cells, objective)), None)
-    return first.cell if first and first.rank == 1 else None
+    violated = [
+        condition.violation(value) for condition, value in values if value is None or not condition.holds(value)
+    ]
+    return tuple(dict.fromkeys(unknown + violated))
 
 
 def pareto(cells: Iterable[Mapping[str, Any]], x: str = "steady_fps", y: str = "psnr_y") -> set[str]:
-    """The ids of the cells than which none is better in one of the two metrics and at least as good in the other."""
+    """Return the ids of the cells on the Pareto front of two metrics.
+
+    Args:
+        cells: Cells of a report.
+        x: Name of the first metric.
+        y: Name of the second metric.
+
+    Returns:
+        The cells for which no other cell is better in one metric and at least as good in the other.
+    """
     points = [
         (cell["id"], METRICS[x].sign() * first, METRICS[y].sign() * second)
         for cell in cells
         if cell["status"] == "ok" and (first := median(cell, x)) is not None and (second := median(cell, y)) is not None
     ]
-    return {one for one, *place in points if not any(_beats(other, place) for _, *other in points)}
+    return {name for name, *point in points if not any(_dominates(other, point) for _, *other in points)}
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(mine >= yours for mine, yours in zip(one, other, strict=True))
+def _dominates(point: Sequence[float], other: Sequence[float]) -> bool:
+    return point != other and all(value >= bound for value, bound in zip(point, other, strict=True))

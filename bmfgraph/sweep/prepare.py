@@ -1,4 +1,4 @@
-"""Before a sweep's first cell runs: all are checked and described, known ones taken over, engines built once."""
+"""Prepare the cells of a sweep: check and describe all, keep earlier results, build engines once."""
 
 from __future__ import annotations
 
@@ -7,64 +7,87 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.api import Job
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
-from bmfgraph.sweep.cells import CELL, RESULT, Cell, changes, failed, fingerprint, read_json, write_json, writing
+from bmfgraph.sweep.cells import (
+    CELL,
+    RESULT,
+    Cell,
+    changes,
+    failed_result,
+    fingerprint,
+    oserror_as_sweep_error,
+    read_json,
+    write_json,
+)
 from bmfgraph.system.console import print_problems, problems_as_json, say
 from bmfgraph.system.progress import show_progress
 
-__all__ = ["describe_new", "prepare"]
+__all__ = ["describe_if_new", "prepare"]
 
 
 def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
-    """Exit code 2, and nothing done, where a cell is wrong and that stops the sweep; else 0.
+    """Check all cells, describe each in its folder, and build their engines.
 
-    Afterwards every cell is described in its folder, and those that need not run have their results there: wrong ones,
-    ones measured before, and ones whose engine cannot be built.
+    Afterwards the cells that do not run have a result: wrong ones, ones measured before, and ones whose engine cannot
+    be built.
+
+    Args:
+        cells: The cells.
+        options: The options of the sweep.
+
+    Returns:
+        The exit code: 2 if a wrong cell stops the sweep, which then has written nothing.
+
+    Raises:
+        BmfgraphError: The sweep's folder cannot be written.
     """
     wrong: list[tuple[Cell, list[Problem]]] = []
     plans: list[tuple[Cell, Plan]] = []
-    known: set[Problem] = set()
+    printed: set[Problem] = set()
     for cell in cells:
-        check = Job.from_config(cell.data).check(output_folder=cell.folder)
-        plan, problems = check.plan, check.problems
-        errors = [problem for problem in problems if problem.severity == "error"]
-        if new := [problem for problem in problems if problem not in known]:
+        check = cell.job.check(output_folder=cell.folder)
+        errors = _errors(check.problems)
+        if new := [problem for problem in check.problems if problem not in printed]:
             say(f"{cell.title}:")
             print_problems(new)
-        known.update(problem for problem in problems if problem.severity == "warning")
+        # Errors are printed for each cell, the same warning once.
+        printed.update(problem for problem in check.problems if problem.severity == "warning")
         if errors:
             wrong.append((cell, errors))
         else:
-            plans.append((cell, plan))
+            plans.append((cell, check.plan))
     if wrong and (options.on_error == "stop" or not plans):
         say(f"{len(wrong)} of {len(cells)} cells are wrong, and nothing was run; sweep.on_error=skip leaves them out")
         return 2
     for cell, errors in wrong:
         _refuse(cell, errors, options)
-    _tell_of_likes(plans)
+    _log_equal_plans(plans)
     built: set[str] = set()
     for cell, plan in plans:
         if not _kept(cell, plan, options):
-            _build(cell, plan, options, built)
+            _build(cell, plan, built)
     return 0
 
 
-def _tell_of_likes(plans: Sequence[tuple[Cell, Plan]]) -> None:
-    """Between cells that make the same plan here, such as in precisions that a CPU lacks, nothing can be decided."""
-    first: dict[str, Cell] = {}
+def _errors(problems: Sequence[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def _log_equal_plans(plans: Sequence[tuple[Cell, Plan]]) -> None:
+    """Log cells with equal plans, such as precisions that a CPU does not have: their comparison decides nothing."""
+    cells: dict[str, Cell] = {}
     for cell, plan in plans:
-        like = first.setdefault(_done(plan), cell)
-        if like is not cell:
-            say(f"{cell.title}: does the same on this machine as {like.title}")
+        first = cells.setdefault(_done(plan), cell)
+        if first is not cell:
+            say(f"{cell.title}: does the same on this machine as {first.title}")
 
 
 def _done(plan: Plan) -> str:
-    """Stands for what the plan does, whatever was asked for."""
+    """The plan's hash without the reason for its precisions."""
     nodes = [
         replace(node, params=replace(node.params, engine=replace(node.params.engine, why="")))
         for node in plan
@@ -73,76 +96,86 @@ def _done(plan: Plan) -> str:
     return plan.replace(*nodes).hash()
 
 
-def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
-    """What is written down of the cell; written now if this sweep did not foresee it. None for one that is wrong."""
-    described, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
-    if described is not None and described["sweep"] == options.id:
-        return described if result is None or result["status"] != "refused" else None
-    check = Job.from_config(cell.data).check(output_folder=cell.folder)
-    plan, problems = check.plan, check.problems
-    if errors := [problem for problem in problems if problem.severity == "error"]:
+def describe_if_new(cell: Cell, options: SweepOptions) -> bool:
+    """Check and describe a cell that this sweep has not prepared, because its sweeper chose it later.
+
+    Args:
+        cell: The cell. Its folder exists and is locked.
+        options: The options of the sweep.
+
+    Returns:
+        Whether the cell can run; if not, its result says why.
+
+    Raises:
+        BmfgraphError: The cell's folder cannot be written.
+    """
+    description, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
+    if description is not None and description["sweep"] == options.id:
+        return result is None or result["status"] != "refused"
+    check = cell.job.check(output_folder=cell.folder)
+    if errors := _errors(check.problems):
         print_problems(errors)
         _refuse(cell, errors, options)
-        return None
-    _kept(cell, plan, options)
-    return read_json(cell.folder / CELL)
+        return False
+    _kept(cell, check.plan, options)
+    return True
 
 
-def _describe(cell: Cell, now: Mapping[str, Any], options: SweepOptions) -> dict[str, Any]:
-    """Write down what the cell is, for the process that runs it."""
-    described = {
+def _describe(cell: Cell, current: Mapping[str, Any], options: SweepOptions) -> dict[str, Any]:
+    """Write a cell's description, with its current fingerprint, for the child process that runs it."""
+    description = {
         "id": cell.id,
         "sweep": options.id,
         "varied": dict(cell.varied),
         "overrides": list(cell.overrides),
         "command": cell.command,
         "reference": cell.reference,
-        "fingerprint": dict(now),
+        "fingerprint": dict(current),
         "settings": _settings(options),
-        "data": dict(cell.data),
+        "data": dict(cell.job.config),
     }
-    write_json(cell.folder / CELL, described)
-    return described
+    write_json(cell.folder / CELL, description)
+    return description
 
 
 def _settings(options: SweepOptions) -> dict[str, Any]:
-    """What of the options the process needs that runs the cell."""
+    """The options that the child process needs."""
     return {"repeats": options.repeats, "warmup": options.warmup, "timeout": options.timeout}
 
 
 def _refuse(cell: Cell, errors: Sequence[Problem], options: SweepOptions) -> None:
-    described = _describe(cell, {}, options)
-    write_json(cell.folder / RESULT, failed(described, problems_as_json(errors)["problems"], "refused"))
+    description = _describe(cell, {}, options)
+    write_json(cell.folder / RESULT, failed_result(description, problems_as_json(errors)["problems"], "refused"))
 
 
 def _kept(cell: Cell, plan: Plan, options: SweepOptions) -> bool:
-    """Whether an earlier sweep measured the cell and nothing has changed since; says what has."""
-    now = fingerprint(plan, {name: value for name, value in _settings(options).items() if name != "timeout"})
+    """Whether an earlier sweep measured the cell, and nothing has changed since; log any changes."""
+    current = fingerprint(plan, {name: value for name, value in _settings(options).items() if name != "timeout"})
     before = read_json(cell.folder / RESULT)
-    _describe(cell, now, options)
+    _describe(cell, current, options)
     if before is not None and before["status"] == "ok" and options.resume:
-        differs = changes(now, before["fingerprint"])
-        if not differs and all((cell.folder / Path(path).name).exists() for path in before["outputs"].values()):
+        changed = changes(current, before["fingerprint"])
+        if not changed and all((cell.folder / Path(path).name).exists() for path in before["outputs"].values()):
             say(f"{cell.title}: measured before, kept")
             write_json(cell.folder / RESULT, before | {"kept": True, "sweep": options.id, "varied": dict(cell.varied)})
             return True
-        say(f"{cell.title}: measured again because: {', '.join(differs) or 'its outputs are gone'}")
-    with writing(cell.folder):
+        say(f"{cell.title}: measured again because: {', '.join(changed) or 'its outputs are missing'}")
+    with oserror_as_sweep_error(cell.folder):
         (cell.folder / RESULT).unlink(missing_ok=True)
     return False
 
 
-def _build(cell: Cell, plan: Plan, options: SweepOptions, built: set[str]) -> None:
-    """Build each engine once; a cell whose engine cannot be built has failed."""
+def _build(cell: Cell, plan: Plan, built: set[str]) -> None:
+    """Build the engines that no earlier cell has built; a cell whose engine cannot be built has failed."""
     engines = [node.params.engine for node in plan if isinstance(node.params, InferenceParams) and node.params.engine]
     missing = [engine.path for engine in engines if engine.build is not None and engine.path not in built]
     if not missing:
         return
     try:
-        with show_progress(bool(cell.data.get("progress"))) as progress:
+        with show_progress(bool(cell.job.spec.progress)) as progress:
             prepare_engines(plan, progress=progress)
         built.update(missing)
     except BmfgraphError as error:
         print_problems(error.problems)
-        described = read_json(cell.folder / CELL) or {}
-        write_json(cell.folder / RESULT, failed(described, problems_as_json(error.problems)["problems"]))
+        description = read_json(cell.folder / CELL) or {}
+        write_json(cell.folder / RESULT, failed_result(description, problems_as_json(error.problems)["problems"]))

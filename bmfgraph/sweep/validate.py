@@ -1,4 +1,4 @@
-"""What can be found wrong with a sweep before any of its cells is looked at."""
+"""Check the options of a sweep before any of its cells."""
 
 from __future__ import annotations
 
@@ -6,55 +6,84 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.api import Job
 from bmfgraph.config.grid import Grid
-from bmfgraph.config.sweep import SweepOptions, sweep_options
-from bmfgraph.errors import ConfigError
+from bmfgraph.config.sweep import SweepOptions
+from bmfgraph.errors import ConfigError, Problem, SpecError
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import TABLES, find_references
 
-__all__ = ["validated_options", "vetted_references"]
+__all__ = ["sweep_options", "validated_options", "validated_references"]
 
 
-def validated_options(grid: Grid, data: Mapping[str, Any]) -> SweepOptions:
-    """How the sweep is done, from the configuration of one of its runs. Raises ConfigError and SpecError."""
+def sweep_options(job: Job) -> SweepOptions:
+    """Return the options of the sweep that a job belongs to.
+
+    Raises:
+        SpecError: The key ``sweep`` has mistakes, or is missing.
+    """
+    if problems := [problem for problem in job.reading.problems if problem.path.partition(".")[0] == "sweep"]:
+        raise SpecError(problems)
+    if job.spec.sweep is None:
+        raise SpecError([Problem("sweep.dir", "is missing", "E204", "set sweep.dir")])
+    return job.spec.sweep
+
+
+def validated_options(grid: Grid, job: Job) -> SweepOptions:
+    """Return the options of a sweep.
+
+    Args:
+        grid: The runs of the sweep.
+        job: One of them.
+
+    Raises:
+        ConfigError: The options do not fit together, or differ between the runs.
+        SpecError: An option is wrong.
+    """
     if several := [key for key in grid.swept if key.partition(".")[0] == "sweep"]:
         raise ConfigError("is the same for all runs of a sweep", path=several[0], hint="give it one value", code="E209")
-    options = sweep_options(data.get("sweep"))
+    options = sweep_options(job)
     if options.objective:
         parse_objective(options.objective)
     if options.strategy == "halving":
-        _vet_halving(grid, options)
+        _check_halving(grid, options)
     return options
 
 
-def _vet_halving(grid: Grid, options: SweepOptions) -> None:
-    """Refuse what would run its cells, or choose them, in another way; and no objective."""
-    cure = "leave it out, or set sweep.strategy=grid"
+def _check_halving(grid: Grid, options: SweepOptions) -> None:
+    """Refuse halving with another sweeper or launcher, and without an objective."""
+    hint = "leave it out, or set sweep.strategy=grid"
     if not grid.enumerated:
         raise ConfigError(
             "halving takes the cells of a grid, and this sweeper chooses its runs as it goes",
             path="hydra/sweeper",
-            hint=cure,
+            hint=hint,
             code="E117",
         )
     if grid.launched:
         raise ConfigError(
             "halving runs its cells here, one after the other, to choose between them",
             path="hydra/launcher",
-            hint=cure,
+            hint=hint,
             code="E117",
         )
     if not options.objective:
         raise ConfigError(
-            "halving keeps the better cells, and nothing says which those are",
+            "halving keeps the better cells, and the sweep has no objective",
             path="sweep.objective",
-            hint="such as sweep.objective='fps where psnr_y>=45'",
+            hint="set one, such as sweep.objective='fps where psnr_y>=45'",
             code="E115",
         )
 
 
-def vetted_references(options: SweepOptions, cells: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], Path | None]:
-    """What :func:`bmfgraph.sweep.references.find_references` finds. Raises ConfigError."""
+def validated_references(
+    options: SweepOptions, cells: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, str], Path | None]:
+    """Return what :func:`bmfgraph.sweep.references.find_references` returns for the option ``reference``.
+
+    Raises:
+        ConfigError: The reference does not exist, or does not fit the strategy.
+    """
     references, file = find_references(options.reference, cells)
     if options.strategy == "halving" and file is not None and file.suffix in TABLES:
         raise ConfigError(

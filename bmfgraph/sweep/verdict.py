@@ -1,4 +1,4 @@
-"""What follows from a sweep: the cell to ship, why, and how it compares with what it replaces."""
+"""Choose the cell to ship, and explain the choice."""
 
 from __future__ import annotations
 
@@ -17,46 +17,49 @@ __all__ = ["Change", "Verdict", "change", "judge", "key_metrics", "margin", "qua
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome in words. ``baseline`` is what the winner is compared with; ``against`` says what that is."""
+    """The outcome of a sweep."""
 
     objective: Objective
     order: tuple[Ranked, ...]
+    """All cells, best first."""
     winner: Mapping[str, Any] | None
     baseline: Mapping[str, Any] | None
+    """The cell that the winner is compared with."""
     against: str
+    """Name of the baseline, and its role."""
     headline: str
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """How one value compares with another: a short text, and whether that is good."""
+    """The difference between two values as a short text, and whether it is an improvement."""
 
     text: str
     kind: Literal["better", "worse", "same"]
 
 
 def judge(report: Mapping[str, Any]) -> Verdict:
-    """Rank the cells of a report and say what to ship."""
+    """Rank the cells of a report, and choose the one to ship."""
     objective = objective_of(report)
     order = tuple(rank(report["cells"], objective))
-    won = order[0].cell if order and order[0].rank == 1 else None
-    if won is None:
+    winner = order[0].cell if order and order[0].rank == 1 else None
+    if winner is None:
         headline, reasons = _without_winner(order, objective)
         return Verdict(objective, order, None, None, "", headline, reasons)
-    baseline, role = _baseline(order, won)
+    baseline, role = _baseline(order, winner)
     against = f"{shortened(variant(baseline), 80)}, {role}" if baseline else ""
-    reasons = tuple(filter(None, (_why(order, objective, report), _how_sure(order, objective), _cost(report, won))))
-    return Verdict(objective, order, won, baseline, against, f"Ship {shortened(variant(won), 80)}", reasons)
+    reasons = tuple(filter(None, (_reason(order, objective), _caution(order, objective), _cost(report, winner))))
+    return Verdict(objective, order, winner, baseline, against, f"Ship {shortened(variant(winner), 80)}", reasons)
 
 
 def quality_of(report: Mapping[str, Any]) -> Metric | None:
-    """The metric of quality that this report is about."""
+    """Return the metric that represents quality in a report: one of the objective's, if it has one."""
     return quality_metric(report["cells"], [condition.metric for condition in objective_of(report).conditions])
 
 
 def key_metrics(report: Mapping[str, Any]) -> list[Metric]:
-    """The few metrics that tell most: what the objective names, speed, quality, latency and memory."""
+    """Return the metrics that matter most: those of the objective, speed, quality, latency and memory."""
     objective, cells = objective_of(report), report["cells"]
     quality = quality_of(report)
     names = [objective.metric, speed_metric(cells).name, *([quality.name] if quality else [])]
@@ -65,7 +68,17 @@ def key_metrics(report: Mapping[str, Any]) -> list[Metric]:
 
 
 def change(metric: Metric, value: float, base: float) -> Change | None:
-    """The value beside a base: as a factor, in percent, or for quality as a difference, if there is one to be told."""
+    """Compare a value with a base.
+
+    Args:
+        metric: The metric of both.
+        value: The value.
+        base: The value of the baseline.
+
+    Returns:
+        The change as a factor, in percent, or for metrics of quality as a difference; None if one of the two outputs is
+        identical to the reference.
+    """
     if metric.text(value) == metric.text(base):
         return Change("the same", "same")
     kind: Literal["better", "worse", "same"] = "better" if (value - base) * metric.sign() > 0 else "worse"
@@ -84,7 +97,7 @@ def change(metric: Metric, value: float, base: float) -> Change | None:
 
 
 def margin(objective: Objective, metric: Metric, value: float) -> Change | None:
-    """How far a value is from what the objective asks of it at least, or at most."""
+    """Return the distance of a value from the bound that the objective sets for its metric, if it meets one."""
     for condition in objective.conditions:
         distance = abs(value - condition.number)
         if condition.metric == metric.name and metric.text(value) != "identical" and condition.holds(value):
@@ -96,25 +109,25 @@ def _signed(number: float, digits: int) -> str:
     return f"{number:+.{digits}f}".replace("-", "−")
 
 
-def _baseline(order: Sequence[Ranked], won: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
-    """The reference, else the first fp32 cell, else the runner-up."""
-    done = [one.cell for one in order if one.cell["status"] == "ok"]
-    others = [cell for cell in done if cell is not won]
-    if won.get("is_reference"):
+def _baseline(order: Sequence[Ranked], winner: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
+    """The reference, else the first fp32 cell, else the second best; and its role."""
+    done = [ranked.cell for ranked in order if ranked.cell["status"] == "ok"]
+    others = [cell for cell in done if cell is not winner]
+    if winner.get("is_reference"):
         return next(iter(others), None), "the next best"
     for cell in others:
-        if cell.get("is_reference") and won.get("compared_with") in (None, cell["id"]):
+        if cell.get("is_reference") and winner.get("compared_with") in (None, cell["id"]):
             return cell, "the reference"
-    if "fp32" not in won["varied"].values():
+    if "fp32" not in winner["varied"].values():
         for cell in others:
             if "fp32" in cell["varied"].values():
                 return cell, "the best in fp32"
     return next(iter(others), None), "the next best"
 
 
-def _why(order: Sequence[Ranked], objective: Objective, report: Mapping[str, Any]) -> str:
+def _reason(order: Sequence[Ranked], objective: Objective) -> str:
     metric, value = METRICS[objective.metric], median(order[0].cell, objective.metric)
-    fit = sum(one.rank is not None for one in order)
+    fit = sum(ranked.rank is not None for ranked in order)
     extreme = "highest" if objective.direction == "max" else "lowest"
     conditions = " and ".join(condition.text for condition in objective.conditions)
     among = f"{counted(fit, 'variant')} that {'keeps' if fit == 1 else 'keep'} {conditions}" if conditions else ""
@@ -124,38 +137,38 @@ def _why(order: Sequence[Ranked], objective: Objective, report: Mapping[str, Any
     return f"The {extreme} {metric.title}, {metric.full(value or 0)}, of the {among or counted(fit, 'variant')}."
 
 
-def _how_sure(order: Sequence[Ranked], objective: Objective) -> str:
-    """A caution where the runs of the two best overlap."""
+def _caution(order: Sequence[Ranked], objective: Objective) -> str:
+    """A caution if the runs of the two best cells overlap."""
     if len(order) < 2 or order[1].rank is None:
         return ""
-    first, second = (spread(one.cell, objective.metric) for one in order[:2])
+    first, second = (spread(ranked.cell, objective.metric) for ranked in order[:2])
     if first and second and first[0] <= second[1] and second[0] <= first[1]:
         return f"{variant(order[1].cell)} is as good within the spread of the runs."
     return ""
 
 
-def _cost(report: Mapping[str, Any], won: Mapping[str, Any]) -> str:
-    """What nobody asked about: the quality of a winner that was chosen for its speed alone."""
+def _cost(report: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
+    """The quality of a winner that was chosen without a condition on quality."""
     quality, objective = quality_of(report), objective_of(report)
-    if quality is None or any(METRICS[one.metric].perfect is not None for one in objective.conditions):
+    if quality is None or any(METRICS[part.metric].perfect is not None for part in objective.conditions):
         return ""
-    value = median(won, quality.name)
+    value = median(winner, quality.name)
     has = f"its {quality.title} is {quality.full(value)}" if value is not None else f"its {quality.title} is unknown"
     return f"No quality was asked for; {has}. Set one with sweep.objective='{objective} where {quality.name}>=…'."
 
 
 def _without_winner(order: Sequence[Ranked], objective: Objective) -> tuple[str, tuple[str, ...]]:
-    done = [one for one in order if one.cell["status"] == "ok"]
-    cells = [one.cell for one in order]
+    cells = [ranked.cell for ranked in order]
+    done = [cell for cell in cells if cell["status"] == "ok"]
     if not order:
         return "Nothing was run", ()
     if not done:
         problems = Counter((error["code"], error["message"]) for cell in cells for error in cell["errors"][:1])
-        told = [
+        common = [
             f"{code} {shortened(message, 160)} ({counted(number, 'variant')})".lstrip()
             for (code, message), number in problems.most_common(3)
         ]
-        return "No variant ran", (f"{counted(len(order), 'variant')}: {states(cells)}.", *told)
+        return "No variant ran", (f"{counted(len(order), 'variant')}: {states(cells)}.", *common)
     reasons = [f"{len(done)} of {counted(len(order), 'variant')} ran; none of them meets {objective}."]
     for condition in objective.conditions:
         values = [value for cell in cells if (value := median(cell, condition.metric)) is not None]

@@ -1,7 +1,7 @@
-"""Measures one cell, in a process of its own: ``python -m bmfgraph.sweep.worker FOLDER``.
+"""Measure one cell: ``python -m bmfgraph.sweep.worker FOLDER``, the child process that ``cell_process.py`` starts.
 
-In a process of its own, a crash costs one cell only, memory is counted for it alone, and the GPU's is given back. Each
-run's report is written as soon as the run is over, whatever comes later.
+In a process of its own, a crash costs one cell only, its memory is measured alone, and GPU memory is freed. Each run's
+report is written as soon as the run is over, before anything else can fail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from bmfgraph.api import Job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.runner.outputs import with_output_folder
 from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
 from bmfgraph.sweep.engine_speed import engine_alone
 from bmfgraph.system.console import console_output, print_problems, problems_as_json
@@ -26,9 +25,9 @@ from bmfgraph.system.processes import end_with_stdin
 __all__ = ["main", "measure"]
 
 
-def main(words: list[str]) -> int:
-    """Measure the cell in that folder; the exit code."""
-    folder = Path(words[0])
+def main(arguments: list[str]) -> int:
+    """Measure the cell in a folder, the only argument, and return the exit code."""
+    folder = Path(arguments[0])
     end_with_stdin()
     cell = read_json(folder / CELL)
     if cell is None:
@@ -45,10 +44,17 @@ def main(words: list[str]) -> int:
 
 
 def measure(folder: Path, cell: Mapping[str, Any]) -> None:
-    """Run the cell as often as it says, and write down what was measured. Raises a BmfgraphError."""
+    """Run a cell as often as its settings say, and write the measurements.
+
+    Args:
+        folder: The folder of the cell.
+        cell: The content of its cell.json.
+
+    Raises:
+        BmfgraphError: The job is wrong, a run failed, or a file cannot be written.
+    """
     job = Job.from_config({**cell["data"], "report": None, "reference": None})
-    built = job.build()
-    plan = with_output_folder(job.plan(), folder)
+    engines = job.build()
     warmup, repeats = int(cell["settings"]["warmup"]), cell["settings"]["repeats"]
     runs: list[dict[str, Any]] = []
     for number in range(warmup + repeats):
@@ -57,22 +63,23 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
         report = result.report() | {"joules": energy.joules}
         write_json(folder / f"run-{number}.json", report)
         runs.append(report)
+    plan = result.plan
     measured = {
         "problems": [],
         "runs": runs[warmup:],
         "inference_fps": {
             node.name: engine_alone(node.params) for node in plan if isinstance(node.params, InferenceParams)
         },
-        "engines": {node: _engine(path) for node, path in built.items()},
-        "outputs": {node.name: node.written for node in plan if node.written},
+        "engines": {node: _engine(path) for node, path in engines.items()},
+        "outputs": {node: str(path) for node, path in result.outputs.items()},
     }
     write_json(folder / MEASURED, measured)
 
 
 def _engine(path: Path) -> dict[str, float]:
-    """How long it took to build, and how large it is."""
-    built = read_entry(path.parent).manifest.get("built", {})
-    return {"seconds": float(built.get("seconds", 0.0)), "bytes": path.stat().st_size}
+    """The build time (s) and size (bytes) of an engine."""
+    build = read_entry(path.parent).manifest.get("built", {})
+    return {"seconds": float(build.get("seconds", 0.0)), "bytes": path.stat().st_size}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make reports of sweeps, as a sweep writes them, for tests."""
+"""Make reports of sweeps for tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ H100 = "NVIDIA H100 80GB HBM3 (compute capability 9.0)"
 
 
 def cell(name: str, varied: Mapping[str, str], /, status: str = "ok", **metrics: Any) -> dict[str, Any]:
-    """A cell; a metric is a median, or (median, min, max)."""
-    words = " ".join(f"{key}={value}" for key, value in varied.items())
+    """Return a cell of a report; each metric is a median, or (median, min, max)."""
+    overrides = " ".join(f"{key}={value}" for key, value in varied.items())
     spans = {key: value if isinstance(value, tuple) else (value, value, value) for key, value in metrics.items()}
     return {
         "id": name,
@@ -24,14 +24,14 @@ def cell(name: str, varied: Mapping[str, str], /, status: str = "ok", **metrics:
         "metrics": {key: dict(zip(("median", "min", "max"), span, strict=True)) for key, span in spans.items()},
         "nodes": [],
         "runs_on": {},
-        "command": f"python -m bmfgraph pipeline=super_resolution {words}",
+        "command": f"python -m bmfgraph pipeline=super_resolution {overrides}",
         "seconds": 12.3,
     }
 
 
 def report(*cells: dict[str, Any], objective: str | None = None, **other: Any) -> dict[str, Any]:
-    """A report of these cells."""
-    made: dict[str, Any] = {
+    """Return a report of some cells."""
+    content: dict[str, Any] = {
         "schema": 1,
         "bmfgraph": "0.1.0",
         "created": "2026-11-05T14:32:10+00:00",
@@ -43,16 +43,16 @@ def report(*cells: dict[str, Any], objective: str | None = None, **other: Any) -
         "repeats": 3,
         "cells": list(cells),
     }
-    return made | other
+    return content | other
 
 
 def error(code: str, where: str, message: str, hint: str = "") -> dict[str, str]:
-    """What a cell says of its failure."""
+    """Return an error of a cell."""
     return {"code": code, "where": where, "message": message, "hint": hint}
 
 
 def super_resolution() -> dict[str, Any]:
-    """Twelve cells: three precisions by four batches, one crashed and one refused."""
+    """Return a report of twelve cells: three precisions by four batches, one crashed and one refused."""
     psnr = {"fp32": 100.0, "fp16": 51.37, "int8": 42.86}
     pace = {"fp32": 1.0, "fp16": 2.45, "int8": 3.6}
     cells = []
@@ -61,21 +61,21 @@ def super_resolution() -> dict[str, Any]:
             varied = {"engine": precision, "engine.batch": str(batch)}
             number = f"{precision}{batch:02d}"
             if (precision, batch) == ("int8", 8):
-                made = cell(number, varied, "crashed")
-                made["errors"] = [
+                variant = cell(number, varied, "crashed")
+                variant["errors"] = [
                     error("E803", "node 'upscale' (inference), frame 0", "CUDA error: an illegal memory access",
                           "build the engine again: python -m bmfgraph build engine=int8 engine.batch=8")
                 ]  # fmt: skip
             elif (precision, batch) == ("int8", 1):
-                made = cell(number, varied, "refused")
-                made["errors"] = [
+                variant = cell(number, varied, "refused")
+                variant["errors"] = [
                     error("E612", "pipeline.nodes.upscale", "int8 needs calibration data", "set calibration=clip.mp4")
                 ]
             else:
                 fps = 61.3 * pace[precision] * (1 + 0.14 * (batch > 1) + 0.07 * (batch > 2) - 0.03 * (batch > 4))
                 infer = 1000 / fps
                 first = (0.9 + 0.02 * batch, 0.88 + 0.02 * batch, 1.04 + 0.02 * batch)
-                made = cell(
+                variant = cell(
                     number,
                     varied,
                     fps=(fps * 0.86, fps * 0.84, fps * 0.87),
@@ -94,16 +94,16 @@ def super_resolution() -> dict[str, Any]:
                     psnr_y=psnr[precision] - 0.06 * batch * (precision == "int8"),
                     ssim={"fp32": 1.0, "fp16": 0.9991, "int8": 0.9847}[precision],
                 )
-                made["nodes"] = [
+                variant["nodes"] = [
                     {"name": "source", "kind": "decoder", "device": "cpu", "frame_ms": 1.9},
                     {"name": "prepare", "kind": "preprocess", "device": "cuda", "frame_ms": 0.34},
                     {"name": "upscale", "kind": "inference", "device": "cuda", "frame_ms": infer * 0.82},
                     {"name": "restore", "kind": "frames", "device": "cuda", "frame_ms": 0.51},
                     {"name": "sink", "kind": "encoder", "device": "cpu", "frame_ms": 3.05},
                 ]
-                made["runs_on"] = {"upscale": "TensorRT 10.16 on NVIDIA H100 80GB HBM3"}
-                made["kept"] = precision == "fp32"
-            cells.append(made)
+                variant["runs_on"] = {"upscale": "TensorRT 10.16 on NVIDIA H100 80GB HBM3"}
+                variant["kept"] = precision == "fp32"
+            cells.append(variant)
     cells[0]["is_reference"] = True
     for name in ("psnr_y", "ssim"):
         del cells[0]["metrics"][name]
@@ -119,7 +119,7 @@ def super_resolution() -> dict[str, Any]:
 
 
 def detectors() -> dict[str, Any]:
-    """Six cells: two models in three precisions, measured against labels."""
+    """Return a report of six cells: two models in three precisions, measured against labels."""
     rows = {
         ("face_small", "fp32"): (148.0, 0.941, 0.902, 0.913),
         ("face_small", "fp16"): (262.0, 0.940, 0.902, 0.912),
@@ -130,7 +130,7 @@ def detectors() -> dict[str, Any]:
     }
     cells = []
     for number, ((model, engine), (fps, precision, recall, map50)) in enumerate(rows.items()):
-        made = cell(
+        variant = cell(
             f"d{number}",
             {"model": model, "engine": engine},
             fps=fps * 0.9,
@@ -144,7 +144,7 @@ def detectors() -> dict[str, Any]:
             map50=map50,
         )
         names = ("source", "source-rgb24", "prepare", "find", "faces", "draw", "upload", "download", "boxes", "sink")
-        made["nodes"] = [
+        variant["nodes"] = [
             {
                 "name": name,
                 "kind": "k",
@@ -153,7 +153,7 @@ def detectors() -> dict[str, Any]:
             }
             for place, name in enumerate(names)
         ]
-        cells.append(made)
+        cells.append(variant)
     return report(
         *cells,
         objective="steady_fps where recall>=0.9 and map50>=0.92",
@@ -163,7 +163,7 @@ def detectors() -> dict[str, Any]:
 
 
 def without_quality() -> dict[str, Any]:
-    """Two cells of which only the speed is known."""
+    """Return a report of two cells without metrics of quality."""
     return report(
         cell("aa", {"decoder": "auto"}, fps=38.1, steady_fps=(41.0, 39.8, 41.6), first_frame_s=0.31, peak_rss_mb=512.4),
         cell(
@@ -174,12 +174,12 @@ def without_quality() -> dict[str, Any]:
 
 
 def failures() -> dict[str, Any]:
-    """Four cells, none of which ran."""
+    """Return a report of four cells that did not run."""
     cells = [
         cell(f"f{number}", {"engine": name}, "failed") for number, name in enumerate(("fp32", "fp16", "int8", "trt"))
     ]
-    for one in cells[:3]:
-        one["errors"] = [
+    for failed in cells[:3]:
+        failed["errors"] = [
             error("E805", "node 'sink' (encoder), frame 0", "the disk is full", "make room, or write elsewhere"),
             error("W103", "", "the input has no audio"),
         ]

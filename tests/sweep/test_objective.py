@@ -1,4 +1,4 @@
-"""Objectives as words, the order they give, and the Pareto front."""
+"""Test objectives, ranks, the Pareto front and metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from bmfgraph.errors import ConfigError
 from bmfgraph.sweep.metrics import METRICS, finite, measured, median, quality_metric, spread
-from bmfgraph.sweep.objective import Condition, Objective, objective_of, pareto, parse_objective, rank, winner
+from bmfgraph.sweep.objective import Condition, Objective, objective_of, pareto, parse_objective, rank
 from tests.sweep.reports import cell, failures, report, super_resolution, without_quality
 
 
@@ -36,12 +36,12 @@ from tests.sweep.reports import cell, failures, report, super_resolution, withou
         ),
     ],
 )
-def test_words(text: str, objective: Objective) -> None:
+def test_parsing(text: str, objective: Objective) -> None:
     assert parse_objective(text) == objective
     assert parse_objective(str(objective)) == objective
 
 
-def test_objectives_as_words() -> None:
+def test_objectives_as_texts() -> None:
     assert str(parse_objective("max fps where psnr_y >= 45.50 and vmaf > 90")) == "fps where psnr_y>=45.5 and vmaf>90"
     assert str(parse_objective("max peak_rss_mb")) == "max peak_rss_mb"
 
@@ -78,7 +78,7 @@ def test_objectives_as_words() -> None:
         ("fps where ssim>1 and", "'fps where ssim>1 and' needs a metric after 'fps where ssim > 1 and', not the end"),
     ],
 )
-def test_wrong_words(text: str, message: str) -> None:
+def test_wrong_objectives(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_objective(text)
     (problem,) = caught.value.problems
@@ -96,14 +96,18 @@ def test_without_an_objective_the_fastest_wins() -> None:
     assert objective_of(super_resolution()) == parse_objective("steady_fps where psnr_y>=45")
 
 
-# ------------------------------------------------------------------------------------------------------- the order
+# ------------------------------------------------------------------------------------------------------- ranking
 
 
 def ids(cells: list[dict[str, Any]], text: str) -> list[tuple[str, int | None]]:
-    return [(one.cell["id"], one.rank) for one in rank(cells, parse_objective(text))]
+    return [(ranked.cell["id"], ranked.rank) for ranked in rank(cells, parse_objective(text))]
 
 
-def test_those_that_meet_the_conditions_come_first_and_those_that_failed_last() -> None:
+def winner(cells: list[dict[str, Any]], objective: Objective) -> Any:
+    return next((ranked.cell for ranked in rank(cells, objective) if ranked.rank == 1), None)
+
+
+def test_cells_that_meet_the_conditions_come_first_and_failed_ones_last() -> None:
     cells = [
         cell("broken", {}, "crashed", fps=99.0, psnr_y=99.0),
         cell("rough", {}, fps=50.0, psnr_y=40.0),
@@ -114,42 +118,42 @@ def test_those_that_meet_the_conditions_come_first_and_those_that_failed_last() 
     order = [("fast", 1), ("slow", 2), ("rougher", None), ("rough", None), ("broken", None)]
     assert ids(cells, "fps where psnr_y>=45") == order
     assert ids(cells, "min fps where psnr_y>=45")[:4] == [("slow", 1), ("fast", 2), ("rough", None), ("rougher", None)]
-    assert ids(cells, "latency_p95_ms") == [(one["id"], None) for one in [*cells[1:], cells[0]]]
+    assert ids(cells, "latency_p95_ms") == [(each["id"], None) for each in [*cells[1:], cells[0]]]
 
 
-def test_equals_stay_as_they_came() -> None:
+def test_equal_cells_keep_their_order() -> None:
     cells = [cell(name, {}, fps=speed) for name, speed in (("c", 5.0), ("a", 7.0), ("b", 7.0), ("d", 5.0))]
     assert ids(cells, "fps") == [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
     assert ids(cells, "min fps") == [("c", 1), ("d", 2), ("a", 3), ("b", 4)]
-    assert [one["id"] for one in cells] == ["c", "a", "b", "d"]
+    assert [each["id"] for each in cells] == ["c", "a", "b", "d"]
 
 
-def test_what_is_missed_is_said() -> None:
-    def misses(text: str, **metrics: Any) -> tuple[str, ...]:
+def test_violated_conditions_are_listed() -> None:
+    def violations(text: str, **metrics: Any) -> tuple[str, ...]:
         return rank([cell("a", {}, **metrics)], parse_objective(text))[0].violations
 
-    assert misses("fps where psnr_y>=45", fps=3.0, psnr_y=45.0) == ()
-    assert misses("fps where psnr_y>=45", fps=3.0, psnr_y=38.2134) == ("PSNR-Y 38.21 < 45 dB",)
-    assert misses("fps where psnr_y>=45", fps=3.0, psnr_y=44.999) == ("PSNR-Y 44.999 < 45 dB",)
-    assert misses("fps where psnr_y>45", fps=3.0, psnr_y=45.0) == ("PSNR-Y 45 ≤ 45 dB",)
-    assert misses("fps where latency_p95_ms<=40", fps=3.0, latency_p95_ms=51.0) == ("latency p95 51.0 > 40 ms",)
-    assert misses("fps where recall<.5 and ssim==1", fps=3.0, recall=0.75, ssim=0.5) == (
+    assert violations("fps where psnr_y>=45", fps=3.0, psnr_y=45.0) == ()
+    assert violations("fps where psnr_y>=45", fps=3.0, psnr_y=38.2134) == ("PSNR-Y 38.21 < 45 dB",)
+    assert violations("fps where psnr_y>=45", fps=3.0, psnr_y=44.999) == ("PSNR-Y 44.999 < 45 dB",)
+    assert violations("fps where psnr_y>45", fps=3.0, psnr_y=45.0) == ("PSNR-Y 45 ≤ 45 dB",)
+    assert violations("fps where latency_p95_ms<=40", fps=3.0, latency_p95_ms=51.0) == ("latency p95 51.0 > 40 ms",)
+    assert violations("fps where recall<.5 and ssim==1", fps=3.0, recall=0.75, ssim=0.5) == (
         "recall 0.750 ≥ 0.5",
         "SSIM 0.5000 ≠ 1",
     )
-    assert misses("fps where psnr_y>=45", psnr_y=50.0) == ("end-to-end speed not measured",)
-    assert misses("fps where psnr_y>=45 and psnr_y<60", fps=3.0) == ("PSNR-Y not measured",)
+    assert violations("fps where psnr_y>=45", psnr_y=50.0) == ("end-to-end speed not measured",)
+    assert violations("fps where psnr_y>=45 and psnr_y<60", fps=3.0) == ("PSNR-Y not measured",)
 
 
 def test_the_winner() -> None:
-    made = super_resolution()
-    assert winner(made["cells"], objective_of(made)) is made["cells"][6]
-    assert winner(made["cells"], parse_objective("fps where psnr_y>=45 and fps<1")) is None
+    content = super_resolution()
+    assert winner(content["cells"], objective_of(content)) is content["cells"][6]
+    assert winner(content["cells"], parse_objective("fps where psnr_y>=45 and fps<1")) is None
     assert winner(failures()["cells"], parse_objective("fps")) is None
     assert winner([], parse_objective("fps")) is None
 
 
-def test_the_reference_is_its_own_equal() -> None:
+def test_the_reference_has_perfect_quality() -> None:
     reference = cell("r", {}, fps=3.0) | {"is_reference": True}
     assert [median(reference, name) for name in ("psnr_y", "ssim", "recall", "fps", "build_s")] == [100, 1, 1, 3, None]
     assert winner([reference], parse_objective("fps where psnr_y>=45")) is reference
@@ -177,7 +181,7 @@ def test_the_front() -> None:
     assert pareto([]) == set()
 
 
-def test_on_the_front_lower_is_better_where_it_is() -> None:
+def test_the_front_of_metrics_where_lower_is_better() -> None:
     cells = [
         cell("small", {}, peak_rss_mb=10.0, latency_p95_ms=9.0),
         cell("quick", {}, peak_rss_mb=20.0, latency_p95_ms=3.0),
@@ -190,20 +194,20 @@ def test_on_the_front_lower_is_better_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "3", True, [3]])
-def test_what_is_no_number_is_unknown(value: Any) -> None:
+def test_a_value_that_is_not_a_number_is_unknown(value: Any) -> None:
     assert finite(value) is None
-    made = cell("a", {}, fps=(value, value, 3.0))
-    assert median(made, "fps") is None
-    assert spread(made, "fps") is None
-    assert measured([made]) == []
+    damaged = cell("a", {}, fps=(value, value, 3.0))
+    assert median(damaged, "fps") is None
+    assert spread(damaged, "fps") is None
+    assert measured([damaged]) == []
 
 
 def test_metrics_that_are_null() -> None:
-    made = cell("a", {}) | {"metrics": {"fps": None, "ssim": {}}}
-    assert (median(made, "fps"), spread(made, "ssim"), measured([made])) == (None, None, [])
+    empty = cell("a", {}) | {"metrics": {"fps": None, "ssim": {}}}
+    assert (median(empty, "fps"), spread(empty, "ssim"), measured([empty])) == (None, None, [])
 
 
-def test_one_metric_of_quality_speaks_for_all() -> None:
+def test_one_metric_represents_quality() -> None:
     cells = [cell("a", {}, fps=1.0, ssim=0.9, psnr_y=40.0), cell("b", {}, "crashed", vmaf=1.0)]
     assert quality_metric(cells) == METRICS["psnr_y"]
     assert quality_metric(cells, ["fps", "ssim"]) == METRICS["ssim"]

@@ -1,10 +1,11 @@
-"""Whole sweeps from the command line: every run in a process of its own, whatever becomes of the others."""
+"""Test whole sweeps from the command line."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.runner.conftest import faulty_kind as faulty_kind
 from tests.tools import make_clip
 
 LIMIT = 240.0
+BMFGRAPH = (sys.executable, "-m", "bmfgraph")
 Sweep = Callable[..., Ended]
 FAST = ("encoder.preset=ultrafast", "sweep.warmup=false", "progress=false", "engine.threads=1")
 
@@ -30,12 +32,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sweeping(folder: Path) -> Callable[..., Running]:
-    """Starts a sweep of super resolution over a tiny clip, or of another pipeline."""
-    import sys
+    """Start a sweep of super resolution over a tiny clip, or of another pipeline."""
 
     def begin(*words: str, **options: Any) -> Running:
-        some = () if any(word.startswith("pipeline=") for word in words) else ("pipeline=super_resolution",)
-        command = [sys.executable, "-m", "bmfgraph", *some, "input=clip.mp4", *FAST, *words]
+        pipeline = () if any(word.startswith("pipeline=") for word in words) else ("pipeline=super_resolution",)
+        command = [*BMFGRAPH, *pipeline, "input=clip.mp4", *FAST, *words]
         return start(command, folder, **options)
 
     return begin
@@ -43,7 +44,7 @@ def sweeping(folder: Path) -> Callable[..., Running]:
 
 @pytest.fixture
 def sweep(sweeping: Callable[..., Running]) -> Sweep:
-    """Runs a sweep to its end."""
+    """Run a sweep to its end."""
     return lambda *words, **options: sweeping(*words, **options).wait(LIMIT)
 
 
@@ -51,21 +52,21 @@ def report(folder: Path, name: str = "super_resolution") -> Any:
     return json.loads((folder / "outputs" / "sweeps" / name / "report.json").read_text())
 
 
-def by_key(found: Any, key: str) -> dict[str, Any]:
-    return {cell["varied"][key]: cell for cell in found["cells"]}
+def by_key(content: Any, key: str) -> dict[str, Any]:
+    return {cell["varied"][key]: cell for cell in content["cells"]}
 
 
 def test_a_grid_ends_in_a_decision_and_is_kept(sweep: Sweep, folder: Path) -> None:
     words = ("-m", "model=vsr_x2_fast,vsr_x2_fast_video", "sweep.reference=model=vsr_x2_fast", "sweep.repeats=2")
     first = sweep(*words)
     assert first.code == 0, first
-    found = report(folder)
-    assert [cell["status"] for cell in found["cells"]] == ["ok", "ok"]
-    cells = by_key(found, "model")
+    content = report(folder)
+    assert [cell["status"] for cell in content["cells"]] == ["ok", "ok"]
+    cells = by_key(content, "model")
     assert cells["vsr_x2_fast"]["is_reference"]
     assert cells["vsr_x2_fast"]["metrics"]["psnr_y"]["median"] == 100
     assert 20 < cells["vsr_x2_fast_video"]["metrics"]["psnr_y"]["median"] < 100
-    for cell in found["cells"]:
+    for cell in content["cells"]:
         metrics = cell["metrics"]
         assert metrics["steady_fps"]["min"] <= metrics["steady_fps"]["median"] <= metrics["steady_fps"]["max"]
         assert metrics["latency_p50_ms"]["median"] <= metrics["latency_p99_ms"]["median"]
@@ -93,21 +94,10 @@ def test_a_grid_ends_in_a_decision_and_is_kept(sweep: Sweep, folder: Path) -> No
     assert changed.err.count("measured again because: input, plan") == 2
     assert [cell["kept"] for cell in report(folder)["cells"]] == [False, False]
 
-    alone = (
-        sweep("report")
-        if False
-        else start(
-            [*_python(), "report", "outputs/sweeps/super_resolution", "--output", "again", "--objective", "fps"], folder
-        ).wait(LIMIT)
-    )
-    assert alone.code == 0, alone
+    command = [*BMFGRAPH, "report", "outputs/sweeps/super_resolution", "--output", "again", "--objective", "fps"]
+    reported = start(command, folder).wait(LIMIT)
+    assert reported.code == 0, reported
     assert len(json.loads((folder / "again" / "report.json").read_text())["cells"]) == 2
-
-
-def _python() -> list[str]:
-    import sys
-
-    return [sys.executable, "-m", "bmfgraph"]
 
 
 def test_a_wrong_cell_stops_the_sweep_before_it_begins(sweep: Sweep, folder: Path) -> None:
@@ -119,7 +109,7 @@ def test_a_wrong_cell_stops_the_sweep_before_it_begins(sweep: Sweep, folder: Pat
     assert not (folder / "outputs" / "sweeps" / "super_resolution" / "report.json").exists()
 
 
-def test_a_wrong_cell_is_left_out_where_that_is_wanted(sweep: Sweep, folder: Path) -> None:
+def test_a_wrong_cell_is_left_out_with_on_error_skip(sweep: Sweep, folder: Path) -> None:
     ended = sweep("-m", "encoder.crf=60,18", "sweep.on_error=skip")
     assert ended.code == 1, ended
     cells = by_key(report(folder), "encoder.crf")
@@ -132,7 +122,7 @@ def _faulty(*words: str) -> tuple[str, ...]:
 
 
 @pytest.mark.usefixtures("clips")
-def test_a_cell_that_kills_its_process_costs_nothing_but_itself(
+def test_a_cell_that_kills_its_process_costs_only_itself(
     sweep: Sweep, folder: Path, faulty_kind: dict[str, str]
 ) -> None:
     words = _faulty("pipeline.nodes.stage.fault=process,kill,none", "pipeline.nodes.stage.frame=5")
@@ -155,7 +145,7 @@ def test_a_cell_that_kills_its_process_costs_nothing_but_itself(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_a_sweep_that_was_ended_goes_on_where_it_was(
+def test_an_interrupted_sweep_continues(
     sweeping: Callable[..., Running],
     sweep: Sweep,
     folder: Path,
@@ -175,7 +165,7 @@ def test_a_sweep_that_was_ended_goes_on_where_it_was(
     assert ended.code == (-9 if number == signal.SIGKILL else 130), ended
     deadline = time.monotonic() + 10
     while any("bmfgraph.sweep.worker" in line for line in _processes(str(cells))):
-        assert time.monotonic() < deadline, "a cell's process goes on for nobody"
+        assert time.monotonic() < deadline, "the process of a cell outlives its sweep"
         time.sleep(0.2)
     assert len(list(cells.glob("*/result.json"))) == 2
     assert number == signal.SIGKILL or not list(cells.glob("*/.*.part"))
@@ -208,9 +198,9 @@ def test_a_cell_that_takes_too_long(sweep: Sweep, folder: Path, faulty_kind: dic
 def test_the_input_itself_is_the_reference(sweep: Sweep, folder: Path) -> None:
     ended = sweep("-m", "model=vsr_x2_fast,vsr_x2_quality", "sweep.reference=input", "sweep.objective=psnr_y")
     assert ended.code == 0, ended
-    found = report(folder)
-    assert found["reference"] == "the input, which was reduced"
-    quality = {model: cell["metrics"]["psnr_y"]["median"] for model, cell in by_key(found, "model").items()}
+    content = report(folder)
+    assert content["reference"] == "the input, which was reduced"
+    quality = {model: cell["metrics"]["psnr_y"]["median"] for model, cell in by_key(content, "model").items()}
     assert 15 < min(quality.values()) <= max(quality.values()) < 99
 
 
@@ -222,8 +212,8 @@ def test_halving_gives_the_better_cells_more_of_the_clip(sweep: Sweep, folder: P
     assert "rung 2 of 2: 1 cell(s) on 100% of the clip" in ended.err
     states = {"35": "skipped", "50": "ok", "60": "refused"}
     assert {crf: cell["status"] for crf, cell in by_key(report(folder), "encoder.crf").items()} == states
-    # What was measured on a part stays out when the report is made again, from another folder, too.
-    again = start([*_python(), "report", str(folder / "outputs/sweeps/super_resolution")], folder.parent).wait(LIMIT)
+    # The cells that ran on a part only stay out of a new report, even from another folder.
+    again = start([*BMFGRAPH, "report", str(folder / "outputs/sweeps/super_resolution")], folder.parent).wait(LIMIT)
     assert again.code == 0, again
     assert {crf: cell["status"] for crf, cell in by_key(report(folder), "encoder.crf").items()} == states
 
@@ -232,7 +222,7 @@ def test_halving_gives_the_better_cells_more_of_the_clip(sweep: Sweep, folder: P
     assert "error[E115]: sweep.objective: halving keeps the better cells" in ended.err
 
 
-def test_a_sweeper_that_chooses_is_told_the_objective(sweep: Sweep, folder: Path) -> None:
+def test_a_sweeper_that_chooses_gets_the_objective(sweep: Sweep, folder: Path) -> None:
     (folder / "conf" / "hydra" / "sweeper").mkdir(parents=True)
     (folder / "conf" / "hydra" / "sweeper" / "picky.yaml").write_text("_target_: hydra_plugins.picky.Picky\n")
     (folder / "hydra_plugins").mkdir()
@@ -240,10 +230,10 @@ def test_a_sweeper_that_chooses_is_told_the_objective(sweep: Sweep, folder: Path
     words = ("-m", "--config-dir", "conf", "hydra/sweeper=picky", "encoder.crf=interval(18,60)")
     ended = sweep(*words, "sweep.objective=psnr_y where psnr_y>=1", "sweep.reference=input", env={"PYTHONPATH": "."})
     assert ended.code == 1, ended
-    told = dict(line.split()[1:] for line in ended.out.splitlines() if line.startswith("TOLD"))
+    objectives = dict(line.split()[1:] for line in ended.out.splitlines() if line.startswith("OBJECTIVE"))
     cells = by_key(report(folder), "encoder.crf")
-    assert (cells["60"]["status"], told["60"]) == ("refused", "nan")
-    assert float(told["18"]) == cells["18"]["metrics"]["psnr_y"]["median"] > 20
+    assert (cells["60"]["status"], objectives["60"]) == ("refused", "nan")
+    assert float(objectives["18"]) == cells["18"]["metrics"]["psnr_y"]["median"] > 20
     assert set(cells["18"]["varied"]) == {"encoder.crf"}
     assert "--config-dir conf" in cells["18"]["command"]
 
@@ -259,10 +249,10 @@ class Picky(Sweeper):
         )
 
     def sweep(self, arguments):
-        fixed = [one for one in arguments if "interval" not in one]
+        fixed = [word for word in arguments if "interval" not in word]
         for number, crf in enumerate((18, 60)):
             done = self.launcher.launch([[*fixed, f"encoder.crf={crf}"]], initial_job_idx=number)
-            print("TOLD", crf, done[0].return_value)
+            print("OBJECTIVE", crf, done[0].return_value)
 """
 
 
@@ -281,24 +271,25 @@ def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
     words = ("encoder.crf=18,18,35", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.reference=null")
     ended = sweep("-m", *words)
     assert ended.code == 0, ended
-    assert "encoder.crf=18: the same as encoder.crf=18, and done once" in ended.err
+    assert "encoder.crf=18: the same as encoder.crf=18, and runs once" in ended.err
     assert [cell["status"] for cell in report(folder)["cells"]] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
+        ("~sweep.dir", "error[E204]: sweep.dir: is missing"),
         ("sweep.repeats=0", "error[E207]: sweep.repeats: 0: must be at least 1"),
         ("++sweep.repeat=2", "error[E203]: sweep.repeat: unknown key (did you mean 'repeats'?)"),
         ("sweep.objective=fsp", "error[E115]: sweep.objective: "),
         ("sweep.reference=none.mp4", "error[E112]: sweep.reference: 'none.mp4' does not exist"),
         ("sweep.repeats=1,2", "error[E209]: sweep.repeats: is the same for all runs of a sweep"),
         ("encoder.gop=interval(1,9)", "error[E105]: encoder.gop: an interval is no list of values"),
-        ("sweep.dir=clip.mp4/x", "error[E411]: sweep.dir: 'clip.mp4/x' cannot be written to (Not a directory)"),
+        ("sweep.dir=clip.mp4/x", "error[E411]: sweep.dir: 'clip.mp4/x' cannot be written (Not a directory)"),
         ("engine=fp32,fp17", "error[E103]: engine=fp17: there is no such option (did you mean 'fp16'?)"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(sweep: Sweep, folder: Path, word: str, told: str) -> None:
+def test_mistakes_are_printed_before_a_cell_runs(sweep: Sweep, folder: Path, word: str, message: str) -> None:
     ended = sweep("-m", "encoder.crf=18,35", word)
-    assert (ended.code, told in ended.err) == (2, True), ended.err
+    assert (ended.code, message in ended.err) == (2, True), ended.err
     assert not list(folder.glob("outputs/sweeps/*/cells/*/result.json"))

@@ -1,4 +1,4 @@
-"""What a sweep's report concludes, in words."""
+"""Test the verdict of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmfgraph.sweep.verdict import Change, change, judge, key_metrics, margin, q
 from tests.sweep.reports import cell, detectors, failures, report, super_resolution, without_quality
 
 
-def test_a_winner_its_reason_and_what_it_replaces() -> None:
+def test_a_winner_its_reasons_and_its_baseline() -> None:
     verdict = judge(super_resolution())
     assert verdict.headline == "Ship fp16 · batch 4"
     assert verdict.reasons == (
@@ -26,7 +26,7 @@ def test_a_winner_its_reason_and_what_it_replaces() -> None:
     assert verdict.baseline["id"] == "fp3201"
 
 
-def test_without_a_reference_fp32_is_what_is_replaced() -> None:
+def test_without_a_reference_fp32_is_the_baseline() -> None:
     assert judge(detectors()).against == "centerface · fp32, the best in fp32"
     assert judge(without_quality()).against == "decoder auto, the next best"
     two = [cell("a", {"engine": "fp32"}, fps=9.0), cell("b", {"engine": "fp16"}, fps=5.0)]
@@ -56,17 +56,17 @@ def test_reasons(objective: str, reasons: tuple[str, ...]) -> None:
     assert judge(report(*cells, objective=objective)).reasons == reasons
 
 
-def test_the_only_one_that_ran() -> None:
-    made = report(cell("a", {"x": "1"}, fps=1.0), cell("b", {"x": "2"}, "crashed"))
-    assert judge(made).reasons == ("It is the only one of 2 variants that ran: 1.0 fps.",)
+def test_a_single_cell_that_ran() -> None:
+    content = report(cell("a", {"x": "1"}, fps=1.0), cell("b", {"x": "2"}, "crashed"))
+    assert judge(content).reasons == ("It is the only one of 2 variants that ran: 1.0 fps.",)
 
 
-def test_speed_alone_does_not_hide_what_it_costs() -> None:
-    made = report(cell("a", {"x": "1"}, fps=1.0, ssim=0.87), cell("b", {"x": "2"}, fps=0.5, ssim=1.0))
-    assert judge(made).reasons[1] == (
+def test_a_winner_by_speed_alone_shows_its_quality() -> None:
+    content = report(cell("a", {"x": "1"}, fps=1.0, ssim=0.87), cell("b", {"x": "2"}, fps=0.5, ssim=1.0))
+    assert judge(content).reasons[1] == (
         "No quality was asked for; its SSIM is 0.8700. Set one with sweep.objective='fps where ssim>=…'."
     )
-    assert len(judge(made | {"objective": "fps where ssim>=0.5"}).reasons) == 1
+    assert len(judge(content | {"objective": "fps where ssim>=0.5"}).reasons) == 1
 
 
 def test_nothing_meets_the_conditions() -> None:
@@ -92,7 +92,7 @@ def test_nothing_ran() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "base", "said"),
+    ("metric", "value", "base", "expected"),
     [
         ("fps", 30.0, 10.0, Change("3.0×", "better")),
         ("fps", 300.0, 10.0, Change("30×", "better")),
@@ -109,11 +109,11 @@ def test_nothing_ran() -> None:
         ("recall", 0.95, 0.9, Change("+0.050", "better")),
     ],
 )
-def test_changes(metric: str, value: float, base: float, said: Change | None) -> None:
-    assert change(METRICS[metric], value, base) == said
+def test_changes(metric: str, value: float, base: float, expected: Change | None) -> None:
+    assert change(METRICS[metric], value, base) == expected
 
 
-def test_what_there_is_to_spare() -> None:
+def test_margins() -> None:
     objective = parse_objective("fps where psnr_y>=45 and latency_p95_ms<40")
     assert margin(objective, METRICS["psnr_y"], 51.5) == Change("6.50 dB to spare", "better")
     assert margin(objective, METRICS["latency_p95_ms"], 38.0) == Change("2.0 ms to spare", "better")
@@ -122,12 +122,12 @@ def test_what_there_is_to_spare() -> None:
     assert margin(objective, METRICS["fps"], 40.0) is None
 
 
-def test_what_tells_most() -> None:
+def test_key_metrics() -> None:
     names = [metric.name for metric in key_metrics(detectors())]
     assert names == ["steady_fps", "map50", "recall", "latency_p95_ms", "peak_rss_mb"]
-    made = super_resolution() | {"objective": "joules_per_frame where ssim>=0.9"}
-    assert quality_of(made) == METRICS["ssim"]
-    assert [metric.name for metric in key_metrics(made)] == [
+    content = super_resolution() | {"objective": "joules_per_frame where ssim>=0.9"}
+    assert quality_of(content) == METRICS["ssim"]
+    assert [metric.name for metric in key_metrics(content)] == [
         "joules_per_frame",
         "steady_fps",
         "ssim",
@@ -151,7 +151,7 @@ def test_names(varied: dict[str, str], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("created", "said"),
+    ("created", "expected"),
     [
         ("2026-11-05T14:32:10+00:00", "5 November 2026, 14:32 UTC"),
         ("2026-11-05T01:00:00+02:00", "4 November 2026, 23:00 UTC"),
@@ -159,12 +159,12 @@ def test_names(varied: dict[str, str], name: str) -> None:
         ("yesterday", "yesterday"),
     ],
 )
-def test_dates(created: str, said: str) -> None:
-    assert date_text(created) == said
+def test_dates(created: str, expected: str) -> None:
+    assert date_text(created) == expected
 
 
 def test_reports_with_little_in_them() -> None:
-    made: dict[str, Any] = report(cell("a", {}, build_s=3.0))
-    verdict = judge(made)
+    content: dict[str, Any] = report(cell("a", {}, build_s=3.0))
+    verdict = judge(content)
     assert verdict.headline == "No variant meets the objective"
     assert verdict.order[0].violations == ("end-to-end speed not measured",)

@@ -1,4 +1,4 @@
-"""A page as a tree of elements, for tests that ask what is in it."""
+"""Parse an HTML page into a tree of elements."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ class Node:
     children: list[Any] = field(default_factory=list)
 
     def all(self, name: str = "", **attributes: str) -> list[Node]:
-        """The elements in it of that name, with these words among those of their attributes."""
-        inside = [
-            found for child in self.children if isinstance(child, Node) for found in child.all(name, **attributes)
-        ]
+        """Return the elements inside with a name and with words in their attributes."""
+        inside = [node for child in self.children if isinstance(child, Node) for node in child.all(name, **attributes)]
         own = all(
             word in self.attributes.get(key.rstrip("_").replace("_", "-"), "").split()
             for key, word in attributes.items()
@@ -31,12 +29,12 @@ class Node:
         return ([self] if own and name in ("", self.name) else []) + inside
 
     def text(self) -> str:
-        """All that it says."""
+        """Return the text inside."""
         return "".join(child.text() if isinstance(child, Node) else child for child in self.children)
 
 
 class Parser(HTMLParser):
-    """Builds the tree, and insists on every element being closed."""
+    """Build the tree; every element must be closed."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

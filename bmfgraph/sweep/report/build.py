@@ -13,7 +13,7 @@ from bmfgraph import __version__
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.runner.report import machine_section
-from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
+from bmfgraph.sweep.cells import CELL, RESULT, failed_result, read_json
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import find_references, quality
 from bmfgraph.sweep.report.csv_table import csv_table
@@ -184,7 +184,7 @@ def _result(folder: Path) -> dict[str, Any]:
     described = read_json(folder / CELL)
     if described is None:
         raise ConfigError(f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code="E114")
-    return failed(described, [{"code": "E806", "where": "", "message": "it was not run to its end", "hint": ""}])
+    return failed_result(described, [{"code": "E806", "where": "", "message": "it was not run to its end", "hint": ""}])
 
 
 def _pipeline(folders: Sequence[Path]) -> str:
