@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bmfgraph.config.fields import REFUSED, Schema, branches, model_schemas, pointer, spec_classes, words
+from bmfgraph.config.fields import REFUSED, Schema, branches, describe, model_schemas, pointer, spec_classes
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decoder import DecoderSpec
 from bmfgraph.nodes.encoder import EncoderSpec
@@ -103,7 +103,7 @@ def _value(schema: Schema) -> Schema:
         others.append({"enum": allowed})
     # Models take interpolations themselves.
     if plain["type"] or allowed or not others:
-        others.append(_or_text(plain, words(schema)))
+        others.append(_or_text(plain, describe(schema)))
     return (others[0] if len(others) == 1 else {"anyOf": others}) | _notes(schema)
 
 
