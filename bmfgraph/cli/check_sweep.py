@@ -1,4 +1,4 @@
-"""`check -m`: a sweep and all of its runs, each with its files where the sweep would write them."""
+"""Check a sweep and all of its runs: ``check -m``."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ __all__ = ["check_sweep"]
 
 
 _Run = tuple[dict[str, str], dict[str, Any] | list[Problem]]
-"""What is a run's own, key and value, and its configuration, or what keeps it from being composed."""
+"""The varied keys of a run with their values, and its configuration or the problems of composing it."""
 
 
 def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], *, as_json: bool = False) -> int:
-    """Print what is wrong with the sweep and with each run, for programs as one document; the exit code: 2 with an
-    error, 0 without.
+    """Print the problems of the sweep and of each run, and return the exit code: 2 with an error, else 0.
 
-    ``compose``: a run's configuration from its overrides.
+    Args:
+        grid: The runs of the sweep. Their outputs are checked where the sweep would write them.
+        compose: Composes a run's configuration from its overrides.
+        as_json: Print one JSON document.
     """
     runs: list[_Run] = []
     for run, varied in zip(grid.runs, grid.varied, strict=True):
@@ -36,7 +38,7 @@ def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], 
             runs.append((varied, compose(run)))
         except BmfgraphError as error:
             runs.append((varied, list(error.problems)))
-    root, problems = _vetted(grid, [data for _, data in runs if isinstance(data, dict)])
+    root, problems = _check_options(grid, [data for _, data in runs if isinstance(data, dict)])
     return _as_document(problems, runs, root) if as_json else _as_text(problems, runs, root)
 
 
@@ -47,38 +49,38 @@ def _as_text(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
         code = show_problems(problems)
     for varied, data in runs:
         say(title_of(varied))
-        code = max(code, show_problems(*_found(data, root)))
+        code = max(code, show_problems(*_check(data, root)))
     return code
 
 
 def _as_document(problems: list[Problem], runs: Sequence[_Run], root: Path) -> int:
-    told = [{"run": varied, **as_data(*_found(data, root))} for varied, data in runs]
+    documents = [{"run": varied, **as_data(*_check(data, root))} for varied, data in runs]
     whole = problems_as_json(problems)
     del whole["plan"]
     for count in ("errors", "warnings"):
-        whole[count] += sum(one[count] for one in told)
+        whole[count] += sum(document[count] for document in documents)
     whole["ok"] = not whole["errors"]
-    write_stdout(json.dumps({**whole, "runs": told}, indent=2, ensure_ascii=False) + "\n", exact=True)
+    write_stdout(json.dumps({**whole, "runs": documents}, indent=2, ensure_ascii=False) + "\n", exact=True)
     return 2 if whole["errors"] else 0
 
 
-def _vetted(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
-    """The folder of the cells, and what is wrong with the sweep itself."""
+def _check_options(grid: Grid, datas: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
+    """Return the folder of the cells, and the problems of the sweep itself."""
     if not datas:
         return Path(), []
     root = Path()
     try:
         options = validated_options(grid, datas[0])
         root = Path(options.dir) / "cells"
-        vetted_references(options, [{"id": str(place), "varied": one} for place, one in enumerate(grid.varied)])
+        vetted_references(options, [{"id": str(place), "varied": varied} for place, varied in enumerate(grid.varied)])
     except BmfgraphError as error:
         return root, list(error.problems)
     return root, []
 
 
-def _found(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
+def _check(data: dict[str, Any] | list[Problem], root: Path) -> tuple[list[Problem], Plan | None]:
     if isinstance(data, list):
         return data, None
-    # The sweep itself is checked apart, once.
+    # The sweep's own options are checked once, in _check_options.
     result = Job.from_config({**data, "sweep": None}).check(output_folder=root / identity(data))
     return list(result.problems), result.plan

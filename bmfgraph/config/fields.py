@@ -82,7 +82,8 @@ def union_members(annotation: Any) -> Iterator[Any]:
 
 def nested_models(annotation: Any) -> list[type[BaseModel]]:
     """List the models of which a value may be one."""
-    return [one for one in union_members(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    members = union_members(annotation)
+    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def spec_classes(*, installed: bool = False) -> dict[str, type[NodeSpec]]:

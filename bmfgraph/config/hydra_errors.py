@@ -203,7 +203,8 @@ def _composed_keys(wrong: str, arguments: Sequence[str]) -> list[str]:
     overrides = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
     chosen = [override.partition(",")[0] for override in overrides if override.startswith("pipeline=")]
     # Where something else is wrong, too, the chosen pipeline is enough.
-    for kept in ([one for one in overrides if key_and_value(one)[0].partition(".")[0] != wrong], chosen):
+    others = [override for override in overrides if key_and_value(override)[0].partition(".")[0] != wrong]
+    for kept in (others, chosen):
         try:
             with initialize_config_module("bmfgraph.conf", version_base="1.3"):
                 return [str(key) for key in compose("config", hydra_overrides([*kept, *dirs]))]

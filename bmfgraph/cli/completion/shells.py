@@ -45,7 +45,7 @@ _BASH = r"""_bmfgraph() {
     COMPREPLY=()
     case ${answer[0]} in
     words)
-        # Readline goes on from the last of COMP_WORDBREAKS, of which = may be one.
+        # Readline replaces only the text after the last of COMP_WORDBREAKS, which may hold the equals sign.
         strip=${answer[1]%"$2"}
         COMPREPLY=("${answer[@]:2}")
             COMPREPLY=("${COMPREPLY[@]#"$strip"}")
@@ -98,7 +98,7 @@ _FISH = r"""function __bmfgraph_complete
         case words
             printf '%s\n' $answer[3..]
         case files folders
-            # A command that is none: fish finds files for it. Escaped names may begin with ~ all the same.
+            # An empty command name makes fish complete files. Escaped names may still begin with ~.
             set -l name (string escape -n -- "$answer[3]" | string replace -r '^\\\\~' '~')
             set -l found (complete -C "'' $name")
             test $answer[1] = folders; and set found (string match -r '.*/$' -- $found)
