@@ -49,14 +49,10 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user without a home folder, who names no cache folder either."""
-
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
+    """Simulate a user without a home folder and without a variable that names a cache folder."""
     monkeypatch.delenv("BMFGRAPH_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
 
 
 def _compose(*overrides: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from bmfgraph.errors import EngineError, PlanError
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
-from bmfgraph.system.machine import RTX_CAPABILITIES
+from bmfgraph.system.machine import runs_rtx
 
 __all__ = ["RuntimeChoice", "select_runtime"]
 
@@ -48,7 +48,7 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
     machine = plan.machine
     if options.path is not None or options.command or options.python:
         # Somebody has an engine, or a TensorRT elsewhere that builds one.
-        rtx_only = options.path is not None and machine.library("tensorrt") is None and _runs_rtx(plan)
+        rtx_only = options.path is not None and machine.library("tensorrt") is None and runs_rtx(machine.gpu)
         if plan.device == "cpu":
             raise PlanError(
                 node,
@@ -65,16 +65,12 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
     if machine.library("tensorrt", builds=True):
         return RuntimeChoice("tensorrt", "cuda", options.precision, f"on {machine.gpu}")
     if machine.library("tensorrt_rtx"):
-        if _runs_rtx(plan):
+        if runs_rtx(machine.gpu):
             return RuntimeChoice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
         return _onnxruntime(
             plan, node, options, "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
         )
     return _onnxruntime(plan, node, options, "no TensorRT that builds engines is installed")
-
-
-def _runs_rtx(plan: Plan) -> bool:
-    return plan.machine.gpu is not None and plan.machine.gpu.compute_capability in RTX_CAPABILITIES
 
 
 def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> RuntimeChoice:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.views.text import shortened
+from bmfgraph.system.text import shortened
 
 __all__ = ["diff_json", "plan_diff"]
 

@@ -1,4 +1,4 @@
-"""What FFmpeg complains of, for the one line that tells the user why it failed."""
+"""Collect FFmpeg's error messages, for the cause in a node's error."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ __all__ = ["errors_heard"]
 
 _lock = threading.Lock()
 _lines: list[str] = []
-_listening: LogBuffer | None = None
+_buffer: LogBuffer | None = None
 _runs = 0
 
 
 @contextlib.contextmanager
 def errors_heard() -> Iterator[list[str]]:
-    """FFmpeg's errors, oldest first, of this and all other runs that go on meanwhile.
+    """Collect the error messages of FFmpeg within the context.
 
-    BMF's buffer is made once and kept: FFmpeg's threads hold its lock while they wait for Python's, so that
-    making or closing one during a run could bring both to a stop.
+    FFmpeg has one log for the whole process, so all runs that go on at the same time share the messages. BMF's log
+    buffer is created once and kept: FFmpeg's threads hold its lock while they wait for Python's lock, so creating or
+    closing a buffer during a run could deadlock.
+
+    Yields:
+        The messages, oldest first. The list grows during the run.
     """
-    global _listening, _runs
+    global _buffer, _runs
     with _lock:
-        if _listening is None:
-            _listening = LogBuffer(_lines, "error")
-            atexit.register(_stop)
+        if _buffer is None:
+            _buffer = LogBuffer(_lines, "error")
+            atexit.register(_close)
         if not _runs:
             _lines.clear()
         _runs += 1
@@ -39,7 +43,7 @@ def errors_heard() -> Iterator[list[str]]:
             _runs -= 1
 
 
-def _stop() -> None:
-    """Before the interpreter ends, for BMF would let go of a Python list after it."""
-    if _listening is not None and not _runs:
-        _listening.close()
+def _close() -> None:
+    """Close the buffer before the interpreter ends; BMF would release a Python list after that."""
+    if _buffer is not None and not _runs:
+        _buffer.close()

@@ -1,4 +1,4 @@
-"""Signals that stop a run."""
+"""Stop a run by signals."""
 
 from __future__ import annotations
 
@@ -14,42 +14,49 @@ __all__ = ["stopped_by_signals"]
 
 
 @contextlib.contextmanager
-def stopped_by_signals(watch: RunMonitor) -> Iterator[contextlib.AbstractContextManager[None]]:
-    """SIGINT and SIGTERM stop the run, a second one of them stops waiting for it, a third the process.
+def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractContextManager[None]]:
+    """Handle SIGINT and SIGTERM within the context.
 
-    Yields a context manager within which the first one also interrupts the main thread at once.
+    The first signal stops the run, the second one stops waiting for its end, the third one kills the process. On any
+    thread but the main one nothing is handled.
+
+    Args:
+        monitor: Monitor of the run to stop.
+
+    Yields:
+        A context manager within which the first signal also raises KeyboardInterrupt on the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield contextlib.nullcontext()
         return
     count = 0
-    at_once = False
+    raises = False
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         nonlocal count
         count += 1
-        watch.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
-        watch.second_signal = count > 1
+        monitor.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
+        monitor.second_signal = count > 1
         if count > 2:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        if at_once and count == 1:
+        if raises and count == 1:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def interruptible() -> Iterator[None]:
-        nonlocal at_once
-        at_once = True
+        nonlocal raises
+        raises = True
         try:
-            if watch.stopped:
+            if monitor.stopped:
                 raise KeyboardInterrupt
             yield
         finally:
-            at_once = False
+            raises = False
 
-    saved = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interruptible()
     finally:
-        for number, handler in saved.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What the nodes of one run share: how it stands, the first failure, and how long each node took."""
+"""Watch one run: its state, its first failure, and the timings of its nodes."""
 
 from __future__ import annotations
 
@@ -13,77 +13,91 @@ from fractions import Fraction
 
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError
 
-__all__ = ["NodeTimings", "RunMonitor", "failure"]
+__all__ = ["NodeTimings", "RunMonitor", "failure", "first_line"]
 
 _BMF_ERROR = re.compile(r"BMF\(.*error: \(.*?\) (.*?)(?: in function .*)?$")
-"""What BMF's exceptions say, between its version and source line and its function."""
+"""The cause in the text of a BMF exception: it stands between BMF's version and source line and the function."""
 
 
 @dataclass
 class NodeTimings:
-    """Times of one node. Written by the one thread that the node runs on."""
+    """Collect the timings of one node. Only the thread that runs the node writes them.
+
+    Times of the clock are those of ``time.perf_counter``, in seconds.
+
+    Attributes:
+        name: Name of the node.
+        kind: Kind of the node.
+        seconds: Duration of each call that consumed or produced something.
+        frames: Number of frames consumed, or produced by a source.
+        queued: Number of packets that waited at the node at each call.
+        last_time: Presentation time of the newest frame, in seconds.
+        first_done: Clock when the first frame was finished.
+        last_done: Clock when the newest frame was finished.
+        done: Clock when each frame was finished.
+    """
 
     name: str
     kind: str
     seconds: array[float] = field(default_factory=lambda: array("d"))
-    """Of each call that took or made something."""
     frames: int = 0
-    """Frames taken, or made by a source."""
     queued: array[int] = field(default_factory=lambda: array("l"))
-    """Packets that waited at the node whenever it was called."""
     last_time: Fraction | None = None
-    """Presentation time of the newest frame, in seconds."""
     first_done: float | None = None
-    """When the first frame was done with, and the newest one, on the clock of ``time.perf_counter``."""
     last_done: float = 0.0
     done: array[float] = field(default_factory=lambda: array("d"))
-    """When each frame was done with, on the same clock."""
 
-    def add(self, began: float, ended: float, frames: int = 1) -> None:
-        """Count a call that was done with so many frames."""
-        self.seconds.append(ended - began)
+    def add(self, started: float, ended: float, frames: int = 1) -> None:
+        """Add a call that finished ``frames`` frames, by the clock at its start and end."""
+        self.seconds.append(ended - started)
         self.done.extend([ended] * frames)
         self.first_done = self.first_done or ended
         self.last_done = ended
 
 
 class RunMonitor:
-    """One run as its nodes see it. The first failure wins; every node asks ``stopped`` before it goes on."""
+    """Share the state of one run between its nodes. The first failure counts; every node checks ``stopped``.
+
+    Attributes:
+        error: The first failure; None while all is well.
+        trace: Python traceback of that failure.
+        meters: Timings of each node, by name.
+        ffmpeg_log: FFmpeg's error lines, oldest first. All runs of the process share them.
+        second_signal: Whether the user asked twice to stop, so that the run must not wait for anything.
+        started: Called on BMF's thread as each node is created.
+        working: Names of the nodes that BMF has created and not yet closed.
+        on_shutdown: Callbacks of nodes for after the end of the whole graph.
+    """
 
     def __init__(self) -> None:
-        # Taken by a signal handler too, on whatever the main thread was doing.
+        # Reentrant: a signal handler on the main thread may interrupt the holder of the lock.
         self._lock = threading.RLock()
         self.error: BmfgraphError | None = None
         self.trace = ""
         self.meters: dict[str, NodeTimings] = {}
         self.ffmpeg_log: list[str] = []
-        """What FFmpeg complained of, oldest first; of all runs of this process that go on at once."""
         self.second_signal = False
-        """Whether to wait for nothing any more: somebody asked twice."""
         self.started: Callable[[], None] = lambda: None
-        """Called as each node is made inside BMF."""
         self.working: set[str] = set()
-        """Nodes that BMF has made and not yet closed."""
         self.on_shutdown: list[Callable[[], None]] = []
-        """What nodes leave to be done once the whole graph is down."""
 
     @property
     def stopped(self) -> bool:
-        """Whether the run shall end now."""
+        """Whether the run must end now."""
         return self.error is not None
 
     def meter(self, name: str, kind: str) -> NodeTimings:
-        """The meter of a node, made once."""
+        """Return the timings of a node, new ones at the first call."""
         return self.meters.setdefault(name, NodeTimings(name, kind))
 
     def cancel(self, why: str) -> None:
-        """End the run, because somebody asked to."""
+        """End the run because the user or the caller wants it; ``why`` is the text of the error."""
         with self._lock:
             self.error = self.error or Cancelled(why)
 
     def fail(
         self,
-        meter: NodeTimings,
+        timings: NodeTimings,
         error: BaseException,
         *,
         doing: str = "",
@@ -91,14 +105,23 @@ class RunMonitor:
         time: Fraction | None = None,
         hint: str = "",
     ) -> None:
-        """End the run, because a node failed; on that frame, if one is given."""
+        """End the run because a node failed.
+
+        Args:
+            timings: Timings of the node, which name it.
+            error: The exception. Any but a BmfgraphError is converted by :func:`failure`.
+            doing: Description of the node's activity where it did not process a frame.
+            frame: Index of the frame that the node processed.
+            time: Presentation time of that frame in seconds.
+            hint: Advice for the user.
+        """
         if isinstance(error, BmfgraphError):
-            told = error
+            reported = error
         else:
-            told = failure(meter.name, meter.kind, error, doing=doing, frame=frame, time=time, hint=hint)
+            reported = failure(timings.name, timings.kind, error, doing=doing, frame=frame, time=time, hint=hint)
         with self._lock:
             if self.error is None:
-                self.error = told
+                self.error = reported
                 self.trace = "".join(traceback.format_exception(error))
 
 
@@ -112,17 +135,35 @@ def failure(
     time: Fraction | None = None,
     hint: str = "",
 ) -> RunError:
-    """What to tell of an exception that came out of a node; ``doing``: what the node was at, if not a frame."""
+    """Convert an exception of a node to a RunError.
+
+    Args:
+        name: Name of the node.
+        kind: Kind of the node.
+        error: The exception.
+        doing: Description of the node's activity where it did not process a frame.
+        frame: Index of the frame that the node processed.
+        time: Presentation time of that frame in seconds.
+        hint: Advice for the user; the default depends on the exception.
+
+    Returns:
+        The error with the code E801, to be raised or reported by the caller.
+    """
     if isinstance(error, OSError) and error.strerror:
         cause = error.strerror + (f": {str(error.filename)!r}" if error.filename else "")
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             hint = hint or "make room on the disk, or write elsewhere"
     else:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        native = _BMF_ERROR.search(first)
-        cause = native[1] if native else type(error).__name__ + (f": {first}" if first else "")
+        line = first_line(error)
+        bmf_error = _BMF_ERROR.search(line)
+        cause = bmf_error[1] if bmf_error else type(error).__name__ + (f": {line}" if line else "")
     if doing:
         cause = f"{doing}: {cause}"
     return RunError(
         name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened", code="E801"
     )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the exception's text that is not blank, or an empty string."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -26,7 +26,8 @@ from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.outputs import write_error
 from bmfgraph.system import ffmpeg4
 from bmfgraph.system.files import unwritable
-from bmfgraph.system.machine import RTX_CAPABILITIES
+from bmfgraph.system.machine import RTX_CAPABILITIES, runs_rtx
+from bmfgraph.system.text import size_text
 
 __all__ = ["Reference", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
@@ -99,7 +100,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
             and node.params.engine
             and node.params.engine.runtime == "tensorrt_rtx"
         )
-        if rtx and gpu is not None and gpu.compute_capability not in RTX_CAPABILITIES:
+        if rtx and gpu is not None and not runs_rtx(gpu):
             found.append(
                 EngineError(
                     node.name,
@@ -268,7 +269,7 @@ def _room(plan: Plan) -> Iterator[Problem]:
             name, short = nodes[0].name, free < need * _SURE
             yield Problem(
                 f"pipeline.nodes.{name}",
-                f"about {_megabytes(need)} will be written into {str(folder)!r}, and {_megabytes(free)} are free",
+                f"about {size_text(need)} will be written into {str(folder)!r}, and {size_text(free)} are free",
                 "E412" if short else "W104",
                 f"make room, or set pipeline.nodes.{name}.path to a larger disk",
             )
@@ -286,10 +287,6 @@ def _bytes(plan: Plan, node: PlanNode) -> float:
     halvings = (at if work.crf is None else work.crf) - at
     pixels: float = seconds * float(frames.rate) * frames.width * frames.height
     return pixels * bits / 8 / math.pow(2, halvings / 6)
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
 def _as_error(problem: Problem) -> BmfgraphError | None:

@@ -23,9 +23,10 @@ from bmfgraph.runner.preflight import Reference
 from bmfgraph.runner.result import NodeResult, RunResult, percentile
 from bmfgraph.system.console import say
 from bmfgraph.system.files import write_whole
-from bmfgraph.system.machine import find_libraries
+from bmfgraph.system.machine import Gpu, find_libraries
+from bmfgraph.system.text import size_text
 
-__all__ = ["SCHEMA", "make_report", "summary", "with_quality", "write_report"]
+__all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_report"]
 
 SCHEMA = 1
 """Raised when a reader of the old form would misread the new one."""
@@ -54,14 +55,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "schema": SCHEMA,
         "bmfgraph": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {
-            "platform": platform.platform(),
-            "python": sys.version.split()[0],
-            "cores": len(os.sched_getaffinity(0)),
-            "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
-            "packages": _versions(),
-            "ffmpeg4": result.ffmpeg,
-        },
+        "machine": machine_section(plan.machine.gpu) | {"ffmpeg4": result.ffmpeg},
         "config": {key: value for key, value in result.config.items() if key != "samples"},
         "plan": {"name": plan.name, "hash": plan.hash()},
         "engines": [
@@ -87,6 +81,17 @@ def make_report(result: RunResult) -> dict[str, Any]:
         ],
         "quality": result.quality,
         "warnings": list(result.warnings),
+    }
+
+
+def machine_section(gpu: Gpu | None) -> dict[str, Any]:
+    """Return the section of a report about the machine: platform, Python, CPU cores, GPU, and package versions."""
+    return {
+        "platform": platform.platform(),
+        "python": sys.version.split()[0],
+        "cores": len(os.sched_getaffinity(0)),
+        "gpu": str(gpu) if gpu else None,
+        "packages": _versions(),
     }
 
 
@@ -145,11 +150,9 @@ def summary(result: RunResult) -> list[str]:
     """One line for every file written."""
     lines = []
     for name, path in result.outputs.items():
-        size = path.stat().st_size
-        shown = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
         node = result.plan.node(name)
         about = _video_facts(result, node) if node.kind == "encoder" else ""
-        lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {shown}")
+        lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {size_text(path.stat().st_size)}")
     if not result.outputs:
         lines.append(f"{result.frames} frames, nothing written")
     lines[-1] += f" in {result.seconds:.1f} s ({result.frames / max(result.seconds, 1e-9):.1f} fps)"

@@ -1,4 +1,4 @@
-"""The base of all stages: what a node kind does to items, free of BMF."""
+"""Define the base class of stages: the run-time part of a node kind, free of BMF."""
 
 from __future__ import annotations
 
@@ -11,13 +11,34 @@ __all__ = ["Stage"]
 
 
 class Stage:
-    """One node at work. Life: ``open``, then ``process`` for each item, ``finish``, and always ``close``.
+    """Process the items of one node.
 
-    ``open`` and ``close`` run on the thread that runs the pipeline, the others on a thread of BMF's.
-    An exception anywhere ends the run with an error that names the node and the frame.
+    A run calls ``open``, then ``process`` for each item, then ``finish``, and in every case ``close``. ``open`` and
+    ``close`` run on the thread that runs the pipeline. ``process`` and ``finish`` run on a thread of BMF, never two of
+    them at once. An exception in any of them ends the run with an error that names the node and the frame.
 
-    A stage whose kind can work on the GPU (``devices`` of its spec) looks at ``device``: on ``cuda`` it finds and
-    leaves frames and tensors there, enqueues its work on the current stream and does not wait for it.
+    **Order.** A stage returns at most one item for each frame, in the order of the frames. It may hold items back, to
+    fill a batch or a window, and return them from a later ``process`` or from ``finish``.
+
+    **Batches.** ``process`` gets one item per input. A stage that works on several frames at once collects them
+    itself, and returns one item per frame, as ``inference`` does.
+
+    **GPU.** A stage whose spec lists ``cuda`` in ``devices`` checks ``device``. On ``cuda``, its tensors come and stay
+    on the GPU. ``process`` enqueues work on the current stream, which all stages share, and returns without a wait:
+    never call ``.cpu()``, ``.item()``, ``.tolist()`` or ``synchronize()`` there. To read a result on the CPU, pass it
+    to :class:`bmfgraph.stages.cuda.AsyncDownload`, which delivers it some frames later.
+
+    Attributes:
+        name: Name of the node.
+        params: Parameters that the node's spec inferred.
+        device: ``cpu`` or ``cuda``, set before ``open``.
+
+    Example:
+        >>> class Negative(Stage):
+        ...     def process(self, frame):
+        ...         result, pixels = new_frame(frame)
+        ...         pixels.copy_(255 - frame.pixels())
+        ...         yield result
     """
 
     device: Device = "cpu"
@@ -27,15 +48,24 @@ class Stage:
         self.params = params
 
     def open(self) -> None:
-        """Get what lasts for the whole run: engines, files."""
+        """Acquire what the whole run needs: engines, files, buffers."""
 
     def process(self, *items: Any) -> Iterable[Any]:
-        """Take one item from each input, all of the same frame; give any number of items."""
+        """Process one item from each input, all with the same frame index.
+
+        Args:
+            items: A Frame, Sample or Detections for each input, in the order of the node's ``inputs``. Read only; see
+                :mod:`bmfgraph.stages.items` for shapes, dtypes and memory.
+
+        Returns:
+            Items for the next node: none, one or several, of these or of earlier frames. A generator is consumed
+            before the next call.
+        """
         raise NotImplementedError(f"{type(self).__name__}.process")
 
     def finish(self) -> Iterable[Any]:
-        """After the last item: give what was held back."""
+        """Return the items that are held back; called once, after the last item."""
         return ()
 
     def close(self) -> None:
-        """Let go of everything; also after a failure, and also if ``open`` failed."""
+        """Release everything. Called in every case, also after a failure, and also where ``open`` failed."""

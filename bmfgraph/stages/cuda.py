@@ -1,8 +1,8 @@
-"""The GPU's streams, and results that are fetched from it while it goes on working.
+"""Share one CUDA stream between all stages, and read results from the GPU without stalling it.
 
-All stages of a run enqueue their work on one stream, from whatever thread they run on: what a stage
-enqueues before it hands an item on is done before what the next one enqueues, without any waiting.
-Only what crosses to the CPU is waited for, a few items late, so that the GPU never is.
+All stages of a run enqueue their work on one stream, on whatever thread they run. Work that a stage enqueues before it
+returns an item is therefore done before the work of the next stage, and no thread waits. Only a result that goes to
+the CPU is waited for, a few items later, so that the GPU always has work.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-__all__ = ["AsyncDownload", "GraphedFunction", "constant", "recorded", "stream", "use_stream"]
+__all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda", "stream", "use_stream"]
 
-_LATE = 3
+_IN_FLIGHT = 3
 """Items that may be on their way from the GPU while the next one is enqueued."""
 _SMALL = 1 << 20
-"""Bytes; less is copied sooner than another stream is set up for it."""
+"""Bytes below which a copy takes less time than the use of a second stream."""
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
 @lru_cache(maxsize=1)
 def stream() -> torch.cuda.Stream:
-    """The stream that all stages of this process share."""
+    """Return the stream that all stages of this process share."""
     return torch.cuda.Stream()
 
 
 @lru_cache(maxsize=1)
-def _copies() -> torch.cuda.Stream:
-    """The stream for copies to the CPU, so that the work behind them need not wait."""
+def _copy_stream() -> torch.cuda.Stream:
+    """Return the stream for large copies to the CPU, so that later work does not queue behind them."""
     return torch.cuda.Stream()
 
 
@@ -45,28 +45,34 @@ def use_stream() -> None:
 
 
 @lru_cache(maxsize=1)
-def _recording() -> tuple[torch.cuda.Stream, threading.Lock]:
-    """The stream on which kernels are recorded, one function at a time. Of torch's other set of streams: it hands out
-    the same few again and again, and what somebody else enqueued on this one would be recorded, too."""
+def _capture_stream() -> tuple[torch.cuda.Stream, threading.Lock]:
+    """Return the stream for the capture of graphs, and the lock for one capture at a time.
+
+    The stream has high priority because torch takes such streams from a second pool: torch reuses pooled streams, and
+    foreign work on this one would be captured too.
+    """
     return torch.cuda.Stream(priority=-1), threading.Lock()
 
 
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """A small tensor that is uploaded once."""
+    """Return a small tensor of these values, which is uploaded once and cached. Do not write into it."""
     return torch.tensor(values, dtype=dtype, device=device)
 
 
-def recorded(function: Callable[..., Any], device: torch.device | str) -> Callable[..., Any]:
-    """The function :class:`GraphedFunction` where it works on the GPU, else as it is."""
+def graphed_on_cuda(function: Callable[..., Any], device: torch.device | str) -> Callable[..., Any]:
+    """Return the function as a :class:`GraphedFunction` where the device is a GPU, else unchanged."""
     return GraphedFunction(function) if torch.device(device).type == "cuda" else function
 
 
 class GraphedFunction:
-    """A function of tensors whose kernels are recorded at the first call, and from then on launched all at once.
+    """Capture the kernels of a function in a CUDA graph at the first call, and replay the graph at all later ones.
 
-    For functions of many small kernels, whose launches cost more than their work. They take and give tensors of the
-    same shapes at every call, do not look at the data, and give a tensor or a tuple of tensors.
+    Use it for functions of many small kernels, whose launches cost more than their work.
+
+    Args:
+        function: A function of tensors that returns a tensor or a tuple of tensors. At every call, its inputs and
+            outputs have the same shapes and dtypes, and it does not read their values on the CPU.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -76,85 +82,88 @@ class GraphedFunction:
         self._outputs: Any = None
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
-        """What the function gives, in tensors of the caller's own."""
+        """Enqueue the function on the current stream; the results are new tensors of the caller."""
         if self._graph is None:
-            self._graph = self._record(inputs)
-        for kept, given in zip(self._inputs, inputs, strict=True):
-            kept.copy_(given)
+            self._graph = self._capture(inputs)
+        for static, tensor in zip(self._inputs, inputs, strict=True):
+            static.copy_(tensor)
         self._graph.replay()
         if isinstance(self._outputs, torch.Tensor):
             return self._outputs.clone()
         return tuple(tensor.clone() for tensor in self._outputs)
 
-    def _record(self, inputs: tuple[torch.Tensor, ...]) -> torch.cuda.CUDAGraph:
-        self._inputs = tuple(torch.empty_like(given).copy_(given) for given in inputs)
+    def _capture(self, inputs: tuple[torch.Tensor, ...]) -> torch.cuda.CUDAGraph:
+        self._inputs = tuple(torch.empty_like(tensor).copy_(tensor) for tensor in inputs)
         graph = torch.cuda.CUDAGraph()
-        own, alone = _recording()
-        with alone:
-            own.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(own), _no_collection():
-                # The first call sets things up that cannot be recorded.
+        capture_stream, lock = _capture_stream()
+        with lock:
+            capture_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(capture_stream), _no_collection():
+                # The first call initialises libraries, which cannot be captured.
                 self._function(*self._inputs)
-                # torch.cuda.graph() would first wait for the whole GPU and give all cached memory back.
+                # torch.cuda.graph() would first wait for the whole GPU and release all cached memory.
                 graph.capture_begin(capture_error_mode="thread_local")
                 try:
                     self._outputs = self._function(*self._inputs)
                 finally:
                     graph.capture_end()
-            torch.cuda.current_stream().wait_stream(own)
+            torch.cuda.current_stream().wait_stream(capture_stream)
         return graph
 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """What the garbage collector would free on the GPU just now would break the recording."""
-    wanted = gc.isenabled()
+    """Disable the garbage collector: an object that it frees on the GPU during a capture would break the capture."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if wanted:
+        if enabled:
             gc.enable()
 
 
-class AsyncDownload(Generic[Made]):
-    """Items made from tensors that are still being computed, given back in order once their tensors have arrived."""
+class AsyncDownload(Generic[Item]):
+    """Build items on the CPU from tensors on the GPU, in order, once the tensors have been computed and copied."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[torch.cuda.Event, list[torch.Tensor], Callable[[list[torch.Tensor]], Made]]] = (
-            deque()
-        )
+        self._queue: deque[tuple[torch.cuda.Event, list[torch.Tensor], Callable[[list[torch.Tensor]], Item]]] = deque()
 
-    def put(self, tensors: Sequence[torch.Tensor], make: Callable[[list[torch.Tensor]], Made]) -> Iterator[Made]:
-        """Begin to fetch ``tensors`` into page-locked memory; gives what has become ready of all that was put.
+    def put(self, tensors: Sequence[torch.Tensor], build: Callable[[list[torch.Tensor]], Item]) -> Iterator[Item]:
+        """Start a copy to page-locked memory, and yield the items whose copies are complete.
 
-        ``make`` gets the copies, on the CPU, in the order of ``tensors``.
+        Args:
+            tensors: Tensors on the GPU, ready on the current stream.
+            build: Function from the copies on the CPU, in the order of ``tensors``, to the item.
+
+        Yields:
+            Items of this and earlier calls. Consume all of them: the copy starts with the first one.
         """
         small = sum(tensor.nbytes for tensor in tensors) < _SMALL
-        here = torch.cuda.current_stream()
-        way = here if small else _copies()
+        current = torch.cuda.current_stream()
+        copy_stream = current if small else _copy_stream()
         if not small:
-            way.wait_stream(here)
+            copy_stream.wait_stream(current)
         copies = []
-        with contextlib.nullcontext() if small else torch.cuda.stream(way):
+        with contextlib.nullcontext() if small else torch.cuda.stream(copy_stream):
             for tensor in tensors:
                 copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
                 copies.append(copy.copy_(tensor, non_blocking=True))
                 if not small:
-                    # Its memory is not to be used again before the copy is done.
-                    tensor.record_stream(way)
+                    # Torch must not reuse the tensor's memory before the copy is done.
+                    tensor.record_stream(copy_stream)
         done = torch.cuda.Event()
-        done.record(way)
-        self._waiting.append((done, copies, make))
-        while self._waiting and (len(self._waiting) > _LATE or self._waiting[0][0].query()):
+        done.record(copy_stream)
+        self._queue.append((done, copies, build))
+        while self._queue and (len(self._queue) > _IN_FLIGHT or self._queue[0][0].query()):
             yield self._next()
 
-    def rest(self) -> Iterator[Made]:
-        """Everything that is still on its way."""
-        while self._waiting:
+    def drain(self) -> Iterator[Item]:
+        """Wait for all remaining copies, and yield their items."""
+        while self._queue:
             yield self._next()
 
-    def _next(self) -> Made:
-        done, copies, make = self._waiting.popleft()
+    def _next(self) -> Item:
+        done, copies, build = self._queue.popleft()
         done.synchronize()
-        return make(copies)
+        return build(copies)

@@ -1,4 +1,4 @@
-"""The end of a pipeline that is measured: frames are taken and let go."""
+"""Run the node kind ``encoder`` without a file: discard the frames of a measured pipeline."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["Discard"]
 
 
 class Discard(Stage):
-    """Takes frames; those of the GPU count when they are complete."""
+    """Discard frames. A frame on the GPU counts as finished once the GPU has computed it."""
 
     def open(self) -> None:
         if self.device == "cuda":
             from bmfgraph.stages.cuda import AsyncDownload
 
-            self._late: AsyncDownload[None] = AsyncDownload()
-            self._begun = False
+            self._download: AsyncDownload[None] = AsyncDownload()
+            self._has_first = False
 
     def process(self, *items: Any) -> Iterable[Frame]:
         if self.device == "cuda":
-            list(self._late.put((), lambda _: None))
-            if not self._begun:
-                # What is measured begins when the first frame is there.
-                self._begun = True
-                list(self._late.rest())
+            list(self._download.put((), lambda _: None))
+            if not self._has_first:
+                # The measurement starts with the first frame, so wait until it is complete.
+                self._has_first = True
+                list(self._download.drain())
         return ()
 
     def finish(self) -> Iterable[Frame]:
         if self.device == "cuda":
-            list(self._late.rest())
+            list(self._download.drain())
         return ()

@@ -1,4 +1,4 @@
-"""``frames`` at work: tensors become BMF video frames, each with the time and properties of its source."""
+"""Run the node kind ``frames``: convert tensors to video frames with the time and properties of their sources."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ __all__ = ["ToFrames", "levels"]
 
 
 class ToFrames(Stage):
-    """Samples to frames."""
+    """Convert a Sample to one Frame for each frame that it stands for."""
 
     params: FramesParams
 
     def process(self, *items: Any) -> Iterable[Frame]:
         sample: Sample = items[0]
-        for frame, image in zip(sample.frames, self._pictures(sample.tensors[self.params.tensor]), strict=False):
+        # The last window of a clip stands for fewer frames than its tensor has images.
+        for frame, image in zip(sample.frames, self._images(sample.tensors[self.params.tensor]), strict=False):
             if self.device == "cuda":
                 yield Frame(frame.index, frame.video, frame.matrix, levels(image, self.params))
                 continue
-            made, pixels = new_frame(frame, self.params.width, self.params.height)
+            result, pixels = new_frame(frame, self.params.width, self.params.height)
             pixels.copy_(levels(image, self.params))
-            yield made
+            yield result
 
-    def _pictures(self, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Each picture as [height, width, channels]."""
+    def _images(self, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield each image of the tensor as [height, width, channels]."""
         meaning = self.params.meaning
         whole = tensor[0] if meaning.layout == "NHWC" else tensor[0].permute(1, 2, 0)
         if self.params.crop:
@@ -43,10 +44,18 @@ class ToFrames(Stage):
 
 
 def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
-    """Values to uint8 RGB levels: level = value * std + mean, to the nearest, clamped. uint8 is taken as it is."""
+    """Convert the values of a model's output to RGB levels.
+
+    Args:
+        image: [height, width, channels] of any dtype, with the meaning in ``params``. uint8 counts as levels already.
+        params: Mean and standard deviation of the values, and their channel order.
+
+    Returns:
+        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, channels].
+    """
     meaning = params.meaning
     if image.dtype != torch.uint8:
-        # Few passes over the picture: a half more, and the conversion cuts the rest off.
+        # Each operation is one pass over the image: adding 0.5 and truncating saves the pass of a round().
         offset = constant(tuple(value + 0.5 for value in meaning.mean), image.device)
         if len(meaning.std) == 1:
             image = torch.add(offset, image.float(), alpha=meaning.std[0])

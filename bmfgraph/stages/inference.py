@@ -1,4 +1,4 @@
-"""``inference`` at work: samples are joined into batches, run, and taken apart again."""
+"""Run the node kind ``inference``: join samples to batches, run the engine, and split its outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ Frames = tuple[Frame, ...]
 
 
 class Infer(Stage):
-    """Runs one engine; where it has several streams, an inference is handed on when as many others have begun."""
+    """Run one engine on samples of its inputs.
+
+    An engine with several streams runs as many inferences at once. The result of one is returned when that many have
+    begun.
+    """
 
     params: InferenceParams
 
@@ -27,56 +31,61 @@ class Infer(Stage):
         assert self.params.engine is not None
         self._engine = load_engine(self.name, self.params.engine)
         self._names = [name for name, _ in self.params.inputs]
-        self._waiting: list[tuple[Sample, ...]] = []
-        self._begun: deque[tuple[Pending, list[Frames], int]] = deque()
+        self._batch: list[tuple[Sample, ...]] = []
+        self._running: deque[tuple[Pending, list[Frames], int]] = deque()
 
     @property
     def engine_description(self) -> str:
-        """What runs the model, for the user and the report."""
+        """Runtime that runs the model, for the user and the report."""
         why = self.params.engine.why if self.params.engine else ""
         return self._engine.description + (f" ({why})" if why else "")
 
     def process(self, *items: Any) -> Iterable[Sample]:
-        self._waiting.append(items)
-        if len(self._waiting) < self.params.batch:
+        self._batch.append(items)
+        if len(self._batch) < self.params.batch:
             return
         self._begin()
-        if len(self._begun) >= self._engine.streams:
+        if len(self._running) >= self._engine.streams:
             yield from self._end()
 
     def finish(self) -> Iterable[Sample]:
-        if self._waiting:
+        if self._batch:
             self._begin()
-        while self._begun:
+        while self._running:
             yield from self._end()
 
     def _begin(self) -> None:
-        batch, self._waiting = self._waiting, []
-        # What a model with a fixed batch, or an engine with a least one, misses is filled up.
-        count = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.least_batch)
+        """Begin the inference of the collected batch."""
+        batch, self._batch = self._batch, []
+        # Pad the batch to the model's fixed, or the engine's minimum, batch size.
+        size = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.least_batch)
         inputs = {}
-        for place, name in enumerate(self._names):
-            parts = [_only(samples[place], name) for samples in batch]
-            parts += parts[-1:] * (count - len(parts))
-            inputs[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-        self._begun.append((self._engine.begin(inputs), [samples[0].frames for samples in batch], count))
+        for position, name in enumerate(self._names):
+            tensors = [_input_tensor(samples[position], name) for samples in batch]
+            tensors += tensors[-1:] * (size - len(tensors))
+            inputs[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+        self._running.append((self._engine.begin(inputs), [samples[0].frames for samples in batch], size))
 
     def _end(self) -> Iterator[Sample]:
-        pending, frames, count = self._begun.popleft()
+        """End the oldest inference, and yield a sample for each one of its batch."""
+        pending, batch_frames, size = self._running.popleft()
         outputs = pending.outputs()
         for name, tensor in outputs.items():
-            if tensor.shape[0] != count:
-                raise ValueError(f"output {name} of shape {list(tensor.shape)} does not count the batch of {count}")
-        for place, one in enumerate(frames):
-            yield Sample({name: tensor[place : place + 1] for name, tensor in outputs.items()}, one)
+            if tensor.shape[0] != size:
+                raise ValueError(
+                    f"output {name} has the shape {list(tensor.shape)}, "
+                    f"but its first dimension must be the batch size {size}"
+                )
+        for position, frames in enumerate(batch_frames):
+            yield Sample({name: tensor[position : position + 1] for name, tensor in outputs.items()}, frames)
 
     def close(self) -> None:
         self.__dict__.pop("_engine", None)
-        self.__dict__.pop("_begun", None)
+        self.__dict__.pop("_running", None)
 
 
-def _only(sample: Sample, name: str) -> torch.Tensor:
-    """The tensor for that input: by its name, or the sample's only one."""
+def _input_tensor(sample: Sample, name: str) -> torch.Tensor:
+    """Return the sample's tensor of that name, or its only one."""
     if name in sample.tensors:
         return sample.tensors[name]
     (tensor,) = sample.tensors.values()

@@ -1,4 +1,18 @@
-"""What the stages hand to each other at run time."""
+"""Define the items that stages pass to each other.
+
+Every node of a pipeline runs one stage (:mod:`bmfgraph.stages.base`). A stage takes items from its inputs and returns
+items. All items of a stream come in the order of their frames.
+
+Rules for the memory of all items:
+
+* Read only. A decoder's frame is a reference of the frames decoded after it, and several consumers can share one item.
+  Copy before you change pixels or tensors, or fill a new frame from :func:`bmfgraph.stages.bmf_frames.new_frame`.
+* Valid as long as the item, or a tensor of it, is referenced. A stage may hold items back for later frames; each one
+  held keeps its memory.
+* On the GPU, tensors are ready for work on the current stream of the stage's thread, and only for that. The CPU may
+  read them only after a wait, so use :class:`bmfgraph.stages.cuda.AsyncDownload`. For work on a stream of your own,
+  call ``wait_stream`` before and ``tensor.record_stream`` after, as torch demands.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +29,20 @@ __all__ = ["Box", "Detections", "Frame", "Sample"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame on its way: ``index`` counts from 0 in presentation order, ``video`` is BMF's VideoFrame."""
+    """One video frame.
+
+    Attributes:
+        index: Number of the frame in presentation order, from 0. Every item made of this frame keeps it.
+        video: BMF's VideoFrame: pixels (on the CPU), pts, time base, and colour properties. Where ``image`` is set,
+            only its time and properties count.
+        matrix: YUV matrix that an encoder writes the image with.
+        image: Pixels of a frame on the GPU, uint8 RGB [height, width, 3], 0..255; None for a frame on the CPU.
+    """
 
     index: int
     video: Any
-    """Where there is a ``picture``, this has the frame's time and properties only."""
     matrix: Matrix = "bt709"
-    """YUV matrix that an encoder shall write the picture with."""
     image: torch.Tensor | None = None
-    """The picture where it lies on the GPU: uint8 RGB [height, width, 3], read only."""
 
     @property
     def time(self) -> Fraction:
@@ -39,9 +58,10 @@ class Frame:
         return self.video.width, self.video.height
 
     def pixels(self) -> torch.Tensor:
-        """The picture of an RGB24 frame, uint8 [height, width, 3], without a copy, wherever it lies.
+        """Return the pixels of an RGB frame without a copy, on the device where they are.
 
-        Read only: a decoder's frame is referred to by the frames decoded after it.
+        Returns:
+            uint8 RGB [height, width, 3], 0..255, not always contiguous, read only.
         """
         if self.image is not None:
             return self.image
@@ -50,7 +70,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Tensors by name, and the frames that they answer for, in order."""
+    """Input or output tensors of a model.
+
+    Attributes:
+        tensors: Tensors by name. Their first dimension is a batch of 1; shape, dtype, layout, channel order and value
+            range are those of the edge's TensorSpec in the plan. All of them are on the stage's device.
+        frames: Frames that the sample stands for, in order, at least one. A window of several frames stands only for
+            those that the model's output replaces.
+    """
 
     tensors: dict[str, torch.Tensor]
     frames: tuple[Frame, ...]
@@ -63,7 +90,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One found object: corners in source pixels, y downwards, score in 0..1."""
+    """One detected object.
+
+    Attributes:
+        label: Name of the object's class.
+        score: Confidence in 0..1.
+        x1: Left edge, in pixels of the source frame.
+        y1: Top edge; y grows downwards.
+        x2: Right edge.
+        y2: Bottom edge.
+    """
 
     label: str
     score: float
@@ -75,7 +111,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """All boxes of one frame, best first."""
+    """All objects that were detected in one frame; on the CPU on every device.
+
+    Attributes:
+        frame: The frame.
+        boxes: Its objects by falling score; empty where nothing was detected.
+    """
 
     frame: Frame
     boxes: tuple[Box, ...]

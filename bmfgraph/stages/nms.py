@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap too much, the best one stays."""
+"""Suppress boxes that overlap a better one (non-maximum suppression)."""
 
 from __future__ import annotations
 
@@ -6,47 +6,65 @@ import torch
 
 __all__ = ["non_maximum_suppression", "suppress_at_once"]
 
-_MOST_CANDIDATES = 2000
-"""Only so many of the best boxes are compared with each other, whose number goes with the square."""
+_MAX_CANDIDATES = 2000
+"""Best boxes that are compared with each other; the work grows with the square of their number."""
 _ROUNDS = 6
 
 
 def non_maximum_suppression(
     boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, iou: float
 ) -> torch.Tensor:
-    """Indices of the boxes to keep, best first: greedy, within each label, intersection over union above ``iou``."""
-    order = scores.argsort(descending=True, stable=True)[:_MOST_CANDIDATES]
-    rivals = _rivals(boxes[order], labels[order], iou).tolist()
+    """Select the best of overlapping boxes greedily, each label by itself.
+
+    Args:
+        boxes: Corners x1, y1, x2, y2, float32 [n, 4].
+        scores: float32 [n].
+        labels: int64 [n].
+        iou: Intersection over union above which the box with the lower score is dropped.
+
+    Returns:
+        Indices of the boxes to keep by falling score, int64 [m].
+    """
+    order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
+    overlaps = _overlaps(boxes[order], labels[order], iou).tolist()
     kept: list[int] = []
-    for place in range(len(order)):
-        if not any(rivals[better][place] for better in kept):
-            kept.append(place)
+    for candidate in range(len(order)):
+        if not any(overlaps[better][candidate] for better in kept):
+            kept.append(candidate)
     return order[kept]
 
 
 def suppress_at_once(
     boxes: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor, iou: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same as a fixed number of tensor operations, without a look at the data: for the GPU.
+    """Do the same with a fixed number of tensor operations that never read values on the CPU, for the GPU.
 
-    ``boxes`` [n, 4], best first; ``valid`` bool [n]. A box stays if no better one that stays overlaps it: that is
-    applied to all boxes at once, over and over. Each round settles at least one more box of every chain of
-    overlaps. Returns which stay, bool [n], and whether the last round changed nothing, bool [].
+    A box is kept if no better box that is kept overlaps it. This rule is applied to all boxes at once, in a fixed
+    number of rounds. Each round settles at least one more box of every chain of overlaps.
+
+    Args:
+        boxes: Corners by falling score, float32 [n, 4].
+        labels: int64 [n].
+        valid: Boxes that take part, bool [n].
+        iou: Intersection over union above which the box with the lower score is dropped.
+
+    Returns:
+        The boxes to keep, bool [n], and whether the last round changed nothing, so that the result is final, bool [].
     """
-    better = _rivals(boxes, labels, iou).triu(1).to(boxes.dtype)
-    kept = before = valid
+    better = _overlaps(boxes, labels, iou).triu(1).to(boxes.dtype)
+    kept = previous = valid
     for _ in range(_ROUNDS):
-        before, kept = kept, valid & (kept.to(boxes.dtype) @ better < 0.5)
-    return kept, (kept == before).all()
+        previous, kept = kept, valid & (kept.to(boxes.dtype) @ better < 0.5)
+    return kept, (kept == previous).all()
 
 
-def _rivals(boxes: torch.Tensor, labels: torch.Tensor, iou: float) -> torch.Tensor:
-    """Bool [n, n]: which boxes of the same label overlap by more than ``iou``."""
+def _overlaps(boxes: torch.Tensor, labels: torch.Tensor, iou: float) -> torch.Tensor:
+    """Return which pairs of boxes have the same label and overlap by more than ``iou``, bool [n, n]."""
     area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
-    inner = (
+    intersection = (
         (torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - torch.maximum(boxes[:, None, :2], boxes[None, :, :2]))
         .clamp(min=0)
         .prod(2)
     )
-    over = inner / (area[:, None] + area[None] - inner).clamp(min=1e-12) > iou
+    over = intersection / (area[:, None] + area[None] - intersection).clamp(min=1e-12) > iou
     return over & (labels[:, None] == labels[None])

@@ -1,4 +1,4 @@
-"""``overlay`` at work: boxes and labels drawn into a copy of the frame."""
+"""Run the node kind ``overlay``: draw boxes and labels into a copy of the frame."""
 
 from __future__ import annotations
 
@@ -19,57 +19,64 @@ __all__ = ["Draw", "draw_boxes"]
 
 
 class Draw(Stage):
-    """Frames and their detections to frames."""
+    """Draw the detections of each frame."""
 
     params: OverlayParams
 
     def process(self, *items: Any) -> Iterable[Frame]:
-        frame, found = items
+        frame, detections = items
         assert isinstance(frame, Frame)
-        assert isinstance(found, Detections)
+        assert isinstance(detections, Detections)
         if self.device == "cuda":
-            picture = frame.pixels().clone()
-            draw_boxes(picture, found.boxes, self.params)
-            return (Frame(frame.index, frame.video, frame.matrix, picture),)
-        made, pixels = new_frame(frame)
+            image = frame.pixels().clone()
+            draw_boxes(image, detections.boxes, self.params)
+            return (Frame(frame.index, frame.video, frame.matrix, image),)
+        result, pixels = new_frame(frame)
         pixels.copy_(frame.pixels())
-        draw_boxes(pixels, found.boxes, self.params)
-        return (made,)
+        draw_boxes(pixels, detections.boxes, self.params)
+        return (result,)
 
 
 def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], params: OverlayParams) -> None:
-    """Draw into uint8 [height, width, 3] in place."""
+    """Draw boxes, and labels if ``params.label``, in place. Parts beyond the image are cut off.
+
+    Args:
+        pixels: uint8 RGB [height, width, 3] on any device.
+        boxes: Boxes in pixels of this image.
+        params: Colour, thickness in pixels, and font size.
+    """
     height, width = pixels.shape[:2]
-    color, thick = constant(params.color, pixels.device, torch.uint8), params.thickness
+    color, thickness = constant(params.color, pixels.device, torch.uint8), params.thickness
     for box in boxes:
         x1, y1, x2, y2 = (round(value) for value in (box.x1, box.y1, box.x2, box.y2))
         for top, bottom, left, right in (
-            (y1, y1 + thick, x1, x2),
-            (y2 - thick, y2, x1, x2),
-            (y1, y2, x1, x1 + thick),
-            (y1, y2, x2 - thick, x2),
+            (y1, y1 + thickness, x1, x2),
+            (y2 - thickness, y2, x1, x2),
+            (y1, y2, x1, x1 + thickness),
+            (y1, y2, x2 - thickness, x2),
         ):
             pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = color
         if params.label:
-            patch = _label(f"{box.label} {box.score:.2f}", params.font_size, params.color)
-            # Above the box, or inside its top where the frame ends.
-            top = y1 - patch.shape[0] if y1 >= patch.shape[0] else max(0, y1)
+            label = _label_image(f"{box.label} {box.score:.2f}", params.font_size, params.color)
+            # The label stands above the box, or inside its top where the image ends.
+            top = y1 - label.shape[0] if y1 >= label.shape[0] else max(0, y1)
             top = min(top, height)
-            left = max(0, min(x1, width - patch.shape[1]))
-            part = patch[: max(0, height - top), : width - left]
+            left = max(0, min(x1, width - label.shape[1]))
+            label = label[: max(0, height - top), : width - left]
             if pixels.is_cuda:
-                part = part.contiguous().pin_memory()
-            pixels[top : top + part.shape[0], left : left + part.shape[1]].copy_(part, non_blocking=True)
+                label = label.contiguous().pin_memory()
+            pixels[top : top + label.shape[0], left : left + label.shape[1]].copy_(label, non_blocking=True)
 
 
 @lru_cache(maxsize=256)
-def _label(text: str, size: int, color: tuple[int, int, int]) -> torch.Tensor:
-    """The text on a field of the box's colour, uint8 [height, width, 3]."""
+def _label_image(text: str, size: int, color: tuple[int, int, int]) -> torch.Tensor:
+    """Render the text on a background of that colour, uint8 RGB [height, width, 3]."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)
     margin = max(1, size // 5)
     image = Image.new("RGB", (round(right - left) + 2 * margin, round(bottom - top) + 2 * margin), color)
-    dark = sum(part * weight for part, weight in zip(color, (299, 587, 114), strict=True)) < 128_000
+    # White text on dark colours, by ITU-R BT.601 luma times 1000.
+    dark = sum(level * weight for level, weight in zip(color, (299, 587, 114), strict=True)) < 128_000
     ImageDraw.Draw(image).text((margin - left, margin - top), text, font=font, fill=(255,) * 3 if dark else (0,) * 3)
     data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return data.view(image.height, image.width, 3)

@@ -1,4 +1,4 @@
-"""``preprocess`` at work: crop, resize, pad, channel order, normalisation, dtype, layout in torch."""
+"""Run the node kind ``preprocess``: crop, resize, pad and normalise frames to model inputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bmfgraph.stages.items import Frame, Sample
 
 __all__ = ["Preprocess", "apply"]
 
-# ITU-R BT.601, luma of R'G'B'.
+# Weights of R, G and B in luma: ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class Preprocess(Stage):
-    """Frames to samples of one tensor."""
+    """Convert each Frame to a Sample of one tensor."""
 
     params: Transform
 
@@ -36,7 +36,16 @@ class Preprocess(Stage):
 
 
 def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
-    """uint8 [height, width, 3] RGB to a tensor of batch 1 as ``transform`` says; contiguous, never written into."""
+    """Convert an image to a model's input tensor.
+
+    Args:
+        pixels: uint8 RGB [height, width, 3] on any device. It is not written to.
+        transform: Crop, size, padding, and meaning of the tensor's values.
+
+    Returns:
+        The contiguous tensor [1, channels, height, width], or [1, height, width, channels] for NHWC, in the dtype of
+        ``transform`` on the device of ``pixels``. It may share the memory of ``pixels``.
+    """
     if transform.crop:
         left, top, width, height = transform.crop
         pixels = pixels[top : top + height, left : left + width]
@@ -75,11 +84,11 @@ def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
         return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
     if not smooth:
         return F.interpolate(x, (height, width), mode="nearest-exact")
-    whole = "int" in transform.dtype
-    if not whole or x.is_cuda:
-        # Torch reckons with uint8 in fixed point, a level off here and there, and has no kernel for it on the GPU.
+    integer = "int" in transform.dtype
+    if not integer or x.is_cuda:
+        # Torch resizes uint8 in fixed point, which can be one level off, and on the CPU only.
         x = x.float()
     x = F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
     if x.is_floating_point() and mode == "bicubic":
         x = x.clamp(0, 255)
-    return x.round().to(torch.uint8) if whole and x.is_floating_point() else x
+    return x.round().to(torch.uint8) if integer and x.is_floating_point() else x

@@ -1,4 +1,4 @@
-"""``records`` at work: one line a frame (JSON Lines) or one row a box (CSV)."""
+"""Run the node kind ``records``: write one line per frame (JSON Lines) or one row per box (CSV)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("frame", "pts", "label", "score", "x1", "y1", "x2", "y2")
 
 
 class Write(Stage):
-    """Detections to a text file; ``pts`` in seconds, corners in source pixels."""
+    """Write detections to a text file: ``pts`` in seconds, corners in pixels of the source frame."""
 
     params: RecordsParams
 
@@ -29,12 +29,12 @@ class Write(Stage):
             self._rows.writerow(COLUMNS)
 
     def process(self, *items: Any) -> Iterable[Any]:
-        found: Detections = items[0]
-        pts = round(float(found.frame.time), 6)
+        detections: Detections = items[0]
+        pts = round(float(detections.frame.time), 6)
         if self._rows:
-            for box in found.boxes:
+            for box in detections.boxes:
                 corners = (round(value, 2) for value in (box.x1, box.y1, box.x2, box.y2))
-                self._rows.writerow((found.index, pts, box.label, round(box.score, 4), *corners))
+                self._rows.writerow((detections.index, pts, box.label, round(box.score, 4), *corners))
             return ()
         boxes = [
             {
@@ -42,13 +42,13 @@ class Write(Stage):
                 "score": round(box.score, 4),
                 "box": [round(value, 2) for value in (box.x1, box.y1, box.x2, box.y2)],
             }
-            for box in found.boxes
+            for box in detections.boxes
         ]
-        self._file.write(json.dumps({"frame": found.index, "pts": pts, "detections": boxes}) + "\n")
+        self._file.write(json.dumps({"frame": detections.index, "pts": pts, "detections": boxes}) + "\n")
         return ()
 
     def finish(self) -> Iterable[Any]:
-        # Here and not in `close`, so that a full disk is an error of this node.
+        # Close the file here, because an error in `finish` names this node; a full disk often shows only now.
         self._file.close()
         return ()
 

@@ -1,4 +1,4 @@
-"""``upload`` and ``download`` at work: through page-locked memory, without waiting."""
+"""Run the node kinds ``upload`` and ``download``: copy items between CPU and GPU without a wait."""
 
 from __future__ import annotations
 
@@ -21,41 +21,35 @@ _CUDA = torch.device("cuda")
 
 
 class Upload(Stage):
-    """Frames and samples to the GPU; frames as RGB."""
+    """Copy frames and samples to the GPU, and convert frames to RGB there."""
 
     params: UploadParams
 
     def open(self) -> None:
-        given = self.params.frames
-        rgb = given is None or given.pixel_format == "rgb24"
-        self._to_rgb = (
-            None
-            if rgb or given is None
-            else GraphedFunction(
-                _of_planes(ToRgb(given.pixel_format, given.color, given.chroma, given.width, given.height, _CUDA))
-            )
-        )
-
-        # Copies do not stand in line behind inferences, so that their page-locked memory is soon free again.
+        source = self.params.frames
+        self._to_rgb = None
+        if source is not None and source.pixel_format != "rgb24":
+            convert = ToRgb(source.pixel_format, source.color, source.chroma, source.width, source.height, _CUDA)
+            self._to_rgb = GraphedFunction(_of_planes(convert))
+        # On a stream of their own, copies do not queue behind inferences, so their page-locked memory is free sooner.
         self._stream = torch.cuda.Stream()
 
     def process(self, *items: Any) -> Iterable[Frame | Sample]:
-        item = items[0]
         with torch.cuda.stream(self._stream):
-            made = self._uploaded(item)
+            result = self._upload(items[0])
         shared = torch.cuda.current_stream()
         shared.wait_stream(self._stream)
-        for tensor in made.tensors.values() if isinstance(made, Sample) else (made.pixels(),):
+        for tensor in result.tensors.values() if isinstance(result, Sample) else (result.pixels(),):
             tensor.record_stream(shared)
-        return (made,)
+        return (result,)
 
-    def _uploaded(self, item: Frame | Sample) -> Frame | Sample:
+    def _upload(self, item: Frame | Sample) -> Frame | Sample:
         if isinstance(item, Sample):
-            return Sample({name: _up(tensor) for name, tensor in item.tensors.items()}, item.frames)
+            return Sample({name: _to_gpu(tensor) for name, tensor in item.tensors.items()}, item.frames)
         if self._to_rgb is None:
-            image = _up(item.pixels())
+            image = _to_gpu(item.pixels())
         else:
-            planes = [_up(torch.from_numpy(plane.numpy())) for plane in item.video.frame().data()]
+            planes = [_to_gpu(torch.from_numpy(plane.numpy())) for plane in item.video.frame().data()]
             image = self._to_rgb(*planes).permute(1, 2, 0)
         return Frame(item.index, item.video, item.matrix, image)
 
@@ -64,18 +58,18 @@ def _of_planes(to_rgb: ToRgb) -> Callable[..., torch.Tensor]:
     return lambda *planes: to_rgb(planes)
 
 
-def _up(tensor: torch.Tensor) -> torch.Tensor:
-    # The page-locked copy is kept by torch until the GPU has read it.
+def _to_gpu(tensor: torch.Tensor) -> torch.Tensor:
+    # Torch keeps the page-locked copy until the GPU has read it.
     return tensor.pin_memory().to("cuda", non_blocking=True)
 
 
 class Download(Stage):
-    """Frames and samples to the CPU; frames in the pixel format that is wanted there."""
+    """Copy frames and samples to the CPU; frames are first converted to the pixel format of their consumer."""
 
     params: DownloadParams
 
     def open(self) -> None:
-        self._late: AsyncDownload[Frame | Sample] = AsyncDownload()
+        self._download: AsyncDownload[Frame | Sample] = AsyncDownload()
         params = self.params
         self._to_yuv = None
         if params.pixel_format not in (None, "rgb24"):
@@ -90,13 +84,13 @@ class Download(Stage):
         if isinstance(item, Sample):
             names = list(item.tensors)
             sample: Sample = item
-            return self._late.put(
+            return self._download.put(
                 list(item.tensors.values()), lambda copies: Sample(dict(zip(names, copies, strict=True)), sample.frames)
             )
         frame: Frame = item
         pixel_format = self.params.pixel_format or "rgb24"
         planes = self._to_yuv(frame.pixels()) if self._to_yuv else (frame.pixels().contiguous(),)
-        return self._late.put(planes, lambda copies: frame_of_planes(frame, copies, pixel_format))
+        return self._download.put(planes, lambda copies: frame_of_planes(frame, copies, pixel_format))
 
     def finish(self) -> Iterable[Frame | Sample]:
-        return self._late.rest()
+        return self._download.drain()

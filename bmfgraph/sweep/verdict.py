@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from bmfgraph.sweep.metrics import METRICS, Metric, median, memory_metric, quality_metric, speed_metric, spread
 from bmfgraph.sweep.objective import Objective, Ranked, objective_of, rank
-from bmfgraph.sweep.report.text import counted, shortened, states, variant
+from bmfgraph.sweep.report.text import states, variant
+from bmfgraph.system.text import counted, shortened
 
 __all__ = ["Change", "Verdict", "change", "judge", "key_metrics", "margin", "quality_of"]
 

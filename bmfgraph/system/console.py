@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bmfgraph.errors import Problem
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "problem_table",
     "problems_as_json",
     "say",
+    "stdout_console",
     "write_stdout",
 ]
 
@@ -88,6 +90,18 @@ def write_stdout(text: str, *, exact: bool = False) -> None:
         sys.stdout.buffer.write(text.encode(errors="replace"))
     else:
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def stdout_console(pipe_width: int) -> Console:
+    """Return a rich console on standard output that prints texts as they are, without markup.
+
+    Args:
+        pipe_width: Columns of a pipe or a file, which have no width of their own.
+    """
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else pipe_width
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def problem_table(problems: Sequence[Problem]) -> Table:

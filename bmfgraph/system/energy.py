@@ -1,85 +1,82 @@
-"""Energy that the GPU draws, as NVIDIA's management library (NVML) counts it."""
+"""Measure the energy that a GPU draws."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
 
 __all__ = ["EnergyMeter"]
 
 
 class EnergyMeter:
-    """Counts what the first GPU that this process may use draws inside a ``with``: all of it, whoever makes it work.
+    """Measure the energy of the first GPU that this process may use, over a ``with`` block.
 
-    ``joules`` is None until the end, and where there is no such GPU or it does not count. GPUs count several times
-    a second: less than a second is not measured well. Never raises.
+    The meter counts all energy of the GPU, also that of other processes. It never raises. GPUs update their counter
+    several times a second, so a block of less than a second is not measured well.
+
+    Attributes:
+        joules: Energy of the last block that ended. None before the end, and if there is no GPU or no counter.
     """
 
     def __init__(self) -> None:
         self.joules: float | None = None
-        self._counter: _Counter | None = None
-        self._before: int | None = None
+        self._stack = contextlib.ExitStack()
+        self._read: Callable[[], int | None] = lambda: None
+        self._start: int | None = None
 
     def __enter__(self) -> EnergyMeter:
         self.joules = None
-        self._counter = _Counter()
-        self._before = self._counter.read()
+        self._read = self._stack.enter_context(_energy_counter())
+        self._start = self._read()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        assert self._counter is not None, "a Meter is used in a `with`"
-        after = self._counter.read()
-        self._counter.close()
-        if self._before is not None and after is not None:
-            self.joules = (after - self._before) / 1000
+        end = self._read()
+        self._stack.close()
+        if self._start is not None and end is not None:
+            self.joules = (end - self._start) / 1000
 
 
-class _Counter:
-    """NVML's counter of one GPU, in millijoules since the driver was loaded."""
+@contextlib.contextmanager
+def _energy_counter() -> Iterator[Callable[[], int | None]]:
+    """Open NVML's energy counter. Yields a function that reads it in millijoules, or returns None."""
+    address = _pci_address()
+    if address is None:
+        yield lambda: None
+        return
+    import pynvml
 
-    def __init__(self) -> None:
-        self._library: Any = None
-        self._device = ctypes.c_void_p()
-        place = _pci_place()
-        if place is None:
-            return
+    def read() -> int | None:
         try:
-            library = ctypes.CDLL("libnvidia-ml.so.1")
-            if library.nvmlInit_v2() == 0:
-                self._library = library
-                if library.nvmlDeviceGetHandleByPciBusId_v2(place, ctypes.byref(self._device)):
-                    self.close()
-        except (OSError, AttributeError):
-            # There is no NVML, or it is too old.
-            self.close()
+            return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByPciBusId(address)))
+        except pynvml.NVMLError:
+            return None
 
-    def read(self) -> int | None:
-        """The count, or None."""
-        count = ctypes.c_ulonglong()
-        try:
-            if self._library and not self._library.nvmlDeviceGetTotalEnergyConsumption(
-                self._device, ctypes.byref(count)
-            ):
-                return count.value
-        except AttributeError:
-            pass
-        return None
-
-    def close(self) -> None:
-        """Let NVML go, which counts its users."""
-        if self._library:
-            self._library.nvmlShutdown()
-        self._library = None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield lambda: None
+        return
+    try:
+        yield read
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
 
 
-def _pci_place() -> bytes | None:
-    """PCI address of CUDA's first device: NVML has another order, and shows devices that are hidden from CUDA."""
+def _pci_address() -> bytes | None:
+    """Return the PCI address of CUDA's first device.
+
+    NVML orders devices differently from CUDA and includes those that CUDA_VISIBLE_DEVICES hides, so an index does not
+    identify the device.
+    """
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None
-    device, place = ctypes.c_int(), ctypes.create_string_buffer(32)
+    device, address = ctypes.c_int(), ctypes.create_string_buffer(32)
     failed = driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0)
-    failed = failed or driver.cuDeviceGetPCIBusId(place, len(place), device)
-    return None if failed else place.value
+    failed = failed or driver.cuDeviceGetPCIBusId(address, len(address), device)
+    return None if failed else address.value

@@ -1,8 +1,8 @@
-"""FFmpeg 4's shared libraries, which BMF needs: the system's where it has them, else those of the wheel decord.
+"""Provide FFmpeg 4's shared libraries to BMF, from the system or from the wheel of decord.
 
-BMF's libraries look for ``libavcodec.so.58`` and its siblings in a folder beside the ``bmf`` package
-before they ask the system. The wheel of decord carries them under mangled names, so that links under
-the plain names in that folder are all that is missing.
+BMF's libraries search for ``libavcodec.so.58`` and its siblings in a folder next to the ``bmf`` package
+before they search the system. The wheel of decord contains them under mangled names, so links under the
+plain names in that folder are enough.
 """
 
 from __future__ import annotations
@@ -44,68 +44,83 @@ _HINT = "pip install decord==0.6.0, or install FFmpeg 4 (Ubuntu 20.04 and 22.04 
 
 
 def prepare() -> str:
-    """Make sure that ``import bmf`` finds FFmpeg 4, and say where it comes from: ``system`` or ``decord``.
+    """Make ``import bmf`` find FFmpeg 4.
 
-    Safe to call again and from several processes at once. Raises InstallError with what to install.
+    The function may be called repeatedly, and by several processes at once. If decord provides the libraries, it writes
+    links into the folder of installed packages.
+
+    Returns:
+        The source of the libraries: ``system`` or ``decord``.
+
+    Raises:
+        InstallError: BMF or FFmpeg 4 is missing, or the links cannot be written.
     """
-    found = importlib.util.find_spec("bmf")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("bmf")
+    if spec is None or not spec.submodule_search_locations:
         raise _no_bmf()
-    site = Path(found.submodule_search_locations[0]).parent
-    links = site / f"{_distribution()}.libs"
+    site = Path(spec.submodule_search_locations[0]).parent
+    folder = site / f"{_distribution()}.libs"
     libraries = _libraries()
-    wanted = {} if libraries.keys() == set(LIBRARIES) else libraries
-    if _links_in(links) != wanted:
-        _link(links, wanted)
-    return "decord" if wanted else "system"
+    links = {} if libraries.keys() == set(LIBRARIES) else libraries
+    if _links_in(folder) != links:
+        _link(folder, links)
+    return "decord" if links else "system"
 
 
 def encoders(names: Iterable[str]) -> list[str]:
-    """Those of FFmpeg's encoders that are in the library which BMF will find. Nothing is loaded or changed.
+    """Return those of the named encoders that BMF's FFmpeg contains, without loading the library.
 
-    Raises InstallError where BMF or FFmpeg 4 is missing.
+    Args:
+        names: FFmpeg's names, such as ``libx264``.
+
+    Returns:
+        The available names, in the same order.
+
+    Raises:
+        InstallError: BMF or FFmpeg 4 is missing.
     """
     if importlib.util.find_spec("bmf") is None:
         raise _no_bmf()
     path = _libraries()["libavcodec.so.58"]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library:
-        # An encoder that was compiled in has its name there, maybe as the end of a longer one.
+        # The library contains the name of each of its encoders, possibly as the end of a longer name.
         return [name for name in names if library.find(name.encode() + b"\0") >= 0]
 
 
 def no_encoder(node: str, kind: str, codec: str, here: Iterable[str]) -> RunError:
-    """What to tell of an encoder that this FFmpeg lacks."""
+    """Create the error for an encoder that FFmpeg does not contain; ``here`` lists the available codecs."""
     return RunError(
         node,
         kind,
-        f"the FFmpeg 4 found here has no encoder {codec}; it has: {', '.join(here)}",
+        f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(here)}",
         hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
         code="E703",
     )
 
 
 def has_encoder(name: str) -> bool:
-    """Whether the FFmpeg that BMF runs on has the encoder of that name. BMF must have been imported."""
+    """Return whether BMF's FFmpeg contains an encoder, such as ``libx264``. BMF must be imported before."""
     library = ctypes.CDLL("libavcodec.so.58")
     library.avcodec_find_encoder_by_name.restype = ctypes.c_void_p
     return bool(library.avcodec_find_encoder_by_name(name.encode()))
 
 
 def no_hwaccel(node: str, kind: str, name: str) -> RunError:
-    """What to tell of hardware on which this FFmpeg does not decode."""
+    """Create the error for hardware decoding that FFmpeg was built without."""
     return RunError(
         node,
         kind,
-        f"the FFmpeg 4 found here was built without hwaccel {name}",
-        hint="set decoder=nvdec, which needs no FFmpeg for it, or install an FFmpeg 4 that was built with it",
+        f"the installed FFmpeg 4 was built without hwaccel {name}",
+        hint="set decoder=nvdec, which decodes without FFmpeg, or install an FFmpeg 4 that was built with it",
         code="E704",
     )
 
 
 def has_hwaccel(name: str) -> bool:
-    """Whether the FFmpeg that BMF will find decodes on hardware of that kind, such as ``cuda``.
+    """Return whether BMF's FFmpeg decodes on a kind of hardware, such as ``cuda``.
 
-    Raises InstallError where FFmpeg 4 is missing.
+    Raises:
+        InstallError: FFmpeg 4 is missing.
     """
     library = ctypes.CDLL(str(_libraries()["libavutil.so.56"]))
     library.av_hwdevice_get_type_name.restype = ctypes.c_char_p
@@ -124,17 +139,17 @@ def _no_bmf() -> InstallError:
 
 
 def _libraries() -> dict[str, Path]:
-    """FFmpeg 4's libraries by their plain names: the system's where it has them all, else those of decord and more."""
+    """Return FFmpeg 4's libraries by plain name: all from the system, or decord's with their dependencies."""
     if system := _system_libraries():
         return system
-    found = _plain_names(_decord_folder())
-    if missing := [name for name in LIBRARIES if name not in found]:
-        raise InstallError(f"FFmpeg 4 is not complete: {', '.join(missing)} not found", hint=_HINT, code="E702")
-    return found
+    libraries = _plain_names(_decord_folder())
+    if missing := [name for name in LIBRARIES if name not in libraries]:
+        raise InstallError(f"FFmpeg 4 is incomplete: {', '.join(missing)} not found", hint=_HINT, code="E702")
+    return libraries
 
 
 def _distribution() -> str:
-    """Name of BMF's installed distribution, which its folder of libraries begins with."""
+    """Return the name of BMF's installed distribution; the name of its library folder begins with it."""
     for name in ("BabitMF-GPU", "BabitMF"):
         try:
             importlib.metadata.distribution(name)
@@ -145,11 +160,11 @@ def _distribution() -> str:
 
 
 def _system_libraries() -> dict[str, Path]:
-    """Where the system has FFmpeg 4's libraries; empty if it lacks one."""
+    """Return the system's FFmpeg 4 libraries; empty if one is missing."""
     folders = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
-    found = _in_folders((*folders, *_SYSTEM_FOLDERS))
-    if len(found) == len(LIBRARIES):
-        return found
+    paths = _in_folders((*folders, *_SYSTEM_FOLDERS))
+    if len(paths) == len(LIBRARIES):
+        return paths
     try:
         listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -157,17 +172,17 @@ def _system_libraries() -> dict[str, Path]:
     for line in listed.splitlines():
         name, _, path = line.strip().partition(" ")
         if name in LIBRARIES and " => " in path:
-            found.setdefault(name, Path(path.rpartition(" => ")[2]))
-    return found if len(found) == len(LIBRARIES) else {}
+            paths.setdefault(name, Path(path.rpartition(" => ")[2]))
+    return paths if len(paths) == len(LIBRARIES) else {}
 
 
 def _in_folders(folders: Iterable[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for folder in folders:
         for name in LIBRARIES:
             if (Path(folder) / name).exists():
-                found.setdefault(name, Path(folder) / name)
-    return found
+                paths.setdefault(name, Path(folder) / name)
+    return paths
 
 
 def _decord_folder() -> Path:
@@ -175,13 +190,13 @@ def _decord_folder() -> Path:
         distribution = importlib.metadata.distribution("decord")
     except importlib.metadata.PackageNotFoundError:
         raise InstallError(
-            "FFmpeg 4's shared libraries are neither on the system nor in decord", hint=_HINT, code="E702"
+            "FFmpeg 4's shared libraries are neither on the system nor in the package decord", hint=_HINT, code="E702"
         ) from None
     return Path(str(distribution.locate_file("decord.libs")))
 
 
 def _plain_names(folder: Path) -> dict[str, Path]:
-    """Each library under its own name, and as ``libavcodec-<hash>.so.58.35.100`` also under ``libavcodec.so.58``."""
+    """Map each library's own name to its path, and for ``libavcodec-<hash>.so.58.35.100`` also ``libavcodec.so.58``."""
     names = {}
     for file in sorted(folder.glob("lib*.so.*")):
         names[file.name] = file
@@ -193,32 +208,32 @@ def _plain_names(folder: Path) -> dict[str, Path]:
 def _links_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    found = {}
+    links = {}
     for link in folder.iterdir():
-        # Another process may be renaming its links into place.
+        # Another process may rename its links at the same time.
         with contextlib.suppress(FileNotFoundError):
             if link.is_symlink():
-                found[link.name] = link.readlink()
-    return found
+                links[link.name] = link.readlink()
+    return links
 
 
-def _link(folder: Path, wanted: dict[str, Path]) -> None:
-    # Needed once in an installation.
+def _link(folder: Path, links: dict[str, Path]) -> None:
+    # Linking happens once per installation, so other commands do not pay for this import.
     from filelock import FileLock
 
     try:
         folder.mkdir(exist_ok=True)
         with FileLock(folder / ".lock"):
-            for name in _links_in(folder).keys() - wanted.keys():
+            for name in _links_in(folder).keys() - links.keys():
                 (folder / name).unlink()
-            for name, target in wanted.items():
+            for name, target in links.items():
                 part = folder / f".{name}.{os.getpid()}"
                 part.unlink(missing_ok=True)
                 part.symlink_to(target)
                 part.replace(folder / name)
     except OSError as error:
         raise InstallError(
-            f"FFmpeg 4's libraries cannot be linked into {str(folder)!r} ({error.strerror})",
+            f"FFmpeg 4's libraries cannot be linked into {str(folder)!r} ({error.strerror or error})",
             hint="run bmfgraph once as the owner of that folder, or install FFmpeg 4 on the system",
             code="E702",
         ) from None

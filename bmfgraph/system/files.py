@@ -1,4 +1,4 @@
-"""Files that appear under their names only when they are complete, and what tells them apart."""
+"""Write files atomically, and compute their checksums."""
 
 from __future__ import annotations
 
@@ -9,24 +9,43 @@ import tempfile
 import threading
 from pathlib import Path
 
-__all__ = ["cache_folder", "file_sha256", "publish", "reserve", "unwritable", "write_whole"]
+__all__ = ["cache_folder", "file_error", "file_sha256", "publish", "reserve", "unwritable", "write_whole"]
 
 _UMASK = threading.Lock()
 
 
 def cache_folder() -> Path:
-    """``$BMFGRAPH_CACHE``, else ``bmfgraph`` in the user's cache folder. Raises OSError where there is no home."""
-    named = os.environ.get("BMFGRAPH_CACHE")
-    if named:
-        return Path(named)
+    """Return ``$BMFGRAPH_CACHE``, or ``bmfgraph`` in the user's cache folder.
+
+    Raises:
+        OSError: The user has no home folder.
+    """
+    if folder := os.environ.get("BMFGRAPH_CACHE"):
+        return Path(folder)
+    import platformdirs
+
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmfgraph"
+        return platformdirs.user_cache_path("bmfgraph")
     except RuntimeError:
         raise FileNotFoundError(errno.ENOENT, "no home folder is known") from None
 
 
+def file_error(path: Path | str, action: str, error: OSError) -> str:
+    """Describe a failed file operation.
+
+    Args:
+        path: The file or folder.
+        action: A past participle, such as "written".
+        error: The reason.
+
+    Returns:
+        A text such as ``'/a/b.json' cannot be written (No space left on device)``.
+    """
+    return f"{str(path)!r} cannot be {action} ({error.strerror or error})"
+
+
 def file_sha256(path: Path) -> str:
-    """Sha256 (hex) of a file's bytes."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -35,10 +54,17 @@ def file_sha256(path: Path) -> str:
 
 
 def reserve(path: Path) -> Path:
-    """Make an empty file beside ``path``, to be filled and then published. Raises OSError where that cannot be."""
-    # Beside the file that a link leads to, so that the link stays one.
+    """Create an empty file in the folder of ``path``, to be filled and then published.
+
+    Returns:
+        The path of the empty file. If ``path`` is a link, the file lies next to the link's target, so that publishing
+        keeps the link.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
     target = Path(os.path.realpath(path))
-    # A name as long as the file system allows has no room for more.
+    # The file system limits the length of a name, so a long name is cut before the prefix and suffix are added.
     number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
     os.fchmod(number, 0o666 & ~_umask())
     os.close(number)
@@ -46,20 +72,26 @@ def reserve(path: Path) -> Path:
 
 
 def publish(part: Path, path: Path) -> None:
-    """Give a reserved file its final name. Raises OSError."""
+    """Rename a reserved file to its final name.
+
+    Raises:
+        OSError: The file cannot be renamed.
+    """
     part.replace(os.path.realpath(path))
 
 
 def unwritable(path: Path) -> int:
-    """The system's number of the reason why a file cannot be written there, as far as can be seen without writing; 0 if
-    it can.
+    """Check whether a file can be written, without writing.
+
+    Returns:
+        The ``errno`` of the obstacle, or 0 if none is visible.
     """
     try:
         if path.exists() and not os.access(path, os.W_OK):
             return errno.EACCES
         if path.exists() and not path.is_file():
             return 0
-        # A file is written beside the one that it replaces.
+        # A new file is written next to the old one and then renamed, so the folder must be writable, too.
         folder = next(parent for parent in path.absolute().parents if parent.exists())
     except OSError as error:
         return error.errno or errno.EIO
@@ -69,7 +101,15 @@ def unwritable(path: Path) -> int:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file at once, text as UTF-8; a device or pipe is written as it is. Raises OSError."""
+    """Write a file atomically. Devices and pipes are written directly.
+
+    Args:
+        path: The file.
+        content: Bytes, or text that is encoded as UTF-8.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         path.write_bytes(data)
@@ -83,7 +123,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def _umask() -> int:
-    """The process's file mode creation mask, which can only be read by setting it."""
+    """Return the file mode creation mask of the process. It can only be read by setting it."""
     with _UMASK:
         value = os.umask(0o077)
         os.umask(value)

@@ -1,4 +1,4 @@
-"""What this machine has for engines: the GPU and the runtimes' libraries, found without loading any of them."""
+"""Detect the GPU and the runtime libraries of this machine without importing torch or a runtime."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ __all__ = [
     "find_libraries",
     "find_machine",
     "machine_from",
+    "runs_rtx",
 ]
 
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-"""What TensorRT-RTX 1.x runs on, after its support matrix."""
+"""Compute capabilities that TensorRT-RTX 1.x supports. Source: NVIDIA's support matrix of TensorRT-RTX."""
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
-# In the order in which they are tried. The lean and dispatch libraries run engines and cannot build them.
+# Flavour, module, and whether the module builds engines; in the order of preference.
 _MODULES: tuple[tuple[Flavour, str, bool], ...] = (
     ("tensorrt", "tensorrt", True),
     ("tensorrt", "tensorrt_lean", False),
@@ -43,11 +44,13 @@ _MAJOR, _MINOR = 75, 76
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU that this process may use; ``memory`` in bytes."""
+    """The first GPU that this process may use."""
 
     name: str
     compute_capability: str
+    """Major and minor number, such as ``8.9``."""
     memory: int
+    """Bytes."""
 
     def __str__(self) -> str:
         return f"{self.name} (compute capability {self.compute_capability})"
@@ -55,34 +58,53 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Library:
-    """A TensorRT library that is installed; ``module`` is what to import."""
+    """An installed TensorRT library."""
 
     flavour: Flavour
     module: str
+    """Name of the Python module to import."""
     version: str
     builds: bool
-    """Whether it builds engines, or only runs them."""
+    """True if the library builds engines; False if it only runs them."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What engines can be built and run with."""
+    """The hardware and libraries that can build and run engines."""
 
     gpu: Gpu | None = None
     no_gpu: str = "no NVIDIA GPU was looked for"
-    """Why there is no GPU."""
+    """Reason for the missing GPU."""
     libraries: tuple[Library, ...] = ()
     onnxruntime_cuda: bool = False
-    """Whether the ONNX Runtime that is installed has the CUDA provider."""
+    """True if the installed ONNX Runtime has the CUDA provider."""
 
     def library(self, flavour: Flavour, *, builds: bool = False) -> Library | None:
-        """The first library of that flavour, that builds engines if it must."""
-        found = (one for one in self.libraries if one.flavour == flavour and (one.builds or not builds))
-        return next(found, None)
+        """Return the preferred library of a flavour.
+
+        Args:
+            flavour: The product.
+            builds: If true, libraries that only run engines are skipped.
+
+        Returns:
+            The library, or None if none is installed.
+        """
+        matches = (item for item in self.libraries if item.flavour == flavour and (item.builds or not builds))
+        return next(matches, None)
+
+
+def runs_rtx(gpu: Gpu | None) -> bool:
+    """Return whether TensorRT-RTX runs on this GPU; False without a GPU."""
+    return gpu is not None and gpu.compute_capability in RTX_CAPABILITIES
 
 
 def machine_from(data: Mapping[str, Any]) -> Machine:
-    """The machine that plain data describe, as ``doctor --json`` writes them. Raises KeyError and TypeError."""
+    """Create a machine from the plain data that ``doctor --json`` writes under ``machine``.
+
+    Raises:
+        KeyError: A key is missing.
+        TypeError: A value has the wrong type, or a key is unknown.
+    """
     gpu = data["gpu"]
     return Machine(
         gpu=Gpu(**gpu) if gpu is not None else None,
@@ -93,21 +115,26 @@ def machine_from(data: Mapping[str, Any]) -> Machine:
 
 
 SCHEMA = 1
-"""Of the files that describe a machine, which ``doctor --json`` writes and ``target=`` takes; raised when a reader of
-the old form would misread the new one.
+"""Version of the JSON that describes a machine; ``doctor --json`` writes it and ``target=`` reads it.
+
+It is increased when a reader of the old form would misread the new form.
 """
 NO_MACHINE = Machine()
-"""A machine with a CPU and no more."""
+"""A machine with a CPU only."""
 
 
 def find_machine() -> Machine:
-    """Look at this machine. Imports neither torch nor a runtime."""
-    gpu, why = find_gpu()
-    return Machine(gpu, why, find_libraries(), _onnxruntime_cuda())
+    """Detect the GPU and the runtime libraries of this machine."""
+    gpu, reason = find_gpu()
+    return Machine(gpu, reason, find_libraries(), _onnxruntime_cuda())
 
 
 def find_gpu() -> tuple[Gpu | None, str]:
-    """The first GPU that CUDA's driver shows to this process, or None and the reason."""
+    """Detect the first GPU through the CUDA driver, which applies CUDA_VISIBLE_DEVICES.
+
+    Returns:
+        The GPU and an empty text, or None and the reason.
+    """
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -126,22 +153,22 @@ def find_gpu() -> tuple[Gpu | None, str]:
     )
     for call in calls:
         if code := call():
-            why = "it shows no GPU to this process" if code == 100 else f"it answers with error {code}"
-            return None, f"the NVIDIA driver is installed, but {why}"
+            reason = "it shows no GPU to this process" if code == 100 else f"it answers with error {code}"
+            return None, f"the NVIDIA driver is installed, but {reason}"
     return Gpu(name.value.decode(), f"{major.value}.{minor.value}", memory.value), ""
 
 
 def find_libraries() -> tuple[Library, ...]:
-    """The TensorRT libraries installed here, best first."""
-    found = []
-    for flavour, module, builds in _MODULES:
-        if importlib.util.find_spec(module) is not None:
-            found.append(Library(flavour, module, _version(module), builds))
-    return tuple(found)
+    """Return the installed TensorRT libraries, in the order of preference."""
+    return tuple(
+        Library(flavour, module, _version(module), builds)
+        for flavour, module, builds in _MODULES
+        if importlib.util.find_spec(module) is not None
+    )
 
 
 def _version(module: str) -> str:
-    """Of the installed distribution: NVIDIA's are named after the module and the CUDA they were made for."""
+    """Return the version of a module. NVIDIA names a distribution after its module and its CUDA version."""
     base = module.removesuffix("_bindings")
     names = [
         module,

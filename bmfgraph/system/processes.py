@@ -1,4 +1,4 @@
-"""Child processes that never outlive the one that asked for them."""
+"""Run child processes that never outlive their parent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,20 @@ __all__ = ["child", "end_with_stdin", "ended", "last_lines"]
 
 @contextlib.contextmanager
 def child(words: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own, killed when the block is left early; stderr (or all) goes to the log.
+    """Run a process in its own process group; kill the group if the block raises.
 
-    Its stdin says nothing, and ends when this process does.
+    The child's stdin stays empty and reaches its end when this process ends.
+
+    Args:
+        words: The command and its arguments.
+        log: File to which the child's stderr is appended.
+        everything: If true, stdout goes to the log, too.
+
+    Yields:
+        The process. Its stdout is a pipe unless ``everything`` is true. The end of the block waits for its end.
+
+    Raises:
+        OSError: The log or the process cannot be opened.
     """
     with log.open("ab") as file:
         output: int | IO[bytes] = file if everything else subprocess.PIPE
@@ -40,10 +51,10 @@ def child(words: Sequence[str], log: Path, *, everything: bool = False) -> Itera
 
 
 def end_with_stdin() -> None:
-    """End this process when its stdin does: with the one that asked for it, however that ends."""
+    """End this process when its stdin reaches the end, that is, when its parent has ended for any reason."""
 
     def wait() -> None:
-        while os.read(0, 1):  # Not sys.stdin, whose lock a thread must not hold when the interpreter ends.
+        while os.read(0, 1):  # A thread that holds the lock of sys.stdin would block the interpreter's exit.
             pass
         os._exit(1)
 
@@ -51,7 +62,7 @@ def end_with_stdin() -> None:
 
 
 def ended(code: int) -> str:
-    """How a process ended, in words."""
+    """Describe an exit code of ``subprocess``, where -N means signal N."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:
@@ -62,7 +73,7 @@ def ended(code: int) -> str:
 
 
 def last_lines(log: Path, count: int = 5) -> str:
-    """The end of a log, each line on one of its own; empty where it says nothing."""
+    """Return the last lines of a log, each after a line break and indented; empty if there are none."""
     try:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     except OSError:

@@ -1,4 +1,9 @@
-"""Keeping BMF's and FFmpeg's chatter off the user's terminal, and their hands off the process's signals."""
+"""Protect the standard streams and the signal handlers of this process from native code.
+
+- ``open_standard_streams``: opens closed streams at the start of the program.
+- ``terminal_muted``: discards the output of native libraries during a block.
+- ``signals_kept``: restores the signal handlers that BMF replaces during a block.
+"""
 
 from __future__ import annotations
 
@@ -20,25 +25,25 @@ _saved: list[int | None] = []
 
 
 def open_standard_streams() -> None:
-    """Let descriptors 0, 1 and 2 lead nowhere where they are closed, lest the next file opened become one of them."""
+    """Connect closed descriptors 0, 1 and 2 to the null device; else the next opened file would get their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
-    # Python has None for a stream that was closed when it started; few libraries reckon with that.
+    # A stream that was closed at the start is None in Python, which few libraries expect.
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
-        # Unbuffered: what nobody reads would otherwise be tried again at the end, and spoil the exit code.
+        # Text that cannot be written would stay in a buffer, and a second try at exit would change the exit code.
         encoding, errors = sys.stderr.encoding, sys.stderr.errors
         sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding, errors, write_through=True)
 
 
 @contextlib.contextmanager
 def terminal_muted() -> Iterator[None]:
-    """File descriptors 1 and 2 lead nowhere inside the block: native code prints there and knows no switch.
+    """Connect file descriptors 1 and 2 to the null device during the block, because native code prints there.
 
-    Several threads may be inside at once; the last one out gives the terminal back.
+    Several threads may be inside at once; the last thread to leave restores the descriptors.
     """
     global _muted
     with _LOCK:
@@ -56,50 +61,51 @@ def terminal_muted() -> Iterator[None]:
 
 def _mute() -> None:
     for stream in (sys.stdout, sys.stderr):
-        # None, closed or a broken pipe: nothing to keep.
+        # A stream that is None, closed or a broken pipe has nothing to flush.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     for number in _NUMBERS:
         try:
             _saved.append(os.dup(number))
         except OSError:
             _saved.append(None)
-        os.dup2(nowhere, number)
-    if nowhere not in _NUMBERS:
-        os.close(nowhere)
+        os.dup2(null, number)
+    if null not in _NUMBERS:
+        os.close(null)
 
 
 def _unmute() -> None:
     ctypes.CDLL(None).fflush(None)
-    for number, kept in zip(_NUMBERS, _saved, strict=True):
-        if kept is None:
+    for number, copy in zip(_NUMBERS, _saved, strict=True):
+        if copy is None:
             os.close(number)
         else:
-            os.dup2(kept, number)
-            os.close(kept)
+            os.dup2(copy, number)
+            os.close(copy)
     _saved.clear()
 
 
 @contextlib.contextmanager
 def signals_kept() -> Iterator[Callable[[], None]]:
-    """BMF installs its own handlers for SIGINT and SIGTERM, after which Ctrl-C deadlocks: put back what was there.
+    """Restore the handlers of SIGINT and SIGTERM after the block: BMF installs its own, with which Ctrl-C deadlocks.
 
-    Yields a function that does so at once, for whoever gets a turn before the block ends.
+    Yields:
+        A function that restores the handlers at once, before the block ends.
     """
     libc = ctypes.CDLL(None)
     saved = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Larger than any platform's struct sigaction.
+        # The buffer is larger than struct sigaction on any platform.
         action = ctypes.create_string_buffer(256)
         libc.sigaction(int(number), None, action)
         saved.append((number, action))
 
-    def put_back() -> None:
+    def restore() -> None:
         for number, action in saved:
             libc.sigaction(int(number), action, None)
 
     try:
-        yield put_back
+        yield restore
     finally:
-        put_back()
+        restore()

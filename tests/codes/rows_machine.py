@@ -55,9 +55,9 @@ ROWS: tuple[Row, ...] = (
     Row("E620", TRT + "engine.path=<host_code>", "brings CPU code of its own\n  → if you trust where it comes from, set engine.allow_host_code=true"),
     # what is installed
     Row("E701", UP, "BMF is not installed\n  → pip install 'bmfgraph[cpu]'", situation=Situation(without=("bmf",))),
-    Row("E702", UP, "FFmpeg 4 is not complete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
-    Row("E703", UP + "encoder=x265", N + "sink: the FFmpeg 4 found here has no encoder libx265; it has: ", bundled=True),
-    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
+    Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
+    Row("E703", UP + "encoder=x265", N + "sink: the installed FFmpeg 4 has no encoder libx265; it has: ", bundled=True),
+    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
     Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
     # while running
     Row("E414", SWEEP + "input=tiny.mp4 sweep.reference=input", "node 'input' (downscale): 'tiny.mp4' is 2x2: too small to be reduced by 2", exit=1),

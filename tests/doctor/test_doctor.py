@@ -58,8 +58,7 @@ def look(site: Path, tmp_path: Path) -> Callable[..., Lines]:
         assert (done.returncode, done.stderr) == (code, "")
         found: Lines = {}
         for line in json.loads(done.stdout)["lines"]:
-            line["fix"] = line.pop("mend")
-            found.setdefault(line["name"], []).append(Finding(**line))
+            found.setdefault(line["name"], []).append(Finding(line["name"], line["state"], line["found"], line["mend"]))
         assert list(found) == NAMES
         return found
 

@@ -1,4 +1,4 @@
-"""The hardware decoder: what its spec refuses, and its host with FFmpeg in the place of the GPU."""
+"""Test the hardware decoder: its spec, and its BMF module with FFmpeg in place of the GPU."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def resolved(path: Path, **options: Any) -> Inferred:
 
 def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
     path = clip(audio="aac", frames=20)
-    found = resolved(path)
-    video, audio = (port.type for port in found.outputs)
-    assert [port.name for port in found.outputs] == ["video", "audio"] == list(spec_of(path).ports())
+    inferred = resolved(path)
+    video, audio = (port.type for port in inferred.outputs)
+    assert [port.name for port in inferred.outputs] == ["video", "audio"] == list(spec_of(path).ports())
     assert isinstance(video, FrameSpec)
     assert isinstance(audio, AudioSpec)
     assert video == replace(probe(path).frames, pixel_format="rgb24", device="cuda")
-    work = found.params
+    work = inferred.params
     assert isinstance(work, NvdecParams)
     assert isinstance(work, DecoderParams)
     assert (work.codec, work.pixel_format, work.color) == ("h264", "yuv420p", ColorSpec("bt601", False, tagged=False))
@@ -67,14 +67,14 @@ def test_the_rest_is_as_the_decoder_has_it(clip: Callable[..., Path]) -> None:
     path = clip(frames=50)
     for options in ({}, {"start": 0.5}, {"end": 0.7}, {"start": 0.31, "end": 1.0, "allow_truncated": True}):
         spec = DecoderSpec(kind="decoder", path=str(path), **options)  # type: ignore[arg-type]
-        theirs = json_ready(spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None).params)
-        ours = json_ready(resolved(path, **options).params)
-        assert {name: ours[name] for name in theirs} == theirs
+        reference = json_ready(spec.infer(PlanNode("n", spec, metadata=spec.probe("n")), (), None).params)
+        actual = json_ready(resolved(path, **options).params)
+        assert {name: actual[name] for name in reference} == reference
 
 
 def test_a_rotated_file_is_displayed_upright(clip: Callable[..., Path]) -> None:
-    found = resolved(clip(rotation=90))
-    video, work = found.outputs[0].type, found.params
+    inferred = resolved(clip(rotation=90))
+    video, work = inferred.outputs[0].type, inferred.params
     assert isinstance(video, FrameSpec)
     assert (video.width, video.height, work.width, work.height) == (48, 64, 64, 48)
     assert work.rotation in (90, 270)
@@ -140,12 +140,12 @@ def test_options(clip: Callable[..., Path]) -> None:
 
 @dataclass
 class FakeGpu:
-    """PyNvVideoCodec as far as the host uses it. As there, surfaces are used again by the next call."""
+    """PyNvVideoCodec as far as the decoder uses it. As there, the next call reuses the surfaces."""
 
     width: int
     height: int
     lost: frozenset[int] = frozenset()
-    """Times that the decoder does not know any more."""
+    """Pts that the decoder reports wrong."""
     failing_at: int | None = None
     surfaces: list[Any] = field(default_factory=list)
     codec: Any = None
@@ -179,16 +179,16 @@ class FakeGpu:
             packet.pts = data.pts
             if data.pts == self.failing_at:
                 raise RuntimeError("cuvidParseVideoData returned error 999")
-        made = []
+        result = []
         for number, frame in enumerate(self.codec.decode(packet)):
             surface = self._nv12(frame)
             if number == len(self.surfaces):
                 self.surfaces.append(surface)
             self.surfaces[number][:] = surface
-            told = -7 if frame.pts in self.lost else frame.pts
+            reported = -7 if frame.pts in self.lost else frame.pts
             pointer = self.surfaces[number].ctypes.data
-            made.append(SimpleNamespace(timestamp=told, GetPtrToPlane=lambda _, pointer=pointer: pointer))
-        return made
+            result.append(SimpleNamespace(timestamp=reported, GetPtrToPlane=lambda _, pointer=pointer: pointer))
+        return result
 
     def _nv12(self, frame: av.VideoFrame) -> Any:
         size = 2 if "10" in frame.format.name else 1
@@ -238,21 +238,21 @@ class Ran:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[..., Ran]]:
-    """Runs the host over a file as BMF would; ``video_frame`` sees to it that BMF can be imported."""
+    """Run the module over a file as BMF would; ``video_frame`` makes BMF importable."""
     from bmf import Timestamp
 
-    from bmfgraph.runner.modules import nvdec
+    from bmfgraph.runner.modules import gpu_decoder, nvdec
     from bmfgraph.runner.modules.base import HANDOVER, OutputStream
     from bmfgraph.runner.monitor import RunMonitor
 
-    def look_at(pointer: int, shape: tuple[int, int], deep: bool, device: torch.device) -> torch.Tensor:
+    def surface_view(pointer: int, shape: tuple[int, int], is_16_bit: bool, device: torch.device) -> torch.Tensor:
         count = shape[0] * shape[1]
-        memory: Any = ((ctypes.c_int16 if deep else ctypes.c_uint8) * count).from_address(pointer)
+        memory: Any = ((ctypes.c_int16 if is_16_bit else ctypes.c_uint8) * count).from_address(pointer)
         return torch.from_numpy(np.ctypeslib.as_array(memory).reshape(shape))
 
-    monkeypatch.setattr(nvdec, "_look_at", look_at)
-    monkeypatch.setattr(nvdec, "_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(nvdec, "_hand_over", lambda pictures, stream: None)
+    monkeypatch.setattr(gpu_decoder, "_surface_view", surface_view)
+    monkeypatch.setattr(gpu_decoder, "_current_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(gpu_decoder, "_share", lambda images, stream: None)
     monkeypatch.setattr(
         torch.cuda, "Stream", lambda device: SimpleNamespace(cuda_stream=1, synchronize=lambda: None), raising=False
     )
@@ -262,24 +262,24 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
     def run(path: Path, gpu: dict[str, Any] | None = None, **options: Any) -> Ran:
         work = resolved(path, **options).params
         fake = FakeGpu(work.width, work.height, **(gpu or {}))
-        monkeypatch.setattr(nvdec, "_library", lambda: fake)
+        monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
         watch = RunMonitor()
         HANDOVER["test"] = nvdec.NvdecConfig(
             watch.meter("n", "nvdec"), watch, work, (OutputStream(0, "item"),), work.color.yuv
         )
-        host = nvdec.NvdecModule(0, {"job": "test"})
+        module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []
         calls = []
         task = FakeTask()
         while task.timestamp != Timestamp.DONE:
             task = FakeTask()
-            host.process(task)
+            module.process(task)
             packets = [packet for packet in task.outputs[0] if packet.timestamp != Timestamp.EOF]
             assert len(task.outputs[0]) - len(packets) == (task.timestamp == Timestamp.DONE)
             frames += [packet.get(None) for packet in packets]
             assert all(packet.timestamp == round(packet.get(None).time * 1_000_000) for packet in packets)
             calls.append(len(packets))
-        host.close()
+        module.close()
         assert "n" not in watch.working
         return Ran(frames, calls, watch)
 
@@ -288,18 +288,18 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
 
 
 def part(whole: Sequence[Seen], start: float | None = None, end: float | None = None) -> list[Seen]:
-    """The frames from ``start`` on, up to ``end``, counted from there."""
+    """Return the frames from ``start`` up to ``end``, counted from ``start``."""
     first, last = Fraction(str(start or 0)), Fraction(str(end or 1000))
     kept = [seen for seen in whole if first <= seen.time < last]
     return [Seen(index, seen.time - first, seen.pixels) for index, seen in enumerate(kept)]
 
 
-def assert_same(ours: Sequence[Seen], theirs: Sequence[Seen], tick: Fraction = Fraction(0), most: int = 3) -> None:
-    """The same frames at the same times, and pictures that agree but for rounding."""
-    assert len(ours) == len(theirs)
-    assert max(abs(one.time - other.time) for one, other in zip(ours, theirs, strict=True)) <= tick / 2
-    assert [one.index for one in ours] == list(range(len(theirs)))
-    for one, other in zip(ours, theirs, strict=True):
+def assert_same(actual: Sequence[Seen], reference: Sequence[Seen], tick: Fraction = Fraction(0), most: int = 3) -> None:
+    """Check that frames, times and, but for rounding, images are the same."""
+    assert len(actual) == len(reference)
+    assert max(abs(one.time - other.time) for one, other in zip(actual, reference, strict=True)) <= tick / 2
+    assert [one.index for one in actual] == list(range(len(reference)))
+    for one, other in zip(actual, reference, strict=True):
         assert one.pixels.shape == other.pixels.shape
         off = np.abs(one.pixels.astype(int) - other.pixels.astype(int))
         # Near the borders swscale does not quite repeat the last chroma sample.
@@ -397,7 +397,7 @@ def test_ten_bits(tmp_path: Path, run: Callable[..., Ran]) -> None:
     assert_same(ran.seen(), recorded(source))
     refused = run(source, {"supported": 0})
     assert not refused.frames
-    text = "the decoder of this TEST GPU does not know h264 in yuv420p10le"
+    text = "the decoder of this TEST GPU does not support h264 in yuv420p10le"
     assert text in str(refused.watch.error)
 
 
@@ -441,51 +441,51 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path, run: Callable[...,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeGpu, "GetHeight", lambda self: 96)
         ran = run(source)
-    assert "the pictures change from 64x48 to 64x96" in str(ran.watch.error)
+    assert "the frame size changes from 64x48 to 64x96" in str(ran.watch.error)
 
 
 # --------------------------------------------------------------------------------------------------------- the order
 
 
 def test_order() -> None:
-    from bmfgraph.runner.modules.nvdec import Order
+    from bmfgraph.runner.modules.packet_reader import PtsMatcher
 
-    order = Order()
+    matcher = PtsMatcher()
     for pts in (0, 40, 20, 30, 80, 60):
-        order.feed(pts)
-    assert [order.pop(told) for told in (0, 20)] == [0, 20]
-    assert order.pop(40) == 40, "30 was lost"
-    assert order.pop(30) == 60, "and is not shown late"
-    assert order.pop(12345) == 80
-    assert order.pop(80) is None
+        matcher.add(pts)
+    assert [matcher.match(pts) for pts in (0, 20)] == [0, 20]
+    assert matcher.match(40) == 40, "30 was lost"
+    assert matcher.match(30) == 60, "and is not shown late"
+    assert matcher.match(12345) == 80
+    assert matcher.match(80) is None
 
 
 # ------------------------------------------------------------------------------------------------------ what is missing
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.runner.modules import nvdec
+    from bmfgraph.runner.modules import gpu_decoder
 
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(InstallError, match="PyNvVideoCodec is not installed") as caught:
-        nvdec._library()
+        gpu_decoder._load_library()
     assert caught.value.hint == "pip install PyNvVideoCodec"
 
 
 def test_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.runner.modules import nvdec
+    from bmfgraph.runner.modules import gpu_decoder
 
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", SimpleNamespace())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InstallError, match="needs an NVIDIA GPU, and torch finds none"):
-        nvdec._library()
+        gpu_decoder._load_library()
 
 
 def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> None:
-    from bmfgraph.runner.modules import nvdec
+    from bmfgraph.runner.modules import gpu_decoder
 
     (tmp_path / "PyNvVideoCodec.py").write_text("raise RuntimeError('libnvcuvid.so.1 is not there\\n\\n=== HELP')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InstallError, match=r"cannot be loaded \(libnvcuvid.so.1 is not there\)") as caught:
-        nvdec._library()
+        gpu_decoder._load_library()
     assert "NVIDIA_DRIVER_CAPABILITIES" in caught.value.hint

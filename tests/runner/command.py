@@ -1,4 +1,4 @@
-"""Running bmfgraph in a process of its own, and looking at how it ended."""
+"""Run bmfgraph in a subprocess and check how it ended."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ __all__ = [
 
 FAULTY = Path(__file__).parent / "faulty"
 LIMIT = 20.0
-"""Seconds that any run here may take: start-up, which imports torch, and a second of work."""
+"""Time limit of a run in seconds: start-up, which imports torch, and a second of work."""
 _ERROR = re.compile(r"bmfgraph: error\[E\d{3}\]: ")
 _TRACES = ("Traceback", "terminate called", "what():", "Coredump", "core dumped", "Stack trace", "#0 ", "Node_")
 
 
 @dataclass
 class Ended:
-    """A process that ended."""
+    """Result of a finished process."""
 
     code: int
     out: str
     err: str
     seconds: float
     left: list[str] = field(default_factory=list)
-    """Processes that it left behind."""
+    """Processes that it left running."""
 
     def error(self, code: int = 1) -> str:
-        """The one error message, after checking that it is one and the only one."""
+        """Check that the output is a single error message, and return it."""
         assert self.code == code, self
         assert not self.left, self.left
         lines = self.err.splitlines()
@@ -64,7 +64,7 @@ class Ended:
         return _ERROR.sub("", "\n".join(message), count=1)
 
     def success(self) -> Ended:
-        """Itself, after checking that it went well."""
+        """Check that the run succeeded, and return the result."""
         assert self.code == 0, self
         assert "error" not in self.err, self
         assert not self.left, self.left
@@ -73,7 +73,7 @@ class Ended:
 
 @dataclass
 class Running:
-    """A process that goes on."""
+    """A running process."""
 
     process: subprocess.Popen[str]
     began: float
@@ -87,12 +87,12 @@ class Running:
         raise AssertionError(f"ended without saying {word!r}: {self.wait()}")
 
     def send(self, number: int) -> float:
-        """Send a signal; the time of it."""
+        """Send a signal; return the time."""
         self.process.send_signal(number)
         return time.monotonic()
 
     def wait(self, limit: float = LIMIT) -> Ended:
-        """Wait for the end; one that does not end in time is a failure."""
+        """Wait for the end; fail where it does not come in time."""
         try:
             out, err = self.process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -104,22 +104,22 @@ class Running:
 
 
 def _session(leader: int) -> list[str]:
-    """Processes of that session that still are, zombies too."""
-    found = []
+    """Return the remaining processes of a session, zombies included."""
+    processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(") ")
             state, *numbers = rest.split()
             if int(numbers[2]) == leader != int(folder.name):
-                found.append(f"{folder.name} {name} {state}")
-    return found
+                processes.append(f"{folder.name} {name} {state}")
+    return processes
 
 
 def start(command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, **options: Any) -> Running:
-    """Start a process in ``folder``, in a session of its own."""
+    """Start a process in ``folder``, in a new session."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
     if "preexec_fn" in options:
-        # A limit on the size of files would leave cut-off bytecode behind.
+        # Under a file size limit, Python would leave truncated bytecode.
         env = {**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
     began = time.monotonic()
     process = subprocess.Popen(
@@ -129,14 +129,14 @@ def start(command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None
 
 
 def bmfgraph(*words: str) -> list[str]:
-    """The command line of super resolution on the smallest model, encoded fast."""
+    """Return the command line of super resolution with the smallest model and a fast encoder."""
     if not any(word.startswith("pipeline=") for word in words):
         words = ("pipeline=super_resolution", *words)
     return [sys.executable, "-m", "bmfgraph", *_fast(words)]
 
 
 def faulty(*words: str) -> list[str]:
-    """The command line of the pipeline whose node ``stage`` fails on demand."""
+    """Return the command line of the pipeline whose node ``stage`` fails on demand."""
     return [sys.executable, "-m", "bmfgraph", "--config-dir", str(FAULTY / "conf"), "pipeline=faulty", *_fast(words)]
 
 
@@ -146,18 +146,18 @@ def _fast(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def python(script: str, *words: str) -> list[str]:
-    """The command line of a script in this folder."""
+    """Return the command line of a script in this folder."""
     return [sys.executable, str(Path(__file__).with_name(script)), *words]
 
 
 def frames_in(path: Path) -> int:
-    """How many frames can be decoded."""
+    """Count the frames that can be decoded."""
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
 def clip(path: Path, *, frames: int = 90, index_first: bool = False, sound_only: bool = False) -> Path:
-    """Noise, which does not compress, so that half of the file is half of the frames."""
+    """Write a clip of noise. It does not compress, so half of the file holds half of the frames."""
     with av.open(str(path), "w", options={"movflags": "faststart"} if index_first else {}) as container:
         if sound_only:
             sound = container.add_stream("aac", rate=44100)

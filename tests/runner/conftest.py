@@ -1,4 +1,4 @@
-"""What the tests of failing runs share: clips good and bad, and a folder that must stay as it was."""
+"""Fixtures of failing runs: good and bad clips, and a folder that must not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runner.command import FAULTY, Ended, Running, clip, start
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of clips: 64x48, 30 fps, 90 frames of noise."""
+    """Return a folder of clips: 64x48, 30 fps, 90 frames of noise."""
     folder = tmp_path_factory.mktemp("clips")
     good = clip(folder / "good.mp4")
     clip(folder / "index_first.mp4", index_first=True)
@@ -36,9 +36,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def faulty_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment in which the node kind ``faulty`` is installed, for subprocesses only."""
+    """Return an environment with the node kind ``faulty``, for subprocesses only."""
     folder = tmp_path_factory.mktemp("faulty")
-    # Building leaves files beside the source.
+    # The build writes files beside the source.
     shutil.copytree(FAULTY, folder / "source")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
     command = [sys.executable, "-m", "pip", "install", *options, "--target"]
@@ -48,14 +48,14 @@ def faulty_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 class Workplace:
-    """A folder that a failing run must leave as it was."""
+    """A folder that a failing run must not change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = folder / "out.mp4"
 
     def files(self) -> list[str]:
-        """Names of all that lies in it, hidden or not."""
+        """Return the names of all files in it, hidden ones too."""
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
 
     def start(self, command: list[str], **options: object) -> Running:
@@ -63,7 +63,7 @@ class Workplace:
         return start(command, self.folder, **options)  # type: ignore[arg-type]
 
     def run(self, command: list[str], **options: object) -> Ended:
-        """Run a command to its end; one that fails leaves nothing."""
+        """Run a command; check that a failing one leaves no files."""
         before = self.files()
         ended = self.start(command, **options).wait()
         if ended.code:
@@ -73,13 +73,13 @@ class Workplace:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workplace:
-    """An empty folder to run in."""
+    """Return an empty folder to run in."""
     return Workplace(tmp_path)
 
 
 @pytest.fixture
 def fails(place: Workplace, clips: Path) -> Callable[..., str]:
-    """Runs bmfgraph's command line, which must fail and leave nothing; gives its message."""
+    """Return a function that runs a command, checks that it fails and leaves no files, and returns its message."""
 
     def run(command: list[str], code: int = 1, **options: object) -> str:
         return place.run([*command, "output=out.mp4"], **options).error(code)

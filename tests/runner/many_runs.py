@@ -1,4 +1,4 @@
-"""Run in a process of its own: many runs, good and failing, in one process through the API.
+"""Run many times in one process through the API, with good and failing runs; started as a subprocess.
 
     many_runs.py CLIPS FOLDER recovery      after each kind of failure, a good run must succeed
     many_runs.py CLIPS FOLDER leaks         failing runs must leave neither threads, descriptors nor memory
@@ -32,7 +32,7 @@ CLIPS, FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
 def run(
     clip: str = "good.mp4", output: str = "out.mp4", codec: str = "x264", progress: Any = None, **stage: Any
 ) -> str:
-    """One run; the error's message, or an empty string."""
+    """Run once; return the error's message, or an empty string."""
     sink = {"kind": "encoder", "inputs": ["stage"], "path": str(FOLDER / output), "codec": codec}
     if codec == "x264":
         sink["preset"] = "ultrafast"
@@ -51,9 +51,9 @@ def run(
 
 @contextlib.contextmanager
 def no_room(size: int) -> Iterator[None]:
-    """Inside, no file may grow beyond ``size`` bytes."""
+    """Limit the size of files to ``size`` bytes within the context."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    # Python would leave cut-off bytecode behind.
+    # Python would leave truncated bytecode.
     sys.dont_write_bytecode = True
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -64,13 +64,13 @@ def no_room(size: int) -> Iterator[None]:
 
 
 def full_disk() -> str:
-    """A run for whose output there is no room."""
+    """Run without room for the output."""
     with no_room(10_000):
         return run()
 
 
 def hanging() -> str:
-    """A run whose stage hangs, stopped by two signals."""
+    """Run with a stage that hangs, and stop by two signals."""
     for seconds in (0.6, 0.8):
         threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
     with contextlib.redirect_stdout(sys.stderr):
@@ -78,7 +78,7 @@ def hanging() -> str:
 
 
 def giving_up() -> str:
-    """A run whose caller raises when told of the progress."""
+    """Run with a progress callback that raises."""
 
     def progress(done: int, of: int) -> None:
         raise RuntimeError("enough")
@@ -92,26 +92,31 @@ def giving_up() -> str:
 def recovery() -> dict[str, Any]:
     faults = ("init", "open", "process", "finish", "close", "nothing", "garbage", "exit", "signal")
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    told: dict[str, str] = {}
+    messages: dict[str, str] = {}
     after: dict[str, str] = {}
     for fault in faults:
-        told[fault], after[fault] = run(fault=fault), run()
+        messages[fault], after[fault] = run(fault=fault), run()
     for clip in ("none.mp4", "text.mp4", "cut_good.mkv", "damaged.mp4"):
-        told[clip], after[clip] = run(clip), run()
+        messages[clip], after[clip] = run(clip), run()
     for name, fail in (("full disk", full_disk), ("giving up", giving_up), ("hang", hanging)):
-        told[name], after[name] = fail(), run()
-    told["codec"], after["codec"] = run(codec="x265"), run()
+        messages[name], after[name] = fail(), run()
+    messages["codec"], after["codec"] = run(codec="x265"), run()
     kept = handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    return {"told": told, "after": after, "handlers_kept": kept, "left": sorted(path.name for path in FOLDER.iterdir())}
+    return {
+        "told": messages,
+        "after": after,
+        "handlers_kept": kept,
+        "left": sorted(path.name for path in FOLDER.iterdir()),
+    }
 
 
 def count(folder: str) -> int:
-    """How much lies in a folder."""
+    """Count the entries of a folder."""
     return sum(1 for _ in Path(folder).iterdir())
 
 
 def state() -> dict[str, int]:
-    """What must not grow."""
+    """Return the quantities that must not grow."""
     gc.collect()
     return {
         "threads": threading.active_count(),
@@ -139,11 +144,11 @@ def leaks() -> dict[str, Any]:
 
 
 def threads() -> dict[str, Any]:
-    told: dict[int, list[str]] = {}
+    messages: dict[int, list[str]] = {}
 
     def work(number: int) -> None:
         fault: dict[str, Any] = {"fault": "process", "frame": 30 + number} if number % 2 else {}
-        told[number] = [run(output=f"{number}.mp4", **fault) for _ in range(5)]
+        messages[number] = [run(output=f"{number}.mp4", **fault) for _ in range(5)]
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for worker in workers:
@@ -151,7 +156,7 @@ def threads() -> dict[str, Any]:
     for worker in workers:
         worker.join()
     print("still heard", file=sys.stderr)
-    return {"told": told, "left": sorted(path.name for path in FOLDER.iterdir())}
+    return {"told": messages, "left": sorted(path.name for path in FOLDER.iterdir())}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Clips of every kind, what lies in them, and a stage that keeps what it gets."""
+"""Write and read clips of every kind, and record the frames that reach a stage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bmfgraph.stages.base import Stage
 
 Pixels = NDArray[np.uint8]
 
-# H.273 codes of the matrices, and swscale's numbers for them.
+# Codes of the matrices in H.273 and in swscale.
 MATRIX = {"bt601": 6, "bt709": 1, "bt2020": 9}
 SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
 LIMITED, FULL = 1, 2
@@ -37,13 +37,13 @@ BICUBIC, FULL_CHROMA, ACCURATE = 4, 0x2000, 0x40000
 
 @dataclass(frozen=True)
 class RecordWork:
-    """Under which key to keep what comes."""
+    """The key in SEEN under which the frames are kept."""
 
     key: str
 
 
 class RecordSpec(NodeSpec):
-    """Keeps the pixels and the time of every frame: see :data:`SEEN`."""
+    """Records the pixels and the time of every frame in :data:`SEEN`."""
 
     kind: Literal["record"] = "record"
     key: str = "seen"
@@ -61,7 +61,7 @@ class RecordSpec(NodeSpec):
 
 @dataclass(frozen=True)
 class Seen:
-    """One frame as a stage got it; ``time`` in seconds."""
+    """One frame that reached a stage; ``time`` in seconds."""
 
     index: int
     time: Fraction
@@ -72,7 +72,7 @@ SEEN: dict[str, list[Seen]] = {}
 
 
 class Record(Stage):
-    """Keeps copies."""
+    """Keeps copies of the frames."""
 
     params: RecordWork
 
@@ -86,7 +86,7 @@ class Record(Stage):
 
 
 def compiled(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> Plan:
-    """Compile a pipeline of nodes given as YAML would have them, or as specs."""
+    """Compile a pipeline of nodes, as mappings like those of YAML or as specs."""
     specs = {
         name: node if isinstance(node, NodeSpec) else spec_class(node["kind"]).model_validate(dict(node))
         for name, node in nodes.items()
@@ -95,23 +95,23 @@ def compiled(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> Plan:
 
 
 def run(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> RunResult:
-    """Compile and run."""
+    """Compile a pipeline and run it."""
     return run_plan(compiled(nodes))
 
 
 def decoder(path: Path, **options: Any) -> dict[str, Any]:
-    """A decoder node."""
+    """Return a decoder node."""
     return {"kind": "decoder", "path": str(path), **options}
 
 
 def encoder(path: Path, *inputs: str, **options: Any) -> dict[str, Any]:
-    """An encoder node, fast unless told otherwise."""
+    """Return an encoder node, with a fast preset by default."""
     fast = {} if options.get("codec", "x264") not in ("x264", "x265") else {"preset": "ultrafast"}
     return {"kind": "encoder", "inputs": list(inputs), "path": str(path), **fast, **options}
 
 
 def through_rgb(before: str) -> dict[str, dict[str, Any]]:
-    """Frames to a tensor and back, without a model; the last node is ``back``."""
+    """Return nodes that convert frames to tensors and back, without a model; the last node is ``back``."""
     return {
         "tensor": {"kind": "preprocess", "inputs": [before], "dtype": "uint8", "layout": "NHWC"},
         "back": {"kind": "frames", "inputs": ["tensor"]},
@@ -119,7 +119,7 @@ def through_rgb(before: str) -> dict[str, dict[str, Any]]:
 
 
 def transcode(source: Path, target: Path, *, rgb: bool = True, start: Any = None, end: Any = None, **out: Any) -> Path:
-    """Decode, go through RGB and back if wanted, encode with the sound."""
+    """Decode, convert to RGB and back if ``rgb``, and encode with the audio."""
     middle = through_rgb("source.video") if rgb else {}
     last = "back" if rgb else "source.video"
     run(
@@ -133,7 +133,7 @@ def transcode(source: Path, target: Path, *, rgb: bool = True, start: Any = None
 
 
 def recorded(source: Path, **options: Any) -> list[Seen]:
-    """What a stage gets of a clip."""
+    """Return the frames of a clip that reach a stage."""
     run({"source": decoder(source, **options), "record": RecordSpec(inputs=("source.video",))})
     return SEEN.pop("seen")
 
@@ -142,7 +142,7 @@ def recorded(source: Path, **options: Any) -> list[Seen]:
 
 
 def scene(index: int, width: int, height: int) -> Pixels:
-    """RGB with saturated edges, gradients and some noise; it moves."""
+    """Draw a moving RGB image with saturated edges, gradients and some noise."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     out = np.stack([x * 255 // max(1, width - 1), y * 255 // max(1, height - 1), (x + y + 9 * index) % 256], axis=-1)
     bars = (x + 5 * index) // 8 % 4
@@ -154,7 +154,7 @@ def scene(index: int, width: int, height: int) -> Pixels:
 
 
 def soft_scene(index: int, width: int, height: int) -> Pixels:
-    """RGB without edges, which survives chroma at half resolution."""
+    """Draw an RGB image without edges, which half-resolution chroma preserves."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     phase = index / 10
     waves = [np.sin(2 * np.pi * (x + phase)), np.cos(2 * np.pi * (y - phase)), np.sin(2 * np.pi * (x + y))]
@@ -162,21 +162,21 @@ def soft_scene(index: int, width: int, height: int) -> Pixels:
 
 
 def as_yuv(pixels: Pixels, pix_fmt: str, matrix: str, full: bool) -> av.VideoFrame:
-    """RGB in another pixel format, by PyAV's swscale."""
+    """Convert RGB to another pixel format by PyAV's swscale."""
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     if pix_fmt.startswith(("rgb", "gbr", "bgr")):
         return frame.reformat(format=pix_fmt)
-    made = frame.reformat(
+    result = frame.reformat(
         format=pix_fmt,
         dst_colorspace=SWSCALE[matrix],
         dst_color_range=FULL if full else LIMITED,
         interpolation=BICUBIC | FULL_CHROMA | ACCURATE,
     )
-    return made
+    return result
 
 
 def as_rgb(frame: av.VideoFrame, matrix: str, full: bool) -> Pixels:
-    """A decoded frame as RGB, by PyAV's swscale at its most accurate."""
+    """Convert a decoded frame to RGB by PyAV's swscale, with its most accurate settings."""
     name = frame.format.name
     if name.startswith(("rgb", "gbr", "bgr")):
         return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
@@ -192,7 +192,7 @@ def as_rgb(frame: av.VideoFrame, matrix: str, full: bool) -> Pixels:
 
 
 def ideal_rgb(y: Pixels, u: Pixels, v: Pixels, matrix: str, full: bool) -> NDArray[np.float64]:
-    """The definition, ITU-R BT.601, BT.709, BT.2020: planes of equal size to RGB in 0..255, clipped."""
+    """Convert planes of equal size to RGB in 0..255, clipped, by the formulas of ITU-R BT.601, BT.709 and BT.2020."""
     red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}[matrix]
     luma = y.astype(float) if full else (y.astype(float) - 16) * 255 / 219
     scale = 1.0 if full else 255 / 224
@@ -204,7 +204,7 @@ def ideal_rgb(y: Pixels, u: Pixels, v: Pixels, matrix: str, full: bool) -> NDArr
 
 @dataclass(frozen=True)
 class Sound:
-    """An audio track: ``begin`` and ``seconds``, a codec, channels."""
+    """An audio track: start and duration in seconds, codec, channels."""
 
     codec: str = "aac"
     seconds: float = 1.0
@@ -292,7 +292,7 @@ def _tone(stream: Any, sound: Sound) -> list[Any]:
 
 
 def frames_of(path: Path) -> list[av.VideoFrame]:
-    """All frames of the first video stream, as PyAV decodes them."""
+    """Decode all frames of the first video stream by PyAV."""
     with av.open(str(path)) as container:
         return list(container.decode(video=0))
 
@@ -302,14 +302,14 @@ def _origin(container: Any) -> Fraction:
 
 
 def video_times(path: Path) -> list[Fraction]:
-    """When each frame is shown, in seconds from the file's start."""
+    """Return the presentation time of each frame, in seconds from the file's start."""
     with av.open(str(path)) as container:
         origin = _origin(container)
         return [frame.pts * Fraction(frame.time_base) - origin for frame in container.decode(video=0)]  # type: ignore[operator,arg-type]
 
 
 def sound_packets(path: Path) -> list[tuple[Fraction, bytes]]:
-    """Each packet of the first audio stream: seconds from the file's start, and its bytes."""
+    """Return time, in seconds from the file's start, and bytes of each packet of the first audio stream."""
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return []
@@ -322,13 +322,13 @@ def sound_packets(path: Path) -> list[tuple[Fraction, bytes]]:
 
 
 def psnr(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Of 8-bit pictures, in dB."""
+    """Return the PSNR of two 8-bit images in dB."""
     error = float(np.mean((one.astype(float) - other.astype(float)) ** 2))
     return 100.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def plane(frame: av.VideoFrame, number: int) -> Pixels:
-    """One 8-bit plane."""
+    """Return one 8-bit plane."""
     part = frame.planes[number]
     rows: Pixels = np.frombuffer(memoryview(part), np.uint8).reshape(-1, part.line_size)[: part.height, : part.width]
     return rows

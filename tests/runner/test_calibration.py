@@ -1,4 +1,4 @@
-"""What int8 is measured with: the pipeline's own stages over frames of another clip."""
+"""Test the inputs of int8 calibration: the pipeline's own stages run on frames of another clip."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SEVEN = UPSCALE.replace("double.onnx", "middle.onnx").replace(
 
 
 def grey(index: int, width: int, height: int) -> Pixels:
-    """All of frame number ``index`` has the level 10 + 8 index."""
+    """Draw a uniform image of the level 10 + 8 index."""
     return np.full((height, width, 3), 10 + 8 * index, np.uint8)
 
 
 def inputs(folder: Path, text: str, clip: Path, count: int = 32, machine: Machine = HOPPER_TRT) -> list[dict[str, Any]]:
-    """What the model of the pipeline is calibrated with."""
+    """Return the calibration inputs of the pipeline's model."""
     make_clip(folder / "clip.mp4", frames=3)
     for make in (double_model, negate_model, middle_model, mix_model):
         make(folder / f"{make.__name__.removesuffix('_model')}.onnx")
@@ -56,7 +56,7 @@ def test_frames_come_from_all_over_the_clip(tmp_path: Path, count: int, frames: 
     samples = inputs(tmp_path, ONE, clip, count)
     assert all(one.keys() == {"input"} for one in samples)
     assert all(one["input"].shape == (1, 3, 48, 64) and one["input"].dtype == np.float32 for one in samples)
-    # Normalised as the model wants it: (level - 100) / 2.
+    # Normalised for the model: (level - 100) / 2.
     assert levels(samples, "input") == pytest.approx([(8 * index - 90) / 2 for index in frames], abs=1)
 
 
@@ -65,7 +65,7 @@ def test_a_window_gets_frames_that_follow_each_other(tmp_path: Path) -> None:
     samples = inputs(tmp_path, SEVEN, clip, 2)
     assert [(one["input:0"].shape, one["input:0"].dtype) for one in samples] == [((1, 48, 64, 21), np.uint8)] * 2
     for one, first in zip(samples, (0, 17), strict=True):
-        # The first window of a passage: two pictures of padding, then frames 0 to 4 of it.
+        # The first window of a passage: two images of padding, then its frames 0 to 4.
         wanted = [10 + 8 * (first + offset) for offset in (0, 0, 0, 1, 2, 3, 4)]
         assert one["input:0"].mean(axis=(0, 1, 2)).reshape(7, 3).mean(axis=1) == pytest.approx(wanted, abs=2)
 

@@ -1,4 +1,4 @@
-"""What a stage sees is what the file means, and what is written means what a stage made."""
+"""Test that stages get the colours that a file's tags define, and that outputs are tagged as they are encoded."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ MATRICES = pytest.mark.parametrize("matrix", list(MATRIX))
 NAMES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
-def assert_close(seen: Pixels, wanted: Pixels, most: float = 2, mean: float = 0.6) -> None:
-    error = np.abs(seen.astype(float) - wanted.astype(float))
+def assert_close(seen: Pixels, expected: Pixels, most: float = 2, mean: float = 0.6) -> None:
+    error = np.abs(seen.astype(float) - expected.astype(float))
     assert error.max() <= most
     assert error.mean() < mean
 
 
 def colours(path: Path) -> tuple[str, bool]:
-    """Matrix and range that a file's frames are tagged with."""
+    """Return matrix and range in the tags of a file's frames."""
     frame = frames_of(path)[0]
     return NAMES[int(frame.colorspace)], int(frame.color_range) == 2
 
@@ -92,7 +92,7 @@ def test_tagged_video(
 @pytest.mark.parametrize(("codec", "extension"), [("libx264", ".mp4"), ("rawvideo", ".nut")])
 def test_untagged_video_is_read_by_its_size(tmp_path: Path, size: tuple[int, int], codec: str, extension: str) -> None:
     matrix = "bt709" if size[0] >= 1280 or size[1] > 576 else "bt601"
-    # BT.2020 is what it would not be taken for.
+    # Untagged video never counts as BT.2020.
     path = write(tmp_path / f"a{extension}", [scene(0, *size)], codec=codec, matrix="bt2020")
     (seen,) = recorded(path)
     assert_close(seen.pixels, as_rgb(frames_of(path)[0], matrix, False))
@@ -158,14 +158,14 @@ def test_what_cannot_be_tagged_is_written_as_it_will_be_read(tmp_path: Path, nam
     path = transcode(rgb_clip(tmp_path), tmp_path / name, codec="mpeg4", bit_rate="20M")
     for index, frame in enumerate(frames_of(path)):
         assert_close(as_rgb(frame, "bt601", False), soft_scene(index, 160, 96), most=16, mean=2)
-    # The same when the frames would have gone in as they are.
+    # The same holds for frames that need no conversion.
     tagged = write(tmp_path / "in.mp4", [soft_scene(0, 160, 96)], matrix="bt709", tagged=True, options={"crf": "4"})
     path = transcode(tagged, tmp_path / f"direct_{name}", rgb=False, codec="mpeg4", bit_rate="20M")
     assert_close(as_rgb(frames_of(path)[0], "bt601", False), soft_scene(0, 160, 96), most=16, mean=2)
 
 
 def _luma(frame: av.VideoFrame, full: bool) -> Any:
-    """On the limited scale."""
+    """Return luma in limited range."""
     levels = plane(frame, 0).astype(float)
     return levels * 219 / 255 + 16 if full else levels
 
@@ -188,7 +188,7 @@ def test_there_and_back(tmp_path: Path, codec: str, pix_fmt: str, matrix: str, f
         options=options,
     )
     path = transcode(source, tmp_path / "out.mp4", crf=1, pixel_format=pix_fmt)
-    # RGB is written with its source's matrix, always in limited range.
+    # RGB is encoded with its source's matrix, always in limited range.
     assert colours(path) == (matrix, False)
     for one, other in zip(frames_of(source), frames_of(path), strict=True):
         assert psnr(_luma(one, full), _luma(other, False)) >= 45
@@ -198,7 +198,7 @@ def test_there_and_back(tmp_path: Path, codec: str, pix_fmt: str, matrix: str, f
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p"])
 def test_chroma_stays_in_place(tmp_path: Path, pix_fmt: str) -> None:
-    """Read as H.264 has it but written otherwise, chroma would move by a quarter pixel each time."""
+    """Chroma that is read and written at different positions moves by a quarter pixel each time."""
     picture = scene(0, 128, 64)
     source = write(tmp_path / "0.mp4", [picture], pix_fmt=pix_fmt, matrix="bt709", tagged=True, options={"crf": "1"})
     path = source
@@ -212,7 +212,7 @@ def test_chroma_stays_in_place(tmp_path: Path, pix_fmt: str) -> None:
     for number in (1, 2):
         first, last = (plane(frames_of(one)[0], number) for one in (gentle, again))
         assert psnr(first, last) > 42
-        # No drift to either side: the best match is where it was.
+        # No drift to either side: the best match is at shift 0.
         first, last = (plane(frames_of(one)[0], number).astype(float) for one in (source, path))
         shifts = {shift: np.mean((np.roll(last, shift, axis=1) - first)[:, 4:-4] ** 2) for shift in (-1, 0, 1)}
         assert min(shifts, key=lambda one: shifts[one]) == 0
@@ -232,7 +232,7 @@ def test_frames_that_nothing_touches_keep_their_values(tmp_path: Path, full: boo
 
 
 def test_frames_with_side_data_come_through(tmp_path: Path) -> None:
-    """BMF's own way to copy a frame's properties never ends on these (time codes, captions, HDR, JPEG)."""
+    """BMF's own copy of a frame's properties never returns for these (time codes, captions, HDR, JPEG)."""
     pictures = [scene(index, 96, 64) for index in range(6)]
     for name, codec, pix_fmt, options in (
         ("a.avi", "mjpeg", "yuvj420p", {}),

@@ -1,4 +1,4 @@
-"""Engines from the command line: built, found again, built anew and why, looked at, refused."""
+"""Test engines from the command line: build, reuse, rebuild with a reason, list, reject."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def bmfgraph(*words: str) -> list[str]:
 
 @pytest.fixture
 def here(place: Workplace) -> Workplace:
-    """A folder with a small clip."""
+    """Return a folder with a small clip."""
     make_clip(place.folder / "clip.mp4", frames=4, audio="aac")
     return place
 
 
 @pytest.fixture
 def build(here: Workplace, monkeypatch: pytest.MonkeyPatch, compose: Compose, capsys: Any) -> Callable[..., str]:
-    """Builds in this process; what the user is told, without the folder."""
+    """Return a function that builds in this process and returns the messages, without the folder."""
     monkeypatch.chdir(here.folder)
 
     def run(*words: str) -> str:
@@ -71,7 +71,7 @@ def test_build_makes_the_engines_and_nothing_else(
     assert told[2] == f"bmfgraph: {node}: engines/{model}/{folder.name}/engine.plan"
     assert sorted(path.name for path in folder.iterdir()) == ["build.log", "engine.plan", "manifest.json"]
     assert [name for name in here.files() if not name.startswith("engines")] == ["clip.mp4"]
-    # The second time it is there.
+    # The second build reuses the engine.
     again = here.run(bmfgraph("build", f"pipeline={pipeline}", *RTX)).success().err.splitlines()
     assert again == [told[2]]
     assert sorted(path.name for path in folder.iterdir()) == ["build.log", "engine.plan", "manifest.json", "used"]
@@ -162,7 +162,7 @@ def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
 def test_what_cannot_run_here_is_refused_before_anything_is_built(
     here: Workplace, words: tuple[str, ...], code: int, message: str
 ) -> None:
-    # A failing run leaves the folder as it was.
+    # A failing run does not change the folder.
     error = here.run(bmfgraph("run", "pipeline=super_resolution", *words, "output=out.mp4")).error(code)
     assert re.search(message, error), error
 

@@ -1,4 +1,4 @@
-"""BMF's own graph JSON, run by BMF's own command."""
+"""Test the export to BMF's graph JSON, which BMF's own command runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENCODED = TWO_SINKS.replace("{kind: encoder,", "{kind: encoder, audio: aac,")
 
 @pytest.fixture(scope="session", autouse=True)
 def libraries() -> None:
-    """FFmpeg 4, for BMF."""
+    """Prepare FFmpeg 4 for BMF."""
     ffmpeg4.prepare()
 
 
@@ -46,13 +46,13 @@ def run(plan: Plan, folder: Path) -> None:
 
 
 def pictures(path: Path) -> list[tuple[float | None, bytes]]:
-    """Time and pixels of every frame."""
+    """Return time and pixels of every frame."""
     with av.open(str(path)) as container:
         return [(frame.time, frame.to_ndarray().tobytes()) for frame in container.decode(video=0)]
 
 
 def sound(path: Path) -> int:
-    """Packets of sound."""
+    """Count the audio packets."""
     with av.open(str(path)) as container:
         return sum(packet.size > 0 for packet in container.demux() if packet.stream.type == "audio")
 
@@ -106,7 +106,7 @@ def test_streams_and_threads(plan: MakePlan) -> None:
     made = [stream["identifier"] for node in nodes for stream in node["output_streams"]]
     assert len(set(made)) == len(made)
     taken = {stream["identifier"] for node in nodes for stream in node["input_streams"]}
-    # The decoder beside the other one, which reads sound only, has its streams in the same places.
+    # The second decoder reads audio only, and has its streams at the same positions.
     assert taken | {"source-audio_video"} == set(made)
     threads = {node["alias"]: node["scheduler"] for node in nodes}
     assert threads == {"source": 0, "sink": 1, "source-yuv444p-scale": 0, "source-yuv444p": 0, "other": 1} | {

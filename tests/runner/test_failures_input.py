@@ -1,4 +1,4 @@
-"""Inputs and models that are missing, damaged or no such thing."""
+"""Test inputs and models that are missing, damaged or of another type."""
 
 from __future__ import annotations
 

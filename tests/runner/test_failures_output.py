@@ -1,4 +1,4 @@
-"""Outputs that cannot be written: folders, permissions, full disks, missing encoders."""
+"""Test outputs that cannot be written: folders, permissions, full disks, missing encoders."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_encoder_that_this_ffmpeg_lacks(fails: Fails, clips: Path) -> None:
 
 
 def limited(size: int) -> Callable[[], None]:
-    """Called in the new process: no file may grow beyond ``size`` bytes."""
+    """Limit the size of files to ``size`` bytes; called in the new process."""
 
     def apply() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -79,7 +79,7 @@ def limited(size: int) -> Callable[[], None]:
 
 @pytest.fixture(scope="module")
 def whole_size(clips: Path, tmp_path_factory: pytest.TempPathFactory, faulty_kind: dict[str, str]) -> int:
-    """Bytes of the output when there is room."""
+    """Return the size of the complete output in bytes."""
     place = Workplace(tmp_path_factory.mktemp("whole"))
     place.run(faulty(f"input={clips / 'good.mp4'}", "output=out.mp4"), env=faulty_kind).success()
     return place.output.stat().st_size

@@ -1,4 +1,4 @@
-"""Many runs in one process: after failures, from several threads, and what they leave behind."""
+"""Test many runs in one process: after failures, from several threads, and without leaks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.runner.conftest import Workplace
 
 
 def many(place: Workplace, clips: Path, faulty_kind: dict[str, str], what: str) -> dict[str, Any]:
-    """What the script found."""
+    """Return the results of the script."""
     running = place.start(python("many_runs.py", str(clips), str(place.folder), what), env=faulty_kind)
     ended = running.wait(60)
     assert ended.code == 0, ended
@@ -30,7 +30,7 @@ def test_a_run_succeeds_after_every_kind_of_failure(place: Workplace, clips: Pat
     assert found["left"] == ["out.mp4"]
     message_has(found["told"]["init"], "RunError: node 'stage' .faulty.: .* cannot be made: ValueError: broken in init")
     message_has(
-        found["told"]["nothing"], "'stage' .faulty., frame 57 at 1.900 s: .*process gives None, not an iterable"
+        found["told"]["nothing"], "'stage' .faulty., frame 57 at 1.900 s: .*process returned None, not an iterable"
     )
     message_has(found["told"]["exit"], "'stage' .faulty., frame 57 at 1.900 s: SystemExit: no more")
     message_has(found["told"]["signal"], "Cancelled: .*interrupted")

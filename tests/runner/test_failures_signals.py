@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at all times, and standard streams that lead nowhere."""
+"""Test Ctrl-C and SIGTERM at all times, and closed standard streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERRUPTED = {signal.SIGINT: "interrupted .Ctrl-C.", signal.SIGTERM: "terminate
 
 
 def stops(running: Running, place: Workplace, *numbers: signal.Signals, within: float = 5.0) -> Ended:
-    """Send the signals; the run must end soon, with one message, and leave nothing."""
+    """Send the signals; check that the run ends soon, with one message, and leaves no files."""
     sent = 0.0
     for number in numbers:
         sent = sent or time.monotonic()
@@ -33,7 +33,7 @@ def stops(running: Running, place: Workplace, *numbers: signal.Signals, within: 
 
 @pytest.fixture
 def slow(clips: Path) -> list[str]:
-    """A run that says so at frame 5, and would take nine seconds."""
+    """Start a run that reports frame 5 and would take nine seconds."""
     words = ("pipeline.nodes.stage.fault=at_frame", "pipeline.nodes.stage.frame=5", "pipeline.nodes.stage.seconds=0.1")
     return faulty(f"input={clips / 'good.mp4'}", "output=out.mp4", *words)
 
@@ -89,7 +89,7 @@ def test_ctrl_c_at_any_moment_of_the_start(
     sent = running.send(signal.SIGINT)
     ended = running.wait()
     assert time.monotonic() - sent < 5.3
-    # Python itself dies of the signal, and may say so, until bmfgraph's first line is reached.
+    # Before bmfgraph's first line, the signal ends Python itself, perhaps with a message.
     assert ended.code in (130, -signal.SIGINT), ended
     if ended.code == 130 and ended.err:
         ended.error(130)
@@ -130,7 +130,7 @@ def test_a_full_pipe_does_not_keep_a_run_from_being_stopped(place: Workplace) ->
     running = place.start(bmfgraph(*words), stderr=writes)
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(2)
-    # The first may be answered with a message, which nobody reads either.
+    # The first signal may cause a message, which is not read either.
     running.send(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.process.wait(0.5)

@@ -1,4 +1,4 @@
-"""Stages of a third party that raise, give nonsense or hang."""
+"""Test stages of node packs that raise, return invalid items or hang."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ Fails = Callable[..., str]
         ("process", ", frame 57 at 1.900 s", "ValueError: broken in process"),
         ("finish", "", "after the last frame: ValueError: broken in finish"),
         ("close", "", "cannot be closed: ValueError: broken in close"),
-        ("garbage", ", frame 57 at 1.900 s", "process gives 'not a frame', which is no Frame, Sample or Detections"),
+        (
+            "garbage",
+            ", frame 57 at 1.900 s",
+            "process produced 'not a frame', which is not a Frame, Sample or Detections",
+        ),
     ],
 )
 def test_a_stage_that_fails(

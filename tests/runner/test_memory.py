@@ -1,4 +1,4 @@
-"""Memory does not grow with the length of a clip, however slow a stage is."""
+"""Test that memory does not grow with the length of a clip, even with a slow stage."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FRAMES = 2000
 
 
 def memory() -> int:
-    """Bytes that this process has in memory."""
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 class SlowSpec(NodeSpec):
-    """Hands frames on after some milliseconds."""
+    """Passes frames on after some milliseconds."""
 
     kind: Literal["slow"] = "slow"
     stage: ClassVar[str] = "tests.runner.test_memory:Slow"
@@ -59,7 +59,7 @@ class Slow(Stage):
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2,000 frames of 720p, cheap to make."""
+    """Write 2,000 frames of 720p at little cost."""
     pictures = []
     for index in range(20):
         picture = np.full((720, 1280, 3), (40, 90, 140), np.uint8)
@@ -83,14 +83,14 @@ def test_memory_is_flat_behind_a_slow_stage(long_clip: Path) -> None:
         )
     assert outcome.frames == FRAMES
     assert Slow.used[FRAMES] < 1.1 * Slow.used[200]
-    # All queues, the decoder's own frames and the libraries together.
+    # The limit covers all queues, the decoder's own frames and the libraries.
     assert peak.most - before < 80 * frame_size + 150e6
     deepest = {name: max(meter.queued, default=0) for name, meter in outcome.timings.items()}
     assert max(deepest.values()) <= 20, deepest
 
 
 class Peak:
-    """The most memory that the process has while it is open."""
+    """Measure the peak memory of the process within the context."""
 
     def __enter__(self) -> Peak:
         self.most = 0

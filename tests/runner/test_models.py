@@ -1,4 +1,4 @@
-"""Whole pipelines with models, against the same networks run by hand, and pipelines of several outputs."""
+"""Test whole pipelines against the same networks run by hand, and pipelines with several outputs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run_data(data: dict[str, Any]) -> RunResult:
 
 
 def windows_by_hand(network: Any, pictures: list[Pixels], outputs: list[int]) -> list[Pixels]:
-    """For each frame, by definition: the network on the window in which the frame is one of the outputs."""
+    """Compute each frame by definition: the network on the window whose outputs include the frame."""
     count, made = len(pictures), []
     cache: dict[int, NDArray[Any]] = {}
     for index in range(count):
@@ -113,7 +113,7 @@ def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def strongest(boxes: NDArray[Any], scores: NDArray[Any], most: float = 0.3) -> list[tuple[float, NDArray[Any]]]:
-    """Greedy: a box stays unless it overlaps a better one that stays."""
+    """Suppress greedily: a box is kept unless it overlaps a better one that is kept."""
     kept: list[tuple[float, NDArray[Any]]] = []
     for place in np.argsort(-scores, kind="stable"):
         if all(iou(boxes[place], box) <= most for _, box in kept):
@@ -122,12 +122,12 @@ def strongest(boxes: NDArray[Any], scores: NDArray[Any], most: float = 0.3) -> l
 
 
 def fitted(picture: Pixels, width: int, height: int) -> tuple[NDArray[np.float64], float, int, int]:
-    """Letterboxed by Pillow, black bars: the picture, its scale, and where it begins."""
+    """Letterbox with black bars by Pillow; return the image, its scale and its offset."""
     from PIL import Image
 
     scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
-    # A network that takes floats is fed what lies between two levels too.
+    # A network with float input also gets values between two levels.
     channels = [Image.fromarray(picture[..., one].astype(np.float32)) for one in range(3)]
     small = np.stack([np.asarray(one.resize(inner, Image.Resampling.BILINEAR)) for one in channels], axis=-1)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
@@ -168,7 +168,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def assert_same_boxes(lines: list[dict[str, Any]], wanted: list[list[tuple[float, NDArray[Any]]]], size: int) -> None:
-    """To a thousandth of the picture."""
+    """Compare boxes to a thousandth of the image size."""
     assert [line["frame"] for line in lines] == list(range(len(wanted)))
     for line, boxes in zip(lines, wanted, strict=True):
         assert len(line["detections"]) == len(boxes)
@@ -179,7 +179,7 @@ def assert_same_boxes(lines: list[dict[str, Any]], wanted: list[list[tuple[float
 
 @pytest.fixture(scope="session")
 def faces(samples: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The beginning of a clip with a face, small enough to be quick, without loss."""
+    """Write a short, small, lossless clip with a face."""
     frames = []
     for frame in frames_of(samples["carphone"])[:6]:
         frames.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
@@ -216,7 +216,7 @@ def test_centerface(tmp_path: Path, compose: Compose, faces: Path) -> None:
 
 
 def by_any_size(file: Path) -> Any:
-    """The network without the size that its export fixed."""
+    """Return the network without the input size that its export fixed."""
     import onnx
 
     model = onnx.load(str(file))

@@ -1,4 +1,4 @@
-"""The report's sums; reports of real runs are tested with the runs."""
+"""Test the sums of the report; other tests check the reports of real runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_percentiles_are_numpys_nearest_rank(count: int, percent: float) -> None
 
 @pytest.fixture
 def outcome(tmp_path: Path) -> RunResult:
-    """A run of decoder and encoder, as ``run_plan`` would tell of it."""
+    """Return a result of ``run_plan`` for a decoder and an encoder."""
     from dataclasses import replace
 
     from bmfgraph.compile.infer_types import infer_types

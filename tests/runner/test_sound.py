@@ -1,4 +1,4 @@
-"""Sound that is read beside a decoder which gives frames only."""
+"""Test audio that is read beside a decoder without audio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runner.media_tools import Sound, compiled, decoder, encoder, scene, s
 
 
 def on(plan: Plan, device: str) -> Plan:
-    """The plan with the source's frames said to lie there; they lie on the CPU."""
+    """Return the plan with the source's frames declared on another device; they are on the CPU."""
 
     def moved(node: PlanNode) -> PlanNode:
         outputs = tuple(
@@ -62,7 +62,7 @@ def test_sound_that_nobody_takes_is_not_read(tmp_path: Path) -> None:
 
 
 def test_several_files_get_the_same_sound(tmp_path: Path) -> None:
-    """Packets of sound that two encoders share crash BMF."""
+    """Audio packets that two encoders share crash BMF."""
     source = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(30)], sound=Sound(seconds=1.2))
     nodes = {"source": decoder(source)} | {
         name: encoder(tmp_path / f"{name}.mp4", "source.video", "source.audio", audio=audio)

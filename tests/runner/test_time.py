@@ -1,4 +1,4 @@
-"""Every frame comes out once, in order, at its own time, and the sound stays with it."""
+"""Test that every frame comes out once, in order, at its own time, and audio stays in sync."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bmfgraph.errors import PlanError
+from bmfgraph.runner.mp4 import show_last_frames
 from tests.runner.media_tools import (
     Sound,
     compiled,
@@ -38,7 +39,7 @@ B_FRAMES = {"preset": "medium", "bf": "3"}
 
 
 def uneven(count: int = 30, base: int = 1000) -> list[Fraction]:
-    """Frame times in 1/base seconds, 10 to 130 ms apart."""
+    """Return frame times in multiples of 1/base seconds, 10 to 130 ms apart."""
     chance = random.Random(base)
     times = [Fraction(0)]
     for _ in range(count - 1):
@@ -47,11 +48,11 @@ def uneven(count: int = 30, base: int = 1000) -> list[Fraction]:
 
 
 def assert_times(source: Path, target: Path, tolerance: Fraction = HALF, start: Fraction | int = 0) -> None:
-    """The frames of ``source`` from ``start`` on stand in ``target``, none twice, none lost."""
-    given = [time - start for time in video_times(source) if time >= start]
-    made = video_times(target)
-    assert len(made) == len(given)
-    worst = max(abs(one - other) for one, other in zip(given, made, strict=True))
+    """Check that ``target`` has the frames of ``source`` from ``start`` on, none twice, none lost."""
+    inputs = [time - start for time in video_times(source) if time >= start]
+    output = video_times(target)
+    assert len(output) == len(inputs)
+    worst = max(abs(one - other) for one, other in zip(inputs, output, strict=True))
     assert worst <= tolerance, f"{float(worst) * 1000:.3f} ms"
 
 
@@ -61,7 +62,7 @@ def base_of(path: Path) -> Fraction:
 
 
 def picture_order(path: Path) -> list[int]:
-    """For each frame, the number of the test picture that it shows."""
+    """Return for each frame the number of its test image."""
     luma = [np.round(picture.astype(float) @ (0.299, 0.587, 0.114)) for picture in PICTURES]
     shown = [plane(frame, 0).astype(float) for frame in frames_of(path)]
     return [int(np.argmin([np.mean((one * 219 / 255 + 16 - frame) ** 2) for one in luma])) for frame in shown]
@@ -91,7 +92,7 @@ def test_every_container_is_written(tmp_path: Path, extension: str, codec: str) 
     source = write(tmp_path / "in.mp4", PICTURES, rate=Fraction(30000, 1001), options=B_FRAMES)
     slow: dict[str, Any] = {"preset": "medium"} if codec == "x264" else {}
     target = transcode(source, tmp_path / f"out{extension}", codec=codec, **slow)
-    # What reads H.264 out of AVI counts from the first frame's decoding.
+    # FFmpeg's AVI reader counts the time of H.264 from the decoding of the first frame.
     late = Fraction(1001, 30000) if extension == ".avi" else 0
     assert_times(source, target, HALF + late)
     steps = np.diff([float(time) for time in video_times(target)])
@@ -137,19 +138,19 @@ def test_uneven_times_are_kept(tmp_path: Path, extension: str, b_frames: bool, b
         time_base=Fraction(1, base),
         options=B_FRAMES if b_frames else {"bf": "0"},
     )
-    made = transcode(source, tmp_path / f"out{target}", preset="medium" if b_frames else "ultrafast")
+    output = transcode(source, tmp_path / f"out{target}", preset="medium" if b_frames else "ultrafast")
     exact = target != ".mkv" or base == 1000 or extension == ".mkv"
-    # A file's start is known in microseconds.
-    assert_times(source, made, CLOCK if exact else HALF)
-    assert picture_order(made) == list(range(30))
+    # The start of a file is rounded to microseconds.
+    assert_times(source, output, CLOCK if exact else HALF)
+    assert picture_order(output) == list(range(30))
 
 
 @pytest.mark.parametrize(("codec", "extension"), [("vp9", ".webm"), ("mpeg4", ".mp4"), ("vp9", ".mp4")])
 def test_uneven_times_in_other_codecs(tmp_path: Path, codec: str, extension: str) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, times=uneven(base=90_000), time_base=CLOCK)
-    made = transcode(source, tmp_path / f"out{extension}", codec=codec)
-    assert_times(source, made)
-    assert picture_order(made) == list(range(30))
+    output = transcode(source, tmp_path / f"out{extension}", codec=codec)
+    assert_times(source, output)
+    assert picture_order(output) == list(range(30))
 
 
 def test_uneven_times_leave_the_level_as_it_would_be(tmp_path: Path) -> None:
@@ -158,12 +159,12 @@ def test_uneven_times_leave_the_level_as_it_would_be(tmp_path: Path) -> None:
     levels = []
     sizes = []
     for clip in (source, even):
-        made = transcode(clip, tmp_path / f"out_{clip.name}", preset="medium", crf=20)
-        with av.open(str(made)) as container:
+        output = transcode(clip, tmp_path / f"out_{clip.name}", preset="medium", crf=20)
+        with av.open(str(output)) as container:
             data = container.streams.video[0].codec_context.extradata
         assert data is not None
         levels.append(data[3])  # AVCLevelIndication
-        sizes.append(made.stat().st_size)
+        sizes.append(output.stat().st_size)
     assert levels[0] == levels[1] <= 11
     assert sizes[0] == pytest.approx(sizes[1], rel=0.25)
 
@@ -178,11 +179,27 @@ def test_gaps_in_a_constant_rate(tmp_path: Path) -> None:
 
 def test_the_last_of_uneven_frames_is_shown(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, times=uneven(), time_base=Fraction(1, 1000))
-    made = transcode(source, tmp_path / "out.mp4", preset="medium")
-    with av.open(str(made)) as container:
+    output = transcode(source, tmp_path / "out.mp4", preset="medium")
+    with av.open(str(output)) as container:
         assert container.duration is not None
-        last = container.duration / 1e6 - float(video_times(made)[-1])
+        last = container.duration / 1e6 - float(video_times(output)[-1])
     assert 0.02 < last < 0.13
+
+
+def test_a_repair_keeps_the_aspect_ratio_that_only_the_container_has(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", PICTURES, times=uneven(), time_base=Fraction(1, 1000), aspect=Fraction(16, 11))
+    with av.open(str(transcode(source, tmp_path / "out.mp4", codec="vp9"))) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mp4"]
+
+
+def test_a_file_that_is_not_complete_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(write(tmp_path / "in.mp4", PICTURES).read_bytes()[:2000])
+    content = path.read_bytes()
+    assert not show_last_frames(path, Fraction(1, 25))
+    assert path.read_bytes() == content
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cut.mp4", "in.mp4"]
 
 
 def test_avi_has_no_uneven_times(tmp_path: Path) -> None:
@@ -210,9 +227,9 @@ def test_video_that_begins_after_the_sound(tmp_path: Path, begin: Fraction, exte
     source = write(
         tmp_path / f"in{extension}", PICTURES, begin=begin, time_base=Fraction(1, 1000), sound=Sound(seconds=1.5)
     )
-    made = transcode(source, tmp_path / f"out{target}")
-    assert_together(source, made, tolerance=0.0015)
-    assert len(video_times(made)) == 30
+    output = transcode(source, tmp_path / f"out{target}")
+    assert_together(source, output, tolerance=0.0015)
+    assert len(video_times(output)) == 30
 
 
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
@@ -222,33 +239,33 @@ def test_video_that_begins_after_the_sound(tmp_path: Path, begin: Fraction, exte
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
 def test_a_part(tmp_path: Path, rate: Fraction, start: float | None, end: float | None, extension: str) -> None:
     source = write(tmp_path / f"in{extension}", PICTURES, rate=rate, options=B_FRAMES)
-    made = transcode(source, tmp_path / "out.mkv", start=start, end=end)
+    output = transcode(source, tmp_path / "out.mkv", start=start, end=end)
     begin = Fraction(str(start or 0))
-    wanted = [
+    expected = [
         (number, time - begin)
         for number, time in enumerate(video_times(source))
         if time >= begin and (end is None or time < Fraction(str(end)))
     ]
-    assert picture_order(made) == [number for number, _ in wanted]
-    with av.open(str(made)) as container:
+    assert picture_order(output) == [number for number, _ in expected]
+    with av.open(str(output)) as container:
         origin = Fraction(container.start_time or 0, 1_000_000)
-    times = [time + origin for time in video_times(made)]
-    assert max(abs(a - b) for a, (_, b) in zip(times, wanted, strict=True)) <= Fraction(11, 10_000)
+    times = [time + origin for time in video_times(output)]
+    assert max(abs(a - b) for a, (_, b) in zip(times, expected, strict=True)) <= Fraction(11, 10_000)
 
 
 # ------------------------------------------------------------------------------------------------------- sound
 
 
 def assert_together(source: Path, target: Path, tolerance: float = 0.04, same: bool = True) -> None:
-    """First and last video and audio times lie to each other as they did; copied packets are the same."""
-    given, made = sound_packets(source), sound_packets(target)
+    """Check that the offset of audio to video is unchanged at both ends, and copied packets are the same."""
+    inputs, output = sound_packets(source), sound_packets(target)
     if same:
-        assert [data for _, data in made] == [data for _, data in given]
+        assert [data for _, data in output] == [data for _, data in inputs]
     frames, shown = video_times(source), video_times(target)
     assert len(shown) == len(frames)
     for place in (0, -1):
-        before = float(given[place][0] - frames[place])
-        after = float(made[place][0] - shown[place])
+        before = float(inputs[place][0] - frames[place])
+        after = float(output[place][0] - shown[place])
         assert abs(after - before) <= tolerance, (place, before, after)
 
 
@@ -259,9 +276,9 @@ def test_copied_sound_is_the_same(tmp_path: Path, extension: str, target: str) -
     sound = Sound(seconds=1.2, begin=1.4 if extension == ".ts" else 0.0)
     begin = Fraction(14, 10) if extension == ".ts" else 0
     source = write(tmp_path / f"in{extension}", PICTURES, sound=sound, time_base=base, begin=begin, options=B_FRAMES)
-    made = transcode(source, tmp_path / f"out{target}", preset="medium")
-    # A transport stream carries AAC with a header before each packet, which other containers keep once.
-    assert_together(source, made, same=(extension == ".ts") == (target == ".ts"), tolerance=0.002)
+    output = transcode(source, tmp_path / f"out{target}", preset="medium")
+    # A transport stream has an AAC header before each packet; other containers store it once.
+    assert_together(source, output, same=(extension == ".ts") == (target == ".ts"), tolerance=0.002)
 
 
 @pytest.mark.parametrize("begin", [-0.1, 0.3], ids=["sound first", "picture first"])
@@ -277,30 +294,30 @@ def test_an_offset_between_sound_and_picture(tmp_path: Path, begin: float, exten
 @pytest.mark.parametrize("seconds", [0.4, 3.0], ids=["shorter", "longer"])
 def test_sound_of_another_length_is_kept_whole(tmp_path: Path, seconds: float) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, sound=Sound(seconds=seconds))
-    made = transcode(source, tmp_path / "out.mp4")
-    assert_together(source, made, tolerance=0.002)
+    output = transcode(source, tmp_path / "out.mp4")
+    assert_together(source, output, tolerance=0.002)
 
 
 @pytest.mark.parametrize("start", [0.5, 0.777])
 def test_sound_of_a_part(tmp_path: Path, start: float) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, sound=Sound(seconds=1.2), rate=25, options={"g": "5"})
-    made = transcode(source, tmp_path / "out.mkv", start=start)
-    given, copied = sound_packets(source), sound_packets(made)
-    place = {data: time for time, data in given}
+    output = transcode(source, tmp_path / "out.mkv", start=start)
+    inputs, copied = sound_packets(source), sound_packets(output)
+    place = {data: time for time, data in inputs}
     first = next(time for time in video_times(source) if time >= Fraction(str(start)))
-    shown = video_times(made)[0]
-    # All of them come from the source, and lie to the picture as they did there.
+    shown = video_times(output)[0]
+    # All packets come from the source, and their offset to the video is unchanged.
     shifts = [float((time - shown) - (place[data] - first)) for time, data in copied]
     assert max(map(abs, shifts)) <= 0.002
-    assert copied[-1][1] == given[-1][1]
+    assert copied[-1][1] == inputs[-1][1]
     assert float(copied[0][0] - shown) <= 0.022
 
 
 def test_sound_encoded_again(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, sound=Sound(seconds=1.2))
-    made = transcode(source, tmp_path / "out.mp4", audio="aac", audio_bit_rate="96k")
-    assert_together(source, made, same=False)
-    loudness = [_loudness(path) for path in (source, made)]
+    output = transcode(source, tmp_path / "out.mp4", audio="aac", audio_bit_rate="96k")
+    assert_together(source, output, same=False)
+    loudness = [_loudness(path) for path in (source, output)]
     assert loudness[0] == pytest.approx(loudness[1], rel=0.1)
 
 
@@ -326,8 +343,8 @@ def test_six_channels_encoded_again(samples: Any, tmp_path: Path) -> None:
 
 
 def test_no_sound(tmp_path: Path) -> None:
-    made = transcode(write(tmp_path / "in.mp4", PICTURES), tmp_path / "out.mp4")
-    assert not sound_packets(made)
+    output = transcode(write(tmp_path / "in.mp4", PICTURES), tmp_path / "out.mp4")
+    assert not sound_packets(output)
     loud = write(tmp_path / "loud.mp4", PICTURES, sound=Sound())
     assert not sound_packets(transcode(loud, tmp_path / "mute.mp4", audio="none"))
 
@@ -350,9 +367,9 @@ def test_rotated_video_comes_out_upright(tmp_path: Path, degrees: int, rgb: bool
     stored = frames_of(source)
     turn = stored[0].rotation
     assert turn % 360 in (degrees, 360 - degrees)
-    made = frames_of(transcode(source, tmp_path / "out.mp4", rgb=rgb, crf=8))
-    for one, other in zip(stored, made, strict=True):
-        # `rotation` tells how far the picture was turned against the clock.
+    output = frames_of(transcode(source, tmp_path / "out.mp4", rgb=rgb, crf=8))
+    for one, other in zip(stored, output, strict=True):
+        # `rotation` is counterclockwise, in degrees.
         upright = np.rot90(plane(one, 0), turn // 90)
         assert other.rotation == 0
         assert (other.height, other.width) == upright.shape

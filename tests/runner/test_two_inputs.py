@@ -1,4 +1,4 @@
-"""A model with two inputs, run for real: each gets the frames of its own edge, in step with the other's."""
+"""Test a real model with two inputs: each gets the frames of its own edge, in step with the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 
 
 def mixing(folder: Path, second: Path, **engine: Any) -> dict[str, Any]:
-    """3/4 of a clip and 1/4 of itself or of another one, with red and blue exchanged."""
+    """Return a pipeline that mixes 3/4 of a clip and 1/4 of a second one, with red and blue swapped."""
     model = {
         "name": "mix",
         "file": str(mix_model(folder / "mix.onnx")),
@@ -46,10 +46,10 @@ def test_every_frame_is_mixed_with_its_partner(tmp_path: Path, batch: int, count
     seen = SEEN.pop("seen")
     assert [one.index for one in seen] == list(range(count))
     assert video_times(tmp_path / "out.mp4") == video_times(clip)
-    for made, a, b in zip(seen, recorded(clip), recorded(other), strict=True):
-        wanted = 0.75 * a.pixels + 0.25 * b.pixels[..., ::-1]
-        assert np.abs(made.pixels - wanted).max() <= 0.5
-        assert made.time == a.time
+    for result, a, b in zip(seen, recorded(clip), recorded(other), strict=True):
+        expected = 0.75 * a.pixels + 0.25 * b.pixels[..., ::-1]
+        assert np.abs(result.pixels - expected).max() <= 0.5
+        assert result.time == a.time
 
 
 def test_clips_of_different_length_do_not_go_together(tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_one_tensor_may_be_both_inputs(tmp_path: Path) -> None:
     nodes["net"]["inputs"] = ["one", "one"]
     del nodes["two"]
     run(nodes)
-    for made, a in zip(SEEN.pop("seen"), recorded(clip), strict=True):
-        assert np.abs(made.pixels.astype(int) - a.pixels).max() <= 1
+    for result, a in zip(SEEN.pop("seen"), recorded(clip), strict=True):
+        assert np.abs(result.pixels.astype(int) - a.pixels).max() <= 1

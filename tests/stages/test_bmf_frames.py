@@ -1,4 +1,4 @@
-"""Frames around torch's memory: BMF's encoder gets them as they are, without a copy."""
+"""Test frames around the memory of torch tensors, which reach BMF's encoder without a copy."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ CHROMA = {"yuv420p": (24, 32), "yuv422p": (48, 32), "yuv444p": (48, 64), "yuv420
 
 
 def planes(index: int, pixel_format: str) -> list[torch.Tensor]:
-    """Frame number ``index``: gradients with noise."""
+    """Draw frame ``index``: gradients with noise."""
     random = np.random.default_rng(index)
     deep = pixel_format.endswith("10le")
-    found = []
+    results = []
     for shape in ((HEIGHT, WIDTH), CHROMA[pixel_format], CHROMA[pixel_format]):
         level = np.linspace(40, 200, shape[1]) + random.integers(-9, 9, shape) + 3 * index
         plane = torch.from_numpy(level.round().astype(np.uint8))
-        found.append((plane.to(torch.int32) * 4 + 1).to(torch.uint16) if deep else plane)
-    return found
+        results.append((plane.to(torch.int32) * 4 + 1).to(torch.uint16) if deep else plane)
+    return results
 
 
 class PlanesSpec(NodeSpec):
-    """In the place of each frame, another one of a YUV format."""
+    """Replaces each frame by another one in a YUV format."""
 
     kind: str = "planes"
     pixel_format: str
@@ -57,13 +57,13 @@ class PlanesSpec(NodeSpec):
 
 
 class Planes(Stage):
-    """Frames around planes that nobody else holds."""
+    """Creates frames around planes without another reference."""
 
     def process(self, *items: Any) -> Iterable[Frame]:
         frame: Frame = items[0]
-        made = frame_of_planes(frame, planes(frame.index, self.params), self.params)
-        assert made.size == (WIDTH, HEIGHT)
-        return (made,)
+        result = frame_of_planes(frame, planes(frame.index, self.params), self.params)
+        assert result.size == (WIDTH, HEIGHT)
+        return (result,)
 
 
 @pytest.mark.parametrize("pixel_format", CHROMA)
@@ -80,33 +80,33 @@ def test_planes_reach_the_encoder_unchanged(tmp_path: Path, pixel_format: str) -
     assert [node.kind for node in plan] == ["decoder", "planes", "encoder"]
     run_plan(plan)
     with av.open(str(tmp_path / "out.mkv")) as container:
-        found = list(container.decode(video=0))
-    assert [frame.format.name for frame in found] == [pixel_format] * COUNT
+        results = list(container.decode(video=0))
+    assert [frame.format.name for frame in results] == [pixel_format] * COUNT
     worst = 0
-    for index, frame in enumerate(found):
-        for plane, wanted in zip(frame.planes, planes(index, pixel_format), strict=True):
+    for index, frame in enumerate(results):
+        for plane, expected in zip(frame.planes, planes(index, pixel_format), strict=True):
             dtype = np.uint16 if pixel_format.endswith("10le") else np.uint8
             rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width]
-            worst = max(worst, int(np.abs(rows.astype(int) - wanted.numpy().astype(int)).max()))
-    # With 10 bits, crf 0 is not without any loss.
+            worst = max(worst, int(np.abs(rows.astype(int) - expected.numpy().astype(int)).max()))
+    # With 10 bits, crf 0 is not lossless.
     assert worst <= (4 if pixel_format.endswith("10le") else 0)
 
 
 def test_an_rgb_frame_shares_its_memory_and_keeps_its_place(video_frame: FrameMaker) -> None:
     source = replace(video_frame(3), matrix="bt601")
     pixels = torch.arange(48 * 64 * 3, dtype=torch.int64).remainder(251).to(torch.uint8).reshape(48, 64, 3)
-    made = frame_of_planes(source, [pixels], "rgb24")
-    assert torch.equal(made.pixels(), pixels)
+    result = frame_of_planes(source, [pixels], "rgb24")
+    assert torch.equal(result.pixels(), pixels)
     pixels[5, 6] = 255
-    assert made.pixels()[5, 6].tolist() == [255] * 3
-    assert (made.index, made.time, made.matrix, made.size) == (3, source.time, "bt601", (64, 48))
+    assert result.pixels()[5, 6].tolist() == [255] * 3
+    assert (result.index, result.time, result.matrix, result.size) == (3, source.time, "bt601", (64, 48))
 
 
 def test_the_size_of_a_frame_is_that_of_its_picture(video_frame: FrameMaker) -> None:
     frame = video_frame(0)
     assert frame.size == (64, 48)
     assert new_frame(frame, 32, 20)[0].size == (32, 20)
-    # As on the GPU: the picture counts, the frame keeps time only.
+    # As on the GPU: the image counts, and the VideoFrame has the time only.
     picture = torch.zeros(20, 30, 3, dtype=torch.uint8)
     apart = Frame(0, frame.video, image=picture)
     assert apart.size == (30, 20)

@@ -1,4 +1,4 @@
-"""YUV and RGB, against formulas in float64 and against swscale."""
+"""Test YUV and RGB conversions against formulas in float64 and against swscale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.tools import Pixels
 Numbers = NDArray[np.float64]
 
 CPU = torch.device("cpu")
-# ITU-R BT.601, BT.709, BT.2020: shares of red, green and blue in luma.
+# Weights of red, green and blue in luma: ITU-R BT.601, BT.709, BT.2020.
 SHARES: dict[Matrix, tuple[float, float, float]] = {
     "bt601": (0.299, 0.587, 0.114),
     "bt709": (0.2126, 0.7152, 0.0722),
@@ -30,7 +30,7 @@ SHARES: dict[Matrix, tuple[float, float, float]] = {
 MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
 SITINGS: tuple[Chroma, ...] = ("left", "center", "")
 SIZES = [(64, 48), (33, 25), (2, 2), (1, 1), (3, 2), (5, 8)]
-# Bits, luma samples for one chroma sample across and down, low bits that mean nothing.
+# Bits, luma samples per chroma sample (horizontally, vertically), unused low bits.
 PLANAR = {
     "yuv420p": (8, 2, 2),
     "yuv422p": (8, 2, 1),
@@ -50,7 +50,7 @@ HIGH = {"p010le": "yuv420p10le", "p210le": "yuv422p10le", "p410le": "yuv444p10le
 
 
 def cubic(x: Numbers) -> Numbers:
-    """Keys' kernel with -0.6, which swscale calls bicubic."""
+    """Evaluate Keys' cubic kernel with a = -0.6, swscale's bicubic."""
     a, x = -0.6, np.abs(x)
     inner = (a + 2) * x**3 - (a + 3) * x**2 + 1
     outer = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
@@ -58,33 +58,33 @@ def cubic(x: Numbers) -> Numbers:
 
 
 def enlarged(samples: Numbers, count: int, factor: int, first: float, axis: int) -> Numbers:
-    """Interpolated at the luma samples 0 .. count - 1; chroma sample ``i`` lies at ``factor * i + first``."""
+    """Interpolate at the luma samples 0 .. count - 1; chroma sample ``i`` lies at ``factor * i + first``."""
     if factor == 1:
         return samples
-    made = []
+    actual = []
     for position in (np.arange(count) - first) / factor:
         near = np.floor(position) + np.arange(-2, 4)
         weights = cubic(position - near)
         inside = near.clip(0, samples.shape[axis] - 1).astype(int)
-        made.append(np.tensordot(np.take(samples, inside, axis), weights, (axis, 0)))
-    return np.stack(made, axis)
+        actual.append(np.tensordot(np.take(samples, inside, axis), weights, (axis, 0)))
+    return np.stack(actual, axis)
 
 
 def reduced(samples: Numbers, factor: int, on_sample: bool, axis: int) -> Numbers:
-    """Means around the places of chroma samples."""
+    """Average around the positions of the chroma samples."""
     if factor == 1:
         return samples
     around = ((-1, 0.25), (0, 0.5), (1, 0.25)) if on_sample else ((0, 0.5), (1, 0.5))
     last = samples.shape[axis] - 1
     places = np.arange(0, last + 1, 2)
-    made = np.zeros(())
+    actual = np.zeros(())
     for offset, weight in around:
-        made = made + np.take(samples, (places + offset).clip(0, last), axis) * weight
-    return made
+        actual = actual + np.take(samples, (places + offset).clip(0, last), axis) * weight
+    return actual
 
 
 def ranges(bits: int, full: bool) -> tuple[float, float, float, float]:
-    """Code of black, and of white above it; of grey chroma, and the span of chroma."""
+    """Return the code of black, the span of luma, the code of grey, and the span of chroma."""
     unit = 2.0 ** (bits - 8)
     if full:
         return 0, 2.0**bits - 1, 2.0 ** (bits - 1), 2.0**bits - 1
@@ -92,7 +92,7 @@ def ranges(bits: int, full: bool) -> tuple[float, float, float, float]:
 
 
 def rgb_of(planes: Sequence[NDArray[Any]], pixel_format: str, color: ColorSpec, chroma: Chroma) -> Numbers:
-    """Exact levels [height, width, 3], not rounded."""
+    """Return exact levels [height, width, 3], not rounded."""
     bits, across, down = PLANAR[pixel_format]
     black, white, grey, span = ranges(bits, color.full_range)
     height, width = planes[0].shape
@@ -114,23 +114,23 @@ def rgb_of(planes: Sequence[NDArray[Any]], pixel_format: str, color: ColorSpec, 
 
 
 def yuv_of(pixels: Pixels, pixel_format: str, color: ColorSpec, chroma: Chroma) -> list[Numbers]:
-    """Exact codes, not rounded."""
+    """Return exact codes, not rounded."""
     bits, across, down = PLANAR[pixel_format]
     black, white, grey, span = ranges(bits, color.full_range)
     red, green, blue = SHARES[color.matrix]
     r, g, b = np.moveaxis(pixels.astype(float) / 255, -1, 0)
     y = red * r + green * g + blue * b
-    made = [black + white * y]
+    actual = [black + white * y]
     for difference in ((b - y) / (2 * (1 - blue)), (r - y) / (2 * (1 - red))):
         low = reduced(reduced(difference, down, False, 0), across, chroma == "left", 1)
-        made.append((grey + span * low).clip(0, 2**bits - 1))
-    return made
+        actual.append((grey + span * low).clip(0, 2**bits - 1))
+    return actual
 
 
-def assert_nearest(made: torch.Tensor, exact: Numbers, most: int = 255) -> None:
-    """Rounded to the nearest whole level; at a tie, either."""
-    assert made.shape == exact.shape
-    off = np.abs(made.numpy().astype(float) - exact.clip(0, most)).max(initial=0)
+def assert_nearest(actual: torch.Tensor, exact: Numbers, most: int = 255) -> None:
+    """Check that values are rounded to the nearest level; at a tie, to either."""
+    assert actual.shape == exact.shape
+    off = np.abs(actual.numpy().astype(float) - exact.clip(0, most)).max(initial=0)
     assert off <= 0.5 + 2e-3, off
 
 
@@ -138,7 +138,7 @@ def assert_nearest(made: torch.Tensor, exact: Numbers, most: int = 255) -> None:
 
 
 def noise(pixel_format: str, width: int, height: int, full: bool = True, seed: int = 0) -> list[NDArray[Any]]:
-    """Planes of a planar format; ``full``: every code, else those of a picture without its extremes."""
+    """Return random planes of a planar format; ``full``: all codes, else without the extremes."""
     bits, across, down = PLANAR[pixel_format]
     chance = np.random.default_rng(seed)
     low, high = (0, 2**bits) if full else (2**bits // 4, 3 * 2**bits // 4)
@@ -151,7 +151,7 @@ def tensors(planes: Sequence[NDArray[Any]]) -> list[torch.Tensor]:
 
 
 def joined(planes: Sequence[NDArray[Any]], pixel_format: str) -> list[torch.Tensor]:
-    """Both chromas in one plane, and 10 or 12 bits in the high bits of 16."""
+    """Interleave the chroma planes, and move 10 or 12 bits to the high bits of 16."""
     y, u, v = planes
     if pixel_format in ("nv21", "nv42"):
         u, v = v, u
@@ -167,10 +167,10 @@ def test_rgb_is_exact(pixel_format: str, chroma: Chroma, size: tuple[int, int]) 
     for matrix, full in itertools.product(MATRICES, (False, True)):
         color = ColorSpec(matrix, full)
         planes = noise(pixel_format, *size)
-        made = ToRgb(pixel_format, color, chroma, *size, CPU)(tensors(planes))
-        assert made.dtype == torch.uint8
-        assert made.is_contiguous()
-        assert_nearest(made.permute(1, 2, 0), rgb_of(planes, pixel_format, color, chroma))
+        actual = ToRgb(pixel_format, color, chroma, *size, CPU)(tensors(planes))
+        assert actual.dtype == torch.uint8
+        assert actual.is_contiguous()
+        assert_nearest(actual.permute(1, 2, 0), rgb_of(planes, pixel_format, color, chroma))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -178,40 +178,40 @@ def test_rgb_is_exact(pixel_format: str, chroma: Chroma, size: tuple[int, int]) 
 def test_formats_with_both_chromas_in_a_plane(pixel_format: str, planar: str, size: tuple[int, int]) -> None:
     color = ColorSpec("bt709", False)
     planes = noise(planar, *size)
-    given = joined(planes, pixel_format)
-    made = ToRgb(pixel_format, color, "left", *size, CPU)(given)
-    assert torch.equal(made, ToRgb(planar, color, "left", *size, CPU)(tensors(planes)))
+    inputs = joined(planes, pixel_format)
+    actual = ToRgb(pixel_format, color, "left", *size, CPU)(inputs)
+    assert torch.equal(actual, ToRgb(planar, color, "left", *size, CPU)(tensors(planes)))
 
 
 def test_planes_come_in_several_shapes() -> None:
     color = ColorSpec("bt601", True)
     convert = ToRgb("nv12", color, "left", 33, 25, CPU)
     y, uv = joined(noise("yuv420p", 33, 25), "nv12")
-    wanted = convert((y, uv))
-    assert torch.equal(convert((y[..., None], uv.unflatten(1, (17, 2)))), wanted)
-    # As NVDEC has it: an even width, and all in one buffer.
+    expected = convert((y, uv))
+    assert torch.equal(convert((y[..., None], uv.unflatten(1, (17, 2)))), expected)
+    # As NVDEC returns them: an even width, and all planes in one buffer.
     buffer = torch.zeros(25 + 13, 34, dtype=torch.uint8)
     buffer[:25, :33], buffer[25:] = y, uv
-    assert torch.equal(convert((buffer[:25], buffer[25:])), wanted)
-    # As FFmpeg has it: rows longer than the picture.
+    assert torch.equal(convert((buffer[:25], buffer[25:])), expected)
+    # As FFmpeg returns them: rows longer than the image.
     wide = torch.zeros(25, 64, dtype=torch.uint8)
     wide[:, :33] = y
-    assert torch.equal(convert((wide[:, :33], uv)), wanted)
-    assert torch.equal(to_rgb((y, uv), "nv12", color, "left", 33, 25), wanted)
+    assert torch.equal(convert((wide[:, :33], uv)), expected)
+    assert torch.equal(to_rgb((y, uv), "nv12", color, "left", 33, 25), expected)
     deep = tensors(noise("yuv420p10le", 33, 25))
     convert = ToRgb("yuv420p10le", color, "left", 33, 25, CPU)
     assert torch.equal(convert([plane.view(torch.int16) for plane in deep]), convert(deep))
 
 
 def test_high_bits_may_come_as_signed_numbers() -> None:
-    given = joined(noise("yuv420p10le", 8, 6), "p010le")
+    inputs = joined(noise("yuv420p10le", 8, 6), "p010le")
     convert = ToRgb("p010le", ColorSpec("bt709", False), "left", 8, 6, CPU)
-    assert torch.equal(convert([plane.view(torch.int16) for plane in given]), convert(given))
+    assert torch.equal(convert([plane.view(torch.int16) for plane in inputs]), convert(inputs))
 
 
 def test_a_plane_that_is_too_small_is_refused() -> None:
     convert = ToRgb("yuv420p", ColorSpec("bt709", False), "left", 8, 6, CPU)
-    with pytest.raises(ValueError, match=r"\(2, 4\).*\(3, 4\)"):
+    with pytest.raises(ValueError, match=r"expected a plane of 3x4 .*, not \[2, 4\]"):
         convert([torch.zeros(6, 8, dtype=torch.uint8), *[torch.zeros(2, 4, dtype=torch.uint8)] * 2])
 
 
@@ -219,16 +219,16 @@ def test_a_plane_that_is_too_small_is_refused() -> None:
 @pytest.mark.parametrize("full", [False, True])
 def test_gray(pixel_format: str, bits: int, full: bool) -> None:
     plane = np.arange(2**bits).astype(np.uint8 if bits == 8 else np.uint16).reshape(16, -1)
-    made = ToRgb(pixel_format, ColorSpec("bt709", full), "", plane.shape[1], 16, CPU)(tensors([plane]))
+    actual = ToRgb(pixel_format, ColorSpec("bt709", full), "", plane.shape[1], 16, CPU)(tensors([plane]))
     black, white, _, _ = ranges(bits, full)
     levels = (plane.astype(float) - black) / white * 255
-    assert_nearest(made, np.stack([levels] * 3))
+    assert_nearest(actual, np.stack([levels] * 3))
 
 
 def test_yuvj_is_full_range_whatever_else_is_said() -> None:
     planes = tensors(noise("yuv422p", 16, 8))
-    made = ToRgb("yuvj422p", ColorSpec("bt601", False), "center", 16, 8, CPU)(planes)
-    assert torch.equal(made, ToRgb("yuv422p", ColorSpec("bt601", True), "center", 16, 8, CPU)(planes))
+    actual = ToRgb("yuvj422p", ColorSpec("bt601", False), "center", 16, 8, CPU)(planes)
+    assert torch.equal(actual, ToRgb("yuv422p", ColorSpec("bt601", True), "center", 16, 8, CPU)(planes))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -238,9 +238,9 @@ def test_constant_colours_are_exact_and_extremes_are_clamped(matrix: Matrix, ful
     convert = ToRgb("yuv420p", color, "left", 6, 4, CPU)
     for codes in itertools.product((0, 16, 60, 128, 200, 235, 255), (0, 16, 128, 240, 255), (0, 16, 128, 240, 255)):
         planes = [np.full(shape, code, np.uint8) for shape, code in zip([(4, 6), (2, 3), (2, 3)], codes, strict=True)]
-        made = convert(tensors(planes))
-        assert len(made.flatten(1).unique(dim=1)[0]) == 1, "no ripples"
-        assert_nearest(made.permute(1, 2, 0), rgb_of(planes, "yuv420p", color, "left"))
+        actual = convert(tensors(planes))
+        assert len(actual.flatten(1).unique(dim=1)[0]) == 1, "no ripples"
+        assert_nearest(actual.permute(1, 2, 0), rgb_of(planes, "yuv420p", color, "left"))
     black, white = (0, 255) if full else (16, 235)
     for code, level in ((black, 0), (white, 255)):
         planes = [np.full((4, 6), code, np.uint8), *[np.full((2, 3), 128, np.uint8)] * 2]
@@ -254,7 +254,7 @@ def test_what_is_supported() -> None:
         assert not supported(name), name
         with pytest.raises(ValueError, match="cannot be converted"):
             ToRgb(name, ColorSpec("bt709", False), "", 8, 8, CPU)
-    with pytest.raises(ValueError, match="is none of YUV"):
+    with pytest.raises(ValueError, match="is not a YUV matrix"):
         ToRgb("yuv444p", ColorSpec("rgb", True), "", 8, 8, CPU)
     with pytest.raises(ValueError, match="only planar"):
         ToYuv("nv12", ColorSpec("bt709", False), "left", 8, 8, CPU)
@@ -273,15 +273,18 @@ def test_yuv_is_exact(pixel_format: str, chroma: Chroma, size: tuple[int, int]) 
     for matrix, full in itertools.product(MATRICES, (False, True)):
         color = ColorSpec(matrix, full)
         convert = ToYuv(pixel_format, color, chroma, width, height, CPU)
-        made = convert(torch.from_numpy(pixels))
-        for plane, exact in zip(made, yuv_of(pixels, pixel_format, color, chroma), strict=True):
+        actual = convert(torch.from_numpy(pixels))
+        for plane, exact in zip(actual, yuv_of(pixels, pixel_format, color, chroma), strict=True):
             assert plane.dtype == (torch.uint8 if bits == 8 else torch.int16)
             assert plane.is_contiguous()
             assert_nearest(plane, exact, 2**bits - 1)
         planar = torch.from_numpy(np.moveaxis(pixels, -1, 0).copy())
-        for given in (planar, planar.permute(1, 2, 0)):
-            assert all(torch.equal(one, other) for one, other in zip(convert(given), made, strict=True))
-        assert made[2].data_ptr() - made[0].data_ptr() == (made[0].numel() + made[1].numel()) * made[0].element_size()
+        for inputs in (planar, planar.permute(1, 2, 0)):
+            assert all(torch.equal(one, other) for one, other in zip(convert(inputs), actual, strict=True))
+        assert (
+            actual[2].data_ptr() - actual[0].data_ptr()
+            == (actual[0].numel() + actual[1].numel()) * actual[0].element_size()
+        )
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "yuv420p10le"])
@@ -291,19 +294,19 @@ def test_the_purest_colours_do_not_wrap_around(pixel_format: str, full: bool, ma
     color = ColorSpec(matrix, full)
     for corner in itertools.product((0, 255), repeat=3):
         pixels = np.full((4, 6, 3), corner, np.uint8)
-        made = ToYuv(pixel_format, color, "left", 6, 4, CPU)(torch.from_numpy(pixels))
-        back = ToRgb(pixel_format, color, "left", 6, 4, CPU)(made).permute(1, 2, 0).numpy()
+        actual = ToYuv(pixel_format, color, "left", 6, 4, CPU)(torch.from_numpy(pixels))
+        back = ToRgb(pixel_format, color, "left", 6, 4, CPU)(actual).permute(1, 2, 0).numpy()
         assert np.abs(back.astype(int) - pixels).max() <= 1
 
 
 def test_a_wrong_picture_is_refused() -> None:
     convert = ToYuv("yuv420p", ColorSpec("bt709", False), "left", 8, 6, CPU)
-    with pytest.raises(ValueError, match="3x6x8 is due"):
+    with pytest.raises(ValueError, match=r"expected an image of 3x6x8, not \[8, 6, 3\]"):
         convert(torch.zeros(8, 6, 3, dtype=torch.uint8))
 
 
 def smooth(width: int, height: int) -> Pixels:
-    """Colours without edges, which survive chroma at half resolution."""
+    """Draw colours without edges, which half-resolution chroma preserves."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     waves = [np.sin(7 * x + 2 * y), np.cos(6 * y - 3 * x), np.sin(5 * (x + y))]
     return np.stack([128 + 110 * wave for wave in waves], -1).round().astype(np.uint8)
@@ -326,7 +329,7 @@ def test_there_and_back(pixel_format: str, least: float, chroma: Chroma, full: b
     back = ToRgb(pixel_format, color, chroma, 128, 96, CPU)(yuv).permute(1, 2, 0).numpy()
     assert psnr(pixels, back) > least
     if pixel_format != "yuv444p":
-        # Chroma read from the wrong place shows.
+        # Chroma at a wrong position lowers the PSNR.
         other: Chroma = "center" if chroma == "left" else "left"
         shifted = ToRgb(pixel_format, color, other, 128, 96, CPU)(yuv).permute(1, 2, 0).numpy()
         assert psnr(pixels, shifted) < psnr(pixels, back) - 1
@@ -336,7 +339,7 @@ def test_there_and_back(pixel_format: str, least: float, chroma: Chroma, full: b
 
 
 def swscale(frame: av.VideoFrame, target: str, **options: Any) -> av.VideoFrame:
-    """Through a scale filter with the flags that the pipelines use."""
+    """Convert by a scale filter with the flags that the pipelines use."""
     graph = Graph()
     source = graph.add_buffer(
         width=frame.width,
@@ -356,19 +359,19 @@ def swscale(frame: av.VideoFrame, target: str, **options: Any) -> av.VideoFrame:
 
 def positions(side: str, pixel_format: str, chroma: Chroma) -> dict[str, int]:
     _, across, down = PLANAR[pixel_format]
-    found = {}
+    values = {}
     if across == 2:
-        found[f"{side}_h_chr_pos"] = 0 if chroma == "left" else 128
+        values[f"{side}_h_chr_pos"] = 0 if chroma == "left" else 128
     if down == 2:
-        found[f"{side}_v_chr_pos"] = 128
-    return found
+        values[f"{side}_v_chr_pos"] = 128
+    return values
 
 
 def as_frame(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
     frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], pixel_format)
-    for plane, given in zip(frame.planes, planes, strict=True):
+    for plane, inputs in zip(frame.planes, planes, strict=True):
         rows = np.zeros((plane.height, plane.line_size), np.uint8)
-        data = given.view(np.uint8).reshape(given.shape[0], -1)
+        data = inputs.view(np.uint8).reshape(inputs.shape[0], -1)
         rows[:, : data.shape[1]] = data
         plane.update(rows.tobytes())
     return frame
@@ -392,10 +395,10 @@ def as_planes(frame: av.VideoFrame, bits: int) -> list[NDArray[Any]]:
 def test_rgb_is_swscales(pixel_format: str, chroma: Chroma, matrix: Matrix, full: bool) -> None:
     planes = noise(pixel_format, 64, 48, full=False)
     settings = {"in_color_matrix": matrix, "in_range": "pc" if full else "tv"}
-    wanted = swscale(as_frame(planes, pixel_format), "rgb24", **settings, **positions("in", pixel_format, chroma))
-    made = ToRgb(pixel_format, ColorSpec(matrix, full), chroma, 64, 48, CPU)(tensors(planes))
-    off = np.abs(made.permute(1, 2, 0).numpy().astype(int) - wanted.to_ndarray().astype(int))
-    # Near the borders swscale does not quite repeat the last sample.
+    expected = swscale(as_frame(planes, pixel_format), "rgb24", **settings, **positions("in", pixel_format, chroma))
+    actual = ToRgb(pixel_format, ColorSpec(matrix, full), chroma, 64, 48, CPU)(tensors(planes))
+    off = np.abs(actual.permute(1, 2, 0).numpy().astype(int) - expected.to_ndarray().astype(int))
+    # Near the borders, swscale does not exactly repeat the last sample.
     assert off[4:-4, 4:-4].max() <= 2
     assert off.max() <= 8
     assert off.mean() < 0.5
@@ -409,10 +412,10 @@ def test_yuv_is_swscales(pixel_format: str, chroma: Chroma, matrix: Matrix, full
     pixels = smooth(128, 96)
     settings = {"out_color_matrix": matrix, "out_range": "pc" if full else "tv"}
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    wanted = swscale(frame, pixel_format, **settings, **positions("out", pixel_format, chroma))
+    expected = swscale(frame, pixel_format, **settings, **positions("out", pixel_format, chroma))
     bits = PLANAR[pixel_format][0]
-    made = ToYuv(pixel_format, ColorSpec(matrix, full), chroma, 128, 96, CPU)(torch.from_numpy(pixels))
-    for plane, other in zip(made, as_planes(wanted, bits), strict=True):
+    actual = ToYuv(pixel_format, ColorSpec(matrix, full), chroma, 128, 96, CPU)(torch.from_numpy(pixels))
+    for plane, other in zip(actual, as_planes(expected, bits), strict=True):
         off = np.abs(plane.numpy().astype(int) - other.astype(int))[2:-2, 2:-2]
         assert off.max() <= 2 * 2 ** (bits - 8)
         assert off.mean() < 0.75 * 2 ** (bits - 8)

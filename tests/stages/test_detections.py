@@ -1,4 +1,4 @@
-"""Boxes from output tensors, against plain loops in numpy."""
+"""Test the decoding of boxes against plain loops in numpy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def overlap(a: Array, b: Array) -> float:
 
 
 def suppress(boxes: Array, scores: Array, labels: NDArray[np.int64], iou: float) -> list[int]:
-    """Greedy non-maximum suppression, written down as it is defined."""
+    """Suppress greedily, by the definition."""
     kept: list[int] = []
     for index in sorted(range(len(scores)), key=lambda at: -scores[at]):
         if all(labels[index] != labels[better] or overlap(boxes[index], boxes[better]) <= iou for better in kept):
@@ -61,8 +61,8 @@ def random_boxes(count: int, seed: int) -> tuple[Array, Array, NDArray[np.int64]
 def test_suppression_is_the_plain_loop(count: int, iou: float) -> None:
     boxes, scores, labels = random_boxes(count, seed=count)
     tensors = torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels)
-    found = non_maximum_suppression(*tensors, iou)
-    assert found.tolist() == suppress(boxes, scores, labels, iou)
+    actual = non_maximum_suppression(*tensors, iou)
+    assert actual.tolist() == suppress(boxes, scores, labels, iou)
 
 
 def test_suppression_keeps_the_first_of_equals_and_survives_empty_boxes() -> None:
@@ -73,7 +73,7 @@ def test_suppression_keeps_the_first_of_equals_and_survives_empty_boxes() -> Non
 
 
 def chain(count: int) -> Array:
-    """Boxes in a row, each of which overlaps its neighbours by a third of the two."""
+    """Return a row of boxes; each overlaps its neighbours with an IoU of 1/3."""
     left = np.arange(count, dtype=np.float32) * 10
     return np.stack([left, left * 0, left + 20, left * 0 + 10], axis=1)
 
@@ -92,21 +92,21 @@ def test_suppression_at_once_is_right_whenever_it_says_so() -> None:
         boxes, scores, labels = boxes[order], scores[order], labels[order]
         valid = scores > 0.2
         for iou in (0.1, 0.3, 0.6):
-            found, sure = at_once(boxes, labels, valid, iou)
+            actual, sure = at_once(boxes, labels, valid, iou)
             settled += sure
             if sure:
-                assert found == suppress(boxes[valid], scores[valid], labels[valid], iou)
+                assert actual == suppress(boxes[valid], scores[valid], labels[valid], iou)
     assert settled > 120
 
 
 def test_a_chain_of_overlaps_is_settled_or_called_unsettled() -> None:
     for count in range(1, 12):
         boxes, labels = chain(count), np.zeros(count, np.int64)
-        found, sure = at_once(boxes, labels, labels == 0, 0.3)
+        actual, sure = at_once(boxes, labels, labels == 0, 0.3)
         assert sure is (count <= 6)
         if sure:
-            assert found == list(range(0, count, 2))
-    # What does not count, or is of another kind, breaks the chain.
+            assert actual == list(range(0, count, 2))
+    # An invalid box, or one with another label, breaks the chain.
     boxes, labels = chain(11), np.zeros(11, np.int64)
     valid = np.arange(11) != 5
     assert at_once(boxes, labels, valid, 0.3) == ([0, 2, 4, 6, 8, 10], True)
@@ -126,14 +126,14 @@ def test_the_best_candidates_are_those_above_the_threshold(count: int, threshold
 
 
 def ultraface(scores: Array, boxes: Array, threshold: float, size: tuple[int, int]) -> list[tuple[Any, ...]]:
-    found = []
+    actual = []
     for row, box in zip(scores, boxes, strict=True):
         label = int(np.argmax(row[1:]))
         if row[1 + label] > threshold:
-            found.append(
+            actual.append(
                 (label, row[1 + label], box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1])
             )
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -143,25 +143,25 @@ def test_ultraface(classes: int, threshold: float) -> None:
     scores, boxes = random.random((40, 1 + classes)).astype(np.float32), random.random((40, 4)).astype(np.float32)
     tensors = {"scores": torch.from_numpy(scores), "boxes": torch.from_numpy(boxes)}
     got_boxes, got_scores, got_labels = decode_ultraface(tensors, work(threshold=threshold), above(threshold))
-    wanted = ultraface(scores, boxes, threshold, (320, 240))
-    assert got_labels.tolist() == [row[0] for row in wanted]
-    assert got_scores.tolist() == pytest.approx([row[1] for row in wanted])
+    expected = ultraface(scores, boxes, threshold, (320, 240))
+    assert got_labels.tolist() == [row[0] for row in expected]
+    assert got_scores.tolist() == pytest.approx([row[1] for row in expected])
     assert np.allclose(
-        got_boxes.numpy().reshape(-1, 4), np.array([row[2:] for row in wanted]).reshape(-1, 4), atol=1e-3
+        got_boxes.numpy().reshape(-1, 4), np.array([row[2:] for row in expected]).reshape(-1, 4), atol=1e-3
     )
 
 
 def centerface(heat: Array, scale: Array, offset: Array, threshold: float, stride: int) -> list[tuple[float, ...]]:
-    """As the authors' example decodes it (before clipping): centre of the cell, exp of the sizes."""
-    found: list[tuple[float, ...]] = []
+    """Decode as the authors' example does (before clipping): centre of the cell, exp of the sizes."""
+    actual: list[tuple[float, ...]] = []
     rows, columns = np.where(heat[0] > threshold)
     for row, column in zip(rows, columns, strict=True):
         height = np.exp(scale[0, row, column]) * stride
         width = np.exp(scale[1, row, column]) * stride
         left = (column + offset[1, row, column] + 0.5) * stride - width / 2
         top = (row + offset[0, row, column] + 0.5) * stride - height / 2
-        found.append((float(heat[0, row, column]), left, top, left + width, top + height))
-    return found
+        actual.append((float(heat[0, row, column]), left, top, left + width, top + height))
+    return actual
 
 
 @pytest.mark.parametrize("stride", [4, 8])
@@ -175,26 +175,26 @@ def test_centerface(stride: int, threshold: float) -> None:
     boxes, scores, labels = decode_centerface(
         {name: torch.from_numpy(one) for name, one in tensors.items()}, options, above(options.threshold)
     )
-    wanted = centerface(heat, scale, offset, threshold, stride)
-    assert scores.tolist() == pytest.approx([row[0] for row in wanted])
-    assert np.allclose(boxes.numpy().reshape(-1, 4), np.array([row[1:] for row in wanted]).reshape(-1, 4), atol=1e-3)
+    expected = centerface(heat, scale, offset, threshold, stride)
+    assert scores.tolist() == pytest.approx([row[0] for row in expected])
+    assert np.allclose(boxes.numpy().reshape(-1, 4), np.array([row[1:] for row in expected]).reshape(-1, 4), atol=1e-3)
     assert not labels.any()
 
 
 def detect(scores: list[list[float]], boxes: list[list[float]], **options: Any) -> Any:
     tensors = {"s": torch.tensor([scores]), "b": torch.tensor([boxes])}
-    (found,) = Detect("faces", work(**options)).process(Sample(tensors, (Frame(4, None),)))
-    return found
+    (actual,) = Detect("faces", work(**options)).process(Sample(tensors, (Frame(4, None),)))
+    return actual
 
 
 def test_boxes_come_back_in_source_pixels_best_first() -> None:
-    found = detect(
+    actual = detect(
         [[0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]],
         [[0.5, 0.5, 0.75, 1.0], [0.0, 0.0, 0.25, 0.5], [0.01, 0.0, 0.25, 0.5], [0, 0, 1, 1]],
     )
-    assert found.index == 4
-    assert [(box.label, round(box.score, 3)) for box in found.boxes] == [("face", 0.9), ("face", 0.6)]
-    best, other = found.boxes
+    assert actual.index == 4
+    assert [(box.label, round(box.score, 3)) for box in actual.boxes] == [("face", 0.9), ("face", 0.6)]
+    best, other = actual.boxes
     assert (best.x1, best.y1, best.x2, best.y2) == pytest.approx((0, 0, 160, 240))
     assert (other.x1, other.y1, other.x2, other.y2) == pytest.approx((320, 240, 480, 480))
 
@@ -204,7 +204,7 @@ def test_letterbox_and_crop_are_undone_and_boxes_end_at_the_frame() -> None:
     boxed = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
     (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 0.5, 0.5]], placement=boxed).boxes
     assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((0, 0, 320, 180))
-    # 640x480 of which the middle 320x240 was cut out at full size.
+    # 640x480, of which the central 320x240 was cropped without scaling.
     cropped = replace(boxed, source_height=480, scale_x=1.0, scale_y=1.0, left=-160.0, top=-120.0)
     (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 1.0, 1.0]], placement=cropped).boxes
     assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((160, 120, 480, 360))
@@ -214,24 +214,24 @@ def test_letterbox_and_crop_are_undone_and_boxes_end_at_the_frame() -> None:
 
 def test_nothing_found_is_an_empty_list() -> None:
     assert detect([[0.9, 0.1]], [[0, 0, 1, 1]]).boxes == ()
-    # The threshold itself does not count, as in the authors' code.
+    # A score equal to the threshold does not count, as in the authors' code.
     assert detect([[0.5, 0.5]], [[0, 0, 1, 1]]).boxes == ()
 
 
 def test_labels_do_not_push_each_other_out() -> None:
-    found = detect([[0, 0.9, 0.1], [0, 0.1, 0.8]], [[0, 0, 1, 1]] * 2, labels=("face", "hand"))
-    assert [box.label for box in found.boxes] == ["face", "hand"]
+    actual = detect([[0, 0.9, 0.1], [0, 0.1, 0.8]], [[0, 0, 1, 1]] * 2, labels=("face", "hand"))
+    assert [box.label for box in actual.boxes] == ["face", "hand"]
 
 
 def test_half_precision_outputs_are_read_too() -> None:
     tensors = {"s": torch.tensor([[[0.1, 0.9]]]).half(), "b": torch.tensor([[[0, 0, 0.5, 0.5]]]).half()}
-    (found,) = Detect("faces", work()).process(Sample(tensors, (Frame(0, None),)))
-    assert found.boxes[0].x2 == pytest.approx(320)
+    (actual,) = Detect("faces", work()).process(Sample(tensors, (Frame(0, None),)))
+    assert actual.boxes[0].x2 == pytest.approx(320)
 
 
 def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
-    """As on the GPU: a table of a fixed size, read on the CPU."""
-    return stage._read(Frame(4, None), tensors, stage._on_gpu(*tensors))
+    """Decode as on the GPU: a table of a fixed size, read on the CPU."""
+    return stage._read(Frame(4, None), tensors, stage._table(*tensors))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
@@ -243,20 +243,20 @@ def test_the_table_from_the_gpu_says_the_same(style: str, threshold: float) -> N
         boxes, best_score, _ = random_boxes(70, seed=3)
         scores = np.full((70, 4), 0.01, np.float32)
         scores[np.arange(70), 1 + labels] = best_score
-        given = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes / 125)}
+        inputs = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes / 125)}
         options = work(placement=place, threshold=threshold, labels=("face", "hand", "cat"))
     else:
         random = np.random.default_rng(7)
         planes = {"h": (1, 6, 9), "z": (2, 6, 9), "o": (2, 6, 9)}
-        given = {name: torch.from_numpy(random.random(shape).astype(np.float32)) for name, shape in planes.items()}
+        inputs = {name: torch.from_numpy(random.random(shape).astype(np.float32)) for name, shape in planes.items()}
         tensors = (("heatmap", "h"), ("scale", "z"), ("offset", "o"))
         options = work(style=style, tensors=tensors, placement=place, threshold=threshold)
     stage = Detect("faces", options)
-    (wanted,) = stage.process(Sample({name: one[None] for name, one in given.items()}, (Frame(4, None),)))
-    found = through_the_table(stage, *given.values())
-    assert (found.index, len(found.boxes)) == (4, len(wanted.boxes))
-    assert (len(wanted.boxes) > 3) is (threshold < 1)
-    for one, other in zip(found.boxes, wanted.boxes, strict=True):
+    (expected,) = stage.process(Sample({name: one[None] for name, one in inputs.items()}, (Frame(4, None),)))
+    actual = through_the_table(stage, *inputs.values())
+    assert (actual.index, len(actual.boxes)) == (4, len(expected.boxes))
+    assert (len(expected.boxes) > 3) is (threshold < 1)
+    for one, other in zip(actual.boxes, expected.boxes, strict=True):
         assert one.label == other.label
         assert (one.score, one.x1, one.y1, one.x2, one.y2) == pytest.approx(
             (other.score, other.x1, other.y1, other.x2, other.y2), abs=1e-3
@@ -266,14 +266,14 @@ def test_the_table_from_the_gpu_says_the_same(style: str, threshold: float) -> N
 def test_what_the_gpu_left_unsettled_is_finished() -> None:
     count = 15
     scores = np.stack([np.zeros(count), np.linspace(0.95, 0.55, count)], axis=1).astype(np.float32)
-    # A better box alone, and one below the threshold that must not push anything out.
+    # A better box alone, and one below the threshold that must not suppress any other.
     scores = np.concatenate([scores, np.array([[0, 0.99], [0, 0.4]], np.float32)])
     boxes = np.concatenate([chain(count), np.array([[0, 100, 20, 110], [5, 0, 25, 10]], np.float32)])
     stage = Detect("faces", work())
-    given = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
-    assert not stage._on_gpu(*given)[:, 8].any()
-    found = through_the_table(stage, *given)
-    assert [round(box.x1 / 2) for box in found.boxes] == [0, *range(0, 10 * count, 20)]
+    inputs = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
+    assert not stage._table(*inputs)[:, 8].any()
+    actual = through_the_table(stage, *inputs)
+    assert [round(box.x1 / 2) for box in actual.boxes] == [0, *range(0, 10 * count, 20)]
 
 
 @pytest.mark.parametrize("count", [200, 256, 257, 400])
@@ -281,12 +281,12 @@ def test_more_candidates_than_the_table_holds_are_found_too(count: int) -> None:
     left = np.arange(count, dtype=np.float32)
     boxes = np.stack([left, left * 0, left + 0.5, left * 0 + 1], axis=1) / count
     scores = np.stack([left * 0, 0.6 + left / count / 3], axis=1)
-    found = through_the_table(Detect("faces", work()), torch.from_numpy(scores), torch.from_numpy(boxes))
-    assert [round(box.x1 * count / 640) for box in found.boxes] == list(range(count))[::-1]
+    actual = through_the_table(Detect("faces", work()), torch.from_numpy(scores), torch.from_numpy(boxes))
+    assert [round(box.x1 * count / 640) for box in actual.boxes] == list(range(count))[::-1]
 
 
 def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> None:
-    """The real network on a real frame: one face, where it is."""
+    """Run the real network on a real frame: one face, at its position."""
     import av
 
     from bmfgraph.engines.onnx.model import with_free_dims
@@ -301,19 +301,19 @@ def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> 
         pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     height, width = pixels.shape[:2]
     pad = (0, 0, -width % 32, -height % 32)
-    given = apply(torch.from_numpy(pixels), transform(pad=pad, dtype="float32"))
+    inputs = apply(torch.from_numpy(pixels), transform(pad=pad, dtype="float32"))
     freed = with_free_dims(path, {"input.1": ("batch", 3, "height", "width")}).SerializeToString()
     session = ort.InferenceSession(freed)
-    outputs = dict(zip(("537", "538", "539", "540"), session.run(None, {"input.1": given.numpy()}), strict=True))
-    place = Placement(width, height, given.shape[3], given.shape[2], 1.0, 1.0, 0.0, 0.0)
+    outputs = dict(zip(("537", "538", "539", "540"), session.run(None, {"input.1": inputs.numpy()}), strict=True))
+    place = Placement(width, height, inputs.shape[3], inputs.shape[2], 1.0, 1.0, 0.0, 0.0)
     options = work(
         style="centerface",
         tensors=(("heatmap", "537"), ("scale", "538"), ("offset", "539")),
         placement=place,
     )
     tensors = {name: torch.from_numpy(one) for name, one in outputs.items()}
-    (found,) = Detect("faces", options).process(Sample(tensors, (Frame(0, None),)))
-    (face,) = found.boxes
+    (actual,) = Detect("faces", options).process(Sample(tensors, (Frame(0, None),)))
+    (face,) = actual.boxes
     rows = centerface(outputs["537"][0], outputs["538"][0], outputs["539"][0], 0.5, 4)
     best = max(rows)
     assert (face.score, face.x1, face.y1, face.x2, face.y2) == pytest.approx(best, abs=1e-3)

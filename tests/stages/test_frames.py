@@ -1,4 +1,4 @@
-"""Tensors to frames, and back where they came from."""
+"""Test the conversion of tensors to frames."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def work(**options: Any) -> FramesParams:
 
 
 @pytest.mark.parametrize(
-    ("values", "meaning", "wanted"),
+    ("values", "meaning", "expected"),
     [
         ([-5.0, 0.4, 0.6, 254.6, 300.0], TensorMeaning(), [0, 0, 1, 255, 255]),
         ([0.0, 0.5, 1.0, 2.0, -1.0], TensorMeaning(std=(255,)), [0, 128, 255, 255, 0]),
         ([-1.0, 0.0, 1.0, 0.5, -0.5], TensorMeaning(mean=(127,), std=(128,)), [0, 127, 255, 191, 63]),
     ],
 )
-def test_values_become_levels(values: list[float], meaning: TensorMeaning, wanted: list[int]) -> None:
+def test_values_become_levels(values: list[float], meaning: TensorMeaning, expected: list[int]) -> None:
     picture = torch.tensor(values)[:, None, None].expand(-1, 1, 3)
-    made = levels(picture, work(meaning=meaning))
-    assert made.dtype == torch.uint8
-    assert made[:, 0, 0].tolist() == wanted
+    result = levels(picture, work(meaning=meaning))
+    assert result.dtype == torch.uint8
+    assert result[:, 0, 0].tolist() == expected
 
 
 def test_each_channel_has_its_own_mean_and_std() -> None:
     meaning = TensorMeaning(mean=(1, 2, 3), std=(10, 20, 30))
-    made = levels(torch.ones(1, 1, 3, dtype=torch.float16), work(meaning=meaning))
-    assert made.flatten().tolist() == [11, 22, 33]
+    result = levels(torch.ones(1, 1, 3, dtype=torch.float16), work(meaning=meaning))
+    assert result.flatten().tolist() == [11, 22, 33]
     swapped = levels(torch.ones(1, 1, 3), work(meaning=TensorMeaning("NCHW", "BGR", (1, 2, 3), (10, 20, 30))))
     assert swapped.flatten().tolist() == [33, 22, 11]
 
@@ -66,9 +66,9 @@ def test_preprocess_and_back_is_the_picture(
     second: Inferred = post.spec.infer(post, (first.outputs[0].type,), None)
     frame = video_frame(3)
     (sample,) = opened(Preprocess("a", first.params)).process(frame)
-    (made,) = opened(ToFrames("b", second.params)).process(sample)
-    assert np.array_equal(made.pixels().numpy(), picture(3, 64, 48))
-    assert (made.index, made.time) == (3, frame.time)
+    (result,) = opened(ToFrames("b", second.params)).process(sample)
+    assert np.array_equal(result.pixels().numpy(), picture(3, 64, 48))
+    assert (result.index, result.time) == (3, frame.time)
 
 
 def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> None:
@@ -76,28 +76,28 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
     tensor = torch.from_numpy(np.concatenate(pictures, axis=2)[None])
     sources = tuple(video_frame(index, pts=index * 7) for index in (4, 5, 6))
     stage = opened(ToFrames("n", work(meaning=TensorMeaning("NHWC"), pictures=3)))
-    made = list(stage.process(Sample({"x": tensor, "other": tensor}, sources)))
-    assert [(frame.index, frame.video.pts) for frame in made] == [(4, 28), (5, 35), (6, 42)]
-    for frame, wanted in zip(made, pictures, strict=True):
-        assert np.array_equal(frame.pixels().numpy(), wanted)
-    # The last window of a clip answers for fewer frames than it has pictures.
+    result = list(stage.process(Sample({"x": tensor, "other": tensor}, sources)))
+    assert [(frame.index, frame.video.pts) for frame in result] == [(4, 28), (5, 35), (6, 42)]
+    for frame, expected in zip(result, pictures, strict=True):
+        assert np.array_equal(frame.pixels().numpy(), expected)
+    # The last window of a clip stands for fewer frames than it has images.
     assert [frame.index for frame in stage.process(Sample({"x": tensor}, sources[:2]))] == [4, 5]
 
 
 def test_a_new_frame_keeps_time_and_takes_the_new_size(video_frame: FrameMaker) -> None:
     source = video_frame(9)
     tensor = torch.zeros(1, 3, 96, 128, dtype=torch.uint8)
-    (made,) = opened(ToFrames("n", work(width=128, height=96))).process(Sample({"x": tensor}, (source,)))
-    assert (made.video.width, made.video.height, made.video.pts) == (128, 96, 9)
-    base = made.video.time_base
+    (result,) = opened(ToFrames("n", work(width=128, height=96))).process(Sample({"x": tensor}, (source,)))
+    assert (result.video.width, result.video.height, result.video.pts) == (128, 96, 9)
+    base = result.video.time_base
     assert (base.num, base.den) == (1, 25)
-    assert (made.pixels() == 0).all()
+    assert (result.pixels() == 0).all()
 
 
 def test_padding_is_cut_off(video_frame: FrameMaker) -> None:
     tensor = torch.zeros(1, 3, 60, 70, dtype=torch.uint8)
     tensor[0, 1, 5:53, 2:66] = 9
     stage = opened(ToFrames("n", work(crop=(2, 5, 64, 48))))
-    (made,) = stage.process(Sample({"x": tensor}, (video_frame(0),)))
-    assert made.pixels().shape == (48, 64, 3)
-    assert (made.pixels()[..., 1] == 9).all()
+    (result,) = stage.process(Sample({"x": tensor}, (video_frame(0),)))
+    assert result.pixels().shape == (48, 64, 3)
+    assert (result.pixels()[..., 1] == 9).all()

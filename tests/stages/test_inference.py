@@ -1,4 +1,4 @@
-"""Batches: joined, run by a real engine, taken apart again."""
+"""Test that batches are joined, run by a real engine, and split."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ pytest.importorskip("onnxruntime")
 def stage(path: Path, batch: int, *, fixed: bool = False, outputs: tuple[str, ...] = ("output",)) -> Infer:
     shape = (batch, 3, 4, 6)
     params = InferenceParams("m", (("input", shape),), tuple((name, shape) for name in outputs), batch, fixed)
-    made = Infer("net", replace(params, engine=engine_request(path, batch=batch)))
-    made.open()
-    return made
+    infer = Infer("net", replace(params, engine=engine_request(path, batch=batch)))
+    infer.open()
+    return infer
 
 
 def sample(index: int) -> Sample:
     return Sample({"input": torch.full((1, 3, 4, 6), float(index))}, (Frame(index, None),))
 
 
-def run(made: Infer, count: int) -> list[list[Any]]:
-    """What comes out after each sample, and after the last."""
-    steps = [list(made.process(sample(index))) for index in range(count)]
-    steps.append(list(made.finish()))
-    made.close()
+def run(infer: Infer, count: int) -> list[list[Any]]:
+    """Return the items after each sample, and after the last."""
+    steps = [list(infer.process(sample(index))) for index in range(count)]
+    steps.append(list(infer.finish()))
+    infer.close()
     return steps
 
 
@@ -52,7 +52,7 @@ def test_each_sample_gets_its_own_answer(tmp_path: Path, count: int, batch: int,
     for one in out:
         assert one.tensors["output"].shape == (1, 3, 4, 6)
         assert (one.tensors["output"] == 255 - one.index).all()
-    # Whole batches come when they are full, the rest at the end.
+    # Full batches come at once, the rest at the end.
     assert [len(step) for step in steps] == [batch if (at + 1) % batch == 0 else 0 for at in range(count)] + [
         count % batch
     ]
@@ -80,11 +80,11 @@ def test_several_outputs_are_taken_apart_alike(tmp_path: Path) -> None:
 
 
 def test_the_stage_says_what_runs_it_and_lets_go_of_it(tmp_path: Path) -> None:
-    made = stage(negate_model(tmp_path / "x.onnx"), 1)
-    assert made.engine_description.startswith("ONNX Runtime ")
-    made.close()
-    made.close()
-    assert not hasattr(made, "_engine")
+    infer = stage(negate_model(tmp_path / "x.onnx"), 1)
+    assert infer.engine_description.startswith("ONNX Runtime ")
+    infer.close()
+    infer.close()
+    assert not hasattr(infer, "_engine")
 
 
 def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:

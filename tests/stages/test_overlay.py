@@ -1,4 +1,4 @@
-"""Boxes and labels on pixels."""
+"""Test the drawing of boxes and labels."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def painted(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("thickness", [1, 2, 5])
 def test_a_box_is_a_frame_of_that_thickness(thickness: int) -> None:
-    found = painted(drawn([box(10.2, 11.6, 40.4, 30.0)], thickness=thickness))
-    wanted = np.zeros((48, 64), bool)
-    wanted[12:30, 10:40] = True
-    wanted[12 + thickness : 30 - thickness, 10 + thickness : 40 - thickness] = False
-    assert np.array_equal(found, wanted)
+    actual = painted(drawn([box(10.2, 11.6, 40.4, 30.0)], thickness=thickness))
+    expected = np.zeros((48, 64), bool)
+    expected[12:30, 10:40] = True
+    expected[12 + thickness : 30 - thickness, 10 + thickness : 40 - thickness] = False
+    assert np.array_equal(actual, expected)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_box_is_a_frame_of_that_thickness(thickness: int) -> None:
 )
 def test_boxes_beyond_the_frame_do_no_harm(corners: tuple[int, int, int, int]) -> None:
     for label in (False, True):
-        found = drawn([box(*corners)], label=label)
-        assert found.shape == (48, 64, 3)
+        actual = drawn([box(*corners)], label=label)
+        assert actual.shape == (48, 64, 3)
     inside = painted(drawn([box(*corners)], thickness=1))
     x1, y1, x2, y2 = corners
     for row, column in zip(*np.nonzero(inside), strict=True):
@@ -86,8 +86,8 @@ def test_the_label_is_moved_into_the_frame() -> None:
 
 def test_text_is_readable_on_light_and_dark() -> None:
     for color, text in (((255, 255, 0), 0), ((0, 0, 90), 255)):
-        found = drawn([box(10, 40, 110, 58)], label=True, color=color, font_size=20, size=(200, 60))
-        assert (found[:40] == text).all(axis=2).sum() > 20
+        actual = drawn([box(10, 40, 110, 58)], label=True, color=color, font_size=20, size=(200, 60))
+        assert (actual[:40] == text).all(axis=2).sum() > 20
 
 
 def test_labels_that_do_not_fit_are_cut() -> None:
@@ -96,10 +96,10 @@ def test_labels_that_do_not_fit_are_cut() -> None:
 
 def test_the_stage_draws_on_a_copy(video_frame: FrameMaker) -> None:
     source = video_frame(6)
-    (made,) = Draw("draw", work()).process(source, Detections(source, (box(10, 10, 30, 30),)))
+    (result,) = Draw("draw", work()).process(source, Detections(source, (box(10, 10, 30, 30),)))
     assert np.array_equal(source.pixels().numpy(), picture(6, 64, 48))
-    assert (made.index, made.time) == (6, source.time)
-    changed = (made.pixels().numpy() != picture(6, 64, 48)).any(axis=2)
+    assert (result.index, result.time) == (6, source.time)
+    changed = (result.pixels().numpy() != picture(6, 64, 48)).any(axis=2)
     assert changed[10:30, 10:30].any()
     changed[10:30, 10:30] = False
     assert not changed.any()

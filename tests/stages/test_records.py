@@ -1,4 +1,4 @@
-"""Detections as lines of text, read back by json and csv."""
+"""Test the written lines by reading them with json and csv."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import FrameMaker
 
 
 @pytest.fixture
-def found(video_frame: FrameMaker) -> list[Detections]:
+def detections(video_frame: FrameMaker) -> list[Detections]:
     return [
         Detections(video_frame(0), (Box("face", 0.98765, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 1, 1))),
         Detections(video_frame(1), ()),
@@ -33,9 +33,9 @@ def write(path: Path, form: str, items: list[Detections]) -> None:
     stage.close()
 
 
-def test_json_lines_hold_a_line_for_every_frame(tmp_path: Path, found: list[Detections]) -> None:
+def test_json_lines_hold_a_line_for_every_frame(tmp_path: Path, detections: list[Detections]) -> None:
     path = tmp_path / "a.jsonl"
-    write(path, "jsonl", found)
+    write(path, "jsonl", detections)
     lines: list[Any] = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["frame"], line["pts"], len(line["detections"])) for line in lines] == [
         (0, 0.0, 2),
@@ -45,9 +45,9 @@ def test_json_lines_hold_a_line_for_every_frame(tmp_path: Path, found: list[Dete
     assert lines[0]["detections"][0] == {"label": "face", "score": 0.9877, "box": [1.23, 2.0, 30.0, 40.0]}
 
 
-def test_csv_holds_a_row_for_every_box(tmp_path: Path, found: list[Detections]) -> None:
+def test_csv_holds_a_row_for_every_box(tmp_path: Path, detections: list[Detections]) -> None:
     path = tmp_path / "a.csv"
-    write(path, "csv", found)
+    write(path, "csv", detections)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["face", "hand", 'a "quoted", label']
@@ -79,10 +79,10 @@ def test_closing_without_opening_and_twice(tmp_path: Path) -> None:
     stage.close()
 
 
-def test_what_was_written_is_there_after_a_failure(tmp_path: Path, found: list[Detections]) -> None:
+def test_what_was_written_is_there_after_a_failure(tmp_path: Path, detections: list[Detections]) -> None:
     stage = Write("table", RecordsParams(str(tmp_path / "a.jsonl"), "jsonl"))
     stage.open()
-    stage.process(found[0])
+    stage.process(detections[0])
     stage.close()
     stage.close()
     assert json.loads((tmp_path / "a.jsonl").read_text())["frame"] == 0

@@ -1,4 +1,4 @@
-"""Temporal windows against their definition, for clips of every length."""
+"""Test temporal windows against their definition, for clips of every length."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LENGTHS = [1, 2, 3, 6, 7, 8, 20]
 
 
 def by_definition(length: int, window: Window) -> list[tuple[list[int], list[int]]]:
-    """For each window: which frames it sees, and which it answers for."""
-    found = []
+    """Return for each window the frames in it, and the frames that it stands for."""
+    windows = []
     for start in range(0, length, window.step):
         sees = [min(max(start - window.outputs[0] + place, 0), length - 1) for place in range(window.frames)]
-        found.append((sees, [index for index in range(start, start + window.step) if index < length]))
-    return found
+        windows.append((sees, [index for index in range(start, start + window.step) if index < length]))
+    return windows
 
 
 def sample(index: int, axis: int = 1) -> Sample:
@@ -46,8 +46,8 @@ def gathered(length: int, window: Window, axis: int = 1) -> list[Sample]:
     out: list[Any] = []
     for index in range(length):
         out += stage.process(sample(index, axis))
-        # No more is held than the window can still ask for.
-        assert len(stage._held) <= window.frames + window.step
+        # The stage keeps only samples that a later window needs.
+        assert len(stage._samples) <= window.frames + window.step
     out += stage.finish()
     stage.close()
     return out
@@ -56,17 +56,17 @@ def gathered(length: int, window: Window, axis: int = 1) -> list[Sample]:
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_windows_are_as_defined(length: int, window: Window) -> None:
-    made = gathered(length, window)
-    seen = [(one.tensors["x"][0, ::3, 0, 0].tolist(), [frame.index for frame in one.frames]) for one in made]
+    windows = gathered(length, window)
+    seen = [(one.tensors["x"][0, ::3, 0, 0].tolist(), [frame.index for frame in one.frames]) for one in windows]
     assert seen == by_definition(length, window)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_every_frame_comes_out_once_at_its_own_place(length: int, window: Window) -> None:
-    made = gathered(length, window)
-    assert [frame.index for one in made for frame in one.frames] == list(range(length))
-    for one in made:
+    windows = gathered(length, window)
+    assert [frame.index for one in windows for frame in one.frames] == list(range(length))
+    for one in windows:
         positions = one.tensors["x"][0, ::3, 0, 0].tolist()
         for frame, place in zip(one.frames, window.outputs, strict=False):
             assert positions[place] == frame.index
@@ -86,7 +86,7 @@ def test_windows_come_as_soon_as_they_can() -> None:
     stage = Gather("window", WindowParams(Window(7, (2, 3, 4), 3), 1))
     stage.open()
     counts = [len(list(stage.process(sample(index)))) for index in range(12)]
-    # Frame 4 fills the window whose first two places lie before the clip.
+    # Frame 4 fills the window whose first two positions lie before the clip.
     assert counts == [0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
 
 

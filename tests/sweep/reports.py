@@ -1,4 +1,4 @@
-"""Reports of sweeps as the sweep itself writes them, for the tests of what is made of them."""
+"""Make reports of sweeps, as a sweep writes them, for tests."""
 
 from __future__ import annotations
 

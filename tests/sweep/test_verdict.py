@@ -8,7 +8,7 @@ import pytest
 
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
-from bmfgraph.sweep.report.text import date_text, shortened, variant
+from bmfgraph.sweep.report.text import date_text, variant
 from bmfgraph.sweep.verdict import Change, change, judge, key_metrics, margin, quality_of
 from tests.sweep.reports import cell, detectors, failures, report, super_resolution, without_quality
 
@@ -161,10 +161,6 @@ def test_names(varied: dict[str, str], name: str) -> None:
 )
 def test_dates(created: str, said: str) -> None:
     assert date_text(created) == said
-
-
-def test_shortened() -> None:
-    assert [shortened("abcdefgh", most) for most in (8, 7, 4)] == ["abcdefgh", "abc…fgh", "ab…h"]
 
 
 def test_reports_with_little_in_them() -> None:

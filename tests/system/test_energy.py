@@ -1,4 +1,4 @@
-"""The GPU's energy counter: none on a machine without, and a driver of our own that counts."""
+"""Test the energy meter without a GPU, and through pynvml with a fake driver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NVML = """
 #include <stdlib.h>
 #include <string.h>
 static int users, reads;
-int nvmlInit_v2(void) { if (getenv("NO_NVML")) return 9; users++; return 0; }
+int nvmlInitWithFlags(unsigned flags) { if (getenv("NO_NVML")) return 9; users++; return 0; }
 int nvmlShutdown(void) { users--; printf("users %d\\n", users); fflush(stdout); return 0; }
 int nvmlDeviceGetHandleByPciBusId_v2(const char *place, void **device) {
     if (strcmp(place, "0000:07:00.0")) return 2;
@@ -35,15 +35,15 @@ int nvmlDeviceGetHandleByPciBusId_v2(const char *place, void **device) {
 #ifndef OLD
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *count) {
     if (device != &users || !users) return 2;
-    /* More than 32 bits hold, and 12.345 J more at each reading. */
+    /* The count needs more than 32 bits, and grows by 12.345 J at each reading. */
     *count = 9000000000000ULL + 12345ULL * reads++;
     return getenv("NO_COUNTER") ? 3 : 0;
 }
 #endif
 """
 PROGRAM = """
-from bmfgraph.system.energy import Meter
-with Meter() as meter:
+from bmfgraph.system.energy import EnergyMeter
+with EnergyMeter() as meter:
     assert meter.joules is None
 print(meter.joules)
 with meter:
@@ -60,9 +60,9 @@ def compiled(folder: Path, name: str, source: str, *options: str) -> None:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the two libraries of NVIDIA's driver, as far as the meter asks for them."""
+    """Compile fakes of the driver's two libraries, with the functions that the meter uses, into a folder."""
     if shutil.which("gcc") is None:
-        pytest.skip("gcc compiles the driver")
+        pytest.skip("the fake driver needs gcc")
     folder = tmp_path_factory.mktemp("driver")
     compiled(folder, "libcuda.so.1", CUDA)
     compiled(folder, "libnvidia-ml.so.1", NVML)
@@ -70,7 +70,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured(folder: Path, **environment: str) -> list[str]:
-    """What the program prints where that folder holds the driver."""
+    """Run the program with the driver of that folder, and return the lines that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={**os.environ, "LD_LIBRARY_PATH": str(folder), **environment},
@@ -100,7 +100,7 @@ def test_an_nvml_that_is_too_old_to_count(driver: Path, tmp_path: Path) -> None:
 
 def test_a_driver_without_nvml(driver: Path, tmp_path: Path) -> None:
     shutil.copy(driver / "libcuda.so.1", tmp_path)
-    # No library, and still found first.
+    # The file is found first, but it is not a library.
     (tmp_path / "libnvidia-ml.so.1").write_bytes(b"no library")
     assert measured(tmp_path) == ["None", "None"]
 
@@ -115,7 +115,7 @@ def test_a_machine_without_a_gpu() -> None:
 
 def test_errors_pass_through() -> None:
     with pytest.raises(KeyError), EnergyMeter():
-        raise KeyError("of the body")
+        raise KeyError("raised in the block")
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""Linking FFmpeg 4's libraries beside BMF: into a stand-in for site-packages, from the real decord."""
+"""Test the links to FFmpeg 4's libraries, with the real decord and a temporary folder of packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bmfgraph.system.ffmpeg4 import LIBRARIES, prepare
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which ``bmf`` is found, on a machine without an FFmpeg 4 of its own."""
+    """Create a folder with a package ``bmf``, and hide the system's FFmpeg 4."""
     folder = tmp_path / "site"
     (folder / "bmf").mkdir(parents=True)
     (folder / "bmf" / "__init__.py").touch()
@@ -28,7 +28,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def decord() -> Path:
-    """The folder of decord's libraries."""
+    """Return the folder of decord's libraries."""
     try:
         distribution = importlib.metadata.distribution("decord")
     except importlib.metadata.PackageNotFoundError:
@@ -41,7 +41,7 @@ def links(site: Path) -> dict[str, Path]:
     return {link.name: link.readlink() for link in folder.iterdir() if link.is_symlink()}
 
 
-def test_decords_libraries_get_their_plain_names(site: Path, decord: Path) -> None:
+def test_links_have_the_plain_names_of_decords_libraries(site: Path, decord: Path) -> None:
     assert prepare() == "decord"
     found = links(site)
     for name in LIBRARIES:
@@ -50,7 +50,7 @@ def test_decords_libraries_get_their_plain_names(site: Path, decord: Path) -> No
         assert found[name].name.startswith(f"{stem}-")
         assert f".so.{version}." in found[name].name
         assert found[name].is_file()
-    # FFmpeg's libraries ask for each other by the mangled names.
+    # FFmpeg's libraries refer to each other by the mangled names.
     assert {file.name for file in decord.glob("lib*.so.*")} <= set(found)
 
 
@@ -74,7 +74,7 @@ def test_stale_links_are_replaced(site: Path, decord: Path, tmp_path: Path) -> N
     assert links(site) == wanted
 
 
-def test_what_is_no_link_is_left_alone(site: Path, decord: Path) -> None:
+def test_files_other_than_links_stay(site: Path, decord: Path) -> None:
     prepare()
     (folder,) = site.glob("*.libs")
     (folder / "libown.so.1").write_text("a library of BMF's own")
@@ -82,7 +82,7 @@ def test_what_is_no_link_is_left_alone(site: Path, decord: Path) -> None:
     assert (folder / "libown.so.1").read_text() == "a library of BMF's own"
 
 
-def test_a_systems_ffmpeg_wins_and_takes_the_links_away(
+def test_a_systems_ffmpeg_is_preferred_and_the_links_are_removed(
     site: Path, decord: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert prepare() == "decord"
@@ -109,7 +109,7 @@ def test_the_library_path_counts_as_the_system(tmp_path: Path, monkeypatch: pyte
     assert ffmpeg4._system_libraries() == without
 
 
-EIGHTH = """\
+PREPARE = """\
 import sys
 from bmfgraph.system import ffmpeg4
 ffmpeg4._system_libraries = dict
@@ -125,7 +125,7 @@ def test_eight_processes_at_once(site: Path, decord: Path, tmp_path: Path) -> No
         (site / "BabitMF.libs" / f"libstale{number}.so").symlink_to(tmp_path)
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", EIGHTH],
+            [sys.executable, "-c", PREPARE],
             env={"PYTHONPATH": str(site), "PATH": ""},
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -155,7 +155,7 @@ def test_neither_system_nor_decord(site: Path, monkeypatch: pytest.MonkeyPatch) 
         return real("no-such-distribution" if name == "decord" else name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", without_decord)
-    assert refused() == f"FFmpeg 4's shared libraries are neither on the system nor in decord\n  → {HINT}"
+    assert refused() == f"FFmpeg 4's shared libraries are neither on the system nor in the package decord\n  → {HINT}"
     assert list(site.glob("*.libs")) == []
 
 
@@ -166,15 +166,15 @@ def test_a_decord_that_is_not_complete(site: Path, tmp_path: Path, monkeypatch: 
         stem, _, version = name.partition(".so.")
         (folder / f"{stem}-0123abcd.so.{version}.1.100").touch()
     monkeypatch.setattr(ffmpeg4, "_decord_folder", lambda: folder)
-    assert refused() == f"FFmpeg 4 is not complete: libswresample.so.3, libswscale.so.5 not found\n  → {HINT}"
+    assert refused() == f"FFmpeg 4 is incomplete: libswresample.so.3, libswscale.so.5 not found\n  → {HINT}"
     monkeypatch.setattr(ffmpeg4, "_decord_folder", lambda: tmp_path / "nothing")
-    assert refused().startswith("FFmpeg 4 is not complete: libavcodec.so.58, ")
+    assert refused().startswith("FFmpeg 4 is incomplete: libavcodec.so.58, ")
 
 
 def test_no_bmf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "bmf", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(sys, "meta_path", [one for one in sys.meta_path if "ditable" not in repr(one)])
+    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "ditable" not in repr(finder)])
     assert refused().startswith("BMF is not installed\n  → pip install 'bmfgraph[cpu]'")
 
 
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written(site: Path, decord: Path) -> None:
 
 
 def test_a_file_system_that_is_read_only(decord: Path) -> None:
-    # Not even root may make a folder here.
+    # Not even root can create a folder in /proc.
     with pytest.raises(InstallError, match=r"cannot be linked into '/proc/x\.libs'"):
         ffmpeg4._link(Path("/proc/x.libs"), {"libavcodec.so.58": decord})
 

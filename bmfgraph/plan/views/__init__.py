@@ -1,1 +1,1 @@
-"""Views of a compiled plan: a table, drawings, what differs between two plans, and BMF's own graph JSON."""
+"""Show a compiled plan as a table, Mermaid, SVG or PNG."""

@@ -1,4 +1,7 @@
-"""A plan's picture before it is drawn: boxes, lines and words with their places, in pixels from the top left."""
+"""Define the parts of a drawing: texts, rectangles, lines, and a plan's picture made of them.
+
+All places and sizes are in px, counted from the top left corner of the drawing.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ __all__ = [
     "Rect",
     "Role",
     "Text",
+    "arrow",
     "rounded",
+    "straight",
     "text_width",
 ]
 
@@ -34,12 +39,13 @@ Anchor = Literal["start", "middle", "end"]
 Role = Literal["title", "note", "name", "kind", "fact", "label"]
 
 SIZES: dict[Role, float] = {"title": 17, "note": 12, "name": 14, "kind": 11.5, "fact": 12, "label": 11}
-"""Of the letters, in pixels."""
+"""Font size of each role, in px."""
 RADIUS = 10.0
-"""Of corners."""
+"""Radius of rounded corners, in px."""
 ARROW = 8.0
-"""Length of an arrow head, and its width."""
+"""Length and width of an arrow head, in px."""
 BOLD: frozenset[Role] = frozenset({"title", "name"})
+"""Roles that are set in bold."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Palette:
     fill: str
     edge: str
     strong: str
-    """Its bar at the left, and the word for its kind."""
+    """Colour of the bar at the left and of the node kind."""
 
 
 PALETTES: dict[Device, Palette] = {
@@ -68,7 +74,7 @@ INK = {
     "fact": "#3d4757",
     "label": "#566073",
 }
-"""Everything else that has a colour."""
+"""Colours of everything else."""
 
 _NARROW = {char: width for chars, width in (("iljI.,:;'|!", 0.31), (' ftr()[]/\\-·"`', 0.40)) for char in chars}
 _WIDE = {char: width for chars, width in (("mwMW@%…", 0.97), ("→", 0.95)) for char in chars}
@@ -76,7 +82,16 @@ _KNOWN = _NARROW | _WIDE
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """About how wide a text is, in pixels: rather too much, for whatever sans-serif font a reader has."""
+    """Estimate the width of a text in any usual sans-serif font. The estimate is an upper bound for most fonts.
+
+    Args:
+        text: A single line.
+        size: Font size in px.
+        bold: Whether the text is set in bold.
+
+    Returns:
+        The width in px.
+    """
     ems = 0.0
     for char in text:
         plain = 0.70 if char.isupper() else 0.64 if char.isdigit() else 0.62
@@ -86,7 +101,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 @dataclass(frozen=True)
 class Rect:
-    """An upright box."""
+    """An upright rectangle, in px; ``x`` and ``y`` are its top left corner."""
 
     x: float
     y: float
@@ -102,13 +117,17 @@ class Rect:
         return self.y + self.height
 
     def overlaps(self, other: Rect) -> bool:
-        """Whether the two share more than an edge."""
+        """Return True if the two share more than an edge."""
         return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+
+    def inside(self, other: Rect) -> bool:
+        """Return True if ``other`` contains all of this rectangle."""
+        return other.x <= self.x and other.y <= self.y and self.right <= other.right and self.bottom <= other.bottom
 
 
 @dataclass(frozen=True)
 class Text:
-    """One line of words; ``x`` and ``y`` of its anchor on the base line."""
+    """One line of text; ``x`` and ``y`` are the place of its anchor on the base line."""
 
     text: str
     x: float
@@ -116,7 +135,7 @@ class Text:
     role: Role
     anchor: Anchor = "start"
     color: str = ""
-    """Other than its role's."""
+    """Empty: the colour of its role."""
 
     @property
     def ink(self) -> str:
@@ -124,7 +143,7 @@ class Text:
 
     @property
     def box(self) -> Rect:
-        """The room that it needs."""
+        """The rectangle that the text needs."""
         size = SIZES[self.role]
         width = text_width(self.text, size, self.role in BOLD)
         left = self.x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[self.anchor]
@@ -133,7 +152,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Card:
-    """One node."""
+    """One node of the plan."""
 
     name: str
     box: Rect
@@ -144,7 +163,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Group:
-    """The ground under several cards that are one BMF node."""
+    """The background of several cards that run in one BMF node."""
 
     box: Rect
     caption: Text
@@ -152,7 +171,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """An edge, from its source to the arrow's tip. ``labels``: said once for all edges of an output."""
+    """An edge, from its source to the tip of its arrow. Only the first edge of an output has labels."""
 
     points: tuple[Point, ...]
     title: str
@@ -162,7 +181,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn."""
+    """All that is drawn of a plan; ``width`` and ``height`` in px."""
 
     width: int
     height: int
@@ -172,17 +191,26 @@ class Picture:
     groups: tuple[Group, ...]
     lines: tuple[Line, ...]
     notes: tuple[Text, ...]
-    """The heading, and the words of the legend."""
+    """The heading and the texts of the legend."""
     legend: tuple[tuple[Rect, Device], ...] = ()
 
 
-def rounded(points: tuple[Point, ...], radius: float) -> list[tuple[Point, Point, Point]]:
-    """A polyline's corners, cut round: for each the points where the curve begins, its corner, where it ends."""
-    found = []
+def rounded(points: Sequence[Point], radius: float) -> list[tuple[Point, Point, Point]]:
+    """Round the corners of a polyline.
+
+    Args:
+        points: The polyline.
+        radius: Distance from a corner to the ends of its curve, in px; less where a side is short.
+
+    Returns:
+        For each corner: where its curve begins, the corner (the control point of a quadratic Bézier curve), and where
+        the curve ends.
+    """
+    curves = []
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         reach = min(radius, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
-        found.append((_towards(corner, before, reach), corner, _towards(corner, after, reach)))
-    return found
+        curves.append((_towards(corner, before, reach), corner, _towards(corner, after, reach)))
+    return curves
 
 
 def _towards(start: Point, end: Point, reach: float) -> Point:
@@ -191,20 +219,20 @@ def _towards(start: Point, end: Point, reach: float) -> Point:
 
 
 def straight(points: Sequence[Point]) -> tuple[Point, ...]:
-    """A polyline without points that lie on the way between their neighbours, or twice in the same place."""
+    """Return a polyline of level and upright segments without its repeated and needless points."""
     kept = [point for point, _ in itertools.groupby(points)]
-    place = 1
-    while place < len(kept) - 1:
-        (ax, ay), (bx, by), (cx, cy) = kept[place - 1 : place + 2]
+    index = 1
+    while index < len(kept) - 1:
+        (ax, ay), (bx, by), (cx, cy) = kept[index - 1 : index + 2]
         if ax == bx == cx or ay == by == cy:
-            del kept[place]
+            del kept[index]
         else:
-            place += 1
+            index += 1
     return tuple(kept)
 
 
-def arrow(points: tuple[Point, ...]) -> tuple[Point, Point, Point, Point]:
-    """A line's arrow head: its tip, its two other corners, and the middle between those, where the line ends."""
+def arrow(points: Sequence[Point]) -> tuple[Point, Point, Point, Point]:
+    """Return the arrow head of a line: its tip, its two other corners, and the middle between those two."""
     (bx, by), (x, y) = points[-2:]
     length = math.dist((bx, by), (x, y)) or 1.0
     dx, dy = (x - bx) / length, (y - by) / length

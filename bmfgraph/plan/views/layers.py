@@ -1,7 +1,8 @@
-"""The layers of a graph from left to right: what lies in each, in which order, and at what height.
+"""Lay out a directed graph in layers from left to right, after Sugiyama.
 
-The usual way of layered drawings: layers by the longest path, a stop for a long edge in every layer that it
-passes, an order that crosses few edges, and then heights that keep edges straight. Sizes in pixels.
+The method has the usual four steps (Sugiyama, Tagawa, Toda: "Methods for visual understanding of hierarchical system
+structures", 1981): ranks by the longest path, dummy vertices where a long edge passes a layer, crossing reduction by
+barycentres, and coordinate assignment that keeps edges straight. The graph has no cycles. All sizes are in px.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Block", "Edge", "Segment", "Vertex", "layered", "place", "sort"]
+__all__ = ["Block", "Edge", "Segment", "Vertex", "assign_coordinates", "assign_layers", "reduce_crossings"]
 
-_BLOCK_GAP, _STOP_GAP, _STOPS_GAP = 30.0, 26.0, 16.0
-"""Between two blocks; between a block and an edge that passes; between two of those."""
+_BLOCK_GAP, _BLOCK_DUMMY_GAP, _DUMMY_GAP = 30.0, 26.0, 16.0
+"""Distance between two blocks, between a block and a dummy vertex, and between two dummy vertices."""
 _SWEEPS = 8
 
 
 @dataclass(frozen=True)
 class Block:
-    """A box to be placed. ``width`` is the least; all blocks of a layer are as wide as the widest."""
+    """A box to be placed. ``width`` is a minimum: all blocks of a layer get the width of the widest."""
 
     name: str
     width: float
@@ -29,24 +30,24 @@ class Block:
 
 @dataclass(frozen=True)
 class Edge:
-    """From one block to another: how far below their tops it leaves and arrives, and the room for its words."""
+    """An edge between two blocks. Its ports are measured from the top of each block, its label is at the source."""
 
     source: str
-    leaves: float
+    source_port: float
     target: str
-    arrives: float
-    words: float = 0.0
+    target_port: float
+    label_width: float = 0.0
 
 
 @dataclass(eq=False)
 class Vertex:
-    """A block in its layer, or the place where a long edge passes one."""
+    """A vertex of a layer: a block, or (``block`` is None) a dummy vertex where a long edge passes the layer."""
 
-    layer: int
+    rank: int
     block: Block | None
     y: float = 0.0
-    into: list[Segment] = field(default_factory=list)
-    out: list[Segment] = field(default_factory=list)
+    incoming: list[Segment] = field(default_factory=list)
+    outgoing: list[Segment] = field(default_factory=list)
 
     @property
     def height(self) -> float:
@@ -55,192 +56,203 @@ class Vertex:
 
 @dataclass(eq=False)
 class Segment:
-    """The part of an edge between two neighbouring layers. ``at`` and ``to`` count from the tops of its stops."""
+    """The part of an edge between two neighbouring layers. Ports are measured from the tops of its vertices."""
 
     edge: Edge
     source: Vertex
-    at: float
+    source_port: float
     target: Vertex
-    to: float
+    target_port: float
 
     @property
-    def begin(self) -> float:
-        return self.source.y + self.at
+    def start_y(self) -> float:
+        return self.source.y + self.source_port
 
     @property
-    def end(self) -> float:
-        return self.target.y + self.to
+    def end_y(self) -> float:
+        return self.target.y + self.target_port
 
 
-def layered(blocks: Sequence[Block], edges: Sequence[Edge]) -> tuple[list[list[Vertex]], list[list[Segment]]]:
-    """The layers, and the steps of every edge. Blocks come after those that they take from."""
-    numbers = _numbers(blocks, edges)
-    layers: list[list[Vertex]] = [[] for _ in range(max(numbers.values(), default=-1) + 1)]
-    vertices = {block.name: Vertex(numbers[block.name], block) for block in blocks}
+Layer = list[Vertex]
+
+
+def assign_layers(blocks: Sequence[Block], edges: Sequence[Edge]) -> tuple[list[Layer], list[list[Segment]]]:
+    """Put every block into a layer, and insert dummy vertices into long edges.
+
+    Args:
+        blocks: In topological order.
+        edges: Between those blocks.
+
+    Returns:
+        The layers from left to right, and the segments of each edge.
+    """
+    ranks = _ranks(blocks, edges)
+    layers: list[Layer] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+    vertices = {block.name: Vertex(ranks[block.name], block) for block in blocks}
     for vertex in vertices.values():
-        layers[vertex.layer].append(vertex)
-    long_edges = [_long_edge(edge, vertices[edge.source], vertices[edge.target], layers) for edge in edges]
+        layers[vertex.rank].append(vertex)
+    segments = [_split_edge(edge, vertices[edge.source], vertices[edge.target], layers) for edge in edges]
     for vertex in vertices.values():
-        vertex.into.sort(key=lambda segment: segment.to)
-        vertex.out.sort(key=lambda segment: segment.at)
-    return layers, long_edges
+        vertex.incoming.sort(key=lambda segment: segment.target_port)
+        vertex.outgoing.sort(key=lambda segment: segment.source_port)
+    return layers, segments
 
 
-def _numbers(blocks: Sequence[Block], edges: Sequence[Edge]) -> dict[str, int]:
-    """Each block's layer: one after the last that it takes from; sources directly before their first consumer."""
-    layers: dict[str, int] = {}
+def _ranks(blocks: Sequence[Block], edges: Sequence[Edge]) -> dict[str, int]:
+    """Rank each block by its longest path; move a source directly before its first consumer."""
+    ranks: dict[str, int] = {}
     for block in blocks:
-        layers[block.name] = max((layers[edge.source] + 1 for edge in edges if edge.target == block.name), default=0)
+        ranks[block.name] = max((ranks[edge.source] + 1 for edge in edges if edge.target == block.name), default=0)
     targets = {edge.target for edge in edges}
     for block in blocks:
-        after = [layers[edge.target] for edge in edges if edge.source == block.name]
-        if block.name not in targets and after:
-            layers[block.name] = min(after) - 1
-    return layers
+        consumers = [ranks[edge.target] for edge in edges if edge.source == block.name]
+        if block.name not in targets and consumers:
+            ranks[block.name] = min(consumers) - 1
+    return ranks
 
 
-def _long_edge(edge: Edge, source: Vertex, target: Vertex, layers: list[list[Vertex]]) -> list[Segment]:
-    passed = [Vertex(number, None) for number in range(source.layer + 1, target.layer)]
-    for vertex in passed:
-        layers[vertex.layer].append(vertex)
-    vertices = [source, *passed, target]
-    long_edge = [Segment(edge, one, 0.0, other, 0.0) for one, other in itertools.pairwise(vertices)]
-    long_edge[0].at, long_edge[-1].to = edge.leaves, edge.arrives
-    for segment in long_edge:
-        segment.source.out.append(segment)
-        segment.target.into.append(segment)
-    return long_edge
+def _split_edge(edge: Edge, source: Vertex, target: Vertex, layers: list[Layer]) -> list[Segment]:
+    dummies = [Vertex(rank, None) for rank in range(source.rank + 1, target.rank)]
+    for dummy in dummies:
+        layers[dummy.rank].append(dummy)
+    pairs = itertools.pairwise([source, *dummies, target])
+    segments = [Segment(edge, left, 0.0, right, 0.0) for left, right in pairs]
+    segments[0].source_port, segments[-1].target_port = edge.source_port, edge.target_port
+    for segment in segments:
+        segment.source.outgoing.append(segment)
+        segment.target.incoming.append(segment)
+    return segments
 
 
-# ------------------------------------------------------------------------------------------------------- order
+# ----------------------------------------------------------------------------------------- crossing reduction
 
 
-def sort(layers: list[list[Vertex]]) -> None:
-    """Order each layer by the mean place of its neighbours, forth and back, and keep the best order seen."""
+def reduce_crossings(layers: list[Layer]) -> None:
+    """Order the vertices of each layer by their barycentres, sweeping forth and back; keep the best order."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers)
     for sweep in range(_SWEEPS):
         back = sweep % 2 == 1
         for layer in reversed(layers[:-1]) if back else layers[1:]:
-            means = _means(layer, _places(layers), back)
-            layer.sort(key=means.__getitem__)
-        found = _crossings(layers)
-        if found < fewest:
-            best, fewest = [list(layer) for layer in layers], found
+            layer.sort(key=_barycentres(layer, _positions(layers), back).__getitem__)
+        crossings = _crossings(layers)
+        if crossings < fewest:
+            best, fewest = [list(layer) for layer in layers], crossings
     layers[:] = best
 
 
-def _places(layers: list[list[Vertex]]) -> dict[Vertex, int]:
-    return {vertex: number for layer in layers for number, vertex in enumerate(layer)}
+def _positions(layers: list[Layer]) -> dict[Vertex, int]:
+    return {vertex: position for layer in layers for position, vertex in enumerate(layer)}
 
 
-def _means(layer: list[Vertex], places: dict[Vertex, int], back: bool) -> dict[Vertex, float]:
-    """The mean place of each stop's neighbours; what has none stays. Ports of one block count in their order."""
-    found = {}
+def _barycentres(layer: Layer, positions: dict[Vertex, int], back: bool) -> dict[Vertex, float]:
+    """Return the mean position of each vertex's neighbours, ports included; a vertex without any stays."""
+    means = {}
     for vertex in layer:
         ends = (
-            [(segment.target, segment.to) for segment in vertex.out]
+            [(segment.target, segment.target_port) for segment in vertex.outgoing]
             if back
-            else [(segment.source, segment.at) for segment in vertex.into]
+            else [(segment.source, segment.source_port) for segment in vertex.incoming]
         )
-        near = [places[end] + (offset / (2 * end.height) if end.height else 0.25) for end, offset in ends]
-        found[vertex] = sum(near) / len(near) if near else float(places[vertex])
-    return found
+        near = [positions[end] + (port / (2 * end.height) if end.height else 0.25) for end, port in ends]
+        means[vertex] = sum(near) / len(near) if near else float(positions[vertex])
+    return means
 
 
-def _crossings(layers: list[list[Vertex]]) -> int:
-    places = _places(layers)
+def _crossings(layers: list[Layer]) -> int:
+    positions = _positions(layers)
     count = 0
     for layer in layers:
-        for one, other in itertools.combinations([segment for vertex in layer for segment in vertex.out], 2):
-            begin, end = (places[one.source], one.at), (places[one.target], one.to)
-            begins, ends = (places[other.source], other.at), (places[other.target], other.to)
-            count += begin != begins and (begin < begins) != (end < ends)
+        ends = [
+            ((positions[segment.source], segment.source_port), (positions[segment.target], segment.target_port))
+            for vertex in layer
+            for segment in vertex.outgoing
+        ]
+        for (start, end), (other_start, other_end) in itertools.combinations(ends, 2):
+            count += start != other_start and (start < other_start) != (end < other_end)
     return count
 
 
-# ------------------------------------------------------------------------------------------------------ heights
+# ------------------------------------------------------------------------------------------- coordinate assignment
 
 
-def place(layers: Sequence[list[Vertex]]) -> None:
-    """Heights in one row of layers, from 0 down. The first edge into a block runs straight where that can be."""
+def assign_coordinates(layers: Sequence[Layer]) -> None:
+    """Set ``y`` of every vertex in one row of layers, from 0 down.
+
+    The first edge into a block is straight where there is room, and a long edge passes its layers at one height.
+    """
     for layer in layers:
-        first = layer is layers[0]
         placed: list[Vertex] = []
-        # Blocks choose before edges that pass, and those that have something to align with before those that have not.
-        for vertex in sorted(layer, key=lambda one: (not one.into, one.block is None)):
-            wish = vertex.into[0].begin - vertex.into[0].to if vertex.into and not first else None
+        # Blocks are placed before dummy vertices, and vertices with something to align to before the others.
+        for vertex in sorted(layer, key=lambda vertex: (not vertex.incoming, vertex.block is None)):
+            aligned = bool(vertex.incoming) and layer is not layers[0]
+            wish = vertex.incoming[0].start_y - vertex.incoming[0].target_port if aligned else None
             vertex.y = _nearest(wish, vertex, layer, placed)
             placed.append(vertex)
-    _align_first(layers)
+    _align_sources(layers)
     vertices = [vertex for layer in layers for vertex in layer]
     layer_of = {vertex: layer for layer in layers for vertex in layer}
-    for long_edge in _passing(vertices):
-        _straighten(long_edge, layer_of)
+    for dummies in _dummy_chains(vertices):
+        _straighten(dummies, layer_of)
     top = min((vertex.y for vertex in vertices), default=0.0)
     for vertex in vertices:
         vertex.y -= top
 
 
-def _align_first(layers: Sequence[list[Vertex]]) -> None:
-    """Blocks that had nothing to align with go where their first edge runs straight."""
-    for layer, after in itertools.pairwise(layers):
+def _align_sources(layers: Sequence[Layer]) -> None:
+    """Move the blocks that had nothing to align to, so that their first edge is straight."""
+    for layer, following in itertools.pairwise(layers):
         for vertex in reversed(layer):
-            if (
-                vertex.block
-                and vertex.out
-                and vertex.out[0].target in after
-                and (not vertex.into or layer is layers[0])
-            ):
-                vertex.y = _nearest(vertex.out[0].end - vertex.out[0].at, vertex, layer, _others(vertex, layer))
+            free = vertex.block and (not vertex.incoming or layer is layers[0])
+            if free and vertex.outgoing and vertex.outgoing[0].target in following:
+                wish = vertex.outgoing[0].end_y - vertex.outgoing[0].source_port
+                vertex.y = _nearest(wish, vertex, layer, _others(vertex, layer))
 
 
-def _passing(vertices: Iterable[Vertex]) -> list[list[Vertex]]:
-    """For every long edge the places where it passes a layer of the row; the lowest edge first."""
-    found: dict[int, list[Vertex]] = {}
+def _dummy_chains(vertices: Iterable[Vertex]) -> list[list[Vertex]]:
+    """Group the dummy vertices by edge; the lowest edge first."""
+    chains: dict[int, list[Vertex]] = {}
     for vertex in vertices:
         if vertex.block is None:
-            found.setdefault(id(vertex.into[0].edge), []).append(vertex)
-    return sorted(found.values(), key=lambda long_edge: -max(vertex.y for vertex in long_edge))
+            chains.setdefault(id(vertex.incoming[0].edge), []).append(vertex)
+    return sorted(chains.values(), key=lambda dummies: -max(dummy.y for dummy in dummies))
 
 
-def _straighten(vertices: list[Vertex], layer_of: dict[Vertex, list[Vertex]]) -> None:
-    """Let a long edge pass its layers at one height, if there is one that is free in all of them."""
-    ends = [vertices[-1].out[0].end, vertices[0].into[0].begin]
-    for wish in [*ends, *sorted({vertex.y for vertex in vertices}, reverse=True)]:
-        free = (
-            _nearest(wish, vertex, layer_of[vertex], _others(vertex, layer_of[vertex])) == wish for vertex in vertices
-        )
-        if all(free):
-            for vertex in vertices:
-                vertex.y = wish
+def _straighten(dummies: list[Vertex], layer_of: dict[Vertex, Layer]) -> None:
+    """Move the dummy vertices of an edge to one height, if there is one that is free in all their layers."""
+    ends = [dummies[-1].outgoing[0].end_y, dummies[0].incoming[0].start_y]
+    for wish in [*ends, *sorted({dummy.y for dummy in dummies}, reverse=True)]:
+        places = (_nearest(wish, dummy, layer_of[dummy], _others(dummy, layer_of[dummy])) for dummy in dummies)
+        if all(place == wish for place in places):
+            for dummy in dummies:
+                dummy.y = wish
             return
 
 
-def _others(vertex: Vertex, layer: list[Vertex]) -> list[Vertex]:
+def _others(vertex: Vertex, layer: Layer) -> Layer:
     return [other for other in layer if other is not vertex]
 
 
-def _nearest(wish: float | None, vertex: Vertex, layer: list[Vertex], placed: Iterable[Vertex]) -> float:
-    """The height nearest to the one wished for that leaves room to those placed, and to those to come between."""
-    here = layer.index(vertex)
+def _nearest(wish: float | None, vertex: Vertex, layer: Layer, placed: Iterable[Vertex]) -> float:
+    """Return the height nearest to ``wish`` that leaves room for the placed vertices and for those between."""
+    position = layer.index(vertex)
     lowest, highest = -math.inf, math.inf
     for other in placed:
-        there = layer.index(other)
-        if there < here:
-            lowest = max(lowest, other.y + _room(layer[there : here + 1]))
+        other_position = layer.index(other)
+        if other_position < position:
+            lowest = max(lowest, other.y + _distance(layer[other_position : position + 1]))
         else:
-            highest = min(highest, other.y - _room(layer[here : there + 1]))
+            highest = min(highest, other.y - _distance(layer[position : other_position + 1]))
     if wish is None:
         wish = next((limit for limit in (lowest, highest) if math.isfinite(limit)), 0.0)
     return min(max(wish, lowest), highest)
 
 
-def _room(vertices: Sequence[Vertex]) -> float:
-    """From the top of the first to the top of the last, at the least."""
-    return sum(one.height + _between(one, other) for one, other in itertools.pairwise(vertices))
+def _distance(vertices: Sequence[Vertex]) -> float:
+    """Return the minimum distance between the tops of the first and the last vertex."""
+    return sum(upper.height + _gap(upper, lower) for upper, lower in itertools.pairwise(vertices))
 
 
-def _between(one: Vertex, other: Vertex) -> float:
-    if one.block and other.block:
+def _gap(upper: Vertex, lower: Vertex) -> float:
+    if upper.block and lower.block:
         return _BLOCK_GAP
-    return _STOP_GAP if one.block or other.block else _STOPS_GAP
+    return _BLOCK_DUMMY_GAP if upper.block or lower.block else _DUMMY_GAP

@@ -1,4 +1,4 @@
-"""A plan as a Mermaid flowchart, which GitHub and many wikis draw."""
+"""Write a plan as a Mermaid flowchart, which GitHub and many wikis draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Device
 from bmfgraph.plan.views.drawing import INK, PALETTES
-from bmfgraph.plan.views.text import DEVICES, hosts, type_text
+from bmfgraph.plan.views.text import DEVICES, bmf_nodes, type_text
 
 __all__ = ["plan_mermaid"]
 
@@ -16,15 +16,15 @@ _PLAIN = re.compile(r"[^\w .,:/()+·→-]")
 
 
 def plan_mermaid(plan: Plan) -> str:
-    """The plan as a ``flowchart LR``: a subgraph for each BMF node that several nodes share."""
+    """Return the plan as a ``flowchart LR`` with a subgraph for each BMF node that several nodes share."""
     return "\n".join([*_lines(plan), ""])
 
 
 def _lines(plan: Plan) -> Iterable[str]:
-    # Names of the user's could be words of Mermaid's, such as `end`.
+    # A node name can be a keyword of Mermaid, such as `end`, so nodes are numbered.
     ids = {node.name: f"n{number}" for number, node in enumerate(plan)}
     yield "flowchart LR"
-    for number, members in enumerate(hosts(plan).values()):
+    for number, members in enumerate(bmf_nodes(plan).values()):
         if len(members) == 1:
             yield f"  {_box(ids, members[0])}"
             continue
@@ -48,10 +48,10 @@ def _box(ids: dict[str, str], node: PlanNode) -> str:
 
 
 def _style(device: Device) -> str:
-    tint = PALETTES[device]
-    return f"  classDef {device} fill:{tint.fill},stroke:{tint.strong},color:{INK['name']}"
+    palette = PALETTES[device]
+    return f"  classDef {device} fill:{palette.fill},stroke:{palette.strong},color:{INK['name']}"
 
 
 def _escaped(text: str) -> str:
-    """With Mermaid's entities for all that could end a text, or mean something in it."""
+    """Replace every character that has a meaning in Mermaid by its entity."""
     return _PLAIN.sub(lambda match: f"#{ord(match[0])};", text)

@@ -1,4 +1,4 @@
-"""A plan as a table for a terminal, one row a node."""
+"""Show a plan as a table in a terminal, one row per node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.views.text import hosts, node_facts, shape_text, summary, type_text
+from bmfgraph.plan.views.text import bmf_nodes, node_facts, shape_text, summary, type_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +16,10 @@ __all__ = ["plan_table"]
 
 
 def plan_table(plan: Plan) -> Table:
-    """The plan as a table that fits into 100 columns. Nodes of one BMF node have its number, and a bracket."""
+    """Return the plan as a table of at most 100 columns for the usual names.
+
+    Nodes that share a BMF node have its number and a bracket.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -33,15 +36,15 @@ def plan_table(plan: Plan) -> Table:
     marks = _marks(plan)
     for node in plan:
         style = "green" if node.device == "cuda" else ""
-        about = Text("\n").join(_lines(plan, node))
-        table.add_row(Text(node.name, "bold"), Text(node.kind), Text(node.device, style), marks[node.name], about)
+        edges = Text("\n").join(_lines(plan, node))
+        table.add_row(Text(node.name, "bold"), Text(node.kind), Text(node.device, style), marks[node.name], edges)
     return table
 
 
 def _marks(plan: Plan) -> dict[str, str]:
-    """Every node's BMF node by number, from 1, and a part of the bracket around nodes that share one."""
+    """Return for every node the number of its BMF node, from 1, and its part of the bracket around a shared one."""
     marks = {}
-    for number, members in enumerate(hosts(plan).values(), 1):
+    for number, members in enumerate(bmf_nodes(plan).values(), 1):
         for node in members:
             part = "┐" if node is members[0] else "┘" if node is members[-1] else "│"
             marks[node.name] = f"{number} {part}" if len(members) > 1 else str(number)
@@ -49,12 +52,12 @@ def _marks(plan: Plan) -> dict[str, str]:
 
 
 def _lines(plan: Plan, node: PlanNode) -> list[Text]:
-    """What comes in and goes out, and what else there is to be told, dimmed."""
+    """Return the types of a node's inputs and outputs, and below them, dimmed, more facts."""
     from rich.text import Text
 
-    taken = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
-    given = " + ".join(type_text(port.type) for port in node.outputs)
-    lines = [Text(" → ".join(part for part in (taken, given) if part) if node.inputs else f"→ {given}")]
+    inputs = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
+    outputs = " + ".join(type_text(port.type) for port in node.outputs)
+    lines = [Text(" → ".join(part for part in (inputs, outputs) if part) if node.inputs else f"→ {outputs}")]
     if not node.outputs:
         lines[0].append(" →")
     return lines + [Text(line, "dim") for line in _more(plan, node)]

@@ -1,4 +1,4 @@
-"""The few words that the views have for nodes, for what travels on edges, and for engines."""
+"""Describe nodes, edges and engines in a few words for the views."""
 
 from __future__ import annotations
 
@@ -19,41 +19,33 @@ from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
+from bmfgraph.system.text import counted, shortened
 
 __all__ = [
     "DEVICES",
     "RUNTIMES",
-    "hosts",
+    "bmf_nodes",
     "node_facts",
     "node_title",
     "shape_text",
-    "shortened",
     "summary",
     "type_parts",
     "type_text",
 ]
 
 DEVICES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}
-"""What people call them."""
+"""Display names of devices."""
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
-"""What their makers call them."""
-
-
-def shortened(text: str, maximum: int) -> str:
-    """The text with its middle left out where it has more than ``most`` characters."""
-    if len(text) <= maximum:
-        return text
-    tail = (maximum - 1) // 2
-    return f"{text[: maximum - 1 - tail]}…{text[len(text) - tail :]}"
+"""Display names of runtimes."""
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:
-    """``1x3x720x1280``, with ``?`` for a free dimension."""
+    """Return a shape as text: ``1x3x720x1280``, with ``?`` for a free dimension."""
     return "x".join("?" if size is None else str(size) for size in shape)
 
 
 def type_parts(kind: PortType) -> tuple[str, str]:
-    """What travels on an edge, in two short parts: ``1280x720`` and ``yuv420p``. The second may be empty."""
+    """Describe an edge's type in two short parts: ``1280x720`` and ``yuv420p``. The second may be empty."""
     if isinstance(kind, FrameSpec):
         return f"{kind.width}x{kind.height}", kind.pixel_format
     if isinstance(kind, TensorSpec):
@@ -66,26 +58,21 @@ def type_parts(kind: PortType) -> tuple[str, str]:
 
 
 def type_text(kind: PortType) -> str:
-    """What travels on an edge, in a few words: ``1280x720 yuv420p``."""
+    """Describe an edge's type in a few words: ``1280x720 yuv420p``."""
     return " ".join(part for part in type_parts(kind) if part)
 
 
-def hosts(plan: Plan) -> dict[str, list[PlanNode]]:
-    """The plan's BMF nodes in running order, each with the nodes that run in it."""
-    found: dict[str, list[PlanNode]] = {}
+def bmf_nodes(plan: Plan) -> dict[str, list[PlanNode]]:
+    """Return the plan's BMF nodes in running order, each with the nodes that run in it."""
+    groups: dict[str, list[PlanNode]] = {}
     for node in plan:
-        found.setdefault(node.bmf_node or node.name, []).append(node)
-    return found
+        groups.setdefault(node.bmf_node or node.name, []).append(node)
+    return groups
 
 
 def summary(plan: Plan) -> str:
-    """How many nodes there are, and how many BMF nodes they run in."""
-    count, shared = len(plan.nodes), len(hosts(plan))
-    return f"{_counted(count, 'node')} in {_counted(shared, 'BMF node')}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+    """Return the number of nodes and of the BMF nodes that they run in: ``9 nodes in 7 BMF nodes``."""
+    return f"{counted(len(plan.nodes), 'node')} in {counted(len(bmf_nodes(plan)), 'BMF node')}"
 
 
 def node_facts(plan: Plan, node: PlanNode) -> tuple[str, ...]:

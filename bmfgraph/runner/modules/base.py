@@ -1,9 +1,9 @@
-"""What all BMF modules of ours share: each hosts one node, or a chain of them, inside BMF's graph.
+"""Define the base of the BMF modules that run nodes.
 
-Hosting the native decoder, filters and encoder too gives every node the same three things that BMF
-lacks: a failure names its node, each call is timed, and any node can end the run. A run ends early by
-every node passing an end of stream on instead of work, so that BMF takes the graph down as usual: an
-exception thrown through BMF would leak its threads.
+BMF's own decoder, filters and encoder run inside such a module too. That gives every node three things that BMF
+lacks: a failure names its node, each call is timed, and any node can end the run. To end a run early, every node
+passes an end of stream on instead of its output, and BMF takes the graph down as usual. An exception thrown through
+BMF would leak its threads.
 """
 
 from __future__ import annotations
@@ -18,57 +18,69 @@ from bmfgraph.runner.monitor import RunMonitor
 __all__ = ["HANDOVER", "MICRO", "BmfModule", "OutputStream"]
 
 MICRO = 1_000_000
-"""BMF's packets count time in microseconds."""
+"""Ticks per second of the timestamps of BMF's packets."""
 
 
 @dataclass(frozen=True)
 class OutputStream:
-    """One outgoing stream. ``video_frame``: BMF's own packets, for native nodes; ``item``: our objects."""
+    """Describe one output stream of a BMF node.
+
+    Attributes:
+        port: Number of the node's output port.
+        payload: Content of the packets: ``video_frame``, BMF's VideoFrame, for consumers that are BMF's own modules;
+            ``item``, an object of :mod:`bmfgraph.stages.items`, for stages.
+    """
 
     port: int
     payload: Literal["video_frame", "item"]
 
 
 HANDOVER: dict[str, Any] = {}
-"""Hand-over to the modules that BMF makes by name: it passes options as JSON only. Emptied as they start."""
+"""Configs of modules that BMF has not created yet, by key. BMF passes options as JSON only, so the option is the key.
+Each module removes its config when it is created."""
 
 
 class BmfModule(Module):  # type: ignore[misc]
-    """What both hosts do alike: end the stream when the run is stopped, and never throw through BMF."""
+    """Base of all modules. It ends the streams of a stopped run, and never raises into BMF."""
 
-    watch: RunMonitor
+    monitor: RunMonitor
     name: str
 
-    def _begin(self, watch: RunMonitor, name: str) -> None:
-        self.watch, self.name = watch, name
-        watch.started()
-        watch.working.add(name)
+    def _register(self, monitor: RunMonitor, name: str) -> None:
+        self.monitor, self.name = monitor, name
+        monitor.started()
+        monitor.working.add(name)
 
     def process(self, task: Any) -> Any:
+        """Do the work of one BMF task, or end the streams where the run is stopped."""
         try:
-            if self.watch.stopped:
+            if self.monitor.stopped:
                 self._end(task)
             else:
                 self._work(task)
         except BaseException as error:
             try:
-                self._failed(error)
+                self._report(error)
             finally:
-                # An item that a stage broke may break the telling, too.
-                self.watch.fail(self.watch.meter(self.name, "node"), error)
+                # Building the error message can itself fail on a malformed item.
+                self.monitor.fail(self.monitor.meter(self.name, "node"), error)
                 self._end(task)
         return ProcessResult.OK
 
     def close(self) -> None:
-        self.watch.working.discard(self.name)
+        """Mark the node as closed."""
+        self.monitor.working.discard(self.name)
 
     def _work(self, task: Any) -> None:
+        """Take packets from the task's inputs, and put packets into its outputs."""
         raise NotImplementedError
 
-    def _failed(self, error: BaseException) -> None:
+    def _report(self, error: BaseException) -> None:
+        """Report the failure to the monitor, with the node and the frame."""
         raise NotImplementedError
 
     def _end(self, task: Any) -> None:
+        """Drop all input, and put an end of stream on every output."""
         for queue in task.get_inputs().values():
             while not queue.empty():
                 queue.get()

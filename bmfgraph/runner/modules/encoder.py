@@ -1,4 +1,4 @@
-"""The host of BMF's encoder where it gets sound beside the frames."""
+"""Run BMF's encoder for a file with audio."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ __all__ = ["EncoderModule"]
 
 
 class EncoderModule(NativeModule):
-    """Hands sound on once the first frame has come, and not before.
+    """Run BMF's encoder, and hold audio back until the first video frame arrives.
 
-    BMF's encoder opens the file at the first frame. Copied sound that came earlier is written along with the
-    next packet of sound, and is lost when there is none.
+    BMF's encoder opens the file at the first video frame. It writes copied audio packets that came earlier only
+    together with the next audio packet, so it would lose them where none follows.
     """
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         super().__init__(node, option)
-        self.held: deque[Any] = deque()
-        self.begun = False
+        self.audio: deque[Any] = deque()
+        self.has_video = False
 
     def _move_in(self, queues: Any, inner: Any) -> int:
-        frames, sound = queues[0], queues[1]
-        while not sound.empty():
-            packet = sound.get()
-            # The stream's description has the time -1, which stands for none.
-            if not self.job.cut_sound or packet.timestamp >= -1:
-                self.held.append(packet)
-        self.begun = self.begun or not frames.empty()
-        return super()._move_in({0: frames, 1: _Held(self.held if self.begun else deque())}, inner)
+        video, audio = queues[0], queues[1]
+        while not audio.empty():
+            packet = audio.get()
+            # The packet that describes the stream has the timestamp -1, which stands for no time.
+            if not self.config.trim_audio or packet.timestamp >= -1:
+                self.audio.append(packet)
+        self.has_video = self.has_video or not video.empty()
+        return super()._move_in({0: video, 1: _PacketQueue(self.audio if self.has_video else deque())}, inner)
 
 
-class _Held:
-    """Packets as a queue of BMF's offers them."""
+class _PacketQueue:
+    """Packets behind the interface of a BMF queue."""
 
     def __init__(self, packets: deque[Any]) -> None:
         self.packets = packets

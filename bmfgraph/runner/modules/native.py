@@ -1,4 +1,4 @@
-"""The host of one of BMF's own modules: decoder, filter or encoder."""
+"""Run one of BMF's own C++ modules: a decoder, filter or encoder."""
 
 from __future__ import annotations
 
@@ -23,136 +23,148 @@ __all__ = ["NativeConfig", "NativeModule"]
 
 @dataclass
 class NativeConfig:
-    """A module of BMF's, by name and options."""
+    """Configure a :class:`NativeModule`.
 
-    meter: NodeTimings
-    watch: RunMonitor
+    Attributes:
+        timings: Timings of the node.
+        monitor: Monitor of the run.
+        module: Name of BMF's module, for example ``c_ffmpeg_decoder``.
+        options: Options of that module.
+        outputs: Streams that leave the node.
+        matrix: YUV matrix of the frames that the node produces.
+        hint: Advice for the user if the module fails.
+        trim_audio: Whether to drop copied audio before the first video frame. A decoder with a ``start`` seeks its
+            video only.
+    """
+
+    timings: NodeTimings
+    monitor: RunMonitor
     module: str
     options: dict[str, Any]
-    outlets: tuple[OutputStream, ...] = ()
+    outputs: tuple[OutputStream, ...] = ()
     matrix: Matrix = "bt709"
-    """Of the frames that it makes."""
     hint: str = ""
-    cut_sound: bool = False
-    """Copied sound that lies before the first frame is left out: the decoder seeks frames, and not sound."""
+    trim_audio: bool = False
 
 
 class NativeModule(BmfModule):
-    """Runs one of BMF's own modules."""
+    """Run one of BMF's own modules."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        job = HANDOVER.pop(option["job"])
-        assert isinstance(job, NativeConfig)
-        self._begin(job.watch, job.meter.name)
-        self.job, self.node = job, node
-        self.made = 0
+        config = HANDOVER.pop(option["job"])
+        assert isinstance(config, NativeConfig)
+        self._register(config.monitor, config.timings.name)
+        self.config, self.node = config, node
+        self.frames_out = 0
         self.module: Any = None
-        self.busy = threading.Lock()
-        self.broken = self.closed = False
-        self.log_start = len(job.watch.ffmpeg_log)
-        """How much of FFmpeg's log is older than the call that is going on."""
+        self.module_lock = threading.Lock()
+        self.failed = self.closed = False
+        self.log_start = len(config.monitor.ffmpeg_log)
+        """Length of FFmpeg's log before the current call of the module."""
         try:
-            self.module = engine.Module(job.module, json.dumps(job.options), "c++", "", "")
+            self.module = engine.Module(config.module, json.dumps(config.options), "c++", "", "")
             self.module.init()
         except Exception as error:
-            self._failed(error)
+            self._report(error)
 
     def _work(self, task: Any) -> None:
-        job, meter = self.job, self.job.meter
+        timings = self.config.timings
         inputs, outputs = task.get_inputs(), task.get_outputs()
-        inner = Task(self.node, list(inputs), sorted({outlet.port for outlet in job.outlets}))
+        inner = Task(self.node, list(inputs), sorted({stream.port for stream in self.config.outputs}))
         inner.timestamp = task.timestamp
-        before = meter.frames
-        taken = self._move_in(inputs, inner.get_inputs())
-        with self.busy:
+        frames_before = timings.frames
+        packets_in = self._move_in(inputs, inner.get_inputs())
+        with self.module_lock:
             if self.module is None or self.closed:
                 return self._end(task)
-            began = time.perf_counter()
-            self.log_start = len(self.watch.ffmpeg_log)
+            started = time.perf_counter()
+            self.log_start = len(self.monitor.ffmpeg_log)
             code = self.module.process(inner)
             ended = time.perf_counter()
         if code:
             raise self._ffmpeg_error()
-        made = self._move_out(inner.get_outputs(), outputs)
-        if taken or made:
-            meter.add(began, ended, meter.frames - before)
+        frames_out = self._move_out(inner.get_outputs(), outputs)
+        if packets_in or frames_out:
+            timings.add(started, ended, timings.frames - frames_before)
         task.timestamp = inner.timestamp
         return None
 
     def _move_in(self, queues: Any, inner: Any) -> int:
-        meter, count, frames = self.job.meter, 0, 0
+        """Pass all packets to the module's inputs; return their number."""
+        timings, packets, frames = self.config.timings, 0, 0
         for port, queue in queues.items():
             while not queue.empty():
                 packet = queue.get()
                 inner[port].put(packet)
-                count += 1
+                packets += 1
                 if port == 0 and packet.timestamp != Timestamp.EOF:
                     frames += 1
-                    meter.last_time = Fraction(packet.timestamp, MICRO)
+                    timings.last_time = Fraction(packet.timestamp, MICRO)
         if queues:
-            meter.frames += frames
-            meter.queued.append(count)
-        return count
+            timings.frames += frames
+            timings.queued.append(packets)
+        return packets
 
     def _move_out(self, inner: Any, queues: Any) -> int:
-        """Hand packets on, as they are or as items, to every stream of their port."""
-        meter, count = self.job.meter, 0
+        """Put the module's packets on every stream of their port, as they are or as items; return the video frames."""
+        timings, outputs, frames_before = self.config.timings, self.config.outputs, self.frames_out
         for port, queue in inner.items():
-            outlets = [number for number, outlet in enumerate(self.job.outlets) if outlet.port == port]
+            streams = [number for number, stream in enumerate(outputs) if stream.port == port]
             while not queue.empty():
                 packet = queue.get()
                 end = packet.timestamp == Timestamp.EOF
-                if port == 0 and not end:
-                    if meter.kind == "decoder":
-                        meter.frames += 1
-                        meter.last_time = Fraction(packet.timestamp, MICRO)
-                    count += 1
-                for number in outlets:
-                    queues[number].put(
-                        packet if end or self.job.outlets[number].payload == "video_frame" else self._item(packet)
-                    )
-                if port == 0 and not end:
-                    self.made += 1
-        return count
+                is_frame = port == 0 and not end
+                if is_frame and timings.kind == "decoder":
+                    timings.frames += 1
+                    timings.last_time = Fraction(packet.timestamp, MICRO)
+                for number in streams:
+                    unchanged = end or outputs[number].payload == "video_frame"
+                    queues[number].put(packet if unchanged else self._item(packet))
+                self.frames_out += is_frame
+        return self.frames_out - frames_before
 
     def _item(self, packet: Any) -> Any:
+        """Wrap the packet's VideoFrame in a Frame."""
         from bmf import VideoFrame
 
-        wrapped = Packet(Frame(self.made, packet.get(VideoFrame), self.job.matrix))
+        wrapped = Packet(Frame(self.frames_out, packet.get(VideoFrame), self.config.matrix))
         wrapped.timestamp = packet.timestamp
         return wrapped
 
     def _ffmpeg_error(self, doing: str = "") -> RunError:
-        """The failure in FFmpeg's own words."""
-        log = self.watch.ffmpeg_log
-        # What it said during this call explains it best; a codec's threads may have spoken before.
+        """Make an error of the last line in FFmpeg's log."""
+        log = self.monitor.ffmpeg_log
+        # Lines of the current call explain the failure best; a codec's threads may have logged it before the call.
         lines = [line.strip() for line in log[self.log_start :] or log if line.strip()]
-        cause = lines[-1] if lines else "FFmpeg gave up without saying why"
-        meter = self.job.meter
+        cause = lines[-1] if lines else "FFmpeg failed without an error message"
+        timings, hint = self.config.timings, self.config.hint
         if doing:
-            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.hint, code="E801")
+            return RunError(timings.name, timings.kind, f"{doing}: {cause}", hint=hint, code="E801")
         return RunError(
-            meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=self.job.hint, code="E801"
+            timings.name, timings.kind, cause, frame=timings.frames, time=timings.last_time, hint=hint, code="E801"
         )
 
-    def _failed(self, error: BaseException, doing: str = "") -> None:
-        self.broken = True
-        meter = self.job.meter
-        if not isinstance(error, RunError) and self.watch.ffmpeg_log:
+    def _report(self, error: BaseException, doing: str = "") -> None:
+        self.failed = True
+        timings = self.config.timings
+        if not isinstance(error, RunError) and self.monitor.ffmpeg_log:
             error = self._ffmpeg_error(doing)
-        self.watch.fail(meter, error, doing=doing, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
+        self.monitor.fail(
+            timings, error, doing=doing, frame=timings.frames, time=timings.last_time, hint=self.config.hint
+        )
 
     def close(self) -> None:
-        # BMF closes a node from another thread when those after it have ended, even while it is at work.
-        # An encoder that failed would write its trailer again and fail again, this time inside BMF.
-        with self.busy:
+        """Close BMF's module, once no call of it is going on."""
+        # BMF closes a node from another thread as soon as all later nodes have ended, even while it works.
+        with self.module_lock:
             super().close()
-            # The module is kept until the graph is gone: BMF looks modules up in a table that has no lock.
+            # Keep the module until the graph is destroyed: BMF looks modules up in a table without a lock.
             self.closed = True
-            if self.module is None or self.broken:
+            # A failed encoder would write its trailer again, and fail again inside BMF.
+            if self.module is None or self.failed:
                 return
             try:
                 self.module.close()
             except Exception as error:
-                # BMF would swallow it, and call a file without its end a success.
-                self._failed(error, doing="cannot be closed")
+                # BMF would ignore the error and report success for a file without its trailer.
+                self._report(error, doing="cannot be closed")

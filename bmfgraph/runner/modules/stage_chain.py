@@ -1,4 +1,4 @@
-"""The host of a chain of stages."""
+"""Run a chain of stages inside one BMF node."""
 
 from __future__ import annotations
 
@@ -22,134 +22,150 @@ __all__ = ["StageChainConfig", "StageChainModule"]
 
 @dataclass
 class StageChainConfig:
-    """A chain of stages: what one gives, the next takes."""
+    """Configure a :class:`StageChainModule`.
+
+    Attributes:
+        stages: Opened stages with their timings; each one processes the items of the one before.
+        monitor: Monitor of the run.
+        arity: Number of input streams of the BMF node.
+        input_order: Number of the input stream for each input of the first stage. BMF allows one edge between two
+            ports, so a stage may use one stream for several inputs.
+        outputs: Streams that leave the node.
+        expected: Frame type that the last stage's spec promises; None where the stage produces no frames.
+        waiting: For each input stream, the items whose partners on the other streams have not arrived, by frame index.
+        ready: Called on BMF's thread before the stages work; it makes the GPU's shared stream the current one.
+    """
 
     stages: list[tuple[Stage, NodeTimings]]
-    watch: RunMonitor
+    monitor: RunMonitor
     arity: int
-    order: tuple[int, ...] = (0,)
-    """Which of the streams that arrive each input takes from."""
-    outlets: tuple[OutputStream, ...] = ()
-    promised: FrameSpec | None = None
-    """The frames that the last stage's spec says it makes."""
+    input_order: tuple[int, ...] = (0,)
+    outputs: tuple[OutputStream, ...] = ()
+    expected: FrameSpec | None = None
     waiting: list[dict[int, Any]] = field(default_factory=list)
     ready: Callable[[], None] = lambda: None
-    """Called on the host's thread before its stages work: makes the GPU's stream the current one."""
 
 
 class StageChainModule(BmfModule):
-    """Runs a chain of stages."""
+    """Run a chain of stages."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        job = HANDOVER.pop(option["job"])
-        assert isinstance(job, StageChainConfig)
-        self._begin(job.watch, job.stages[0][1].name)
-        self.job = job
-        self.ended = [False] * job.arity
-        self.newest = [-1] * job.arity
-        self.emitted = -1
-        """Index of the newest item that left."""
-        self.active: NodeTimings = job.stages[0][1]
+        config = HANDOVER.pop(option["job"])
+        assert isinstance(config, StageChainConfig)
+        self._register(config.monitor, config.stages[0][1].name)
+        self.config = config
+        self.ended = [False] * config.arity
+        self.newest = [-1] * config.arity
+        """Index of the newest item of each input stream."""
+        self.last_index = -1
+        """Index of the last item that left."""
+        self.active: NodeTimings = config.stages[0][1]
+        """Timings of the stage at work."""
         self.item: Any = None
-        """What the active stage works on."""
+        """First item that this stage works on; None after the last one."""
 
     def _work(self, task: Any) -> None:
         inputs, outputs = task.get_inputs(), task.get_outputs()
-        self.job.ready()
-        meter = self.job.stages[0][1]
-        arrived = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
-        meter.queued.append(len(arrived))
-        for port, packet in arrived:
+        self.config.ready()
+        timings = self.config.stages[0][1]
+        packets = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
+        timings.queued.append(len(packets))
+        for port, packet in packets:
             if packet.timestamp == Timestamp.EOF:
                 self.ended[port] = True
                 continue
-            self.active, self.item = meter, packet.get(None)
-            for items in self._joined(port, self.item):
-                self._push(0, tuple(items[stream] for stream in self.job.order), outputs)
-                if self.watch.stopped:
+            self.active, self.item = timings, packet.get(None)
+            for items in self._join(port, self.item):
+                self._push(0, tuple(items[stream] for stream in self.config.input_order), outputs)
+                if self.monitor.stopped:
                     return self._end(task)
         if all(self.ended):
             self._finish(outputs)
             self._end(task)
         return None
 
-    def _joined(self, port: int, item: Any) -> Iterator[tuple[Any, ...]]:
-        """Items of all inputs that belong to the same frame, once all are there."""
-        if self.job.arity == 1:
+    def _join(self, port: int, item: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the items of all input streams with the same frame index, once the last of them has arrived."""
+        if self.config.arity == 1:
             yield (item,)
             return
-        waiting = self.job.waiting
+        waiting = self.config.waiting
         waiting[port][item.index] = item
         self.newest[port] = item.index
         if all(item.index in queue for queue in waiting):
             yield tuple(queue.pop(item.index) for queue in waiting)
-        # Items come in order: what an input has passed by will not come any more.
-        for one, held in enumerate(waiting):
-            lonely = min(held, default=None)
+        # Streams are ordered: an index that a stream has skipped never arrives.
+        for stream, queue in enumerate(waiting):
+            oldest = min(queue, default=None)
             for other, newest in enumerate(self.newest):
-                if lonely is not None and lonely < newest and lonely not in waiting[other]:
-                    raise LookupError(f"input {one} has frame {lonely}, which input {other} has left out")
+                if oldest is not None and oldest < newest and oldest not in waiting[other]:
+                    raise LookupError(f"input {stream} has frame {oldest}, but input {other} skipped it")
 
-    def _push(self, place: int, items: tuple[Any, ...], outputs: Any) -> None:
-        if place == len(self.job.stages):
+    def _push(self, position: int, items: tuple[Any, ...], outputs: Any) -> None:
+        """Process items by the stage at that position and by all later ones, depth first."""
+        if position == len(self.config.stages):
             return self._emit(items[0], outputs)
-        stage, meter = self.job.stages[place]
-        self.active, self.item = meter, items[0]
-        began = time.perf_counter()
-        made = _checked(stage.process(*items), "process")
-        meter.add(began, time.perf_counter())
-        meter.frames += 1
-        meter.last_time = _time_of(items[0])
-        for item in made:
-            self._push(place + 1, (item,), outputs)
+        stage, timings = self.config.stages[position]
+        self.active, self.item = timings, items[0]
+        started = time.perf_counter()
+        results = _checked(stage.process(*items), "process")
+        timings.add(started, time.perf_counter())
+        timings.frames += 1
+        timings.last_time = _time_of(items[0])
+        for item in results:
+            self._push(position + 1, (item,), outputs)
         return None
 
     def _finish(self, outputs: Any) -> None:
-        self.active, self.item = self.job.stages[0][1], None
-        for port, queue in enumerate(self.job.waiting):
+        """Push the items that the stages still hold back."""
+        self.active, self.item = self.config.stages[0][1], None
+        for port, queue in enumerate(self.config.waiting):
             if queue:
                 raise RuntimeError(f"input {port} has {len(queue)} frame(s) that the other inputs do not have")
-        for place, (stage, meter) in enumerate(self.job.stages):
-            self.active, self.item = meter, None
+        for position, (stage, timings) in enumerate(self.config.stages):
+            self.active, self.item = timings, None
             for item in _checked(stage.finish(), "finish"):
-                self._push(place + 1, (item,), outputs)
-            meter.last_done = time.perf_counter()
+                self._push(position + 1, (item,), outputs)
+            timings.last_done = time.perf_counter()
 
     def _emit(self, item: Any, outputs: Any) -> None:
-        self._check_promise(item)
-        for number, outlet in enumerate(self.job.outlets):
-            if outlet.payload == "video_frame" and not isinstance(item, Frame):
-                raise TypeError(f"it gives {type(item).__name__}, where the next node takes Frame")
-            if outlet.payload == "video_frame" and item.image is not None:
-                raise TypeError("it gives a frame on the GPU, where the next node works on the CPU")
-            packet = Packet(item.video if outlet.payload == "video_frame" else item)
+        """Put an item of the last stage on every output stream."""
+        self._check_output(item)
+        for number, stream in enumerate(self.config.outputs):
+            if stream.payload == "video_frame" and not isinstance(item, Frame):
+                raise TypeError(f"it produced {type(item).__name__}, but the next node expects Frame")
+            if stream.payload == "video_frame" and item.image is not None:
+                raise TypeError("it produced a frame on the GPU, but the next node expects one on the CPU")
+            packet = Packet(item.video if stream.payload == "video_frame" else item)
             packet.timestamp = round(_time_of(item) * MICRO)
             outputs[number].put(packet)
 
-    def _check_promise(self, item: Frame | Sample | Detections) -> None:
-        if item.index <= self.emitted:
+    def _check_output(self, item: Frame | Sample | Detections) -> None:
+        """Check the order of the items, and the size of a frame against the spec."""
+        if item.index <= self.last_index:
             raise ValueError(
-                f"it gives frame {item.index} after frame {self.emitted}: in the place of a frame, at most one may come"
+                f"it produced frame {item.index} after frame {self.last_index}: "
+                "a stage may produce at most one item for each frame, in order"
             )
-        self.emitted = item.index
-        promised = self.job.promised
-        if not promised or not isinstance(item, Frame):
+        self.last_index = item.index
+        expected = self.config.expected
+        if not expected or not isinstance(item, Frame):
             return
-        if item.size != (promised.width, promised.height):
+        if item.size != (expected.width, expected.height):
             raise ValueError(
-                f"it gives frames of {item.size[0]}x{item.size[1]}, "
-                f"but its spec promises {promised.width}x{promised.height}"
+                f"it produced a frame of {item.size[0]}x{item.size[1]}, "
+                f"but its spec promises {expected.width}x{expected.height}"
             )
 
-    def _failed(self, error: BaseException) -> None:
+    def _report(self, error: BaseException) -> None:
         if self.item is None:
-            self.watch.fail(self.active, error, doing="after the last frame")
+            self.monitor.fail(self.active, error, doing="after the last frame")
         else:
-            self.watch.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
+            self.monitor.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
 
     def _end(self, task: Any) -> None:
         super()._end(task)
-        for queue in self.job.waiting:
+        for queue in self.config.waiting:
             queue.clear()
 
 
@@ -158,19 +174,19 @@ def _drain(queue: Any) -> Iterator[Any]:
         yield queue.get()
 
 
-def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
-    """What a stage gave, as a list; nothing but items may travel on."""
+def _checked(results: Any, method: str) -> list[Frame | Sample | Detections]:
+    """Return the result of a stage's method as a list of items; raise where it is anything else."""
     try:
-        items = list(made)
+        items = list(results)
     except TypeError:
-        if isinstance(made, Iterable):
+        if isinstance(results, Iterable):
             raise
-        raise TypeError(f"{method} gives {short_repr(made)}, not an iterable of items") from None
+        raise TypeError(f"{method} returned {short_repr(results)}, not an iterable of items") from None
     for item in items:
         if not isinstance(item, Frame | Sample | Detections):
-            raise TypeError(f"{method} gives {short_repr(item)}, which is no Frame, Sample or Detections")
+            raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Detections")
         if isinstance(item, Sample) and not item.frames:
-            raise ValueError(f"{method} gives a Sample that answers for no frame")
+            raise ValueError(f"{method} produced a Sample without frames")
     return items
 
 

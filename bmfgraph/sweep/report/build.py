@@ -1,12 +1,9 @@
-"""The end of a sweep: results judged and ranked, and written as JSON, CSV and one HTML page."""
+"""Judge the cells of a sweep, and write the report as JSON, CSV and one HTML page."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,19 +12,21 @@ from typing import Any
 from bmfgraph import __version__
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError
+from bmfgraph.runner.report import machine_section
 from bmfgraph.sweep.cells import CELL, RESULT, failed, read_json
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import find_references, quality
-from bmfgraph.sweep.report.csv_table import sheet
+from bmfgraph.sweep.report.csv_table import csv_table
 from bmfgraph.sweep.report.page import report_page
 from bmfgraph.sweep.report.terminal import closing_text, report_table
-from bmfgraph.system.console import say
+from bmfgraph.system.console import say, stdout_console
 from bmfgraph.system.files import write_whole
-from bmfgraph.system.machine import find_libraries, find_machine
+from bmfgraph.system.machine import find_machine
 
 __all__ = ["finish", "gather", "objective_of", "write_report"]
 
 SCHEMA = 1
+"""Version of report.json."""
 _PIPE_WIDTH = 200
 
 
@@ -38,9 +37,20 @@ def finish(
     command: Sequence[str],
     dropped: Mapping[str, str] | None = None,
 ) -> int:
-    """Judge and report the cells in those folders; exit code 1 if one has no result. Raises a BmfgraphError.
+    """Judge the cells of a sweep and write its report.
 
-    ``dropped``: ids of cells that were left out on the way, and why.
+    Args:
+        root: Folder of the report.
+        folders: Folders of the cells.
+        options: The options of the sweep.
+        command: The command line of the sweep.
+        dropped: The reason for each cell, by id, that the sweep left out on its way.
+
+    Returns:
+        The exit code: 1 if a cell has no result.
+
+    Raises:
+        BmfgraphError: The report cannot be made or written.
     """
     report = gather(
         folders,
@@ -56,9 +66,16 @@ def finish(
 
 
 def write_report(root: Path, report: dict[str, Any]) -> None:
-    """Write report.json, report.csv and report.html, and print the table. Raises BmfgraphError."""
-    texts = {"report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n", "report.csv": sheet(report)}
-    texts["report.html"] = report_page(report)
+    """Write report.json, report.csv and report.html into a folder, and print the table.
+
+    Raises:
+        BmfgraphError: A file cannot be written.
+    """
+    texts = {
+        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
+        "report.csv": csv_table(report),
+        "report.html": report_page(report),
+    }
     for name, text in texts.items():
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -70,17 +87,10 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
                 hint="name a folder of yours, and make room",
                 code="E805",
             ) from None
-    _show(report)
-    say(f"report: {root / 'report.html'}")
-
-
-def _show(report: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
-    # Into a pipe or a file there is no width to keep to.
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    console = stdout_console(_PIPE_WIDTH)
     console.print(report_table(report))
     console.print(closing_text(report))
+    say(f"report: {root / 'report.html'}")
 
 
 def gather(
@@ -93,7 +103,23 @@ def gather(
     warmup: bool,
     dropped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The report of these cells, as plain data."""
+    """Make the report of a sweep.
+
+    Args:
+        folders: Folders of the cells.
+        reference: The option ``sweep.reference``.
+        objective: The option ``sweep.objective``.
+        command: The command line of the sweep.
+        repeats: Measured runs of each cell.
+        warmup: Whether a run went before them.
+        dropped: The reason for each cell, by id, that the sweep left out on its way.
+
+    Returns:
+        The report as plain data, as in report.json.
+
+    Raises:
+        BmfgraphError: A folder is not a cell, or the reference does not fit.
+    """
     results = [(folder, _result(folder)) for folder in folders]
     references, file = find_references(reference, [result for _, result in results])
     by_id = {result["id"]: result for _, result in results}
@@ -102,14 +128,13 @@ def gather(
         cell = {key: value for key, value in result.items() if key not in ("fingerprint", "overrides", "settings")}
         other = by_id.get(references.get(result["id"], ""))
         if dropped and result["id"] in dropped and result["status"] == "ok":
-            # What it made is a part, and is compared with no whole.
+            # Its output is only a part, so it cannot be compared with a whole one.
             cell["status"] = "skipped"
             cell["errors"] = [{"code": "", "where": "", "message": dropped[result["id"]], "hint": ""}]
         elif result["status"] == "ok":
             cell["metrics"] = {**cell["metrics"], **_quality(folder, result, other, file, bool(references))}
         others = {"is_reference": result["id"] in references.values(), "compared_with": other and other["id"]}
         cells.append(cell | others)
-    machine = find_machine()
     return {
         "schema": SCHEMA,
         "bmfgraph": __version__,
@@ -117,17 +142,12 @@ def gather(
         "command": list(command),
         "pipeline": _pipeline(folders),
         "objective": objective,
-        # From wherever the report is made again.
+        # An absolute path, because the report can be made again from another folder.
         "asked": str(file.absolute()) if file and reference and Path(reference).exists() else reference,
         "reference": _named(cells, reference, file),
         "repeats": repeats,
         "warmup": warmup,
-        "machine": {
-            "platform": platform.platform(),
-            "cores": len(os.sched_getaffinity(0)),
-            "gpu": str(machine.gpu) if machine.gpu else None,
-            "packages": {library.module: library.version for library in find_libraries()},
-        },
+        "machine": machine_section(find_machine().gpu),
         "cells": cells,
     }
 
@@ -135,30 +155,32 @@ def gather(
 def _quality(
     folder: Path, result: Mapping[str, Any], other: Mapping[str, Any] | None, file: Path | None, by_cells: bool
 ) -> dict[str, Any]:
-    """Metrics of a cell's outputs against its own reference, that of all, or another cell; says why there are none."""
-    why = ""
+    """Measure a cell's outputs against its own reference, the common one, or another cell; log why if that fails."""
+    target: Any = None
     if result.get("reference"):
-        found, why = quality(folder, result, Path(result["reference"]))
+        target = Path(result["reference"])
     elif file is not None:
-        found, why = quality(folder, result, file)
+        target = file
     elif other is not None and other["status"] == "ok":
-        found, why = quality(folder, result, other["outputs"])
-    else:
-        found = {}
-        if by_cells:
-            why = f"{other['id']}, which it is compared with, has none itself" if other else "no cell is its like"
-    # Who only measures speed, with `encoder=measure`, need not be told of every cell.
-    if why and result["outputs"]:
-        say(f"{folder.name}: no quality: {why}")
-    return found
+        target = other["outputs"]
+    metrics: dict[str, Any] = {}
+    reason = ""
+    if target is not None:
+        metrics, reason = quality(folder, result, target)
+    elif by_cells:
+        reason = f"{other['id']}, which it is compared with, has none itself" if other else "no cell is its like"
+    # A sweep of speed alone (`encoder=measure`) has no outputs, and needs no message for each cell.
+    if reason and result["outputs"]:
+        say(f"{folder.name}: no quality: {reason}")
+    return metrics
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    """Of a cell; one that was never run to its end has none of its own."""
-    found = read_json(folder / RESULT)
-    if found is not None:
-        # They lie beside it, from whatever folder the sweep was started.
-        return found | {"outputs": {node: str(folder / Path(path).name) for node, path in found["outputs"].items()}}
+    """Read the result of a cell; a cell that did not run to its end counts as failed."""
+    result = read_json(folder / RESULT)
+    if result is not None:
+        # Outputs lie beside the result; their paths are relative to the folder where the sweep was started.
+        return result | {"outputs": {node: str(folder / Path(path).name) for node, path in result["outputs"].items()}}
     described = read_json(folder / CELL)
     if described is None:
         raise ConfigError(f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code="E114")
@@ -167,11 +189,11 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _pipeline(folders: Sequence[Path]) -> str:
     described = (read_json(folder / CELL) for folder in folders)
-    return ", ".join(sorted({str(one["data"]["pipeline"]["name"]) for one in described if one}))
+    return ", ".join(sorted({str(cell["data"]["pipeline"]["name"]) for cell in described if cell}))
 
 
 def _named(cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path | None) -> str | None:
-    """What outputs were measured against, for the user."""
+    """Describe what the outputs were compared with."""
     chosen = [cell for cell in cells if cell["is_reference"]]
     if len(chosen) == 1:
         return " ".join(f"{key}={value}" for key, value in chosen[0]["varied"].items())
@@ -181,8 +203,17 @@ def _named(cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path
 
 
 def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepOptions) -> float | None:
-    """The metric that is asked for, of one cell; NaN where it has none or misses a condition, None where none is asked
-    for. A condition on what only another cell can tell counts as met.
+    """Compute the objective of one cell, for a sweeper.
+
+    A condition on a metric that needs another cell counts as met.
+
+    Args:
+        folder: The folder of the cell.
+        result: Its result, or None.
+        options: The options of the sweep.
+
+    Returns:
+        The metric of the objective; NaN if the cell has none or violates a condition; None without an objective.
     """
     if not options.objective:
         return None
@@ -190,7 +221,7 @@ def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepO
     if result is None or result["status"] != "ok":
         return math.nan
     file = Path(result["reference"]) if result.get("reference") else Path(options.reference or "")
-    found = quality(folder, result, file)[0] if file.is_file() else {}
-    known = {name: float(one["median"]) for name, one in {**result["metrics"], **found}.items()}
-    met = all(one.holds(known[one.metric]) for one in objective.conditions if one.metric in known)
+    measured = quality(folder, result, file)[0] if file.is_file() else {}
+    known = {name: float(parts["median"]) for name, parts in {**result["metrics"], **measured}.items()}
+    met = all(part.holds(known[part.metric]) for part in objective.conditions if part.metric in known)
     return known.get(objective.metric, math.nan) if met else math.nan

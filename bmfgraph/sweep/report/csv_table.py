@@ -1,4 +1,4 @@
-"""A sweep's report as a sheet: CSV with a row for each cell."""
+"""Write the report of a sweep as CSV, one row per cell."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from typing import Any
 from bmfgraph.sweep.metrics import finite, measured
 from bmfgraph.sweep.report.text import problem_text, varied_keys
 
-__all__ = ["sheet"]
+__all__ = ["csv_table"]
 
 _PARTS = ("median", "min", "max")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠|%]")
-"""How texts begin that a spreadsheet would compute; some forms of these signs are full-width."""
+"""The start of a text that a spreadsheet would compute; some of these signs have full-width forms."""
 
 
-def sheet(report: Mapping[str, Any]) -> str:
-    """CSV as RFC 4180 has it: identity, state, what was varied, every metric's median, min and max, error, command.
+def csv_table(report: Mapping[str, Any]) -> str:
+    """Return a report as CSV (RFC 4180).
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front. A byte order mark leads where there
-    are letters beyond ASCII, as Excel asks for. To be written with ``newline=""``.
+    The columns are the identity, the state, the varied keys, median, min and max of every metric, the errors and the
+    command. Text that a spreadsheet would take for a formula gets an apostrophe in front. A byte order mark leads if
+    there are letters beyond ASCII, because Excel needs it.
+
+    Args:
+        report: The report of a sweep.
+
+    Returns:
+        The text, to be written with ``newline=""``.
     """
     cells = report["cells"]
     keys, metrics = varied_keys(cells), measured(cells)
@@ -43,6 +50,6 @@ def sheet(report: Mapping[str, Any]) -> str:
 
 
 def _safe(text: str) -> str:
-    """The text, unable to run as a formula; plain numbers stay numbers."""
+    """Return the text so that it cannot run as a formula; plain numbers stay numbers."""
     text = str(text).replace("\0", "�")
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -6,7 +6,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // A page that was opened from a file may have no clipboard of its own.
+    // A page that is opened from a file may have no access to the clipboard.
     const area = document.body.appendChild(document.createElement("textarea"));
     area.value = text;
     area.select();
@@ -19,7 +19,7 @@ async function copy(button) {
 }
 
 function key(row, index) {
-  // Rows of what failed have fewer cells; they and unknown values stay at the end.
+  // Rows of failed cells have fewer columns; they and unknown values stay at the end.
   const value = row.cells[index] ? row.cells[index].dataset.sort : undefined;
   return value === undefined || value === "" || row.dataset.failed !== undefined ? null : Number(value);
 }
@@ -29,7 +29,7 @@ function sort(button) {
   const first = heading.dataset.first;
   const other = first === "ascending" ? "descending" : "ascending";
   const order = heading.getAttribute("aria-sort") === first ? other : first;
-  for (const one of heading.parentElement.cells) one.removeAttribute("aria-sort");
+  for (const cell of heading.parentElement.cells) cell.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", order);
   const body = heading.closest("table").tBodies[0];
   const sign = order === "ascending" ? 1 : -1;

@@ -1,4 +1,4 @@
-"""A sweep's report for a terminal: a ranked table, and the command of the winner."""
+"""Show the report of a sweep in a terminal: a ranked table, and the command of the winner."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["closing_text", "report_table"]
 
 _KEYS = 3
-"""With more keys than this they share a column."""
+"""More keys than this share a column."""
 _STYLES = {"ok": "", "failed": "red", "crashed": "bold red", "refused": "yellow", "skipped": "dim"}
 
 
 def report_table(report: Mapping[str, Any]) -> Table:
-    """The cells in their order, in at most 100 columns for the usual two or three keys."""
+    """Return the cells in their order as a table, at most 100 columns wide for two or three keys."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -42,21 +42,21 @@ def report_table(report: Mapping[str, Any]) -> Table:
     for metric in metrics:
         table.add_column(Text(f"{_short(metric)}\n{metric.unit}"), justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
-    for one in verdict.order:
-        won = one.cell is verdict.winner
-        values = [variant(one.cell)] if together else [str(one.cell["varied"].get(key, "")) for key in keys]
+    for ranked in verdict.order:
+        won = ranked.cell is verdict.winner
+        values = [variant(ranked.cell)] if together else [str(ranked.cell["varied"].get(key, "")) for key in keys]
         table.add_row(
-            f"{'★ ' * won}{one.rank or '–'}",
+            f"{'★ ' * won}{ranked.rank or '–'}",
             *map(Text, values),
-            *(_number(metric, one.cell) for metric in metrics),
-            _state(one, verdict),
-            style="bold green" if won else "" if one.rank else "dim" if one.violations else "",
+            *(_number(metric, ranked.cell) for metric in metrics),
+            _state(ranked, verdict),
+            style="bold green" if won else "" if ranked.rank else "dim" if ranked.violations else "",
         )
     return table
 
 
 def closing_text(report: Mapping[str, Any]) -> Text:
-    """The verdict, and the winner's command on a line of its own, to be copied."""
+    """Return the verdict, and the command of the winner on a line of its own, ready to be copied."""
     from rich.text import Text
 
     verdict = judge(report)
@@ -69,13 +69,13 @@ def closing_text(report: Mapping[str, Any]) -> Text:
 
 
 def _columns(report: Mapping[str, Any]) -> list[Metric]:
-    """What tells most, of what at least one cell has."""
+    """Return the key metrics that at least one cell has."""
     wanted = dict.fromkeys([*key_metrics(report), METRICS["fps"]])
     return [metric for metric in wanted if any(median(cell, metric.name) is not None for cell in report["cells"])]
 
 
 def _short(metric: Metric) -> str:
-    """A heading of one or two short words."""
+    """Return a heading of one or two short words."""
     words = {"fps": "whole", "steady_fps": "steady", "inference_fps": "engine", "peak_rss_mb": "memory"}
     return words.get(metric.name, metric.title.replace("latency ", "").replace("peak ", "").replace(" memory", ""))
 
@@ -85,14 +85,14 @@ def _number(metric: Metric, cell: Mapping[str, Any]) -> str:
     return "–" if value is None else metric.text(value)
 
 
-def _state(one: Ranked, verdict: Verdict) -> Text:
+def _state(ranked: Ranked, verdict: Verdict) -> Text:
     from rich.text import Text
 
-    cell = one.cell
+    cell = ranked.cell
     if cell["status"] != "ok":
         code = cell["errors"][0]["code"] if cell["errors"] else ""
         return Text(f"{cell['status']} {code}".rstrip(), _STYLES.get(cell["status"], "red"))
     words = ["winner"] if cell is verdict.winner else []
     words += ["reference"] if cell.get("is_reference") else []
     words += ["kept"] if cell.get("kept") else []
-    return Text("\n".join(one.violations), "yellow") if one.violations else Text(", ".join(words) or "ok")
+    return Text("\n".join(ranked.violations), "yellow") if ranked.violations else Text(", ".join(words) or "ok")

@@ -1,4 +1,4 @@
-"""More short pipelines; ``@`` stands for the folder of the clips and the models."""
+"""Define more short pipelines; ``@`` stands for the folder of the clips and the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to look at a plan."""
+"""Check that looking at a plan imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie: nothing on top of anything else, whatever the graph is like."""
+"""Check that a layout overlaps nothing, for any graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from bmfgraph.plan.views.drawing import Point, Rect
 from bmfgraph.plan.views.drawing import straight as without_needless_points
-from bmfgraph.plan.views.layout import LEAD, Block, Edge, Layout, lay_out
+from bmfgraph.plan.views.layout import LABEL_GAP, Block, Edge, Layout, lay_out
 
 TALL = 94.0
 FIRST, APART = 38.0, 40.0
@@ -56,7 +56,9 @@ def words_of(edges: Sequence[Edge], layout: Layout) -> dict[tuple[str, float], R
     found = {}
     for edge in edges:
         box = layout.boxes[edge.source]
-        found[edge.source, edge.leaves] = Rect(box.right + LEAD, box.y + edge.leaves - 15, edge.words, 30)
+        found[edge.source, edge.source_port] = Rect(
+            box.right + LABEL_GAP, box.y + edge.source_port - 15, edge.label_width, 30
+        )
     return found
 
 
@@ -85,10 +87,10 @@ def check(blocks: Sequence[Block], edges: Sequence[Edge], layout: Layout) -> int
     pieces = []
     for edge, path in zip(edges, layout.paths, strict=True):
         source, target = boxes[edge.source], boxes[edge.target]
-        assert path[0] == (source.right, source.y + edge.leaves)
-        assert path[-1] == (target.x, target.y + edge.arrives)
+        assert path[0] == (source.right, source.y + edge.source_port)
+        assert path[-1] == (target.x, target.y + edge.target_port)
         assert path == without_needless_points(path)
-        pieces += [((edge.source, edge.leaves), piece) for piece in segments(path)]
+        pieces += [((edge.source, edge.source_port), piece) for piece in segments(path)]
     for output, piece in pieces:
         assert not any(piece.overlaps(box) for box in boxes.values())
         assert not any(piece.overlaps(word) for other, word in words.items() if other != output)
@@ -104,11 +106,11 @@ def check(blocks: Sequence[Block], edges: Sequence[Edge], layout: Layout) -> int
     )
 
 
-@pytest.mark.parametrize("widest", [1e9, 800.0])
+@pytest.mark.parametrize("max_width", [1e9, 800.0])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_nothing_lies_on_anything_else(shape: str, widest: float) -> None:
+def test_nothing_lies_on_anything_else(shape: str, max_width: float) -> None:
     blocks, edges = graph(SHAPES[shape])
-    assert check(blocks, edges, lay_out(blocks, edges, widest=widest)) == 0
+    assert check(blocks, edges, lay_out(blocks, edges, max_width=max_width)) == 0
 
 
 def test_random_graphs() -> None:
@@ -123,13 +125,13 @@ def test_random_graphs() -> None:
             for place, source in enumerate(dice.sample(range(target), min(target, dice.choice([0, 1, 1, 1, 2, 3]))))
         ]
         blocks = [Block(str(name), dice.randint(100, 200), dice.choice([94, 110, 300])) for name in range(count)]
-        shared += check(blocks, edges, lay_out(blocks, edges, widest=dice.choice([700, 1000, 1e9])))
+        shared += check(blocks, edges, lay_out(blocks, edges, max_width=dice.choice([700, 1000, 1e9])))
     assert shared <= 1, "only two edges that swap their heights exactly share a piece"
 
 
 def crossings(edges: Sequence[Edge], layout: Layout) -> int:
     pieces = [
-        (edge.source, edge.leaves, piece)
+        (edge.source, edge.source_port, piece)
         for edge, path in zip(edges, layout.paths, strict=True)
         for piece in segments(path)
     ]
@@ -180,7 +182,7 @@ def test_bends_are_nested() -> None:
 
 def test_edges_that_go_to_the_next_row_run_around_each_other() -> None:
     blocks, edges = graph([*CHAIN, ("0", "11")])
-    assert crossings(edges, lay_out(blocks, edges, widest=1000)) == 0
+    assert crossings(edges, lay_out(blocks, edges, max_width=1000)) == 0
 
 
 def test_a_late_source_stands_beside_its_consumer() -> None:
@@ -190,8 +192,8 @@ def test_a_late_source_stands_beside_its_consumer() -> None:
 
 def test_many_layers_go_into_rows() -> None:
     blocks, edges = graph(CHAIN)
-    wide = lay_out(blocks, edges, widest=1e9)
-    rows = lay_out(blocks, edges, widest=1000)
+    wide = lay_out(blocks, edges, max_width=1e9)
+    rows = lay_out(blocks, edges, max_width=1000)
     assert wide.width > 2000
     assert rows.width < 1100
     assert len({box.y for box in rows.boxes.values()}) == 3

@@ -1,4 +1,4 @@
-"""Mermaid's text, as it is."""
+"""Check the Mermaid text of a plan."""
 
 from __future__ import annotations
 

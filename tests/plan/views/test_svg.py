@@ -1,4 +1,4 @@
-"""The SVG, as an XML parser sees it."""
+"""Check the SVG of a plan with an XML parser."""
 
 from __future__ import annotations
 

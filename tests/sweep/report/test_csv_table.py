@@ -1,4 +1,4 @@
-"""The CSV, read back as a program and as a spreadsheet would."""
+"""Check the CSV as a program and as a spreadsheet read it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bmfgraph.sweep.report.csv_table import sheet
+from bmfgraph.sweep.report.csv_table import csv_table
 from tests.sweep.reports import cell, error, failures, report, super_resolution
 
 
 def rows(made: dict[str, Any]) -> list[dict[str, str]]:
-    text = sheet(made)
+    text = csv_table(made)
     table = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
     assert {len(row) for row in table} == {len(table[0])}
     return [dict(zip(table[0], row, strict=True)) for row in table[1:]]
@@ -40,9 +40,9 @@ def test_every_cell_has_a_row_with_all_its_numbers() -> None:
 
 
 def test_the_head() -> None:
-    head = sheet(report(cell("a", {"x.y": "1"}, fps=3), cell("b", {"z": "2"}, ssim=1))).split("\r\n")[0]
+    head = csv_table(report(cell("a", {"x.y": "1"}, fps=3), cell("b", {"z": "2"}, ssim=1))).split("\r\n")[0]
     assert head == ("id,status,x.y,z,fps_median,fps_min,fps_max,ssim_median,ssim_min,ssim_max,error_code,error,command")
-    assert sheet(report()).split("\r\n") == ["id,status,error_code,error,command", ""]
+    assert csv_table(report()).split("\r\n") == ["id,status,error_code,error,command", ""]
 
 
 def test_several_errors_share_a_field() -> None:
@@ -53,8 +53,8 @@ def test_several_errors_share_a_field() -> None:
 
 def test_lines_end_as_the_standard_says_and_quotes_are_doubled() -> None:
     made = cell("a", {"model": 'the "best", or so'})
-    assert '"the ""best"", or so"' in sheet(report(made))
-    assert sheet(report(made)).endswith("\r\n")
+    assert '"the ""best"", or so"' in csv_table(report(made))
+    assert csv_table(report(made)).endswith("\r\n")
     assert rows(report(made))[0]["model"] == 'the "best", or so'
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_number_is_left_out() -> None:
 
 
 def test_letters_beyond_ascii_are_announced() -> None:
-    plain, other = (sheet(report(cell("a", {"input": name}))) for name in ("e.mp4", "é.mp4"))
+    plain, other = (csv_table(report(cell("a", {"input": name}))) for name in ("e.mp4", "é.mp4"))
     assert plain.startswith("id,")
     assert other.startswith("\ufeffid,")
     assert rows(report(cell("a", {"input": "é\0.mp4"})))[0]["input"] == "é\ufffd.mp4"

@@ -1,4 +1,4 @@
-"""The page, as a browser's parser sees it."""
+"""Check the page of a sweep as the parser of a browser reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 import pytest
 
 from bmfgraph.sweep.metrics import METRICS, median
-from bmfgraph.sweep.report.markup import Html, escaped, joined, tag
 from bmfgraph.sweep.report.page import report_page
 from bmfgraph.sweep.report.scatter import lay_out
 from bmfgraph.sweep.report.text import variant
@@ -303,13 +302,3 @@ def luminance(color: str) -> float:
     shares = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def test_markup() -> None:
-    assert tag("p", "a<b", Html("<i></i>"), 3) == "<p>a&lt;b<i></i>3</p>"
-    assert tag("td", class_="x", data_sort=0, title=None, hidden=False) == '<td class="x" data-sort="0"></td>'
-    assert tag("tr", data_failed=True) == '<tr data-failed=""></tr>'
-    assert tag("meta", name='"') == '<meta name="&quot;">'
-    assert tag("rect", x=0.0, y=12.3456789) == '<rect x="0" y="12.3457"></rect>'
-    assert joined(["<", Html("<br>")], ", ") == "&lt;, <br>"
-    assert escaped("\x07\x85\ud800é𝄞\n") == "\ufffd\ufffd\ufffdé𝄞\n"

@@ -1,4 +1,4 @@
-"""The table, as a terminal of 100 columns shows it."""
+"""Check the table in a terminal of 100 columns."""
 
 from __future__ import annotations
 

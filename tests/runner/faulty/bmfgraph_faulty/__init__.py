@@ -1,1 +1,1 @@
-"""A node kind for bmfgraph that fails on demand."""
+"""Define a node kind that fails on demand."""

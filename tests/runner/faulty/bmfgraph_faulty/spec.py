@@ -1,4 +1,4 @@
-"""``faulty``: hands frames on until it fails."""
+"""Define the node kind ``faulty``: it passes frames on until it fails."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from bmfgraph.plan.types import FrameSpec, Port
 
 @dataclass(frozen=True)
 class FaultyParams:
-    """What goes wrong and when."""
+    """Kind of failure, and the frame at which it happens."""
 
     fault: str
     frame: int

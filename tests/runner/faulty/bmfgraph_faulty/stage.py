@@ -1,4 +1,4 @@
-"""``faulty`` at work."""
+"""Run the node kind ``faulty``."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from bmfgraph_faulty.spec import FaultyParams
 
 
 class Faulty(Stage):
-    """Hands frames on until it fails."""
+    """Passes frames on until it fails."""
 
     def __init__(self, name: str, params: FaultyParams) -> None:
         super().__init__(name, params)

@@ -1,4 +1,4 @@
-"""The ranked table of the page."""
+"""Check the ranked table of the page."""
 
 from __future__ import annotations
 

@@ -1,0 +1,207 @@
+"""Decode a video file to RGB images by NVDEC, the hardware decoder of NVIDIA's GPUs.
+
+PyAV reads the packets and NVDEC decodes them one at a time, so that every frame has the pts that the container gives
+it. The decoder copies its surfaces on a CUDA stream of its own, and the conversion to RGB runs on the same stream. The
+next copy into a surface is therefore ordered after its conversion, and no thread waits.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from bmfgraph.errors import InstallError, RunError
+from bmfgraph.nodes.nvdec import NvdecParams
+from bmfgraph.runner.modules.packet_reader import FrameClock, PacketReader, PtsMatcher
+from bmfgraph.runner.monitor import first_line
+from bmfgraph.stages.color import ToRgb
+from bmfgraph.stages.cuda import graphed_on_cuda
+from bmfgraph.stages.cuda import stream as shared_stream
+
+__all__ = ["HINT", "GpuDecoder"]
+
+HINT = "set decoder=ffmpeg, which decodes on the CPU"
+_CODECS = {"h264": "H264", "hevc": "HEVC", "vp8": "VP8", "vp9": "VP9", "av1": "AV1"}
+# Every GPU with a decoder supports these, so their capabilities need no check.
+_ALWAYS_SUPPORTED = {(codec, format_) for codec in ("h264", "hevc", "vp9") for format_ in ("yuv420p", "yuvj420p")}
+
+
+class GpuDecoder:
+    """Decode a file on the GPU to RGB images.
+
+    Attributes:
+        ended: Whether there are no more frames.
+    """
+
+    def __init__(self, node: str, kind: str, params: NvdecParams) -> None:
+        self._library = _load_library()
+        self._node, self._kind, self._params = node, kind, params
+        self._clock, self._matcher = FrameClock(params), PtsMatcher()
+        self._packets = iter(PacketReader(params, self._clock))
+        self._discarded: set[int] = set()
+        """Frames that the container hides: they are decoded only because others refer to them."""
+        self.ended = False
+        self._device = device = _current_device()
+        self._stream = torch.cuda.Stream(device)
+        pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
+        self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, params.width, params.height, device)
+        self._convert = graphed_on_cuda(self._rgb_image, device)
+        self._surfaces: dict[int, torch.Tensor] = {}
+        """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
+        codec = getattr(self._library.cudaVideoCodec, _CODECS[params.codec])
+        self._check_support(codec)
+        self._decoder = self._library.CreateDecoder(
+            gpuid=device.index,
+            codec=codec,
+            cudacontext=0,
+            cudastream=self._stream.cuda_stream,
+            usedevicememory=True,
+        )
+
+    def read(self, count: int) -> list[tuple[int, torch.Tensor]]:
+        """Decode at least ``count`` frames, or all up to the end.
+
+        Returns:
+            For each frame its pts in the file's time base and its image, uint8 RGB [height, width, 3] on the GPU. The
+            images are ready for all work that is enqueued on the shared stream from now on.
+
+        Raises:
+            RunError: The file cannot be decoded by NVDEC.
+        """
+        frames: list[tuple[int, torch.Tensor]] = []
+        with torch.cuda.stream(self._stream):
+            while len(frames) < count and not self.ended:
+                frames += self._decode_packet()
+        if frames:
+            _share([image for _, image in frames], self._stream)
+        return frames
+
+    def _decode_packet(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """Decode one packet, or the end of the file; the next packet may only follow once all frames are consumed."""
+        packet = next(self._packets, None)
+        data = self._library.PacketData()
+        if packet is None:
+            self.ended = True
+            data.bsl_data = data.bsl = 0
+        else:
+            if packet.pts is None:
+                raise self._error("a frame of the file has no presentation time")
+            data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
+            self._matcher.add(packet.pts)
+            if packet.is_discard:
+                self._discarded.add(packet.pts)
+        for surface in self._decoder.Decode(data):
+            pts = self._matcher.match(surface.timestamp)
+            if pts is None:
+                raise self._error("NVDEC returned more frames than the file has packets")
+            if pts in self._discarded:
+                self._discarded.discard(pts)
+            elif self._clock.is_past_end(pts):
+                self.ended = True
+                return
+            elif self._clock.contains(pts):
+                yield self._clock.shifted(pts), self._image(surface.GetPtrToPlane(0))
+
+    def _image(self, pointer: int) -> torch.Tensor:
+        """Convert the surface at that address to a new RGB image."""
+        width, height = self._decoder.GetWidth(), self._decoder.GetHeight()
+        params = self._params
+        # Rows of an odd width have one sample more.
+        if (width - params.width, height) not in ((0, params.height), (1, params.height)):
+            raise self._error(f"the frame size changes from {params.width}x{params.height} to {width}x{height}")
+        if pointer not in self._surfaces:
+            # The planes follow each other without gaps.
+            shape = (sum(self._plane_rows), width)
+            self._surfaces[pointer] = _surface_view(pointer, shape, self._is_16_bit, self._device)
+        # All surfaces share one CUDA graph: to capture one takes longer than to copy many surfaces into its input.
+        image: torch.Tensor = self._convert(self._surfaces[pointer])
+        return image
+
+    def _rgb_image(self, surface: torch.Tensor) -> torch.Tensor:
+        rgb = self._to_rgb(surface.split(self._plane_rows))
+        if self._params.rotation:
+            rgb = torch.rot90(rgb, self._params.rotation // 90, (1, 2))
+        return rgb.permute(1, 2, 0)
+
+    def _check_support(self, codec: Any) -> None:
+        params = self._params
+        if (params.codec, params.pixel_format) in _ALWAYS_SUPPORTED:
+            return
+        sampling = next(name for name in ("420", "422", "444") if name in params.pixel_format)
+        bits = next((int(digits) for digits in ("10", "12") if digits in params.pixel_format), 8)
+        capabilities = self._library.GetDecoderCaps(
+            gpuid=self._device.index,
+            codec=codec,
+            chromaformat=getattr(self._library.cudaVideoChromaFormat, sampling),
+            bitdepth=bits,
+        )
+        if not capabilities["supported"]:
+            name = torch.cuda.get_device_name(self._device)
+            raise self._error(f"the decoder of this {name} does not support {params.codec} in {params.pixel_format}")
+
+    def _error(self, cause: str) -> RunError:
+        return RunError(self._node, self._kind, cause, hint=HINT, code="E413")
+
+    def close(self) -> None:
+        """Destroy the decoder, once the GPU no longer reads its surfaces."""
+        self._stream.synchronize()
+        self._surfaces.clear()
+        self._packets = iter(())
+        self._decoder = None
+
+
+def _current_device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def _share(images: list[torch.Tensor], stream: torch.cuda.Stream) -> None:
+    """Order later work of the shared stream after the images, and keep their memory until that work is done."""
+    shared = shared_stream()
+    shared.wait_stream(stream)
+    for image in images:
+        image.record_stream(shared)
+
+
+class _CudaArray:
+    """GPU memory behind the CUDA array interface."""
+
+    def __init__(self, interface: dict[str, Any]) -> None:
+        self.__cuda_array_interface__ = interface
+
+
+def _surface_view(pointer: int, shape: tuple[int, int], is_16_bit: bool, device: torch.device) -> torch.Tensor:
+    """View the decoder's memory as uint8 or int16; PyNvVideoCodec's DLPack is wrong for 16 bits and odd heights."""
+    dtype = "<i2" if is_16_bit else "|u1"
+    interface = {"shape": shape, "typestr": dtype, "data": (pointer, False), "strides": None, "version": 3}
+    return torch.as_tensor(_CudaArray(interface), device=device)
+
+
+def _surface_layout(params: NvdecParams) -> tuple[str, list[int], bool]:
+    """Return the pixel format of NVDEC's surfaces, the rows of each plane, and whether samples have 16 bits."""
+    pixel_format, height = params.pixel_format, params.height
+    bits = next((digits for digits in ("10", "12") if digits in pixel_format), "")
+    if "444" in pixel_format:
+        return pixel_format, [height] * 3, False
+    if "422" in pixel_format:
+        return f"p2{bits}le" if bits else "nv16", [height, height], bool(bits)
+    return f"p0{bits}le" if bits else "nv12", [height, (height + 1) // 2], bool(bits)
+
+
+def _load_library() -> Any:
+    try:
+        library = importlib.import_module("PyNvVideoCodec")
+    except ModuleNotFoundError:
+        raise InstallError("PyNvVideoCodec is not installed", hint="pip install PyNvVideoCodec", code="E706") from None
+    except Exception as error:
+        raise InstallError(
+            f"PyNvVideoCodec cannot be loaded ({first_line(error) or type(error).__name__})",
+            hint="it needs NVIDIA's driver with its video libraries; in a container, "
+            "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video",
+            code="E706",
+        ) from None
+    if not torch.cuda.is_available():
+        raise InstallError("decoding on the GPU needs an NVIDIA GPU, and torch finds none", hint=HINT, code="E605")
+    return library

@@ -1,0 +1,33 @@
+"""Shorten, count and clean short texts."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["counted", "printable", "shortened", "size_text"]
+
+_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Control characters and surrogates, which XML and HTML cannot hold."""
+
+
+def shortened(text: str, maximum: int) -> str:
+    """Return the text with its middle left out if it has more than ``maximum`` characters."""
+    if len(text) <= maximum:
+        return text
+    tail = (maximum - 1) // 2
+    return f"{text[: maximum - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 node``, ``3 nodes``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def size_text(size: float) -> str:
+    """Return a size in bytes in a readable unit: ``12.3 MB``, ``4.5 kB``."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+
+
+def printable(text: str) -> str:
+    """Return the text with U+FFFD for every character that an XML or HTML document cannot hold."""
+    return _UNPRINTABLE.sub("\ufffd", text)
