@@ -1,4 +1,4 @@
-"""Every code of an error or warning, what it means, and what helps; ``docs/errors.md`` is made from it."""
+"""Explain every code of an error or warning; ``docs/generate.py`` makes ``docs/errors.md`` from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["CODES", "Entry", "errors_page"]
+__all__ = ["CODES", "Entry"]
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,6 @@ class Entry:
     cure: str
 
 
-_GROUPS = {
-    "E1": "Command line and configuration",
-    "E2": "What a pipeline says",
-    "E3": "Nodes that do not fit together",
-    "E4": "Files",
-    "E5": "Models",
-    "E6": "Engines and runtimes",
-    "E7": "Installation",
-    "E8": "While running",
-    "W1": "Warnings",
-}
-
 CODES: Mapping[str, Entry] = MappingProxyType(
     {
         "E101": Entry("The first word is no verb.", "Choose one of those that the message lists."),
@@ -36,7 +24,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E103": Entry("A group has no such option.", "Choose another, or bring yours with `--config-dir`."),
         "E104": Entry("There is no such key.", "Fields of nodes are `pipeline.nodes.NODE.FIELD`."),
         "E105": Entry(
-            "A word is no override that Hydra can read, or adds what is there.",
+            "An argument is not an override that Hydra can read, or adds a key that exists.",
             "Write KEY=VALUE, and values with special characters in quotes.",
         ),
         "E106": Entry("Hydra cannot compose the configuration.", "The message is Hydra's own."),
@@ -211,21 +199,3 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "W104": Entry("The disk may be too small for the output.", "Make room."),
     }
 )
-
-
-def errors_page() -> str:
-    """The text of ``docs/errors.md``."""
-    lines = [
-        "# Errors and warnings",
-        "",
-        "<!-- from bmfgraph/error_codes.py, by python -m pytest tests/test_error_codes.py --regenerate-golden -->",
-        "",
-        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1 (130 if",
-        "a run was stopped). `python -m bmfgraph check` finds those of groups E1 to E7 before a frame is decoded,",
-        "all at once.",
-    ]
-    for prefix, group in _GROUPS.items():
-        lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]
-        entries = ((code, entry) for code, entry in CODES.items() if code.startswith(prefix))
-        lines += [f"| {code} | {entry.title} | {entry.cure} |" for code, entry in entries]
-    return "\n".join(lines) + "\n"

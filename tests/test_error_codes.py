@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.error_codes import CODES, errors_page
+from bmfgraph.error_codes import CODES
+from docs.generate import errors_page
 from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "errors.md"

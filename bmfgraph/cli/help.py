@@ -1,21 +1,21 @@
-"""What ``--help`` shows, of the whole and of each verb."""
+"""Hold the texts of ``--help``, for the whole program and for each verb."""
 
 from __future__ import annotations
 
 import textwrap
 from importlib import resources
 
-__all__ = ["GROUPS", "PLAN_FORMATS", "VERBS", "VERB_FLAGS", "usage"]
+__all__ = ["FLAGS", "GROUPS", "HELP", "PLAN_FORMATS", "VERBS", "usage"]
 
 GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 VERBS = {
-    "run": "the default: build what engines are missing, run the pipeline",
+    "run": "the default: build missing engines, run the pipeline",
     "check": "find everything that is wrong before a frame is decoded",
     "plan": "print the compiled pipeline: JSON, table, drawing; compare two",
     "build": "build the engines and run nothing",
     "engines": "list, show, verify and prune the engines that were built",
-    "doctor": "what this machine can run, and how to mend it",
-    "report": "show a sweep's report again, or that of several together",
+    "doctor": "what this machine can run, and how to fix what it cannot",
+    "report": "write a sweep's report again, or one report of several sweeps",
     "schema": "the JSON Schema of pipeline files, for editors",
 }
 PLAN_FORMATS = {
@@ -24,20 +24,17 @@ PLAN_FORMATS = {
     "--mermaid": "a flowchart for Markdown",
     "--svg": "a drawing",
     "--png": "a drawing into --output",
-    "--bmf": "the graph that BMF's own run_bmf_graph takes, for pipelines without nodes of bmfgraph's own",
+    "--bmf": "the graph that BMF's own run_bmf_graph takes, for pipelines without bmfgraph's own nodes",
 }
-"""How ``plan`` shows a pipeline."""
-VERB_FLAGS: dict[str, dict[str, bool]] = {
-    "check": {"--json": False},
-    "plan": {**dict.fromkeys(PLAN_FORMATS, False), "--output": True},
-}
-"""The flags that a verb takes for itself, and whether a value follows."""
+"""The forms in which ``plan`` prints a pipeline."""
+FLAGS = "{flags}"
+"""Place of a verb's flags in its help."""
 
-_HELP = """\
+_WHOLE = """\
 python -m bmfgraph [VERB] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...] [HYDRA FLAGS]
 
 verbs (each has a --help of its own)
-%s
+{verbs}
 
 examples
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 output=clip_x2.mp4
@@ -48,11 +45,11 @@ examples
   python -m bmfgraph build pipeline=super_resolution engine=fp16 input=clip.mp4
 
 groups
-%s
+{groups}
 
 keys
   input       the clip to read (default: a sample clip)
-  output      the file to write; its extension says the container
+  output      the file to write; its extension sets the container
   device      auto, cpu or cuda: where models run
   report      write the run's report there, as JSON
   reference   a clip to measure the output's PSNR against
@@ -70,12 +67,13 @@ completion in the shell
 exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C
 """
 _MORE = "groups, keys and Hydra's flags: python -m bmfgraph --help\n"
-_OF_VERB = {
+
+HELP = {
     "run": """\
 python -m bmfgraph [run] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 
-Checks everything, builds the engines that are missing, and runs the pipeline. A file appears under its name only when
-the whole run succeeded.
+Check everything, build the engines that are missing, and run the pipeline. A file appears under its name only if the
+whole run succeeds.
 
 examples
   python -m bmfgraph pipeline=super_resolution input=clip.mp4 output=clip_x2.mp4
@@ -83,15 +81,16 @@ examples
   python -m bmfgraph pipeline=super_resolution engine=fp16 decoder=nvdec report=report.json      # on an NVIDIA GPU
 
 exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C
-""",
+"""
+    + _MORE,
     "check": """\
 python -m bmfgraph check [--json] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 
-Finds all errors and warnings at once, each with a code that docs/errors.md explains; no frame is decoded but the
-input's first. Takes what `run` takes.
+Find all errors and warnings at once. Each has a code, which docs/errors.md explains. Only the input's first frame is
+decoded. All overrides of `run` are allowed.
 
-  --json      for programs
-  target=F    for another machine: F is what `python -m bmfgraph doctor --json > F` wrote there
+{flags}
+  target=F       for another machine: F is what `python -m bmfgraph doctor --json > F` wrote there
 
 examples
   python -m bmfgraph check pipeline=face_detection input=clip.mp4
@@ -99,16 +98,16 @@ examples
   python -m bmfgraph check --json pipeline=super_resolution engine=fp16 decoder=nvdec target=server.json
 
 exit codes: 0 a run can begin (there may be warnings), 2 there are errors
-""",
+"""
+    + _MORE,
     "plan": """\
 python -m bmfgraph plan [FORM] [--output FILE] pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 python -m bmfgraph plan diff [--json] A B [what both have ...]
 
-Prints what would run: nodes in order, what travels on every edge, runtimes, engines and shapes.
+Print what would run: nodes in order, the type of every edge, runtimes, engines and shapes.
 
-{}
-  --output F  write there
-  target=F    for another machine: F is what `python -m bmfgraph doctor --json > F` wrote there
+{flags}
+  target=F       for another machine: F is what `python -m bmfgraph doctor --json > F` wrote there
 
 examples
   python -m bmfgraph plan --table pipeline=super_resolution
@@ -116,29 +115,91 @@ examples
   python -m bmfgraph plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution target=server.json
 
 exit codes: 0 done (diff: the two are equal), 1 diff: they differ, 2 the configuration is wrong
-""".format("\n".join(f"  {flag:<11} {about}" for flag, about in PLAN_FORMATS.items())),
+"""
+    + _MORE,
     "build": """\
 python -m bmfgraph build pipeline=NAME [GROUP=OPTION ...] [KEY=VALUE ...]
 
-Builds the TensorRT engines that the pipeline needs and that the store lacks; runs nothing.
+Build the TensorRT engines that the pipeline needs and the store does not have. Run nothing.
 
 examples
   python -m bmfgraph build pipeline=super_resolution engine=fp16 input=clip.mp4
   python -m bmfgraph build pipeline=super_resolution engine=fp16 engine.runtime=tensorrt_rtx     # needs no GPU
 
 exit codes: 0 done, 1 an engine cannot be built, 2 the configuration is wrong
+"""
+    + _MORE,
+    "engines": """\
+python -m bmfgraph engines [--store DIR] [--json] VERB
+
+Manage the engines that were built. Runs use them again.
+
+verbs (each has a --help of its own)
+{verbs}
+
+{flags}
+
+examples
+  python -m bmfgraph engines list
+  python -m bmfgraph engines show 7428dd
+  python -m bmfgraph engines verify --store /data/engines
+  python -m bmfgraph engines prune --unused-days 30 --dry-run
+  python -m bmfgraph engines prune --model centerface
+  python -m bmfgraph engines prune --all
+
+exit codes: 0 done, 1 an engine is damaged or the store cannot be used, 2 wrong arguments
+""",
+    "doctor": """\
+python -m bmfgraph doctor [--json]
+
+Print a line for each thing that pipelines need: ok, warn or fail, the finding, and below it how to fix it.
+
+{flags}
+
+examples
+  python -m bmfgraph doctor
+  python -m bmfgraph doctor | grep -A1 -E '^(warn|fail)'
+  python -m bmfgraph doctor --json > machine.json        # for programs; holds what plans are compiled for, too
+
+exit codes: 0 nothing is broken, 1 a line has fail, 2 wrong arguments
+""",
+    "report": """\
+python -m bmfgraph report DIR [DIR ...] [--output DIR] [--objective TEXT] [--reference TEXT]
+
+Write a sweep's report.json, report.csv and report.html again, or those of several sweeps together.
+
+{flags}
+
+examples
+  python -m bmfgraph report outputs/sweeps/super_resolution --objective "fps where psnr_y>=45"
+  python -m bmfgraph report sweeps/monday sweeps/tuesday --output sweeps/both
+
+exit codes: 0 done, 2 wrong arguments
+""",
+    "schema": """\
+python -m bmfgraph schema [--installed]
+
+Print the JSON Schema of pipeline, model, engine, decoder and encoder files, for editors.
+
+{flags}
+
+  python -m bmfgraph schema > my_conf/schema.json
+
+Files in my_conf/pipeline/ name it in a line below their `# @package` line, if they have one:
+  # yaml-language-server: $schema=../schema.json
+and those in my_conf/model/ (engine/, decoder/, encoder/) in their first line:
+  # yaml-language-server: $schema=../schema.json#/definitions/model
 """,
 }
+"""The help of each verb; ``{flags}`` and ``{verbs}`` stand for what the verb declares."""
 
 
-def usage(verb: str = "") -> str:
-    """Help for a verb, or for all of bmfgraph."""
-    if verb in _OF_VERB:
-        return _OF_VERB[verb] + _MORE
+def usage() -> str:
+    """Return the help of the whole program."""
     conf = resources.files("bmfgraph.conf")
     verbs = [f"  {name:<10}  {text}" for name, text in VERBS.items()]
     groups = []
     for group in GROUPS:
         options = sorted(file.name.removesuffix(".yaml") for file in (conf / group).iterdir())
         groups.append(textwrap.fill(f"  {group:<10}{', '.join(options)}", 110, subsequent_indent=" " * 12))
-    return _HELP % ("\n".join(verbs), "\n".join(groups))
+    return _WHOLE.replace("{verbs}", "\n".join(verbs)).replace("{groups}", "\n".join(groups))

@@ -1,28 +1,24 @@
-"""Verbs that take a configuration: composed by Hydra, once or for every run of a sweep."""
+"""Run the verbs that take a configuration: composed once, or for every run of a sweep."""
 
 from __future__ import annotations
 
-import gc
-import importlib
 import math
 import os
 import shlex
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.cli.help import PLAN_FORMATS
-from bmfgraph.cli.overlap import run_in_child
-from bmfgraph.cli.signals import ProblemPrinter, run_command, stop_listening
+from bmfgraph.cli.signals import ProblemPrinter, ignore_signals, run_command
 from bmfgraph.config.overrides import (
     CONFIG_DIR,
     dir_flags,
-    flags_last,
     free_node_fields,
     literal_paths,
     sweeps,
     title_of,
+    wants_traceback,
 )
 from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.system.console import print_problems, say
@@ -30,180 +26,235 @@ from bmfgraph.system.console import print_problems, say
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["launch"]
+    from bmfgraph.config.grid import Grid
 
+__all__ = ["Request", "build", "check", "plan", "run"]
+
+Config = dict[str, Any]
+Runs = Iterator[tuple[dict[str, str], Config]]
+"""The varied keys of each run, and its configuration."""
 _INTERRUPTED = "interrupted (Ctrl-C)"
 
 
-def launch(verb: str, words: list[str], flags: dict[str, str], heard: list[int], told: ProblemPrinter) -> int:
-    """Do what the verb says with the configuration, or configurations, of these words; the exit code."""
-    debug = "debug=true" in words
-    if verb == "plan" and words[:1] == ["diff"]:
-        return run_command(lambda: _diff(flags_last(words[1:]), flags), heard, debug=debug)
-    words = flags_last(words)
-    if verb == "run" and sweeps(words):
-        return run_command(lambda: _sweep(words, heard), heard, debug=debug)
-    if verb != "run" and sweeps(words):
-        return run_command(lambda: _each(verb, words, flags), heard, debug=debug, printer=told)
-    if verb in ("check", "plan") and all(word in CONFIG_DIR for word in words if word.startswith("-")):
-        # Hydra's main composes twice; whoever runs nothing need not wait for that.
-        return run_command(lambda: _do(verb, _composed_beside(words, verb), flags), heard, debug=debug, printer=told)
-    return _compose_and_run(lambda data: (_do(verb, data, flags), None), words, heard, told)
+@dataclass(frozen=True)
+class Request:
+    """What a verb is asked for."""
+
+    overrides: tuple[str, ...]
+    flags: tuple[str, ...]
+    """Hydra's flags, each followed by its value."""
+    printer: ProblemPrinter
+    """Shows the problems of a failure."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Overrides before flags: Hydra's own parser takes all overrides in one row."""
+        return (*self.overrides, *self.flags)
 
 
-def _each(verb: str, words: Sequence[str], flags: dict[str, str]) -> int:
-    """Do it for every run of a sweep, one after the other; the worst exit code."""
-    from bmfgraph.config.compose import composed, expanded
-
-    gc.enable()
-    grid, dirs = expanded(words), dir_flags(words)
-    form = _form(flags)
-    if len(grid.runs) > 1 and form != "--json" and ("--output" in flags or form in ("--svg", "--png", "--bmf")):
-        raise ConfigError(
-            f"{len(grid.runs)} runs cannot all be written to {flags.get('--output', 'one file')!r}",
-            path="--output" if "--output" in flags else form,
-            hint="take --json, --table or --mermaid without --output, or name one run",
-            code="E114",
-        )
-
-    def compose(run: Sequence[str]) -> dict[str, Any]:
-        return composed([*run, *dirs])
-
-    if verb == "check":
-        from bmfgraph.cli.check_sweep import check_sweep
-
-        return check_sweep(grid, compose, as_json="--json" in flags)
-    runs = ((varied, compose(run)) for run, varied in zip(grid.runs, grid.varied, strict=True))
-    if verb == "plan":
-        from bmfgraph.cli.plan import plan_runs
-
-        plan_runs(runs, form, flags.get("--output"))
-        return 0
-    for varied, data in runs:
-        say(title_of(varied))
-        _build(data)
-    return 0
+def run(request: Request) -> int:
+    """Run a pipeline, or a sweep; return the exit code."""
+    if sweeps(request.arguments):
+        return _guarded(lambda: _sweep(request), request)
+    return _compose_and_run(lambda config: (_run_job(config), None), request.arguments, request.printer)
 
 
-def _do(verb: str, data: dict[str, Any], flags: dict[str, str]) -> int:
-    """Do what the verb says with one configuration. Only now is anything imported that only some verbs need."""
-    if verb == "check":
+def build(request: Request) -> int:
+    """Build the engines of a pipeline, or of every run of a sweep; return the exit code."""
+    if sweeps(request.arguments):
+        return _guarded(lambda: _build_runs(request), request)
+    return _compose_and_run(lambda config: (_build_job(config), None), request.arguments, request.printer)
+
+
+def check(request: Request, *, as_json: bool) -> int:
+    """Check a configuration, or every run of a sweep; return the exit code."""
+
+    def check_one(config: Config) -> int:
         from bmfgraph.cli.check import check_job
 
-        return check_job(data, as_json="--json" in flags)
-    if verb == "plan":
+        return check_job(config, as_json=as_json)
+
+    def check_runs() -> int:
+        from bmfgraph.cli.check_sweep import check_sweep
+
+        grid, compose = _grid(request)
+        return check_sweep(grid, compose, as_json=as_json)
+
+    return _guarded(check_runs, request) if sweeps(request.arguments) else _compose_once(check_one, request)
+
+
+def plan(request: Request, *, form: str, output: str | None) -> int:
+    """Print a plan, the plans of a sweep, or the difference of two; return the exit code.
+
+    Args:
+        request: Overrides and flags; ``diff A B`` before them compares two plans.
+        form: One of ``PLAN_FORMATS``; empty for JSON, or the text of a difference.
+        output: The file to write, instead of standard output.
+    """
+
+    def plan_one(config: Config) -> int:
         from bmfgraph.cli.plan import plan_job
 
-        plan_job(data, _form(flags), flags.get("--output"))
+        plan_job(config, form or "--json", output)
         return 0
-    # For as long as a command starts, __main__ has it switched off.
-    gc.enable()
-    if verb == "build":
-        _build(data)
-        return 0
+
+    if request.overrides[:1] == ("diff",):
+        return _guarded(lambda: _diff((*request.overrides[1:], *request.flags), form, output), request)
+    if sweeps(request.arguments):
+        return _guarded(lambda: _plan_runs(request, form or "--json", output), request)
+    return _compose_once(plan_one, request)
+
+
+def _guarded(command: Callable[[], int], request: Request) -> int:
+    return run_command(command, debug=lambda: wants_traceback(request.arguments), printer=request.printer)
+
+
+def _run_job(config: Config) -> int:
     from bmfgraph.api import Job
     from bmfgraph.system.progress import show_progress
 
-    job = Job.from_config(data)
+    job = Job.from_config(config)
     with show_progress(bool(job.spec.progress)) as progress:
         job.run(progress=progress)
     return 0
 
 
-def _build(data: dict[str, Any]) -> None:
+def _build_job(config: Config) -> int:
     from bmfgraph.api import Job
     from bmfgraph.system.progress import show_progress
 
-    job = Job.from_config(data)
+    job = Job.from_config(config)
     with show_progress(bool(job.spec.progress)) as progress:
         job.build(progress=progress)
+    return 0
 
 
-def _form(flags: dict[str, str]) -> str:
-    """How `plan` shows a pipeline."""
-    forms = [flag for flag in flags if flag in PLAN_FORMATS]
-    if len(forms) > 1:
-        raise ConfigError(f"{' and '.join(forms)}: one form at a time", hint="leave one of them out", code="E114")
-    return forms[0] if forms else "--json"
+# ------------------------------------------------------------------------------------------------- sweeps
 
 
-def _sweep(words: list[str], heard: list[int]) -> int:
+def _grid(request: Request) -> tuple[Grid, Callable[[Sequence[str]], Config]]:
+    """Return the runs of a sweep, and a function that composes a run's overrides."""
+    from bmfgraph.config.compose import composed, expanded
+
+    dirs = dir_flags(request.arguments)
+    return expanded(request.arguments), lambda overrides: composed([*overrides, *dirs])
+
+
+def _configurations(request: Request) -> tuple[int, Runs]:
+    """Return the number of runs, and an iterator that composes them."""
+    grid, compose = _grid(request)
+    return len(grid.runs), (
+        (varied, compose(overrides)) for overrides, varied in zip(grid.runs, grid.varied, strict=True)
+    )
+
+
+def _plan_runs(request: Request, form: str, output: str | None) -> int:
+    from bmfgraph.cli.plan import plan_runs
+
+    count, runs = _configurations(request)
+    if count > 1 and form != "--json" and (output is not None or form in ("--svg", "--png", "--bmf")):
+        raise ConfigError(
+            f"{count} runs cannot all be written to {output or 'one file'!r}",
+            path=form if output is None else "--output",
+            hint="take --json, --table or --mermaid without --output, or name one run",
+            code="E114",
+        )
+    plan_runs(runs, form, output)
+    return 0
+
+
+def _build_runs(request: Request) -> int:
+    for varied, config in _configurations(request)[1]:
+        say(title_of(varied))
+        _build_job(config)
+    return 0
+
+
+def _sweep(request: Request) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from bmfgraph.api import Job
-    from bmfgraph.config.compose import composed, expanded
     from bmfgraph.sweep.run import cell_job, run_sweep
 
-    gc.enable()
-    grid, dirs = expanded(words), dir_flags(words)
+    arguments = list(request.arguments)
+    grid, compose = _grid(request)
 
-    def job(data: dict[str, Any]) -> tuple[int, float | None]:
-        return 0, cell_job(Job.from_config(data), HydraConfig.get().overrides.task, words, grid.swept)
+    def job(config: Config) -> tuple[int, float | None]:
+        return 0, cell_job(Job.from_config(config), HydraConfig.get().overrides.task, arguments, grid.swept)
+
+    def launch(launched: Sequence[str]) -> int:
+        # The sweep adds its own overrides at the end.
+        added = launched[len(arguments) :]
+        return _compose_and_run(job, (*request.overrides, *added, *request.flags), print_problems)
 
     try:
-        return run_sweep(
-            words,
-            grid,
-            lambda overrides: Job.from_config(composed([*overrides, *dirs])),
-            lambda launched: _compose_and_run(job, flags_last(list(launched)), heard, print_problems),
-        )
-    except KeyboardInterrupt as why:
-        raise Cancelled(str(why) or _INTERRUPTED, hint="the same command goes on where this one was") from None
+        return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch)
+    except KeyboardInterrupt as interruption:
+        raise Cancelled(str(interruption) or _INTERRUPTED, hint="the same command goes on where this one was") from None
 
 
-def _diff(words: list[str], flags: dict[str, str]) -> int:
-    """``plan diff A B COMMON...``: A and B are overrides, several of them in quotes."""
+# --------------------------------------------------------------------------------------------------- diff
+
+
+def _diff(arguments: Sequence[str], form: str, output: str | None) -> int:
+    """Run ``plan diff A B COMMON...``; A and B are overrides, several of them in quotes."""
     from bmfgraph.cli.plan import diff_job
     from bmfgraph.config.compose import composed
 
-    if any(word.startswith("-") for word in (*words, "-", "-")[:2]):
+    if any(argument.startswith("-") for argument in (*arguments, "-", "-")[:2]):
         raise ConfigError(
             "diff takes two sets of overrides, and then what both have",
             path="plan",
             hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
             code="E114",
         )
-    first, second, *common = words
-    if others := [flag for flag in flags if flag in PLAN_FORMATS and flag != "--json"]:
-        raise ConfigError(f"diff takes no {others[0]}", hint="it prints text, or --json", code="E114")
-    datas = (composed([*_split(words), *common]) for words in (first, second))
-    return diff_job(*datas, as_json="--json" in flags, output=flags.get("--output"))
+    first, second, *common = arguments
+    configs = (composed([*_split(overrides), *common]) for overrides in (first, second))
+    return diff_job(*configs, form=form, output=output)
 
 
-def _split(words: str) -> list[str]:
-    """Several overrides in one word, as a shell would take them apart."""
+def _split(overrides: str) -> list[str]:
+    """Split several overrides in one argument, as a shell would."""
     try:
-        return shlex.split(words)
+        return shlex.split(overrides)
     except ValueError as error:
         raise ConfigError(
-            f"{words!r} cannot be taken apart ({error})", path="plan diff", hint="close the quotes in it", code="E105"
+            f"{overrides!r} cannot be split ({error})", path="plan diff", hint="close the quotes in it", code="E105"
         ) from None
 
 
-def _composed_beside(words: Sequence[str], verb: str) -> dict[str, Any]:
-    """What they compose, by another process while this one imports what comes after."""
+# ---------------------------------------------------------------------------------------------- composing
 
-    def compose() -> dict[str, Any]:
+
+def _compose_once(job: Callable[[Config], int], request: Request) -> int:
+    """Compose the configuration and do the job with it; return the exit code."""
+    if any(argument.startswith("-") and argument not in CONFIG_DIR for argument in request.arguments):
+        return _compose_and_run(lambda config: (job(config), None), request.arguments, request.printer)
+    config: Config | None = None
+
+    def command() -> int:
+        # Hydra's main composes twice, which takes long for a verb that only looks.
         from bmfgraph.config.compose import composed
 
-        return composed(words)
+        nonlocal config
+        config = composed(request.arguments)
+        return job(config)
 
-    def import_the_rest() -> None:
-        import av  # noqa: F401
-
-        importlib.import_module("bmfgraph.cli.check" if verb == "check" else "bmfgraph.cli.plan")
-
-    # Where Hydra is there already, little is left to do.
-    alone = threading.active_count() == 1 and "hydra" not in sys.modules
-    return run_in_child(compose, import_the_rest) if alone else compose()
+    return run_command(command, debug=lambda: wants_traceback(request.arguments, config), printer=request.printer)
 
 
 def _compose_and_run(
-    do: Callable[[dict[str, Any]], tuple[int, float | None]], words: list[str], heard: list[int], told: ProblemPrinter
+    job: Callable[[Config], tuple[int, float | None]], arguments: Sequence[str], printer: ProblemPrinter
 ) -> int:
-    """Let Hydra compose the configuration, once or for each run, and do it; the worst exit code.
+    """Let Hydra's main compose the configuration, once or for each run, and do the job with it.
 
-    ``do``: its exit code, and what Hydra's sweeper is told, such as an objective.
+    Args:
+        job: Returns its exit code, and a value for Hydra's sweeper, such as an objective.
+        arguments: Overrides and Hydra's flags.
+        printer: Shows the problems of a failure.
+
+    Returns:
+        The worst exit code.
     """
     import hydra
 
@@ -212,36 +263,36 @@ def _compose_and_run(
     codes: list[int] = []
 
     def task(config: DictConfig) -> float | None:
-        # Of a run that fails a sweeper learns that it has no value.
+        # A failed run reports NaN to the sweeper.
         value: float | None = math.nan
 
-        def job() -> int:
+        def command() -> int:
             nonlocal value
-            code, value = do(plain(config))
+            code, value = job(plain(config))
             return code
 
-        codes.append(run_command(job, heard, debug=bool(config.get("debug")), printer=told))
+        codes.append(run_command(command, debug=lambda: wants_traceback(arguments, config), printer=printer))
         return value
 
-    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(words))]
-    # With this set, Hydra lets exceptions out instead of printing them in its own way.
+    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(arguments))]
+    # With this set, Hydra raises exceptions instead of printing them in its own way.
     traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(version_base="1.3", config_path="pkg://bmfgraph.conf", config_name="config")(task)()
     except SystemExit as end:
-        # argparse ends with 2 for a wrong flag, and has said why.
+        # Hydra's parser exits with 2 for a wrong flag, and has printed why.
         return end.code if isinstance(end.code, int) else int(bool(end.code))
-    except KeyboardInterrupt as why:
-        print_problems(Cancelled(str(why) or _INTERRUPTED).problems)
-        stop_listening()
+    except KeyboardInterrupt as interruption:
+        print_problems(Cancelled(str(interruption) or _INTERRUPTED).problems)
+        ignore_signals()
         return Cancelled.exit_code
     except BrokenPipeError:
         raise
     except Exception as error:
         if traced:
             raise
-        told(composition_error(error, words).problems)
+        printer(composition_error(error, arguments).problems)
         return ConfigError.exit_code
     finally:
         if not traced:

@@ -1,4 +1,4 @@
-"""``plan``: the compiled pipeline as JSON, table, drawing or BMF's own graph, and what differs between two."""
+"""Print plans as JSON, table, drawing or BMF's own graph, and the difference of two: the verb ``plan``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.api import Job
-from bmfgraph.cli.help import PLAN_FORMATS
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.console import say, write_stdout
 from bmfgraph.system.files import write_whole
 
-__all__ = ["PLAN_FORMATS", "diff_job", "plan_job", "plan_runs"]
+__all__ = ["diff_job", "plan_job", "plan_runs"]
 
 _PIPE_WIDTH = 160
 
 
 def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = None) -> None:
-    """Print the plan, or write it to a file. Raises a BmfgraphError."""
+    """Print the plan of a configuration, or write it to a file.
+
+    Args:
+        data: The composed configuration.
+        form: One of ``PLAN_FORMATS``.
+        output: The file to write, instead of standard output.
+
+    Raises:
+        BmfgraphError: The configuration is wrong, or the file cannot be written.
+    """
     plan = Job.from_config(data).plan()
     if form == "--png":
         if output is None:
@@ -31,17 +39,23 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
 
         _write(output, plan_png(plan))
     elif form == "--table":
-        _give(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
+        _print_or_write(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
     else:
-        _give(_text(plan, form), output, exact=True)
+        _print_or_write(_text(plan, form), output, exact=True)
 
 
 def plan_runs(
     runs: Iterable[tuple[dict[str, str], dict[str, Any]]], form: str = "--json", output: str | None = None
 ) -> None:
-    """Print the plans of a sweep's runs: as one JSON array, or one after the other. Raises a BmfgraphError.
+    """Print the plans of a sweep's runs: as one JSON array, or one after the other.
 
-    ``runs``: what is a run's own, key and value, and its configuration.
+    Args:
+        runs: The varied keys of each run with their values, and its configuration.
+        form: One of ``PLAN_FORMATS``.
+        output: The file to write, instead of standard output.
+
+    Raises:
+        BmfgraphError: A configuration is wrong, or the file cannot be written.
     """
     if form != "--json":
         for varied, data in runs:
@@ -55,25 +69,35 @@ def plan_runs(
         except BmfgraphError:
             say(title_of(varied))
             raise
-    _give(json.dumps(plans, indent=2) + "\n", output, exact=True)
+    _print_or_write(json.dumps(plans, indent=2) + "\n", output, exact=True)
 
 
-def diff_job(
-    one: Mapping[str, Any], other: Mapping[str, Any], *, as_json: bool = False, output: str | None = None
-) -> int:
-    """Print what differs between the plans of two configurations; exit code 1 where something does, as diff has it."""
+def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str = "", output: str | None = None) -> int:
+    """Print what differs between the plans of two configurations.
+
+    Args:
+        first: A configuration.
+        second: Another one.
+        form: ``--json``, or empty for text.
+        output: The file to write, instead of standard output.
+
+    Returns:
+        Exit code 1 if the plans differ, else 0, as diff does.
+    """
     from bmfgraph.plan.diff import diff_json, plan_diff
 
-    plans = Job.from_config(one).plan(), Job.from_config(other).plan()
-    if as_json:
-        _give(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
+    if form not in ("", "--json"):
+        raise ConfigError(f"diff takes no {form}", hint="it prints text, or --json", code="E114")
+    plans = Job.from_config(first).plan(), Job.from_config(second).plan()
+    if form:
+        _print_or_write(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
     else:
-        _give(plan_diff(*plans), output)
+        _print_or_write(plan_diff(*plans), output)
     return int(plans[0].as_json() != plans[1].as_json())
 
 
 def _table(plan: Plan, *, for_people: bool) -> str:
-    """In colours, and as wide as the terminal, only where people look at it there."""
+    """Draw the table: in colours and as wide as the terminal only for people."""
     from rich.console import Console
 
     from bmfgraph.plan.views.table import plan_table
@@ -106,8 +130,7 @@ def _text(plan: Plan, form: str) -> str:
     return json.dumps(plan.as_json(), indent=2) + "\n"
 
 
-def _give(text: str, output: str | None, *, exact: bool = False) -> None:
-    """Print it, or write it to a file."""
+def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> None:
     if output is None:
         write_stdout(text, exact=exact)
     else:
@@ -117,13 +140,13 @@ def _give(text: str, output: str | None, *, exact: bool = False) -> None:
 def _write(output: str, data: bytes) -> None:
     path = Path(output)
     try:
-        # As for what a run writes.
+        # As the outputs of a run do.
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:
         raise ConfigError(
             f"{output!r} cannot be written ({error.strerror})",
             path="--output",
-            hint="name a file in a folder of yours",
+            hint="name a file in a folder that you may write to",
             code="E411",
         ) from None

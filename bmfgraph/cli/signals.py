@@ -1,8 +1,7 @@
-"""What becomes of a failure or a signal while a command is done: messages and an exit code."""
+"""Turn failures and signals of a command into messages and an exit code."""
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import errno
 import os
@@ -10,60 +9,62 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import FrameType
+from typing import Any
 
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
 from bmfgraph.system.console import print_problems
 
-__all__ = ["ProblemPrinter", "listen", "run_command", "stop_listening"]
+__all__ = ["ProblemPrinter", "ignore_signals", "run_command"]
 
-_SOON, _PATIENCE = 0.02, 2.0
-"""Seconds after which it is looked again whether an import is over, and after which that does not matter."""
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 ProblemPrinter = Callable[[Iterable[Problem]], None]
-"""Tells the user of problems."""
+"""Shows problems to the user."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_INTERVAL, _PATIENCE = 0.02, 2.0
+"""Seconds between two looks whether an import has ended, and seconds after which a signal stops waiting for that."""
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 
 
-def listen(pending_signals: list[int]) -> None:
-    """From here on signals interrupt, and are noted; one that was noted before does so now.
+class _Interrupter:
+    """Raise KeyboardInterrupt on SIGINT and SIGTERM, but let a running import end first.
 
-    During an import the first one waits for its end, but not for long: what is raised there may be lost in a callback
-    of a library's, or made into another error.
+    An exception raised inside an import can get lost in a library's callback, or a library turns it into another error.
+    So the first signal waits for the import's end, at most ``_PATIENCE`` seconds; a second signal does not wait.
     """
-    waiting_since: list[float] = []
-    reminders: list[int] = []
 
-    def remind(number: int) -> None:
-        time.sleep(_SOON)
-        reminders.append(number)
-        os.kill(os.getpid(), number)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        reminded = bool(reminders)
-        reminders.clear()
-        if reminded and pending_signals:
-            # A second signal was faster.
-            return
-        patient = not waiting_since or (reminded and time.monotonic() - waiting_since[0] < _PATIENCE)
-        if patient and _importing(frame):
-            waiting_since.append(time.monotonic())
-            # The import may be starting a thread, too, and hold the lock of `threading`.
-            _thread.start_new_thread(remind, (number,))
-            return
-        pending_signals.append(number)
-        raise _interruption(pending_signals)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self._deadline = 0.0
+        self._previous: list[tuple[int, Any]] = []
+        # Off the main thread signals belong to the caller.
         with contextlib.suppress(ValueError):
-            # Not on the main thread: whoever called has the signals.
-            signal.signal(number, interrupt)
-    if pending_signals:
-        raise _interruption(pending_signals)
+            self._previous += [(number, signal.signal(number, self)) for number in _SIGNALS]
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.first is None and number != signal.SIGALRM:
+            self.first, self._deadline = number, time.monotonic() + _PATIENCE
+            self._previous.append((signal.SIGALRM, signal.signal(signal.SIGALRM, self)))
+            number = signal.SIGALRM
+        if number == signal.SIGALRM and time.monotonic() < self._deadline and _importing(frame):
+            # A timer, not a thread: the import may hold the locks that a new thread needs.
+            signal.setitimer(signal.ITIMER_REAL, _INTERVAL)
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise self.interruption()
+
+    def interruption(self) -> KeyboardInterrupt:
+        return KeyboardInterrupt("terminated" if self.first == signal.SIGTERM else "")
+
+    def restore(self) -> None:
+        """Give the signals back to the previous handlers."""
+        if self.first is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._previous:
+            signal.signal(number, handler)
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether an import is going on there."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -71,50 +72,66 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _interruption(pending_signals: Sequence[int]) -> KeyboardInterrupt:
-    return KeyboardInterrupt("terminated" if pending_signals[0] == signal.SIGTERM else "")
-
-
-def stop_listening() -> None:
-    """The process is on its way out: one more signal could only spoil its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def ignore_signals() -> None:
+    """Ignore SIGINT and SIGTERM, because the process is about to exit with its own exit code."""
+    for number in _SIGNALS:
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)
 
 
 def run_command(
-    do: Callable[[], int], pending_signals: list[int], *, debug: bool, printer: ProblemPrinter = print_problems
+    command: Callable[[], int], *, debug: Callable[[], bool] = lambda: False, printer: ProblemPrinter = print_problems
 ) -> int:
-    """Do it; every failure becomes messages and an exit code."""
-    listen(pending_signals)
+    """Run a command, and turn every failure into messages and an exit code.
+
+    Args:
+        command: returns its exit code.
+        debug: tells, after a failure, whether to print the traceback too.
+        printer: shows the problems of a failure.
+
+    Returns:
+        The command's exit code, or that of its failure.
+
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came; its text is "terminated" for SIGTERM.
+        SystemExit: the run was cancelled.
+        OSError: the output cannot be written.
+    """
+    interrupter = _Interrupter()
     try:
-        return do()
+        code = command()
     except BmfgraphError as error:
-        failed = error
+        failure = error
         trace = error.trace or traceback.format_exc()
     except BrokenPipeError:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
-            # What was printed has no room: whoever prints last tells.
+            # There is no room for the output: main() reports it, after it has dropped the rest.
             raise
-        failed = BmfgraphError(
+        failure = BmfgraphError(
             f"{type(error).__name__}: {error}",
-            hint="this should have been told better: please report it, with what debug=true shows",
+            hint="unexpected error; please report it, with the output of debug=true",
             code="E899",
         )
         trace = traceback.format_exc()
-    if pending_signals and not isinstance(failed, Cancelled):
-        # Pydantic and Hydra, for two, make errors of their own of an interrupt.
-        raise _interruption(pending_signals)
-    if debug and sys.stderr is not None:
+    else:
+        interrupter.restore()
+        if interrupter.first is not None:
+            raise interrupter.interruption()
+        return code
+    if interrupter.first is not None and not isinstance(failure, Cancelled):
+        # Some libraries, such as pydantic and Hydra, turn an interrupt into an error of their own.
+        raise interrupter.interruption()
+    if debug() and sys.stderr is not None:
         sys.stderr.write(trace)
-    printer(failed.problems)
-    if getattr(failed, "abandoned", False):
-        # A node hangs in native code, and so would the interpreter's own end.
-        os._exit(failed.exit_code)
-    if isinstance(failed, Cancelled):
-        # Not only this run of a sweep.
-        stop_listening()
-        sys.exit(failed.exit_code)
-    return failed.exit_code
+    printer(failure.problems)
+    if getattr(failure, "abandoned", False):
+        # A node hangs in native code, and the interpreter's own end would hang, too.
+        os._exit(failure.exit_code)
+    if isinstance(failure, Cancelled):
+        # This ends all runs of a sweep.
+        ignore_signals()
+        sys.exit(failure.exit_code)
+    interrupter.restore()
+    return failure.exit_code

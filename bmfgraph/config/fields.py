@@ -1,11 +1,12 @@
-"""What the fields of specs take: as pydantic's JSON Schema, and in plain words."""
+"""Describe what the fields of specs accept: as annotations, as JSON Schema, and in words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import distribution
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind, models_json_schema
@@ -14,18 +15,29 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 from bmfgraph.system.console import say
 
-__all__ = ["REFUSED", "Schema", "branches", "code", "model_schemas", "pointer", "spec_classes", "words"]
+__all__ = [
+    "REFUSED",
+    "Schema",
+    "branches",
+    "code",
+    "describe",
+    "model_schemas",
+    "nested_models",
+    "pointer",
+    "spec_classes",
+    "union_members",
+]
 
 Schema = dict[str, Any]
 
 REFUSED = {"nvdec": ("threads", "hwaccel")}
-"""Fields that a kind inherits, and takes with their defaults only."""
-_TAKEN_BEFORE: dict[str, Schema] = {
+"""Fields that a kind inherits, but accepts only with their defaults."""
+_ACCEPTED_BEFORE: dict[str, Schema] = {
     "_no_window": {"type": "null"},
     "_one_or_many": {"type": "string"},
     "_shape": {"type": "string", "pattern": r"^[1-9]\d*(x[1-9]\d*)*$", "examples": ["1x3x480x640"]},
 }
-"""What our validators that run before pydantic's own take besides, by their names."""
+"""Schemas of the further values that our validators accept before pydantic's own, by the validators' names."""
 _TYPES = {
     "boolean": ("true or false", "of true and false"),
     "integer": ("whole number", "whole numbers"),
@@ -34,7 +46,7 @@ _TYPES = {
     "object": ("mapping", "mappings"),
     "string": ("text", "texts"),
 }
-"""One of it, and several."""
+"""The name of a type in the singular and the plural."""
 _LIMITS = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
@@ -44,43 +56,67 @@ _LIMITS = {
 
 
 class _Generator(GenerateJsonSchema):
-    """Knows what our validators take besides, and lets pass what JSON has no words for."""
+    """Adds what our validators accept, and accepts everything for types that JSON Schema cannot express."""
 
     ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"non-serializable-default", "skipped-choice"}  # type: ignore[misc]
 
     def function_before_schema(self, schema: Any) -> JsonSchemaValue:
-        made = super().function_before_schema(schema)
-        more = _TAKEN_BEFORE.get(getattr(schema["function"]["function"], "__name__", ""))
-        return {"anyOf": [made, more]} if more else made
+        own = super().function_before_schema(schema)
+        more = _ACCEPTED_BEFORE.get(getattr(schema["function"]["function"], "__name__", ""))
+        return {"anyOf": [own, more]} if more else own
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         return {}
 
 
+def union_members(annotation: Any) -> Iterator[Any]:
+    """List the types of which a value may have one: the members of a union, or the annotation itself."""
+    if get_origin(annotation) is Annotated:
+        yield from union_members(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from union_members(member)
+    else:
+        yield annotation
+
+
+def nested_models(annotation: Any) -> list[type[BaseModel]]:
+    """List the models of which a value may be one."""
+    members = union_members(annotation)
+    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+
+
 def spec_classes(*, installed: bool = False) -> dict[str, type[NodeSpec]]:
-    """The spec class of each kind of bmfgraph's own; ``installed``: of node packs too, those left out that fail."""
+    """Return the spec class of each kind.
+
+    Args:
+        installed: With the kinds of node packs. A kind that cannot be loaded is left out, with a message.
+
+    Raises:
+        RegistryError: A kind of bmfgraph's own cannot be loaded.
+    """
     own = sorted(point.name for point in distribution("bmfgraph").entry_points if point.group == GROUP)
-    found = {}
+    classes = {}
     for kind in kinds() if installed else own:
         try:
-            found[kind] = spec_class(kind)
+            classes[kind] = spec_class(kind)
         except RegistryError as error:
             if kind in own:
                 raise
             say(f"left out: {error}")
-    return found
+    return classes
 
 
 def model_schemas(classes: Sequence[type[BaseModel]]) -> tuple[list[str], dict[str, Schema]]:
-    """The name of each class's schema, and pydantic's schemas by name, those of nested models too."""
-    refs, made = models_json_schema(
+    """Return the name of each class's schema, and all schemas by name, with those of nested models."""
+    refs, schemas = models_json_schema(
         [(cls, "validation") for cls in classes], ref_template=pointer("{model}"), schema_generator=_Generator
     )
-    return [_name(refs[cls, "validation"]["$ref"]) for cls in classes], made["$defs"]
+    return [_name(refs[cls, "validation"]["$ref"]) for cls in classes], schemas["$defs"]
 
 
 def pointer(name: str) -> str:
-    """Where the schema of that name stands in the file."""
+    """Return the JSON pointer of a schema in the file."""
     return f"#/definitions/{name}"
 
 
@@ -89,32 +125,40 @@ def _name(ref: str) -> str:
 
 
 def branches(schema: Schema) -> Iterator[Schema]:
-    """The schemas of which one must hold; a union chosen by a key counts as one."""
-    found = [schema] if "discriminator" in schema else schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-    if not found or found == [schema]:
+    """List the schemas of which one must hold; a union with a discriminator counts as one schema."""
+    members = (
+        [schema] if "discriminator" in schema else schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    )
+    if not members or members == [schema]:
         yield schema
         return
-    for one in found:
-        yield from branches(one)
+    for member in members:
+        yield from branches(member)
 
 
-def words(schema: Schema, link: Callable[[str], str] = lambda name: "mapping", *, many: bool = False) -> str:
-    """What a schema of pydantic's takes. ``link`` makes words of a nested model's name; ``many``: in the plural."""
-    found: list[str] = []
-    for one in branches(schema):
-        if "discriminator" in one:
-            found += [link(_name(ref)) for ref in one["discriminator"]["mapping"].values()]
-        elif "$ref" in one:
-            found.append(link(_name(one["$ref"])))
-        elif "const" in one or "enum" in one:
-            found += [", ".join(map(code, [one["const"]] if "const" in one else one["enum"]))]
+def describe(schema: Schema, link: Callable[[str], str] = lambda name: "mapping", *, plural: bool = False) -> str:
+    """Describe in words what a schema accepts.
+
+    Args:
+        schema: A schema of pydantic's.
+        link: Makes text of a nested model's name.
+        plural: Describe several values.
+    """
+    texts: list[str] = []
+    for branch in branches(schema):
+        if "discriminator" in branch:
+            texts += [link(_name(ref)) for ref in branch["discriminator"]["mapping"].values()]
+        elif "$ref" in branch:
+            texts.append(link(_name(branch["$ref"])))
+        elif "const" in branch or "enum" in branch:
+            texts += [", ".join(map(code, [branch["const"]] if "const" in branch else branch["enum"]))]
         else:
-            found.append(_typed(one, link, many))
-    return " or ".join(dict.fromkeys(found))
+            texts.append(_typed(branch, link, plural))
+    return " or ".join(dict.fromkeys(texts))
 
 
 def code(value: Any) -> str:
-    """A value as YAML has it, between backticks; null without."""
+    """Write a value as in YAML, between backticks; null without."""
     if value is None:
         return "null"
     if isinstance(value, str) and value not in ("", "null"):
@@ -122,27 +166,27 @@ def code(value: Any) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def _typed(schema: Schema, link: Callable[[str], str], many: bool) -> str:
+def _typed(schema: Schema, link: Callable[[str], str], plural: bool) -> str:
     kind = schema.get("type")
     if kind == "array":
         places = schema.get("prefixItems", ())
         inside = places[0] if places else schema.get("items", {})
-        return " ".join(filter(None, ["list of", str(len(places) or ""), words(inside, link, many=True)]))
+        return " ".join(filter(None, ["list of", str(len(places) or ""), describe(inside, link, plural=True)]))
     inside = schema.get("additionalProperties")
     if kind == "object" and isinstance(inside, dict):
-        return f"mapping from name to {words(inside, link)}"
+        return f"mapping from name to {describe(inside, link)}"
     if kind not in _TYPES:
         return "anything"
-    said = _TYPES[kind][many]
+    text = _TYPES[kind][plural]
     if "examples" in schema:
-        return f"{said} such as {schema['examples'][0]}"
+        return f"{text} such as {schema['examples'][0]}"
     if "pattern" in schema:
-        return f"{said} of the form {code(schema['pattern'])}"
-    return said + _range(schema)
+        return f"{text} of the form {code(schema['pattern'])}"
+    return text + _range(schema)
 
 
 def _range(schema: Schema) -> str:
     if {"minimum", "maximum"} <= schema.keys():
         return f" ({schema['minimum']:g} to {schema['maximum']:g})"
-    limits = [f"{said} {schema[key]:g}" for key, said in _LIMITS.items() if key in schema]
+    limits = [f"{text} {schema[key]:g}" for key, text in _LIMITS.items() if key in schema]
     return f" ({', '.join(limits)})" if limits else ""

@@ -9,15 +9,15 @@ __all__ = ["Grid"]
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs that a sweep's words stand for."""
+    """The runs of a sweep."""
 
     runs: tuple[tuple[str, ...], ...]
-    """Overrides of each."""
+    """The overrides of each run."""
     varied: tuple[dict[str, str], ...]
-    """What differs between them: key and value, in the order of the words."""
+    """Key and value of each run's own overrides, in the order of the command line."""
     swept: tuple[str, ...]
-    """The keys that differ."""
+    """The keys that differ between runs."""
     enumerated: bool
-    """False: a sweeper of another kind chooses the runs as it goes, and this is one of them."""
+    """False: a sweeper of another kind chooses the runs while it goes, and this grid holds one of them."""
     launched: bool
     """Whether another launcher than Hydra's own runs them."""

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf have against a configuration, in the form that all errors have."""
+"""Translate errors of Hydra and OmegaConf into ConfigError."""
 
 from __future__ import annotations
 
@@ -7,34 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-from bmfgraph.config.overrides import dir_flags
+from bmfgraph.config.job import GROUPS
+from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
 
 __all__ = ["composition_error", "unresolved"]
-
-_KEYS = (
-    "pipeline",
-    "model",
-    "engine",
-    "decoder",
-    "encoder",
-    "input",
-    "output",
-    "device",
-    "records",
-    "report",
-    "reference",
-    "target",
-    "sweep",
-    "progress",
-    "debug",
-)
-_GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 
 
 def _names_nothing(config: DictConfig, error: InterpolationKeyError) -> ConfigError:
@@ -56,10 +39,10 @@ def _names_nothing(config: DictConfig, error: InterpolationKeyError) -> ConfigEr
 
 
 def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError:
-    """What keeps the configuration's ``${...}`` from being resolved."""
+    """Translate an error of resolving the configuration's ``${...}``."""
     text = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error.msg or error).splitlines()[0])
     if re.search(r"'pipeline\.name'|Index 'name'", text):
-        # What refers to it complains before the pipeline itself is looked at.
+        # A key that refers to the name fails before the pipeline itself is checked.
         return ConfigError(
             "is missing: the file that was chosen with pipeline=... describes no pipeline",
             path="pipeline.name",
@@ -70,22 +53,27 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
         return _names_nothing(config, error)
     hint = "correct the ${...}"
     if "nvironment variable" in text:
-        hint = "export it, or say what stands for it: ${oc.env:NAME,VALUE}"
+        hint = "export it, or give a default: ${oc.env:NAME,VALUE}"
     elif text.startswith("HydraConfig was not set"):
         text, hint = (
             "${hydra:...} has no value before a run begins",
             "leave it out: a sweep's runs have their own folders",
         )
     elif text.startswith("Recursive"):
-        text, hint = "its ${...} leads back to itself", "give one of the keys in that circle a value"
+        text, hint = "its ${...} leads back to itself", "give one of the keys in that cycle a value"
     elif match := re.match(r"Unsupported interpolation type (\S+)", text):
         text = f"there is no resolver {match[1]!r}"
         hint = "write ${KEY} for another value, or ${oc.env:NAME} for an environment variable"
     return ConfigError(text.strip('"'), path=str(error.full_key or "config"), hint=hint, code="E109")
 
 
-def composition_error(error: Exception, words: Sequence[str] = ()) -> ConfigError:
-    """What Hydra has against the words of the command line, in the form that all errors have."""
+def composition_error(error: Exception, arguments: Sequence[str] = ()) -> ConfigError:
+    """Translate an error of Hydra's composition.
+
+    Args:
+        error: The error.
+        arguments: Overrides and flags of the command line, as the user wrote them.
+    """
     if isinstance(error, MarkedYAMLError):
         return _bad_yaml(error)
     if isinstance(error.__cause__, GrammarParseError):
@@ -95,13 +83,13 @@ def composition_error(error: Exception, words: Sequence[str] = ()) -> ConfigErro
             hint="close its braces, and put text that holds ${ otherwise in quotes, as \\${",
             code="E109",
         )
-    if isinstance(error, FileNotFoundError) and not _folder_is_there():
+    if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return ConfigError("the current folder does not exist any more", hint="cd into one that does", code="E106")
     if isinstance(error, (UnicodeDecodeError, PermissionError)):
-        return _unreadable(error, words)
+        return _unreadable(error, arguments)
     if match := re.match(r"You must specify '([^']+)'", str(error)):
         key, options = match[1], re.findall(r"^\s+(\S+)", str(error), re.MULTILINE)
-        near = [word for word in words if did_you_mean(word.partition("=")[0], [key])]
+        near = [argument for argument in arguments if did_you_mean(key_and_value(argument)[0], [key])]
         return ConfigError(
             f"needs a value, and {f'{near[0]!r} gives it none' if near else 'the command line gives it none'}; "
             f"options: {join_sorted(options)}",
@@ -110,30 +98,31 @@ def composition_error(error: Exception, words: Sequence[str] = ()) -> ConfigErro
             code="E107",
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        return _no_such_option(error.missing_cfg_file, error.options, words)
+        return _no_such_option(error.missing_cfg_file, error.options, arguments)
     if match := re.match(r"Could not override '([^']+)'\.", str(error)):
         added = re.search(r"To append to your default list use (\+\S+)", str(error))
         if not added:
-            return _no_such_key(match[1])
+            return _no_such_key(match[1], arguments)
         return ConfigError("this group is added with a +", path=match[1], hint=f"write {added[1]}", code="E105")
     if match := re.match(r"Could not delete from config\. '([^']+)' does not exist", str(error)):
         key = match[1]
         return ConfigError("there is no such key to take out", path=key, hint=f"leave ~{key} out", code="E104")
-    return _misused(error, words) or _uncomposed(error)
+    return _misused(error, arguments) or _uncomposed(error)
 
 
-def _no_such_option(file: str, options: Sequence[str], words: Sequence[str]) -> ConfigError:
+def _no_such_option(file: str, options: Sequence[str], arguments: Sequence[str]) -> ConfigError:
     group, _, name = file.rpartition("/")
-    word = next((one for one in words if one.replace("=", "/", 1).lstrip("+") == file), f"{group}={name}")
-    key, _, value = word.lstrip("+").partition("=")
+    choices = (argument for argument in arguments if argument.replace("=", "/", 1).lstrip("+") == file)
+    choice = next(choices, f"{group}={name}")
+    key, value = key_and_value(choice.lstrip("+"))
     hint = "choose one of them, or bring your own with --config-dir"
     if key == "model" and value.endswith(".onnx"):
-        hint = f"choose the one that says what its tensors mean, and add model.file={value}"
+        hint = f"choose the option that describes its tensors, and add model.file={value}"
     elif "/" in value:
         hint = f"name its folder with --config-dir, and the file in {key}/ there: {key}={Path(value).stem}"
     return ConfigError(
         f"there is no such option{did_you_mean(name, options)}; options: {join_sorted(options)}",
-        path=word,
+        path=choice,
         hint=hint,
         code="E103",
     )
@@ -154,18 +143,18 @@ def _bad_yaml(error: MarkedYAMLError) -> ConfigError:
     return ConfigError(problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code="E116")
 
 
-def _unreadable(error: UnicodeDecodeError | PermissionError, words: Sequence[str]) -> ConfigError:
-    """A file of a folder of the user's that cannot be read, or is no text."""
+def _unreadable(error: UnicodeDecodeError | PermissionError, arguments: Sequence[str]) -> ConfigError:
+    """Report a file of the user's folders that cannot be read, or is not text."""
     if isinstance(error, PermissionError):
         return ConfigError(
             f"cannot be read ({error.strerror})", path=str(error.filename), hint="check who may read it", code="E116"
         )
-    files = (file for folder in dir_flags(words)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
+    files = (file for folder in dir_flags(arguments)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
     place = "a file of the configuration"
     for file in files:
-        # The error holds what was read of the file in one piece.
-        before, found, _ = _bytes(file).partition(error.object)
-        if found:
+        # The error holds the part of the file that was decoded at once.
+        before, matches, _ = _bytes(file).partition(error.object)
+        if matches:
             line = (before + error.object[: error.start]).count(b"\n") + 1
             place = f"{file}, line {line}"
             break
@@ -179,59 +168,73 @@ def _bytes(file: Path) -> bytes:
         return b""
 
 
-def _folder_is_there() -> bool:
+def _current_folder_exists() -> bool:
     try:
         return Path.cwd().is_dir()
     except OSError:
         return False
 
 
-def _no_such_key(key: str) -> ConfigError:
+def _no_such_key(key: str, arguments: Sequence[str]) -> ConfigError:
     head, _, rest = key.partition(".")
-    if not rest and head in _KEYS:
-        message, hint = "the pipeline that is chosen has no such key", "leave it out, or choose one that has"
-    else:
-        part, _, after = rest.partition(".")
-        near = [nearest(head, _KEYS), rest]
-        if not rest and (groups := _groups_with(head)):
-            near = [groups[0], head]
-        if head == "pipeline":
-            near = [head, nearest(part, ("name", "nodes")), after]
-        meant = f" (did you mean {'.'.join(filter(None, near))!r}?)" if all(near[:-1]) else ""
-        message = f"there is no such key{meant}; keys: {join_sorted(_KEYS)}"
-        hint = "correct it; fields of nodes are set as pipeline.nodes.NODE.FIELD=VALUE"
-        if head in ("hydra", "samples"):
-            hint = f"correct it, or add it with a +: +{key}=..."
-        elif rest and head not in _KEYS and not meant:
-            hint = f"correct it; a field of a node is set as pipeline.nodes.{key}=..."
-    return ConfigError(message, path=key, hint=hint, code="E104")
+    known = _composed_keys(head, arguments)
+    part, _, after = rest.partition(".")
+    near = [nearest(head, known), rest]
+    if not rest and (groups := _groups_with(head)):
+        near = [groups[0], head]
+    if head == "pipeline":
+        near = [head, nearest(part, ("name", "nodes")), after]
+    suggestion = f" (did you mean {'.'.join(filter(None, near))!r}?)" if all(near[:-1]) else ""
+    hint = "correct it; fields of nodes are set as pipeline.nodes.NODE.FIELD=VALUE"
+    if head in ("hydra", "samples"):
+        hint = f"correct it, or add it with a +: +{key}=..."
+    elif rest and head not in known and not suggestion:
+        hint = f"correct it; a field of a node is set as pipeline.nodes.{key}=..."
+    elif not rest and not suggestion:
+        hint = "leave it out, or choose a pipeline that defines it; fields of nodes are pipeline.nodes.NODE.FIELD"
+    return ConfigError(
+        f"there is no such key{suggestion}; keys: {join_sorted(known)}", path=key, hint=hint, code="E104"
+    )
+
+
+def _composed_keys(wrong: str, arguments: Sequence[str]) -> list[str]:
+    """List the top-level keys of the configuration that the other arguments compose, a pipeline's own keys included."""
+    dirs = dir_flags(arguments)
+    overrides = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
+    chosen = [override.partition(",")[0] for override in overrides if override.startswith("pipeline=")]
+    # Where something else is wrong, too, the chosen pipeline is enough.
+    others = [override for override in overrides if key_and_value(override)[0].partition(".")[0] != wrong]
+    for kept in (others, chosen):
+        try:
+            with initialize_config_module("bmfgraph.conf", version_base="1.3"):
+                return [str(key) for key in compose("config", hydra_overrides([*kept, *dirs]))]
+        except HydraException:
+            continue
+    return []
 
 
 def _groups_with(field: str) -> list[str]:
-    """Groups in whose files a field of that name stands."""
+    """List the groups that have a field of that name."""
     from bmfgraph.nodes.base import Frozen
     from bmfgraph.nodes.decoder import DecoderSpec
     from bmfgraph.nodes.encoder import EncoderSpec
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
 
-    groups: dict[str, type[Frozen]] = {
-        **{"engine": EngineOptions, "encoder": EncoderSpec},
-        **{"decoder": DecoderSpec, "model": ModelSpec},
-    }
-    return [group for group, cls in groups.items() if field in cls.model_fields]
+    groups: list[tuple[str, type[Frozen]]] = [
+        ("engine", EngineOptions),
+        ("encoder", EncoderSpec),
+        ("decoder", DecoderSpec),
+        ("model", ModelSpec),
+    ]
+    return [group for group, cls in groups if field in cls.model_fields]
 
 
-def _misused(error: Exception, words: Sequence[str]) -> ConfigError | None:
-    """Words that Hydra reads, and that do not do what they were meant to; None for other errors."""
+def _misused(error: Exception, arguments: Sequence[str]) -> ConfigError | None:
+    """Translate an error of an override that Hydra reads in another way than the user meant; None for other errors."""
     text = str(error)
     if isinstance(error, OverrideParseException):
-        word = str(error.override)
-        word = word if word in words else word.removeprefix("++")
-        hint = """values with = , spaces or brackets want two pairs of quotes, such as 'output="a=b.mp4"'"""
-        if "=" not in word:
-            hint = "write KEY=VALUE, or ~KEY to take something out"
-        return ConfigError(f"{word!r} is no override", hint=hint, code="E105")
+        return _not_an_override(str(error.override), arguments)
     if match := re.match(r"Ambiguous value for argument '(.+)'", text):
         return ConfigError(
             f"{match[1]!r} has several values",
@@ -239,9 +242,9 @@ def _misused(error: Exception, words: Sequence[str]) -> ConfigError | None:
             code="E105",
         )
     if match := re.match(r"Config group override must be a string", text):
-        word = next((one for one in words if one.endswith(("=null", "=None"))), "a group")
+        choice = next((argument for argument in arguments if argument.endswith(("=null", "=None"))), "a group")
         return ConfigError(
-            "a group cannot be null", path=word, hint="leave it out, or choose one of its options", code="E103"
+            "a group cannot be null", path=choice, hint="leave it out, or choose one of its options", code="E103"
         )
     if match := re.match(r"Error merging override \+*([^=]+)=(.*)", text):
         cause = next(iter(str(error.__cause__ or "").splitlines()), "")
@@ -252,22 +255,35 @@ def _misused(error: Exception, words: Sequence[str]) -> ConfigError | None:
             code="E105",
         )
     added = re.match(r"Multiple values for (\S+)\. |force-add of config groups|Could not append to config", text)
-    word = next((one for one in words if one.startswith("+")), "") if added else ""
-    if not word:
+    override = next((argument for argument in arguments if argument.startswith("+")), "") if added else ""
+    if not override:
         return None
-    return ConfigError(f"{word!r} adds what is there already", hint=f"leave the + out: {word.lstrip('+')}", code="E105")
+    return ConfigError(
+        f"{override!r}: the key already exists; drop the '+'", hint=f"write {override.lstrip('+')}", code="E105"
+    )
+
+
+def _not_an_override(override: str, arguments: Sequence[str]) -> ConfigError:
+    override = override if override in arguments else override.removeprefix("++")
+    key, value = key_and_value(override)
+    hint = """values with = , spaces or brackets need two pairs of quotes, such as 'output="a=b.mp4"'"""
+    if "=" not in override:
+        hint = "write KEY=VALUE, or ~KEY to remove something"
+    elif key.lstrip("+") in GROUPS and re.fullmatch(r"[\w.-]+", value):
+        hint = f"""a name with other letters than a to z needs two pairs of quotes: '{key}="{value}"'"""
+    return ConfigError(f"{override!r} is not an override", hint=hint, code="E105")
 
 
 def _uncomposed(error: Exception) -> ConfigError:
-    """All else, in Hydra's words where there are no better ones."""
+    """Translate all other errors; Hydra's own text is the last resort."""
     if match := re.match(r"In '([^']+)': Could not override '([^'@]+)(@?)", str(error)):
         file, group, moved = match.groups()
         why = f"its defaults override /{group}, "
         if moved:
             why += "which works in files of the whole configuration only"
-            hint = "put `# @package _global_` on its first line, and what it says of the pipeline under `pipeline:`"
+            hint = "put `# @package _global_` on its first line, and the keys of the pipeline under `pipeline:`"
         else:
-            why += f"which is no group{did_you_mean(group, _GROUPS)}; groups: {join_sorted(_GROUPS)}"
+            why += f"which is not a group{did_you_mean(group, GROUPS)}; groups: {join_sorted(GROUPS)}"
             hint = "correct it in the file, or leave it out"
         return ConfigError(why, path=file, hint=hint, code="E106")
     if match := re.match(r"Additional config directory '(.+)' not found", str(error)):

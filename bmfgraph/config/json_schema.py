@@ -1,6 +1,6 @@
-"""JSON Schema of the files in ``conf/``, made from the specs.
+"""Generate the JSON Schema of the files in ``conf/`` from the specs.
 
-An editor that reads it completes fields, shows what they mean and underlines what is wrong.
+Editors that read it complete fields, show their descriptions and underline mistakes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bmfgraph.config.fields import REFUSED, Schema, branches, model_schemas, pointer, spec_classes, words
+from bmfgraph.config.fields import REFUSED, Schema, branches, describe, model_schemas, pointer, spec_classes
+from bmfgraph.config.job import GROUPS
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decoder import DecoderSpec
 from bmfgraph.nodes.encoder import EncoderSpec
@@ -17,35 +18,39 @@ from bmfgraph.nodes.model import ModelSpec
 
 __all__ = ["pipeline_schema"]
 
-# The newest that all versions of yaml-language-server know.
+# All versions of yaml-language-server know this draft; some do not know newer ones.
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _NAME = "^[A-Za-z0-9_-]+$"
 _EDGE = r"^[A-Za-z0-9_-]+(\..+)?$"
 _INTERPOLATION = r"\$\{.+\}|^\?\?\?$"
-"""What OmegaConf puts another value in place of, and what stands for a value still to be given."""
+"""An interpolation, or the mark of a value that is still missing."""
 _DEFAULTS: Schema = {
     "type": "array",
     "items": {"type": ["string", "object"]},
     "description": "What this file builds on, and choices such as `override /model: centerface`.",
 }
 _USE = "A config group under the node's own options, such as ${encoder}."
-_GROUPS = ("model", "engine", "decoder", "encoder")
+_GROUPS = tuple(group for group in GROUPS if group != "pipeline")
 
 
 def pipeline_schema(*, installed: bool = False) -> dict[str, Any]:
-    """JSON Schema (draft-07) of pipeline files; those of the other groups' files stand under ``definitions``.
+    """Return the JSON Schema (draft-07) of pipeline files; ``definitions`` holds those of the other groups' files.
 
-    ``installed``: with the kinds of all node packs that can be loaded, not only those of bmfgraph itself.
+    Args:
+        installed: With the kinds of all node packs that can be loaded.
+
+    Raises:
+        RegistryError: A kind of bmfgraph's own cannot be loaded.
     """
     classes = spec_classes(installed=installed)
     names, raw = model_schemas([*classes.values(), ModelSpec, EngineOptions])
     specs = {kind: raw.pop(name) for kind, name in zip(classes, names, strict=False)}
-    nodes = {kind: _node_of(kind, classes[kind], one) for kind, one in specs.items()}
+    nodes = {kind: _node_of(kind, classes[kind], subschema) for kind, subschema in specs.items()}
     groups = {
         "decoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, DecoderSpec)]),
         "encoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, EncoderSpec)]),
     }
-    models = {name: _object(one) for name, one in raw.items()}
+    models = {name: _object(subschema) for name, subschema in raw.items()}
     model, engine = names[-2:]
     files = {
         "model": _file(models[model]),
@@ -54,10 +59,10 @@ def pipeline_schema(*, installed: bool = False) -> dict[str, Any]:
     }
     definitions = {
         **models,
-        **{f"{kind}_node": one for kind, one in nodes.items()},
-        **{f"{group}_file": one for group, one in files.items()},
+        **{f"{kind}_node": subschema for kind, subschema in nodes.items()},
+        **{f"{group}_file": subschema for group, subschema in files.items()},
         "node": _node(nodes, groups),
-        "whole_node": _whole_node({kind: _required(classes[kind], one) for kind, one in specs.items()}),
+        "whole_node": _whole_node({kind: _required(classes[kind], subschema) for kind, subschema in specs.items()}),
         "pipeline_file": _pipeline_file(),
         "pipeline": _entry("pipeline"),
         "model": _entry("model", {"if": {"not": {"required": ["defaults"]}}, "then": {"required": ["name"]}}),
@@ -67,7 +72,10 @@ def pipeline_schema(*, installed: bool = False) -> dict[str, Any]:
 
 
 def _entry(group: str, *rules: Schema) -> Schema:
-    """The schema of a group's files. Editors add the root's keys to a definition they enter by: both have these two."""
+    """Return the schema of a group's files.
+
+    An editor adds the root's keys to the definition where it enters, so both have the same two keys.
+    """
     return {"title": f"bmfgraph {group}", "allOf": [_ref(f"{group}_file"), *rules]}
 
 
@@ -79,43 +87,47 @@ def _ref(name: str) -> Schema:
 
 
 def _value(schema: Schema) -> Schema:
-    """What YAML may have for a field: what pydantic's schema says, in draft-07, or an interpolation."""
+    """Convert pydantic's schema of a field to draft-07, and allow an interpolation."""
     plain: Schema = {"type": []}
     allowed: list[Any] = []
     others: list[Schema] = []
-    for one in branches(schema):
-        if "discriminator" in one:
-            found = one["discriminator"]
+    for branch in branches(schema):
+        if "discriminator" in branch:
+            discriminator = branch["discriminator"]
             others.append(
-                _chosen_by(found["propertyName"], {key: {"$ref": ref} for key, ref in found["mapping"].items()})
+                _chosen_by(
+                    discriminator["propertyName"], {key: {"$ref": ref} for key, ref in discriminator["mapping"].items()}
+                )
             )
-        elif "$ref" in one:
-            others.append({"$ref": one["$ref"]})
-        elif "const" in one or "enum" in one:
-            allowed += [one["const"]] if "const" in one else one["enum"]
-        elif "type" in one:
-            # The limits of one type do not bind another, so all fit into one schema.
-            plain["type"].append(one["type"])
-            plain |= _limits(one)
+        elif "$ref" in branch:
+            others.append({"$ref": branch["$ref"]})
+        elif "const" in branch or "enum" in branch:
+            allowed += [branch["const"]] if "const" in branch else branch["enum"]
+        elif "type" in branch:
+            # Limits apply to their own type only, so all types fit into one schema.
+            plain["type"].append(branch["type"])
+            plain |= _limits(branch)
         else:
             return _notes(schema)
     if allowed:
         others.append({"enum": allowed})
-    # Models take interpolations themselves.
+    # Schemas of models allow interpolations themselves.
     if plain["type"] or allowed or not others:
-        others.append(_or_text(plain, words(schema)))
+        others.append(_or_interpolation(plain, describe(schema)))
     return (others[0] if len(others) == 1 else {"anyOf": others}) | _notes(schema)
 
 
-def _or_text(schema: Schema, said: str) -> Schema:
-    """The schema, which takes an interpolation as well. ``said``: what it takes, for the editor's message."""
+def _or_interpolation(schema: Schema, description: str) -> Schema:
+    """Allow an interpolation besides what a schema accepts, which ``description`` says in the editor's message."""
     types = schema["type"]
     if "string" not in types:
         schema |= {"type": [*types, "string"], "pattern": _INTERPOLATION}
     elif "pattern" in schema:
         schema["pattern"] += f"|{_INTERPOLATION}"
     if "pattern" in schema:
-        schema["patternErrorMessage"] = f"Allowed: {said.replace('`', '')}, or an interpolation such as ${{input}}."
+        schema["patternErrorMessage"] = (
+            f"Allowed: {description.replace('`', '')}, or an interpolation such as ${{input}}."
+        )
     if len(schema["type"]) == 1:
         schema["type"] = schema["type"][0]
     return schema
@@ -124,17 +136,19 @@ def _or_text(schema: Schema, said: str) -> Schema:
 def _notes(schema: Schema) -> Schema:
     notes: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
     if isinstance(notes.get("default"), dict):
-        # All of a nested model's own defaults.
+        # It would repeat all defaults of a nested model.
         del notes["default"]
     return notes
 
 
 def _limits(schema: Schema) -> Schema:
-    """What a schema says of values of its one type."""
+    """Return the limits that a schema sets for its type."""
     left_out = ("type", "title", "description", "default", "format", "examples", "prefixItems")
-    kept = {key: one for key, one in schema.items() if key not in left_out}
+    kept = {key: subschema for key, subschema in schema.items() if key not in left_out}
     if places := schema.get("prefixItems"):
-        kept["items"] = _value(places[0]) if all(one == places[0] for one in places) else list(map(_value, places))
+        kept["items"] = (
+            _value(places[0]) if all(subschema == places[0] for subschema in places) else list(map(_value, places))
+        )
     elif kept.get("items"):
         kept["items"] = _value(kept["items"])
     if isinstance(kept.get("additionalProperties"), dict):
@@ -143,18 +157,18 @@ def _limits(schema: Schema) -> Schema:
 
 
 def _object(schema: Schema) -> Schema:
-    """A model: a mapping of its fields, or an interpolation that stands for one."""
-    fields = {name: _value(one) for name, one in schema.get("properties", {}).items()}
-    made = _notes(schema) | _or_text({"type": ["object"]}, "mapping") | {"properties": fields}
-    return made | {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
+    """Return the schema of a model: a mapping of its fields, or an interpolation."""
+    fields = {name: _value(subschema) for name, subschema in schema.get("properties", {}).items()}
+    model = _notes(schema) | _or_interpolation({"type": ["object"]}, "mapping") | {"properties": fields}
+    return model | {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
 
 
 def _chosen_by(key: str, choices: Mapping[str, Schema]) -> Schema:
-    """A mapping whose ``key`` says what else it holds."""
-    return _or_text({"type": ["object"]}, "mapping") | {
+    """Return the schema of a mapping whose ``key`` selects its other fields."""
+    return _or_interpolation({"type": ["object"]}, "mapping") | {
         "properties": {key: _value({"enum": list(choices)})},
         "required": [key],
-        "allOf": [{"if": _has(key, word), "then": one} for word, one in choices.items()],
+        "allOf": [{"if": _has(key, word), "then": subschema} for word, subschema in choices.items()],
     }
 
 
@@ -166,20 +180,20 @@ def _has(key: str, word: str) -> Schema:
 
 
 def _node_of(kind: str, cls: type[NodeSpec], schema: Schema) -> Schema:
-    """A node whose kind is known. What it must have is told by `whole_node`: another file or `use` may bring it."""
-    made = _object(schema)
-    made.pop("required", None)
-    fields = made["properties"]
+    """Return the schema of a node of one kind. Required fields are in ``whole_node``: another file may have them."""
+    node = _object(schema)
+    node.pop("required", None)
+    fields = node["properties"]
     for name in REFUSED.get(kind, ()):
         fields[name] = _value({"enum": [schema["properties"][name]["default"]]})
     minimum, maximum = cls.arity
-    edge = _or_text({"type": ["string"], "pattern": _EDGE}, "node or node.port")
-    inputs = {key: one for key, one in fields["inputs"].items() if key != "default"}
+    edge = _or_interpolation({"type": ["string"], "pattern": _EDGE}, "node or node.port")
+    inputs = {key: subschema for key, subschema in fields["inputs"].items() if key != "default"}
     fields["inputs"] = inputs | {"minItems": minimum, "maxItems": maximum, "items": edge}
     fields["kind"] = {"const": kind, "description": schema.get("description", "")}
-    # Told of in `node`.
+    # `node` has its schema.
     fields["use"] = True
-    return made
+    return node
 
 
 def _required(cls: type[NodeSpec], schema: Schema) -> list[str]:
@@ -187,22 +201,22 @@ def _required(cls: type[NodeSpec], schema: Schema) -> list[str]:
 
 
 def _node(nodes: Mapping[str, Schema], groups: Mapping[str, Schema]) -> Schema:
-    """A node or a part of one; where its kind comes from a group, it has the fields that the group's kinds have."""
-    made = _chosen_by("kind", {kind: _ref(f"{kind}_node") for kind in nodes})
-    del made["required"]
-    fields = made["properties"]
+    """Return the schema of a node or a part of one. If a group sets its kind, the fields of the group's kinds apply."""
+    node = _chosen_by("kind", {kind: _ref(f"{kind}_node") for kind in nodes})
+    del node["required"]
+    fields = node["properties"]
     fields["kind"]["anyOf"][0]["enumDescriptions"] = [
-        one["properties"]["kind"]["description"] for one in nodes.values()
+        subschema["properties"]["kind"]["description"] for subschema in nodes.values()
     ]
-    fields["use"] = _or_text({"type": ["object", "null"]}, "mapping") | {"description": _USE}
+    fields["use"] = _or_interpolation({"type": ["object", "null"]}, "mapping") | {"description": _USE}
     for group, joined in groups.items():
         from_group = _has("use", f"${{{group}}}") | {"not": {"required": ["kind"]}}
-        made["allOf"].append({"if": from_group, "then": joined})
-    return made
+        node["allOf"].append({"if": from_group, "then": joined})
+    return node
 
 
 def _joined(nodes: Mapping[str, Schema], kinds: Sequence[str]) -> Schema:
-    """The fields of kinds that stand in for each other."""
+    """Return the schema with the fields of all kinds of a group."""
     fields: Schema = {}
     for kind in kinds:
         fields = nodes[kind]["properties"] | fields
@@ -211,7 +225,7 @@ def _joined(nodes: Mapping[str, Schema], kinds: Sequence[str]) -> Schema:
 
 
 def _whole_node(required: Mapping[str, list[str]]) -> Schema:
-    """A node that no other file completes: it has all that its kind needs, unless `use` may bring it."""
+    """Return the schema of a complete node: it has the required fields of its kind, unless `use` may have them."""
     alone = {"not": {"required": ["use"]}}
     rules = [{"if": _has("kind", kind) | alone, "then": {"required": keys}} for kind, keys in required.items() if keys]
     return {"allOf": [_ref("node"), {"if": {"type": "object", **alone}, "then": {"required": ["kind"]}}, *rules]}
@@ -221,16 +235,16 @@ def _whole_node(required: Mapping[str, list[str]]) -> Schema:
 
 
 def _file(schema: Schema, without: Sequence[str] = ()) -> Schema:
-    """A group's file, or a part of one: any of the fields may come from elsewhere."""
-    fields = {key: one for key, one in schema["properties"].items() if key not in without}
-    return _or_text({"type": ["object"]}, "mapping") | {
+    """Return the schema of a group's file. Every field is optional: another file may have it."""
+    fields = {key: subschema for key, subschema in schema["properties"].items() if key not in without}
+    return _or_interpolation({"type": ["object"]}, "mapping") | {
         "properties": {"defaults": _DEFAULTS, **fields},
         "additionalProperties": False,
     }
 
 
 def _pipeline_file() -> Schema:
-    """What builds on another file may leave things out."""
+    """Return the schema of a pipeline file. A file that builds on another one may leave fields out."""
     builds_on = {"defaults": {"contains": {"type": "string", "not": {"const": "_self_"}}}}
     return {
         "type": "object",
@@ -241,13 +255,15 @@ def _pipeline_file() -> Schema:
 
 
 def _form(graph: Schema, *, closed: bool) -> Schema:
-    """With `pipeline:` a file for the whole configuration, which has keys of its own, else the pipeline itself.
+    """Return the schema of one of two forms: keys of the whole configuration beside ``pipeline:``, or the pipeline.
 
-    ``closed``: what has no `pipeline:` is no part of a whole configuration either.
+    Args:
+        graph: Schema of the pipeline.
+        closed: A file without ``pipeline:`` has no keys of the whole configuration.
     """
     groups = {group: _ref(f"{group}_file") for group in _GROUPS}
     inside = {"pipeline": graph | {"description": "The graph of nodes."}, "defaults": _DEFAULTS}
-    # `pipeline` is not there, but an editor shall offer it.
+    # `pipeline` is absent here; the schema has it so that editors offer it.
     fields = graph["properties"] | inside | ({} if closed else groups)
     return {
         "if": {"required": ["pipeline"]},
@@ -257,14 +273,14 @@ def _form(graph: Schema, *, closed: bool) -> Schema:
 
 
 def _graph(node: str) -> Schema:
-    name = _or_text({"type": ["string"], "pattern": _NAME}, "letters, digits, _ and -")
+    name = _or_interpolation({"type": ["string"], "pattern": _NAME}, "letters, digits, _ and -")
     names = {"pattern": _NAME, "patternErrorMessage": "A node's name is made of letters, digits, _ and -."}
     nodes = {"minProperties": 1, "propertyNames": names, "additionalProperties": _ref(node)}
     return {
         "type": "object",
         "properties": {
             "name": name | {"description": "Names the pipeline in reports and output files."},
-            "nodes": _or_text({"type": ["object"]}, "mapping")
+            "nodes": _or_interpolation({"type": ["object"]}, "mapping")
             | nodes
             | {"description": "The nodes, by names of yours."},
         },

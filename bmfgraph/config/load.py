@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from bmfgraph.config.compose import plain
 from bmfgraph.config.hydra_errors import composition_error
 from bmfgraph.config.job import GROUPS
-from bmfgraph.config.overrides import free_node_fields, literal_paths, overrides_of
+from bmfgraph.config.overrides import hydra_overrides
 from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, join_sorted
 
 __all__ = ["compose_config", "group_option", "load_config"]
@@ -100,10 +100,9 @@ def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictCon
     flags = [part for folder in folders for part in ("--config-dir", str(folder))]
     if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
         raise ConfigError(f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code="E102")
-    arguments, search = overrides_of([*overrides, *flags])
     # Hydra's state is that of the process: `initialize_config_module` gives the caller's back.
     with _HYDRA, _errors([*overrides, *flags]), initialize_config_module("bmfgraph.conf", version_base="1.3"):
-        config = compose("config", [*free_node_fields(literal_paths(arguments)), *search])
+        config = compose("config", hydra_overrides([*overrides, *flags]))
     OmegaConf.set_struct(config, False)
     yield config
 

@@ -1,115 +1,165 @@
-"""The words of a command line that Hydra reads: in the form in which it takes them, and in that which people know."""
+"""Rewrite the arguments of a command line into the overrides that Hydra takes.
+
+Arguments are overrides such as ``engine=fp16`` and Hydra's flags; overrides alone hold no flags.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 __all__ = [
     "CONFIG_DIR",
-    "WITH_VALUE",
     "dir_flags",
-    "flags_last",
     "free_node_fields",
+    "hydra_overrides",
+    "key_and_value",
     "literal_paths",
     "overrides_of",
     "sweeps",
     "title_of",
+    "wants_traceback",
 ]
 
-_PATHS = (
-    "input",
-    "output",
-    "records",
-    "report",
-    "reference",
-    "target",
-    "model.file",
-    "engine.path",
-    "engine.calibration",
-)
 CONFIG_DIR = ("--config-dir", "-cd")
-WITH_VALUE = (
-    *CONFIG_DIR,
-    "--config-path",
-    "-cp",
-    "--config-name",
-    "-cn",
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
-    "--experimental-rerun",
-    "--shell-completion",
-    "-sc",
-)
-"""Hydra's flags that are followed by a value."""
+_PATHS = ("model.file", "engine.path", "engine.calibration")
+"""Keys of files whose fields have no ``PathKind``."""
 _SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
-"""Texts of which a sweep has one."""
+"""Keys of texts that a sweep has once."""
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
+_PLAIN_KEY = re.compile(r"\+{0,2}([A-Za-z_][\w-]*)")
+
+
+def hydra_overrides(arguments: Sequence[str]) -> list[str]:
+    """Rewrite arguments into overrides for Hydra's compose function.
+
+    Args:
+        arguments: Overrides, and flags for folders of configuration.
+
+    Returns:
+        The overrides with file names quoted, node fields freed from Hydra's ``+``, and the folders as a search path.
+    """
+    overrides, search = overrides_of(free_node_fields(literal_paths(arguments)))
+    return [*overrides, *search]
 
 
 def literal_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote file names for Hydra's grammar, in which umlauts, =, commas and brackets mean something else; expand ~.
+    """Quote text that Hydra's grammar would read in another way, and expand ``~``.
 
-    Left as they are: names that are quoted already or hold an interpolation, and file names of a sweep, which may be
-    lists.
+    Values of keys that name files are always quoted: their umlauts, equals signs, commas and brackets mean something
+    else to Hydra. The top-level keys that a user's pipeline file defines are quoted where Hydra cannot parse their
+    values, or would start a sweep that was not asked for.
+
+    Values that are quoted already, null, empty or hold an interpolation stay. In a sweep, file names stay, too: they
+    may be lists.
+
+    Args:
+        arguments: Overrides, and flags.
     """
-    keys = _SINGLE if sweeps(arguments) else (*_PATHS, *_SINGLE)
-    return [_literal(word, keys) for word in arguments]
+    from bmfgraph.config.job import JobSpec, path_keys
+
+    swept = sweeps(arguments)
+    paths = _SINGLE if swept else (*path_keys(), *_PATHS, *_SINGLE)
+    others = {*JobSpec.model_fields, "hydra", *_groups_of(arguments)}
+    return [_literal(argument, paths, others, swept=swept) for argument in arguments]
 
 
-def sweeps(words: Sequence[str]) -> bool:
-    """Whether a command line asks for many runs."""
-    return any(
-        word in ("-m", "--multirun") or word.lstrip("+") == "hydra.mode=MULTIRUN" or word.startswith("+sweep=")
-        for word in words
-    )
-
-
-def _literal(word: str, keys: Sequence[str]) -> str:
-    key, equals, value = word.partition("=")
-    if key not in keys or not equals or value in ("", "null", "???") or value[0] in "'\"" or "${" in value:
-        return word
-    if value == "~" or value.startswith("~/"):
+def _literal(argument: str, paths: Sequence[str], others: set[str], *, swept: bool) -> str:
+    key, value = key_and_value(argument)
+    if value in ("", "null", "???") or value[0] in "'\"" or "${" in value:
+        return argument
+    match = _PLAIN_KEY.fullmatch(key)
+    is_own_key = match is not None and match[1] not in others
+    if key not in paths and not is_own_key:
+        return argument
+    if value.startswith("~/") or (value == "~" and key in paths):
         with contextlib.suppress(RuntimeError):
             value = str(Path(value).expanduser())
+    if key not in paths and not _needs_quotes(f"{key}={value}", swept=swept):
+        return f"{key}={value}"
     value = value.replace("'", "\\'")
     return f"{key}='{value}'"
 
 
-def free_node_fields(arguments: Sequence[str]) -> list[str]:
-    """Let any field of a node or of the groups nodes are made from be set without Hydra's ``+``, mentioned or not.
+def _needs_quotes(override: str, *, swept: bool) -> bool:
+    """Tell whether Hydra cannot parse an override, or takes it for a sweep that was not asked for."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
 
-    The pipeline's own check knows which fields there are and says so better than Hydra's.
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        # A list of a sweep cannot be quoted as a whole.
+        return not (swept and "," in override)
+    return parsed.is_sweep_override() and not swept
+
+
+def _groups_of(arguments: Sequence[str]) -> Iterator[str]:
+    """List the groups of the user's own folders."""
+    yield "sweep"
+    for folder in dir_flags(arguments)[1::2]:
+        with contextlib.suppress(OSError):
+            yield from (path.name for path in Path(folder).iterdir() if path.is_dir())
+
+
+def sweeps(arguments: Sequence[str]) -> bool:
+    """Tell whether a command line asks for many runs."""
+    return any(
+        argument in ("-m", "--multirun")
+        or argument.lstrip("+") == "hydra.mode=MULTIRUN"
+        or argument.startswith("+sweep=")
+        for argument in arguments
+    )
+
+
+def wants_traceback(arguments: Sequence[str], config: Mapping[str, object] | None = None) -> bool:
+    """Tell whether a failure prints a traceback.
+
+    Args:
+        arguments: They decide where nothing could be composed.
+        config: The composed configuration.
     """
-    return [f"++{word}" if word.startswith(_FREE) and "=" in word else word for word in arguments]
+    if config is not None:
+        return bool(config.get("debug"))
+    values = [value for key, value in map(key_and_value, arguments) if key.lstrip("+") == "debug"]
+    return bool(values) and values[-1].strip("'\"").lower() in ("true", "yes", "on", "1")
 
 
-def dir_flags(words: Sequence[str]) -> list[str]:
-    """The flags for folders of configuration, each with its folder."""
-    return [one for flag, folder in itertools.pairwise(words) if flag in CONFIG_DIR for one in (flag, folder)]
+def key_and_value(override: str) -> tuple[str, str]:
+    """Split an override at its first equals sign; without one the value is empty."""
+    key, _, value = override.partition("=")
+    return key, value
 
 
-def overrides_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words without flags for folders of configuration, and the override that stands for those."""
-    folders = dir_flags(words)[1::2]
-    rest = [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & set(CONFIG_DIR)]
+def free_node_fields(arguments: Sequence[str]) -> list[str]:
+    """Let any field of a node, and of the groups that nodes use, be set without Hydra's ``+``.
+
+    The pipeline's own check knows which fields there are, and its messages are better than Hydra's.
+    """
+    return [f"++{argument}" if argument.startswith(_FREE) and "=" in argument else argument for argument in arguments]
+
+
+def dir_flags(arguments: Sequence[str]) -> list[str]:
+    """Return the flags for folders of configuration, each followed by its folder."""
+    return [part for flag, folder in itertools.pairwise(arguments) if flag in CONFIG_DIR for part in (flag, folder)]
+
+
+def overrides_of(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate the flags for folders of configuration.
+
+    Returns:
+        The other arguments, and the override of Hydra's search path that stands for the folders (empty without any).
+    """
+    folders = dir_flags(arguments)[1::2]
+    pairs = zip(["", *arguments], arguments, strict=False)
+    rest = [argument for before, argument in pairs if not {before, argument} & set(CONFIG_DIR)]
     places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
     return rest, [f"hydra.searchpath=[{places}]"] if folders else []
 
 
-def flags_last(words: Sequence[str]) -> list[str]:
-    """Argparse takes overrides in one row only; people write them before and after ``--config-dir``."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    for word, before in zip(words, ["", *words], strict=False):
-        (flags if word.startswith("-") or before in WITH_VALUE else overrides).append(word)
-    return overrides + flags
-
-
 def title_of(varied: Mapping[str, str]) -> str:
-    """How the user knows a run among others: by what differs."""
+    """Name a run of a sweep by the overrides that are its own."""
     return " ".join(f"{key}={value}" for key, value in varied.items()) or "the only run"

@@ -37,45 +37,30 @@ from bmfgraph.doctor.system import (
     store_lines,
     tensorrt_line,
 )
-from bmfgraph.errors import ConfigError, did_you_mean
 from bmfgraph.system.files import cache_folder
 from bmfgraph.system.machine import SCHEMA, Machine, find_machine
 
 __all__ = ["Finding", "doctor_command", "examine"]
 
-_HELP = """\
-python -m bmfgraph doctor [--json]
-
-One line for each thing that pipelines need: ok, warn or fail, what was found, and below it how to mend it.
-
-examples
-  python -m bmfgraph doctor
-  python -m bmfgraph doctor | grep -A1 -E '^(warn|fail)'
-  python -m bmfgraph doctor --json > machine.json        # for programs; holds what plans are compiled for, too
-
-exit codes: 0 nothing is broken, 1 a line says fail, 2 wrong words
-"""
 _COLORS: dict[State, int] = {"ok": 32, "warn": 33, "fail": 31}
 
 
-def doctor_command(words: Sequence[str]) -> int:
-    """Do what the words after ``doctor`` say; returns the exit code. Raises ConfigError for unknown words."""
-    if {"-h", "--help"} & set(words):
-        print(_HELP, end="")
-        return 0
-    if unknown := [word for word in words if word != "--json"]:
-        near = did_you_mean(unknown[0], ["--json", "--help"])
-        raise ConfigError(f"unknown word {unknown[0]!r}{near}", hint="python -m bmfgraph doctor --help", code="E114")
+def doctor_command(*, as_json: bool = False) -> int:
+    """Print the findings about this machine, and return the exit code: 1 if something is broken.
+
+    Args:
+        as_json: Print them as JSON, with what plans are compiled for.
+    """
     lines = examine()
-    if words:
-        told = {
+    if as_json:
+        report = {
             "schema": SCHEMA,
             "lines": [
                 {"name": line.name, "state": line.state, "found": line.found, "mend": line.fix} for line in lines
             ],
             "machine": asdict(_machine()),
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
     else:
         _print(lines)
     return int(any(line.state == "fail" for line in lines))

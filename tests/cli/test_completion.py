@@ -22,9 +22,10 @@ import pytest
 
 from bmfgraph.cli.completion import answer, complete
 from bmfgraph.cli.completion.shells import Answer
-from bmfgraph.cli.help import VERB_FLAGS, VERBS
+from bmfgraph.cli.help import VERBS
 from bmfgraph.cli.main import main
 from bmfgraph.errors import ConfigError
+from tests.cli.flags import flags_of
 
 SCRIPTS = Path(sys.executable).parent
 """Where the command ``bmfgraph`` is installed."""
@@ -33,7 +34,7 @@ LINES = [
     ("bmfgraph chec", {"check"}),
     ("bmfgraph check pipe", {"pipeline="}),
     ("bmfgraph check pipeline=super_resolution engine=", ENGINES),
-    ("bmfgraph plan --", {*VERB_FLAGS["plan"], "--help", "--config-dir"}),
+    ("bmfgraph plan --", {*flags_of("plan"), "--help", "--config-dir"}),
     ("bmfgraph engine.ba", {"engine.batch="}),
     ("bmfgraph input=cl", {"input=clip.mp4"}),
     ("bmfgraph --config-dir n", {"new/"}),
@@ -186,10 +187,10 @@ def test_options_of_the_users_own_folder(here: Path) -> None:
     assert words("bmfgraph -cd new pipeline=super_resolution model=mine model.wi") == {"model.window."}
 
 
-@pytest.mark.parametrize("asked", [[], ["bash"], ["install=tcsh"], ["instal=bash"], ["query"]])
-def test_a_shell_that_is_not_known(asked: list[str]) -> None:
+@pytest.mark.parametrize("asked", ["", "bash", "install=tcsh", "instal=bash", "query"])
+def test_a_shell_that_is_not_known(asked: str) -> None:
     with pytest.raises(ConfigError, match="shells: bash, fish, zsh"):
-        complete(["--shell-completion", *asked])
+        complete(asked)
 
 
 # -------------------------------------------------------------------------------------------------------- the shells

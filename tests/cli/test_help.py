@@ -8,8 +8,10 @@ from importlib import resources
 
 import pytest
 
-from bmfgraph.cli.help import GROUPS, VERB_FLAGS, VERBS, usage
+from bmfgraph.cli.help import GROUPS, VERBS, usage
 from bmfgraph.cli.main import main
+from bmfgraph.config import job
+from tests.cli.flags import flags_of
 
 CHOICE = re.compile(rf"\b({'|'.join(GROUPS)})=([a-z]\w+)")
 
@@ -35,12 +37,16 @@ def test_every_verb_has_help(verb: str, flag: str, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_says_what_is_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = told([*([verb] if verb else []), "--help"], capsys)[1]
-    for flag in VERB_FLAGS.get(verb, {}):
+    for flag in flags_of(verb):
         assert re.search(rf"^  {flag}\b", text, re.MULTILINE)
     conf = resources.files("bmfgraph.conf")
     for group, option in CHOICE.findall(text):
         assert (conf / group / f"{option}.yaml").is_file(), f"{group}={option}"
     assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_the_groups_are_those_of_the_configuration() -> None:
+    assert GROUPS == job.GROUPS
 
 
 def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,7 +60,7 @@ def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["check", "pipeline=nothing", "--help"], ["plan", "--help", "--tabel"], ["build", "x", "-h"]):
-        assert told(words, capsys) == (0, usage(words[0]), "")
+        assert told(words, capsys) == (0, told([words[0], "--help"], capsys)[1], "")
 
 
 @pytest.mark.parametrize(
@@ -64,8 +70,8 @@ def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -
         (["Plan", "pipeline=super_resolution"], "unknown verb 'Plan' (did you mean 'plan'?)"),
         (["check", "--jsno"], "'--jsno' (did you mean '--json'?)"),
         (["engines", "lst"], "unknown verb 'lst' (did you mean 'list'?)"),
-        (["engines", "list", "--jsno"], "unknown word '--jsno' (did you mean '--json'?)"),
-        (["schema", "--instaled"], "unknown word '--instaled' (did you mean '--installed'?)"),
+        (["engines", "list", "--jsno"], "engines list takes no flag '--jsno' (did you mean '--json'?)"),
+        (["schema", "--instaled"], "schema takes no flag '--instaled' (did you mean '--installed'?)"),
     ],
 )
 def test_mistyped_words(

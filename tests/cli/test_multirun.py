@@ -1,13 +1,11 @@
-"""What a command does as it starts: who collects garbage, and where the configuration is composed."""
+"""How a command starts: flags, tracebacks, and an output without room."""
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,36 +23,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_clip(folder / "clip.mp4", frames=2)
     double_model(folder / "double.onnx")
     return folder
-
-
-@pytest.fixture
-def not_collecting() -> Iterator[None]:
-    """As __main__ begins."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.parametrize(
-    ("words", "collects"),
-    [
-        (f"check {UP}", False),
-        (f"plan {UP}", False),
-        (f"check -m {UP} engine.batch=1,2", True),
-        (f"plan -m {UP} engine.batch=1,2", True),
-        (f"build {UP}", True),
-        (f"build -m {UP} engine.batch=1,2", True),
-        (UP, True),
-        ("engines list", True),
-        ("report nowhere", True),
-        ("schema", True),
-    ],
-)
-def test_garbage_is_collected_by_what_takes_long(
-    folder: Path, not_collecting: None, words: str, collects: bool
-) -> None:
-    run_words(words, folder)
-    assert gc.isenabled() == collects
 
 
 @pytest.mark.parametrize("words", [f"plan {UP}", f"check {UP}", "schema", "engines list"])
@@ -76,28 +44,36 @@ def test_a_full_disk_behind_the_output(folder: Path, words: str, unbuffered: str
     )
 
 
-FORKS = """
-import os, sys, threading
-fork, forks = os.fork, []
-def counted():
-    forks.append(1)
-    return fork()
-os.fork = counted
-if sys.argv.pop(1) == "threads":
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
-from bmfgraph.cli.main import main
-try:
-    main(sys.argv[1:])
-finally:
-    print(len(forks), file=sys.stderr)
-"""
+@pytest.mark.parametrize("word", ["debug=true", "debug=True", "++debug=true", "debug=false"])
+@pytest.mark.parametrize("verb", ["check", "plan", "build", "run"])
+def test_tracebacks_with_debug(folder: Path, verb: str, word: str) -> None:
+    done = run_words(f"{verb} {UP} engine=fp23 {word}", folder, as_json=False)
+    assert done.code == 2
+    # Hydra's main fails before a configuration could ask for tracebacks.
+    assert ("Traceback" in done.err) == (verb in ("check", "plan") and "false" not in word)
 
 
-@pytest.mark.parametrize(("how", "forks"), [("alone", 1), ("threads", 0)])
-@pytest.mark.parametrize("words", ["engine.batch=1", "engine=fp23", "encoder.crf=99"])
-def test_the_two_ways_say_the_same(folder: Path, how: str, forks: int, words: str) -> None:
-    command = [sys.executable, "-c", FORKS, how, "check", "--json", *UP.split(), words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.stderr == f"{forks}\n"
-    told = run_words(f"check {UP} {words}", folder)
-    assert (done.returncode, json.loads(done.stdout)) == (told.code, json.loads(told.out))
+@pytest.mark.parametrize("verb", ["check", "plan", "build", "run"])
+def test_tracebacks_of_a_wrong_pipeline(folder: Path, verb: str) -> None:
+    done = run_words(f"{verb} {UP} pipeline.nodes.sink.kind=nothing debug=True", folder, as_json=False)
+    assert done.code == 2
+    assert ("Traceback" in done.err) == (verb != "check")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"check {UP} --json",
+        f"check --json {UP}",
+        "check --config-dir . pipeline=super_resolution --json model.file=double.onnx input=clip.mp4",
+        "check pipeline=super_resolution model.file=double.onnx -cd . --json input=clip.mp4",
+        "check pipeline=super_resolution model.file=double.onnx --config-dir=. --json input=clip.mp4",
+    ],
+)
+def test_flags_stand_anywhere(folder: Path, words: str) -> None:
+    done = run_words(words, folder, as_json=False)
+    assert (done.code, json.loads(done.out)["ok"]) == (0, True)
+
+
+def test_info_takes_no_override_for_its_value(folder: Path) -> None:
+    assert "Config search path" in run_words(f"run --info {UP}", folder).out

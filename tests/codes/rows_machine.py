@@ -66,7 +66,7 @@ ROWS: tuple[Row, ...] = (
     Row("E803", RUN_COPY + "input=cut.mkv", "node 'source' (decoder), frame ", exit=1),
     Row("E804", RUN_COPY + "output=made.mp4 input=twice.mp4 reference=longer.mp4", "node 'reference' (quality): 'made.mp4' ends after 3 frames, the other goes on", exit=1),
     Row("E805", RUN_COPY + "encoder=measure encoder.preset=null report=report.json", "report: 'report.json' cannot be written (File too large); the run itself is complete", exit=1, situation=Situation(room=100)),
-    Row("E899", UP + "'+pipeline.nodes.x={kind: portless, inputs: [restore]}'", "RuntimeError: the ports are being cleaned\n  → this should have been told better: please report it", exit=1, situation=ODD),
+    Row("E899", UP + "'+pipeline.nodes.x={kind: portless, inputs: [restore]}'", "RuntimeError: the ports are being cleaned\n  → unexpected error; please report it", exit=1, situation=ODD),
     # warnings
     Row("W101", UP + "model.file=old.onnx target=bare.json", N + "upscale: model 'vsr_x2_fast_video' lists its weights as inputs", exit=0),
     Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),

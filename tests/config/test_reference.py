@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from bmfgraph.config.fields import REFUSED, model_schemas, words
-from bmfgraph.config.reference import nodes_reference
+from bmfgraph.config.fields import REFUSED, describe, model_schemas
 from bmfgraph.nodes.engine import Shape
 from bmfgraph.nodes.model import Decode, Levels, Size, WindowOptions
 from bmfgraph.nodes.registry import spec_class
+from docs.generate import nodes_reference
 from tests.nodes.test_registry import OWN
 
 
@@ -79,4 +79,4 @@ def test_types_in_words(annotation: Any, told: str) -> None:
         field: annotation
 
     (name,), schemas = model_schemas([Model])
-    assert words(schemas[name]["properties"]["field"], lambda model: f"<{model}>") == told
+    assert describe(schemas[name]["properties"]["field"], lambda model: f"<{model}>") == told

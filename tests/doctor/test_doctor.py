@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from bmfgraph.cli.main import main
 from bmfgraph.doctor import Finding, doctor_command, examine, packages, system
 from bmfgraph.doctor.finding import version_of
 from bmfgraph.engines.manifest import ENGINE, BuildResult
 from bmfgraph.engines.store import EngineStore
-from bmfgraph.errors import ConfigError
 from bmfgraph.plan.plan import json_ready
 from bmfgraph.system.machine import Gpu, Library, Machine, find_gpu, find_machine
 from tests.engines.engine_tools import key
@@ -32,7 +32,7 @@ NAMES = [
 COMMAND = [sys.executable, "-m", "bmfgraph", "doctor"]
 FUNCTION = [
     *(sys.executable, "-c"),
-    "import sys; from bmfgraph.doctor import doctor_command; sys.exit(doctor_command(sys.argv[1:]))",
+    "import sys; from bmfgraph.doctor import doctor_command; sys.exit(doctor_command(as_json='--json' in sys.argv))",
 ]
 """The same without the rest of the command line, which does not even start beside some broken packages."""
 ABORT = "import os\nos.abort()\n"
@@ -112,7 +112,7 @@ def test_this_machine_runs_pipelines(look: Callable[..., Lines]) -> None:
 
 
 def test_the_json_has_the_machine_that_plans_are_made_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor_command(["--json"]) == 0
+    assert doctor_command(as_json=True) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told) == {"schema", "lines", "machine"}
     assert told["schema"] == 1
@@ -122,7 +122,7 @@ def test_the_json_has_the_machine_that_plans_are_made_for(capsys: pytest.Capture
 
 def test_the_lines_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BMFGRAPH_CACHE", "/proc/cache")
-    assert doctor_command([]) == 0
+    assert doctor_command() == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "\x1b" not in out
@@ -164,26 +164,28 @@ def test_a_terminal_that_knows_no_arrows(tmp_path: Path) -> None:
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor_command(["--help"]) == 0
-    assert doctor_command(["--jsno", "-h"]) == 0
+    for words in (["--help"], ["--jsno", "-h"]):
+        with pytest.raises(SystemExit) as end:
+            main(["doctor", *words])
+        assert end.value.code == 0
     out = capsys.readouterr().out
     assert "examples\n  python -m bmfgraph doctor\n" in out
-    assert "exit codes: 0 nothing is broken, 1 a line says fail, 2 wrong words" in out
+    assert "exit codes: 0 nothing is broken, 1 a line has fail, 2 wrong arguments" in out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--jsn"], "unknown word '--jsn' (did you mean '--json'?)"),
-        (["--json", "help"], "unknown word 'help' (did you mean '--help'?)"),
-        (["pipeline=super_resolution"], "unknown word 'pipeline=super_resolution'"),
+        (["--jsn"], "doctor takes no flag '--jsn' (did you mean '--json'?)"),
+        (["--json", "help"], "unknown argument 'help' (did you mean '--help'?)"),
+        (["pipeline=super_resolution"], "unknown argument 'pipeline=super_resolution'"),
     ],
 )
-def test_wrong_words(words: list[str], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        doctor_command(words)
-    assert str(caught.value) == f"{message}\n  → python -m bmfgraph doctor --help"
-    assert caught.value.problems[0].code == "E114"
+def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", *words])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (f"bmfgraph: error[E114]: {message}\n  → python -m bmfgraph doctor --help\n")
 
 
 # ------------------------------------------------------------------------------------------------ what may go wrong

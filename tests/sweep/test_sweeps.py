@@ -284,7 +284,7 @@ def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
         ("sweep.objective=fsp", "error[E115]: sweep.objective: "),
         ("sweep.reference=none.mp4", "error[E112]: sweep.reference: 'none.mp4' does not exist"),
         ("sweep.repeats=1,2", "error[E209]: sweep.repeats: is the same for all runs of a sweep"),
-        ("encoder.gop=interval(1,9)", "error[E105]: encoder.gop: an interval is no list of values"),
+        ("encoder.gop=interval(1,9)", "error[E105]: encoder.gop: an interval is not a list of values"),
         ("sweep.dir=clip.mp4/x", "error[E411]: sweep.dir: 'clip.mp4/x' cannot be written (Not a directory)"),
         ("engine=fp32,fp17", "error[E103]: engine=fp17: there is no such option (did you mean 'fp16'?)"),
     ],

@@ -1,4 +1,4 @@
-"""Shell completion: verbs and flags here, groups, keys and their values in :mod:`bmfgraph.cli.completion.keys`."""
+"""Complete command lines in the shell: verbs and flags here, groups, keys and values in ``keys``."""
 
 from __future__ import annotations
 
@@ -6,111 +6,92 @@ import contextlib
 import itertools
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bmfgraph.cli.completion.shells import INSTALL, UNINSTALL, Answer, Kind
-from bmfgraph.cli.help import PLAN_FORMATS, VERB_FLAGS, VERBS
+import click
+
+from bmfgraph.cli.commands import COMMANDS
+from bmfgraph.cli.completion.shells import INSTALL, UNINSTALL, Answer
+from bmfgraph.cli.verb import FILE, FileName
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
 __all__ = ["answer", "complete"]
 
-_FLAGS = ("-sc", "--shell-completion")
-_ANY = {"--help": "what there is to know", "--config-dir": "a folder with options of yours"}
-_HYDRA = {
-    "--cfg": "show the composed configuration",
-    "--resolve": "of --cfg: with every ${...} replaced",
-    "--package": "of --cfg: this part only",
-    "--info": "what Hydra did",
-    "--hydra-help": "Hydra's own flags",
-}
-_FLAG_HELP = {**PLAN_FORMATS, "--json": "for programs", "--output": "write into that file"}
+_EVERYWHERE = {"--help": "what the verb does, and its flags"}
 _WHOLE = {"--version": "", "--shell-completion": "install=bash|zsh|fish"}
-_STORE = {"--store": "folder of the engines", "--json": "for programs"}
-_OWN: dict[str, dict[str, str]] = {
-    "doctor": {"--json": "for programs"},
-    "engines": _STORE,
-    "engines prune": {
-        **_STORE,
-        "--unused-days": "engines that nobody asked for in so many days",
-        "--damaged": "engines that are damaged",
-        "--model": "of that model only",
-        "--all": "all engines",
-        "--dry-run": "only say what would be deleted",
-    },
-    "report": {
-        "--output": "where the report goes",
-        "--objective": "such as 'fps where psnr_y>=45'",
-        "--reference": "a clip, labels, or overrides of a cell",
-    },
-    "schema": {"--installed": "with the kinds of installed node packs"},
-}
-"""Flags of verbs that take no configuration."""
-_VALUES: dict[str, tuple[str, ...] | Kind] = {
-    "--config-dir": "folders",
-    "-cd": "folders",
-    "--store": "folders",
-    "--output": "files",
-    "--cfg": ("job", "hydra", "all"),
-    "-c": ("job", "hydra", "all"),
-    "--shell-completion": tuple(f"{what}={shell}" for what in ("install", "uninstall") for shell in INSTALL),
-    "--package": (),
-    "--unused-days": (),
-    "--model": (),
-    "--objective": (),
-    "--reference": "files",
-}
-"""What follows a flag; empty where it cannot be told, or not without a look into the store."""
 
 
-def complete(words: Sequence[str]) -> None:
-    """Do what follows ``--shell-completion``: print a shell's script, or answer its question about ``COMP_LINE``."""
-    asked = next((after for flag, after in itertools.pairwise(words) if flag in _FLAGS), "")
-    what, _, shell = asked.partition("=")
-    scripts = {"install": INSTALL, "uninstall": UNINSTALL, "query": INSTALL}.get(what)
+def complete(request: str) -> None:
+    """Print a shell's script, or answer the shell's question about the line in ``COMP_LINE``.
+
+    Args:
+        request: ``install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``.
+
+    Raises:
+        ConfigError: The request or the shell is unknown.
+    """
+    action, _, shell = request.partition("=")
+    scripts = {"install": INSTALL, "uninstall": UNINSTALL, "query": INSTALL}.get(action)
     if scripts is None or shell not in scripts:
         raise ConfigError(
-            f"{asked!r} is not what it takes{did_you_mean(shell or what, INSTALL)}; shells: {join_sorted(INSTALL)}",
+            f"{request!r} is not allowed{did_you_mean(shell or action, INSTALL)}; shells: {join_sorted(INSTALL)}",
             path="--shell-completion",
             hint=f"--shell-completion install={shell if shell in INSTALL else 'bash'}",
             code="E114",
         )
-    if what == "query":
+    if action == "query":
         print(answer(os.environ.get("COMP_LINE", "")).text(explained=shell != "bash"), end="")
     else:
         print(scripts[shell], end="")
 
 
 def answer(line: str) -> Answer:
-    """How the last word of a command line goes on; the line begins with the program, and may end within quotes."""
+    """Complete the last word of a command line.
+
+    Args:
+        line: The line up to the cursor. It begins with the program, and may end within quotes.
+    """
     *before, word = _split(line)
-    verb = next(iter(before[1:]), "")
-    verb = verb if verb in VERBS else ""
-    before = before[1 + bool(verb) :]
-    if before and before[-1] != "--model" and (known := _VALUES.get(before[-1])) is not None:
-        if isinstance(known, str):
-            return Answer("", kind=known, name=word)
-        return _of(word, dict.fromkeys(known, ""))
+    command: click.Command = COMMANDS
+    arguments = before[1:]
+    verb = arguments[0] if arguments and arguments[0] in COMMANDS.commands else ""
+    command = COMMANDS.commands[verb or "run"]
+    arguments = arguments[1:] if verb else arguments
+    if isinstance(command, click.Group):
+        chosen = next((argument for argument in arguments if argument in command.commands), "")
+        command = command.commands.get(chosen, command)
+    option = _option(command, arguments[-1]) if arguments else None
+    if option is not None and not option.is_flag and option.name != "info":
+        return _value(option, arguments, word)
     if word.startswith("-"):
-        return _of(word, _flags(verb, before))
-    if verb == "engines":
-        return _engines(before, word)
-    if verb in _OWN:
-        return Answer("", kind="folders", name=word) if verb == "report" else Answer(word)
-    found = {}
-    if not verb and not before:
-        found = VERBS
-    elif verb == "plan" and not any(not one.startswith("-") for one in before):
-        found = {"diff": "what differs between two plans"}
+        return _candidates(word, _flags(command, verb, arguments))
+    if isinstance(command, click.Group):
+        return _candidates(word, {name: verb.short_help or "" for name, verb in command.commands.items()})
+    if command.name == "show":
+        return _candidates(word, dict(_engines(arguments)) if arguments[-1:] == ["show"] else {})
+    positional = next((param for param in command.params if isinstance(param, click.Argument)), None)
+    if positional is None or positional.name != "overrides":
+        return _path(word, positional) if positional else Answer(word)
+    return _override(verb, arguments, word)
+
+
+def _override(verb: str, before: Sequence[str], word: str) -> Answer:
+    """Complete an override, or the verb before it."""
     from bmfgraph.cli.completion.keys import keys, values
 
     if "=" in word:
         return values(before, word)
-    return _of(word, {**found, **keys(before, word)})
+    words: dict[str, str] = {}
+    if not verb and not before:
+        words = {name: command.short_help or "" for name, command in COMMANDS.commands.items()}
+    elif verb == "plan" and all(argument.startswith("-") for argument in before):
+        words = {"diff": "what differs between two plans"}
+    return _candidates(word, {**words, **keys(before, word)})
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line, unquoted; the last is the one being typed, and may be empty."""
+    """Split a line into unquoted words; the last is the one being typed, and may be empty."""
     for quote in ("", "'", '"'):
         with contextlib.suppress(ValueError):
             *before, last = shlex.split(f"{line}\0{quote}")
@@ -118,38 +99,49 @@ def _split(line: str) -> list[str]:
     return [""]
 
 
-def _of(word: str, candidates: Mapping[str, str]) -> Answer:
-    return Answer(word, {one: about for one, about in candidates.items() if one.startswith(word)})
+def _candidates(word: str, candidates: Mapping[str, str]) -> Answer:
+    return Answer(word, {name: about for name, about in candidates.items() if name.startswith(word)})
 
 
-def _flags(verb: str, before: Sequence[str]) -> dict[str, str]:
-    """Those that may follow, without those that are there."""
-    if verb in _OWN:
-        prune = verb == "engines" and "prune" in before
-        found = {**_OWN["engines prune" if prune else verb], "--help": _ANY["--help"]}
-    else:
-        found = {**{flag: _FLAG_HELP.get(flag, "") for flag in VERB_FLAGS.get(verb, {})}, **_ANY, **_HYDRA}
-        if verb in ("", "run"):
-            found["--multirun"] = "run all combinations of values with commas"
-        if not verb:
-            found |= _WHOLE
-    return {flag: about for flag, about in found.items() if flag not in before}
+def _option(command: click.Command, flag: str) -> click.Option | None:
+    options = (param for param in command.params if isinstance(param, click.Option))
+    return next((option for option in options if flag in option.opts), None)
 
 
-def _engines(before: Sequence[str], word: str) -> Answer:
-    """A verb of its own, or the key or model of an engine that is there."""
-    from bmfgraph.cli.engines import VERBS as HERE
+def _path(word: str, param: click.Parameter) -> Answer:
+    """Complete the name of a file or a folder, if the parameter takes one."""
+    if not isinstance(param.type, FileName):
+        return Answer(word)
+    return Answer("", kind="files" if param.type is FILE else "folders", name=word)
+
+
+def _value(option: click.Option, before: Sequence[str], word: str) -> Answer:
+    """Complete the value of a flag."""
+    if option.name == "shell_completion":
+        return _candidates(word, {f"{action}={shell}": "" for action in ("install", "uninstall") for shell in INSTALL})
+    if option.name == "model":
+        return _candidates(word, {model: "" for _, model in _engines(before)})
+    if isinstance(option.type, click.Choice):
+        return _candidates(word, dict.fromkeys(option.type.choices, ""))
+    return _path(word, option)
+
+
+def _flags(command: click.Command, verb: str, before: Sequence[str]) -> dict[str, str]:
+    """List the flags that may follow, without those that are there."""
+    flags = {
+        param.opts[0]: param.help
+        for param in command.params
+        if isinstance(param, click.Option) and param.help and not (param.name == "multirun" and verb not in ("", "run"))
+    }
+    flags.pop("--shell-completion", None)
+    flags = {**flags, **_EVERYWHERE, **({} if verb else _WHOLE)}
+    return {flag: about for flag, about in flags.items() if flag not in before}
+
+
+def _engines(before: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """List the keys and models of the engines in the store."""
     from bmfgraph.engines.store import EngineStore, StoreError
 
-    pairs = list(zip(["", *before], before, strict=False))
-    given = [one for flag, one in pairs if not one.startswith("-") and flag not in _VALUES]
-    if not given:
-        return _of(word, HERE)
-    store = next((one for flag, one in pairs if flag == "--store"), "engines")
+    store = next((value for flag, value in itertools.pairwise(before) if flag == "--store"), "engines")
     with contextlib.suppress(StoreError):
-        entries = EngineStore(Path(store)).entries()
-        if before[-1] == "--model":
-            return _of(word, {entry.model: "" for entry in entries})
-        if given == ["show"]:
-            return _of(word, {entry.folder.name: entry.model for entry in entries})
-    return Answer(word)
+        yield from ((entry.folder.name, entry.model) for entry in EngineStore(Path(store)).entries())

@@ -1,213 +1,241 @@
-"""How groups, keys and their values go on: from the files in the configuration's folders, what they compose, and specs.
+"""Complete groups, keys and values: from the configuration's folders, what they compose, and the specs of nodes.
 
-A line that is being typed need not make sense yet. What cannot be found out because of that is left out.
+A line that is being typed need not be correct yet. What cannot be found because of that is left out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
 from bmfgraph.cli.completion.shells import Answer
-from bmfgraph.cli.help import GROUPS
-from bmfgraph.config.compose import composed
-from bmfgraph.config.overrides import CONFIG_DIR
+from bmfgraph.config.compose import composed_unresolved
+from bmfgraph.config.fields import nested_models, union_members
+from bmfgraph.config.job import GROUPS, JobSpec
+from bmfgraph.config.overrides import CONFIG_DIR, key_and_value
 from bmfgraph.errors import ConfigError
+from bmfgraph.nodes.path_kind import path_kind
 
 __all__ = ["keys", "values"]
 
-_FILES = ("calibration", "file", "input", "output", "path", "python", "records", "reference", "report", "target")
+_FILES = ("calibration", "file", "path", "python")
 _FOLDERS = ("dir", "store")
-"""Last parts of keys whose values are names of files, and of folders."""
-_COMMENTS = ("# @", "# yaml-language-server")
-"""What the first lines of a group's file begin with that says nothing of it."""
+"""Fields whose values are names of files, and of folders."""
+_DIRECTIVES = ("# @", "# yaml-language-server")
+"""Comments at the beginning of a group's file that do not describe it."""
+_REFERENCE = re.compile(r"\$\{([\w.-]+)\}")
+_MAX_DEPTH = 10
 
 Data = Mapping[str, Any]
 
 
 def keys(before: Sequence[str], word: str) -> dict[str, str]:
-    """The keys that begin with the word, one level further, each with what it is; none of those given ``before``."""
-    mark, key = _marked(word)
+    """List the keys that begin with a word, one level further, each with its description.
+
+    Args:
+        before: The arguments before the word; their keys are left out.
+        word: A key or the beginning of one.
+    """
+    mark, key = _split_mark(word)
     base, dot, _ = key.rpartition(".")
-    data = _data(before)
-    found = _fields(base, data) if dot else {**_groups(before, mark), **_top(data)}
-    given = {f"{one.partition('=')[0]}=" for one in before}
-    named = {f"{mark}{base}{dot}{name}": about for name, about in found.items()}
-    return {name: about for name, about in named.items() if name.startswith(word) and name not in given}
+    data = _compose(before)
+    names = _fields(base, data) if dot else {**_groups(before, mark), **_top(data)}
+    present = {f"{key_and_value(argument)[0]}=" for argument in before}
+    candidates = {f"{mark}{base}{dot}{name}": about for name, about in names.items()}
+    return {name: about for name, about in candidates.items() if name.startswith(word) and name not in present}
 
 
 def values(before: Sequence[str], word: str) -> Answer:
-    """How the value of ``key=`` goes on: as an option of the group, a file, or what the field allows or has now."""
-    mark, rest = _marked(word)
-    key, _, value = rest.partition("=")
-    leaf = key.rpartition(".")[2]
+    """Complete the value of ``KEY=``: an option of a group, a file, or a value that the field allows or has.
+
+    Args:
+        before: The arguments before the word.
+        word: A key, an equals sign, and the beginning of the value.
+    """
+    mark, override = _split_mark(word)
+    key, value = key_and_value(override)
     group = key.partition("@")[0]
     if group in _folders(before):
-        found = _options(group, before)
-    elif leaf in _FILES or leaf in _FOLDERS:
-        return Answer(f"{mark}{key}=", kind="files" if leaf in _FILES else "folders", name=value)
+        options = _options(group, before)
     else:
-        found = dict.fromkeys(_choices(key, _data(before)), "")
-    # In a sweep the last of several is typed.
+        data = _compose(before)
+        if kind := _path_kind(key, data):
+            return Answer(f"{mark}{key}=", kind=kind, name=value)
+        options = dict.fromkeys(_choices(key, data), "")
+    # In a sweep the last of several values is typed.
     several, comma, _ = value.rpartition(",")
-    named = {f"{mark}{key}={several}{comma}{one}": about for one, about in found.items()}
-    return Answer(word, {name: about for name, about in named.items() if name.startswith(word)})
+    candidates = {f"{mark}{key}={several}{comma}{option}": about for option, about in options.items()}
+    return Answer(word, {name: about for name, about in candidates.items() if name.startswith(word)})
 
 
-def _marked(word: str) -> tuple[str, str]:
-    """Hydra's marks ``+``, ``++`` and ``~``, and what follows."""
+def _split_mark(word: str) -> tuple[str, str]:
+    """Split off Hydra's marks ``+``, ``++`` and ``~``."""
     key = word.lstrip("+~")
     return word[: len(word) - len(key)], key
 
 
 def _folders(before: Sequence[str]) -> dict[str, list[Any]]:
-    """The folders of each group: bmfgraph's own, and those of ``--config-dir``."""
+    """Find the folders of each group: bmfgraph's own, and those of ``--config-dir``."""
     roots = [resources.files("bmfgraph.conf")]
     roots += [Path(folder) for flag, folder in itertools.pairwise(before) if flag in CONFIG_DIR]
-    found: dict[str, list[Any]] = {}
+    groups: dict[str, list[Any]] = {}
     for root in roots:
         with contextlib.suppress(OSError):
-            for folder in sorted(root.iterdir(), key=lambda one: one.name):
+            for folder in sorted(root.iterdir(), key=lambda entry: entry.name):
                 if folder.is_dir() and any(file.name.endswith(".yaml") for file in folder.iterdir()):
-                    found.setdefault(folder.name, []).append(folder)
-    return found
+                    groups.setdefault(folder.name, []).append(folder)
+    return groups
 
 
 def _groups(before: Sequence[str], mark: str) -> dict[str, str]:
-    """Those that have an option already come without a mark, all others with ``+``."""
+    """List the groups that take the mark: ``+`` for those that have no option by default."""
     return {f"{group}=": "" for group in _folders(before) if (group in GROUPS) != mark.startswith("+")}
 
 
 def _options(group: str, before: Sequence[str]) -> dict[str, str]:
-    """The options of a group, each with the first comment of its file."""
-    found = {}
+    """List the options of a group, each with the first comment of its file."""
+    options = {}
     for file in itertools.chain.from_iterable(folder.iterdir() for folder in _folders(before)[group]):
         if file.name.endswith(".yaml"):
             with contextlib.suppress(OSError, ValueError):
                 lines = file.read_text(encoding="utf-8").splitlines()
-                comments = (line for line in lines if line.startswith("# ") and not line.startswith(_COMMENTS))
-                found[file.name.removesuffix(".yaml")] = next(comments, "").removeprefix("# ")
-    return dict(sorted(found.items()))
+                comments = (line for line in lines if line.startswith("# ") and not line.startswith(_DIRECTIVES))
+                options[file.name.removesuffix(".yaml")] = next(comments, "").removeprefix("# ")
+    return dict(sorted(options.items()))
 
 
-def _data(before: Sequence[str]) -> Data:
-    """What the words before compose, as far as that is possible."""
-    words = [word for flag, word in zip(["", *before], before, strict=False) if "=" in word or flag in CONFIG_DIR]
-    words = [word.partition(",")[0] if _marked(word)[1].startswith(GROUPS) else word for word in words]
-    words = [one for word in words for one in (["--config-dir", word] if "=" not in word else [word])]
-    chosen = any(_marked(word)[1].startswith("pipeline=") for word in words)
-    if not chosen:
-        # All but the pipeline, whose name others are made from.
-        words += ["~pipeline", "++pipeline.name=_"]
-    for _ in range(4):
-        try:
-            data = composed(words)
-            return data if chosen else {name: value for name, value in data.items() if name != "pipeline"}
-        except ConfigError as error:
-            if error.problems[0].code not in ("E107", "E108"):
-                break
-            # One that says which value is missing.
-            words = [*words, f"++{error.problems[0].path}=_"]
-    return {}
+def _compose(before: Sequence[str]) -> Data:
+    """Compose the arguments as far as possible; without a pipeline, everything else."""
+    arguments: list[str] = []
+    for flag, argument in zip(["", *before], before, strict=False):
+        if flag in CONFIG_DIR:
+            arguments += [flag, argument]
+        elif "=" in argument:
+            # Of several values the first stands for all.
+            arguments.append(argument.partition(",")[0] if _split_mark(argument)[1].startswith(GROUPS) else argument)
+    if not any(_split_mark(argument)[1].startswith("pipeline=") for argument in arguments):
+        arguments.append("~pipeline")
+    try:
+        return composed_unresolved(arguments)
+    except ConfigError:
+        return {}
 
 
 def _top(data: Data) -> dict[str, str]:
-    return {f"{name}." if isinstance(value, dict) else f"{name}=": "" for name, value in data.items()}
+    def about(name: str) -> str:
+        return (JobSpec.model_fields[name].description or "") if name in JobSpec.model_fields else ""
+
+    return {f"{name}{'.' if isinstance(value, dict) else '='}": about(name) for name, value in data.items()}
 
 
 def _fields(base: str, data: Data) -> dict[str, str]:
-    """The keys below ``base``: what its spec has, and what is there now."""
-    here, spec = _at(base, data), _spec(base, data)
-    found = {}
+    """List the keys below ``base``: the fields of its spec, and the keys that it has now."""
+    present, spec = _at(base, data), _spec(base, data)
+    fields = {}
     for name, field in (spec.model_fields if spec else {}).items():
-        further = isinstance(here.get(name), dict) or any(_models(field.annotation))
-        found[f"{name}." if further else f"{name}="] = (field.description or "").partition("\n")[0]
-    known = spec.model_fields if spec else {"use": None}
-    more = {name: value for name, value in here.items() if name not in known and "." not in name and name != "use"}
-    return {**found, **_top(more)}
+        deeper = isinstance(_follow(present.get(name), data), dict) or nested_models(field.annotation)
+        fields[f"{name}." if deeper else f"{name}="] = (field.description or "").partition("\n")[0]
+    known = spec.model_fields if spec else {}
+    for name, value in present.items():
+        if name not in known and "." not in name and name != "use":
+            fields[f"{name}{'.' if isinstance(_follow(value, data), dict) else '='}"] = ""
+    return fields
 
 
 def _choices(key: str, data: Data) -> list[str]:
-    """The values that a field allows where they can be counted; else the one that it has."""
+    """List the values that a field allows, if they can be counted; else the value that it has."""
     base, _, name = key.rpartition(".")
-    now = _at(base, data).get(name) if base else data.get(name)
-    spec = _spec(base, data)
-    if key == "device":
-        from bmfgraph.config.job import JobSpec
-
-        return list(_words(JobSpec.model_fields[key].annotation))
+    spec = _spec(base, data) if base else JobSpec
     if spec is not None and name in spec.model_fields:
-        found = list(dict.fromkeys(_words(spec.model_fields[name].annotation)))
-        if found:
-            return found
-    if isinstance(now, bool):
+        allowed = list(dict.fromkeys(_literals(spec.model_fields[name].annotation)))
+        if allowed:
+            return allowed
+    value = _follow(_at(base, data).get(name), data)
+    if isinstance(value, bool):
         return ["true", "false"]
-    return [str(now)] if isinstance(now, str | int | float) else []
+    return [str(value)] if isinstance(value, str | int | float) and "${" not in str(value) else []
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    for member in union_members(annotation):
+        if member is bool:
+            yield from ("true", "false")
+        elif get_origin(member) is Literal:
+            # The text "null" would need quotes.
+            yield from (str(value) for value in get_args(member) if value != "null")
+
+
+def _path_kind(key: str, data: Data) -> Literal["files", "folders"] | None:
+    """Tell whether a key's value is a name of a file or a folder, or feeds a field for one through ``${KEY}``."""
+    leaf = key.rpartition(".")[2]
+    names = {leaf, *(name for name, value in _leaves(data) if value == f"${{{key}}}")}
+    kind = path_kind(JobSpec.model_fields[key]) if key in JobSpec.model_fields else None
+    if kind == "file" or names & set(_FILES):
+        return "files"
+    return "folders" if kind == "folder" or names & set(_FOLDERS) else None
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """List the name and the value of every field."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, str(key))
+    else:
+        yield name, value
+
+
+def _follow(value: Any, data: Data) -> Any:
+    """Replace a value that is a single ``${KEY}`` by the value of that key."""
+    for _ in range(_MAX_DEPTH):
+        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            return value
+        base, _, name = match[1].rpartition(".")
+        value = _at(base, data).get(name)
+    return None
 
 
 def _at(path: str, data: Data) -> Data:
-    """The mapping at a dotted path; an empty one where there is none."""
-    here: Any = data
+    """Return the mapping at a dotted path; an empty one if there is none."""
+    value: Any = data
     for part in path.split(".") if path else ():
-        here = here.get(part) if isinstance(here, dict) else None
-    return here if isinstance(here, dict) else {}
+        value = _follow(value.get(part), data) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _spec(path: str, data: Data) -> type[BaseModel] | None:
-    """The spec whose fields stand at a dotted path, if there is one."""
+    """Find the spec whose fields are at a dotted path."""
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
 
     group, *inside = path.split(".")
-    own: dict[str, type[BaseModel]] = {"engine": EngineOptions, "model": ModelSpec}
-    spec = own.get(group)
+    group_specs: dict[str, type[BaseModel]] = {"engine": EngineOptions, "model": ModelSpec}
+    spec = group_specs.get(group)
     if group in ("decoder", "encoder"):
-        spec = _of_kind(_at(group, data).get("kind", group))
+        spec = _spec_of_kind(_at(group, data).get("kind", group))
     elif group == "pipeline" and inside[:1] == ["nodes"] and len(inside) > 1:
         node = _at(".".join(["pipeline", *inside[:2]]), data)
-        use = node.get("use")
-        spec = _of_kind(node.get("kind") or (use.get("kind") if isinstance(use, dict) else None))
+        used = _follow(node.get("use"), data)
+        spec = _spec_of_kind(node.get("kind") or (used.get("kind") if isinstance(used, dict) else None))
         inside = inside[2:]
     for part in inside:
         fields = spec.model_fields if spec else {}
-        nested = list(_models(fields[part].annotation)) if part in fields else []
-        spec = nested[0] if len(nested) == 1 else None
+        models = nested_models(fields[part].annotation) if part in fields else []
+        spec = models[0] if len(models) == 1 else None
     return spec
 
 
-def _of_kind(kind: Any) -> type[BaseModel] | None:
+def _spec_of_kind(kind: Any) -> type[BaseModel] | None:
     from bmfgraph.nodes.registry import RegistryError, spec_class
 
     try:
         return spec_class(str(kind))
     except RegistryError:
         return None
-
-
-def _parts(annotation: Any) -> Iterable[Any]:
-    """The types of which a value may have one."""
-    if get_origin(annotation) in (Union, UnionType, Annotated):
-        for one in get_args(annotation):
-            yield from _parts(one)
-    else:
-        yield annotation
-
-
-def _words(annotation: Any) -> Iterator[str]:
-    for one in _parts(annotation):
-        if one is bool:
-            yield from ("true", "false")
-        elif get_origin(one) is Literal:
-            # The text "null" wants quotes of its own.
-            yield from (str(value) for value in get_args(one) if value != "null")
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    return (one for one in _parts(annotation) if isinstance(one, type) and issubclass(one, BaseModel))

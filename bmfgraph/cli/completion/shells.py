@@ -1,6 +1,9 @@
-"""What shells evaluate to complete the words of ``bmfgraph``, and what they are answered.
+"""Provide the shells' completion scripts, and the form of the answers they read.
 
-Each asks ``bmfgraph --shell-completion query=SHELL`` with the line so far in ``COMP_LINE``, and finds files itself.
+Each script asks ``bmfgraph --shell-completion query=SHELL`` with the line so far in ``COMP_LINE``, and finds files
+itself. Click's own scripts cannot serve ``KEY=VALUE``: they add a space after ``KEY=``, complete file names only for a
+whole word, so not after ``input=`` (zsh, fish, and bash where ``=`` does not break words), and bash hands them words
+that it has split at ``=`` and ``:``.
 """
 
 from __future__ import annotations
@@ -16,18 +19,18 @@ Kind = Literal["words", "files", "folders"]
 
 @dataclass(frozen=True)
 class Answer:
-    """How a word goes on: as one of ``words``, each with an explanation, or as the name of a file or folder.
-
-    ``head``: the word so far; for files and folders that which stands before their name, and ``name`` its beginning.
-    """
+    """The completions of a word: candidates, or the names of files or folders."""
 
     head: str
+    """The word so far; for files and folders the part before their name."""
     words: Mapping[str, str] = field(default_factory=dict)
+    """Each candidate with an explanation."""
     kind: Kind = "words"
     name: str = ""
+    """The beginning of the name of a file or folder."""
 
     def text(self, *, explained: bool) -> str:
-        """The lines that the shell reads."""
+        """Write the lines that the shell reads."""
         if self.kind != "words":
             return f"{self.kind}\n{self.head}\n{self.name}\n"
         lines = [f"{word}\t{about}" if about and explained else word for word, about in self.words.items()]
@@ -42,7 +45,7 @@ _BASH = r"""_bmfgraph() {
     COMPREPLY=()
     case ${answer[0]} in
     words)
-        # Readline goes on from the last of COMP_WORDBREAKS, of which = may be one.
+        # Readline replaces only the text after the last of COMP_WORDBREAKS, which may hold the equals sign.
         strip=${answer[1]%"$2"}
         COMPREPLY=("${answer[@]:2}")
             COMPREPLY=("${COMPREPLY[@]#"$strip"}")
@@ -95,7 +98,7 @@ _FISH = r"""function __bmfgraph_complete
         case words
             printf '%s\n' $answer[3..]
         case files folders
-            # A command that is none: fish finds files for it. Escaped names may begin with ~ all the same.
+            # An empty command name makes fish complete files. Escaped names may still begin with ~.
             set -l name (string escape -n -- "$answer[3]" | string replace -r '^\\\\~' '~')
             set -l found (complete -C "'' $name")
             test $answer[1] = folders; and set found (string match -r '.*/$' -- $found)

@@ -1,17 +1,21 @@
-"""The reference of node kinds and config groups in Markdown, made from the specs."""
+"""Generate pages of the documentation from the code: ``docs/nodes.md`` and ``docs/errors.md``.
+
+The tests compare the pages with what is generated, and write them with ``--regenerate-golden``.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 
-from bmfgraph.config.fields import REFUSED, Schema, code, model_schemas, spec_classes, words
+from bmfgraph.config.fields import REFUSED, Schema, code, describe, model_schemas, spec_classes
+from bmfgraph.error_codes import CODES
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.plan.types import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, TensorSpec
 
-__all__ = ["nodes_reference"]
+__all__ = ["errors_page", "nodes_reference"]
 
 _BEGIN = """\
 # Nodes and their options
@@ -63,57 +67,71 @@ _CARRIES = {
     TensorSpec: "a tensor",
 }
 _MANY = 3
-"""From so many inputs on, they are all of one type."""
+"""Kinds with that many inputs or more take one type on all of them."""
+
+_GROUPS = {
+    "E1": "Command line and configuration",
+    "E2": "What a pipeline says",
+    "E3": "Nodes that do not fit together",
+    "E4": "Files",
+    "E5": "Models",
+    "E6": "Engines and runtimes",
+    "E7": "Installation",
+    "E8": "While running",
+    "W1": "Warnings",
+}
 
 
 def nodes_reference() -> str:
-    """The text of docs/nodes.md: bmfgraph's own kinds with their fields, then the models that fields hold."""
+    """Return the text of ``docs/nodes.md``: bmfgraph's own kinds with their fields, then the models in those fields."""
     classes = spec_classes()
     names, raw = model_schemas([*classes.values(), ModelSpec, EngineOptions])
     specs = {kind: raw.pop(name) for kind, name in zip(classes, names, strict=False)}
     kinds = ", ".join(f"[{kind}](#{kind})" for kind in classes)
     model, engine = map(_link, names[-2:])
     parts = [_BEGIN % {"kinds": kinds, "model": model, "engine": engine}]
-    parts += [*(_kind(kind, classes[kind], schema) for kind, schema in specs.items())]
-    parts += [f"## {_title(name)}\n\n{_said(schema)}\n\n{_table(schema)}" for name, schema in sorted(raw.items())]
+    parts += [_kind(kind, classes[kind], schema) for kind, schema in specs.items()]
+    parts += [
+        f"## {_title(name)}\n\n{_description(schema)}\n\n{_table(schema)}" for name, schema in sorted(raw.items())
+    ]
     return "\n".join(parts)
 
 
 def _kind(kind: str, cls: type[NodeSpec], schema: Schema) -> str:
     left_out = ("kind", "inputs", *REFUSED.get(kind, ()))
-    fields = {name: one for name, one in schema["properties"].items() if name not in left_out}
+    fields = {name: field for name, field in schema["properties"].items() if name not in left_out}
     table = _table(schema | {"properties": fields}) if fields else ""
-    return f"## {kind}\n\n{_said(schema)}\n\n{_ends(cls)}\n\n{table}"
+    return f"## {kind}\n\n{_description(schema)}\n\n{_ends(cls)}\n\n{table}"
 
 
-def _said(schema: Schema) -> str:
+def _description(schema: Schema) -> str:
     return " ".join(inspect.cleandoc(schema.get("description", "")).split())
 
 
 def _ends(cls: type[NodeSpec]) -> str:
-    """How many inputs and of what, and the names of the outputs."""
+    """Describe the number and the types of the inputs, and the names of the outputs."""
     node = cls.model_construct()
     minimum, maximum = cls.arity
-    needs = [node.accepts(index) for index in range(maximum if maximum < _MANY else 1)]
-    carried = ", ".join(_CARRIES.get(need.type, "") for need in needs if need)
+    types = [node.accepts(index) for index in range(maximum if maximum < _MANY else 1)]
+    carried = ", ".join(_CARRIES.get(one.type, "") for one in types if one)
     count = str(maximum) if minimum == maximum else f"{minimum} to {maximum}"
-    came = f"{count}{f' ({carried})' if carried else ''}" if maximum else "none"
+    inputs = f"{count}{f' ({carried})' if carried else ''}" if maximum else "none"
     ports = ", ".join(f"`{port}`" for port in node.ports()) or "none"
-    return f"Inputs: {came}. Outputs: {ports}."
+    return f"Inputs: {inputs}. Outputs: {ports}."
 
 
 def _table(schema: Schema) -> str:
     rows = ["| field | takes | default | meaning |", "|---|---|---|---|"]
-    needed = schema.get("required", ())
-    for name, one in schema["properties"].items():
-        default = "required" if name in needed else _default(one)
-        cells = (f"`{name}`", words(one, _link), default, one.get("description", ""))
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        default = "required" if name in required else _default(field)
+        cells = (f"`{name}`", describe(field, _link), default, field.get("description", ""))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells).replace("  ", " ").rstrip() + " |")
     return "\n".join(rows) + "\n"
 
 
 def _default(schema: Schema) -> str:
-    """What a field has that is left out; where that is a model, all its defaults."""
+    """Write the default of a field; the default of a model is the empty mapping."""
     value = schema.get("default", {})
     return code({} if isinstance(value, dict) else value)
 
@@ -129,3 +147,21 @@ def _title(name: str) -> str:
 
 def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
+
+
+def errors_page() -> str:
+    """Return the text of ``docs/errors.md``."""
+    lines = [
+        "# Errors and warnings",
+        "",
+        "<!-- from bmfgraph/error_codes.py, by python -m pytest tests/test_error_codes.py --regenerate-golden -->",
+        "",
+        "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1 (130 if",
+        "a run was stopped). `python -m bmfgraph check` finds those of groups E1 to E7 before a frame is decoded,",
+        "all at once.",
+    ]
+    for prefix, group in _GROUPS.items():
+        lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]
+        entries = ((code, entry) for code, entry in CODES.items() if code.startswith(prefix))
+        lines += [f"| {code} | {entry.title} | {entry.cure} |" for code, entry in entries]
+    return "\n".join(lines) + "\n"

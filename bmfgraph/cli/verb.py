@@ -1,0 +1,169 @@
+"""Define click commands with bmfgraph's own help and error messages."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from bmfgraph import __version__
+from bmfgraph.cli.help import usage
+from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
+
+__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "usage_error"]
+
+_HELP = ("-h", "--help")
+
+
+class FileName(click.ParamType):  # type: ignore[type-arg]
+    """A name of a file or a folder, which need not exist: the verb itself reports what is wrong with it."""
+
+    def __init__(self, name: str) -> None:
+        """Set what is named: ``file`` or ``folder``."""
+        self.name = name
+
+
+FILE, FOLDER = FileName("file"), FileName("folder")
+
+
+class Verb(click.Command):
+    """A verb, whose help is a text with a place for its flags.
+
+    ``--help`` and ``--version`` win over everything that is wrong with the other arguments.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _show(self, ctx, args)
+        with _naming(ctx):
+            return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        return _filled(self)
+
+
+class VerbGroup(click.Group):
+    """A verb that has verbs of its own."""
+
+    def __init__(self, name: str, *, code: str, default: str = "", **settings: Any) -> None:
+        """Declare the group.
+
+        Args:
+            name: The verb.
+            code: Code of the error of an unknown verb.
+            default: The verb where the command line names none.
+            settings: As for click's Group.
+        """
+        super().__init__(name, **settings)
+        self.code, self.default = code, default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not set(args) & set(self.commands):
+            _show(self, ctx, args)
+        if self.default and not (args and _is_verb(args[0])):
+            args = [self.default, *args]
+        with _naming(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise ConfigError(
+                f"unknown verb {args[0]!r}{did_you_mean(args[0], self.commands)}; verbs: {join_sorted(self.commands)}",
+                hint=f"{ctx.command_path} --help",
+                code=self.code,
+            )
+        return super().resolve_command(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        return _filled(self)
+
+
+@contextlib.contextmanager
+def _naming(ctx: click.Context) -> Iterator[None]:
+    """Add the verb to click's errors that do not name it."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
+
+
+def _is_verb(argument: str) -> bool:
+    return "=" not in argument and not argument.startswith(("-", "+", "~"))
+
+
+def _show(command: click.Command, ctx: click.Context, args: Sequence[str]) -> None:
+    """Print the help or the version, and exit, if the arguments ask for one."""
+    if "--version" in args:
+        print(f"bmfgraph {__version__}")
+        raise click.exceptions.Exit
+    if set(args) & set(_HELP):
+        print(command.get_help(ctx), end="")
+        raise click.exceptions.Exit
+
+
+def _filled(command: click.Command) -> str:
+    """Fill the declared flags and verbs into a command's help text; the whole program has a text of its own."""
+    flags = [
+        (" ".join(filter(None, (option.opts[0], option.metavar))), option.help or "")
+        for option in command.params
+        if isinstance(option, click.Option) and not option.hidden
+    ]
+    commands = command.commands if isinstance(command, click.Group) else {}
+    verbs = [(name, verb.short_help or "") for name, verb in commands.items()]
+    width = max((len(flag) for flag, _ in flags), default=0)
+    text = command.help or usage()
+    for place, rows in (("{flags}", flags), ("{verbs}", verbs)):
+        text = text.replace(place, "\n".join(f"  {name:<{max(width, 13)}}  {about}" for name, about in rows))
+    return text
+
+
+def usage_error(error: click.UsageError, commands: Mapping[str, click.Command]) -> ConfigError:
+    """Translate click's error of wrong arguments.
+
+    Args:
+        error: The error.
+        commands: All verbs, of which another one may have the flag.
+    """
+    context = error.ctx
+    path = context.command_path if context else "python -m bmfgraph"
+    name = path.removeprefix("python -m bmfgraph").strip()
+    hint = f"{path} --help"
+    if isinstance(error, click.NoSuchOption):
+        return _unknown_flag(error, name, hint, commands)
+    if isinstance(error, click.BadOptionUsage):
+        takes_none = "does not take" in error.message
+        text = f"{error.option_name} {'takes no value' if takes_none else 'needs a value'}"
+    elif isinstance(error, click.MissingParameter) and error.param:
+        text = f"{(error.param.metavar or error.param.name)!r} is missing"
+    elif isinstance(error, click.BadParameter) and error.param:
+        text = f"{error.param.opts[0]}: {error.message}"
+    elif match := re.match(r"Got unexpected extra arguments? \((\S+)", error.message):
+        argument = match[1].rstrip(")")
+        text = f"unknown argument {argument!r}{did_you_mean(argument, _flags(context.command) if context else ())}"
+    else:
+        text = "'VERB' is missing" if context and isinstance(context.command, click.Group) else error.message
+    return ConfigError(text, hint=hint, code="E114")
+
+
+def _flags(command: click.Command) -> list[str]:
+    return [flag for option in command.params if isinstance(option, click.Option) for flag in option.opts] + ["--help"]
+
+
+def _unknown_flag(
+    error: click.NoSuchOption, verb: str, hint: str, commands: Mapping[str, click.Command]
+) -> ConfigError:
+    flag = error.option_name
+    near = did_you_mean(flag, _flags(error.ctx.command)) if error.ctx else ""
+    owners = [name for name, command in commands.items() if name != verb and flag in _flags(command)]
+    text = f"{verb} takes no flag {flag!r}{near}"
+    if owners and verb in commands:
+        text = f"{verb} takes no flag {flag!r}, but {' and '.join(owners)}"
+        hint = f"the verb comes first: python -m bmfgraph {owners[0]} {flag} ..."
+    elif not near and verb in commands:
+        hint = f"values are given without dashes: {flag.lstrip('-')}=VALUE"
+    return ConfigError(text, hint=hint, code="E114")
