@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.compose import composed
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.sweep.engine_speed import engine_alone
 
@@ -135,9 +134,8 @@ def row(name: str, words: list[str], by_hand: Callable[[str], float]) -> str:
 
 def engine_of(plan: Plan) -> tuple[str, Callable[[], float]]:
     """The model's file, and how to measure it alone."""
-    params = next(node.params for node in plan if isinstance(node.params, InferenceParams))
-    assert params.engine is not None
-    return params.engine.onnx, lambda: engine_alone(params)
+    node, engine = plan.engines()[0]
+    return engine.onnx, lambda: engine_alone(node.name, engine)
 
 
 def main() -> None:

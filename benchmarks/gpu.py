@@ -24,7 +24,6 @@ import torch
 
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.compose import composed
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.run import run_plan
@@ -59,7 +58,8 @@ def best(measure: Callable[[], float]) -> float:
 
 def alone(plan: Plan) -> float:
     """Frames a second of the plan's engine, with inputs that stay on the GPU."""
-    return engine_alone(next(node.params for node in plan if isinstance(node.params, InferenceParams)))
+    node, engine = plan.engines()[0]
+    return engine_alone(node.name, engine)
 
 
 def nvdec_alone(clip: Path) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 from bmfgraph.compile.job import compile_job
 from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, one_error
 from bmfgraph.media.quality import measure
-from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
@@ -66,9 +65,8 @@ def run_job(data: dict[str, Any]) -> None:
 
 
 def _measured(plan: Plan, output: Path, reference: Path) -> dict[str, Any]:
-    works = [node.params for node in plan if isinstance(node.params, DecoderParams)]
-    # What was read from the start, and not to the end, is compared as far as it goes.
-    part = any(params.end is not None and params.start is None for params in works)
+    # A clip that is read from its begin, and not to its end, is compared as far as it is read.
+    part = any(info.end is not None and info.start is None for _, info in plan.sources())
     return measure(output, reference, whole=not part)
 
 

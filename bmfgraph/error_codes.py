@@ -188,6 +188,7 @@ CODES: Mapping[str, Entry] = MappingProxyType(
         "E704": Entry("This FFmpeg was built without that hardware decoder.", "Use `decoder=nvdec`."),
         "E705": Entry("ONNX Runtime, or its CUDA provider, is not installed.", "`pip install onnxruntime`."),
         "E706": Entry("PyNvVideoCodec is not installed, or cannot be loaded.", "`pip install PyNvVideoCodec`."),
+        "E707": Entry("A package that a third-party node needs is not installed.", "Install it as the message says."),
         "E800": Entry("The run was stopped by Ctrl-C or a signal.", "Nothing was written under the final name."),
         "E801": Entry("A node failed at its work.", "The message has its frame and time; `debug=true` shows more."),
         "E803": Entry("A file gave fewer frames than it promises.", "Copy it again, or set `allow_truncated`."),

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.plan.types import Device
 
-__all__ = ["BuildSpec", "EngineSpec"]
+__all__ = ["BuildSpec", "EngineSpec", "Runtime", "RuntimeReason"]
 
 Shape = tuple[int, ...]
+Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
+
+
+@dataclass(frozen=True)
+class RuntimeReason:
+    """Why the compiler chose a runtime, and the precision that was asked for."""
+
+    code: Literal["requested", "gpu", "device_cpu", "no_gpu", "rtx_unsupported", "no_builder"]
+    precision: str
+    gpu: str = ""
+    """The machine's GPU; "" for none."""
+    detail: str = ""
+    """Why there is no GPU."""
+    idle: bool = False
+    """Whether the GPU is left idle although ``device=auto`` allows it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class BuildSpec:
 class EngineSpec:
     """All that a runtime needs to load an engine; made by the compiler, injected into the graph."""
 
-    runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
+    runtime: Runtime
     device: Device
     path: str
     """The file that is loaded: the model itself, or the engine built from it."""
@@ -63,5 +78,5 @@ class EngineSpec:
     cuda_graph: bool = False
     streams: int = 1
     """Execution contexts that work side by side."""
-    why: str = ""
-    """Why this runtime was chosen, for the user."""
+    reason: RuntimeReason | None = field(default=None, compare=False, metadata={"json": False})
+    """Why this runtime was chosen; it explains the plan and changes no work, so it is not part of its JSON and hash."""

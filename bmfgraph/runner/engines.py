@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmfgraph.engines.build import Progress, ensure_engine
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.calibration import calibration_inputs
 from bmfgraph.system.console import say
@@ -21,16 +20,15 @@ def prepare_engines(plan: Plan, *, progress: bool = False) -> dict[str, Path]:
     Raises EngineError, which names the node.
     """
     found: dict[str, Path] = {}
-    for node in plan:
-        work = node.params
-        if not isinstance(work, InferenceParams) or work.engine is None or work.engine.build is None:
+    for node, engine in plan.engines():
+        build = engine.build
+        if build is None:
             continue
-        build = work.engine.build
-        with shown_progress(f"building {work.model}", progress, "steps") as tell:
+        with shown_progress(f"building {build.model}", progress, "steps") as tell:
             stored = ensure_engine(
                 node.name,
                 build,
-                Path(work.engine.onnx),
+                Path(engine.onnx),
                 Path(build.store),
                 say=say,
                 progress=_steps(tell) if tell else None,

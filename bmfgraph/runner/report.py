@@ -1,4 +1,4 @@
-"""The report of a run: plain data with a schema number, for people, sweeps and other tools."""
+"""Make the report of a run: plain data with a schema number, for people, sweeps and other tools."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import __version__
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.engine import reason_text
 from bmfgraph.plan.plan import PlanNode, json_ready
+from bmfgraph.plan.types import FrameSpec
 from bmfgraph.system.machine import find_libraries
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ _PACKAGES = (
 
 
 def make_report(outcome: RunResult, config: dict[str, Any], quality: dict[str, Any] | None = None) -> dict[str, Any]:
-    """All that is known about a finished run. Times in seconds or, where the key says so, ms; sizes in bytes."""
+    """Return the facts of a finished run. Times in seconds, or ms where the key says so; sizes in bytes."""
     plan = outcome.plan
-    frames_in = sum(outcome.meters[node.name].frames for node in plan if isinstance(node.params, DecoderParams))
+    frames_in = sum(outcome.meters[node.name].frames for node, _ in plan.sources())
     return {
         "schema": SCHEMA,
         "bmfgraph": __version__,
@@ -59,12 +59,12 @@ def make_report(outcome: RunResult, config: dict[str, Any], quality: dict[str, A
         "engines": [
             {
                 "node": node.name,
-                "model": node.params.model,
+                "model": node.spec.engine_request(node).model,
                 "runs_on": outcome.engines.get(node.name),
-                **json_ready(node.params.engine),
+                **json_ready(engine),
+                "why": reason_text(engine.reason, engine.precision),
             }
-            for node in plan
-            if isinstance(node.params, InferenceParams)
+            for node, engine in plan.engines()
         ],
         "frames": {"in": frames_in, "out": outcome.frames},
         "seconds": round(outcome.seconds, 4),
@@ -83,31 +83,31 @@ def make_report(outcome: RunResult, config: dict[str, Any], quality: dict[str, A
 
 
 def _latency(outcome: RunResult) -> dict[str, float] | None:
-    """From the moment that a decoder hands a frame on until the last sink is done with it, in ms."""
+    """Time from a source's output of a frame until the last sink is done with it, in ms."""
     plan, meters = outcome.plan, outcome.meters
-    sources = [meters[node.name].done for node in plan if isinstance(node.params, DecoderParams)]
+    sources = [meters[node.name].done for node, _ in plan.sources()]
     sinks = [meters[node.name].done for node in plan if not node.outputs]
     whole = [done for done in sinks if len(done) == outcome.frames]
     if len(sources) != 1 or not whole or len(sources[0]) < outcome.frames:
-        # Several inputs, or frames left out: what belongs to what is not known.
+        # With several inputs, or frames left out, the outputs cannot be matched with inputs.
         return None
     last = (max(times) for times in zip(*whole, strict=True))
     ordered = sorted(1000 * (end - begin) for begin, end in zip(sources[0], last, strict=False))
     if not ordered:
         return None
-    found = {"mean": sum(ordered) / len(ordered)}
-    found |= {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
-    return {name: round(value, 3) for name, value in found.items()}
+    latency = {"mean": sum(ordered) / len(ordered)}
+    latency |= {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
+    return {name: round(value, 3) for name, value in latency.items()}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found | {library.module: library.version for library in find_libraries()}
+    return versions | {library.module: library.version for library in find_libraries()}
 
 
 def _node(node: PlanNode, meter: Any) -> dict[str, Any]:
@@ -135,26 +135,26 @@ def _node(node: PlanNode, meter: Any) -> dict[str, Any]:
 
 
 def _queue(depths: array[int]) -> dict[str, float] | None:
-    """Packets that waited at the node when it was called."""
+    """Number of packets that waited at the node when it was called."""
     if not depths:
         return None
     return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of values in rising order."""
+    """Return the nearest-rank percentile of values in rising order."""
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(rank) - 1)]
 
 
 def summary(outcome: RunResult) -> list[str]:
-    """One line for every file written."""
+    """Return one line for every written file."""
     lines = []
     for name, path in outcome.outputs.items():
         size = path.stat().st_size
         shown = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
         node = outcome.plan.node(name)
-        about = _video_facts(outcome, node) if node.kind == "encoder" else ""
+        about = _video_facts(outcome, node) if node.files.video else ""
         lines.append(f"{path}: {outcome.meters[node.name].frames} frames{about}, {shown}")
     if not outcome.outputs:
         lines.append(f"{outcome.frames} frames, nothing written")
@@ -162,6 +162,6 @@ def summary(outcome: RunResult) -> list[str]:
     return lines
 
 
-def _video_facts(outcome: RunResult, node: Any) -> str:
+def _video_facts(outcome: RunResult, node: PlanNode) -> str:
     frames = outcome.plan.type_of(node.inputs[0])
-    return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.params.rate):g} fps"
+    return f", {frames.width}x{frames.height}, {float(frames.rate):g} fps" if isinstance(frames, FrameSpec) else ""

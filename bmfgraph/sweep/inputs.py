@@ -1,4 +1,4 @@
-"""What cells read, where that is not what the user wrote: a reduced input, or a part of it."""
+"""Change the input of a sweep's cells: a reduced clip, or a part of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from bmfgraph.compile.job import compile_collecting
 from bmfgraph.errors import ConfigError
 from bmfgraph.media.downscale import downscaled
-from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import FrameSpec
 
@@ -19,29 +18,32 @@ __all__ = ["reduced", "shortened"]
 
 
 def reduced(data: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Path | None]:
-    """The configuration with its input reduced by the factor by which it enlarges, and the clip to compare with.
+    """Return the configuration with its input reduced by its own scale factor, and the clip to compare with.
 
-    A configuration that is wrong stays as it is, with no clip: whoever checks it tells why. Raises ConfigError where
-    the output is no larger, or there is not one input and one output.
+    A wrong configuration stays as it is, without a clip; its errors appear when it is checked.
+
+    Raises:
+        ConfigError: The output is not larger, or there is more than one input or output.
     """
     plan = compile_collecting(dict(data))
     if plan.errors:
         return dict(data), None
-    sources = [node for node in plan if isinstance(node.params, DecoderParams)]
-    made = [plan.type_of(node.inputs[0]) for node in plan if node.kind == "encoder"]
-    frames = [kind for kind in made if isinstance(kind, FrameSpec)]
+    sources = [node for node, _ in plan.sources() if node.files.reads and node.spec.reading(path="")]
+    written = [plan.type_of(node.inputs[0]) for node in plan if node.inputs and not node.outputs]
+    frames = [kind for kind in written if isinstance(kind, FrameSpec)]
     if len(sources) != 1 or len(frames) != 1:
         raise _no_input(
             f"the pipeline has {len(sources)} decoder(s) and {len(frames)} encoder(s), and needs one of each"
         )
-    given = sources[0].outputs[0].type
-    assert isinstance(given, FrameSpec)
-    scale = frames[0].width // given.width
-    if scale < 2 or (given.width * scale, given.height * scale) != (frames[0].width, frames[0].height):
-        sizes = f"{given.width}x{given.height}, and makes {frames[0].width}x{frames[0].height}"
+    source = sources[0].outputs[0].type
+    assert isinstance(source, FrameSpec)
+    scale = frames[0].width // source.width
+    if scale < 2 or (source.width * scale, source.height * scale) != (frames[0].width, frames[0].height):
+        sizes = f"{source.width}x{source.height}, and makes {frames[0].width}x{frames[0].height}"
         raise _no_input(f"the pipeline takes {sizes}: that is no whole factor above 1")
-    made_small = downscaled(Path(sources[0].params.path), scale, folder)
-    return _with(data, sources[0].name, "path", str(made_small.clip)), made_small.reference.absolute()
+    small = downscaled(Path(sources[0].files.reads[0]), scale, folder)
+    fields = sources[0].spec.reading(path=str(small.clip))
+    return _with(data, sources[0].name, fields), small.reference.absolute()
 
 
 def _no_input(why: str) -> ConfigError:
@@ -51,18 +53,18 @@ def _no_input(why: str) -> ConfigError:
 
 
 def shortened(data: Mapping[str, Any], plan: Plan, part: float) -> dict[str, Any]:
-    """The configuration with that part of its inputs, from their starts; a frame of each at least."""
+    """Return the configuration with the first part of its inputs, at least one frame of each."""
     changed = dict(data)
-    for node in plan:
-        if isinstance(node.params, DecoderParams) and node.params.duration:
+    for node, info in plan.sources():
+        if info.duration:
             frames = node.outputs[0].type
             minimum = 1 / float(frames.rate) if isinstance(frames, FrameSpec) else 0.0
-            end = (node.params.start or 0.0) + max(node.params.duration * part, minimum)
-            changed = _with(changed, node.name, "end", math.ceil(end * 1000) / 1000)
+            end = (info.start or 0.0) + max(info.duration * part, minimum)
+            changed = _with(changed, node.name, node.spec.reading(end=math.ceil(end * 1000) / 1000))
     return changed
 
 
-def _with(data: Mapping[str, Any], node: str, field: str, value: Any) -> dict[str, Any]:
+def _with(data: Mapping[str, Any], node: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     changed = copy.deepcopy(dict(data))
-    changed["pipeline"]["nodes"][node][field] = value
+    changed["pipeline"]["nodes"][node].update(fields)
     return changed

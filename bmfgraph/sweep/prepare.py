@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.preflight import find_problems
@@ -56,19 +54,9 @@ def _tell_of_likes(plans: Sequence[tuple[Cell, Plan]]) -> None:
     """Between cells that make the same plan here, such as in precisions that a CPU lacks, nothing can be decided."""
     first: dict[str, Cell] = {}
     for cell, plan in plans:
-        like = first.setdefault(_done(plan), cell)
+        like = first.setdefault(plan.hash(), cell)
         if like is not cell:
             say(f"{cell.title}: does the same on this machine as {like.title}")
-
-
-def _done(plan: Plan) -> str:
-    """Stands for what the plan does, whatever was asked for."""
-    nodes = [
-        replace(node, params=replace(node.params, engine=replace(node.params.engine, why="")))
-        for node in plan
-        if isinstance(node.params, InferenceParams) and node.params.engine
-    ]
-    return plan.replace(*nodes).hash()
 
 
 def describe_new(cell: Cell, options: SweepOptions) -> Mapping[str, Any] | None:
@@ -131,8 +119,7 @@ def _kept(cell: Cell, plan: Plan, options: SweepOptions) -> bool:
 
 def _build(cell: Cell, plan: Plan, options: SweepOptions, built: set[str]) -> None:
     """Build each engine once; a cell whose engine cannot be built has failed."""
-    engines = [node.params.engine for node in plan if isinstance(node.params, InferenceParams) and node.params.engine]
-    missing = [engine.path for engine in engines if engine.build is not None and engine.path not in built]
+    missing = [engine.path for _, engine in plan.engines() if engine.build is not None and engine.path not in built]
     if not missing:
         return
     try:

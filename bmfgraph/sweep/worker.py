@@ -15,7 +15,6 @@ from typing import Any
 from bmfgraph.compile.job import compile_job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.outputs import with_output_folder
 from bmfgraph.runner.report import make_report
@@ -63,9 +62,7 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     measured = {
         "problems": [],
         "runs": runs[warmup:],
-        "inference_fps": {
-            node.name: engine_alone(node.params) for node in plan if isinstance(node.params, InferenceParams)
-        },
+        "inference_fps": {node.name: engine_alone(node.name, engine) for node, engine in plan.engines()},
         "engines": {node: _engine(path) for node, path in built.items()},
         "outputs": {node.name: node.written for node in plan if node.written},
     }

@@ -10,6 +10,7 @@ ROWS = (*rows_words.ROWS, *rows_plans.ROWS, *rows_machine.ROWS)
 
 ELSEWHERE = {
     "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
+    "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
 }

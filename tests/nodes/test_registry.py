@@ -138,7 +138,7 @@ from bmfgraph.config.pipeline import parse_pipeline
 with initialize_config_module("bmfgraph.conf", version_base="1.3"):
     config = compose("config", overrides=[f"hydra.searchpath=[file://{sys.argv[1]}]", *sys.argv[2:]])
 plan = compile_pipeline(parse_pipeline(plain(config)["pipeline"]))
-print(*(f"{node.name}:{node.kind}:{node.host}" for node in plan))
+print(*(f"{node.name}:{node.kind}:{node.bmf_node}" for node in plan))
 assert "nodepack_stage" not in sys.modules, "compiling imported the stage"
 """
 

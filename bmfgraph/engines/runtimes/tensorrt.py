@@ -73,8 +73,8 @@ class TensorRTEngine:
         library = _library(node, request)
         if not torch.cuda.is_available():
             raise InstallError(
-                f"pipeline.nodes.{node}: {_NAMES[request.runtime]} needs an NVIDIA GPU, and torch {torch.__version__} "
-                "finds none",
+                f"{_NAMES[request.runtime]} needs an NVIDIA GPU, and torch {torch.__version__} finds none",
+                path=f"pipeline.nodes.{node}",
                 hint="set engine.runtime=onnxruntime to use the CPU; for a GPU, install its driver and torch with CUDA",
                 code="E605",
             )
@@ -220,7 +220,9 @@ def _library(node: str, request: EngineSpec) -> Library:
         hint = "pip install tensorrt, or tensorrt_lean, which runs version-compatible engines"
         if request.runtime == "tensorrt_rtx":
             hint = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
-        raise InstallError(f"pipeline.nodes.{node}: {_NAMES[request.runtime]} is not installed", hint=hint, code="E606")
+        raise InstallError(
+            f"{_NAMES[request.runtime]} is not installed", path=f"pipeline.nodes.{node}", hint=hint, code="E606"
+        )
     return found[0]
 
 

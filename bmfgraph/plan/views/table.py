@@ -1,12 +1,11 @@
-"""A plan as a table for a terminal, one row a node."""
+"""Draw a plan as a table for a terminal, one row per node."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.views.text import hosts, node_facts, shape_text, summary, type_text
+from bmfgraph.plan.views.text import hosts, node_facts, shapes_text, summary, type_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +48,7 @@ def _marks(plan: Plan) -> dict[str, str]:
 
 
 def _lines(plan: Plan, node: PlanNode) -> list[Text]:
-    """What comes in and goes out, and what else there is to be told, dimmed."""
+    """Inputs and outputs, and further facts in dim text."""
     from rich.text import Text
 
     taken = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
@@ -61,8 +60,6 @@ def _lines(plan: Plan, node: PlanNode) -> list[Text]:
 
 
 def _more(plan: Plan, node: PlanNode) -> list[str]:
-    if not isinstance(node.params, InferenceParams) or node.params.engine is None:
-        return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []
-    engine = node.params.engine
-    shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in engine.input_shapes)
-    return [f"{engine.runtime} {engine.precision}, {shapes}", engine.path]
+    if engine := node.spec.engine_of(node.params):
+        return [f"{engine.runtime} {engine.precision}, {shapes_text(engine.input_shapes)}", engine.path]
+    return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []

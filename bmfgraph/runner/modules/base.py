@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from bmf import Module, Packet, ProcessResult, Timestamp
 
-from bmfgraph.runner.monitor import RunMonitor
+from bmfgraph.plan.description import BmfModuleSpec
+from bmfgraph.plan.types import Matrix
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 
-__all__ = ["HANDOVER", "MICRO", "BmfModule", "OutputStream"]
+__all__ = ["HANDOVER", "MICRO", "BmfModule", "ModuleConfig", "OutputStream"]
 
 MICRO = 1_000_000
 """BMF's packets count time in microseconds."""
@@ -27,6 +29,19 @@ class OutputStream:
 
     port: int
     payload: Literal["video_frame", "item"]
+
+
+@dataclass
+class ModuleConfig:
+    """The node that a module runs, taken from ``HANDOVER`` by the module that a spec's ``bmf_module`` names."""
+
+    meter: NodeTimings
+    watch: RunMonitor
+    spec: BmfModuleSpec
+    params: Any = None
+    outlets: tuple[OutputStream, ...] = ()
+    matrix: Matrix = "bt709"
+    """YUV matrix of the frames that it produces."""
 
 
 HANDOVER: dict[str, Any] = {}

@@ -27,7 +27,7 @@ class EncoderModule(NativeModule):
         while not sound.empty():
             packet = sound.get()
             # The stream's description has the time -1, which stands for none.
-            if not self.job.cut_sound or packet.timestamp >= -1:
+            if not self.job.spec.cut_audio or packet.timestamp >= -1:
                 self.held.append(packet)
         self.begun = self.begun or not frames.empty()
         return super()._move_in({0: frames, 1: _Held(self.held if self.begun else deque())}, inner)

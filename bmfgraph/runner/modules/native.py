@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -13,28 +12,10 @@ from bmf import Packet, Task, Timestamp
 from bmf.lib._bmf import engine
 
 from bmfgraph.errors import RunError
-from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
-from bmfgraph.runner.monitor import NodeTimings, RunMonitor
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
 
-__all__ = ["NativeConfig", "NativeModule"]
-
-
-@dataclass
-class NativeConfig:
-    """A module of BMF's, by name and options."""
-
-    meter: NodeTimings
-    watch: RunMonitor
-    module: str
-    options: dict[str, Any]
-    outlets: tuple[OutputStream, ...] = ()
-    matrix: Matrix = "bt709"
-    """Of the frames that it makes."""
-    hint: str = ""
-    cut_sound: bool = False
-    """Copied sound that lies before the first frame is left out: the decoder seeks frames, and not sound."""
+__all__ = ["NativeModule"]
 
 
 class NativeModule(BmfModule):
@@ -42,7 +23,7 @@ class NativeModule(BmfModule):
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         job = HANDOVER.pop(option["job"])
-        assert isinstance(job, NativeConfig)
+        assert isinstance(job, ModuleConfig)
         self._begin(job.watch, job.meter.name)
         self.job, self.node = job, node
         self.made = 0
@@ -52,7 +33,7 @@ class NativeModule(BmfModule):
         self.log_start = len(job.watch.ffmpeg_log)
         """How much of FFmpeg's log is older than the call that is going on."""
         try:
-            self.module = engine.Module(job.module, json.dumps(job.options), "c++", "", "")
+            self.module = engine.Module(job.spec.name, json.dumps(dict(job.spec.options)), "c++", "", "")
             self.module.init()
         except Exception as error:
             self._failed(error)
@@ -73,7 +54,7 @@ class NativeModule(BmfModule):
             ended = time.perf_counter()
         if code:
             raise self._ffmpeg_error()
-        made = self._move_out(inner.get_outputs(), outputs)
+        made = self._move_out(inner.get_outputs(), outputs, source=not inputs)
         if taken or made:
             meter.add(began, ended, meter.frames - before)
         task.timestamp = inner.timestamp
@@ -94,7 +75,7 @@ class NativeModule(BmfModule):
             meter.queued.append(count)
         return count
 
-    def _move_out(self, inner: Any, queues: Any) -> int:
+    def _move_out(self, inner: Any, queues: Any, *, source: bool) -> int:
         """Hand packets on, as they are or as items, to every stream of their port."""
         meter, count = self.job.meter, 0
         for port, queue in inner.items():
@@ -103,7 +84,7 @@ class NativeModule(BmfModule):
                 packet = queue.get()
                 end = packet.timestamp == Timestamp.EOF
                 if port == 0 and not end:
-                    if meter.kind == "decoder":
+                    if source:
                         meter.frames += 1
                         meter.last_time = Fraction(packet.timestamp, MICRO)
                     count += 1
@@ -130,9 +111,15 @@ class NativeModule(BmfModule):
         cause = lines[-1] if lines else "FFmpeg gave up without saying why"
         meter = self.job.meter
         if doing:
-            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.hint, code="E801")
+            return RunError(meter.name, meter.kind, f"{doing}: {cause}", hint=self.job.spec.hint, code="E801")
         return RunError(
-            meter.name, meter.kind, cause, frame=meter.frames, time=meter.last_time, hint=self.job.hint, code="E801"
+            meter.name,
+            meter.kind,
+            cause,
+            frame=meter.frames,
+            time=meter.last_time,
+            hint=self.job.spec.hint,
+            code="E801",
         )
 
     def _failed(self, error: BaseException, doing: str = "") -> None:
@@ -140,7 +127,7 @@ class NativeModule(BmfModule):
         meter = self.job.meter
         if not isinstance(error, RunError) and self.watch.ffmpeg_log:
             error = self._ffmpeg_error(doing)
-        self.watch.fail(meter, error, doing=doing, frame=meter.frames, time=meter.last_time, hint=self.job.hint)
+        self.watch.fail(meter, error, doing=doing, frame=meter.frames, time=meter.last_time, hint=self.job.spec.hint)
 
     def close(self) -> None:
         # BMF closes a node from another thread when those after it have ended, even while it is at work.

@@ -13,7 +13,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -23,15 +22,13 @@ from bmf import Packet
 
 from bmfgraph.errors import InstallError, RunError
 from bmfgraph.nodes.nvdec import NvdecParams
-from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
-from bmfgraph.runner.monitor import NodeTimings, RunMonitor
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import recorded
 from bmfgraph.stages.cuda import stream as shared_stream
 from bmfgraph.stages.items import Frame
 
-__all__ = ["Clock", "NvdecConfig", "NvdecModule", "Order", "Packets", "Reader"]
+__all__ = ["Clock", "NvdecModule", "Order", "Packets", "Reader"]
 
 _BATCH = 4
 """Frames that one call of BMF's gives: fewer cost time, more cost memory."""
@@ -302,23 +299,12 @@ def _library() -> Any:
     return library
 
 
-@dataclass
-class NvdecConfig:
-    """A file to decode. ``matrix``: what an encoder shall write the frames with."""
-
-    meter: NodeTimings
-    watch: RunMonitor
-    params: NvdecParams
-    outlets: tuple[OutputStream, ...] = ()
-    matrix: Matrix = "bt709"
-
-
 class NvdecModule(BmfModule):
     """Runs the hardware decoder: a source with one output, frames on the GPU."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         job = HANDOVER.pop(option["job"])
-        assert isinstance(job, NvdecConfig)
+        assert isinstance(job, ModuleConfig)
         self._begin(job.watch, job.meter.name)
         self.job = job
         self.made = 0
@@ -388,7 +374,7 @@ class NvdecModule(BmfModule):
                 self.watch.on_shutdown.append(reader.close)
 
 
-def _info(job: NvdecConfig) -> Any:
+def _info(job: ModuleConfig) -> Any:
     """BMF's description of the frames, with the stream's primaries and transfer curve."""
     from bmf import hmp as mp
 
