@@ -210,14 +210,13 @@ def _no_such_key(key: str) -> ConfigError:
 def _groups_with(field: str) -> list[str]:
     """Groups in whose files a field of that name stands."""
     from bmfgraph.nodes.base import Frozen
-    from bmfgraph.nodes.decoder import DecoderSpec
-    from bmfgraph.nodes.encoder import EncoderSpec
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
+    from bmfgraph.nodes.registry import spec_class
 
     groups: dict[str, type[Frozen]] = {
-        **{"engine": EngineOptions, "encoder": EncoderSpec},
-        **{"decoder": DecoderSpec, "model": ModelSpec},
+        **{"engine": EngineOptions, "encoder": spec_class("encoder")},
+        **{"decoder": spec_class("decoder"), "model": ModelSpec},
     }
     return [group for group, cls in groups.items() if field in cls.model_fields]
 

@@ -84,6 +84,7 @@ ROWS: tuple[Row, ...] = (
     Row("E411", UP + "output=folder encoder.container=mp4", N + "sink: output 'folder' is a folder"),
     Row("E411", "plan pipeline=super_resolution input=clip.mp4 --output folder", "--output: 'folder' cannot be written (Is a directory)"),
     Row("E412", UP, N + "sink: about 0.7 kB will be written into '<shop>', and 0.1 kB are free\n  → make room, or set pipeline.nodes.sink.path to a larger disk", situation=_FULL),
+    Row("E412", FIND.replace("check", "run", 1) + "encoder.bit_rate=1M encoder.crf=null", "node 'sink' (encoder): about 20.0 kB will be written into '<shop>', and 0.1 kB are free\n  → make room, or set pipeline.nodes.sink.path to a larger disk", exit=1, situation=_FULL),
     Row("E413", UP + "decoder=nvdec input=full.mp4 target=gpu.json", N + "source: input 'full.mp4' is H.264 video in yuv444p, which NVDEC does not decode"),
     Row("E413", UP + "decoder.hwaccel=cuda input=full.mp4", N + "source: hwaccel cuda decodes 4:2:0, and 'full.mp4' is yuv444p"),
     Row("E420", _SOURCE + "package:net.onnx", N + f"upscale: {_NET}'package:net.onnx' is no package source\n  → write package:PACKAGE/FILE"),

@@ -19,6 +19,9 @@ from bmfgraph.stages.items import Detections, Frame, Sample
 
 __all__ = ["StageChainConfig", "StageChainModule"]
 
+_ITEMS = 4
+"""Items of a source per call of BMF: fewer cost time, more cost memory."""
+
 
 @dataclass
 class StageChainConfig:
@@ -38,7 +41,7 @@ class StageChainConfig:
 
 
 class StageChainModule(BmfModule):
-    """Runs a chain of stages."""
+    """Runs a chain of stages. A source's ``process`` is called once, without items, and read a few items at a time."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         job = HANDOVER.pop(option["job"])
@@ -52,10 +55,14 @@ class StageChainModule(BmfModule):
         self.active: NodeTimings = job.stages[0][1]
         self.item: Any = None
         """What the active stage works on."""
+        self.source: Iterator[Any] | None = None
+        """The items of a source stage."""
 
     def _work(self, task: Any) -> None:
         inputs, outputs = task.get_inputs(), task.get_outputs()
         self.job.ready()
+        if not self.job.arity:
+            return self._produce(task, outputs)
         meter = self.job.stages[0][1]
         arrived = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
         meter.queued.append(len(arrived))
@@ -71,6 +78,27 @@ class StageChainModule(BmfModule):
         if all(self.ended):
             self._finish(outputs)
             self._end(task)
+        return None
+
+    def _produce(self, task: Any, outputs: Any) -> None:
+        """Pass on a few items of a source stage; BMF calls again as long as the next nodes have room."""
+        stage, meter = self.job.stages[0]
+        for _ in range(_ITEMS):
+            self.active, self.item = meter, None
+            began = time.perf_counter()
+            if self.source is None:
+                self.source = _iterator(stage.process(), "process")
+            item = next(self.source, None)
+            if item is None:
+                self._finish(outputs)
+                return self._end(task)
+            _check_item(item, "process")
+            meter.add(began, time.perf_counter())
+            meter.frames += 1
+            meter.last_time = _time_of(item)
+            self._push(1, (item,), outputs)
+            if self.watch.stopped:
+                return self._end(task)
         return None
 
     def _joined(self, port: int, item: Any) -> Iterator[tuple[Any, ...]]:
@@ -142,8 +170,10 @@ class StageChainModule(BmfModule):
             )
 
     def _failed(self, error: BaseException) -> None:
-        if self.item is None:
-            self.watch.fail(self.active, error, doing="after the last frame")
+        if self.item is None and self.active.frames and not self.job.arity and self.active is self.job.stages[0][1]:
+            self.watch.fail(self.active, error, frame=self.active.frames, time=self.active.last_time)
+        elif self.item is None:
+            self.watch.fail(self.active, error, doing="after the last frame" if self.job.arity else "")
         else:
             self.watch.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
 
@@ -159,19 +189,27 @@ def _drain(queue: Any) -> Iterator[Any]:
 
 
 def _checked(made: Any, method: str) -> list[Frame | Sample | Detections]:
-    """What a stage gave, as a list; nothing but items may travel on."""
+    """The outputs of a stage as a list; nothing but items may travel on."""
+    items = list(_iterator(made, method))
+    for item in items:
+        _check_item(item, method)
+    return items
+
+
+def _iterator(made: Any, method: str) -> Iterator[Any]:
     try:
-        items = list(made)
+        return iter(made)
     except TypeError:
         if isinstance(made, Iterable):
             raise
         raise TypeError(f"{method} gives {short_repr(made)}, not an iterable of items") from None
-    for item in items:
-        if not isinstance(item, Frame | Sample | Detections):
-            raise TypeError(f"{method} gives {short_repr(item)}, which is no Frame, Sample or Detections")
-        if isinstance(item, Sample) and not item.frames:
-            raise ValueError(f"{method} gives a Sample that answers for no frame")
-    return items
+
+
+def _check_item(item: Any, method: str) -> None:
+    if not isinstance(item, Frame | Sample | Detections):
+        raise TypeError(f"{method} gives {short_repr(item)}, which is no Frame, Sample or Detections")
+    if isinstance(item, Sample) and not item.frames:
+        raise ValueError(f"{method} gives a Sample that answers for no frame")
 
 
 def _time_of(item: Frame | Sample | Detections) -> Fraction:
