@@ -39,7 +39,8 @@ class NodeSpec(Frozen):
     :meth:`requires` from the sinks up, :meth:`infer` from the sources down. :meth:`infer` returns ``params``, a frozen
     dataclass of plain values: the settings of the run, with which all later methods and the stage are called.
 
-    Ports: a node has the outputs that :meth:`ports` names; one with a stage has exactly one. A sink has none.
+    ``arity`` bounds the number of inputs; a source has none. :meth:`ports` names the outputs: one for a stage, none
+    for a sink. :class:`bmfgraph.stages.Stage` describes the items that travel between stages.
     """
 
     kind: str

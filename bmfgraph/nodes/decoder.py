@@ -49,7 +49,7 @@ class DecoderSpec(NodeSpec):
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: FFmpeg decodes on the GPU, where it was built for it, into the CPU's memory."
     )
-    allow_truncated: bool = Field(default=False, description="Use what is there of a file whose end is missing.")
+    allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
 

@@ -37,7 +37,7 @@ class EncoderSpec(NodeSpec):
     kind: Literal["encoder"] = "encoder"
     path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
     codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
-        default="x264", description="What the video is coded with; not every file format takes each."
+        default="x264", description="The video codec; not every file format can hold each."
     )
     crf: float | None = Field(default=None, ge=0, le=63, description="Constant quality: x264 0..51, vp9 0..63.")
     bit_rate: int | str | None = Field(default=None, description="Bits a second, such as 4000000 or 4M.")
@@ -59,13 +59,17 @@ class EncoderSpec(NodeSpec):
     pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = Field(
         default="yuv420p", description="How colours are stored; yuv420p plays everywhere."
     )
-    gop: int | None = Field(default=None, ge=1, le=100_000, description="Most frames between two key frames.")
+    gop: int | None = Field(
+        default=None, ge=1, le=100_000, description="Largest number of frames between two key frames."
+    )
     threads: int | None = Field(default=None, ge=1, le=64, description="Encoder threads; null lets FFmpeg choose.")
     container: Container | None = Field(
         default=None,
         description="Null: by the path's extension. `null` in quotes measures: nothing is written.",
     )
-    audio: Literal["copy", "aac", "none"] = Field(default="copy", description="What becomes of the audio input.")
+    audio: Literal["copy", "aac", "none"] = Field(
+        default="copy", description="Copy or encode the audio input, or drop it."
+    )
     audio_bit_rate: int | str | None = Field(
         default=None, description="Bits a second for `audio: aac`, such as 128k; null: FFmpeg's own."
     )

@@ -50,8 +50,10 @@ class InferenceSpec(NodeSpec):
     """Runs a model on tensors: one edge for each of its inputs, in the model's order."""
 
     kind: Literal["inference"] = "inference"
-    model: ModelSpec = Field(description="What is run; ${model} for the one that is chosen.")
-    engine: EngineOptions = Field(default=EngineOptions(), description="How it is run; ${engine} for what is chosen.")
+    model: ModelSpec = Field(description="The model; ${model} for the chosen one.")
+    engine: EngineOptions = Field(
+        default=EngineOptions(), description="How it is run; ${engine} for the chosen options."
+    )
 
     stage: ClassVar[str] = "bmfgraph.stages.inference:Infer"
     arity: ClassVar[tuple[int, int]] = (1, 16)

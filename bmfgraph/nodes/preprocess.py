@@ -52,16 +52,16 @@ class PreprocessSpec(NodeSpec):
 
     kind: Literal["preprocess"] = "preprocess"
     size: tuple[Size, Size] | None = Field(
-        default=None, description="[height, width]; null: what the model fixes, else the source's."
+        default=None, description="[height, width]; null: the sizes that the model fixes, else the source's."
     )
     fit: Fit | None = Field(
         default=None,
-        description="How a picture meets `size`; null: letterbox where it must, none where it need not.",
+        description="How a frame fits `size`; null: letterbox where sizes differ, else none.",
     )
     multiple: int | None = Field(default=None, ge=1, description="Pad height and width up to a multiple of it.")
     pad_value: int = Field(default=0, ge=0, le=255, description="Grey level of letterbox bars and padding.")
     mode: Literal["nearest", "bilinear", "bicubic", "area"] = Field(
-        default="bilinear", description="How a picture is resized; area averages the pixels that one replaces."
+        default="bilinear", description="Interpolation; area averages the pixels that one pixel replaces."
     )
     antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
     channels: Literal["RGB", "BGR", "GRAY"] | None = Field(

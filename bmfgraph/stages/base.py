@@ -1,4 +1,4 @@
-"""The base of all stages: what a node kind does to items, free of BMF."""
+"""Define the base class of stages: the work of a node kind on items, without BMF."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ __all__ = ["Stage"]
 
 
 class Stage:
-    """One node at work. Life: ``open``, then ``process`` for each item, ``finish``, and always ``close``.
+    """The work of one node. Calls: ``open``, then ``process`` for each item, ``finish``, and always ``close``.
 
-    ``open`` and ``close`` run on the thread that runs the pipeline, the others on a thread of BMF's.
-    An exception anywhere ends the run with an error that names the node and the frame.
+    ``open`` and ``close`` run on the thread that runs the pipeline, the others on a thread of BMF.
+    An exception in any of them ends the run with an error that names the node and the frame.
 
-    A stage whose kind can work on the GPU (``devices`` of its spec) looks at ``device``: on ``cuda`` it finds and
-    leaves frames and tensors there, enqueues its work on the current stream and does not wait for it.
+    Items are :class:`bmfgraph.stages.items.Frame` on an edge of frames, ``Sample`` (tensors by name, and the frames
+    that they belong to) on an edge of tensors, and ``Detections``. Items, pixels and tensors are read only, because
+    other nodes share them: a stage makes new frames with :func:`bmfgraph.stages.new_frame`, and new tensors. Items
+    leave in the order of their ``index``, at most one for each frame.
+
+    A stage whose kind can work on the GPU (``devices`` of its spec) reads ``device``: on ``cuda`` its frames and
+    tensors are there, it enqueues its work on the current stream and does not wait for it.
     """
 
     device: Device = "cpu"
@@ -27,15 +32,18 @@ class Stage:
         self.params = params
 
     def open(self) -> None:
-        """Get what lasts for the whole run: engines, files."""
+        """Acquire resources of the whole run: engines, files."""
 
     def process(self, *items: Any) -> Iterable[Any]:
-        """Take one item from each input, all of the same frame; give any number of items."""
+        """Return the outputs for one item of each input; the items belong to the same frame.
+
+        A source is called once, without items; its iterator is read a few items at a time, as its consumers have room.
+        """
         raise NotImplementedError(f"{type(self).__name__}.process")
 
     def finish(self) -> Iterable[Any]:
-        """After the last item: give what was held back."""
+        """Return the outputs that were held back, after the last item."""
         return ()
 
     def close(self) -> None:
-        """Let go of everything; also after a failure, and also if ``open`` failed."""
+        """Release all resources; called after a failure too, also of ``open``."""
