@@ -15,7 +15,7 @@ __all__ = ["plan_table"]
 
 
 def plan_table(plan: Plan) -> Table:
-    """The plan as a table that fits into 100 columns. Nodes of one BMF node have its number, and a bracket."""
+    """Return a table that fits into 100 columns; nodes of one BMF node have its number, and a bracket."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -38,7 +38,7 @@ def plan_table(plan: Plan) -> Table:
 
 
 def _marks(plan: Plan) -> dict[str, str]:
-    """Every node's BMF node by number, from 1, and a part of the bracket around nodes that share one."""
+    """The number of each node's BMF node, from 1, with a part of the bracket around nodes that share it."""
     marks = {}
     for number, members in enumerate(hosts(plan).values(), 1):
         for node in members:
@@ -51,9 +51,9 @@ def _lines(plan: Plan, node: PlanNode) -> list[Text]:
     """Inputs and outputs, and further facts in dim text."""
     from rich.text import Text
 
-    taken = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
-    given = " + ".join(type_text(port.type) for port in node.outputs)
-    lines = [Text(" → ".join(part for part in (taken, given) if part) if node.inputs else f"→ {given}")]
+    inputs = " + ".join(type_text(plan.type_of(ref)) for ref in node.inputs)
+    outputs = " + ".join(type_text(port.type) for port in node.outputs)
+    lines = [Text(" → ".join(part for part in (inputs, outputs) if part) if node.inputs else f"→ {outputs}")]
     if not node.outputs:
         lines[0].append(" →")
     return lines + [Text(line, "dim") for line in _more(plan, node)]
