@@ -121,8 +121,8 @@ def row(name: str, job: Job, by_hand: Callable[[str], float]) -> str:
 
 def engine_of(plan: Plan) -> tuple[str, Callable[[], float]]:
     """Return the model's file, and a function that measures its engine alone."""
-    params = next(node.params for node in plan if node.kind == "inference")
-    return params.engine.onnx, lambda: engine_alone(params)
+    node, engine = plan.engines()[0]
+    return engine.onnx, lambda: engine_alone(node.name, engine)
 
 
 def main() -> None:

@@ -54,7 +54,8 @@ def best(measure: Callable[[], float]) -> float:
 
 def alone(job: Job) -> float:
     """Return frames per second of the job's engine, with inputs that stay on the GPU."""
-    return engine_alone(next(node.params for node in job.plan() if node.kind == "inference"))
+    node, engine = job.plan().engines()[0]
+    return engine_alone(node.name, engine)
 
 
 def nvdec_alone(clip: Path) -> float:

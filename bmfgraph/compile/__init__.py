@@ -1,8 +1,8 @@
-"""The compiler: a pipeline spec becomes a plan through a short list of passes, each ``Plan -> Plan``."""
+"""Compile a pipeline spec into a plan through a short list of passes, each ``Plan -> Plan``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -13,7 +13,8 @@ from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.compile.insert_converters import insert_converters
-from bmfgraph.compile.probe_inputs import discover, errors_outside
+from bmfgraph.compile.passes import CompilerPass, run_passes
+from bmfgraph.compile.probe_inputs import errors_outside, probe_inputs
 from bmfgraph.compile.split_audio import split_audio
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import PipelineSpec
@@ -24,29 +25,28 @@ from bmfgraph.system.machine import NO_MACHINE, Machine
 
 __all__ = ["PASSES", "compile_pipeline", "compile_read_pipeline"]
 
-Pass = Callable[[Plan], Plan]
-
-PASSES: tuple[Pass, ...] = (
-    discover,  # probe inputs, read models
-    infer_types,  # what travels on every edge
-    drop_identity,  # leave out what does nothing
-    split_audio,  # a reader of sound beside each decoder on the GPU
-    bind_engines,  # runtime, engine path and input shapes into every inference
-    assign_devices,  # CPU or GPU for every node
-    insert_converters,  # a converter or a transfer where the two ends of an edge differ
-    fuse,  # neighbouring tensor stages into one BMF node
-    verify,  # nothing left over, nothing written twice
+PASSES: tuple[CompilerPass, ...] = (
+    probe_inputs,  # probe input files, read models
+    infer_types,  # find the type of every edge
+    drop_identity,  # leave out nodes that change nothing
+    split_audio,  # read audio apart from frames on the GPU
+    bind_engines,  # choose runtime, engine file and input shapes of every model
+    assign_devices,  # choose CPU or GPU for every node
+    insert_converters,  # join edges whose two ends differ in pixel format or device
+    fuse,  # run neighbouring tensor stages in one BMF node
+    verify,  # check that no output is idle and no file is written twice
 )
 
 
 def compile_pipeline(
     spec: PipelineSpec, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto"
 ) -> Plan:
-    """Compile for a machine and a device.
+    """Compile for a machine and a device; reads input files and models, needs no BMF, torch or GPU.
 
-    Reads input files and models, needs no BMF, torch or GPU. Raises a BmfgraphError: Mistakes if there are several.
+    Raises:
+        BmfgraphError: The pipeline is wrong; PipelineErrors for several errors.
     """
-    plan = _through(replace(build_plan(spec), machine=machine, device=device))
+    plan = _compiled(replace(build_plan(spec), machine=machine, device=device))
     if plan.errors:
         raise one_error(plan.errors)
     return plan
@@ -75,11 +75,10 @@ def compile_read_pipeline(
         return Plan("", (), machine, device, tuple(errors))
     plan = build_plan(spec, lost)
     outside = errors_outside(spec.nodes, plan)
-    return _through(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))
+    return _compiled(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))
 
 
-def _through(plan: Plan) -> Plan:
-    for one in PASSES:
-        plan = one(plan)
-    # Nodes left idle last: most are so by another mistake.
+def _compiled(plan: Plan) -> Plan:
+    plan = run_passes(plan, PASSES)
+    # Idle nodes come last: most of them follow from another error.
     return replace(plan, errors=tuple(sorted(plan.errors, key=lambda error: error.problems[0].code == "E304")))

@@ -1,4 +1,4 @@
-"""Bind engines: runtime, file and input shapes go into every inference node."""
+"""Bind engines: choose runtime, file and input shapes of every model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.compile.map_nodes import map_nodes
+from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
 from bmfgraph.engines.build import builder_version
 from bmfgraph.engines.key import EngineKey, Profile
@@ -17,8 +18,7 @@ from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.engine import EngineOptions
-from bmfgraph.nodes.inference import InferenceParams, InferenceSpec
+from bmfgraph.nodes.engine import EngineOptions, EngineRequest, fits_dims
 from bmfgraph.plan.plan import Plan, PlanNode, json_ready
 from bmfgraph.system.files import file_sha256
 
@@ -27,53 +27,56 @@ __all__ = ["bind_engines"]
 Profiles = tuple[tuple[str, Profile], ...]
 
 
+@compiler_pass(requires=("types",), ensures=("types", "engines"))
 def bind_engines(plan: Plan) -> Plan:
-    """Requires: types. Ensures: ``work.engine`` of every inference node.
+    """Put the engine into the params of every node that needs one.
 
     An engine that the store does not hold gets the path that it will have.
     """
-    return map_nodes(plan, lambda plan, node: _bound(plan, node) if isinstance(node.spec, InferenceSpec) else node)
+    return map_nodes(plan, _bound)
 
 
 def _bound(plan: Plan, node: PlanNode) -> PlanNode:
-    assert isinstance(node.spec, InferenceSpec)
-    params: InferenceParams = node.params
-    options = node.spec.engine
+    request: EngineRequest | None = node.spec.engine_request(node)
+    if request is None:
+        return node
+    options, model = request.options, request.onnx
     choice = select_runtime(plan, node.name, options)
-    request = EngineSpec(
+    dims = {tensor.name: tensor.dims for tensor in model.inputs}
+    engine = EngineSpec(
         runtime=choice.runtime,
         device=choice.device,
-        path=str(node.metadata.path),
-        onnx=str(node.metadata.path),
-        sha256=node.metadata.sha256,
+        path=str(model.path),
+        onnx=str(model.path),
+        sha256=model.sha256,
         precision=choice.precision,
         batch=options.batch,
         threads=options.threads if choice.device == "cpu" else None,
-        input_shapes=params.inputs,
-        output_shapes=params.output_shapes,
-        tensors=tuple((one.name, one.dtype) for one in (*node.metadata.inputs, *node.metadata.outputs)),
-        dim_overrides=node.spec.dim_overrides(node),
+        input_shapes=request.input_shapes,
+        output_shapes=request.output_shapes,
+        tensors=tuple((tensor.name, tensor.dtype) for tensor in (*model.inputs, *model.outputs)),
+        dim_overrides=tuple((name, override) for name, override in request.dims if override != dims[name]),
         allow_host_code=options.allow_host_code,
         cuda_graph=options.cuda_graph and choice.runtime != "onnxruntime",
         streams=options.streams if choice.runtime != "onnxruntime" else 1,
-        why=choice.why,
+        reason=choice.reason,
     )
-    # Checked for every runtime: a profile that the frames do not fit is a mistake on any machine.
-    profiles = _profiles(node, options, request)
+    # Profiles are checked for every runtime: one that the frames do not fit is an error on any machine.
+    profiles = _profiles(node.name, request)
     if choice.runtime != "onnxruntime":
-        request = _with_engine(plan, node, options, choice, request, profiles)
-    # A recorded inference has one shape only.
-    return replace(node, params=replace(params, fixed_batch=params.fixed_batch or request.cuda_graph, engine=request))
+        engine = _with_file(plan, node, request, choice, engine, profiles)
+    return replace(node, params=node.spec.with_engine(node.params, engine))
 
 
-def _with_engine(
+def _with_file(
     plan: Plan,
     node: PlanNode,
-    options: EngineOptions,
+    request: EngineRequest,
     choice: RuntimeChoice,
-    request: EngineSpec,
+    engine: EngineSpec,
     profiles: Profiles,
 ) -> EngineSpec:
+    options = request.options
     if options.path is not None:
         if not Path(options.path).is_file():
             raise EngineError(
@@ -82,10 +85,10 @@ def _with_engine(
                 hint="check the path, which is relative to the current folder, or leave engine.path out to build one",
                 code="E602",
             )
-        return replace(request, path=options.path)
+        return replace(engine, path=options.path)
     build = BuildSpec(
-        model=node.params.model,
-        key=_key(plan, node, options, choice, request, profiles),
+        model=request.model,
+        key=_key(plan, node, request, choice, engine, profiles),
         store=options.store,
         policy=options.build,
         python=options.python,
@@ -95,17 +98,18 @@ def _with_engine(
         calibration_frames=options.calibration_frames,
     )
     path = EngineStore(Path(options.store)).folder(build.model, build.key) / ENGINE
-    return replace(request, path=str(path), build=build)
+    return replace(engine, path=str(path), build=build)
 
 
 def _key(
     plan: Plan,
     node: PlanNode,
-    options: EngineOptions,
+    request: EngineRequest,
     choice: RuntimeChoice,
-    request: EngineSpec,
+    engine: EngineSpec,
     profiles: Profiles,
 ) -> EngineKey:
+    options = request.options
     portable = choice.runtime == "tensorrt_rtx"
     gpu = plan.machine.gpu
     if gpu is None and not portable:
@@ -125,38 +129,39 @@ def _key(
     if options.command:
         flags["command"] = options.command
     key = EngineKey(
-        onnx=request.sha256,
-        dims=request.dim_overrides,
+        onnx=engine.sha256,
+        dims=engine.dim_overrides,
         profiles=profiles,
-        precision=request.precision,
+        precision=engine.precision,
         flags=tuple(sorted(flags.items())),
-        calibration=_calibration(plan, node, options) if request.precision == "int8" else None,
+        calibration=_calibration(plan, node, request) if engine.precision == "int8" else None,
         runtime=choice.runtime,
         version="",
         gpu="any" if portable or gpu is None else gpu.name,
         compute_capability="any" if portable or gpu is None else gpu.compute_capability,
     )
-    return replace(key, version=_version(plan, node, options, choice, key))
+    return replace(key, version=_version(plan, node.name, request, choice, key))
 
 
-def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: RuntimeChoice, key: EngineKey) -> str:
-    """Of the library that builds the engine; where none is here, of the one that built an engine in the store."""
+def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoice, key: EngineKey) -> str:
+    """Version of the library that builds the engine; without one, of the library that built an engine in the store."""
     assert choice.runtime != "onnxruntime"
+    options = request.options
     if options.command:
         return options.version or "unknown"
     if options.python:
-        return builder_version(options.python, choice.runtime, node.name).version
+        return builder_version(options.python, choice.runtime, node).version
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         here = plan.machine.library(choice.runtime)
-        if here and (stored := _stored_version(node, options, key, here.version)):
+        if here and (stored := _stored_version(node, request.model, options, key, here.version)):
             return stored
         if here and options.build == "never":
             return here.version
-        there = f"only {here.module} {here.version} is here, which runs engines and does not build them" if here else ""
+        runs_only = f"only {here.module} {here.version} is installed, which cannot build engines" if here else ""
         raise EngineError(
-            node.name,
-            f"engine.runtime={choice.runtime}: {there or 'it is not installed'}",
+            node,
+            f"engine.runtime={choice.runtime}: {runs_only or 'it is not installed'}",
             hint="pip install tensorrt"
             if choice.runtime == "tensorrt"
             else "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
@@ -165,19 +170,19 @@ def _version(plan: Plan, node: PlanNode, options: EngineOptions, choice: Runtime
     return library.version
 
 
-def _stored_version(node: PlanNode, options: EngineOptions, key: EngineKey, here: str) -> str | None:
-    """Version of the builder of an engine in the store that the library of version ``here`` runs."""
+def _stored_version(node: str, model: str, options: EngineOptions, key: EngineKey, here: str) -> str | None:
+    """Version of the library that built an engine of the store which the library of version ``here`` runs."""
     try:
-        stored = EngineStore(Path(options.store)).entries(node.params.model)
+        stored = EngineStore(Path(options.store)).entries(model)
     except StoreError as error:
         raise EngineError(
-            node.name, str(error), hint="set engine.store to a folder that you may read", code="E614"
+            node, str(error), hint="set engine.store to a folder that you may read", code="E614"
         ) from None
     keys = [entry.manifest["key"] for entry in stored if not entry.manifest_error]
-    versions = [str(one["version"]) for one in keys if key.changes(one) == ["version"]]
+    versions = [str(other["version"]) for other in keys if key.changes(other) == ["version"]]
     if here in versions:
         return here
-    # Others run here only if they were built for it; what a program built with, nobody knows.
+    # Other versions run here only if they were built for it; the version that a program built with is unknown.
     movable = options.version_compatible or options.command
     return max(versions, key=_numbers) if versions and movable else None
 
@@ -186,57 +191,67 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _profiles(node: PlanNode, options: EngineOptions, request: EngineSpec) -> Profiles:
-    """For every input: the shapes that the engine is built for; refused where the frames lie outside."""
-    assert isinstance(node.spec, InferenceSpec)
-    shapes = dict(request.input_shapes)
+def _profiles(node: str, request: EngineRequest) -> Profiles:
+    """The shapes that the engine is built for, by input. The shape of the frames must lie within them."""
+    options, shapes, dims = request.options, dict(request.input_shapes), dict(request.dims)
     if options.profiles == "auto":
-        fixed = node.params.fixed_batch or options.input_shapes is not None or options.cuda_graph
+        fixed = request.fixed_batch or options.input_shapes is not None or options.cuda_graph
         return tuple(
             (name, Profile(shape if fixed else (1, *shape[1:]), shape, shape)) for name, shape in shapes.items()
         )
     for name in options.profiles:
         if name not in shapes:
             raise PlanError(
-                node.name,
+                node,
                 f"engine.profiles.{name}: the model has no such input{did_you_mean(name, shapes)}; "
                 f"it has: {join_sorted(shapes)}",
                 hint="correct the name under engine.profiles",
                 code="E608",
             )
-    found = []
+    profiles: list[tuple[str, Profile]] = []
     for name, shape in shapes.items():
-        given = options.profiles.get(name)
-        if given is None:
+        profile_options = options.profiles.get(name)
+        if profile_options is None:
             raise PlanError(
-                node.name,
+                node,
                 f"engine.profiles has no {name}; the model has the inputs {join_sorted(shapes)}",
                 hint=f"add engine.profiles.{name}.min, .opt and .max, or set engine.profiles=auto",
                 code="E608",
             )
-        profile = given.profile()
-        node.spec.check_profile(node, name, profile)
+        profile = profile_options.profile()
+        _check_profile(node, name, profile, dims[name])
         if not profile.holds(shape):
             raise PlanError(
-                node.name,
+                node,
                 f"input {name} has the shape {list(shape)}, outside of engine.profiles.{name}: "
                 f"min {list(profile.min)}, max {list(profile.max)}",
                 hint="widen the profile, or set the preprocess node's `size` or engine.batch",
                 code="E608",
             )
-        found.append((name, profile))
-    return tuple(found)
+        profiles.append((name, profile))
+    return tuple(profiles)
 
 
-def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | None:
-    """Stands for everything that the calibration depends on; None where the model is quantised already."""
-    if node.metadata.quantized:
+def _check_profile(node: str, name: str, profile: Profile, dims: tuple[int | str, ...]) -> None:
+    for bound, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
+        if not fits_dims(shape, dims):
+            raise PlanError(
+                node,
+                f"engine.profiles.{name}.{bound}={list(shape)}: the model accepts [{', '.join(map(str, dims))}]",
+                hint="correct it, or set engine.profiles=auto",
+                code="E608",
+            )
+
+
+def _calibration(plan: Plan, node: PlanNode, request: EngineRequest) -> str | None:
+    """Hash of everything that the calibration depends on; None if the model is quantised already."""
+    options = request.options
+    if request.onnx.quantized:
         return None
     if options.calibration is None:
         raise PlanError(
             node.name,
-            f"engine.precision=int8: model {node.params.model!r} is not quantised, "
-            "and no clip to calibrate it is given",
+            f"engine.precision=int8: model {request.model!r} is not quantised, and no clip to calibrate it is given",
             hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
             code="E607",
         )
@@ -246,10 +261,10 @@ def _calibration(plan: Plan, node: PlanNode, options: EngineOptions) -> str | No
         raise PlanError(
             node.name, f"engine.calibration: {error}", hint=getattr(error, "hint", "") or "name a clip", code="E607"
         ) from None
-    # What frames go through before they are tensors.
-    works: list[Any] = []
+    # Params of the nodes between the source and the model.
+    steps: list[Any] = []
     for ref in node.inputs:
         while plan.node(ref.node).inputs:
-            works.append(json_ready(plan.node(ref.node).params))
+            steps.append(json_ready(plan.node(ref.node).params))
             ref = plan.node(ref.node).inputs[0]
-    return hashlib.sha256(repr((clip, options.calibration_frames, works)).encode()).hexdigest()
+    return hashlib.sha256(repr((clip, options.calibration_frames, steps)).encode()).hexdigest()

@@ -1,17 +1,19 @@
-"""Neighbouring tensor stages run in one BMF node: a tensor needs no queue between two function calls."""
+"""Run neighbouring tensor stages in one BMF node: a tensor needs no queue between two function calls."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import BundleSpec, TensorSpec
 
 __all__ = ["fuse"]
 
 
+@compiler_pass(requires=("types", "joined"), ensures=("bmf nodes",))
 def fuse(plan: Plan) -> Plan:
-    """Requires: types, converters. Ensures: ``host`` of every node; equal hosts form one chain in running order."""
+    """Set ``bmf_node`` of every node; nodes that share one form a chain in running order."""
     chains: dict[str, list[str]] = {}
     head: dict[str, str] = {}
     for node in plan:

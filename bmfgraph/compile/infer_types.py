@@ -1,4 +1,4 @@
-"""What travels on every edge: wants go up from the models, types come down from the sources."""
+"""Infer the type of every edge: requirements go up from the models, types come down from the sources."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 
 from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors, map_nodes
+from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import InputType, Plan, PlanNode, Ref, Requirement
 from bmfgraph.plan.types import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
@@ -13,73 +14,75 @@ from bmfgraph.plan.types import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec
 __all__ = ["infer_types"]
 
 _FEW = 4
-"""Inputs whose order is tried out, at the most."""
+"""Largest number of inputs whose other orders are tried."""
 
 
+@compiler_pass(ensures=("types",))
 def infer_types(plan: Plan) -> Plan:
-    """Requires: facts. Ensures: outputs and work of every node; inputs that a file does not have are dropped.
+    """Set outputs and params of every node, and disconnect optional inputs that are missing or unused.
 
-    A node that gets what it does not take leaves the plan.
+    A node whose inputs do not fit leaves the plan.
     """
-    plan, wants = _wants(plan)
-    return map_nodes(plan, lambda plan, node: _resolved(plan, node, wants.get(node.name)))
+    plan, requirements = _requirements(plan)
+    return map_nodes(plan, lambda plan, node: _inferred(plan, node, requirements.get(node.name)))
 
 
-def _resolved(plan: Plan, node: PlanNode, requirement: Requirement | None) -> PlanNode:
+def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> PlanNode:
     inputs, types = _inputs(plan, node)
     for index in range(len(types)):
         _check_type(plan, node, inputs, types, index)
-    types = tuple(_as_needed(given, node.spec.accepts(index)) for index, given in enumerate(types))
-    resolved = node.spec.infer(node, types, requirement)
-    return replace(node, inputs=inputs, outputs=resolved.outputs, params=resolved.params)
+    types = tuple(_converted(kind, node.spec.accepts(index)) for index, kind in enumerate(types))
+    inferred = node.spec.infer(node, types, requirement)
+    used = tuple(ref for index, ref in enumerate(inputs) if index not in inferred.unused)
+    return replace(node, inputs=used, outputs=inferred.outputs, params=inferred.params)
 
 
-def _as_needed(given: PortType, need: InputType | None) -> PortType:
-    """What a stage gets to see: frames that it wants as RGB are converted on the way."""
-    if isinstance(given, FrameSpec) and need and need.pixel_format == "rgb24":
-        return given.as_rgb()
-    return given
+def _converted(kind: PortType, accepted: InputType | None) -> PortType:
+    """The type that arrives: a converter turns frames into RGB for a stage that works on RGB."""
+    if isinstance(kind, FrameSpec) and accepted and accepted.pixel_format == "rgb24":
+        return kind.as_rgb()
+    return kind
 
 
-def _wants(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
-    """For each node, what its consumers want of it. They must agree: nodes whose consumers do not leave the plan."""
-    wants: dict[str, Requirement] = {}
+def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
+    """What each node's consumers require. A node whose consumers disagree leaves the plan."""
+    requirements: dict[str, Requirement] = {}
     for node in reversed(plan.nodes):
         if not plan.has(node.name):
             continue
         for index, ref in enumerate(node.inputs):
             try:
                 with kind_errors_as_plan_errors(node):
-                    requirement = node.spec.requires(node, index, wants.get(node.name))
+                    requirement = node.spec.requires(node, index, requirements.get(node.name))
             except PlanError as error:
                 plan = plan.without(node.name, error)
                 break
-            known = wants.get(ref.node)
+            known = requirements.get(ref.node)
             if requirement is None or not plan.has(ref.node):
                 continue
             if known is None:
-                wants[ref.node] = requirement
+                requirements[ref.node] = requirement
             elif _nameless(known) != _nameless(requirement):
                 plan = plan.without(ref.node, _disagree(ref, known, requirement))
-    return plan, wants
+    return plan, requirements
 
 
 def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanError:
     return PlanError(
         ref.node,
-        f"feeds {known.consumer!r}, which wants {_shown(known)}, "
-        f"and {requirement.consumer!r}, which wants {_shown(requirement)}",
+        f"feeds {known.consumer!r}, which needs {_text(known)}, "
+        f"and {requirement.consumer!r}, which needs {_text(requirement)}",
         hint="give each of them a preprocess node of its own",
         code="E303",
     )
 
 
 def _nameless(requirement: Requirement) -> Requirement:
-    """What is wanted, whoever wants it and whatever the input is called."""
+    """The requirement without the names of consumer and input."""
     return replace(requirement, consumer="", tensor=replace(requirement.tensor, name=""))
 
 
-def _shown(requirement: Requirement) -> str:
+def _text(requirement: Requirement) -> str:
     text = f"{requirement.tensor.name} {requirement.tensor}"
     if requirement.multiple > 1:
         text += f" with sides a multiple of {requirement.multiple}"
@@ -92,12 +95,12 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
     for index, ref in enumerate(node.inputs):
         port = plan.node(ref.node).output(ref.port)
         if port is None and index >= node.spec.arity[0]:
-            # A port that the kind has but this file does not: a clip without sound is encoded without sound.
+            # The kind has the port but this file does not: a clip without audio is encoded without audio.
             continue
         if port is None:
             raise PlanError(
                 node.name,
-                f"its input {ref} is not in the file that {ref.node!r} reads",
+                f"its input {ref} is missing: the file of {ref.node!r} does not have it",
                 hint="take the node out, or read a file that has it",
                 code="E302",
             )
@@ -107,10 +110,10 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
 
 
 def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:
-    ref, given, need = inputs[index], types[index], node.spec.accepts(index)
-    if need is None or isinstance(given, need.type):
+    ref, kind, accepted = inputs[index], types[index], node.spec.accepts(index)
+    if accepted is None or isinstance(kind, accepted.type):
         return
-    words: dict[type, str] = {
+    names: dict[type, str] = {
         FrameSpec: "frames",
         TensorSpec: "one tensor",
         BundleSpec: "tensors",
@@ -126,24 +129,26 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
     }
     raise PlanError(
         node.name,
-        f"({node.kind}) takes {words.get(need.type, need.type.__name__)} there, but {ref} gives {given}",
+        f"({node.kind}) input {index} expects {names.get(accepted.type, accepted.type.__name__)}, "
+        f"but {ref} produces {kind}",
         hint=_in_order(node, inputs, types)
-        or _other_port(plan, ref, need)
-        or joins.get((type(given), need.type), "connect what gives that"),
+        or _other_port(plan, ref, accepted)
+        or joins.get((type(kind), accepted.type), "connect an output of that type"),
         code="E301",
     )
 
 
 def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...]) -> str:
-    """The inputs in the order in which they fit, if there is one."""
-    needs = [node.spec.accepts(index) for index in range(len(inputs))]
+    """A hint with the inputs in an order that fits; "" for none."""
+    accepted = [node.spec.accepts(index) for index in range(len(inputs))]
     for order in itertools.permutations(range(len(inputs))) if len(inputs) <= _FEW else ():
-        if all(need is None or isinstance(types[place], need.type) for need, place in zip(needs, order, strict=True)):
+        pairs = zip(accepted, order, strict=True)
+        if all(accepts is None or isinstance(types[place], accepts.type) for accepts, place in pairs):
             return f"write them in this order: inputs: [{', '.join(str(inputs[place]) for place in order)}]"
     return ""
 
 
-def _other_port(plan: Plan, ref: Ref, need: InputType) -> str:
-    """The port of the same node that gives what is needed, if there is one."""
-    ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, need.type))
-    return next((f"take {Ref(ref.node, port)} instead" for port in ports), "")
+def _other_port(plan: Plan, ref: Ref, accepted: InputType) -> str:
+    """A hint with the port of the same node that fits; "" for none."""
+    ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, accepted.type))
+    return next((f"connect {Ref(ref.node, port)} instead" for port in ports), "")

@@ -1,6 +1,6 @@
-"""What passes do alike: a node that cannot be compiled leaves the plan with all that depend on it, and its error stays.
+"""Apply a change to every node of a plan, and collect the errors of all nodes.
 
-So one mistake hides no other: the rest of the plan is compiled on.
+A node that cannot be compiled leaves the plan with all nodes that depend on it; the rest is still compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["kind_errors_as_plan_errors", "map_nodes"]
 
 
 def map_nodes(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
-    """Change every node, in running order; ``change`` sees the plan with the nodes before it changed."""
+    """Change every node, in running order; ``change`` gets the plan with all earlier nodes changed."""
     for name in [node.name for node in plan]:
         if not plan.has(name):
             continue
@@ -29,7 +29,7 @@ def map_nodes(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
 
 @contextlib.contextmanager
 def kind_errors_as_plan_errors(node: PlanNode) -> Iterator[None]:
-    """Turn what a third party's kind raises, and should not, into an error that names its node."""
+    """Turn an unexpected exception of a third party's kind into an error that names its node."""
     try:
         yield
     except BmfgraphError:

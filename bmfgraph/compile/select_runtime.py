@@ -1,37 +1,44 @@
-"""Which runtime runs a model on this machine, and why."""
+"""Select the runtime that runs a model on a machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from bmfgraph.engines.spec import RuntimeReason
 from bmfgraph.errors import EngineError, PlanError
-from bmfgraph.nodes.engine import EngineOptions
+from bmfgraph.nodes.engine import EngineOptions, idle_text
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.types import Device
+from bmfgraph.plan.types import Device, Runtime
 from bmfgraph.system.machine import runs_rtx
 
 __all__ = ["RuntimeChoice", "select_runtime"]
 
-Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
-
 _TENSORRT = "pip install tensorrt"
+
+
+Code = Literal["requested", "gpu", "device_cpu", "no_gpu", "rtx_unsupported", "no_builder"]
 
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """A runtime, where it runs, how precisely it will compute, and the reason in words ("": it was asked for)."""
+    """A runtime, its device and precision, and the reason for it."""
 
     runtime: Runtime
     device: Device
     precision: str
-    why: str = ""
+    reason: RuntimeReason
 
 
 def select_runtime(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
-    """The runtime that ``options`` name, or the best one here. Raises PlanError or EngineError where there is none."""
+    """Return the runtime that ``options`` name, or the best one of the plan's machine.
+
+    Raises:
+        PlanError: The options contradict each other.
+        EngineError: The machine cannot run it.
+    """
     if options.runtime == "onnxruntime":
-        return _onnxruntime(plan, node, options, "")
+        return _onnxruntime(plan, node, options, "requested")
     if options.runtime != "auto":
         if plan.device == "cpu":
             raise PlanError(
@@ -40,41 +47,42 @@ def select_runtime(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoi
                 hint="leave one of the two out",
                 code="E601",
             )
-        return RuntimeChoice(options.runtime, "cuda", options.precision)
+        return _on_gpu(plan, options, options.runtime, "requested")
     return _best(plan, node, options)
 
 
 def _best(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
     machine = plan.machine
     if options.path is not None or options.command or options.python:
-        # Somebody has an engine, or a TensorRT elsewhere that builds one.
-        rtx_only = options.path is not None and machine.library("tensorrt") is None and runs_rtx(machine.gpu)
+        # The user has an engine, or a TensorRT elsewhere that builds one.
+        rtx_only = options.path is not None and machine.library("tensorrt") is None and runs_rtx(plan.machine.gpu)
         if plan.device == "cpu":
             raise PlanError(
                 node,
-                "engine.path, engine.python and engine.command are TensorRT's, which needs a GPU, and "
-                "device=cpu is set",
+                "engine.path, engine.python and engine.command need TensorRT and a GPU, and device=cpu is set",
                 hint="leave one of the two out",
                 code="E601",
             )
-        return RuntimeChoice("tensorrt_rtx" if rtx_only else "tensorrt", "cuda", options.precision)
+        return _on_gpu(plan, options, "tensorrt_rtx" if rtx_only else "tensorrt", "requested")
     if plan.device == "cpu":
-        return _onnxruntime(plan, node, options, "device=cpu")
+        return _onnxruntime(plan, node, options, "device_cpu")
     if machine.gpu is None:
-        return _onnxruntime(plan, node, options, machine.no_gpu)
+        return _onnxruntime(plan, node, options, "no_gpu")
     if machine.library("tensorrt", builds=True):
-        return RuntimeChoice("tensorrt", "cuda", options.precision, f"on {machine.gpu}")
+        return _on_gpu(plan, options, "tensorrt", "gpu")
     if machine.library("tensorrt_rtx"):
-        if runs_rtx(machine.gpu):
-            return RuntimeChoice("tensorrt_rtx", "cuda", options.precision, f"on {machine.gpu}")
-        return _onnxruntime(
-            plan, node, options, "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
-        )
-    return _onnxruntime(plan, node, options, "no TensorRT that builds engines is installed")
+        if runs_rtx(plan.machine.gpu):
+            return _on_gpu(plan, options, "tensorrt_rtx", "gpu")
+        return _onnxruntime(plan, node, options, "rtx_unsupported")
+    return _onnxruntime(plan, node, options, "no_builder")
 
 
-def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> RuntimeChoice:
-    """ONNX Runtime: on the GPU if it may and can be used, else on the CPU."""
+def _on_gpu(plan: Plan, options: EngineOptions, runtime: Runtime, code: Code) -> RuntimeChoice:
+    return RuntimeChoice(runtime, "cuda", options.precision, _reason(plan, options, code, gpu=True))
+
+
+def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> RuntimeChoice:
+    """ONNX Runtime: on the GPU if it is allowed and usable, else on the CPU."""
     if options.path is not None:
         raise PlanError(
             node,
@@ -84,36 +92,39 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, why: str) -> Run
         )
     machine = plan.machine
     gpu = machine.gpu is not None and machine.onnxruntime_cuda and plan.device != "cpu"
+    reason = _reason(plan, options, code, gpu=gpu)
     if plan.device == "cuda" and not gpu:
-        reason = (
+        missing = (
             machine.no_gpu if machine.gpu is None else f"{machine.gpu} is here, but ONNX Runtime has no CUDA provider"
         )
+        cause = idle_text(reason)[0] if machine.gpu else ""
         raise EngineError(
             node,
-            f"device=cuda: {reason}" + (f"; {why}" if machine.gpu and why else ""),
+            f"device=cuda: {missing}" + (f"; {cause}" if cause else ""),
             hint="set device=auto to run on the CPU"
             if machine.gpu is None
             else f"{_TENSORRT} (or onnxruntime-gpu), or set device=auto to run on the CPU",
             code="E605",
         )
-    able = ("fp32", "tf32") if gpu else ("fp32",)
-    if options.precision in able:
-        return RuntimeChoice("onnxruntime", "cuda" if gpu else "cpu", options.precision, _reason(plan, gpu, why))
-    if options.runtime == "onnxruntime":
+    precisions = ("fp32", "tf32") if gpu else ("fp32",)
+    if options.precision not in precisions and code == "requested":
         raise PlanError(
             node,
             f"engine.precision={options.precision}: ONNX Runtime on the {'GPU' if gpu else 'CPU'} computes in "
-            f"{' or '.join(able)}",
-            hint=f"set engine.precision={able[0]}, or engine.runtime=tensorrt on a machine with a GPU",
+            f"{' or '.join(precisions)}",
+            hint=f"set engine.precision={precisions[0]}, or engine.runtime=tensorrt on a machine with a GPU",
             code="E604",
         )
-    told = _reason(plan, gpu, why)
-    return RuntimeChoice(
-        "onnxruntime", "cuda" if gpu else "cpu", "fp32", f"{told}; in fp32 instead of {options.precision}"
+    precision = options.precision if options.precision in precisions else "fp32"
+    return RuntimeChoice("onnxruntime", "cuda" if gpu else "cpu", precision, reason)
+
+
+def _reason(plan: Plan, options: EngineOptions, code: Code, *, gpu: bool) -> RuntimeReason:
+    machine = plan.machine
+    return RuntimeReason(
+        code,
+        options.precision,
+        gpu=str(machine.gpu) if machine.gpu else "",
+        detail=machine.no_gpu if code == "no_gpu" else "",
+        idle=machine.gpu is not None and not gpu and plan.device == "auto",
     )
-
-
-def _reason(plan: Plan, gpu: bool, why: str) -> str:
-    """The reason, and on a machine with a GPU that it is left idle."""
-    idle = plan.machine.gpu is not None and not gpu and plan.device == "auto"
-    return f"{why}: {plan.machine.gpu} stays idle; {_TENSORRT}" if idle and why else why

@@ -1,54 +1,63 @@
-"""Sound that no encoder keeps is not handed on; that of a file decoded on the GPU, and that which several encoders
-take, comes from nodes beside the decoder."""
+"""Give each consumer of audio its own reader of the file, and read audio apart from frames on the GPU."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bmfgraph.nodes.audio import AudioNodeSpec
-from bmfgraph.nodes.encoder import EncoderParams
+from bmfgraph.compile.passes import compiler_pass
+from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
-from bmfgraph.plan.types import AudioSpec, FrameSpec
+from bmfgraph.plan.types import AudioSpec, Port, device_of
 
 __all__ = ["split_audio"]
 
 
+@compiler_pass(requires=("types",), ensures=("types", "own audio"))
 def split_audio(plan: Plan) -> Plan:
-    """Requires: types. Ensures: encoders get sound only to keep it, and each from a node of its own, because packets of
-    sound that two of them share crash BMF; no node gives both sound and frames on the GPU.
+    """Insert a node that reads the audio alone for every consumer but the first, and for sources on the GPU.
+
+    Two encoders that share audio packets crash BMF.
     """
-    plan = plan.replace(*(_mute(node) for node in plan if isinstance(node.params, EncoderParams)))
     nodes: list[PlanNode] = []
     moved: dict[tuple[str, Ref], Ref] = {}
-    names = {node.name for node in plan}
-    for node in plan:
-        video = any(isinstance(port.type, FrameSpec) and port.type.device == "cuda" for port in node.outputs)
-        sound = next((port for port in node.outputs if isinstance(port.type, AudioSpec)), None)
+    before = {node.name for node in plan}
+    names = set(before)
+    for node in plan.nodes:
+        on_gpu = any(device_of(port.type) == "cuda" for port in node.outputs)
+        audio = next((port for port in node.outputs if isinstance(port.type, AudioSpec)), None)
         node = replace(node, inputs=tuple(moved.get((node.name, ref), ref) for ref in node.inputs))
-        if sound is None:
+        if audio is None:
             nodes.append(node)
             continue
-        nodes.append(replace(node, outputs=tuple(port for port in node.outputs if port is not sound or not video)))
-        ref = Ref(node.name, sound.name)
-        takers = [other.name for other in plan if ref in other.inputs]
-        for taker in takers if video else takers[1:]:
-            made = _beside(node, sound.type, names)
-            names.add(made.name)
-            nodes.append(made)
-            moved[taker, ref] = Ref(made.name, "audio")
-    return replace(plan, nodes=tuple(nodes))
+        ref = Ref(node.name, audio.name)
+        consumers = [other.name for other in plan if ref in other.inputs]
+        readers = []
+        try:
+            for consumer in consumers if on_gpu else consumers[1:]:
+                readers.append(_reader(node, audio, names))
+                moved[consumer, ref] = Ref(readers[-1].name, "audio")
+        except PlanError as error:
+            plan = plan.without(node.name, error)
+            continue
+        nodes.append(replace(node, outputs=tuple(port for port in node.outputs if port is not audio or not on_gpu)))
+        nodes += readers
+    lost = before - {node.name for node in plan}
+    return replace(plan, nodes=tuple(node for node in nodes if node.name not in lost))
 
 
-def _mute(node: PlanNode) -> PlanNode:
-    """BMF's encoder encodes whatever sound it gets."""
-    return node if node.params.audio else replace(node, inputs=node.inputs[:1])
-
-
-def _beside(node: PlanNode, sound: object, names: set[str]) -> PlanNode:
-    assert isinstance(sound, AudioSpec)
+def _reader(node: PlanNode, audio: Port, names: set[str]) -> PlanNode:
+    assert isinstance(audio.type, AudioSpec)
+    spec = node.spec.audio_reader(node.params, audio.type)
+    if spec is None:
+        raise PlanError(
+            node.name,
+            f"kind {node.kind!r} cannot give its audio to more than one node",
+            hint="connect its audio to one node only",
+            code="E307",
+        )
     name = f"{node.name}-audio"
     while name in names:
         name += "-"
-    spec = AudioNodeSpec(beside=node.params, sound=sound)
-    resolved = spec.infer(PlanNode(name, spec), (), None)
-    return PlanNode(name, spec, outputs=resolved.outputs, params=resolved.params)
+    names.add(name)
+    inferred = spec.infer(PlanNode(name, spec), (), None)
+    return PlanNode(name, spec, outputs=inferred.outputs, params=inferred.params)

@@ -1,23 +1,27 @@
-"""Last look at the whole plan: no node idle, no file written twice or over an input."""
+"""Check the whole plan: no node is idle, and no file is written twice or over an input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bmfgraph.compile.build_plan import idle_errors
 from bmfgraph.compile.map_nodes import map_nodes
+from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
-from bmfgraph.nodes.bmf_options import native_module
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, json_ready
 
 __all__ = ["verify"]
 
 
+@compiler_pass(requires=("types", "own audio", "engines", "joined", "bmf nodes"))
 def verify(plan: Plan) -> Plan:
-    """Requires: everything. Ensures nothing further."""
+    """Refuse idle nodes, files that are written twice or over an input, and kinds that break their contract."""
     reads, written = files_read(plan), dict[Path, str]()
+    # Nodes that left the plan no longer consume the outputs of others.
+    idle = [] if plan.errors else idle_errors(plan)
 
     def check(plan: Plan, node: PlanNode) -> PlanNode:
-        _check_node(plan, node)
+        _check_contract(plan, node)
         path = node.written
         if path is None:
             return node
@@ -31,23 +35,18 @@ def verify(plan: Plan) -> Plan:
             )
         if full in reads:
             raise PlanError(
-                node.name, f"path {path!r} is what {reads[full]!r} reads", hint="write to another file", code="E306"
+                node.name, f"path {path!r} is read by {reads[full]!r}", hint="write to another file", code="E306"
             )
         written[full] = node.name
         return node
 
-    return map_nodes(plan, check)
+    plan = map_nodes(plan, check)
+    for error in idle:
+        plan = plan.without(error.node, error) if plan.has(error.node) else plan
+    return plan
 
 
-def _check_node(plan: Plan, node: PlanNode) -> None:
-    # Where nodes left the plan, those that they took from have lost their consumers.
-    if node.outputs and not plan.errors and not plan.consumers(node.name):
-        raise PlanError(
-            node.name,
-            f"({node.kind}) nobody takes what it makes",
-            hint="connect it, or take it out with ~pipeline.nodes." + node.name,
-            code="E304",
-        )
+def _check_contract(plan: Plan, node: PlanNode) -> None:
     if node.spec.stage and len(node.spec.ports()) > 1:
         raise PlanError(
             node.name,
@@ -55,15 +54,23 @@ def _check_node(plan: Plan, node: PlanNode) -> None:
             hint="make a kind for each of the outputs",
             code="E307",
         )
-    if not node.spec.stage:
-        # It raises where the node is none of BMF's.
-        native_module(plan, node)
+    if not node.spec.stage and node.spec.bmf_module(node, plan) is None:
+        raise PlanError(
+            node.name,
+            f"kind {node.kind!r} has neither a stage nor a BMF module",
+            hint="set `stage` of its class to package.module:Class",
+            code="E307",
+        )
+    # Methods of a third party's kind fail here, where the error names the node, and not while it runs.
+    node.spec.needs(node.params)
+    node.spec.source(node.params)
+    node.spec.summary(node, tuple(plan.type_of(ref) for ref in node.inputs))
     try:
         json_ready(node.params)
     except TypeError as error:
         raise PlanError(
             node.name,
-            f"kind {node.kind!r} resolves to settings without a JSON form: {error}",
+            f"kind {node.kind!r} infers params without a JSON form: {error}",
             hint="make them a frozen dataclass of plain values",
             code="E307",
         ) from None

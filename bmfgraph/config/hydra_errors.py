@@ -216,18 +216,15 @@ def _composed_keys(wrong: str, arguments: Sequence[str]) -> list[str]:
 def _groups_with(field: str) -> list[str]:
     """List the groups that have a field of that name."""
     from bmfgraph.nodes.base import Frozen
-    from bmfgraph.nodes.decoder import DecoderSpec
-    from bmfgraph.nodes.encoder import EncoderSpec
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
+    from bmfgraph.nodes.registry import spec_class
 
-    groups: list[tuple[str, type[Frozen]]] = [
-        ("engine", EngineOptions),
-        ("encoder", EncoderSpec),
-        ("decoder", DecoderSpec),
-        ("model", ModelSpec),
-    ]
-    return [group for group, cls in groups if field in cls.model_fields]
+    groups: dict[str, type[Frozen]] = {
+        **{"engine": EngineOptions, "encoder": spec_class("encoder")},
+        **{"decoder": spec_class("decoder"), "model": ModelSpec},
+    }
+    return [group for group, cls in groups.items() if field in cls.model_fields]
 
 
 def _misused(error: Exception, arguments: Sequence[str]) -> ConfigError | None:

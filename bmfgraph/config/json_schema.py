@@ -11,10 +11,9 @@ from typing import Any
 from bmfgraph.config.fields import REFUSED, Schema, branches, describe, model_schemas, pointer, spec_classes
 from bmfgraph.config.job import GROUPS
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.decoder import DecoderSpec
-from bmfgraph.nodes.encoder import EncoderSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import ModelSpec
+from bmfgraph.nodes.registry import spec_class
 
 __all__ = ["pipeline_schema"]
 
@@ -47,8 +46,8 @@ def pipeline_schema(*, installed: bool = False) -> dict[str, Any]:
     specs = {kind: raw.pop(name) for kind, name in zip(classes, names, strict=False)}
     nodes = {kind: _node_of(kind, classes[kind], subschema) for kind, subschema in specs.items()}
     groups = {
-        "decoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, DecoderSpec)]),
-        "encoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, EncoderSpec)]),
+        "decoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, spec_class("decoder"))]),
+        "encoder": _joined(nodes, [kind for kind, cls in classes.items() if issubclass(cls, spec_class("encoder"))]),
     }
     models = {name: _object(subschema) for name, subschema in raw.items()}
     model, engine = names[-2:]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.plan.types import Device, Runtime
 
-__all__ = ["BuildSpec", "EngineSpec"]
+__all__ = ["BuildSpec", "EngineSpec", "RuntimeReason"]
 
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RuntimeReason:
+    """Why the compiler chose a runtime, and the precision that was asked for."""
+
+    code: Literal["requested", "gpu", "device_cpu", "no_gpu", "rtx_unsupported", "no_builder"]
+    precision: str
+    gpu: str = ""
+    """The machine's GPU; "" for none."""
+    detail: str = ""
+    """Why there is no GPU."""
+    idle: bool = False
+    """Whether the GPU is left idle although ``device=auto`` allows it."""
 
 
 @dataclass(frozen=True)
@@ -64,5 +78,5 @@ class EngineSpec:
     cuda_graph: bool = False
     streams: int = 1
     """Number of execution contexts that work side by side."""
-    why: str = ""
-    """Why this runtime was chosen, for the user."""
+    reason: RuntimeReason | None = field(default=None, compare=False, metadata={"json": False})
+    """Why this runtime was chosen; it explains the plan and changes no work, so it is not part of its JSON and hash."""

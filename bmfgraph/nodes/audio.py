@@ -1,50 +1,91 @@
-"""``sound``: a file's audio alone, beside a decoder that gives frames only. The compiler puts these nodes in."""
+"""``sound``: read the audio of a file alone. The compiler inserts these nodes beside a decoder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
-from bmfgraph.plan.types import Port, PortType
+from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Requirement, SourceInfo
+from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.types import AudioSpec, Port, PortType
 
-__all__ = ["AudioNodeSpec", "AudioParams"]
+__all__ = ["AudioNodeSpec", "AudioParams", "file_options", "span_text"]
+
+_AFTER = 1e-3
+"""Seconds, less than from one frame to the next."""
 
 
 @dataclass(frozen=True)
 class AudioParams:
-    """What is read, as a decoder is asked for it; times in seconds."""
+    """The part of a file that is read; times in seconds."""
 
     path: str
     video: int
-    """Index among all of the file's streams; likewise ``audio``."""
-    audio: int
+    """Index among all streams of the file, as ``audio`` is."""
+    audio: int | None
     start: float | None
     end: float | None
     origin: Fraction
+    """Where BMF begins to count the file's times."""
     time_grid: Fraction
+    """All frame times are multiples of it."""
 
 
 class AudioNodeSpec(NodeSpec):
-    """Reads the sound that belongs to another node's frames."""
+    """Reads the audio that belongs to another node's frames."""
 
     kind: Literal["sound"] = "sound"
-    beside: Any
-    """The other node's :class:`bmfgraph.nodes.decoder.DecoderParams`."""
-    sound: Any
-    """Its :class:`bmfgraph.plan.types.AudioSpec`."""
+    reads: AudioParams
+    carries: AudioSpec
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
 
     def ports(self) -> tuple[str, ...]:
-        # As BMF's decoder numbers them.
+        # In the order of the outputs of BMF's decoder.
         return ("video", "audio")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        work = self.beside
-        return Inferred(
-            (Port("audio", self.sound),),
-            AudioParams(work.path, work.video, work.audio, work.start, work.end, work.origin, work.time_grid),
-        )
+        return Inferred((Port("audio", self.carries),), self.reads)
+
+    def files(self, params: AudioParams) -> Files:
+        return Files(reads=(params.path,))
+
+    def source(self, params: AudioParams) -> SourceInfo:
+        return SourceInfo(start=params.start, end=params.end, audio_only=True)
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
+
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        # BMF's decoder skips the packets of the video stream undecoded, because its port has no consumer.
+        streams = {"map_v": node.params.video, "map_a": node.params.audio}
+        return BmfModuleSpec("c_ffmpeg_decoder", {**streams, **file_options(node.params, node, plan)})
+
+
+def file_options(params: AudioParams, node: PlanNode, plan: Plan) -> dict[str, Any]:
+    """Return the options of BMF's decoder for the part of the file that is read, and for compressed audio."""
+    options: dict[str, Any] = {"input_path": params.path}
+    # BMF counts from the first packet of any stream. Where audio begins before 0, that is not the time origin.
+    early = max(0.0, -float(params.origin))
+    if params.start is not None:
+        options["start_time"] = params.start + early
+    elif early:
+        options["copyts"] = 1
+    if params.end is not None:
+        # BMF includes the frame at end_time, and ignores an end_time that is not after the start.
+        last = max(params.end - float(params.time_grid) / 2, (params.start or 0.0) + _AFTER)
+        options["end_time"] = last + (early if params.start is not None else 0)
+    accepted = (consumer.spec.accepts(index) for consumer, index in plan.consumers(node.name))
+    if any(accepts is not None and accepts.compressed for accepts in accepted):
+        options["audio_codec"] = "copy"
+    return options
+
+
+def span_text(start: float | None, end: float | None) -> list[str]:
+    """Return such as ``["from 1 s to 2 s"]``; an empty list for a whole file."""
+    begin = [f"from {start:g} s"] if start is not None else []
+    until = [f"to {end:g} s"] if end is not None else []
+    return [" ".join(begin + until)] if begin or until else []

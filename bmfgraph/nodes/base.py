@@ -1,29 +1,46 @@
-"""What all node kinds share; a third-party kind subclasses :class:`NodeSpec`."""
+"""Define the base class of all node kinds."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
-from bmfgraph.plan.types import Device, PortType
+from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement, SourceInfo
+from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
+from bmfgraph.plan.views.text import change_text, size_text
+
+if TYPE_CHECKING:
+    from bmfgraph.engines.spec import EngineSpec
+    from bmfgraph.nodes.engine import EngineRequest
 
 __all__ = ["Frozen", "NodeSpec"]
 
 
 class Frozen(BaseModel):
-    """A pydantic model that takes no unknown key and cannot be changed."""
+    """A pydantic model that refuses unknown keys and cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NodeSpec(Frozen):
-    """One node of a pipeline as its YAML has it.
+    """One node of a pipeline as its YAML has it, and everything that bmfgraph asks about its kind.
 
-    A kind is a subclass with ``kind: Literal["..."]``, registered as an entry point of the group
-    ``bmfgraph.nodes`` under the same word. It says what it makes of its inputs in :meth:`infer`; the
-    work itself is done by ``stage``, a subclass of :class:`bmfgraph.stages.base.Stage`.
+    A kind is a subclass with ``kind: Literal["word"] = "word"``, registered as an entry point ``word`` of the group
+    ``bmfgraph.nodes`` or with :func:`bmfgraph.nodes.register`. Its other fields are the node's options. It imports
+    neither torch nor BMF.
+
+    The work is done by ``stage``, a subclass of :class:`bmfgraph.stages.Stage`, or by the BMF module that
+    :meth:`bmf_module` names. The compiler calls, in this order: :meth:`check_options`, :meth:`probe`,
+    :meth:`requires` from the sinks up, :meth:`infer` from the sources down. :meth:`infer` returns ``params``, a frozen
+    dataclass of plain values: the settings of the run, with which all later methods and the stage are called.
+
+    ``arity`` bounds the number of inputs; a source has none. :meth:`ports` names the outputs: one for a stage, none
+    for a sink. :class:`bmfgraph.stages.Stage` describes the items that travel between stages.
     """
 
     kind: str
@@ -32,35 +49,123 @@ class NodeSpec(Frozen):
     stage: ClassVar[str] = ""
     """``package.module:Class`` of the stage; imported only when the pipeline runs."""
     arity: ClassVar[tuple[int, int]] = (1, 1)
-    """The least and the most inputs that the kind takes."""
+    """Smallest and largest number of inputs; (0, 0) for a source."""
     devices: ClassVar[tuple[Device, ...]] = ("cpu",)
-    """Where the stage can work. One with ``cuda`` finds its tensors on the GPU where ``self.device`` says so."""
+    """Devices that the stage can work on. With ``cuda``, it finds its items on the GPU where ``Stage.device`` says."""
+    transfer: ClassVar[bool] = False
+    """Whether it moves items between CPU and GPU and changes nothing else."""
+    cpu_hint: ClassVar[str] = ""
+    """For a kind that needs a GPU: what to set to do the same work on the CPU."""
 
     @field_validator("inputs", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    # ------------------------------------------------------------------------------------------- compile
+
     def ports(self) -> tuple[str, ...]:
-        """Names of the outputs, known before anything is resolved."""
+        """Return the names of the outputs, known before anything is inferred."""
         return ("out",)
 
+    def compiled(self) -> NodeSpec:
+        """Return the spec that the plan uses in place of this one; options can select another class."""
+        return self
+
+    def check_options(self, name: str) -> None:
+        """Refuse options that are wrong for any input. ``name``: the node.
+
+        Raises:
+            BmfgraphError: Most often a PlanError that names the node.
+        """
+
     def probe(self, name: str) -> object | None:
-        """Look at the world outside (probe a file, read a model); the result becomes ``PlanNode.facts``."""
+        """Read what lies outside the pipeline, such as a file's header; the result becomes ``PlanNode.metadata``."""
         return None
 
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
-        """What input ``index`` should carry, given what the node's own consumers want of it."""
+        """Return the tensor that input ``index`` must carry; ``own``: what the node's own consumers require."""
+        return None
+
+    def accepts(self, index: int) -> InputType | None:
+        """Return the type that input ``index`` accepts; None for any."""
         return None
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        """Output types and settings for the given input types. Raises PlanError where they do not fit."""
-        raise NotImplementedError(f"{type(self).__name__}.resolve")
+        """Return output types and ``params`` for the given input types.
 
-    def accepts(self, index: int) -> InputType | None:
-        """What input ``index`` accepts; None for anything."""
-        return None
+        Raises:
+            PlanError: The inputs do not fit the options.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.infer")
 
     def identity(self, params: Any) -> bool:
-        """Whether the node, so resolved, hands on what it gets and can be left out."""
+        """Return whether the node passes its input on unchanged, so that it can be left out."""
         return False
+
+    def engine_request(self, node: PlanNode) -> EngineRequest | None:
+        """Return the engine that the node needs, for the compiler to choose a runtime; None for none."""
+        return None
+
+    def engine_of(self, params: Any) -> EngineSpec | None:
+        """Return the engine in ``params``; None for none."""
+        return None
+
+    def with_engine(self, params: Any, engine: EngineSpec) -> Any:
+        """Return ``params`` with that engine."""
+        raise NotImplementedError(f"{type(self).__name__}.with_engine")
+
+    def audio_reader(self, params: Any, audio: AudioSpec) -> NodeSpec | None:
+        """Return the spec of a source that reads the audio of this source alone, on its port ``audio``.
+
+        The compiler needs it where several nodes read the audio, or where the frames are on the GPU.
+        """
+        return None
+
+    # --------------------------------------------------------------------------------------- the machine
+
+    def needs(self, params: Any) -> Needs:
+        """Return what must be installed where the node runs."""
+        return Needs()
+
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
+        """Return the BMF module that does the work of a kind without a stage."""
+        return None
+
+    # ----------------------------------------------------------------------------------- files and frames
+
+    def files(self, params: Any) -> Files:
+        """Return the files that the node reads and the one that it writes.
+
+        A written file appears under its name only if the whole run succeeds: :meth:`writing_to` redirects it.
+        """
+        return Files()
+
+    def writing_to(self, params: Any, path: Path) -> Any:
+        """Return ``params`` with another file to write; the default replaces the field ``path``."""
+        return dataclasses.replace(params, path=str(path))
+
+    def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float:
+        """Estimate the size of the written file, in bytes; 0 where it is small or unknown.
+
+        Args:
+            frames: Type of the first input.
+            seconds: Length of the longest source.
+        """
+        return 0.0
+
+    def source(self, params: Any) -> SourceInfo | None:
+        """Return what a source promises; None for nodes that read no frames or audio from outside."""
+        return None
+
+    def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]:
+        """Return the YAML fields that make a source read another file, or stop at ``end`` seconds; {} if it cannot."""
+        return {}
+
+    # ---------------------------------------------------------------------------------------------- views
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        """Return at most two short lines for the node's card in a plan picture. ``inputs``: the input types."""
+        before = size_text(inputs[0] if inputs else None)
+        after = size_text(node.outputs[0].type if node.outputs else None)
+        return (change_text(before, after),) if before != after else ()

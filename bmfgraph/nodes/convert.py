@@ -1,38 +1,42 @@
-"""``convert``: another pixel format, by swscale. The compiler puts these nodes in; YAML does not have them."""
+"""``convert``: change the pixel format with swscale. Only the compiler inserts these nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.description import BmfModuleSpec, Inferred, Requirement
+from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType, default_matrix
+from bmfgraph.plan.views.text import change_text
 
 __all__ = ["ConvertParams", "ConvertSpec", "written_color"]
 
 Position = tuple[int, int | None]
+_SCALING = "bicubic+accurate_rnd+full_chroma_int"
+"""Interpolates chroma and rounds exactly: within 2 levels of the ideal."""
 
 
 @dataclass(frozen=True)
 class ConvertParams:
-    """From which colours to which pixel format and colours."""
+    """Colours of the input, and pixel format and colours of the output."""
 
     source: ColorSpec
     pixel_format: str
     color: ColorSpec
     source_chroma: Position | None
-    """Where the chroma samples lie before and after; None: as swscale has it, or there are none."""
+    """Chroma positions of input and output; None: swscale's default, or there is no chroma."""
     chroma: Position | None
 
 
 class ConvertSpec(NodeSpec):
-    """Converts frames to ``pixel_format``; RGB keeps in mind the matrix it came from."""
+    """Converts frames to ``pixel_format``; RGB keeps the matrix that it came from."""
 
     kind: Literal["convert"] = "convert"
     pixel_format: str
     default_color: bool = False
-    """Limited range, and the matrix that readers of untagged video take."""
+    """Limited range, and the matrix that readers assume for untagged video."""
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
@@ -44,23 +48,63 @@ class ConvertSpec(NodeSpec):
             pixel_format=self.pixel_format,
             color=color,
             source_chroma=_position(source.pixel_format, source.chroma),
-            # What says nothing is read as H.264 is.
+            # Readers assume the position of H.264 where none is given.
             chroma=_position(self.pixel_format, source.chroma or "left"),
         )
         return Inferred((Port("out", out),), params)
 
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        before = inputs[0].pixel_format if isinstance(inputs[0], FrameSpec) else ""
+        return (change_text(before, node.params.pixel_format),)
 
-def written_color(source: FrameSpec, pixel_format: str, usual: bool) -> ColorSpec:
-    """The colours of ``source`` in another pixel format; ``usual``: those that readers of untagged video take."""
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        return BmfModuleSpec("c_ffmpeg_filter", _filters(node.params))
+
+
+def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorSpec:
+    """Return the colours of ``source`` in another pixel format.
+
+    Args:
+        default: Use limited range and the matrix that readers assume for untagged video.
+    """
     if pixel_format == "rgb24":
         return source.color
-    matrix = default_matrix(source.width, source.height) if usual else source.color.yuv
+    matrix = default_matrix(source.width, source.height) if default else source.color.yuv
     return ColorSpec(matrix, False, source.color.tagged)
 
 
 def _position(pixel_format: str, chroma: Chroma) -> Position | None:
-    """Of the first chroma sample, in 1/256 of a luma sample across and down; down None where all rows have chroma."""
+    """Position of the first chroma sample, in 1/256 luma samples (x, y); y is None where all rows have chroma."""
     half_rows = "420" in pixel_format or pixel_format.startswith(("nv12", "nv21", "p010"))
     if not chroma or not (half_rows or "422" in pixel_format):
         return None
     return (0 if chroma == "left" else 128, 128 if half_rows else None)
+
+
+def _filters(params: ConvertParams) -> dict[str, Any]:
+    def color_terms(side: str, color: ColorSpec) -> list[str]:
+        if color.matrix == "rgb":
+            return []
+        return [f"{side}_color_matrix={color.matrix}", f"{side}_range={'pc' if color.full_range else 'tv'}"]
+
+    def chroma_terms(side: str, position: Position | None) -> list[str]:
+        x, y = position or (None, None)
+        return [f"{side}_{axis}_chr_pos={value}" for axis, value in (("h", x), ("v", y)) if value is not None]
+
+    rgb = params.pixel_format == "rgb24"
+    terms = [
+        "w=iw",
+        "h=ih",
+        *color_terms("in", params.source),
+        *([] if rgb else color_terms("out", params.color)),
+        *chroma_terms("in", params.source_chroma),
+        *chroma_terms("out", params.chroma),
+        f"flags={_SCALING}",
+    ]
+    scale = {
+        "name": "scale",
+        "para": ":".join(terms),
+        "inputs": [{"stream": 0, "pin": 0}],
+        "links": [{"output_filter": 1, "output_pin": 0}],
+    }
+    return {"filters": [scale, {"name": "format", "para": params.pixel_format, "outputs": [{"stream": 0, "pin": 0}]}]}

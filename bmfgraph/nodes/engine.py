@@ -1,25 +1,41 @@
-"""How a model is run: the config group `engine/`."""
+"""Define how a model is run: the config group `engine/`, and what the compiler makes of it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from bmfgraph.engines.key import Profile
+from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor
+from bmfgraph.engines.spec import RuntimeReason
+from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.model import Size
 
-__all__ = ["EngineOptions", "ProfileOptions", "Shape"]
+__all__ = [
+    "EngineOptions",
+    "EngineRequest",
+    "ProfileOptions",
+    "Shape",
+    "check_declared_shape",
+    "check_shape_names",
+    "declared_shape",
+    "fits_dims",
+    "idle_text",
+    "reason_text",
+]
 
 
 def _shape(value: Any) -> Any:
-    """``1x3x480x640``, as trtexec's flags have it, is a shape too."""
+    """Accept ``1x3x480x640``, the form of trtexec's flags."""
     if not isinstance(value, str):
         return value
     if not re.fullmatch(r"\d+(x\d+)*", value):
-        raise ValueError(f"{value!r} is no shape; write 1x3x480x640, or a list")
+        raise ValueError(f"{value!r} is not a shape; write 1x3x480x640, or a list")
     return tuple(int(size) for size in value.split("x"))
 
 
@@ -28,7 +44,7 @@ Shape = Annotated[tuple[Size, ...], BeforeValidator(_shape)]
 
 
 class ProfileOptions(Frozen):
-    """The shapes of one input that an engine shall accept, and the one that it is tuned for."""
+    """The shapes of one input that an engine accepts, and the one that it is tuned for."""
 
     min: Shape = Field(description="Smallest shape that it accepts.")
     opt: Shape = Field(description="The shape that it is tuned for.")
@@ -38,18 +54,19 @@ class ProfileOptions(Frozen):
     def _in_order(self) -> ProfileOptions:
         if not len(self.min) == len(self.opt) == len(self.max):
             raise ValueError(
-                f"min {list(self.min)}, opt {list(self.opt)} and max {list(self.max)} must have as many dims each; "
-                "write all dims of the input in each"
+                f"min {list(self.min)}, opt {list(self.opt)} and max {list(self.max)} must have the same number of "
+                "dims; write all dims of the input in each"
             )
         for axis, (low, middle, high) in enumerate(zip(self.min, self.opt, self.max, strict=True)):
             if not low <= middle <= high:
                 raise ValueError(
-                    f"dim {axis}: min {low}, opt {middle}, max {high} must not fall; set min <= opt <= max in every dim"
+                    f"dim {axis}: min {low}, opt {middle}, max {high} must not decrease; "
+                    "set min <= opt <= max in every dim"
                 )
         return self
 
     def profile(self) -> Profile:
-        """The same as a plain value of the key."""
+        """Return the same as a plain value of the engine key."""
         return Profile(self.min, self.opt, self.max)
 
 
@@ -111,3 +128,117 @@ class EngineOptions(Frozen):
         if self.path is not None and self.build == "always":
             raise ValueError("`path` names an engine that is used as it is; leave build: always out")
         return self
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """The engine that a node needs; the compiler turns it into an :class:`bmfgraph.engines.spec.EngineSpec`."""
+
+    model: str
+    options: EngineOptions
+    onnx: OnnxModel
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    """Of every input, batch included."""
+    output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
+    dims: tuple[tuple[str, tuple[int | str, ...]], ...]
+    """Dims of every input, as the model's config has them or else the file; text for a free dim."""
+    fixed_batch: bool
+    """The model reads that batch and no smaller one."""
+
+
+def reason_text(reason: RuntimeReason | None, precision: str) -> str:
+    """Return why a runtime that computes in ``precision`` was chosen, in one phrase; "" if the user asked for it."""
+    if reason is None:
+        return ""
+    parts = [*idle_text(reason)]
+    if precision != reason.precision:
+        parts.append(f"in {precision} instead of {reason.precision}")
+    return "; ".join(part for part in parts if part)
+
+
+def idle_text(reason: RuntimeReason) -> tuple[str, str]:
+    """Return why a model does not use the machine's GPU, and the command that changes it ("" for none)."""
+    causes = {
+        "requested": "",
+        "gpu": f"on {reason.gpu}",
+        "device_cpu": "device=cpu",
+        "no_gpu": reason.detail,
+        "rtx_unsupported": "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is installed",
+        "no_builder": "no TensorRT that builds engines is installed",
+    }
+    cause = causes[reason.code]
+    if not (reason.idle and cause):
+        return cause, ""
+    return f"{cause}: {reason.gpu} stays idle", "pip install tensorrt"
+
+
+def fits_dims(shape: Sequence[int], dims: Sequence[int | str]) -> bool:
+    """Return whether the sizes agree with the fixed dims; text stands for a free dim."""
+    return len(shape) == len(dims) and all(
+        size == dim for size, dim in zip(shape, dims, strict=True) if isinstance(dim, int)
+    )
+
+
+def check_shape_names(node: str, options: EngineOptions, names: Sequence[str]) -> None:
+    """Check that ``engine.input_shapes``, if set, has a shape for every input of the model.
+
+    Raises:
+        PlanError: A name is wrong or missing.
+    """
+    declared = options.input_shapes
+    if declared is None:
+        return
+    for key in declared:
+        if key not in names:
+            raise PlanError(
+                node,
+                f"engine.input_shapes.{key}: the model has no such input{did_you_mean(key, names)}; "
+                f"it has: {join_sorted(names)}",
+                hint="correct the name under engine.input_shapes",
+                code="E517",
+            )
+    for key in names:
+        if key not in declared:
+            raise PlanError(
+                node,
+                f"engine.input_shapes has no {key}; the model has the inputs {join_sorted(names)}",
+                hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
+                code="E517",
+            )
+
+
+def declared_shape(
+    node: str, options: EngineOptions, tensor: OnnxTensor, dims: Sequence[int | str]
+) -> tuple[int, ...] | None:
+    """Return the shape of the input in ``engine.input_shapes``; None if it is not set.
+
+    Raises:
+        PlanError: The model does not accept it.
+    """
+    shape = (options.input_shapes or {}).get(tensor.name)
+    if shape is not None and not fits_dims(shape, dims):
+        raise PlanError(
+            node,
+            f"engine.input_shapes.{tensor.name}={list(shape)}: the model accepts [{', '.join(map(str, dims))}]",
+            hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
+            code="E517",
+        )
+    return shape
+
+
+def check_declared_shape(node: str, options: EngineOptions, tensor: OnnxTensor, shape: tuple[int, ...]) -> None:
+    """Check ``engine.input_shapes`` against the shape that the frames have.
+
+    Raises:
+        PlanError: They differ.
+    """
+    declared = (options.input_shapes or {}).get(tensor.name)
+    if declared is not None and declared != shape:
+        raise PlanError(
+            node,
+            f"engine.input_shapes.{tensor.name}={list(declared)}, but the frames make {list(shape)}",
+            hint=f"set engine.batch={declared[0]}"
+            if declared[1:] == shape[1:]
+            else "leave engine.input_shapes out to take the shape from the frames",
+            code="E517",
+        )

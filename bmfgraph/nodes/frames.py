@@ -1,4 +1,4 @@
-"""``frames``: a model's output tensor becomes frames again."""
+"""``frames``: turn a model's output tensor into frames."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.description import Inferred, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec
+from bmfgraph.plan.views.text import change_text, size_text
 
 __all__ = ["FramesParams", "FramesSpec"]
 
 
 @dataclass(frozen=True)
 class FramesParams:
-    """How to cut frames out of a tensor."""
+    """The images to take from a tensor."""
 
     tensor: str
     meaning: TensorMeaning
     pictures: int
     crop: tuple[int, int, int, int] | None
-    """Left, top, width, height of the source picture inside the tensor, where it was padded."""
+    """Left, top, width, height of the source image inside the tensor, where it was padded."""
     width: int
     height: int
 
 
 class FramesSpec(NodeSpec):
-    """Turns picture tensors into frames; padding added before the model is cut off again."""
+    """Turns image tensors into frames; padding added before the model is cut off again."""
 
-    kind: Literal["frames"]
+    kind: Literal["frames"] = "frames"
     tensor: str | None = Field(default=None, description="Which of the model's outputs, where it has several.")
 
     stage: ClassVar[str] = "bmfgraph.stages.frames:ToFrames"
@@ -44,15 +46,15 @@ class FramesSpec(NodeSpec):
         if meaning is not None and (not width or not height):
             raise PlanError(
                 node.name,
-                f"{tensor.name} ({tensor}): its {'height' if width else 'width'} stays free once the inputs are known",
+                f"{tensor.name} ({tensor}): its {'height' if width else 'width'} is still free for the given inputs",
                 hint="export the model with that dim fixed, or computed from the input's",
                 code="E518",
             )
         if meaning is None or source is None or placement is None or not width or not height:
             raise PlanError(
                 node.name,
-                f"{tensor.name} ({tensor}) is no picture whose size is known",
-                hint=f"say what it means under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
+                f"{tensor.name} ({tensor}) is not an image of a known size",
+                hint=f"describe it under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
                 code="E313",
             )
         if meaning.channels == "GRAY":
@@ -84,28 +86,32 @@ class FramesSpec(NodeSpec):
         params = FramesParams(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)
         return Inferred((Port("out", out),), params)
 
-    def _tensor(self, name: str, given: PortType) -> TensorSpec:
-        if isinstance(given, BundleSpec):
-            names = [tensor.name for tensor in given.tensors]
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        sizes = change_text(size_text(inputs[0]), size_text(node.outputs[0].type))
+        return sizes, *([f"{node.params.pictures} frames a tensor"] if node.params.pictures > 1 else [])
+
+    def _tensor(self, name: str, source: PortType) -> TensorSpec:
+        if isinstance(source, BundleSpec):
+            names = [tensor.name for tensor in source.tensors]
             if self.tensor in names:
-                return next(tensor for tensor in given.tensors if tensor.name == self.tensor)
-            said = f"{self.tensor!r} is none of them{did_you_mean(self.tensor, names)}" if self.tensor else "say which"
+                return next(tensor for tensor in source.tensors if tensor.name == self.tensor)
+            fault = f"{self.tensor!r} is not one of them{did_you_mean(self.tensor, names)}" if self.tensor else ""
             raise PlanError(
                 name,
-                f"the model has {len(names)} outputs ({join_sorted(names)}): {said}",
+                f"the model has {len(names)} outputs ({join_sorted(names)}): {fault or 'name one'}",
                 hint=f"set pipeline.nodes.{name}.tensor to one of them",
                 code="E316",
             )
-        if not isinstance(given, TensorSpec):
-            hint = "frames need no conversion: connect them directly" if isinstance(given, FrameSpec) else ""
+        if not isinstance(source, TensorSpec):
+            hint = "frames need no conversion: connect them directly" if isinstance(source, FrameSpec) else ""
             raise PlanError(
-                name, f"takes tensors, not {given}", hint=hint or "connect it to an inference node", code="E318"
+                name, f"expects tensors, not {source}", hint=hint or "connect it to an inference node", code="E318"
             )
-        if self.tensor and self.tensor != given.name:
+        if self.tensor and self.tensor != source.name:
             raise PlanError(
                 name,
-                f"tensor {self.tensor!r}: the only one there is {given.name!r}",
-                hint=f"set pipeline.nodes.{name}.tensor={given.name}, or leave it out",
+                f"tensor {self.tensor!r}: the only tensor is {source.name!r}",
+                hint=f"set pipeline.nodes.{name}.tensor={source.name}, or leave it out",
                 code="E316",
             )
-        return given
+        return source

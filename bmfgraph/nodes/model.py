@@ -1,4 +1,4 @@
-"""What a model's config says: where its ONNX file comes from and what its tensors mean.
+"""Define a model's config: the source of its ONNX file and the meaning of its tensors.
 
 Names, dtypes and dims of the tensors come from the ONNX file itself.
 """
@@ -29,7 +29,7 @@ __all__ = [
 Levels = float | Annotated[tuple[float, ...], Field(min_length=1)]
 """Grey levels, one for all channels or one for each."""
 Size = Annotated[int, Field(ge=1)]
-"""How many there are along a dimension."""
+"""Size of a dim."""
 
 
 def check_divisor(value: Levels | None) -> Levels | None:
@@ -46,12 +46,10 @@ def _tuple(value: Levels) -> tuple[float, ...]:
 
 
 class OutputMeaning(Frozen):
-    """What the numbers of a picture tensor mean: value = (level - mean) / std, with levels in 0..255."""
+    """The meaning of an image tensor's numbers: value = (level - mean) / std, with levels in 0..255."""
 
     layout: Literal["NCHW", "NHWC"] = Field(default="NCHW", description="Order of the tensor's dims.")
-    channels: Literal["RGB", "BGR", "GRAY"] = Field(
-        default="RGB", description="Order of a picture's channels, or grey."
-    )
+    channels: Literal["RGB", "BGR", "GRAY"] = Field(default="RGB", description="Order of the channels, or grey.")
     mean: Levels = Field(default=0.0, description="Grey levels, one for all channels or one for each.")
     std: Levels = Field(default=1.0, description="Grey levels; 255 gives values in 0..1.")
 
@@ -66,12 +64,12 @@ class OutputMeaning(Frozen):
         return self
 
     def meaning(self) -> TensorMeaning:
-        """The same as a plain value of the plan."""
+        """Return the same as a plain value of the plan."""
         return TensorMeaning(self.layout, self.channels, _tuple(self.mean), _tuple(self.std))
 
 
 class InputMeaning(OutputMeaning):
-    """An input's meaning, and what sizes the network takes."""
+    """An input's meaning, and the sizes that the network accepts."""
 
     dims: tuple[Size | str, ...] | None = Field(
         default=None,
@@ -83,10 +81,10 @@ class InputMeaning(OutputMeaning):
 class WindowOptions(Frozen):
     """A temporal window: `frames` frames in, those at positions `outputs` out, then `step` frames further."""
 
-    frames: int = Field(default=1, ge=1, le=64, description="How many frames the model sees at once.")
+    frames: int = Field(default=1, ge=1, le=64, description="Number of frames that the model reads at once.")
     outputs: tuple[int, ...] = Field(default=(0,), min_length=1, description="Positions counted from 0.")
     step: int = Field(default=1, ge=1, description="Frames from one window to the next: as many as `outputs` has.")
-    pad: Literal["edge"] = Field(default="edge", description="What stands before the first and after the last frame.")
+    pad: Literal["edge"] = Field(default="edge", description="Frames before the first and after the last one.")
 
     @model_validator(mode="after")
     def _every_frame_once(self) -> WindowOptions:
@@ -94,7 +92,7 @@ class WindowOptions(Frozen):
         if self.outputs != tuple(range(first, last + 1)):
             raise ValueError(
                 f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]; "
-                "list neighbours, in rising order"
+                "list neighbours in rising order"
             )
         if first < 0 or last >= self.frames:
             raise ValueError(
@@ -109,7 +107,7 @@ class WindowOptions(Frozen):
         return self
 
     def window(self) -> Window:
-        """The same as a plain value of the plan."""
+        """Return the same as a plain value of the plan."""
         return Window(self.frames, self.outputs, self.step, self.pad)
 
 
@@ -117,33 +115,33 @@ class _Thresholds(Frozen):
     threshold: float = Field(default=0.5, ge=0, le=1, description="Least score of a detection.")
     iou: float = Field(default=0.3, ge=0, le=1, description="Boxes that overlap a better one by more are dropped.")
     labels: tuple[str, ...] = Field(
-        default=("face",), min_length=1, description="Names of what is found, in the order of the model's scores."
+        default=("face",), min_length=1, description="Names of the objects, in the order of the model's scores."
     )
 
 
 class UltraFaceDecode(_Thresholds):
-    """Scores [n, 1 + labels], background first, and boxes [n, 4] as corners in 0..1 of the input picture."""
+    """Scores [n, 1 + labels], background first, and boxes [n, 4] as corners in 0..1 of the input image."""
 
-    style: Literal["ultraface"] = Field(description="How the outputs stand for boxes.")
+    style: Literal["ultraface"] = Field(description="The layout of the outputs.")
     scores: str = Field(description="Name of the output with the scores.")
     boxes: str = Field(description="Name of the output with the boxes.")
 
     def tensors(self) -> dict[str, str]:
-        """Role of each output that is read -> its name."""
+        """Return the name of each output that is read, by its role."""
         return {"scores": self.scores, "boxes": self.boxes}
 
 
 class CenterFaceDecode(_Thresholds):
     """Heat map, log sizes and centre offsets on a grid of one cell per `stride` pixels (Xu et al., 2019)."""
 
-    style: Literal["centerface"] = Field(description="How the outputs stand for boxes.")
+    style: Literal["centerface"] = Field(description="The layout of the outputs.")
     heatmap: str = Field(description="Name of the output with the heat map.")
     scale: str = Field(description="Name of the output with the log sizes.")
     offset: str = Field(description="Name of the output with the centre offsets.")
     stride: int = Field(default=4, ge=1, description="Input pixels per cell of the grid.")
 
     def tensors(self) -> dict[str, str]:
-        """Role of each output that is read -> its name."""
+        """Return the name of each output that is read, by its role."""
         return {"heatmap": self.heatmap, "scale": self.scale, "offset": self.offset}
 
 
@@ -151,20 +149,22 @@ Decode = Annotated[UltraFaceDecode | CenterFaceDecode, Field(discriminator="styl
 
 
 class ModelSpec(Frozen):
-    """A model: its file, and what goes in and comes out."""
+    """A model: its file, its inputs and its outputs."""
 
     name: str = Field(description="Names the model in messages, reports and the engine store.")
     source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Checksum of `source`.")
     licence: str | None = Field(default=None, description="For the reader; nothing depends on it.")
     file: Path | None = Field(default=None, description="A local ONNX file, used instead of `source` as it is.")
-    inputs: dict[str, InputMeaning] = Field(default_factory=dict, description="By the names the ONNX file has.")
-    outputs: dict[str, OutputMeaning] = Field(
-        default_factory=dict, description="What picture outputs mean, by the names the ONNX file has."
+    inputs: dict[str, InputMeaning] = Field(
+        default_factory=dict, description="Meaning of inputs, by their names in the ONNX file."
     )
-    window: WindowOptions = Field(default=WindowOptions(), description="Frames that it sees at once; null: one.")
+    outputs: dict[str, OutputMeaning] = Field(
+        default_factory=dict, description="Meaning of image outputs, by their names in the ONNX file."
+    )
+    window: WindowOptions = Field(default=WindowOptions(), description="Frames that it reads at once; null: one.")
     decode: Decode | None = Field(
-        default=None, description="How a detector's outputs stand for boxes; null for other models."
+        default=None, description="How to read boxes from a detector's outputs; null for other models."
     )
 
     @field_validator("window", mode="before")

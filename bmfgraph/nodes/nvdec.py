@@ -1,22 +1,23 @@
-"""``nvdec``: a file through NVIDIA's hardware decoder; the frames stay on the GPU as RGB."""
+"""``nvdec``: read a file with NVIDIA's hardware decoder; the frames stay on the GPU as RGB."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
 from bmfgraph.errors import PlanError
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
+from bmfgraph.plan.description import BmfModuleSpec, Inferred, Needs, PythonPackage, Requirement
+from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType
 
 __all__ = ["NvdecMedia", "NvdecParams", "NvdecSpec"]
 
-# What NVDEC decodes on one GPU or another; the GPU at hand is asked when the run starts.
+# Formats that NVDEC decodes on some GPUs; the run asks its own GPU when it starts.
 _DECODED = {
     "h264": ("yuv420p", "yuvj420p", "yuv420p10le", "yuv422p", "yuv422p10le"),
     "hevc": ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "yuv422p", "yuv422p10le", "yuv444p"),
@@ -25,19 +26,18 @@ _DECODED = {
     "av1": ("yuv420p", "yuv420p10le"),
 }
 _NAMES = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9", "av1": "AV1"}
-_ELSE = "set decoder=ffmpeg, which decodes it on the CPU"
 
 
 @dataclass(frozen=True)
 class NvdecMedia(Media):
-    """What NVDEC needs to know of a stream besides."""
+    """Facts of a stream that only NVDEC needs."""
 
     codec: str
     timed: bool
-    """Whether the container says when the frames are shown."""
+    """Whether the container has presentation times."""
     interlaced: bool
     aspect: Fraction
-    """Width of a pixel by its height."""
+    """Width of a pixel divided by its height."""
     primaries: int
     """ColourPrimaries and TransferCharacteristics of ITU-T H.273."""
     transfer: int
@@ -45,20 +45,20 @@ class NvdecMedia(Media):
 
 @dataclass(frozen=True)
 class NvdecParams(DecoderParams):
-    """What is decoded, and how its pictures become RGB."""
+    """The stream to decode, and how its frames become RGB."""
 
     codec: str
     pixel_format: str
     color: ColorSpec
     chroma: Chroma
     width: int
-    """Of the pictures as they are stored."""
+    """Size of the stored frames, before rotation."""
     height: int
     rotation: int
-    """Degrees by which they are to be turned, against the clock."""
+    """Degrees by which frames are turned counterclockwise."""
     time_base: Fraction
     aspect: Fraction
-    """Width of a pixel by its height."""
+    """Width of a pixel divided by its height."""
     primaries: int
     transfer: int
 
@@ -66,20 +66,22 @@ class NvdecParams(DecoderParams):
 class NvdecSpec(DecoderSpec):
     """Reads a file and decodes it on the GPU. Outputs: `video`, and `audio` where the file has some."""
 
-    kind: Literal["nvdec"]  # type: ignore[assignment]
+    kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
+
+    cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
-            raise ValueError("NVDEC has no threads to be counted; leave it out, or set decoder=ffmpeg")
+            raise ValueError("NVDEC has no threads; leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("hwaccel")
     @classmethod
     def _no_hwaccel(cls, value: str) -> str:
         if value != "none":
-            raise ValueError("NVDEC is used without FFmpeg's help; leave it out, or set decoder=ffmpeg")
+            raise ValueError("NVDEC works without FFmpeg; leave it out, or set decoder=ffmpeg")
         return value
 
     def probe(self, name: str) -> NvdecMedia:
@@ -104,11 +106,11 @@ class NvdecSpec(DecoderSpec):
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: NvdecMedia = node.metadata
         _check(node.name, media)
-        given = super().infer(node, inputs, requirement)
-        frames = given.outputs[0].type
+        inferred = super().infer(node, inputs, requirement)
+        frames = inferred.outputs[0].type
         assert isinstance(frames, FrameSpec)
         sideways = media.rotation in (90, 270)
-        base: DecoderParams = given.params
+        base: DecoderParams = inferred.params
         params = NvdecParams(
             **{field.name: getattr(base, field.name) for field in fields(base)},
             codec=media.codec,
@@ -124,11 +126,17 @@ class NvdecSpec(DecoderSpec):
             transfer=media.transfer,
         )
         video = Port("video", replace(frames, pixel_format="rgb24", device="cuda"))
-        return Inferred((video, *given.outputs[1:]), params)
+        return Inferred((video, *inferred.outputs[1:]), params)
+
+    def needs(self, params: DecoderParams) -> Needs:
+        return Needs(packages=(PythonPackage("PyNvVideoCodec", "PyNvVideoCodec", "PyNvVideoCodec", "E706"),))
+
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        return BmfModuleSpec(entry="bmfgraph.runner.modules.nvdec:NvdecModule")
 
 
 def _check(node: str, media: NvdecMedia) -> None:
-    """Refuse what NVDEC cannot decode, or not as FFmpeg does."""
+    """Refuse streams that NVDEC cannot decode, or decodes with another result than FFmpeg."""
     path, pixel_format = str(media.path), media.frames.pixel_format
     codec = _NAMES.get(media.codec, media.codec)
     allowed = _DECODED.get(media.codec)
@@ -144,4 +152,6 @@ def _check(node: str, media: NvdecMedia) -> None:
         why = "does not say when its frames are shown"
     else:
         return
-    raise PlanError(node, f"input {path!r} {why}", hint=_ELSE, code="E413")
+    raise PlanError(
+        node, f"input {path!r} {why}", hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU", code="E413"
+    )

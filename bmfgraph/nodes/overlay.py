@@ -1,4 +1,4 @@
-"""``overlay``: boxes and labels drawn on the frames they were found in."""
+"""``overlay``: draw boxes and labels on the frames that they belong to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, Device, FrameSpec, Port, PortType
 
 __all__ = ["OverlayParams", "OverlaySpec"]
@@ -19,7 +20,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 @dataclass(frozen=True)
 class OverlayParams:
-    """How boxes look. ``thickness`` and ``font_size`` in pixels."""
+    """Style of the boxes. ``thickness`` and ``font_size`` in pixels."""
 
     color: tuple[int, int, int]
     thickness: int
@@ -30,7 +31,7 @@ class OverlayParams:
 class OverlaySpec(NodeSpec):
     """Draws detections. Inputs: frames, then the detections of the same frames."""
 
-    kind: Literal["overlay"]
+    kind: Literal["overlay"] = "overlay"
     color: tuple[Level, Level, Level] = Field(default=(0, 230, 118), description="RGB, 0..255.")
     thickness: int | None = Field(default=None, ge=1, le=100, description="Pixels; null: from the frame's height.")
     label: bool = Field(default=True, description="Write label and score above each box.")
@@ -44,15 +45,15 @@ class OverlaySpec(NodeSpec):
         return InputType(FrameSpec, "rgb24") if index == 0 else InputType(DetectionsSpec)
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        frames, found = inputs
+        frames, detections = inputs
         assert isinstance(frames, FrameSpec)
-        assert isinstance(found, DetectionsSpec)
-        if (frames.width, frames.height) != (found.source.width, found.source.height):
+        assert isinstance(detections, DetectionsSpec)
+        if (frames.width, frames.height) != (detections.source.width, detections.source.height):
             raise PlanError(
                 node.name,
-                f"boxes found in {found.source.width}x{found.source.height} do not lie on frames of "
+                f"boxes of {detections.source.width}x{detections.source.height} frames do not fit frames of "
                 f"{frames.width}x{frames.height}",
-                hint="draw on the frames that the detector saw",
+                hint="draw on the frames that the detector read",
                 code="E325",
             )
         params = OverlayParams(
@@ -62,3 +63,6 @@ class OverlaySpec(NodeSpec):
             font_size=self.font_size or max(9, round(frames.height / 32)),
         )
         return Inferred((Port("out", frames.as_rgb()),), params)
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return (f"{node.params.thickness} px boxes{', labels' if node.params.label else ''}",)

@@ -1,7 +1,7 @@
-"""``preprocess``: frames become the tensors that a model takes.
+"""``preprocess``: turn frames into the tensors that a model reads.
 
-What the YAML leaves unsaid is taken from the model further down: size, layout, channel order,
-normalisation and dtype.
+Options that the YAML leaves out follow the model further down the graph: size, layout, channel order, normalisation
+and dtype.
 """
 
 from __future__ import annotations
@@ -14,51 +14,54 @@ from pydantic import Field, field_validator
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
-from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, Dim, FrameSpec, Placement, Port, PortType, TensorMeaning, TensorSpec
+from bmfgraph.plan.views.text import change_text, size_text
 
 __all__ = ["PreprocessSpec", "Transform"]
 
 Fit = Literal["none", "stretch", "letterbox", "crop"]
 DType = Literal["uint8", "float16", "float32"]
+Box = tuple[int, int, int, int]
 _DTYPES = ("uint8", "int32", "int64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Pixels to tensor, in this order: crop, resize, pad, channels, normalise, dtype, layout. Sizes in pixels."""
+    """Steps from pixels to tensor, in this order: crop, resize, pad, channels, normalise, dtype, layout; in pixels."""
 
-    crop: tuple[int, int, int, int] | None
-    """Left, top, width, height in the source picture."""
+    crop: Box | None
+    """Left, top, width, height in the source frame."""
     resize: tuple[int, int] | None
     """Width, height."""
     mode: str
     antialias: bool
-    pad: tuple[int, int, int, int]
+    pad: Box
     """Left, top, right, bottom."""
     pad_value: int
     """Grey level."""
     meaning: TensorMeaning
     dtype: str
     name: str
-    """Of the tensor made."""
+    """Name of the tensor."""
 
 
 class PreprocessSpec(NodeSpec):
     """Turns frames into tensors: fit to a size, pad, order channels, normalise, lay out."""
 
-    kind: Literal["preprocess"]
+    kind: Literal["preprocess"] = "preprocess"
     size: tuple[Size, Size] | None = Field(
-        default=None, description="[height, width]; null: what the model fixes, else the source's."
+        default=None, description="[height, width]; null: the sizes that the model fixes, else the source's."
     )
     fit: Fit | None = Field(
         default=None,
-        description="How a picture meets `size`; null: letterbox where it must, none where it need not.",
+        description="How a frame fits `size`; null: letterbox where sizes differ, else none.",
     )
     multiple: int | None = Field(default=None, ge=1, description="Pad height and width up to a multiple of it.")
     pad_value: int = Field(default=0, ge=0, le=255, description="Grey level of letterbox bars and padding.")
     mode: Literal["nearest", "bilinear", "bicubic", "area"] = Field(
-        default="bilinear", description="How a picture is resized; area averages the pixels that one replaces."
+        default="bilinear", description="Interpolation; area averages the pixels that one pixel replaces."
     )
     antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
     channels: Literal["RGB", "BGR", "GRAY"] | None = Field(
@@ -85,16 +88,16 @@ class PreprocessSpec(NodeSpec):
         source = inputs[0]
         assert isinstance(source, FrameSpec)
         meaning = self._meaning(node.name, requirement)
-        target = self._target(node.name, source, requirement, meaning)
-        transform, placement = self._fit(node.name, source, target, requirement)
+        target = self._target(requirement)
+        crop, resize, pad, placement = self._fit(node.name, source, target, requirement)
         dtype = self.dtype or (
             requirement.tensor.dtype if requirement else "float32" if meaning.normalised else "uint8"
         )
         if dtype not in _DTYPES:
             raise PlanError(
                 node.name,
-                f"{requirement.consumer if requirement else ''!r} wants {dtype}; "
-                f"tensors of pictures are: {', '.join(_DTYPES)}",
+                f"{requirement.consumer if requirement else ''!r} needs {dtype}; "
+                f"image tensors can be: {', '.join(_DTYPES)}",
                 hint="put a Cast in front of the model's input",
                 code="E311",
             )
@@ -121,9 +124,13 @@ class PreprocessSpec(NodeSpec):
             placement=placement,
             source=source,
         )
-        crop, resize, pad = transform
         params = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
         return Inferred((Port("out", tensor),), params)
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        meaning: TensorMeaning = node.params.meaning
+        sizes = change_text(size_text(inputs[0]), size_text(node.outputs[0].type))
+        return sizes, *([str(meaning)] if meaning.normalised else [])
 
     def _meaning(self, name: str, requirement: Requirement | None) -> TensorMeaning:
         base = requirement.meaning if requirement else TensorMeaning()
@@ -144,10 +151,8 @@ class PreprocessSpec(NodeSpec):
                 )
         return meaning
 
-    def _target(
-        self, name: str, source: FrameSpec, requirement: Requirement | None, meaning: TensorMeaning
-    ) -> tuple[int | None, int | None]:
-        """Height and width asked for by the YAML or fixed by the model; None where free."""
+    def _target(self, requirement: Requirement | None) -> tuple[int | None, int | None]:
+        """Height and width set by the YAML or fixed by the model; None where free."""
         if self.size:
             return self.size
         if not requirement:
@@ -156,10 +161,11 @@ class PreprocessSpec(NodeSpec):
 
     def _fit(
         self, name: str, source: FrameSpec, target: tuple[int | None, int | None], requirement: Requirement | None
-    ) -> tuple[tuple[tuple[int, int, int, int] | None, tuple[int, int] | None, tuple[int, int, int, int]], Placement]:
+    ) -> tuple[Box | None, tuple[int, int] | None, Box, Placement]:
+        """Crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom) and placement."""
         height, width = target[0] or source.height, target[1] or source.width
         fit = self.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
-        crop: tuple[int, int, int, int] | None = None
+        crop: Box | None = None
         inner = (source.width, source.height)
         if fit == "stretch":
             inner = (width, height)
@@ -168,16 +174,15 @@ class PreprocessSpec(NodeSpec):
             inner = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
         elif fit == "crop":
             scale = max(width / source.width, height / source.height)
-            taken = (
-                max(1, min(source.width, round(width / scale))),
-                max(1, min(source.height, round(height / scale))),
-            )
-            crop = ((source.width - taken[0]) // 2, (source.height - taken[1]) // 2, *taken)
+            cropped_width = max(1, min(source.width, round(width / scale)))
+            cropped_height = max(1, min(source.height, round(height / scale)))
+            left, top = (source.width - cropped_width) // 2, (source.height - cropped_height) // 2
+            crop = (left, top, cropped_width, cropped_height)
             inner = (width, height)
         elif target != (None, None) and (height, width) != (source.height, source.width):
             raise PlanError(
                 name,
-                f"fit none leaves {source.width}x{source.height}, but {width}x{height} is wanted",
+                f"fit none keeps {source.width}x{source.height}, but {width}x{height} is required",
                 hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
                 code="E310",
             )
@@ -185,8 +190,8 @@ class PreprocessSpec(NodeSpec):
         multiple = self.multiple or (requirement.multiple if requirement else 1)
         right = -(-width // multiple) * multiple - inner[0] - left
         bottom = -(-height // multiple) * multiple - inner[1] - top
-        taken_width, taken_height = (crop[2], crop[3]) if crop else (source.width, source.height)
-        scale_x, scale_y = inner[0] / taken_width, inner[1] / taken_height
+        used_width, used_height = (crop[2], crop[3]) if crop else (source.width, source.height)
+        scale_x, scale_y = inner[0] / used_width, inner[1] / used_height
         placement = Placement(
             source_width=source.width,
             source_height=source.height,
@@ -197,5 +202,5 @@ class PreprocessSpec(NodeSpec):
             left=left - (crop[0] * scale_x if crop else 0.0),
             top=top - (crop[1] * scale_y if crop else 0.0),
         )
-        resize = inner if inner != (taken_width, taken_height) else None
-        return (crop, resize, (left, top, right, bottom)), placement
+        resize = inner if inner != (used_width, used_height) else None
+        return crop, resize, (left, top, right, bottom), placement

@@ -1,4 +1,4 @@
-"""``records``: detections as JSON Lines or CSV."""
+"""``records``: write detections as JSON Lines or CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import Field
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.description import Files, Inferred, InputType, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, PortType
 
 __all__ = ["RecordsParams", "RecordsSpec"]
@@ -20,7 +21,7 @@ _BY_EXTENSION = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv"
 
 @dataclass(frozen=True)
 class RecordsParams:
-    """Where records go and in what form."""
+    """The file, and its format."""
 
     path: str
     format: str
@@ -29,7 +30,7 @@ class RecordsParams:
 class RecordsSpec(NodeSpec):
     """Writes detections: JSON Lines with one object a frame, or CSV with one row a box."""
 
-    kind: Literal["records"]
+    kind: Literal["records"] = "records"
     path: str = Field(min_length=1, description="The file to write.")
     format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
 
@@ -41,21 +42,26 @@ class RecordsSpec(NodeSpec):
     def accepts(self, index: int) -> InputType:
         return InputType(DetectionsSpec)
 
-    def probe(self, name: str) -> None:
-        """Refuse what is wrong whatever the detections are."""
+    def check_options(self, name: str) -> None:
         self._format(name)
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         return Inferred((), RecordsParams(self.path, self._format(node.name)))
 
+    def files(self, params: RecordsParams) -> Files:
+        return Files(writes=params.path)
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return (Path(node.params.path).name,)
+
     def _format(self, name: str) -> str:
         extension = Path(self.path).suffix.lower()
-        form = self.format or _BY_EXTENSION.get(extension)
-        if form is None:
+        file_format = self.format or _BY_EXTENSION.get(extension)
+        if file_format is None:
             raise PlanError(
                 name,
-                f"path {self.path!r}: extension {extension!r} says no format; allowed: {', '.join(_BY_EXTENSION)}",
+                f"path {self.path!r}: extension {extension!r} has no known format; allowed: {', '.join(_BY_EXTENSION)}",
                 hint=f"set pipeline.nodes.{name}.format to jsonl or csv",
                 code="E330",
             )
-        return form
+        return file_format

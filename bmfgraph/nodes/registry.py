@@ -1,54 +1,98 @@
-"""The node kinds that this environment knows: entry points of the group ``bmfgraph.nodes``.
+"""Find the node kinds: entry points of the group ``bmfgraph.nodes``, and classes registered from Python.
 
-A kind is imported when a pipeline uses it, so that a broken node pack harms only those who ask for it.
+A kind is imported when a pipeline uses it, so that a broken node pack harms only pipelines that use it.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 from bmfgraph.errors import UnplacedError, did_you_mean, join_sorted, nearest
 from bmfgraph.nodes.base import NodeSpec
 
-__all__ = ["GROUP", "RegistryError", "kinds", "spec_class"]
+__all__ = ["GROUP", "RegistryError", "kinds", "register", "spec_class"]
 
 GROUP = "bmfgraph.nodes"
+
+_Spec = TypeVar("_Spec", bound=NodeSpec)
+_LOCK = threading.Lock()
+_REGISTERED: dict[str, type[NodeSpec]] = {}
+"""Kinds of :func:`register`, for the whole process; changed under ``_LOCK``."""
 
 
 class RegistryError(UnplacedError):
     """A kind is unknown, defined twice, or its package fails to import."""
 
 
-def _found() -> dict[str, list[EntryPoint]]:
-    return _found_on(tuple(sys.path))
+def register(cls: type[_Spec]) -> type[_Spec]:
+    """Add a node kind from Python, without a package; usable as a decorator.
+
+    Example:
+        ``@register`` above ``class NegativeSpec(NodeSpec)`` with ``kind: Literal["negative"] = "negative"``.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        RegistryError: The class has no default for ``kind``, or the kind exists already.
+    """
+    field = cls.model_fields["kind"]
+    kind = field.default
+    if not isinstance(kind, str):
+        raise RegistryError(
+            f"{cls.__qualname__} has no kind of its own",
+            'write such as kind: Literal["negative"] = "negative" in its class',
+            code="E214",
+        )
+    with _LOCK:
+        if kind in _entry_points() or _REGISTERED.get(kind, cls) is not cls:
+            raise RegistryError(
+                f"kind {kind!r} is defined twice, the second time by {cls.__module__}.{cls.__qualname__}",
+                "give it another kind",
+                code="E212",
+            )
+        _REGISTERED[kind] = cls
+    return cls
+
+
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    return _entry_points_on(tuple(sys.path))
 
 
 @lru_cache(maxsize=1)
-def _found_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
-    """Looking through all packages takes as long as reading a small clip."""
-    found: dict[str, list[EntryPoint]] = {}
+def _entry_points_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Cached, because a scan of all packages takes as long as reading a small clip."""
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
-        if point.value not in (known.value for known in found.get(point.name, [])):
-            found.setdefault(point.name, []).append(point)
-    return found
+        if point.value not in (known.value for known in points.get(point.name, [])):
+            points.setdefault(point.name, []).append(point)
+    return points
 
 
 def kinds() -> list[str]:
-    """All registered kinds, in alphabetical order; nothing is imported."""
-    return sorted(_found())
+    """Return all kinds in alphabetical order; nothing is imported."""
+    return sorted({*_entry_points(), *_REGISTERED})
 
 
 @cache
 def spec_class(kind: str) -> type[NodeSpec]:
-    """The spec class of a kind. Raises RegistryError with what is wrong and what is there."""
-    points = _found().get(kind, [])
+    """Return the spec class of a kind.
+
+    Raises:
+        RegistryError: The kind is unknown, defined twice, or cannot be loaded.
+    """
+    if kind in _REGISTERED:
+        return _REGISTERED[kind]
+    points = _entry_points().get(kind, [])
     if not points:
         near = nearest(kind, kinds())
         raise RegistryError(
             f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {join_sorted(kinds())}",
-            f"write {near}" if near else "take one of those, or install the package that has it",
+            f"write {near}" if near else "use one of those, or install the package that has it",
             code="E211",
         )
     if len(points) > 1:
@@ -56,7 +100,7 @@ def spec_class(kind: str) -> type[NodeSpec]:
         raise RegistryError(f"kind {kind!r} is defined twice, by {packages}", "uninstall one of them", code="E212")
     point = points[0]
     try:
-        found = point.load()
+        cls = point.load()
     except (Exception, SystemExit) as error:
         package = point.dist.name if point.dist else "?"
         raise RegistryError(
@@ -64,10 +108,10 @@ def spec_class(kind: str) -> type[NodeSpec]:
             "repair or uninstall that package; other kinds work without it",
             code="E213",
         ) from error
-    if not (isinstance(found, type) and issubclass(found, NodeSpec)):
+    if not (isinstance(cls, type) and issubclass(cls, NodeSpec)):
         raise RegistryError(
             f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec",
             "correct the entry point of its package",
             code="E214",
         )
-    return found
+    return cls

@@ -1,4 +1,4 @@
-"""``upload`` and ``download``: between CPU and GPU. The compiler puts these nodes in; YAML does not have them."""
+"""``upload`` and ``download``: move items between CPU and GPU. Only the compiler inserts these nodes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,41 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.convert import written_color
-from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
-from bmfgraph.plan.types import BundleSpec, Chroma, ColorSpec, Device, FrameSpec, Port, PortType, TensorSpec
+from bmfgraph.nodes.convert import ConvertSpec, written_color
+from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.plan import PlanNode
+from bmfgraph.plan.types import (
+    Chroma,
+    ColorSpec,
+    Device,
+    FrameSpec,
+    Port,
+    PortType,
+    default_matrix,
+    device_of,
+    on_device,
+)
 
-__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec"]
+__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters"]
+
+# Formats that become RGB on the GPU; the CPU converts others before the upload.
+_UPLOADED = (
+    *(f"yuv{sampling}p{depth}" for sampling in ("420", "422", "444") for depth in ("", "10le")),
+    *(f"yuvj{sampling}p" for sampling in ("420", "422", "444")),
+    "rgb24",
+)
 
 
 @dataclass(frozen=True)
 class UploadParams:
-    """Which frames arrive, to be made RGB on the GPU; None for tensors, which are moved as they are."""
+    """Type of the frames, which become RGB on the GPU; None for tensors, which stay as they are."""
 
     frames: FrameSpec | None
 
 
 @dataclass(frozen=True)
 class DownloadParams:
-    """What frames become on the GPU before they leave it; None for tensors, which are moved as they are."""
+    """Format that frames get on the GPU before they leave it; None for tensors, which stay as they are."""
 
     pixel_format: str | None
     color: ColorSpec | None
@@ -32,43 +50,69 @@ class DownloadParams:
 
 
 class UploadSpec(NodeSpec):
-    """From the CPU to the GPU; frames become RGB24 there."""
+    """Moves items from the CPU to the GPU; frames become RGB24 there."""
 
     kind: Literal["upload"] = "upload"
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Upload"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
+    transfer: ClassVar[bool] = True
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        given = inputs[0]
-        if isinstance(given, FrameSpec):
-            out = replace(given, pixel_format="rgb24", device="cuda")
-            return Inferred((Port("out", out),), UploadParams(given))
-        return Inferred((Port("out", _moved(given, "cuda")),), UploadParams(None))
+        source = inputs[0]
+        if isinstance(source, FrameSpec):
+            out = replace(source, pixel_format="rgb24", device="cuda")
+            return Inferred((Port("out", out),), UploadParams(source))
+        return Inferred((Port("out", on_device(source, "cuda")),), UploadParams(None))
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        kind = node.outputs[0].type
+        return ("CPU → GPU", *([f"as {kind.pixel_format}"] if isinstance(kind, FrameSpec) else []))
 
 
 class DownloadSpec(NodeSpec):
-    """From the GPU to the CPU; frames get their pixel format on the way."""
+    """Moves items from the GPU to the CPU; frames get their pixel format on the GPU."""
 
     kind: Literal["download"] = "download"
     pixel_format: str = "rgb24"
     default_color: bool = False
-    """Limited range, and the matrix that readers of untagged video take."""
+    """Limited range, and the matrix that readers assume for untagged video."""
 
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Download"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
+    transfer: ClassVar[bool] = True
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        given = inputs[0]
-        if not isinstance(given, FrameSpec):
-            return Inferred((Port("out", _moved(given, "cpu")),), DownloadParams(None, None, "", 0, 0))
-        color = written_color(given, self.pixel_format, self.default_color)
-        out = replace(given, pixel_format=self.pixel_format, color=color, device="cpu")
-        params = DownloadParams(self.pixel_format, color, given.chroma or "left", given.width, given.height)
+        source = inputs[0]
+        if not isinstance(source, FrameSpec):
+            return Inferred((Port("out", on_device(source, "cpu")),), DownloadParams(None, None, "", 0, 0))
+        color = written_color(source, self.pixel_format, self.default_color)
+        out = replace(source, pixel_format=self.pixel_format, color=color, device="cpu")
+        params = DownloadParams(self.pixel_format, color, source.chroma or "left", source.width, source.height)
         return Inferred((Port("out", out),), params)
 
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        return ("GPU → CPU", *([f"as {node.params.pixel_format}"] if node.params.pixel_format else []))
 
-def _moved(kind: PortType, device: Device) -> PortType:
-    if isinstance(kind, BundleSpec):
-        return replace(kind, tensors=tuple(replace(tensor, device=device) for tensor in kind.tensors))
-    assert isinstance(kind, TensorSpec)
-    return replace(kind, device=device)
+
+def converters(source: PortType, accepted: InputType | None, device: Device) -> list[NodeSpec]:
+    """Return the nodes that turn ``source`` into what a node on ``device`` accepts, in order; [] where it fits."""
+    here = device_of(source)
+    if not isinstance(source, FrameSpec):
+        if here is None or here == device:
+            return []
+        return [UploadSpec()] if device == "cuda" else [DownloadSpec()]
+    if here == "cuda" and device == "cpu":
+        pixel_format = accepted.pixel_format if accepted and accepted.pixel_format else "rgb24"
+        return [DownloadSpec(pixel_format=pixel_format, default_color=bool(accepted and accepted.default_color))]
+    if here == "cpu" and device == "cuda":
+        return [*([] if source.pixel_format in _UPLOADED else [ConvertSpec(pixel_format="rgb24")]), UploadSpec()]
+    if accepted is None or _fits(source, accepted):
+        return []
+    return [ConvertSpec(pixel_format=accepted.pixel_format, default_color=accepted.default_color)]
+
+
+def _fits(source: FrameSpec, accepted: InputType) -> bool:
+    if not accepted.pixel_format:
+        return True
+    default = source.color.matrix == default_matrix(source.width, source.height) and not source.color.full_range
+    return source.pixel_format == accepted.pixel_format and (default or not accepted.default_color)

@@ -1,4 +1,4 @@
-"""``window``: the frames around a frame, side by side along the channels of one tensor."""
+"""``window``: join the images around a frame along the channels of one tensor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import Field
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
-from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
+from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, Dim, Port, PortType, TensorSpec, Window
 
 __all__ = ["WindowParams", "WindowSpec"]
@@ -18,16 +19,16 @@ __all__ = ["WindowParams", "WindowSpec"]
 
 @dataclass(frozen=True)
 class WindowParams:
-    """The window, and the axis of the tensor along which its pictures are joined."""
+    """The window, and the axis of the tensor along which its images are joined."""
 
     window: Window
     axis: int
 
 
 class WindowSpec(NodeSpec):
-    """Gathers a temporal window. What is unsaid is taken from the model it feeds; a window of 1 is left out."""
+    """Gathers a temporal window: its own, or that of the model it feeds; a window of 1 is left out."""
 
-    kind: Literal["window"]
+    kind: Literal["window"] = "window"
     window: WindowOptions | None = Field(default=None, description="Null: the model's own.")
 
     stage: ClassVar[str] = "bmfgraph.stages.window:Gather"
@@ -45,8 +46,8 @@ class WindowSpec(NodeSpec):
         if tensor.pictures != 1:
             raise PlanError(
                 node.name,
-                f"takes one picture a frame, not {tensor}",
-                hint="one window node a model is enough",
+                f"expects one image per frame, not {tensor}",
+                hint="one window node per model is enough",
                 code="E317",
             )
         window = self.window.window() if self.window else requirement.window if requirement else Window()
@@ -55,8 +56,12 @@ class WindowSpec(NodeSpec):
             for dim in tensor.dims
         )
         out = replace(tensor, dims=dims, pictures=window.frames, window=window)
-        axis = next(place for place, dim in enumerate(tensor.dims) if dim.name == "channels")
+        axis = next(index for index, dim in enumerate(tensor.dims) if dim.name == "channels")
         return Inferred((Port("out", out),), WindowParams(window, axis))
 
     def identity(self, params: Any) -> bool:
         return isinstance(params, WindowParams) and params.window.frames == 1
+
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
+        window: Window = node.params.window
+        return (f"{window.frames} frames, step {window.step}",)

@@ -1,4 +1,4 @@
-"""What differs between two plans: nodes, edges, devices, engines, settings."""
+"""Compare two plans: nodes, edges, devices, engines, settings."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from bmfgraph.system.text import shortened
 __all__ = ["diff_json", "plan_diff"]
 
 Change = list[Any]
-"""What was there and what is there now; None where there is nothing."""
+"""Old and new value; None for a missing one."""
 
-_SAID = {
+_IN_PHRASE = {
     "frame": {"width", "height", "pixel_format", "color", "rate", "device"},
     "tensor": {"shape"},
     "audio": {"codec", "rate", "channels", "copied"},
     "detections": {"labels", "source"},
 }
-"""What the short phrase for a type says anyway."""
+"""Fields that the short phrase of a type contains."""
 _LONGEST = 100
-"""Letters of a value in a line."""
+"""Largest number of characters of a value in a line."""
 
 
-def plan_diff(one: Plan, other: Plan) -> str:
-    """A line for each difference from ``one`` to ``other``, sorted by node; empty for equal plans.
+def plan_diff(old: Plan, new: Plan) -> str:
+    """Return a line for each difference from ``old`` to ``new``, sorted by node; "" for equal plans.
 
-    ``- name (kind)`` for a node that is gone, ``+ name (kind)`` for a new one, else ``node.field: old → new``.
+    ``- name (kind)`` marks a removed node, ``+ name (kind)`` an added node; other lines are ``node.field: old → new``.
     """
-    found = diff_json(one, other)
-    lines = [f"{path}: {_change_text(change)}" for path, change in found["plan"].items()]
-    lines += [f"- {name} ({kind})" for name, kind in found["removed"].items()]
-    lines += [f"+ {name} ({kind})" for name, kind in found["added"].items()]
-    for name, fields in found["changed"].items():
+    diff = diff_json(old, new)
+    lines = [f"{path}: {_change_text(change)}" for path, change in diff["plan"].items()]
+    lines += [f"- {name} ({kind})" for name, kind in diff["removed"].items()]
+    lines += [f"+ {name} ({kind})" for name, kind in diff["added"].items()]
+    for name, fields in diff["changed"].items():
         lines += [f"{name}.{path}: {_change_text(change)}" for path, change in fields.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
-def diff_json(one: Plan, other: Plan) -> dict[str, Any]:
-    """The same as plain data: ``plan``, ``removed``, ``added`` and ``changed``.
+def diff_json(old: Plan, new: Plan) -> dict[str, Any]:
+    """Return the same as plain data: ``plan``, ``removed``, ``added`` and ``changed``.
 
     ``removed`` and ``added`` map names of nodes to their kinds, ``changed`` maps them to what changed: dotted
     paths of fields, each with ``[old, new]``. ``plan`` has such paths for the plan itself: its name, the order of
     its nodes. For equal plans all four are empty.
     """
-    before, after = one.as_json(), other.as_json()
+    before, after = old.as_json(), new.as_json()
     nodes, others = ({node["name"]: node for node in plan.pop("nodes")} for plan in (before, after))
     shell = _sorted(_different(before, after))
     order, new_order = [name for name in nodes if name in others], [name for name in others if name in nodes]
@@ -65,25 +65,25 @@ def _sorted(changes: Iterable[tuple[str, Change]]) -> dict[str, Change]:
     return dict(sorted(changes, key=lambda change: change[0]))
 
 
-def _different(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Change]]:
-    """Every difference, with the path to it. What has the same name on both sides is compared with each other."""
-    if one == other:
+def _different(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Change]]:
+    """Every difference, with its path. Values with the same name on both sides are compared with each other."""
+    if old == new:
         return
-    before, after = _named(one), _named(other)
+    before, after = _named(old), _named(new)
     if before is None or after is None:
-        yield path, [_phrase(one), _phrase(other)]
+        yield path, [_phrase(old), _phrase(new)]
         return
     kind, same_kind = before.get("type"), before.get("type") == after.get("type")
-    # The tensors of a bundle tell it all.
-    told = before.get("is") != after.get("is") and not (same_kind and kind == "bundle")
-    known = {"is", *_SAID.get(kind, ())} if told and kind else {"is"}
+    # The tensors of a bundle show all of its differences.
+    phrase_differs = before.get("is") != after.get("is") and not (same_kind and kind == "bundle")
+    known = {"is", *_IN_PHRASE.get(kind, ())} if phrase_differs and kind else {"is"}
     inside = [
         change
         for key in dict.fromkeys([*before, *after])
         if key not in known and same_kind
         for change in _different(before.get(key), after.get(key), f"{path}.{key}" if path else key)
     ]
-    if told:
+    if phrase_differs:
         yield path, [before.get("is"), after.get("is")]
     elif not inside:
         yield path, [list(before), list(after)]
@@ -91,7 +91,7 @@ def _different(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Chan
 
 
 def _named(value: Any) -> dict[str, Any] | None:
-    """A mapping, or a list whose items all have names: its items by name. None for all else."""
+    """A mapping, or a list whose items all have names: its items by name. None for other values."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list):
@@ -109,7 +109,7 @@ def _named(value: Any) -> dict[str, Any] | None:
 
 
 def _phrase(value: Any) -> Any:
-    """A type as its phrase."""
+    """The phrase of a type; other values unchanged."""
     return value.get("is", value) if isinstance(value, dict) else value
 
 

@@ -1,6 +1,6 @@
-"""The compiled form of a pipeline: nodes with typed ports in running order, frozen, printable as JSON.
+"""Define the compiled form of a pipeline: nodes with typed ports in running order, frozen, printable as JSON.
 
-A plan is made and changed by the passes of :mod:`bmfgraph.compile` alone, each a function ``Plan -> Plan``.
+Only the passes of :mod:`bmfgraph.compile`, each a function ``Plan -> Plan``, make and change plans.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.plan.types import NO_WINDOW, BundleSpec, Device, Port, PortType, TensorMeaning, TensorSpec, Window
+from bmfgraph.plan.description import Files, Inferred, InputType, NodeDescription, Requirement, SourceInfo
+from bmfgraph.plan.types import BundleSpec, Device, Port, PortType, TensorSpec
 from bmfgraph.system.machine import NO_MACHINE, Machine
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "json_ready",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the plan's JSON form; raised when a reader of the old form would misread the new one."""
 
 
@@ -53,60 +54,8 @@ class Ref:
 
 
 @dataclasses.dataclass(frozen=True)
-class Requirement:
-    """What a consumer further down needs: its input tensor and what its numbers mean."""
-
-    consumer: str
-    tensor: TensorSpec
-    meaning: TensorMeaning
-    multiple: int = 1
-    """Height and width must be divisible by it."""
-    window: Window = NO_WINDOW
-    """The model's temporal window, for a window node that leaves its own unsaid."""
-
-
-@dataclasses.dataclass(frozen=True)
-class InputType:
-    """What a node accepts at one input: for frames, the pixel format it works in ("" for any)."""
-
-    type: type
-    pixel_format: str = ""
-    default_color: bool = False
-    """Its output cannot say what its colours are: limited range and the matrix that readers then take."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Inferred:
-    """What a node becomes once its inputs are known: its typed outputs and its settings for the run."""
-
-    outputs: tuple[Port, ...]
-    params: Any = None
-
-
-class NodeDescription(Protocol):
-    """What the passes ask of a node's spec; :class:`bmfgraph.nodes.base.NodeSpec` is the one implementation."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def stage(self) -> str: ...
-    @property
-    def inputs(self) -> Sequence[str]: ...
-    @property
-    def arity(self) -> tuple[int, int]: ...
-    @property
-    def devices(self) -> tuple[Device, ...]: ...
-    def ports(self) -> tuple[str, ...]: ...
-    def probe(self, name: str) -> object | None: ...
-    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
-    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
-    def accepts(self, index: int) -> InputType | None: ...
-    def identity(self, params: Any) -> bool: ...
-
-
-@dataclasses.dataclass(frozen=True)
 class PlanNode:
-    """One node of the plan. ``facts`` is what was found out about the world for it: a probed file, a model."""
+    """One node of the plan. ``metadata`` holds what :meth:`NodeSpec.probe` returned: a probed file, a model."""
 
     name: str
     spec: NodeDescription
@@ -115,73 +64,86 @@ class PlanNode:
     params: Any = None
     metadata: Any = None
     bmf_node: str = ""
-    """Name of the BMF node that it runs in; nodes with the same host are one BMF node."""
+    """Name of the BMF node that it runs in; several nodes can share one BMF node."""
     device: Device = "cpu"
-    """Where its work is done."""
+    """Where it works."""
 
     @property
     def kind(self) -> str:
         return self.spec.kind
 
     @property
+    def files(self) -> Files:
+        """The files that it reads and writes."""
+        return self.spec.files(self.params)
+
+    @property
     def written(self) -> str | None:
-        """The file that it writes, if it is a sink that writes one."""
-        return None if self.outputs else getattr(self.params, "path", None) or None
+        """The file that it writes, or None."""
+        return self.files.writes
 
     def writing_to(self, path: Path) -> PlanNode:
-        """The same sink with another file."""
-        return dataclasses.replace(self, params=dataclasses.replace(self.params, path=str(path)))
+        """Return the same sink with another file."""
+        return dataclasses.replace(self, params=self.spec.writing_to(self.params, path))
 
     def output(self, port: str) -> Port | None:
-        """The port of that name, or the first one for the empty name."""
-        return next((one for one in self.outputs if not port or one.name == port), None)
+        """Return the port of that name, or the first port for the empty name; None if there is no such port."""
+        return next((output for output in self.outputs if not port or output.name == port), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A pipeline's nodes in an order in which every node comes after those it takes from."""
+    """A pipeline's nodes in an order in which every node comes after its inputs."""
 
     name: str
     nodes: tuple[PlanNode, ...]
     machine: Machine = NO_MACHINE
-    """What it is compiled for."""
+    """The machine that it is compiled for."""
     device: Literal["auto"] | Device = "auto"
-    """Where models shall run; auto: on the GPU if the machine has one and what it takes to use it."""
+    """Where models run; auto: on the GPU if the machine has one and a runtime that uses it."""
     errors: tuple[BmfgraphError, ...] = ()
-    """What is wrong with the pipeline; the nodes concerned, and those that depend on them, are not among ``nodes``."""
+    """Errors of the pipeline. ``nodes`` lacks the nodes that they name and all nodes that depend on those."""
 
     def __iter__(self) -> Iterator[PlanNode]:
         return iter(self.nodes)
 
     def has(self, name: str) -> bool:
-        """Whether there is a node of that name."""
+        """Return whether there is a node of that name."""
         return any(node.name == name for node in self.nodes)
 
     def node(self, name: str) -> PlanNode:
-        """The node of that name; KeyError when there is none."""
+        """Return the node of that name.
+
+        Raises:
+            KeyError: There is no such node.
+        """
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def type_of(self, ref: Ref) -> PortType:
-        """What travels on the edge that begins at ``ref``; KeyError before the types are inferred."""
+        """Return the type of the edge that begins at ``ref``.
+
+        Raises:
+            KeyError: There is no such output, or its type is not inferred yet.
+        """
         port = self.node(ref.node).output(ref.port)
         if port is None:
             raise KeyError(str(ref))
         return port.type
 
     def consumers(self, name: str) -> tuple[tuple[PlanNode, int], ...]:
-        """Each node that takes from ``name``, with the index of the input that does."""
+        """Return each node that reads an output of ``name``, with the index of the input."""
         return tuple((node, index) for node in self.nodes for index, ref in enumerate(node.inputs) if ref.node == name)
 
     def replace(self, *nodes: PlanNode) -> Plan:
-        """The same plan with the nodes of these names changed."""
+        """Return the plan with the nodes of these names exchanged."""
         changed = {node.name: node for node in nodes}
         return dataclasses.replace(self, nodes=tuple(changed.get(node.name, node) for node in self.nodes))
 
     def without(self, name: str, error: BmfgraphError) -> Plan:
-        """The same plan less that node, for the error told, and less all that depend on it."""
+        """Return the plan without that node and all nodes that depend on it; ``error`` says why."""
         gone = {name}
         for node in self.nodes:
             if any(ref.node in gone for ref in node.inputs):
@@ -189,8 +151,18 @@ class Plan:
         kept = tuple(node for node in self.nodes if node.name not in gone)
         return dataclasses.replace(self, nodes=kept, errors=(*self.errors, error))
 
+    def sources(self) -> tuple[tuple[PlanNode, SourceInfo], ...]:
+        """Return each node that reads frames, with what it promises."""
+        infos = ((node, node.spec.source(node.params)) for node in self.nodes)
+        return tuple((node, info) for node, info in infos if info is not None and not info.audio_only)
+
+    def engines(self) -> tuple[tuple[PlanNode, Any], ...]:
+        """Return each node that runs an engine, with its :class:`bmfgraph.engines.spec.EngineSpec`."""
+        engines = ((node, node.spec.engine_of(node.params)) for node in self.nodes)
+        return tuple((node, engine) for node, engine in engines if engine is not None)
+
     def as_json(self) -> dict[str, Any]:
-        """Plain data: stable order, no absolute paths but those the user wrote or an engine has."""
+        """Return plain data in a stable order; only paths that the user wrote or that an engine has are absolute."""
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -198,11 +170,11 @@ class Plan:
                 {
                     "name": node.name,
                     "kind": node.kind,
-                    "host": node.bmf_node,
+                    "bmf_node": node.bmf_node,
                     "device": node.device,
                     "inputs": [str(ref) for ref in node.inputs],
                     "outputs": {port.name: _type_as_json(port.type) for port in node.outputs},
-                    "work": json_ready(node.params),
+                    "params": json_ready(node.params),
                 }
                 for node in self.nodes
             ],
@@ -215,7 +187,7 @@ class Plan:
         return plan_svg(self)
 
     def hash(self) -> str:
-        """Sha256 (hex) over the canonical JSON: equal plans run the same work."""
+        """Return the SHA-256 (hex) of the canonical JSON: equal plans do the same work."""
         text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -234,9 +206,16 @@ def _type_as_json(value: PortType) -> dict[str, Any]:
 
 
 def json_ready(value: Any) -> Any:
-    """Dataclasses, tuples, fractions and paths as the types that JSON has."""
+    """Return dataclasses, tuples, fractions and paths as the types of JSON.
+
+    A dataclass field with ``metadata={"json": False}`` is left out: it explains the plan and changes no work.
+
+    Raises:
+        TypeError: A value has no JSON form.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: json_ready(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = (field for field in dataclasses.fields(value) if field.metadata.get("json", True))
+        return {field.name: json_ready(getattr(value, field.name)) for field in fields}
     if isinstance(value, Mapping):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -251,17 +230,10 @@ def json_ready(value: Any) -> Any:
 
 
 def files_read(plan: Plan) -> dict[Path, str]:
-    """Every file that a plan reads, in full, and the node that does: inputs and models."""
-    found = {}
-    for node in plan:
-        path = getattr(node.params, "path", None) if not node.inputs else None
-        engine = getattr(node.params, "engine", None)
-        for one in (path, getattr(engine, "path", None), getattr(engine, "onnx", None)):
-            if one:
-                found[Path(one).resolve()] = node.name
-    return found
+    """Return the absolute path of every file that a plan reads, with the node that reads it."""
+    return {Path(path).resolve(): node.name for node in plan for path in node.files.reads}
 
 
 def files_written(plan: Plan) -> dict[Path, str]:
-    """Every file that a plan writes, in full, and the node that does."""
+    """Return the absolute path of every file that a plan writes, with the node that writes it."""
     return {Path(node.written).resolve(): node.name for node in plan if node.written}

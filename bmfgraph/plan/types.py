@@ -1,4 +1,4 @@
-"""What can travel on an edge of a pipeline: frames, tensors, audio, detections.
+"""Define the types of edges: frames, tensors, audio, detections.
 
 All types are frozen, compare by value and print as one short phrase for messages and tables.
 """
@@ -29,6 +29,8 @@ __all__ = [
     "TensorSpec",
     "Window",
     "default_matrix",
+    "device_of",
+    "on_device",
 ]
 
 Device = Literal["cpu", "cuda"]
@@ -39,21 +41,21 @@ Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "GRAY"]
 Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]
 Chroma = Literal["left", "center", ""]
-"""Where, across, the chroma samples of 4:2:0 and 4:2:2 lie: on the left luma sample or between two ("": not said)."""
+"""Horizontal place of the chroma samples of 4:2:0 and 4:2:2: on the left luma sample or between two ("": unknown)."""
 
 
 @dataclass(frozen=True)
 class ColorSpec:
-    """How YUV values stand for RGB: the conversion matrix and whether luma spans 16..235 or 0..255."""
+    """Relation of YUV to RGB: the conversion matrix, and whether luma spans 16..235 or 0..255."""
 
     matrix: Matrix
     full_range: bool
     tagged: bool = True
-    """False: the stream does not say, and the matrix was chosen by the picture's size."""
+    """False: the stream has no colour tags, and the matrix was chosen by the frame size."""
 
     @property
     def yuv(self) -> Matrix:
-        """The matrix to write with: RGB sources become BT.709."""
+        """Matrix to write with; RGB sources become BT.709."""
         return "bt709" if self.matrix == "rgb" else self.matrix
 
     def __str__(self) -> str:
@@ -61,7 +63,7 @@ class ColorSpec:
 
 
 def default_matrix(width: int, height: int) -> Matrix:
-    """What players take for video that does not say: BT.709 from 1280 wide or more than 576 lines, else BT.601."""
+    """Return the matrix that players assume for untagged video: BT.709 for large frames, else BT.601."""
     return "bt709" if width >= 1280 or height > 576 else "bt601"
 
 
@@ -82,7 +84,7 @@ class FrameSpec:
     device: Device = "cpu"
 
     def as_rgb(self, width: int | None = None, height: int | None = None) -> FrameSpec:
-        """What a stage makes of these frames: RGB24, of another size if one is given, for an encoder to write."""
+        """Return the type of the RGB24 frames that a stage makes of these, in another size if one is given."""
         return replace(
             self,
             width=width or self.width,
@@ -98,7 +100,7 @@ class FrameSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the source picture lies inside a tensor's height x width, in tensor pixels."""
+    """Position of the source image inside a tensor's height x width, in tensor pixels."""
 
     source_width: int
     source_height: int
@@ -110,13 +112,13 @@ class Placement:
     """Tensor pixels per source pixel."""
     scale_y: float
     left: float
-    """Tensor x of the source picture's left edge; negative where the picture was cropped."""
+    """Tensor x of the source image's left edge; negative where the image was cropped."""
     top: float
 
 
 @dataclass(frozen=True)
 class Dim:
-    """One dimension of a tensor: what it counts and how many there are (None: free)."""
+    """One dimension of a tensor: its name and size (None: free)."""
 
     name: str
     size: int | None
@@ -127,7 +129,7 @@ class Dim:
 
 @dataclass(frozen=True)
 class TensorMeaning:
-    """What a picture tensor's numbers mean: value = (level - mean) / std, level in 0..255, per channel."""
+    """Meaning of an image tensor's numbers: value = (level - mean) / std per channel, with levels in 0..255."""
 
     layout: Layout = "NCHW"
     channels: Channels = "RGB"
@@ -135,26 +137,26 @@ class TensorMeaning:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        # The same value for each channel is the value for all of them, so that equal meanings compare equal.
+        # Equal values of all channels collapse to one value, so that equal meanings compare equal.
         for name in ("mean", "std"):
             values = tuple(map(float, getattr(self, name)))
             object.__setattr__(self, name, values[:1] if len(set(values)) == 1 else values)
 
     @property
     def dims(self) -> tuple[str, str, str, str]:
-        """What the four dims of such a tensor count, in order."""
+        """Names of the four dims, in order."""
         if self.layout == "NCHW":
             return ("batch", "channels", "height", "width")
         return ("batch", "height", "width", "channels")
 
     @property
     def count(self) -> int:
-        """Channels of one picture."""
+        """Channels of one image."""
         return 1 if self.channels == "GRAY" else 3
 
     @property
     def normalised(self) -> bool:
-        """Whether values differ from grey levels 0..255."""
+        """Whether the values differ from the levels 0..255."""
         return any(self.mean) or any(value != 1 for value in self.std)
 
     def __str__(self) -> str:
@@ -167,15 +169,15 @@ class TensorMeaning:
 
 @dataclass(frozen=True)
 class Window:
-    """A temporal window: a model sees ``frames`` frames at once and answers for those at ``outputs``."""
+    """A temporal window: a model reads ``frames`` frames at once and produces those at ``outputs``."""
 
     frames: int = 1
     outputs: tuple[int, ...] = (0,)
-    """Positions in the window, counted from 0, of the frames that come out."""
+    """Positions in the window, counted from 0, of the frames that it produces."""
     step: int = 1
     """Frames from one window to the next."""
     pad: Literal["edge"] = "edge"
-    """What stands beyond the clip's ends: its first or last frame."""
+    """Frames beyond the clip's ends: its first or last frame."""
 
     def __str__(self) -> str:
         return f"window of {self.frames}, outputs {list(self.outputs)}, step {self.step}, pad {self.pad}"
@@ -187,14 +189,14 @@ NO_WINDOW = Window()
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One tensor per item; of a windowed item, the window's pictures lie side by side along the channels."""
+    """One tensor per item; the images of a window lie side by side along the channels."""
 
     name: str
     dims: tuple[Dim, ...]
     dtype: str
     meaning: TensorMeaning | None = None
     pictures: int = 1
-    """How many pictures lie along the channels."""
+    """Number of images along the channels."""
     window: Window = NO_WINDOW
     placement: Placement | None = None
     source: FrameSpec | None = None
@@ -203,11 +205,11 @@ class TensorSpec:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Sizes in order; None where free."""
+        """Sizes in order; None for a free dim."""
         return tuple(dim.size for dim in self.dims)
 
     def size_of(self, name: str) -> int | None:
-        """Size of the dimension of that name."""
+        """Return the size of the dim of that name; None if it is free or there is no such dim."""
         return next((dim.size for dim in self.dims if dim.name == name), None)
 
     def __str__(self) -> str:
@@ -221,7 +223,7 @@ class BundleSpec:
 
     tensors: tuple[TensorSpec, ...]
     decode: Any = None
-    """How a model's outputs stand for detections: its ``decode`` settings."""
+    """The model's ``decode`` settings: how to read detections from its outputs."""
 
     def __str__(self) -> str:
         return "tensors " + ", ".join(f"{tensor.name} {tensor}" for tensor in self.tensors)
@@ -229,7 +231,7 @@ class BundleSpec:
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """Compressed or decoded audio, passed by to the encoder."""
+    """Compressed or decoded audio on its way to an encoder."""
 
     codec: str
     rate: int
@@ -260,3 +262,17 @@ class Port:
 
     name: str
     type: PortType
+
+
+def device_of(kind: PortType) -> Device | None:
+    """Return the device that holds the values of an edge; None for types that are always on the CPU."""
+    if isinstance(kind, BundleSpec):
+        return kind.tensors[0].device
+    return kind.device if isinstance(kind, (FrameSpec, TensorSpec)) else None
+
+
+def on_device(kind: PortType, device: Device) -> PortType:
+    """Return the same type on another device; types that are always on the CPU stay as they are."""
+    if isinstance(kind, BundleSpec):
+        return replace(kind, tensors=tuple(replace(tensor, device=device) for tensor in kind.tensors))
+    return replace(kind, device=device) if isinstance(kind, (FrameSpec, TensorSpec)) else kind

@@ -1,4 +1,4 @@
-"""What a model is fed when its pipeline runs over another clip: int8 is calibrated with it."""
+"""Compute a model's inputs for another clip, with which int8 is calibrated."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.errors import EngineError, SourceError
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import FrameSpec, TensorSpec
 
@@ -16,47 +16,49 @@ __all__ = ["calibration_inputs"]
 
 
 def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
-    """For frames from all over the clip: NumPy arrays by input name, with a batch of 1.
+    """Yield NumPy arrays by input name, with a batch of 1, for frames from all over the clip.
 
-    Each frame goes through the same stages as in the pipeline, after it was scaled to the source's size; a window
-    gets frames that follow each other. Raises EngineError where the clip cannot be read.
+    Each frame is scaled to the source's size and goes through the same stages as in the pipeline; a window gets
+    consecutive frames.
+
+    Raises:
+        EngineError: The clip cannot be read.
     """
-    params: InferenceParams = node.params
-    assert params.engine is not None
-    assert params.engine.build is not None
-    build = params.engine.build
+    engine: EngineSpec = node.spec.engine_of(node.params)
+    build = engine.build
+    assert build is not None
     assert build.calibration is not None
     try:
         clip = locate(build.calibration)
     except SourceError as error:
         raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint, code=error.code) from None
     chains = {
-        name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(params.inputs, node.inputs, strict=True)
+        name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(engine.input_shapes, node.inputs, strict=True)
     }
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
-    # A model that takes one batch only is shown each sample that many times.
-    count = params.batch if params.fixed_batch else 1
+    # A model with a fixed batch gets each sample that many times.
+    count = engine.batch if node.spec.engine_request(node).fixed_batch else 1
     for frames in _passages(node.name, clip, build.calibration_frames, length, source):
         yield {name: _through(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
 
 
 def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
-    """The stages that make the tensor, from the first one that takes frames."""
-    found: list[PlanNode] = []
+    """The nodes that produce the tensor, from the first one that reads frames."""
+    chain: list[PlanNode] = []
     node = plan.node(name)
     while node.outputs and isinstance(node.outputs[0].type, TensorSpec) and len(node.inputs) == 1:
-        if node.kind not in ("upload", "download"):
-            found.insert(0, node)
+        if not node.spec.transfer:
+            chain.insert(0, node)
         node = plan.node(node.inputs[0].node)
-    if not found or any(isinstance(one.params, InferenceParams) for one in found):
+    if not chain or any(member.spec.engine_of(member.params) for member in chain):
         raise EngineError(
             consumer,
             f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
             hint="choose another precision, or quantise the model yourself",
             code="E607",
         )
-    return found
+    return chain
 
 
 def _source(plan: Plan, node: PlanNode) -> FrameSpec:
@@ -67,7 +69,7 @@ def _source(plan: Plan, node: PlanNode) -> FrameSpec:
 
 
 def _window(chain: list[PlanNode]) -> int:
-    """Frames that make one sample."""
+    """Number of frames in one sample."""
     last = chain[-1].outputs[0].type
     assert isinstance(last, TensorSpec)
     return last.window.frames
@@ -96,29 +98,29 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
                     yield passage
                     passage = []
         if passage:
-            # The clip is shorter than the window, which then goes beyond its end as in a run.
+            # The clip is shorter than the window, which reaches beyond its end as in a run.
             yield passage
     except (av.FFmpegError, OSError) as error:
         raise EngineError(
             node,
-            f"engine.calibration: {str(clip)!r} is no video that can be read ({error})",
+            f"engine.calibration: {str(clip)!r} cannot be read as video ({error})",
             hint="name another clip",
             code="E607",
         ) from None
 
 
 def _through(chain: list[PlanNode], pictures: list[Any]) -> Any:
-    """The first sample that the stages make of the pictures."""
-    import importlib
-
+    """The first sample that the stages make of the frames."""
+    from bmfgraph.runner.graph import make_stage
     from bmfgraph.stages.items import Frame
 
     items: list[Any] = [Frame(index, None, image=picture) for index, picture in enumerate(pictures)]
     for node in chain:
-        module, _, name = node.spec.stage.partition(":")
-        stage = getattr(importlib.import_module(module), name)(node.name, node.params)
-        stage.open()
-        items = [made for item in items for made in stage.process(item)] + list(stage.finish())
-        stage.close()
+        stage = make_stage(node)
+        try:
+            stage.open()
+            items = [output for item in items for output in stage.process(item)] + list(stage.finish())
+        finally:
+            stage.close()
     (tensor,) = items[0].tensors.values()
     return tensor.numpy()

@@ -1,9 +1,8 @@
-"""Whether all came that the files promised, once BMF says that it is done."""
+"""Check that every frame arrived that the sources promised, once BMF reports that it is done."""
 
 from __future__ import annotations
 
 from bmfgraph.errors import RunError
-from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.monitor import RunMonitor
 
@@ -11,9 +10,12 @@ __all__ = ["check_complete"]
 
 
 def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
-    """Warnings of what the user allowed to be missing. Raises RunError for what is missing otherwise.
+    """Return warnings about missing frames that the options allow.
 
-    A decoder that ends early says nothing: what came is compared with what the file promised.
+    A decoder reports no error when its file ends early, so the frames are compared with those that the file promised.
+
+    Raises:
+        RunError: A node did not finish, or frames are missing that the options do not allow to be missing.
     """
     for node in plan:
         if node.name in watch.working:
@@ -21,17 +23,14 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
                 node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E801"
             )
     warnings = []
-    for node in plan:
-        work = node.params
-        if not isinstance(work, DecoderParams):
-            continue
+    for node, info in plan.sources():
         meter = watch.meters[node.name]
-        if meter.frames == 0 and (work.start or work.end is not None):
+        if meter.frames == 0 and (info.start or info.end is not None):
+            end = f"end {info.end:g} s" if info.end is not None else "the end"
             raise RunError(
                 node.name,
                 node.kind,
-                f"no frame lies between start {work.start or 0:g} s and "
-                + (f"end {work.end:g} s" if work.end is not None else "the end"),
+                f"no frame lies between start {info.start or 0:g} s and {end}",
                 hint="set decoder.start and decoder.end further apart, or start earlier",
                 code="E410",
             )
@@ -39,25 +38,25 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
             raise RunError(
                 node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"
             )
-        reached = float(meter.last_time or 0) + float(work.time_grid)
+        reached = float(meter.last_time or 0) + float(info.time_grid)
         short = (
-            work.frame_count - meter.frames > max(2, work.frame_count // 100)
-            if work.exact_count
-            else work.duration - reached > max(0.5, work.duration / 50)
+            info.frames - meter.frames > max(2, info.frames // 100)
+            if info.exact
+            else info.duration - reached > max(0.5, info.duration / 50)
         )
         if not short:
             continue
-        promised = f"{work.frame_count} frames" if work.exact_count else f"{work.duration:.2f} s"
-        came = f"{meter.frames} frames" if work.exact_count else f"{reached:.2f} s"
-        text = f"the file promises {promised}, but only {came} could be decoded"
-        if not work.allow_truncated:
+        promised = f"{info.frames} frames" if info.exact else f"{info.duration:.2f} s"
+        decoded = f"{meter.frames} frames" if info.exact else f"{reached:.2f} s"
+        text = f"the file promises {promised}, but only {decoded} could be decoded"
+        if not info.may_be_short:
             raise RunError(
                 node.name,
                 node.kind,
                 text,
                 frame=meter.frames,
                 time=meter.last_time,
-                hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
+                hint=info.short_hint or "is the source cut off or damaged?",
                 code="E803",
             )
         warnings.append(f"{node.name}: {text}")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bmfgraph.engines.build import Progress as BuildProgress
 from bmfgraph.engines.build import ensure_engine
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.calibration import calibration_inputs
 from bmfgraph.system.console import say
@@ -29,18 +28,17 @@ def prepare_engines(plan: Plan, *, progress: ProgressCallback | None = None) -> 
         EngineError: An engine cannot be built; names the node.
     """
     files: dict[str, Path] = {}
-    for node in plan:
-        params = node.params
-        if not isinstance(params, InferenceParams) or params.engine is None or params.engine.build is None:
+    for node, engine in plan.engines():
+        build = engine.build
+        if build is None:
             continue
-        build = params.engine.build
         stored = ensure_engine(
             node.name,
             build,
-            Path(params.engine.onnx),
+            Path(engine.onnx),
             Path(build.store),
             say=say,
-            progress=_steps(f"building {params.model}", progress) if progress else None,
+            progress=_steps(f"building {build.model}", progress) if progress else None,
             calibration=calibration_inputs(plan, node) if build.calibration else None,
         )
         files[node.name] = stored.path

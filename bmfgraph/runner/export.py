@@ -1,4 +1,4 @@
-"""A plan as BMF's own graph JSON, for plans all of whose nodes are modules of BMF's."""
+"""Export a plan as BMF's own graph JSON, if BMF's modules can run all of its nodes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from bmfgraph.errors import PlanError
-from bmfgraph.nodes.bmf_options import native_module
-from bmfgraph.nodes.nvdec import NvdecParams
+from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 
 __all__ = ["bmf_graph"]
 
 _NAMED = 4
-"""Nodes that the error names, at the most."""
+"""Largest number of nodes that the error names."""
 
 
 def bmf_graph(plan: Plan) -> dict[str, Any]:
-    """The JSON that ``run_bmf_graph`` runs without bmfgraph; relative paths count from the folder it is run in.
+    """Return the JSON that ``run_bmf_graph`` runs without bmfgraph; relative paths begin in the folder of that run.
 
-    It writes files under their final names, as BMF does, and mends none afterwards. Raises PlanError for what is
-    done by bmfgraph itself: models, tensors, boxes, frames on the GPU.
+    Such a run writes files under their final names at once, and does not correct them afterwards.
+
+    Raises:
+        PlanError: bmfgraph itself runs a node: models, tensors, boxes, frames on the GPU.
     """
-    ours = [node for node in plan if node.spec.stage or isinstance(node.params, NvdecParams)]
+    modules = {node.name: node.spec.bmf_module(node, plan) for node in plan if not node.spec.stage}
+    ours = [node for node in plan if (module := modules.get(node.name)) is None or not module.name]
     if ours:
         names = ", ".join(f"{node.name} ({node.kind})" for node in ours[:_NAMED])
         more = f" and {len(ours) - _NAMED} more" if len(ours) > _NAMED else ""
@@ -32,21 +34,21 @@ def bmf_graph(plan: Plan) -> dict[str, Any]:
             hint="run the pipeline with bmfgraph, or export one of decoder and encoder alone",
             code="E308",
         )
-    configs = [config for node in plan for config in _configs(plan, node)]
+    configs = [config for node in plan if (module := modules[node.name]) for config in _configs(plan, node, module)]
     nodes = [config | {"id": number} for number, config in enumerate(configs)]
     return {"input_streams": [], "output_streams": [], "nodes": nodes, "option": {}, "mode": "Normal"}
 
 
-def _configs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
-    """BMF's node, or one for each filter of a chain: BMF wants them one by one, and joins them itself."""
-    module, options = native_module(plan, node)
+def _configs(plan: Plan, node: PlanNode, module: BmfModuleSpec) -> Iterator[dict[str, Any]]:
+    """One BMF node, or one for each filter of a chain: BMF expects single filters, and joins them itself."""
     streams = [_stream(ref) for ref in node.inputs]
-    filters = [{"name": one["name"], "para": one["para"]} for one in options.get("filters", ())]
-    for number, each in enumerate(filters[:-1]):
+    filters = [{"name": step["name"], "para": step["para"]} for step in module.options.get("filters", ())]
+    for number, step in enumerate(filters[:-1]):
         between = [f"{node.name}_{number}"]
-        yield _config(f"{node.name}-{each['name']}", module, each, streams, between)
+        yield _config(f"{node.name}-{step['name']}", module.name, step, streams, between)
         streams = between
-    yield _config(node.name, module, filters[-1] if filters else options, streams, _taken(plan, node))
+    options = filters[-1] if filters else dict(module.options)
+    yield _config(node.name, module.name, options, streams, _outputs(plan, node))
 
 
 def _config(name: str, module: str, option: dict[str, Any], inputs: list[str], outputs: list[str]) -> dict[str, Any]:
@@ -58,13 +60,13 @@ def _config(name: str, module: str, option: dict[str, Any], inputs: list[str], o
         "input_streams": [{"identifier": stream, "stream_alias": ""} for stream in inputs],
         "output_streams": [{"identifier": stream, "stream_alias": ""} for stream in outputs],
         "input_manager": "immediate",
-        # As BMF has it: with more threads, sound that an encoder gets before its first frame may be lost.
+        # BMF's default: with more threads, audio that reaches an encoder before its first frame can be lost.
         "scheduler": 0 if outputs else 1,
     }
 
 
-def _taken(plan: Plan, node: PlanNode) -> list[str]:
-    """Streams for the ports up to the last that somebody takes from: BMF knows them by their place."""
+def _outputs(plan: Plan, node: PlanNode) -> list[str]:
+    """Streams of all ports up to the last connected one, because BMF identifies ports by their position."""
     ports = node.spec.ports()
     used = [ports.index(consumer.inputs[index].port) for consumer, index in plan.consumers(node.name)]
     return [_stream(Ref(node.name, port)) for port in ports[: max(used, default=-1) + 1]]

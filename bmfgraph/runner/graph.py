@@ -1,4 +1,4 @@
-"""From a plan to BMF's graph: which BMF nodes there are, what runs in each, and the streams between them."""
+"""Assemble BMF's graph from a plan: its BMF nodes, their modules and stages, and the streams between them."""
 
 from __future__ import annotations
 
@@ -6,63 +6,63 @@ import contextlib
 import importlib
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bmfgraph.errors import BmfgraphError, PlanError
-from bmfgraph.nodes.audio import AudioParams
-from bmfgraph.nodes.bmf_options import native_module
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.encoder import CODECS, EncoderParams
-from bmfgraph.nodes.nvdec import NvdecParams
+from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import Device, FrameSpec
-from bmfgraph.runner.modules.base import HANDOVER, OutputStream
-from bmfgraph.runner.modules.native import NativeConfig
+from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
 from bmfgraph.runner.modules.stage_chain import StageChainConfig
 from bmfgraph.runner.monitor import RunMonitor, failure
 from bmfgraph.runner.mp4 import Repair, RepairParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 
-if TYPE_CHECKING:
-    from bmfgraph.runner.modules.nvdec import NvdecConfig
+__all__ = ["Assembly", "assemble", "make_stage"]
 
-__all__ = ["Assembly", "assemble"]
-
+_STAGES = "bmfgraph.runner.modules.stage_chain:StageChainModule"
 # Calls that may wait for a node; each can bring several packets. BMF's own 5 hold half as many frames again and
-# are no faster.
+# are not faster.
 _QUEUED = 3
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """A graph ready to be started: BMF's config, and what must be closed after it ran."""
+    """A graph ready to start: BMF's config, and the stages to close after the run."""
 
     config: dict[str, Any]
     stages: tuple[Stage, ...]
 
 
 def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
-    """Make BMF's graph config. Stages are made and opened; their engines are loaded here.
+    """Make BMF's graph config; create and open all stages, which loads their engines.
 
-    ``folder``: any existing folder without an ``__init__.py``, where BMF looks for modules first.
-    Raises a BmfgraphError that names the node which cannot be opened.
+    Args:
+        folder: Any existing folder without an ``__init__.py``, where BMF looks for modules first.
+
+    Raises:
+        BmfgraphError: A node cannot be opened; the error names it.
     """
-    hosts: dict[str, list[PlanNode]] = {}
+    bmf_nodes: dict[str, list[PlanNode]] = {}
     for node in plan:
-        hosts.setdefault(node.bmf_node, []).append(node)
-    native = {name: not members[0].spec.stage for name, members in hosts.items()}
-    numbers = {name: number for number, name in enumerate(hosts)}
+        bmf_nodes.setdefault(node.bmf_node, []).append(node)
+    native = {name: not members[0].spec.stage for name, members in bmf_nodes.items()}
+    numbers = {name: number for number, name in enumerate(bmf_nodes)}
     stages: list[Stage] = []
     configs: list[dict[str, Any]] = []
     try:
-        for name, members in hosts.items():
+        for name, members in bmf_nodes.items():
             outlets = _outlets(plan, members[-1], native)
-            job = _job(plan, members, tuple(outlet for _, outlet in outlets), watch, stages)
-            stages += _repairs(members[0])
-            form = "video_frame" if native[name] else "item"
+            streams = tuple(outlet for _, outlet in outlets)
+            module = members[0].spec.bmf_module(members[0], plan) if native[name] else None
+            payload = "video_frame" if native[name] else "item"
             key = uuid.uuid4().hex
-            HANDOVER[key] = job
+            if module is None:
+                HANDOVER[key] = _stage_chain(members, streams, watch, stages)
+            else:
+                HANDOVER[key] = _module(members[0], module, streams, watch)
+                stages += _repairs(members[0], module)
             configs.append(
                 {
                     "id": numbers[name],
@@ -70,11 +70,11 @@ def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
                         "name": f"bmfgraph_{numbers[name]}",
                         "type": "python",
                         "path": folder,
-                        "entry": _host(members[0]),
+                        "entry": module.entry if module else _STAGES,
                     },
                     "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
                     "option": {"job": key},
-                    "input_streams": [_stream(ref, form) for ref in dict.fromkeys(members[0].inputs)],
+                    "input_streams": [_stream(ref, payload) for ref in dict.fromkeys(members[0].inputs)],
                     "output_streams": [_stream(ref, outlet.payload) for ref, outlet in outlets],
                     "input_manager": "immediate",
                     "scheduler": numbers[name],
@@ -92,62 +92,43 @@ def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
     return Assembly(config, tuple(stages))
 
 
-def _cuts(plan: Plan, node: PlanNode) -> bool:
-    """Whether an encoder's sound comes from a decoder that begins later than its file."""
-    if not isinstance(node.params, EncoderParams) or len(node.inputs) < 2:
-        return False
-    source = plan.node(node.inputs[1].node).params
-    return isinstance(source, (DecoderParams, AudioParams)) and source.start is not None
-
-
-def _host(node: PlanNode) -> str:
-    """The class that BMF makes for a node."""
-    if node.spec.stage:
-        return "bmfgraph.runner.modules.stage_chain:StageChainModule"
-    if isinstance(node.params, NvdecParams):
-        return "bmfgraph.runner.modules.nvdec:NvdecModule"
-    if isinstance(node.params, EncoderParams) and len(node.inputs) > 1:
-        return "bmfgraph.runner.modules.encoder:EncoderModule"
-    return "bmfgraph.runner.modules.native:NativeModule"
-
-
-def _stream(ref: Ref, form: str) -> dict[str, str]:
-    return {"identifier": f"{ref.node}_{ref.port}_{form}", "stream_alias": ""}
+def _stream(ref: Ref, payload: str) -> dict[str, str]:
+    return {"identifier": f"{ref.node}_{ref.port}_{payload}", "stream_alias": ""}
 
 
 def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, OutputStream]]:
-    """The streams that leave a node: one for each port and form that somebody takes."""
+    """The streams that leave a node: one for each port and payload that has a consumer."""
     ports = node.spec.ports()
-    found: dict[tuple[Ref, OutputStream], None] = {}
+    outlets: set[tuple[Ref, OutputStream]] = set()
     for consumer, index in plan.consumers(node.name):
         ref = consumer.inputs[index]
-        form = "video_frame" if native[consumer.bmf_node] else "item"
-        found[ref, OutputStream(ports.index(ref.port), form)] = None  # type: ignore[arg-type]
-    return sorted(found, key=lambda one: (one[1].port, one[1].payload))
+        payload = "video_frame" if native[consumer.bmf_node] else "item"
+        outlets.add((ref, OutputStream(ports.index(ref.port), payload)))  # type: ignore[arg-type]
+    return sorted(outlets, key=lambda outlet: (outlet[1].port, outlet[1].payload))
 
 
-def _job(
-    plan: Plan, members: list[PlanNode], outlets: tuple[OutputStream, ...], watch: RunMonitor, opened: list[Stage]
-) -> NativeConfig | NvdecConfig | StageChainConfig:
+def _module(
+    node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], watch: RunMonitor
+) -> ModuleConfig:
+    _check_codecs(node)
+    frames = next((port.type for port in node.outputs if isinstance(port.type, FrameSpec)), None)
+    matrix = frames.color.yuv if frames else "bt709"
+    return ModuleConfig(watch.meter(node.name, node.kind), watch, module, node.params, outlets, matrix)
+
+
+def _repairs(node: PlanNode, module: BmfModuleSpec) -> list[Stage]:
+    if module.last_frame is None or node.written is None:
+        return []
+    return [Repair(node.name, RepairParams(node.written, module.last_frame))]
+
+
+def _stage_chain(
+    members: list[PlanNode], outlets: tuple[OutputStream, ...], watch: RunMonitor, opened: list[Stage]
+) -> StageChainConfig:
     first = members[0]
-    if isinstance(first.params, NvdecParams):
-        from bmfgraph.runner.modules.nvdec import NvdecConfig
-
-        return NvdecConfig(watch.meter(first.name, first.kind), watch, first.params, outlets, first.params.color.yuv)
-    if not first.spec.stage:
-        _check_codecs(first)
-        module, options = native_module(plan, first)
-        hint = (
-            "see what FFmpeg says above" if not isinstance(first.params, EncoderParams) else _encoder_hint(first.params)
-        )
-        frames = next((port.type for port in first.outputs if isinstance(port.type, FrameSpec)), None)
-        matrix = frames.color.yuv if frames else "bt709"
-        return NativeConfig(
-            watch.meter(first.name, first.kind), watch, module, options, outlets, matrix, hint, _cuts(plan, first)
-        )
     stages = []
     for node in members:
-        stage = _make(node)
+        stage = make_stage(node)
         stage.device = node.device
         opened.append(stage)
         try:
@@ -158,7 +139,7 @@ def _job(
         except Exception as error:
             raise failure(node.name, node.kind, error, doing="cannot start") from error
         stages.append((stage, watch.meter(node.name, node.kind)))
-    # BMF has no two edges between the same two ports.
+    # BMF does not allow two edges between the same two ports.
     streams = list(dict.fromkeys(first.inputs))
     arity, order = len(streams), tuple(streams.index(ref) for ref in first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
@@ -171,7 +152,7 @@ def _job(
 
 
 def _on(device: Device) -> contextlib.AbstractContextManager[Any]:
-    """Within it, what is enqueued on the GPU goes to the stream that all stages share."""
+    """Send GPU work inside the block to the stream that all stages share."""
     if device == "cpu":
         return contextlib.nullcontext()
     import torch
@@ -181,43 +162,34 @@ def _on(device: Device) -> contextlib.AbstractContextManager[Any]:
     return torch.cuda.stream(stream())
 
 
-def _make(node: PlanNode) -> Stage:
+def make_stage(node: PlanNode) -> Stage:
+    """Create the stage of a node, without opening it.
+
+    Raises:
+        BmfgraphError: The class cannot be imported or created, or is not a Stage.
+    """
     module, _, name = node.spec.stage.partition(":")
     try:
-        made = getattr(importlib.import_module(module), name)(node.name, node.params)
+        stage = getattr(importlib.import_module(module), name)(node.name, node.params)
     except BmfgraphError:
         raise
     except Exception as error:
-        raise failure(node.name, node.kind, error, doing=f"its stage {node.spec.stage} cannot be made") from error
-    if not isinstance(made, Stage):
+        raise failure(node.name, node.kind, error, doing=f"its stage {node.spec.stage} cannot be created") from error
+    if not isinstance(stage, Stage):
         raise PlanError(
             node.name,
-            f"stage {node.spec.stage} is no bmfgraph.stages.base.Stage",
-            hint="let its class inherit from that one",
+            f"stage {node.spec.stage} is not a bmfgraph.stages.Stage",
+            hint="let its class inherit from bmfgraph.stages.Stage",
             code="E307",
         )
-    return made
+    return stage
 
 
 def _check_codecs(node: PlanNode) -> None:
-    if (
-        isinstance(node.params, DecoderParams)
-        and node.params.hwaccel != "none"
-        and not has_hwaccel(node.params.hwaccel)
-    ):
-        raise no_hwaccel(node.name, node.kind, node.params.hwaccel)
-    if isinstance(node.params, EncoderParams) and not has_encoder(node.params.codec):
-        here = [name for name in CODECS.values() if has_encoder(name)]
-        raise no_encoder(node.name, node.kind, node.params.codec, here)
-
-
-def _repairs(node: PlanNode) -> list[Stage]:
-    work = node.params
-    if not isinstance(work, EncoderParams) or work.path is None or work.container not in ("mp4", "mov"):
-        return []
-    uneven = work.time_base != 1 / work.rate
-    return [Repair(node.name, RepairParams(work.path, 1 / work.rate))] if uneven else []
-
-
-def _encoder_hint(params: EncoderParams) -> str:
-    return f"is there room on the disk, and does this FFmpeg have {params.codec}?"
+    """Check that FFmpeg has the encoder and the hardware decoder of a node. Raises RunError."""
+    needs = node.spec.needs(node.params)
+    if needs.hwaccel and not has_hwaccel(needs.hwaccel):
+        raise no_hwaccel(node.name, node.kind, needs.hwaccel)
+    if needs.encoder and not has_encoder(needs.encoder):
+        others = [name for name in needs.other_encoders if has_encoder(name)]
+        raise no_encoder(node.name, node.kind, needs.encoder, others)

@@ -1,10 +1,9 @@
-"""What can be known before a run besides its plan: where it writes, what it measures against, room, and libraries."""
+"""Check before a run: output files, the reference, room on the disks, and installed libraries."""
 
 from __future__ import annotations
 
 import errno
 import importlib.util
-import math
 import os
 import resource
 import shutil
@@ -17,10 +16,7 @@ from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.encoder import CODECS, EncoderParams
-from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.nodes.nvdec import NvdecParams
+from bmfgraph.nodes.engine import idle_text
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.outputs import write_error
@@ -31,10 +27,8 @@ from bmfgraph.system.text import size_text
 
 __all__ = ["Reference", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
-# Bits a pixel at that crf, on average; half as much for every 6 more. Of ordinary film, give or take a factor of 3.
-_BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
 _SURE, _SAFE = 0.2, 1.5
-"""With less than the first part of the estimate a run cannot end well; with less than the second it may not."""
+"""With less room than the first part of the estimate a run fails; with less than the second it can fail."""
 
 
 @dataclass(frozen=True)
@@ -52,56 +46,54 @@ def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
         plan: The plan.
         job: Its configuration. If it has a ``target``, the libraries of this machine do not count.
     """
-    found: list[BmfgraphError] = [*_unrunnable(plan)]
+    errors: list[BmfgraphError] = [*_unrunnable(plan)]
     if job.target is None:
-        found += _not_installed(plan)
-    found += [refused for node in plan if (refused := write_error(node)) is not None]
+        errors += _not_installed(plan)
+    errors += [error for node in plan if (error := write_error(node)) is not None]
     try:
         report_path(job.report, plan)
         if not plan.errors:
             reference_of(job.reference, plan)
     except ConfigError as error:
-        found.append(error)
-    if not found:
-        found += [full for problem in _room(plan) if (full := _as_error(problem))]
-    told = {problem.code for error in found for problem in error.problems}
-    for node in plan:
-        if isinstance(node.params, InferenceParams) and node.params.engine:
-            found += check_engine(node.name, node.params.engine, plan.machine, known=told)
-    return found
+        errors.append(error)
+    if not errors:
+        errors += [
+            RunError(short.node.name, short.node.kind, short.message, hint=short.hint, code="E412")
+            for short in _short_of_room(plan)
+            if short.sure
+        ]
+    known = {problem.code for error in errors for problem in error.problems}
+    for node, engine in plan.engines():
+        errors += check_engine(node.name, engine, plan.machine, known=known)
+    return errors
 
 
 def _unrunnable(plan: Plan) -> list[EngineError]:
-    """Why a plan cannot run on the machine it was made for: what its nodes need a GPU for where there is none."""
-    found: list[EngineError] = []
+    """Errors of engines and sources that need a GPU which the plan's machine does not have."""
+    errors: list[EngineError] = []
+    gpu = plan.machine.gpu
     for node in plan:
-        # The compiler put the nodes around an engine on the GPU for the engine's sake.
-        own = isinstance(node.params, InferenceParams) or not node.inputs
-        if not own:
+        engine = node.spec.engine_of(node.params)
+        # The compiler put the nodes around an engine on the GPU because of the engine.
+        if engine is None and node.inputs:
             continue
-        if node.device == "cuda" and plan.machine.gpu is None:
-            engine = getattr(node.params, "engine", None)
-            wish, out = f"kind {node.kind!r}", "set decoder=ffmpeg"
+        if node.device == "cuda" and gpu is None:
+            subject, change = f"kind {node.kind!r}", node.spec.cpu_hint
             if engine:
-                wish, out = f"engine.runtime={engine.runtime}", "leave engine.runtime out"
+                subject, change = f"engine.runtime={engine.runtime}", "leave engine.runtime out"
                 if engine.build is None:
-                    wish, out = f"engine.path {engine.path!r}, an engine of TensorRT,", "leave engine.path out"
-            found.append(
+                    subject, change = f"engine.path {engine.path!r}, an engine of TensorRT,", "leave engine.path out"
+            errors.append(
                 EngineError(
                     node.name,
-                    f"{wish} runs on an NVIDIA GPU, and {plan.machine.no_gpu}",
-                    hint=f"run it on a machine with a GPU, or {out} to use the CPU",
+                    f"{subject} runs on an NVIDIA GPU, and {plan.machine.no_gpu}",
+                    hint="run it on a machine with a GPU" + (f", or {change} to use the CPU" if change else ""),
                     code="E605",
                 )
             )
-        gpu = plan.machine.gpu
-        rtx = (
-            isinstance(node.params, InferenceParams)
-            and node.params.engine
-            and node.params.engine.runtime == "tensorrt_rtx"
-        )
+        rtx = engine is not None and engine.runtime == "tensorrt_rtx"
         if rtx and gpu is not None and not runs_rtx(gpu):
-            found.append(
+            errors.append(
                 EngineError(
                     node.name,
                     f"engine.runtime=tensorrt_rtx does not run on {gpu}, but on compute capability "
@@ -111,44 +103,43 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
                     code="E618",
                 )
             )
-    return found
+    return errors
 
 
 def preflight_warnings(plan: Plan) -> list[Problem]:
-    """What a run can do with, and its user may not want."""
-    found = [problem for problem in _room(plan) if problem.severity == "warning"]
-    for node in plan:
-        work = node.params
-        if not isinstance(work, InferenceParams) or work.engine is None:
-            continue
-        path, request = f"pipeline.nodes.{node.name}", work.engine
-        if node.metadata.weights_as_inputs:
-            found.append(
+    """Return what does not stop a run, but can surprise its user."""
+    warnings = [
+        Problem(f"pipeline.nodes.{short.node.name}", short.message, "W104", short.hint)
+        for short in _short_of_room(plan)
+        if not short.sure
+    ]
+    for node, engine in plan.engines():
+        path, request = f"pipeline.nodes.{node.name}", node.spec.engine_request(node)
+        if request.onnx.weights_as_inputs:
+            warnings.append(
                 Problem(
                     path,
-                    f"model {work.model!r} lists its weights as inputs, which keeps runtimes from folding them: it may "
-                    "take twice as long",
+                    f"model {request.model!r} lists its weights as inputs, which keeps runtimes from folding them: it "
+                    "may take twice as long",
                     "W101",
                     "export it again with a newer exporter, which leaves them out of the inputs",
                 )
             )
-        wanted = node.spec.engine.precision  # type: ignore[attr-defined]
-        why = request.why.removesuffix(f"; in {request.precision} instead of {wanted}")
-        why, _, cure = why.partition("; pip ")
-        meant = "device=cpu says that this is meant, device=cuda makes it an error"
-        if plan.machine.gpu is not None and request.device == "cpu" and plan.device == "auto":
-            hint = f"pip {cure}; {meant}" if cure else meant
-            found.append(Problem(path, f"runs on the CPU: {why}", "W102", hint))
-        if request.precision != wanted:
-            found.append(
+        asked = engine.reason.precision
+        cause, install = idle_text(engine.reason)
+        if plan.machine.gpu is not None and engine.device == "cpu" and plan.device == "auto":
+            hints = (install, "device=cpu says that this is meant, device=cuda makes it an error")
+            warnings.append(Problem(path, f"runs on the CPU: {cause}", "W102", "; ".join(filter(None, hints))))
+        if engine.precision != asked:
+            warnings.append(
                 Problem(
                     path,
-                    f"computes in {request.precision}, not in {wanted}: {why}",
+                    f"computes in {engine.precision}, not in {asked}: {cause}",
                     "W103",
-                    f"engine.precision={request.precision} says that this is meant; {wanted} takes TensorRT and a GPU",
+                    f"engine.precision={engine.precision} says that this is meant; {asked} needs TensorRT and a GPU",
                 )
             )
-    return found
+    return warnings
 
 
 def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:
@@ -186,7 +177,7 @@ def reference_of(value: str | None, plan: Plan) -> Reference | None:
     """What to measure, and with what. Raises ConfigError where it cannot be."""
     if value is None:
         return None
-    writers = [node for node in plan if node.kind == "encoder" and node.params.path]
+    writers = [node for node in plan if node.files.video]
     if len(writers) != 1:
         what = f"{len(writers)} clips, and one is measured" if writers else "no clip that could be measured"
         out = "or the other encoders" if writers else "or choose another encoder"
@@ -212,84 +203,70 @@ def _reference_error(message: str, hint: str) -> ConfigError:
 
 
 def _not_installed(plan: Plan) -> list[BmfgraphError]:
-    found: list[BmfgraphError] = []
-    wanted = {node.params.codec for node in plan if isinstance(node.params, EncoderParams) and node.params.path}
+    needs = [(node, node.spec.needs(node.params)) for node in plan]
+    encoders = {need.encoder for _, need in needs if need.encoder}
     try:
-        has = ffmpeg4.encoders(wanted)
-        if wanted - set(has):
-            has = ffmpeg4.encoders(CODECS.values())
+        installed = ffmpeg4.encoders(encoders)
+        if encoders - set(installed):
+            choices = {name: None for _, need in needs for name in need.other_encoders} | dict.fromkeys(encoders)
+            installed = ffmpeg4.encoders(choices)
     except InstallError as error:
         return [error]
-    for node in plan:
-        work = node.params
-        if isinstance(work, InferenceParams) and work.engine and work.engine.runtime == "onnxruntime":
-            if importlib.util.find_spec("onnxruntime") is None:
-                found.append(
-                    InstallError(
-                        "ONNX Runtime is not installed",
-                        path=f"pipeline.nodes.{node.name}",
-                        hint="pip install onnxruntime",
-                        code="E705",
-                    )
-                )
-        elif isinstance(work, NvdecParams) and plan.machine.gpu and importlib.util.find_spec("PyNvVideoCodec") is None:
-            found.append(
-                InstallError(
-                    "PyNvVideoCodec is not installed",
-                    path=f"pipeline.nodes.{node.name}",
-                    hint="pip install PyNvVideoCodec",
-                    code="E706",
-                )
+    errors: list[BmfgraphError] = []
+    for node, need in needs:
+        # Without a GPU, its nodes have another error.
+        packages = () if node.device == "cuda" and plan.machine.gpu is None else need.packages
+        errors += [
+            InstallError(
+                f"{package.title} is not installed",
+                path=f"pipeline.nodes.{node.name}",
+                hint=f"pip install {package.install}",
+                code=package.code,
             )
-        elif isinstance(work, EncoderParams) and work.path and work.codec not in has:
-            found.append(ffmpeg4.no_encoder(node.name, node.kind, work.codec, has))
-        elif isinstance(work, DecoderParams) and work.hwaccel != "none" and not ffmpeg4.has_hwaccel(work.hwaccel):
-            found.append(ffmpeg4.no_hwaccel(node.name, node.kind, work.hwaccel))
-    return found
+            for package in packages
+            if importlib.util.find_spec(package.module) is None
+        ]
+        if need.encoder and need.encoder not in installed:
+            errors.append(ffmpeg4.no_encoder(node.name, node.kind, need.encoder, installed))
+        if need.hwaccel and not ffmpeg4.has_hwaccel(need.hwaccel):
+            errors.append(ffmpeg4.no_hwaccel(node.name, node.kind, need.hwaccel))
+    return errors
 
 
-def _room(plan: Plan) -> Iterator[Problem]:
-    """Files that will be larger than what their disks have free."""
-    wanted: dict[Path, list[PlanNode]] = {}
+@dataclass(frozen=True)
+class _Shortage:
+    """A file that its disk may have no room for; ``sure``: it has none."""
+
+    node: PlanNode
+    message: str
+    hint: str
+    sure: bool
+
+
+def _short_of_room(plan: Plan) -> Iterator[_Shortage]:
+    """Each file of which the disk has less free room than its files need together."""
+    seconds = max((info.duration for _, info in plan.sources()), default=0.0)
+    sizes: dict[Path, dict[str, float]] = {}
     for node in plan:
-        if node.written:
+        frames = plan.type_of(node.inputs[0]) if node.written and node.inputs else None
+        size = node.spec.written_bytes(node.params, frames, seconds) if isinstance(frames, FrameSpec) else 0.0
+        if node.written and size:
             folder = next((parent for parent in Path(node.written).absolute().parents if parent.is_dir()), Path("/"))
-            wanted.setdefault(folder, []).append(node)
-    for folder, nodes in wanted.items():
+            sizes.setdefault(folder, {})[node.name] = size
+    for folder, by_node in sizes.items():
         try:
             total, _, free = shutil.disk_usage(folder)
         except OSError:
             continue
-        if not total:  # No disk at all, such as /proc.
+        if not total:  # Not a disk, such as /proc.
             continue
         limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         free = free if limit == resource.RLIM_INFINITY else min(free, limit)
-        need = sum(_bytes(plan, node) for node in nodes)
-        if free < need * _SAFE:
-            name, short = nodes[0].name, free < need * _SURE
-            yield Problem(
-                f"pipeline.nodes.{name}",
+        need = sum(by_node.values())
+        for name in by_node if free < need * _SAFE else ():
+            yield _Shortage(
+                plan.node(name),
                 f"about {size_text(need)} will be written into {str(folder)!r}, and {size_text(free)} are free",
-                "E412" if short else "W104",
                 f"make room, or set pipeline.nodes.{name}.path to a larger disk",
+                sure=free < need * _SURE,
             )
-
-
-def _bytes(plan: Plan, node: PlanNode) -> float:
-    """About how large the file that a node writes will be."""
-    seconds = max((other.params.duration for other in plan if isinstance(other.params, DecoderParams)), default=0.0)
-    work, frames = node.params, plan.type_of(node.inputs[0])
-    if not isinstance(work, EncoderParams) or not isinstance(frames, FrameSpec):
-        return 0.0
-    if work.bit_rate:
-        return seconds * work.bit_rate / 8
-    bits, at = _BITS.get(work.codec, (0.12, 18.0))
-    halvings = (at if work.crf is None else work.crf) - at
-    pixels: float = seconds * float(frames.rate) * frames.width * frames.height
-    return pixels * bits / 8 / math.pow(2, halvings / 6)
-
-
-def _as_error(problem: Problem) -> BmfgraphError | None:
-    if problem.severity != "error":
-        return None
-    return RunError(problem.path.rpartition(".")[2], "encoder", problem.message, hint=problem.hint, code=problem.code)

@@ -1,4 +1,4 @@
-"""The report of a run: plain data with a schema number, for people, sweeps and other tools."""
+"""Make the report of a run: plain data with a schema number, for people, sweeps and other tools."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 from bmfgraph import __version__
 from bmfgraph.errors import BmfgraphError, Cancelled
 from bmfgraph.media.quality import measure
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.engine import reason_text
 from bmfgraph.plan.plan import PlanNode, json_ready
+from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.preflight import Reference
 from bmfgraph.runner.result import NodeResult, RunResult, percentile
 from bmfgraph.system.console import say
@@ -50,7 +50,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
     Times are in seconds or, where the key says so, ms; sizes in bytes.
     """
     plan, nodes = result.plan, result.nodes
-    frames_in = sum(result.timings[node.name].frames for node in plan if isinstance(node.params, DecoderParams))
+    frames_in = sum(result.timings[node.name].frames for node, _ in plan.sources())
     return {
         "schema": SCHEMA,
         "bmfgraph": __version__,
@@ -61,12 +61,12 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "engines": [
             {
                 "node": node.name,
-                "model": node.params.model,
+                "model": node.spec.engine_request(node).model,
                 "runs_on": result.engines.get(node.name),
-                **json_ready(node.params.engine),
+                **json_ready(engine),
+                "why": reason_text(engine.reason, engine.precision),
             }
-            for node in plan
-            if isinstance(node.params, InferenceParams)
+            for node, engine in plan.engines()
         ],
         "frames": {"in": frames_in, "out": result.frames},
         "seconds": round(result.seconds, 4),
@@ -96,31 +96,31 @@ def machine_section(gpu: Gpu | None) -> dict[str, Any]:
 
 
 def _latency(result: RunResult) -> dict[str, float] | None:
-    """From the moment that a decoder hands a frame on until the last sink is done with it, in ms."""
+    """Time from a source's output of a frame until the last sink is done with it, in ms."""
     plan, meters = result.plan, result.timings
-    sources = [meters[node.name].done for node in plan if isinstance(node.params, DecoderParams)]
+    sources = [meters[node.name].done for node, _ in plan.sources()]
     sinks = [meters[node.name].done for node in plan if not node.outputs]
     whole = [done for done in sinks if len(done) == result.frames]
     if len(sources) != 1 or not whole or len(sources[0]) < result.frames:
-        # Several inputs, or frames left out: what belongs to what is not known.
+        # With several inputs, or frames left out, the outputs cannot be matched with inputs.
         return None
     last = (max(times) for times in zip(*whole, strict=True))
     ordered = sorted(1000 * (end - begin) for begin, end in zip(sources[0], last, strict=False))
     if not ordered:
         return None
-    found = {"mean": sum(ordered) / len(ordered)}
-    found |= {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
-    return {name: round(value, 3) for name, value in found.items()}
+    latency = {"mean": sum(ordered) / len(ordered)}
+    latency |= {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
+    return {name: round(value, 3) for name, value in latency.items()}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found | {library.module: library.version for library in find_libraries()}
+    return versions | {library.module: library.version for library in find_libraries()}
 
 
 def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, Any]:
@@ -140,18 +140,18 @@ def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, A
 
 
 def _queue(depths: array[int]) -> dict[str, float] | None:
-    """Packets that waited at the node when it was called."""
+    """Number of packets that waited at the node when it was called."""
     if not depths:
         return None
     return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
 
 
 def summary(result: RunResult) -> list[str]:
-    """One line for every file written."""
+    """Return one line for every written file."""
     lines = []
     for name, path in result.outputs.items():
         node = result.plan.node(name)
-        about = _video_facts(result, node) if node.kind == "encoder" else ""
+        about = _video_facts(result, node) if node.files.video else ""
         lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {size_text(path.stat().st_size)}")
     if not result.outputs:
         lines.append(f"{result.frames} frames, nothing written")
@@ -159,9 +159,9 @@ def summary(result: RunResult) -> list[str]:
     return lines
 
 
-def _video_facts(result: RunResult, node: Any) -> str:
+def _video_facts(result: RunResult, node: PlanNode) -> str:
     frames = result.plan.type_of(node.inputs[0])
-    return f", {getattr(frames, 'width', 0)}x{getattr(frames, 'height', 0)}, {float(node.params.rate):g} fps"
+    return f", {frames.width}x{frames.height}, {float(frames.rate):g} fps" if isinstance(frames, FrameSpec) else ""
 
 
 def with_quality(result: RunResult, reference: Reference, *, whole: bool) -> RunResult:

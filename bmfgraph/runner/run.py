@@ -14,10 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import TensorSpec
 from bmfgraph.runner.completeness import check_complete
 from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
@@ -99,9 +97,10 @@ def run_plan(
 
 
 def _together(plan: Plan) -> int:
-    """How many frames come at once: those of a batch of windows."""
-    batches = (node.params.batch for node in plan if isinstance(node.params, InferenceParams))
-    windows = (len(node.params.window.outputs) for node in plan if isinstance(node.params, WindowParams))
+    """Number of frames that arrive at once: those of a batch of windows."""
+    batches = (engine.batch for _, engine in plan.engines())
+    types = (port.type for node in plan for port in node.outputs)
+    windows = (len(kind.window.outputs) for kind in types if isinstance(kind, TensorSpec))
     return max(batches, default=1) * max(windows, default=1)
 
 
@@ -133,7 +132,7 @@ def _drive(
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
         from bmfgraph.runner.modules.base import HANDOVER
-    expected = max((node.params.frame_count for node in plan if isinstance(node.params, DecoderParams)), default=0)
+    expected = max((info.frames for _, info in plan.sources()), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
     def report_progress() -> None:
@@ -156,7 +155,8 @@ def _drive(
             if not frozen:
                 gc.freeze()
             for name, runs_on in engines.items():
-                logger.info("%s: %s in %s", name, plan.node(name).params.model, runs_on)
+                node = plan.node(name)
+                logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
             if not watch.stopped:
                 _run_graph(assembly.config, watch, report_progress)
         finally:
@@ -168,9 +168,9 @@ def _drive(
                     callback()
                 for stage in assembly.stages:
                     _close_stage(plan, stage, watch)
-            for node in assembly.config["nodes"]:
+            for config in assembly.config["nodes"]:
                 # Still there if the graph was never made.
-                HANDOVER.pop(node["option"]["job"], None)
+                HANDOVER.pop(config["option"]["job"], None)
             while folder in sys.path:
                 sys.path.remove(folder)
     return engines

@@ -57,6 +57,8 @@ class Stage:
             items: A Frame, Sample or Detections for each input, in the order of the node's ``inputs``. Read only; see
                 :mod:`bmfgraph.stages.items` for shapes, dtypes and memory.
 
+        A source is called once, without items; its iterator is read a few items at a time, as its consumers have room.
+
         Returns:
             Items for the next node: none, one or several, of these or of earlier frames. A generator is consumed
             before the next call.

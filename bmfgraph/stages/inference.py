@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from bmfgraph.engines.runtimes import Pending, load_engine
+from bmfgraph.nodes.engine import reason_text
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Frame, Sample
@@ -37,8 +38,9 @@ class Infer(Stage):
     @property
     def engine_description(self) -> str:
         """Runtime that runs the model, for the user and the report."""
-        why = self.params.engine.why if self.params.engine else ""
-        return self._engine.description + (f" ({why})" if why else "")
+        engine = self.params.engine
+        reason = reason_text(engine.reason, engine.precision) if engine else ""
+        return self._engine.description + (f" ({reason})" if reason else "")
 
     def process(self, *items: Any) -> Iterable[Sample]:
         self._batch.append(items)

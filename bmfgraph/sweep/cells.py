@@ -22,8 +22,6 @@ from bmfgraph.api import Job
 from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.decoder import DecoderParams
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.files import file_sha256, write_whole
 from bmfgraph.system.machine import find_libraries
@@ -91,30 +89,24 @@ def identity(job: Job) -> str:
 
 def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything besides the configuration that the measurements depend on."""
-    works = {node.name: node.params for node in plan}
+    engines = {node.name: engine for node, engine in plan.engines()}
+    inputs = {node.name: node.files.reads for node in plan if node.name not in engines and node.files.reads}
+    hashes = {path: file_sha256(Path(path)) for path in {path for paths in inputs.values() for path in paths}}
+    # The path of a stored engine contains its key, so only engines that the user named are hashed.
+    named = {
+        name: engine.path for name, engine in engines.items() if engine.build is None and engine.path != engine.onnx
+    }
     return {
         "schema": SCHEMA,
         "bmfgraph": f"{__version__} {_code()}",
-        "input": {
-            name: file_sha256(Path(work.path)) for name, work in works.items() if isinstance(work, DecoderParams)
-        },
-        "model": {
-            name: work.engine.sha256
-            for name, work in works.items()
-            if isinstance(work, InferenceParams) and work.engine
-        },
-        "engine": {name: file_sha256(Path(path)) for name, path in _named_engines(works).items()},
+        "input": {name: "+".join(hashes[path] for path in paths) for name, paths in inputs.items()},
+        "model": {name: engine.sha256 for name, engine in engines.items()},
+        "engine": {name: file_sha256(Path(path)) for name, path in named.items()},
         "plan": plan.hash(),
         "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
         "libraries": {library.module: library.version for library in find_libraries()},
         "settings": dict(settings),
     }
-
-
-def _named_engines(works: Mapping[str, Any]) -> dict[str, str]:
-    """Engine files that the user named. The path of a stored engine contains its key, so those are not hashed."""
-    engines = {name: work.engine for name, work in works.items() if isinstance(work, InferenceParams) and work.engine}
-    return {name: one.path for name, one in engines.items() if one.build is None and one.path != one.onnx}
 
 
 @cache

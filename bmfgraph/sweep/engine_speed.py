@@ -1,33 +1,37 @@
-"""How fast an engine is by itself, with inputs that stay where they are."""
+"""Measure the speed of an engine by itself, with inputs that stay in place."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.engines.spec import EngineSpec
 
 __all__ = ["engine_alone"]
 
 _SECONDS = 1.0
-"""So long it is measured, after a tenth of that to warm up."""
+"""Time of the measurement, after a warm-up of a tenth of it."""
 _LEAST, _MOST = 3, 2000
 """Inferences."""
 
 
-def engine_alone(params: InferenceParams, seconds: float = _SECONDS) -> float:
-    """Items a second: inferences times their batch, on zeros. Raises EngineError or InstallError."""
+def engine_alone(node: str, spec: EngineSpec, seconds: float = _SECONDS) -> float:
+    """Return items per second on zeros: inferences times their batch.
+
+    Raises:
+        EngineError: The engine cannot be loaded; the error names the node.
+        InstallError: Its runtime is not installed.
+    """
     import torch
 
     from bmfgraph.engines.runtimes import load_engine
 
-    assert params.engine is not None
-    engine = load_engine(params.model, params.engine)
-    on_gpu = params.engine.device == "cuda"
-    dtypes = dict(params.engine.tensors)
+    engine = load_engine(node, spec)
+    on_gpu = spec.device == "cuda"
+    dtypes = dict(spec.tensors)
     inputs = {
-        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device=params.engine.device)
-        for name, shape in params.inputs
+        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device=spec.device)
+        for name, shape in spec.input_shapes
     }
     begun: list[Any] = []
 
@@ -39,7 +43,7 @@ def engine_alone(params: InferenceParams, seconds: float = _SECONDS) -> float:
             if len(begun) >= engine.streams:
                 begun.pop(0).outputs()
             if on_gpu and count % 50 == 0:
-                # What was enqueued is not yet done.
+                # Enqueued work is not done yet.
                 torch.cuda.synchronize()
         if on_gpu:
             torch.cuda.synchronize()
@@ -54,4 +58,4 @@ def engine_alone(params: InferenceParams, seconds: float = _SECONDS) -> float:
     else:
         with torch.cuda.stream(torch.cuda.Stream()):
             count, took = both()
-    return count * params.batch / took
+    return count * spec.batch / took

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.api import Job
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.media.downscale import downscaled
-from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import FrameSpec
 
@@ -33,8 +33,8 @@ def reduced(job: Job, folder: Path) -> tuple[Job, Path | None]:
         plan = job.plan()
     except BmfgraphError:
         return job, None
-    sources = [node for node in plan if isinstance(node.params, DecoderParams)]
-    written = [plan.type_of(node.inputs[0]) for node in plan if node.kind == "encoder"]
+    sources = [node for node, _ in plan.sources() if node.files.reads and node.spec.reading(path="")]
+    written = [plan.type_of(node.inputs[0]) for node in plan if node.inputs and not node.outputs]
     frames = [kind for kind in written if isinstance(kind, FrameSpec)]
     if len(sources) != 1 or len(frames) != 1:
         raise _no_input(
@@ -46,8 +46,9 @@ def reduced(job: Job, folder: Path) -> tuple[Job, Path | None]:
     if scale < 2 or (source.width * scale, source.height * scale) != (frames[0].width, frames[0].height):
         sizes = f"{source.width}x{source.height} and writes {frames[0].width}x{frames[0].height}"
         raise _no_input(f"the pipeline reads {sizes}, which is not larger by a whole factor")
-    small = downscaled(Path(sources[0].params.path), scale, folder)
-    return _with(job, sources[0].name, "path", str(small.clip)), small.reference.absolute()
+    small = downscaled(Path(sources[0].files.reads[0]), scale, folder)
+    fields = sources[0].spec.reading(path=str(small.clip))
+    return _with(job, sources[0].name, fields), small.reference.absolute()
 
 
 def _no_input(reason: str) -> ConfigError:
@@ -64,16 +65,16 @@ def shortened(job: Job, plan: Plan, part: float) -> Job:
         plan: Its plan, which may have errors.
         part: The part to keep, from 0 to 1.
     """
-    for node in plan:
-        if isinstance(node.params, DecoderParams) and node.params.duration:
+    for node, info in plan.sources():
+        if info.duration:
             frames = node.outputs[0].type
             minimum = 1 / float(frames.rate) if isinstance(frames, FrameSpec) else 0.0
-            end = (node.params.start or 0.0) + max(node.params.duration * part, minimum)
-            job = _with(job, node.name, "end", math.ceil(end * 1000) / 1000)
+            end = (info.start or 0.0) + max(info.duration * part, minimum)
+            job = _with(job, node.name, node.spec.reading(end=math.ceil(end * 1000) / 1000))
     return job
 
 
-def _with(job: Job, node: str, field: str, value: Any) -> Job:
+def _with(job: Job, node: str, fields: Mapping[str, Any]) -> Job:
     config = copy.deepcopy(dict(job.config))
-    config["pipeline"]["nodes"][node][field] = value
+    config["pipeline"]["nodes"][node].update(fields)
     return Job.from_config(config)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.sweep.cells import (
@@ -81,19 +79,9 @@ def _log_equal_plans(plans: Sequence[tuple[Cell, Plan]]) -> None:
     """Log cells with equal plans, such as precisions that a CPU does not have: their comparison decides nothing."""
     cells: dict[str, Cell] = {}
     for cell, plan in plans:
-        first = cells.setdefault(_done(plan), cell)
+        first = cells.setdefault(plan.hash(), cell)
         if first is not cell:
             say(f"{cell.title}: does the same on this machine as {first.title}")
-
-
-def _done(plan: Plan) -> str:
-    """The plan's hash without the reason for its precisions."""
-    nodes = [
-        replace(node, params=replace(node.params, engine=replace(node.params.engine, why="")))
-        for node in plan
-        if isinstance(node.params, InferenceParams) and node.params.engine
-    ]
-    return plan.replace(*nodes).hash()
 
 
 def describe_if_new(cell: Cell, options: SweepOptions) -> bool:
@@ -167,8 +155,7 @@ def _kept(cell: Cell, plan: Plan, options: SweepOptions) -> bool:
 
 def _build(cell: Cell, plan: Plan, built: set[str]) -> None:
     """Build the engines that no earlier cell has built; a cell whose engine cannot be built has failed."""
-    engines = [node.params.engine for node in plan if isinstance(node.params, InferenceParams) and node.params.engine]
-    missing = [engine.path for engine in engines if engine.build is not None and engine.path not in built]
+    missing = [engine.path for _, engine in plan.engines() if engine.build is not None and engine.path not in built]
     if not missing:
         return
     try:

@@ -15,7 +15,6 @@ from typing import Any
 from bmfgraph.api import Job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
 from bmfgraph.sweep.engine_speed import engine_alone
 from bmfgraph.system.console import console_output, print_problems, problems_as_json
@@ -67,9 +66,7 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     measured = {
         "problems": [],
         "runs": runs[warmup:],
-        "inference_fps": {
-            node.name: engine_alone(node.params) for node in plan if isinstance(node.params, InferenceParams)
-        },
+        "inference_fps": {node.name: engine_alone(node.name, engine) for node, engine in plan.engines()},
         "engines": {node: _engine(path) for node, path in engines.items()},
         "outputs": {node: str(path) for node, path in result.outputs.items()},
     }

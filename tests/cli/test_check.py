@@ -95,10 +95,10 @@ def test_what_people_read(folder: Path) -> None:
     told = run_words(f"check {UP}encoder.crf=60 engine=fp16 target=bare.json", folder, as_json=False)
     assert told.out == (
         "error   E343  pipeline.nodes.sink: crf 60 is out of range for x264: 0..51\n"
-        "              → set pipeline.nodes.sink.crf within it; less is better and larger\n"
+        "              → set pipeline.nodes.sink.crf within it; a lower value is better and larger\n"
         "warning W103  pipeline.nodes.upscale: computes in fp32, not in fp16: "
         "no NVIDIA driver (libcuda.so.1) is installed\n"
-        "              → engine.precision=fp32 says that this is meant; fp16 takes TensorRT and a GPU\n"
+        "              → engine.precision=fp32 says that this is meant; fp16 needs TensorRT and a GPU\n"
         "super_resolution: 1 error, 1 warning\n"
     )
     assert told.err == ""

@@ -156,11 +156,11 @@ def test_plans_that_are_equal(run: Run) -> None:
 def test_plans_that_differ(run: Run) -> None:
     code, out, err = run("plan", "diff", "engine=fp32", "engine=fp32 engine.batch=2 encoder.crf=30", *UPSCALE)
     assert (code, err) == (1, "")
-    assert "upscale.work.batch: 1 → 2" in out.splitlines()
+    assert "upscale.params.batch: 1 → 2" in out.splitlines()
     assert any(line.startswith("sink.") and "30" in line for line in out.splitlines())
     code, out, _ = run("plan", "diff", "engine.batch=1", "engine.batch=2", *UPSCALE, "--json")
     assert code == 1
-    assert json.loads(out)["changed"]["upscale"]["work.batch"] == [1, 2]
+    assert json.loads(out)["changed"]["upscale"]["params.batch"] == [1, 2]
 
 
 def test_two_pipelines(run: Run) -> None:

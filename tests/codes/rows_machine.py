@@ -26,7 +26,7 @@ ROWS: tuple[Row, ...] = (
     Row("E605", UP + "decoder=nvdec target=bare.json", N + f"source: kind 'nvdec' runs on an NVIDIA GPU, and {_BARE}\n  → run it on a machine with a GPU, or set decoder=ffmpeg to use the CPU"),
     Row("E605", UP + "engine.path=clip.mp4 target=bare.json", _PATH + f"'clip.mp4', an engine of TensorRT, runs on an NVIDIA GPU, and {_BARE}"),
     Row("E606", UP + "engine.runtime=tensorrt target=gpu.json", N + "upscale: engine.runtime=tensorrt: it is not installed\n  → pip install tensorrt"),
-    Row("E606", UP + "engine.runtime=tensorrt target=lean.json", N + "upscale: engine.runtime=tensorrt: only tensorrt_lean 10.16.0 is here, which runs engines and does not build them"),
+    Row("E606", UP + "engine.runtime=tensorrt target=lean.json", N + "upscale: engine.runtime=tensorrt: only tensorrt_lean 10.16.0 is installed, which cannot build engines"),
     Row("E607", TRT + "engine=int8", N + "upscale: engine.precision=int8: model 'vsr_x2_fast_video' is not quantised, and no clip to calibrate it is given\n  → set engine.calibration=CLIP"),
     Row("E607", TRT + "engine=int8 engine.calibration=none.mp4", N + "upscale: engine.calibration: 'none.mp4' does not exist"),
     Row("E608", UP + "engine.batch=3 engine.profiles={input:{min:1x3x8x8,opt:1x3x48x64,max:2x3x64x64}}", N + "upscale: input input has the shape [3, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 8, 8], max [2, 3, 64, 64]"),

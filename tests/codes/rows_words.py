@@ -125,6 +125,6 @@ ROWS: tuple[Row, ...] = (
     Row("E216", UP + "pipeline.nodes.sink.inputs=[restor]", N + "sink.inputs.0: 'restor': there is no node 'restor' (did you mean 'restore'?); nodes: prepare, restore, sink, source, upscale, window\n  → write restore"),
     Row("E216", COPY + "~pipeline.nodes.source", N + "sink.inputs.0: 'source.video': there is no node 'source'; nodes: sink"),
     Row("E217", UP + "pipeline.nodes.prepare.inputs=[source.vide]", N + "prepare.inputs.0: 'source.vide': node 'source' has no port 'vide' (did you mean 'video'?); ports: audio, video\n  → write source.video"),
-    Row("E217", UP + "pipeline.nodes.restore.inputs=[sink]", N + "restore.inputs.0: 'sink': node 'sink' (encoder) has no output; nodes that have: prepare, restore, source, upscale, window"),
-    Row("E218", UP + "pipeline.nodes.prepare.inputs=[restore]", "pipeline.nodes: the edges run in a circle: prepare → restore → upscale → window → prepare"),
+    Row("E217", UP + "pipeline.nodes.restore.inputs=[sink]", N + "restore.inputs.0: 'sink': node 'sink' (encoder) has no output; nodes that have one: prepare, restore, source, upscale, window"),
+    Row("E218", UP + "pipeline.nodes.prepare.inputs=[restore]", "pipeline.nodes: the graph has a cycle: prepare → restore → upscale → window → prepare"),
 )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bmfgraph.compile.assign_devices import assign_devices, device_of
+from bmfgraph.compile.assign_devices import assign_devices
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.registry import spec_class
 from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.plan.plan import Plan, Ref
-from bmfgraph.plan.types import ColorSpec, FrameSpec
+from bmfgraph.plan.types import ColorSpec, FrameSpec, device_of
 from tests.compile.machines import BARE, HOPPER_ORT, HOPPER_TRT
 from tests.compile.pipelines import DETECT, MIX, UPSCALE, MakePlan, engine
 

@@ -17,6 +17,7 @@ from bmfgraph.engines.manifest import ENGINE, BuildResult
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import BmfgraphError, EngineError, InstallError, PlanError
+from bmfgraph.nodes.engine import reason_text
 from bmfgraph.system.machine import Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_TRT, NO_DRIVER
 from tests.compile.pipelines import DETECT, MIX, UPSCALE, MakePlan, engine
@@ -63,7 +64,8 @@ def test_a_built_engine_has_its_place_in_the_store(bound: Bound, tmp_path: Path)
     assert request.onnx == str(tmp_path / "double.onnx")
     assert request.path == f"{tmp_path}/store/m/{key.digest()[:16]}/engine.plan"
     assert (build.model, build.policy, build.timing_cache, build.python) == ("m", "never", False, None)
-    assert (request.streams, request.threads, request.why) == (3, None, f"on {H200}")
+    assert (request.streams, request.threads) == (3, None)
+    assert reason_text(request.reason, request.precision) == f"on {H200}"
     assert (key.onnx, key.precision, key.calibration) == (request.sha256, "fp16", None)
     assert (key.runtime, key.version, key.gpu, key.compute_capability) == ("tensorrt", "10.13.0", "NVIDIA H200", "9.0")
     assert dict(key.flags) == {
@@ -234,7 +236,7 @@ def test_a_library_that_only_runs_engines_takes_those_of_the_store(bound: Bound,
 
 
 SAME = "min: 1x3x48x64, opt: 1x3x48x64"
-LONE = "only tensorrt_lean 10.16.0 is here, which runs engines and does not build them"
+LONE = "only tensorrt_lean 10.16.0 is installed, which cannot build engines"
 PIP_TRT = "pip install tensorrt"
 PIP_RTX = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
 
@@ -254,8 +256,8 @@ PIP_RTX = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
         ("{profiles: {inptu: {SAME, max: 1x3x48x64}}}", UPSCALE, HOPPER_TRT, PlanError, "engine.profiles.inptu: the model has no such input (did you mean 'input'?); it has: input\n  → correct the name under engine.profiles"),
         ("{profiles: {a: {SAME, max: 1x3x48x64}}}", MIX, HOPPER_TRT, PlanError, "engine.profiles has no b; the model has the inputs a, b\n  → add engine.profiles.b.min, .opt and .max, or set engine.profiles=auto"),
         ("{batch: 2, profiles: {input: {SAME, max: 1x3x48x64}}}", UPSCALE, HOPPER_TRT, PlanError, "input input has the shape [2, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 48, 64], max [1, 3, 48, 64]\n  → widen the profile, or set the preprocess node's `size` or engine.batch"),
-        ("{profiles: {input: {SAME, max: 1x3x48x96}}}", DETECT, HOPPER_TRT, PlanError, "engine.profiles.input.max=[1, 3, 48, 96]: the model takes [1, 3, 48, 64]\n  → correct it, or set engine.profiles=auto"),
-        ("{profiles: {input: {min: 1x3, opt: 1x3, max: 1x3}}}", UPSCALE, HOPPER_TRT, PlanError, "engine.profiles.input.min=[1, 3]: the model takes [N, 3, H, W]\n  → correct it, or set engine.profiles=auto"),
+        ("{profiles: {input: {SAME, max: 1x3x48x96}}}", DETECT, HOPPER_TRT, PlanError, "engine.profiles.input.max=[1, 3, 48, 96]: the model accepts [1, 3, 48, 64]\n  → correct it, or set engine.profiles=auto"),
+        ("{profiles: {input: {min: 1x3, opt: 1x3, max: 1x3}}}", UPSCALE, HOPPER_TRT, PlanError, "engine.profiles.input.min=[1, 3]: the model accepts [N, 3, H, W]\n  → correct it, or set engine.profiles=auto"),
     ],
 )  # fmt: skip
 def test_refusal(

@@ -87,7 +87,7 @@ def test_nodes_that_are_wrong_in_themselves_are_no_unknown_nodes() -> None:
 def test_a_node_that_nobody_takes_from_is_told() -> None:
     plan = lowered(NODES | {"idle": {"kind": "preprocess", "inputs": ["source"]}})
     assert [str(error) for error in plan.errors] == [
-        "pipeline.nodes.idle: (preprocess) nobody takes what it makes\n"
+        "pipeline.nodes.idle: (preprocess) its output is not connected\n"
         "  → connect it, or take it out with ~pipeline.nodes.idle"
     ]
     assert plan.has("idle")

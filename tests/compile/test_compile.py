@@ -16,7 +16,7 @@ from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.compile.insert_converters import insert_converters
-from bmfgraph.compile.probe_inputs import discover
+from bmfgraph.compile.probe_inputs import probe_inputs
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.nodes.decoder import DecoderParams
@@ -29,9 +29,9 @@ Clip = Callable[..., Path]
 
 
 def test_the_passes_are_named_and_in_order() -> None:
-    assert PASSES[0] is discover
+    assert PASSES[0] is probe_inputs
     assert PASSES[-1] is verify
-    assert {discover, infer_types, drop_identity, bind_engines, insert_converters, fuse, verify} <= set(PASSES)
+    assert {probe_inputs, infer_types, drop_identity, bind_engines, insert_converters, fuse, verify} <= set(PASSES)
 
 
 def test_passes_do_not_change_their_input(plan: MakePlan) -> None:

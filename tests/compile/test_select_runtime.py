@@ -8,7 +8,7 @@ import pytest
 
 from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
 from bmfgraph.errors import BmfgraphError, EngineError, PlanError
-from bmfgraph.nodes.engine import EngineOptions
+from bmfgraph.nodes.engine import EngineOptions, reason_text
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.machine import Machine
 from tests.compile.machines import (
@@ -31,7 +31,7 @@ FP16, ORT = {"precision": "fp16"}, {"runtime": "onnxruntime"}
 TRT, RTX = {"runtime": "tensorrt"}, {"runtime": "tensorrt_rtx"}
 ON_H200, ON_L4 = "on NVIDIA H200 (compute capability 9.0)", "on NVIDIA L4 (compute capability 8.9)"
 NO_BUILDER = "no TensorRT that builds engines is installed"
-NO_RTX = "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is here"
+NO_RTX = "TensorRT-RTX does not run on this GPU, and no TensorRT that builds is installed"
 IDLE = f"{NO_BUILDER}: NVIDIA H200 (compute capability 9.0) stays idle; pip install tensorrt"
 
 
@@ -80,7 +80,9 @@ def test_choice(
     precision: str,
     why: str,
 ) -> None:
-    assert choose(machine, device, options) == RuntimeChoice(runtime, where, precision, why)
+    choice = choose(machine, device, options)
+    assert (choice.runtime, choice.device, choice.precision) == (runtime, where, precision)
+    assert reason_text(choice.reason, precision) == why
 
 
 AUTO = "set device=auto to run on the CPU"
@@ -95,7 +97,7 @@ FP32 = "\n  → set engine.precision=fp32, or engine.runtime=tensorrt on a machi
 ON_CPU = f"ONNX Runtime on the CPU computes in fp32{FP32}"
 ON_GPU = f"ONNX Runtime on the GPU computes in fp32 or tf32{FP32}"
 ELSEWHERE = (
-    "engine.path, engine.python and engine.command are TensorRT's, which needs a GPU, and device=cpu is set"
+    "engine.path, engine.python and engine.command need TensorRT and a GPU, and device=cpu is set"
     "\n  → leave one of the two out"
 )
 

@@ -21,7 +21,7 @@ def test_a_good_plan_passes_unchanged(plan: MakePlan) -> None:
 def test_the_input_is_never_written_over(plan: MakePlan, tmp_path: Path, path: str) -> None:
     (tmp_path / "link.mp4").symlink_to("clip.mp4")
     (tmp_path / "x").mkdir()
-    with pytest.raises(PlanError, match="is what 'source' reads"):
+    with pytest.raises(PlanError, match="is read by 'source'"):
         plan(COPY.replace("@out.mp4", path))
 
 

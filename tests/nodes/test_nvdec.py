@@ -22,6 +22,7 @@ from bmfgraph.errors import InstallError, PlanError, RunError
 from bmfgraph.media.probe import probe
 from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.nodes.nvdec import NvdecMedia, NvdecParams, NvdecSpec
+from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Inferred, PlanNode, json_ready
 from bmfgraph.plan.types import AudioSpec, ColorSpec, FrameSpec
 from tests.runner.media_tools import Seen, Sound, recorded, scene, soft_scene, write
@@ -242,7 +243,7 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
     from bmf import Timestamp
 
     from bmfgraph.runner.modules import gpu_decoder, nvdec
-    from bmfgraph.runner.modules.base import HANDOVER, OutputStream
+    from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
     from bmfgraph.runner.monitor import RunMonitor
 
     def surface_view(pointer: int, shape: tuple[int, int], is_16_bit: bool, device: torch.device) -> torch.Tensor:
@@ -264,8 +265,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         fake = FakeGpu(work.width, work.height, **(gpu or {}))
         monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
         watch = RunMonitor()
-        HANDOVER["test"] = nvdec.NvdecConfig(
-            watch.meter("n", "nvdec"), watch, work, (OutputStream(0, "item"),), work.color.yuv
+        HANDOVER["test"] = ModuleConfig(
+            watch.meter("n", "nvdec"), watch, BmfModuleSpec(), work, (OutputStream(0, "item"),), work.color.yuv
         )
         module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []

@@ -138,7 +138,7 @@ from bmfgraph.config.pipeline import parse_pipeline
 with initialize_config_module("bmfgraph.conf", version_base="1.3"):
     config = compose("config", overrides=[f"hydra.searchpath=[file://{sys.argv[1]}]", *sys.argv[2:]])
 plan = compile_pipeline(parse_pipeline(plain(config)["pipeline"]))
-print(*(f"{node.name}:{node.kind}:{node.host}" for node in plan))
+print(*(f"{node.name}:{node.kind}:{node.bmf_node}" for node in plan))
 assert "nodepack_stage" not in sys.modules, "compiling imported the stage"
 """
 
@@ -180,3 +180,48 @@ def test_a_users_folder_and_pack_compile_to_a_plan(nodepack: Path, tmp_path: Pat
 def test_our_entry_points_are_those_of_the_installed_package() -> None:
     points = importlib.metadata.entry_points(group=GROUP)
     assert sorted(point.name for point in points if point.value.startswith("bmfgraph.")) == OWN
+
+
+def test_a_class_is_registered_from_python() -> None:
+    from typing import Literal
+
+    from bmfgraph.nodes import registry
+
+    class TwiceSpec(NodeSpec):
+        """Nothing twice."""
+
+        kind: Literal["twice"] = "twice"
+
+    class OtherSpec(NodeSpec):
+        kind: Literal["twice"] = "twice"
+
+    class Own(NodeSpec):
+        kind: Literal["decoder"] = "decoder"
+
+    try:
+        assert registry.register(registry.register(TwiceSpec)) is TwiceSpec
+        assert "twice" in kinds()
+        assert spec_class("twice") is TwiceSpec
+        for cls in (OtherSpec, Own):
+            with pytest.raises(RegistryError, match="is defined twice, the second time by ") as caught:
+                registry.register(cls)
+            assert caught.value.code == "E212"
+        with pytest.raises(RegistryError, match="NodeSpec has no kind of its own"):
+            registry.register(NodeSpec)
+    finally:
+        registry._REGISTERED.pop("twice", None)
+        spec_class.cache_clear()
+
+
+def test_kinds_have_names_in_python() -> None:
+    from bmfgraph import nodes, stages
+    from bmfgraph.stages.base import Stage
+
+    decoder = nodes.Decoder(path="x.mp4")
+    assert (decoder.kind, type(decoder)) == ("decoder", spec_class("decoder"))
+    classes = {name: getattr(nodes, name) for name in nodes.__all__}
+    own = {cls.model_fields["kind"].default for name, cls in classes.items() if name in nodes._LAZY}
+    assert sorted(own) == OWN
+    assert (stages.Stage, stages.new_frame.__name__) == (Stage, "new_frame")
+    with pytest.raises(AttributeError, match="has no attribute 'Encodr'"):
+        _ = nodes.Encodr

@@ -33,8 +33,8 @@ def test_equal_plans(plan: MakePlan, text: str) -> None:
 
 def test_a_setting(plan: MakePlan) -> None:
     one, other = plan(COPY), plan(COPY.replace('path: "@out', 'crf: 30, path: "@out'))
-    assert lines(one, other) == ["sink.work.crf: 18.0 → 30.0"]
-    assert diff_json(one, other) == NOTHING | {"changed": {"sink": {"work.crf": [18.0, 30.0]}}}
+    assert lines(one, other) == ["sink.params.crf: 18.0 → 30.0"]
+    assert diff_json(one, other) == NOTHING | {"changed": {"sink": {"params.crf": [18.0, 30.0]}}}
 
 
 def test_precision_and_the_key_that_follows(plan: MakePlan) -> None:
@@ -42,16 +42,16 @@ def test_precision_and_the_key_that_follows(plan: MakePlan) -> None:
     paths = [node.params.engine.path for node in (one.node("net"), other.node("net"))]
     found = diff_json(one, other)["changed"]
     assert found.keys() == {"net"}
-    assert found["net"]["work.engine.precision"] == ["fp32", "fp16"]
-    assert found["net"]["work.engine.path"] == paths
-    assert "net.work.engine.precision: fp32 → fp16" in lines(one, other)
+    assert found["net"]["params.engine.precision"] == ["fp32", "fp16"]
+    assert found["net"]["params.engine.path"] == paths
+    assert "net.params.engine.precision: fp32 → fp16" in lines(one, other)
 
 
 def test_shapes_and_types_of_edges(plan: MakePlan, clip: Callable[..., Path]) -> None:
     clip("large.mp4", size=(128, 96), audio="aac")
     found = lines(plan(UPSCALE), plan(UPSCALE.replace("clip.mp4", "large.mp4")))
     assert "net.outputs.out: uint8[1x3x96x128] NCHW RGB → uint8[1x3x192x256] NCHW RGB" in found
-    assert "net.work.engine.input_shapes.input: [1, 3, 48, 64] → [1, 3, 96, 128]" in found
+    assert "net.params.engine.input_shapes.input: [1, 3, 48, 64] → [1, 3, 96, 128]" in found
     video = [line for line in found if line.startswith("source.outputs.video")]
     assert video == [
         "source.outputs.video: frames 64x48 yuv420p bt601/limited? 25 fps on cpu"
@@ -97,9 +97,9 @@ def test_devices_and_hosts(plan: MakePlan) -> None:
     found = lines(one, other)
     assert "net.device: cpu → cuda" in found
     assert "restore-yuv420p.kind: convert → download" in found
-    assert "net.work.engine.runtime: onnxruntime → tensorrt" in found
+    assert "net.params.engine.runtime: onnxruntime → tensorrt" in found
     look = '\nlook: {kind: frames, inputs: prepare}\nsink2: {kind: encoder, inputs: look, path: "@look.mp4"}\n'
-    assert "net.host: prepare+net+restore → net+restore" in lines(one, plan(UPSCALE + look))
+    assert "net.bmf_node: prepare+net+restore → net+restore" in lines(one, plan(UPSCALE + look))
 
 
 def test_an_output_that_is_gone(packaged: Callable[[str], Plan]) -> None:
@@ -134,7 +134,7 @@ def test_long_values_are_cut_in_lines_only(plan: MakePlan) -> None:
     long = "o" * 200
     one, other = plan(COPY), plan(COPY.replace("out.mp4", f"{long}.mp4"))
     assert all(len(line) < 230 for line in lines(one, other))
-    assert diff_json(one, other)["changed"]["sink"]["work.path"][1].endswith(f"{long}.mp4")
+    assert diff_json(one, other)["changed"]["sink"]["params.path"][1].endswith(f"{long}.mp4")
 
 
 @pytest.mark.parametrize("text", [UPSCALE, DETECT])

@@ -63,7 +63,7 @@ def test_equal_plans_have_equal_hashes_and_a_change_shows(plan: Plan) -> None:
 def test_json_survives_a_round_trip_and_carries_the_schema(plan: Plan) -> None:
     data = plan.as_json()
     assert json.loads(json.dumps(data)) == data
-    assert data["schema"] == SCHEMA == 1
+    assert data["schema"] == SCHEMA == 2
     source = data["nodes"][0]
     assert source["outputs"]["video"]["rate"] == "25/1"
     assert source["outputs"]["audio"]["is"] == "audio aac 48000 Hz 1 ch copied"

@@ -134,7 +134,7 @@ def test_int8_is_calibrated_and_built(here: Workplace, build: Callable[..., str]
 def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
     ended = here.run(bmfgraph("plan", "pipeline=super_resolution", *RTX, "engine.batch=2")).success()
     nodes = {node["name"]: node for node in json.loads(ended.out)["nodes"]}
-    engine = nodes["upscale"]["work"]["engine"]
+    engine = nodes["upscale"]["params"]["engine"]
     assert re.fullmatch(r"engines/vsr_x2_fast_video/[0-9a-f]{16}/engine\.plan", engine["path"])
     assert engine["input_shapes"] == [["input", [2, 3, 48, 64]]]
     assert engine["output_shapes"] == [["output", [2, 3, 96, 128]]]
@@ -193,7 +193,7 @@ def test_a_folder_of_configs_may_stand_between_overrides(here: Workplace) -> Non
     (group / "mine.yaml").write_text("defaults: [fp32, _self_]\nbatch: 3\n")
     command = bmfgraph("plan", "input=clip.mp4", "--config-dir", "my conf", "pipeline=super_resolution", "engine=mine")
     plan = json.loads(here.run([*command, "engine.threads=1"]).success().out)
-    (net,) = (node["work"]["engine"] for node in plan["nodes"] if node["kind"] == "inference")
+    (net,) = (node["params"]["engine"] for node in plan["nodes"] if node["kind"] == "inference")
     assert (net["batch"], net["threads"]) == (3, 1)
 
 

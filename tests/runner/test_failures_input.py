@@ -95,7 +95,7 @@ def test_a_model_that_cannot_be_used(
     ("word", "part"),
     [
         ("++engine.input_shapes={input: [1, 4, 48, 64]}", r"nodes\.upscale: engine.input_shapes.input"),
-        ("pipeline.nodes.prepare.dtype=float16", r"nodes\.upscale: input input .* is fed .*float16"),
+        ("pipeline.nodes.prepare.dtype=float16", r"nodes\.upscale: input input .* expects .*float16"),
         ("encoder.crf=60", r"nodes\.sink: crf 60 is out of range for x264: 0\.\.51"),
         ("encoder.codec=x266", r"nodes\.sink\.codec: .*x266.* allowed"),
         ("encoder=x266", "encoder=x266: there is no such option .did you mean 'x26[45]'"),

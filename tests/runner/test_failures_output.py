@@ -43,7 +43,7 @@ def test_the_input_is_not_overwritten(place: Workplace, clips: Path) -> None:
     (place.folder / "link.mp4").symlink_to(source)
     for name in ("in.mp4", "./in.mp4", "link.mp4"):
         message = place.run(bmfgraph("input=in.mp4", f"output={name}")).error(2)
-        message_has(message, r"pipeline\.nodes\.sink", "what 'source' reads", "another file")
+        message_has(message, r"pipeline\.nodes\.sink", "is read by 'source'", "another file")
     assert source.read_bytes() == (clips / "good.mp4").read_bytes()
 
 

@@ -28,7 +28,9 @@ def test_a_run_succeeds_after_every_kind_of_failure(place: Workplace, clips: Pat
     assert set(found["after"].values()) == {""}, found["after"]
     assert found["handlers_kept"]
     assert found["left"] == ["out.mp4"]
-    message_has(found["told"]["init"], "RunError: node 'stage' .faulty.: .* cannot be made: ValueError: broken in init")
+    message_has(
+        found["told"]["init"], "RunError: node 'stage' .faulty.: .* cannot be created: ValueError: broken in init"
+    )
     message_has(
         found["told"]["nothing"], "'stage' .faulty., frame 57 at 1.900 s: .*process returned None, not an iterable"
     )

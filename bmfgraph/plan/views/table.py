@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.views.text import bmf_nodes, node_facts, shape_text, summary, type_text
+from bmfgraph.plan.views.text import bmf_nodes, node_facts, shapes_text, summary, type_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,8 +63,6 @@ def _lines(plan: Plan, node: PlanNode) -> list[Text]:
 
 
 def _more(plan: Plan, node: PlanNode) -> list[str]:
-    if not isinstance(node.params, InferenceParams) or node.params.engine is None:
-        return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []
-    engine = node.params.engine
-    shapes = ", ".join(f"{name} {shape_text(shape)}" for name, shape in engine.input_shapes)
-    return [f"{engine.runtime} {engine.precision}, {shapes}", engine.path]
+    if engine := node.spec.engine_of(node.params):
+        return [f"{engine.runtime} {engine.precision}, {shapes_text(engine.input_shapes)}", engine.path]
+    return list(node_facts(plan, node)) if not (node.inputs and node.outputs) else []

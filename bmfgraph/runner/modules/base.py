@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from bmf import Module, Packet, ProcessResult, Timestamp
 
-from bmfgraph.runner.monitor import RunMonitor
+from bmfgraph.plan.description import BmfModuleSpec
+from bmfgraph.plan.types import Matrix
+from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 
-__all__ = ["HANDOVER", "MICRO", "BmfModule", "OutputStream"]
+__all__ = ["HANDOVER", "MICRO", "BmfModule", "ModuleConfig", "OutputStream"]
 
 MICRO = 1_000_000
 """Ticks per second of the timestamps of BMF's packets."""
@@ -33,6 +35,27 @@ class OutputStream:
 
     port: int
     payload: Literal["video_frame", "item"]
+
+
+@dataclass
+class ModuleConfig:
+    """Configure the module that a spec's ``bmf_module`` names; the module takes it from ``HANDOVER``.
+
+    Attributes:
+        timings: Timings of the node.
+        monitor: Monitor of the run.
+        spec: The module and its options.
+        params: Parameters of the node.
+        outputs: Streams that leave the node.
+        matrix: YUV matrix that an encoder writes the node's frames with.
+    """
+
+    timings: NodeTimings
+    monitor: RunMonitor
+    spec: BmfModuleSpec
+    params: Any = None
+    outputs: tuple[OutputStream, ...] = ()
+    matrix: Matrix = "bt709"
 
 
 HANDOVER: dict[str, Any] = {}

@@ -27,7 +27,7 @@ class EncoderModule(NativeModule):
         while not audio.empty():
             packet = audio.get()
             # The packet that describes the stream has the timestamp -1, which stands for no time.
-            if not self.config.trim_audio or packet.timestamp >= -1:
+            if not self.config.spec.trim_audio or packet.timestamp >= -1:
                 self.audio.append(packet)
         self.has_video = self.has_video or not video.empty()
         return super()._move_in({0: video, 1: _PacketQueue(self.audio if self.has_video else deque())}, inner)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -13,38 +12,10 @@ from bmf import Packet, Task, Timestamp
 from bmf.lib._bmf import engine
 
 from bmfgraph.errors import RunError
-from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
-from bmfgraph.runner.monitor import NodeTimings, RunMonitor
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
 
-__all__ = ["NativeConfig", "NativeModule"]
-
-
-@dataclass
-class NativeConfig:
-    """Configure a :class:`NativeModule`.
-
-    Attributes:
-        timings: Timings of the node.
-        monitor: Monitor of the run.
-        module: Name of BMF's module, for example ``c_ffmpeg_decoder``.
-        options: Options of that module.
-        outputs: Streams that leave the node.
-        matrix: YUV matrix of the frames that the node produces.
-        hint: Advice for the user if the module fails.
-        trim_audio: Whether to drop copied audio before the first video frame. A decoder with a ``start`` seeks its
-            video only.
-    """
-
-    timings: NodeTimings
-    monitor: RunMonitor
-    module: str
-    options: dict[str, Any]
-    outputs: tuple[OutputStream, ...] = ()
-    matrix: Matrix = "bt709"
-    hint: str = ""
-    trim_audio: bool = False
+__all__ = ["NativeModule"]
 
 
 class NativeModule(BmfModule):
@@ -52,7 +23,7 @@ class NativeModule(BmfModule):
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = HANDOVER.pop(option["job"])
-        assert isinstance(config, NativeConfig)
+        assert isinstance(config, ModuleConfig)
         self._register(config.monitor, config.timings.name)
         self.config, self.node = config, node
         self.frames_out = 0
@@ -62,7 +33,7 @@ class NativeModule(BmfModule):
         self.log_start = len(config.monitor.ffmpeg_log)
         """Length of FFmpeg's log before the current call of the module."""
         try:
-            self.module = engine.Module(config.module, json.dumps(config.options), "c++", "", "")
+            self.module = engine.Module(config.spec.name, json.dumps(dict(config.spec.options)), "c++", "", "")
             self.module.init()
         except Exception as error:
             self._report(error)
@@ -83,7 +54,7 @@ class NativeModule(BmfModule):
             ended = time.perf_counter()
         if code:
             raise self._ffmpeg_error()
-        frames_out = self._move_out(inner.get_outputs(), outputs)
+        frames_out = self._move_out(inner.get_outputs(), outputs, source=not inputs)
         if packets_in or frames_out:
             timings.add(started, ended, timings.frames - frames_before)
         task.timestamp = inner.timestamp
@@ -105,7 +76,7 @@ class NativeModule(BmfModule):
             timings.queued.append(packets)
         return packets
 
-    def _move_out(self, inner: Any, queues: Any) -> int:
+    def _move_out(self, inner: Any, queues: Any, *, source: bool) -> int:
         """Put the module's packets on every stream of their port, as they are or as items; return the video frames."""
         timings, outputs, frames_before = self.config.timings, self.config.outputs, self.frames_out
         for port, queue in inner.items():
@@ -114,7 +85,7 @@ class NativeModule(BmfModule):
                 packet = queue.get()
                 end = packet.timestamp == Timestamp.EOF
                 is_frame = port == 0 and not end
-                if is_frame and timings.kind == "decoder":
+                if is_frame and source:
                     timings.frames += 1
                     timings.last_time = Fraction(packet.timestamp, MICRO)
                 for number in streams:
@@ -137,7 +108,7 @@ class NativeModule(BmfModule):
         # Lines of the current call explain the failure best; a codec's threads may have logged it before the call.
         lines = [line.strip() for line in log[self.log_start :] or log if line.strip()]
         cause = lines[-1] if lines else "FFmpeg failed without an error message"
-        timings, hint = self.config.timings, self.config.hint
+        timings, hint = self.config.timings, self.config.spec.hint
         if doing:
             return RunError(timings.name, timings.kind, f"{doing}: {cause}", hint=hint, code="E801")
         return RunError(
@@ -150,7 +121,7 @@ class NativeModule(BmfModule):
         if not isinstance(error, RunError) and self.monitor.ffmpeg_log:
             error = self._ffmpeg_error(doing)
         self.monitor.fail(
-            timings, error, doing=doing, frame=timings.frames, time=timings.last_time, hint=self.config.hint
+            timings, error, doing=doing, frame=timings.frames, time=timings.last_time, hint=self.config.spec.hint
         )
 
     def close(self) -> None:

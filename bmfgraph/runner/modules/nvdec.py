@@ -5,42 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from bmf import Packet
 
 from bmfgraph.nodes.nvdec import NvdecParams
-from bmfgraph.plan.types import Matrix
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.runner.modules.gpu_decoder import HINT, GpuDecoder
-from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.bmf_frames import pixel_info
 from bmfgraph.stages.items import Frame
 
-__all__ = ["NvdecConfig", "NvdecModule"]
+__all__ = ["NvdecModule"]
 
 _FRAMES_PER_CALL = 4
 """Frames for each call of BMF: fewer cost time, more cost GPU memory."""
-
-
-@dataclass
-class NvdecConfig:
-    """Configure a :class:`NvdecModule`.
-
-    Attributes:
-        timings: Timings of the node.
-        monitor: Monitor of the run.
-        params: The file and how to decode it.
-        outputs: Streams that leave the node.
-        matrix: YUV matrix that an encoder writes the frames with.
-    """
-
-    timings: NodeTimings
-    monitor: RunMonitor
-    params: NvdecParams
-    outputs: tuple[OutputStream, ...] = ()
-    matrix: Matrix = "bt709"
 
 
 class NvdecModule(BmfModule):
@@ -50,7 +28,7 @@ class NvdecModule(BmfModule):
         from bmf import hmp as mp
 
         config = HANDOVER.pop(option["job"])
-        assert isinstance(config, NvdecConfig)
+        assert isinstance(config, ModuleConfig)
         self._register(config.monitor, config.timings.name)
         self.config = config
         self.frames_out = 0

@@ -19,6 +19,9 @@ from bmfgraph.stages.items import Detections, Frame, Sample
 
 __all__ = ["StageChainConfig", "StageChainModule"]
 
+_ITEMS_PER_CALL = 4
+"""Items of a source for each call of BMF: fewer cost time, more cost memory."""
+
 
 @dataclass
 class StageChainConfig:
@@ -47,7 +50,10 @@ class StageChainConfig:
 
 
 class StageChainModule(BmfModule):
-    """Run a chain of stages."""
+    """Run a chain of stages.
+
+    ``process`` of a source stage is called once, without items; its iterator is read a few items at a time.
+    """
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = HANDOVER.pop(option["job"])
@@ -63,10 +69,14 @@ class StageChainModule(BmfModule):
         """Timings of the stage at work."""
         self.item: Any = None
         """First item that this stage works on; None after the last one."""
+        self.source: Iterator[Any] | None = None
+        """The items of a source stage."""
 
     def _work(self, task: Any) -> None:
         inputs, outputs = task.get_inputs(), task.get_outputs()
         self.config.ready()
+        if not self.config.arity:
+            return self._produce(task, outputs)
         timings = self.config.stages[0][1]
         packets = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
         timings.queued.append(len(packets))
@@ -82,6 +92,27 @@ class StageChainModule(BmfModule):
         if all(self.ended):
             self._finish(outputs)
             self._end(task)
+        return None
+
+    def _produce(self, task: Any, outputs: Any) -> None:
+        """Pass on a few items of a source stage; BMF calls again as long as the next nodes have room."""
+        stage, timings = self.config.stages[0]
+        for _ in range(_ITEMS_PER_CALL):
+            self.active, self.item = timings, None
+            started = time.perf_counter()
+            if self.source is None:
+                self.source = _iterator(stage.process(), "process")
+            item = next(self.source, None)
+            if item is None:
+                self._finish(outputs)
+                return self._end(task)
+            _check_item(item, "process")
+            timings.add(started, time.perf_counter())
+            timings.frames += 1
+            timings.last_time = _time_of(item)
+            self._push(1, (item,), outputs)
+            if self.monitor.stopped:
+                return self._end(task)
         return None
 
     def _join(self, port: int, item: Any) -> Iterator[tuple[Any, ...]]:
@@ -158,8 +189,11 @@ class StageChainModule(BmfModule):
             )
 
     def _report(self, error: BaseException) -> None:
-        if self.item is None:
-            self.monitor.fail(self.active, error, doing="after the last frame")
+        source = not self.config.arity
+        if self.item is None and source and self.active.frames and self.active is self.config.stages[0][1]:
+            self.monitor.fail(self.active, error, frame=self.active.frames, time=self.active.last_time)
+        elif self.item is None:
+            self.monitor.fail(self.active, error, doing="" if source else "after the last frame")
         else:
             self.monitor.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
 
@@ -176,18 +210,26 @@ def _drain(queue: Any) -> Iterator[Any]:
 
 def _checked(results: Any, method: str) -> list[Frame | Sample | Detections]:
     """Return the result of a stage's method as a list of items; raise where it is anything else."""
+    items = list(_iterator(results, method))
+    for item in items:
+        _check_item(item, method)
+    return items
+
+
+def _iterator(results: Any, method: str) -> Iterator[Any]:
     try:
-        items = list(results)
+        return iter(results)
     except TypeError:
         if isinstance(results, Iterable):
             raise
         raise TypeError(f"{method} returned {short_repr(results)}, not an iterable of items") from None
-    for item in items:
-        if not isinstance(item, Frame | Sample | Detections):
-            raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Detections")
-        if isinstance(item, Sample) and not item.frames:
-            raise ValueError(f"{method} produced a Sample without frames")
-    return items
+
+
+def _check_item(item: Any, method: str) -> None:
+    if not isinstance(item, Frame | Sample | Detections):
+        raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Detections")
+    if isinstance(item, Sample) and not item.frames:
+        raise ValueError(f"{method} produced a Sample without frames")
 
 
 def _time_of(item: Frame | Sample | Detections) -> Fraction:

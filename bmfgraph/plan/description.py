@@ -1,0 +1,175 @@
+"""Define what a node kind tells the compiler, the runner and the views about its nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bmfgraph.plan.types import NO_WINDOW, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec, Window
+
+if TYPE_CHECKING:
+    from bmfgraph.plan.plan import Plan, PlanNode
+
+__all__ = [
+    "BmfModuleSpec",
+    "Files",
+    "Inferred",
+    "InputType",
+    "Needs",
+    "NodeDescription",
+    "PythonPackage",
+    "Requirement",
+    "SourceInfo",
+]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """The input tensor that a consumer further down the graph needs, and what its numbers mean."""
+
+    consumer: str
+    tensor: TensorSpec
+    meaning: TensorMeaning
+    multiple: int = 1
+    """Height and width must be divisible by it."""
+    window: Window = NO_WINDOW
+    """The model's temporal window, for a window node that does not set its own."""
+
+
+@dataclass(frozen=True)
+class InputType:
+    """The type that a node accepts at one input; for frames, the pixel format it works in ("" for any)."""
+
+    type: type
+    pixel_format: str = ""
+    default_color: bool = False
+    """The output file cannot store its colours, so the frames get limited range and the matrix that readers assume."""
+    compressed: bool = False
+    """Audio arrives as the packets of the source file, not decoded."""
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """The typed outputs of a node and its settings for the run, once its input types are known."""
+
+    outputs: tuple[Port, ...]
+    params: Any = None
+    unused: tuple[int, ...] = ()
+    """Indices of optional inputs that the node does not read with these options; the compiler disconnects them."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a node."""
+
+    reads: tuple[str, ...] = ()
+    writes: str | None = None
+    video: bool = False
+    """The written file is a clip of the first input's frames, which a reference can be compared with."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The frames that a source promises. Times in seconds; 0 means unknown."""
+
+    frames: int = 0
+    exact: bool = False
+    """Whether ``frames`` is exact; otherwise the end of the file is judged by ``duration``."""
+    duration: float = 0.0
+    start: float | None = None
+    """First and last time that is read; None where the source is read from its begin or to its end."""
+    end: float | None = None
+    time_grid: Fraction = Fraction(0)
+    """Time that the last frame lasts."""
+    may_be_short: bool = False
+    """Whether fewer frames than promised are a warning instead of an error."""
+    short_hint: str = ""
+    """What to do when fewer frames come than promised."""
+    audio_only: bool = False
+    """Whether only audio is read, and no frames."""
+
+
+@dataclass(frozen=True)
+class BmfModuleSpec:
+    """The BMF module that runs a node without a stage."""
+
+    name: str = ""
+    """BMF's own module, such as ``c_ffmpeg_filter``; "" where ``entry`` does all the work itself."""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of BMF's module, as JSON has them."""
+    entry: str = "bmfgraph.runner.modules.native:NativeModule"
+    """``package.module:Class`` of a :class:`bmfgraph.runner.modules.base.BmfModule`."""
+    hint: str = "see what FFmpeg says above"
+    """What to do when the module fails."""
+    trim_audio: bool = False
+    """Whether copied audio before the first frame is left out, because a decoder seeks frames but not audio."""
+    last_frame: Fraction | None = None
+    """Seconds that the last frame lasts, to be corrected in the written MP4 file; None where it needs no correction."""
+
+
+@dataclass(frozen=True)
+class PythonPackage:
+    """A Python package that a node imports when it runs."""
+
+    module: str
+    title: str
+    """Its name in messages."""
+    install: str
+    """Arguments of ``pip install``."""
+    code: str = "E707"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be installed on the machine that runs a node."""
+
+    packages: tuple[PythonPackage, ...] = ()
+    encoder: str = ""
+    """FFmpeg's name of an encoder."""
+    other_encoders: tuple[str, ...] = ()
+    """Encoders that the user can choose instead."""
+    hwaccel: str = ""
+    """FFmpeg's name of a hardware decoder."""
+
+
+class NodeDescription(Protocol):
+    """The methods of a spec; :class:`bmfgraph.nodes.NodeSpec` documents and implements them."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[str]: ...
+    @property
+    def arity(self) -> tuple[int, int]: ...
+    @property
+    def devices(self) -> tuple[Device, ...]: ...
+    @property
+    def transfer(self) -> bool: ...
+    @property
+    def cpu_hint(self) -> str: ...
+    def ports(self) -> tuple[str, ...]: ...
+    def compiled(self) -> NodeDescription: ...
+    def check_options(self, name: str) -> None: ...
+    def probe(self, name: str) -> object | None: ...
+    def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
+    def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
+    def accepts(self, index: int) -> InputType | None: ...
+    def identity(self, params: Any) -> bool: ...
+    def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]: ...
+    def files(self, params: Any) -> Files: ...
+    def writing_to(self, params: Any, path: Path) -> Any: ...
+    def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
+    def source(self, params: Any) -> SourceInfo | None: ...
+    def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...
+    def audio_reader(self, params: Any, audio: Any) -> NodeDescription | None: ...
+    def engine_request(self, node: PlanNode) -> Any: ...
+    def engine_of(self, params: Any) -> Any: ...
+    def with_engine(self, params: Any, engine: Any) -> Any: ...
+    def needs(self, params: Any) -> Needs: ...
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None: ...
