@@ -1,4 +1,4 @@
-"""`python -m bmfgraph engines`: what it says, what it deletes, and its exit codes."""
+"""Test the verb ``engines``: its output, what it deletes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -84,11 +84,24 @@ def test_the_list(store: EngineStore, told: Told) -> None:
     second = add(store, "größe x2", key(profiles=shapes, gpu="NVIDIA L4", runtime="tensorrt", version="10.16.1"))
     second.path.write_bytes(b"")
     lines = told("list")[0].splitlines()
-    assert lines[0].split() == ["model", "key", "precision", "runtime", "gpu", "shapes", "MB", "built", "state"]
+    assert lines[0].split() == ["model", "key", "precision", "runtime", "gpu", "shapes", "size", "built", "state"]
     built = first.manifest["built"]["created"][:10]
     words = ["größe", "x2", second.folder.name, "fp16", "TensorRT", "10.16.1", "NVIDIA", "L4", "input"]
     assert "".join(line for line in lines if first.folder.name in line).split() == [
-        *("net", first.folder.name, "fp16", "TensorRT-RTX", "1.7.1", "any", "input", "1x3x24x32", "1.0", built, "ok")
+        *(
+            "net",
+            first.folder.name,
+            "fp16",
+            "TensorRT-RTX",
+            "1.7.1",
+            "any",
+            "input",
+            "1x3x24x32",
+            "1.0",
+            "MB",
+            built,
+            "ok",
+        )
     ]
     assert "".join(line for line in lines if second.folder.name in line).split()[:9] == words
     assert "1x3x16x16..4x3x48x64 (best 1x3x24x32)" in " ".join(lines)
@@ -155,7 +168,7 @@ def test_pruning_without_a_choice(store: EngineStore, told: Told) -> None:
     assert log.exists()
     out, _ = told("prune")
     assert out.splitlines()[-1] == f"deleted 3 item(s), {would['bytes']} bytes"
-    assert f"deleted {damaged.folder} (0.0 MB): engine.plan is missing" in out
+    assert f"deleted {damaged.folder} (1.1 kB): engine.plan is missing" in out
     assert not left_over.exists()
     assert not log.exists()
     assert left(store) == {whole.folder.name}
