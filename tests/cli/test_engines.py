@@ -1,4 +1,4 @@
-"""`python -m bmfgraph engines`: what it says, what it deletes, and its exit codes."""
+"""Test the verb ``engines``: its output, what it deletes, and its exit codes."""
 
 from __future__ import annotations
 

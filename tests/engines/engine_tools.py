@@ -1,4 +1,4 @@
-"""What the tests of the engine store and its builders share."""
+"""Make keys, build specs and models for the tests of engines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHANGES: dict[str, Any] = {
 
 
 def key(**changes: Any) -> EngineKey:
-    """The key of ``picture_model`` for TensorRT-RTX."""
+    """Return the key of ``picture_model`` for TensorRT-RTX, with some fields changed."""
     shape = (1, 3, 24, 32)
     whole = EngineKey(
         onnx="a" * 64,
@@ -57,7 +57,7 @@ def key(**changes: Any) -> EngineKey:
 
 
 def build(store: Path, **changes: Any) -> BuildSpec:
-    """How the engine of ``key()`` is made; ``changes`` are those of Build, or of the key."""
+    """Return the build spec of ``key()``; ``changes`` are fields of BuildSpec or of the key."""
     own = {field.name for field in dataclasses.fields(BuildSpec)}
     settings: dict[str, Any] = {
         "model": "picture",
@@ -75,7 +75,7 @@ def build(store: Path, **changes: Any) -> BuildSpec:
 
 
 def picture_model(path: Path, *, dtype: str = "uint8") -> Path:
-    """``input`` uint8 [N, 3, H, W] through two convolutions to ``output``, a picture much like it."""
+    """Save a model from ``input``, uint8 [N, 3, H, W], by two convolutions to ``output``, a similar image."""
     rng = np.random.default_rng(7)
     wide = rng.normal(0, 0.02, (8, 3, 3, 3)).astype(np.float32)
     narrow = np.zeros((3, 8, 3, 3), np.float32)
@@ -105,7 +105,7 @@ def picture_model(path: Path, *, dtype: str = "uint8") -> Path:
 
 
 def strange_model(path: Path) -> Path:
-    """A network with a node named ``strange``, of an operator that nobody has."""
+    """Save a network with a node named ``strange`` whose operator no runtime has."""
     nodes = [
         helper.make_node("Relu", ["input"], ["positive"]),
         helper.make_node("Wobble", ["positive"], ["output"], name="strange", domain="org.example"),
@@ -119,13 +119,13 @@ def strange_model(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def rtx() -> str:
-    """The version of TensorRT-RTX, which builds without a GPU; without it the test is skipped."""
+    """Return the version of TensorRT-RTX, which builds without a GPU; skip the test where it is missing."""
     module = pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'bmfgraph[rtx]'")
     return str(module.__version__)
 
 
 def start(code: str, *arguments: object, before: list[str] | None = None, **options: Any) -> subprocess.Popen[str]:
-    """Run Python code in a process of its own; ``before``: words put before the command."""
+    """Run Python code in a child process; ``before`` is put before its command line."""
     command = [*(before or []), sys.executable, "-c", code, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(
@@ -134,14 +134,14 @@ def start(code: str, *arguments: object, before: list[str] | None = None, **opti
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait for the end, which must have that exit code; what was printed on stdout (or, where it failed, stderr)."""
+    """Wait for a process to end with an exit code; return its stdout, or its stderr where it failed."""
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     return err if code else out
 
 
 def until(happens: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """Wait until something is true; what it was."""
+    """Wait until a function returns something true, and return that."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := happens():

@@ -1,4 +1,4 @@
-"""Building engines: by TensorRT-RTX for real, by other interpreters, by programs; and what goes wrong."""
+"""Build engines with TensorRT-RTX, with other interpreters and with programs, and check the errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from bmfgraph.engines import trt_network
 from bmfgraph.engines import trt_process as script
 from bmfgraph.engines.build import builder_version, ensure_engine
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import LOG, StoredEngine
+from bmfgraph.engines.onnx import sensitive
 from bmfgraph.engines.store import EngineStore
 from bmfgraph.errors import EngineError, InstallError
+from bmfgraph.plan.types import RUNTIME_NAMES
+from bmfgraph.system.files import DISK_FULL
 from tests.engines.engine_tools import (
     build,
     ended,
@@ -41,7 +45,7 @@ SHAPE = (1, 3, 24, 32)
 
 
 class Builds:
-    """Has engines built into a store of the test's, and hears what is said meanwhile."""
+    """Builds engines into the test's own store, and records the messages and the progress."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "engines"
@@ -84,14 +88,14 @@ def picture(tmp_path: Path) -> Path:
 
 
 def profile(*shapes: tuple[int, ...], name: str = "input") -> tuple[tuple[str, Profile], ...]:
-    """For ``profiles``: one shape, or min, opt and max."""
+    """Return ``profiles`` with one input: of one shape, or of min, opt and max."""
     return ((name, Profile(*(shapes if len(shapes) == 3 else shapes * 3))),)
 
 
 # ------------------------------------------------------------------------------------------------ TensorRT-RTX
 
 
-def test_an_engine_is_built_and_told_of(builds: Builds, picture: Path, rtx: str) -> None:
+def test_build_writes_engine_manifest_and_log(builds: Builds, picture: Path, rtx: str) -> None:
     entry = builds(picture)
     assert builds.said[0] == f"building an engine for picture (fp16, TensorRT-RTX {rtx}): the first of this model"
     size = entry.manifest["file"]["bytes"] / 1e6
@@ -281,8 +285,26 @@ def test_the_scripts_can_be_read_by_python_3_8(name: str) -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "strict"]
 
 
-def test_a_build_ends_when_nobody_waits_for_it(tmp_path: Path, rtx: str) -> None:
-    # Reading from a pipe that nobody fills is a build without an end.
+def test_the_scripts_own_tables_agree_with_the_package() -> None:
+    # The scripts run without bmfgraph, so they have their own copies.
+    assert RUNTIME_NAMES == script.NAMES | {"onnxruntime": "ONNX Runtime"}
+    assert script.DISK_FULL == DISK_FULL
+    layers = {
+        "CONVOLUTION": {"Conv", "ConvInteger", "QLinearConv"},
+        "DECONVOLUTION": {"ConvTranspose"},
+        "EINSUM": {"Einsum"},
+        "FULLY_CONNECTED": {"Gemm"},
+        "LOOP_OUTPUT": {"GRU", "LSTM", "RNN"},
+        "MATRIX_MULTIPLY": {"Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"},
+        "RNN_V2": {"GRU", "LSTM", "RNN"},
+    }
+    assert set(layers) == set(trt_network.HEAVY)
+    # TensorRT has no layer of its own for DeformConv: a plugin runs it.
+    assert set().union(*layers.values()) == sensitive.HEAVY - {"DeformConv"}
+
+
+def test_build_ends_when_its_parent_is_gone(tmp_path: Path, rtx: str) -> None:
+    # The build reads from a pipe without a writer, so it never ends by itself.
     network, job = tmp_path / "network.onnx", tmp_path / "job.json"
     os.mkfifo(network)
     told = {"runtime": "tensorrt_rtx", "onnx": str(network), "plan": str(tmp_path / "engine.plan"), "profiles": {}}
@@ -309,13 +331,13 @@ def test_a_build_ends_when_nobody_waits_for_it(tmp_path: Path, rtx: str) -> None
 
 
 def interpreter(path: Path, text: str) -> str:
-    """A program that stands for another Python."""
+    """Write a shell script that acts as another Python."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return str(path)
 
 
-def test_what_this_interpreter_builds_with(rtx: str) -> None:
+def test_builder_version_of_this_interpreter(rtx: str) -> None:
     version = builder_version(None, "tensorrt_rtx")
     assert (version.library, version.version, version.strongly_typed) == ("TensorRT-RTX", rtx, True)
 
@@ -351,7 +373,7 @@ def test_an_interpreter_without_tensorrt(tmp_path: Path) -> None:
         (lambda path: interpreter(path, "kill -SEGV $$"), "does not say which TensorRT it has: was ended by SIGSEGV"),
     ],
 )
-def test_what_is_no_interpreter(tmp_path: Path, make: Callable[[Path], str], told: str) -> None:
+def test_program_that_is_not_an_interpreter(tmp_path: Path, make: Callable[[Path], str], told: str) -> None:
     with pytest.raises(InstallError, match=told) as caught:
         builder_version(make(tmp_path / "python"), "tensorrt")
     assert "engine.python" in caught.value.hint
@@ -408,7 +430,7 @@ def test_the_words_of_a_program() -> None:
     ]
     assert words_of("--memPoolSize=workspace:{workspace}") == []
     assert words_of("{workspace}M", flags=(("workspace", 512),)) == ["512M"]
-    # What is no placeholder's name stays: a shell's own, for one.
+    # Braces that do not name a placeholder stay, such as those of a shell.
     assert words_of("${HOME}", "{}", "awk '{print $1}'") == ["${HOME}", "{}", "awk '{print $1}'"]
 
 
@@ -498,13 +520,13 @@ CHILD_SLEEPS = "sleep 600 & echo $! > pid.part; mv pid.part pid; wait"
 
 
 def sleeper(folder: Path) -> int:
-    """The process number, once it is written."""
+    """Wait until the process number is written, and return it."""
     until((folder / "pid").exists)
     return int((folder / "pid").read_text())
 
 
 def gone(number: int) -> bool:
-    """Whether the process has ended, though perhaps nobody has asked for its exit code."""
+    """Return whether the process has ended, even if its exit code was not read yet."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What makes two engines different."""
+"""Test which changes make another engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine store: one build for many, and nothing in it that is no engine."""
+"""Test the engine store: concurrent callers, damage, failed builds and pruning."""
 
 from __future__ import annotations
 

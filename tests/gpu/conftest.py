@@ -1,4 +1,4 @@
-"""Tests that need an NVIDIA GPU with TensorRT and PyNvVideoCodec; everywhere else they are skipped, and say so.
+"""Prepare tests that need an NVIDIA GPU with TensorRT and PyNvVideoCodec; elsewhere they are skipped with a reason.
 
 They read models, engines and clips from the folder ``$BMFGRAPH_GPU_KIT``: bigbuckbunny.mp4, carphone_pristine.mp4,
 ultraface_rfb_640.onnx, ultraface_rfb_320.onnx and realesr_animevideov3_x2.onnx, with the engines
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kit() -> Path:
-    """The folder of models, engines and clips."""
+    """Return the folder of models, engines and clips."""
     folder = os.environ.get("BMFGRAPH_GPU_KIT")
     if not folder:
         pytest.skip("$BMFGRAPH_GPU_KIT names no folder of models, engines and clips")
@@ -48,13 +48,13 @@ def kit() -> Path:
 
 @pytest.fixture
 def compiled(compose: Callable[..., dict[str, Any]]) -> Callable[..., Plan]:
-    """Compiles what the words of a command line say."""
+    """Return a function that compiles overrides into a plan."""
     return lambda *words: Job.from_config(compose(*words)).plan()
 
 
 @pytest.fixture
 def run(compiled: Callable[..., Plan]) -> Run:
-    """Runs what the words of a command line say."""
+    """Return a function that compiles and runs overrides."""
 
     def run(*words: str) -> RunResult:
         plan = compiled(*words)
@@ -66,7 +66,7 @@ def run(compiled: Callable[..., Plan]) -> Run:
 
 @pytest.fixture(scope="session")
 def upscaled(compose: Callable[..., dict[str, Any]]) -> Callable[..., list[Seen]]:
-    """The frames that super resolution makes, instead of a file, of what the words of a command line say."""
+    """Return a function that runs super resolution with overrides, and returns the frames instead of a file."""
 
     def upscaled(*words: str) -> list[Seen]:
         data = compose(*words)
@@ -83,7 +83,7 @@ def upscaled(compose: Callable[..., dict[str, Any]]) -> Callable[..., list[Seen]
 
 @pytest.fixture
 def faces(kit: Path) -> list[str]:
-    """Words for face detection by the ready engine."""
+    """Return overrides for face detection with the engine of the kit."""
     return [
         "pipeline=face_detection",
         "model=ultraface_rfb_640",
@@ -95,7 +95,7 @@ def faces(kit: Path) -> list[str]:
 
 @pytest.fixture
 def upscaling(kit: Path) -> list[str]:
-    """Words for super resolution by the ready engine."""
+    """Return overrides for super resolution with the engine of the kit."""
     meaning = "{layout: NCHW, channels: RGB, std: 255}"
     return [
         "pipeline=super_resolution",

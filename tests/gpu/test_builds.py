@@ -1,4 +1,4 @@
-"""Engines that the store has built, by another interpreter's TensorRT or by a program, and what they give.
+"""Build engines with another interpreter's TensorRT or with a program, and compare their results with the CPU's.
 
 ``$BMFGRAPH_GPU_BUILDER`` names a Python with TensorRT 8.6 or later; ``$BMFGRAPH_GPU_STORE`` a folder for the engines
 (default: a temporary one). A build takes a minute or more.
@@ -39,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def by_python(builder: str, store: Path) -> list[str]:
-    """Words that have engines built by that Python."""
+    """Return overrides that build engines with that Python."""
     return [
         f"engine.store={store}",
         "engine.runtime=tensorrt",
@@ -74,7 +74,7 @@ def test_faces(
     plan = Job.from_config(compose(*words, f"records={tmp_path}/gpu.jsonl")).plan()
     built = prepare_engines(plan)
     if precision == "fp16":
-        # Of the tails of both outputs; TensorRT may join some of them later.
+        # The line counts the tails of both outputs; TensorRT may fuse some layers later.
         assert "layers behind the last heavy ones stay in float32" in (built["detect"].parent / "build.log").read_text()
     run_plan(plan)
     assert_same_faces(records(tmp_path / "gpu.jsonl"), cpu_faces)
@@ -102,7 +102,7 @@ def test_pictures(
 
 
 def test_a_window_of_frames(upscaled: Callable[..., list[Seen]], by_python: list[str], kit: Path) -> None:
-    """Seven frames in, channels last, three out; one shape for min, opt and max."""
+    """Seven frames in, three out, channels last; min, opt and max are the same shape."""
     words = ["pipeline=super_resolution", "model=vsr_x2_temporal", f"input={kit}/carphone_pristine.mp4"]
     shape = "engine.input_shapes={input\\:0: 1x144x176x21}"
     ours = upscaled(*words, "engine=fp16", *by_python, shape, "decoder.end=0.5")
@@ -113,7 +113,7 @@ def test_a_window_of_frames(upscaled: Callable[..., list[Seen]], by_python: list
     assert worst >= 50
 
 
-def test_what_is_built_is_found_again(
+def test_a_built_engine_is_used_again(
     compose: Compose, upscaling: list[str], by_python: list[str], kit: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = [*without_path(upscaling), "engine=fp16", *by_python, PROFILES, f"input={kit}/carphone_pristine.mp4"]
@@ -127,7 +127,7 @@ def test_what_is_built_is_found_again(
 
 
 def test_a_program_builds(upscaled: Callable[..., list[Seen]], builder: str, store: Path, kit: Path) -> None:
-    """TensorRT's Python in the place of trtexec; the model takes and gives uint8."""
+    """Run TensorRT's Python in place of trtexec; input and output of the model are uint8."""
     script = Path(builder).with_name("build86.py")
     command = ",".join([builder, str(script), "'{onnx}'", "'{plan}'", "'{precision_flag}'", "'{shapes}'"])
     words = ["pipeline=super_resolution", "model=vsr_x2_fast", f"input={kit}/carphone_pristine.mp4", "decoder.end=0.3"]

@@ -1,4 +1,4 @@
-"""The code that only a machine with a GPU can give."""
+"""Test the error code that only a machine with a GPU can report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames decoded by NVDEC are those of FFmpeg's decoder: pictures, times, sound, shape of pixels."""
+"""Compare NVDEC with FFmpeg's decoder: images, times, audio and pixel aspect ratio."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def recorded(source: Path, kind: str, **options: Any) -> list[Any]:
 
 
 def assert_same(ours: list[Any], theirs: list[Any], least: float = 48) -> None:
-    """The same times, and pictures that agree but for rounding, and for the borders and the hardest edges, where
-    swscale cuts off what its interpolation makes of saturated colours."""
+    """Assert equal times, and images that differ by rounding only.
+
+    Borders and the hardest edges may differ more: swscale clips what its interpolation makes of saturated colours.
+    """
     assert [one.time for one in ours] == [one.time for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
         off = np.abs(one.pixels.astype(int) - other.pixels.astype(int))
@@ -157,7 +159,7 @@ def test_a_clip_that_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_stages_of_both_kinds(tmp_path: Path) -> None:
-    """A CPU decoder before, a CPU encoder behind, the GPU between; twice, so that nothing is left of the first run."""
+    """Put the GPU between a CPU decoder and a CPU encoder; run twice, because a run must leave no state behind."""
     source = write(tmp_path / "in.mp4", PICTURES)
     sums = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What engines on the GPU give, against ONNX Runtime on the CPU."""
+"""Compare engines on the GPU with ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 
 
 def overlap(one: list[float], other: list[float]) -> float:
-    """Intersection over union."""
+    """Return the intersection over union of two boxes."""
     across = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
     down = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
     area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
@@ -25,7 +25,7 @@ def overlap(one: list[float], other: list[float]) -> float:
 
 
 def assert_same_faces(found: list[Any], wanted: list[Any]) -> None:
-    """The same faces in every frame, at the same times, each nearly in the same place."""
+    """Assert the same faces in every frame, at the same times, with nearly equal boxes and scores."""
     assert [row["pts"] for row in found] == [row["pts"] for row in wanted]
     assert sum(len(row["detections"]) for row in wanted) >= 100
     least = 1.0
@@ -124,7 +124,7 @@ def test_memory_does_not_grow(compiled: Callable[..., Any], upscaling: list[str]
     used: dict[int, int] = {}
 
     def look(progress: Progress) -> None:
-        # Of the whole GPU, so that other tests must not run beside this one.
+        # The memory of the whole GPU is counted, so other tests must not run at the same time.
         free, total = torch.cuda.mem_get_info()
         used[progress.done] = total - free
 

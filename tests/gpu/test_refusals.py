@@ -1,4 +1,4 @@
-"""Engines that do not fit are refused in words, before a frame is decoded."""
+"""Test that engines that do not fit are refused with a message before a frame is decoded."""
 
 from __future__ import annotations
 

@@ -11,12 +11,13 @@ from typing import Any
 
 __all__ = ["precision_sensitive_outputs", "tail"]
 
-_HEAVY = frozenset(
+HEAVY = frozenset(
     {
         *("Conv", "ConvTranspose", "DeformConv", "Einsum", "Gemm", "GRU", "LSTM", "MatMul", "RNN"),
         *("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
     }
 )
+"""Operators that end a tail. The layer types of TensorRT stand in trt_network.py."""
 _SENSITIVE = frozenset({"Exp", "Log", "LogSoftmax", "Pow", "Sigmoid", "Softmax", "Softplus", "Sqrt"})
 
 
@@ -36,7 +37,7 @@ def tail(model: Any, output: str) -> list[int]:
     pending = [output]
     while pending:
         index = producers.get(pending.pop())
-        if index is None or index in indices or model.graph.node[index].op_type in _HEAVY:
+        if index is None or index in indices or model.graph.node[index].op_type in HEAVY:
             continue
         indices.add(index)
         pending += model.graph.node[index].input

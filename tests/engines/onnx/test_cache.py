@@ -1,4 +1,4 @@
-"""Notes of what ONNX files say: the same as the files themselves, and never relied on where they should not be."""
+"""Test that cached facts equal the file's own, and that invalid entries are ignored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder."""
+    """Use an empty cache folder."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("BMFGRAPH_CACHE", str(folder))
     return folder
@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What had to be asked of onnx."""
+    """Record the calls that the cache did not answer."""
     asked: list[str] = []
 
     def read(path: Path) -> OnnxModel:

@@ -1,4 +1,4 @@
-"""Reading ONNX files: what is in them, what shapes they lead to, and what is no model."""
+"""Test reading ONNX files: their contents, their output shapes, and files that are not models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that builders are given: uint8 where TensorRT has it, and the precision that was asked for."""
+"""Test the networks that builders get: where they use uint8, and their precision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RNG = np.random.default_rng
 
 
 def run(model: Any, inputs: Mapping[str, Array]) -> list[Array]:
-    """What ONNX Runtime makes of it."""
+    """Run a model with ONNX Runtime, and return its outputs."""
     runtime = pytest.importorskip("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
@@ -44,7 +44,7 @@ def psnr(one: Array, other: Array, peak: float = 255) -> float:
 
 
 def smooth(shape: tuple[int, ...], seed: int) -> Array:
-    """A picture of slow waves, uint8 [batch, 3, height, width]."""
+    """Return an image of slow waves, uint8 [batch, 3, height, width]."""
     phase = RNG(seed).random((shape[0], shape[1], 1, 1)) * 6
     y, x = np.mgrid[: shape[2], : shape[3]] / 9
     wave: Array = (np.sin(x + phase) * np.cos(y - phase) * 110 + 128).astype(np.uint8)
@@ -52,7 +52,7 @@ def smooth(shape: tuple[int, ...], seed: int) -> Array:
 
 
 def takes(path: Path, tmp_path: Path, shape: tuple[int, ...], **changes: Any) -> None:
-    """TensorRT-RTX must build it."""
+    """Assert that TensorRT-RTX builds the model."""
     name = onnx.load(str(path), load_external_data=False).graph.input[0].name
     order = build(tmp_path / "engines", profiles=((name, Profile(shape, shape, shape)),), **changes)
     entry = ensure_engine("n", order, path, tmp_path / "engines", say=lambda _: None)
@@ -488,7 +488,7 @@ def test_freed_dims_take_other_sizes(tmp_path: Path, rtx: str) -> None:
 
 
 def external_model(path: Path) -> Path:
-    """``input`` [1, 4096] plus a weight that lies in ``weights.bin`` beside the model."""
+    """Save a model that adds to ``input`` [1, 4096] a weight in ``weights.bin`` next to the model."""
     save_model(
         path,
         [node("Add", "input w", "output")],

@@ -1,4 +1,4 @@
-"""What stays in float32 behind a network's last convolution."""
+"""Test which nodes behind a network's last convolution stay in float32."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPE = (1, 3, 8, 8)
 
 
 def head(path: Path) -> Path:
-    """A detector's head: probabilities, log sizes, and a plain map of the same convolution."""
+    """Save a detector's head: probabilities, log sizes, and a plain map of the same convolution."""
     rng = np.random.default_rng(3)
     weights: dict[str, Any] = {
         "weight": rng.normal(0, 0.5, (2, 3, 3, 3)).astype(np.float32),
@@ -82,8 +82,8 @@ def test_such_tails_stay_in_float32(tmp_path: Path, rtx: str, precision: str) ->
 
 
 def test_the_detectors_and_upscalers_at_hand(shared_models: Path) -> None:
-    def fine(name: str) -> list[str]:
+    def sensitive(name: str) -> list[str]:
         return precision_sensitive_outputs(onnx.load(str(shared_models / f"{name}.onnx")))
 
-    assert fine("ultraface_rfb_640") == ["scores", "boxes"]
-    assert [fine(name) for name in ("realesr_animevideov3_x2", "vsr_x2_fast", "vsr_x2_temporal")] == [[], [], []]
+    assert sensitive("ultraface_rfb_640") == ["scores", "boxes"]
+    assert [sensitive(name) for name in ("realesr_animevideov3_x2", "vsr_x2_fast", "vsr_x2_temporal")] == [[], [], []]

@@ -1,4 +1,4 @@
-"""An engine's own inputs and outputs against what the plan will give it."""
+"""Compare an engine's inputs and outputs with those of the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CPU runtime: real sessions on tiny models."""
+"""Run ONNX Runtime on the CPU with tiny models."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ BOUND: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", BOUND)
 def test_tensors_bound_where_they_lie_give_the_same(tmp_path: Path, name: str) -> None:
-    """What the CUDA provider is run with, on the CPU."""
+    """Use on the CPU the memory binding that the CUDA provider needs."""
     make, inputs, outputs = BOUND[name]
     request = engine_request(
         make(tmp_path / "x.onnx"),
