@@ -24,6 +24,7 @@ __all__ = [
     "Cancelled",
     "ConfigError",
     "EngineError",
+    "FieldError",
     "InstallError",
     "PipelineErrors",
     "PlanError",
@@ -89,6 +90,14 @@ class Problem:
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (self.place or self.path, self.message)))
+
+
+class FieldError(ValueError):
+    """A validator of a spec refuses a value; pydantic's error holds it, and its place is added there."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class UnplacedError(Exception):

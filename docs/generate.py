@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from bmfgraph.config.fields import REFUSED, Schema, code, describe, model_schemas, spec_classes
+from bmfgraph.config.fields import Schema, code, describe, model_schemas, spec_classes
 from bmfgraph.error_codes import CODES
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
@@ -98,7 +98,7 @@ def nodes_reference() -> str:
 
 
 def _kind(kind: str, cls: type[NodeSpec], schema: Schema) -> str:
-    left_out = ("kind", "inputs", *REFUSED.get(kind, ()))
+    left_out = ("kind", "inputs", *cls.fixed_fields)
     fields = {name: field for name, field in schema["properties"].items() if name not in left_out}
     table = _table(schema | {"properties": fields}) if fields else ""
     return f"## {kind}\n\n{_description(schema)}\n\n{_ends(cls)}\n\n{table}"

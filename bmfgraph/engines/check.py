@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ __all__ = ["check_engine"]
 _REBUILD = "build it again on this machine, or leave engine.path out to have it built"
 
 
-def check_engine(node: str, spec: EngineSpec, machine: Machine, *, known: Collection[str] = ()) -> list[EngineError]:
+def check_engine(node: str, spec: EngineSpec, machine: Machine) -> list[EngineError]:
     """Return the reasons why a machine would refuse an engine.
 
     An engine of the store must exist if none may be built. An engine that the user names must fit the model and the
@@ -31,10 +30,9 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine, *, known: Collec
         node: The node that the errors name.
         spec: The engine in the plan.
         machine: The machine that will run it.
-        known: Codes of errors that were reported before; their consequences are left out.
     """
     if spec.build is not None:
-        return [] if "E605" in known else _store_errors(node, spec.build)
+        return [] if machine.gpu is None else _store_errors(node, spec.build)
     path = Path(spec.path)
     if spec.runtime == "onnxruntime":
         return []
@@ -48,8 +46,8 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine, *, known: Collec
     if entry.manifest_error:
         text = f"engine.path {spec.path!r}: {entry.manifest_error}"
         return [EngineError(node, text, hint=_REBUILD, code="E613")]
-    # Without a GPU (E605) the engine's GPU and library do not matter.
-    origin = [] if "E605" in known else _origin_errors(node, spec, entry.manifest["key"], machine)
+    # Without a GPU the engine's GPU and library do not matter.
+    origin = [] if machine.gpu is None else _origin_errors(node, spec, entry.manifest["key"], machine)
     return [*origin, *_content_errors(node, spec, entry)]
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bmfgraph.errors import PlanError
+from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
@@ -24,6 +24,7 @@ from bmfgraph.nodes.codecs import (
     bits_per_second,
     encoder_options,
 )
+from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
@@ -35,7 +36,7 @@ class EncoderSpec(NodeSpec):
     """Writes a file. Inputs: frames, and audio if wanted."""
 
     kind: Literal["encoder"] = "encoder"
-    path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
+    path: FilePath | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
     codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
         default="x264", description="The video codec; not every file format can hold each."
     )
@@ -84,7 +85,7 @@ class EncoderSpec(NodeSpec):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", str(value))
         bits = int(float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]) if match else 0
         if bits < 1000:
-            raise ValueError(f"{value!r} is not a bit rate; write bits per second, such as 4000000, 4000k or 4M")
+            raise FieldError(f"{value!r} is not a bit rate", "write bits per second, such as 4000000, 4000k or 4M")
         return bits
 
     @field_validator("container", mode="before")
@@ -92,7 +93,7 @@ class EncoderSpec(NodeSpec):
     def _no_extension(cls, value: object) -> object:
         container = CONTAINERS.get(f".{value}")
         if container not in (None, value):
-            raise ValueError(f"{value!r} is an extension; set it to {container}, or leave it out")
+            raise FieldError(f"{value!r} is an extension", f"set it to {container}, or leave it out")
         return value
 
     def ports(self) -> tuple[str, ...]:

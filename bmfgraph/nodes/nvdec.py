@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
-from bmfgraph.errors import PlanError
+from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
 from bmfgraph.plan.description import BmfModuleSpec, Inferred, Needs, PythonPackage, Requirement
@@ -69,19 +69,20 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
+    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel")
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
-            raise ValueError("NVDEC has no threads; leave it out, or set decoder=ffmpeg")
+            raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("hwaccel")
     @classmethod
     def _no_hwaccel(cls, value: str) -> str:
         if value != "none":
-            raise ValueError("NVDEC works without FFmpeg; leave it out, or set decoder=ffmpeg")
+            raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
         return value
 
     def probe(self, name: str) -> NvdecMedia:

@@ -62,9 +62,8 @@ def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
             for short in _short_of_room(plan)
             if short.sure
         ]
-    known = {problem.code for error in errors for problem in error.problems}
     for node, engine in plan.engines():
-        errors += check_engine(node.name, engine, plan.machine, known=known)
+        errors += check_engine(node.name, engine, plan.machine)
     return errors
 
 

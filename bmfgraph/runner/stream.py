@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import ConfigError, Problem, RunError, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.collect import CollectSpec
+from bmfgraph.nodes.collect import collect
 from bmfgraph.plan.plan import Plan, Ref
 from bmfgraph.plan.types import AudioSpec
 from bmfgraph.runner.monitor import RunMonitor
@@ -122,7 +122,7 @@ def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str
     nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
     while tap in nodes:
         tap += "_"
-    nodes[tap] = CollectSpec(inputs=tuple(outputs))
+    nodes[tap] = collect(*outputs)
     spec = reading.spec.model_copy(update={"pipeline": pipeline.model_copy(update={"nodes": nodes})})
     return replace(reading, spec=spec), tap
 
