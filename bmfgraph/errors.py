@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from bmfgraph import error_codes as codes
+
 __all__ = [
     "BmfgraphError",
     "Cancelled",
@@ -218,7 +220,7 @@ class Cancelled(RunError):
     exit_code = 130
 
     def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code="E800", path="")
+        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code=codes.RUN_CANCELLED, path="")
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:

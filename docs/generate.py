@@ -71,7 +71,7 @@ _MANY = 3
 
 _GROUPS = {
     "E1": "Command line and configuration",
-    "E2": "What a pipeline says",
+    "E2": "Pipeline description",
     "E3": "Nodes that do not fit together",
     "E4": "Files",
     "E5": "Models",
@@ -161,7 +161,7 @@ def errors_page() -> str:
         "all at once.",
     ]
     for prefix, group in _GROUPS.items():
-        lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]
+        lines += ["", f"## {group}", "", "| code | meaning | what to do |", "|---|---|---|"]
         entries = ((code, entry) for code, entry in CODES.items() if code.startswith(prefix))
-        lines += [f"| {code} | {entry.title} | {entry.cure} |" for code, entry in entries]
+        lines += [f"| {code} | {entry.meaning} | {entry.fix} |" for code, entry in entries]
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.config.sweep import SweepOptions
@@ -56,7 +57,7 @@ class JobSpec(Frozen):
     input: FilePath | None = Field(default=None, description="The clip to read.")
     output: FilePath | None = Field(default=None, description="The file to write; its extension says the container.")
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], Code("E110", "auto runs models on the GPU where there is one")
+        Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
     report: Annotated[FilePath | None, Aside()] = Field(
         default=None, description="Write the run's report there, as JSON."

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.annotations import nested_models, union_members
 from bmfgraph.errors import FieldError, Problem, did_you_mean, join_sorted, nearest, short_repr
 
@@ -57,15 +58,15 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         near = nearest(word, allowed) or _deeper(detail["loc"], model)
         hint = f"write {parent}.{near}, or take it out" if near else "take it out"
         meant = f" (did you mean {near!r}?)" if near else ""
-        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", "E203", hint
+        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", codes.UNKNOWN_KEY, hint
     if kind == "missing":
         if isinstance(detail["loc"][-1], int):
-            return "is missing", "E204", "make the list longer"
-        return "is missing", "E204", f"set {path}"
+            return "is missing", codes.MISSING_FIELD, "make the list longer"
+        return "is missing", codes.MISSING_FIELD, f"set {path}"
     if kind == "union_tag_not_found":
         return (
             f"is missing; allowed: {join_sorted(_tags(_at(detail['loc'], model)))}",
-            "E204",
+            codes.MISSING_FIELD,
             f"set {path} to one of them",
         )
     if kind in ("literal_error", "union_tag_invalid"):
@@ -77,12 +78,16 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         near = nearest(str(value), words)
         return (
             f"{short_repr(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
-            "E205",
+            codes.INVALID_CHOICE,
             f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
         )
     if kind == "value_error":
         error = context.get("error", detail["msg"])
-        return str(error), "E209", error.hint if isinstance(error, FieldError) else f"correct {path}{leave}"
+        return (
+            str(error),
+            codes.CONFLICTING_VALUES,
+            error.hint if isinstance(error, FieldError) else f"correct {path}{leave}",
+        )
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
     return f"{short_repr(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
 
@@ -90,8 +95,8 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
 def _code(kind: str) -> str:
     """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return "E206"
-    return "E207" if kind.startswith(("greater", "less", "finite")) else "E208"
+        return codes.WRONG_TYPE
+    return codes.VALUE_OUT_OF_RANGE if kind.startswith(("greater", "less", "finite")) else codes.MALFORMED_VALUE
 
 
 _RANGES = {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.sources import locate
@@ -77,7 +78,7 @@ class DecoderSpec(NodeSpec):
                 self.kind,
                 f"input {self.path!r} is a URL, and only files are read",
                 hint="fetch it first",
-                code="E409",
+                code=codes.URL_INPUT,
             )
 
     def probe(self, name: str) -> Media:
@@ -92,7 +93,7 @@ class DecoderSpec(NodeSpec):
                 self.kind,
                 f"start {self.start:g} s is after the end of {str(path)!r} ({media.duration:.3f} s)",
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
-                code="E410",
+                code=codes.EMPTY_TIME_RANGE,
             )
         return media
 
@@ -107,7 +108,7 @@ class DecoderSpec(NodeSpec):
                     node.name,
                     f"hwaccel cuda decodes 4:2:0, and {str(media.path)!r} is {frames.pixel_format}",
                     hint=f"set pipeline.nodes.{node.name}.hwaccel=none",
-                    code="E413",
+                    code=codes.UNSUPPORTED_GPU_DECODING,
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]

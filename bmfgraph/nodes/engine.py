@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor
 from bmfgraph.engines.spec import RuntimeReason
@@ -197,7 +198,7 @@ def check_shape_names(node: str, options: EngineOptions, names: Sequence[str]) -
                 f"engine.input_shapes.{key}: the model has no such input{did_you_mean(key, names)}; "
                 f"it has: {join_sorted(names)}",
                 hint="correct the name under engine.input_shapes",
-                code="E517",
+                code=codes.CONFLICTING_INPUT_SHAPES,
             )
     for key in names:
         if key not in declared:
@@ -205,7 +206,7 @@ def check_shape_names(node: str, options: EngineOptions, names: Sequence[str]) -
                 node,
                 f"engine.input_shapes has no {key}; the model has the inputs {join_sorted(names)}",
                 hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
-                code="E517",
+                code=codes.CONFLICTING_INPUT_SHAPES,
             )
 
 
@@ -223,7 +224,7 @@ def declared_shape(
             node,
             f"engine.input_shapes.{tensor.name}={list(shape)}: the model accepts [{', '.join(map(str, dims))}]",
             hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
-            code="E517",
+            code=codes.CONFLICTING_INPUT_SHAPES,
         )
     return shape
 
@@ -242,5 +243,5 @@ def check_declared_shape(node: str, options: EngineOptions, tensor: OnnxTensor, 
             hint=f"set engine.batch={declared[0]}"
             if declared[1:] == shape[1:]
             else "leave engine.input_shapes out to take the shape from the frames",
-            code="E517",
+            code=codes.CONFLICTING_INPUT_SHAPES,
         )

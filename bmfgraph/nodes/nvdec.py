@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
@@ -130,7 +131,11 @@ class NvdecSpec(DecoderSpec):
         return Inferred((video, *inferred.outputs[1:]), params)
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(packages=(PythonPackage("PyNvVideoCodec", "PyNvVideoCodec", "PyNvVideoCodec", "E706"),))
+        return Needs(
+            packages=(
+                PythonPackage("PyNvVideoCodec", "PyNvVideoCodec", "PyNvVideoCodec", codes.MISSING_PYNVVIDEOCODEC),
+            )
+        )
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         return BmfModuleSpec(entry="bmfgraph.runner.modules.nvdec:NvdecModule")
@@ -154,5 +159,8 @@ def _check(node: str, media: NvdecMedia) -> None:
     else:
         return
     raise PlanError(
-        node, f"input {path!r} {why}", hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU", code="E413"
+        node,
+        f"input {path!r} {why}",
+        hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU",
+        code=codes.UNSUPPORTED_GPU_DECODING,
     )

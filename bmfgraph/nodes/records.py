@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.path_kind import FilePath
@@ -63,6 +64,6 @@ class RecordsSpec(NodeSpec):
                 name,
                 f"path {self.path!r}: extension {extension!r} has no known format; allowed: {', '.join(_BY_EXTENSION)}",
                 hint=f"set pipeline.nodes.{name}.format to jsonl or csv",
-                code="E330",
+                code=codes.UNKNOWN_RECORDS_FORMAT,
             )
         return file_format
