@@ -207,7 +207,8 @@ def refused(found: Path, reference: Path) -> str:
     with pytest.raises(RunError) as caught:
         compare(found, reference)
     assert caught.value.hint
-    assert caught.value.problems[0].code == "E804"
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.path) == ("E804", "reference")
     return caught.value.cause
 
 
@@ -252,9 +253,9 @@ def test_files_that_cannot_be_read(table: Table, tmp_path: Path) -> None:
     assert refused(found, tmp_path / "no.jsonl").endswith("cannot be read (No such file or directory)")
     assert refused(tmp_path, found).endswith("cannot be read (Is a directory)")
     binary.write_bytes(b"\xff\xfe\x00")
-    assert "is no text that could be read" in refused(found, binary)
+    assert "is not a readable text file" in refused(found, binary)
 
 
 def test_what_was_found_needs_a_score(table: Table) -> None:
     path = table("a.jsonl", {0.0: [("face", None, right(0))]})
-    assert refused(path, path) == f"{str(path)!r}, line 1: a box that was found has no score"
+    assert refused(path, path) == f"{str(path)!r}, line 1: a prediction has no score"
