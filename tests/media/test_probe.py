@@ -164,7 +164,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     message, _ = refused(path)
-    assert message == f"input {str(path)!r} has no video stream (it holds: audio)"
+    assert message == f"input {str(path)!r} has no video stream (it has: audio)"
 
 
 def test_a_stream_that_is_not_there(clip: Clip) -> None:
@@ -190,7 +190,7 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
     assert refused(pipe) == (
-        f"input {str(pipe)!r} is a pipe or a device, no file",
+        f"input {str(pipe)!r} is a pipe or a device, not a file",
         "write it to a file first",
     )
 
@@ -225,6 +225,21 @@ def test_a_file_that_may_not_be_read(clip: Clip) -> None:
     path = clip()
     path.chmod(0)
     assert refused(path) == (f"input {str(path)!r} may not be read", f"chmod u+r {path}")
+
+
+def test_a_file_is_probed_again_only_after_a_change(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = clip(frames=3, audio="aac"), clip("other.mp4", frames=5)
+    opened, open_file = [], av.open
+    monkeypatch.setattr(av, "open", lambda *words, **options: opened.append(words) or open_file(*words, **options))
+    first, count = probe(path), len(opened)
+    assert probe(path) is first
+    assert len(opened) == count
+    assert probe(path, audio=None).audio is None
+    assert len(opened) == 2 * count
+    other.replace(path)
+    assert probe(path).frame_count == 5
+    path.unlink()
+    assert "does not exist" in refused(path)[0]
 
 
 def test_probing_is_repeatable_and_frozen(clip: Clip) -> None:
