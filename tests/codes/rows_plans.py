@@ -87,9 +87,9 @@ ROWS: tuple[Row, ...] = (
     Row("E412", FIND.replace("check", "run", 1) + "encoder.bit_rate=1M encoder.crf=null", "node 'sink' (encoder): about 20.0 kB will be written into '<shop>', and 0.1 kB are free\n  → make room, or set pipeline.nodes.sink.path to a larger disk", exit=1, situation=_FULL),
     Row("E413", UP + "decoder=nvdec input=full.mp4 target=gpu.json", N + "source: input 'full.mp4' is H.264 video in yuv444p, which NVDEC does not decode"),
     Row("E413", UP + "decoder.hwaccel=cuda input=full.mp4", N + "source: hwaccel cuda decodes 4:2:0, and 'full.mp4' is yuv444p"),
-    Row("E420", _SOURCE + "package:net.onnx", N + f"upscale: {_NET}'package:net.onnx' is no package source\n  → write package:PACKAGE/FILE"),
+    Row("E420", _SOURCE + "package:net.onnx", N + f"upscale: {_NET}'package:net.onnx' is not a package source\n  → write package:PACKAGE/FILE"),
     Row("E421", _SOURCE + "http://localhost:9/net.onnx", N + f"upscale: {_NET}http://localhost:9/net.onnx cannot be fetched ("),
-    Row("E422", _SOURCE + "double.onnx", N + f"upscale: {_NET}'double.onnx' is not the file it should be: its sha256 is "),
+    Row("E422", _SOURCE + "double.onnx", N + f"upscale: {_NET}'double.onnx' is not the expected file: its sha256 is "),
     Row("E423", _SOURCE + "package:nobody/net.onnx", N + f"upscale: {_NET}package 'nobody' is not installed\n  → pip install nobody"),
     Row("E424", UP + "input=wheel:nobody==1/clip.mp4", N + "source: the cache folder 'clip.mp4' cannot be used (Not a directory)\n  → set BMFGRAPH_CACHE", situation=_NO_CACHE),
     # models

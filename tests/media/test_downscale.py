@@ -250,7 +250,7 @@ def refused(clip: Path, scale: int, folder: Path) -> RunError:
 
 @pytest.mark.parametrize("scale", [1, 0, -2])
 def test_factors_that_reduce_nothing(clip: Clip, folder: Path, scale: int) -> None:
-    assert refused(clip(), scale, folder).cause == f"{scale} is no factor to reduce by"
+    assert refused(clip(), scale, folder).cause == f"cannot reduce by {scale}"
 
 
 def test_clips_that_are_too_small(clip: Clip, folder: Path) -> None:
@@ -269,7 +269,7 @@ def test_clips_that_cannot_be_read(clip: Clip, folder: Path, tmp_path: Path) -> 
 def test_a_clip_that_changes_its_size(clip: Clip, folder: Path, tmp_path: Path) -> None:
     both = tmp_path / "both.h264"
     both.write_bytes(raw(clip("a.mp4", size=(64, 48))) + raw(clip("b.mp4", size=(96, 64))))
-    assert refused(both, 2, folder).cause == f"{str(both)!r} changes its pictures' size or format"
+    assert refused(both, 2, folder).cause == f"{str(both)!r}: frame 8 has another size or format"
 
 
 def test_a_damaged_clip(clip: Clip, folder: Path) -> None:

