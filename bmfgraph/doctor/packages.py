@@ -43,14 +43,14 @@ _FFMPEG_FIXES = {
 def bmf_finding(answer: Answer) -> Finding:
     """Judge the answer to ``bmf``."""
     wheels = [name for name in _BMF if version_of(name)]
-    found = " and ".join(f"{name} {version_of(name)}" for name in wheels) or "not from a wheel"
+    facts = " and ".join(f"{name} {version_of(name)}" for name in wheels) or "not from a wheel"
     spec = importlib.util.find_spec("bmf")
     if spec is None:
         return Finding(
             "BMF", "fail", "not installed", "pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU"
         )
     if "bmf" in answer:
-        return Finding("BMF", "ok", f"{found}, import bmf works")
+        return Finding("BMF", "ok", f"{facts}, import bmf works")
     error, wheel = answer["error"], wheels[0] if wheels else _BMF[0]
     fix = answer.get("hint") or next((fix for part, fix in _BMF_FIXES.items() if part in error), "")
     fix = fix or f"pip install --force-reinstall --no-deps {wheel}"
@@ -58,7 +58,7 @@ def bmf_finding(answer: Answer) -> Finding:
         site = Path(str(importlib.metadata.distribution(wheel).locate_file(""))).resolve()
         if site not in Path(spec.origin).resolve().parents:
             fix = f"rename or move {Path(spec.origin).parent}, which hides the package of {wheel}"
-    return Finding("BMF", "fail", f"{found}; import bmf: {error}", fix)
+    return Finding("BMF", "fail", f"{facts}; import bmf: {error}", fix)
 
 
 def ffmpeg_finding(answer: Answer) -> Finding:
@@ -67,18 +67,18 @@ def ffmpeg_finding(answer: Answer) -> Finding:
         return Finding("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_FIXES["decord"])
     source, fix = answer["ffmpeg"], _FFMPEG_FIXES[answer["ffmpeg"]]
     if "version" not in answer:
-        found = f"from {source}; its version cannot be read without BMF: {answer['error']}"
-        return Finding("FFmpeg", "warn", found, "fix BMF")
+        facts = f"from {source}; its version cannot be read without BMF: {answer['error']}"
+        return Finding("FFmpeg", "warn", facts, "fix BMF")
     encoders, missing = answer["encoders"], answer["missing"]
-    found = f"{answer['version']} from {source}; encoders: {', '.join(encoders)}"
-    found += f" (not {', '.join(missing)})" if missing else ""
-    found += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
+    facts = f"{answer['version']} from {source}; encoders: {', '.join(encoders)}"
+    facts += f" (not {', '.join(missing)})" if missing else ""
+    facts += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
     # The others are replaceable: x265 by x264 or vp9, nvenc and mpeg4 by x264, hwaccel by nvdec.
     if "x264" in missing:
-        return Finding("FFmpeg", "fail", f"{found}; no encoder for H.264", fix)
+        return Finding("FFmpeg", "fail", f"{facts}; no encoder for H.264", fix)
     if "vp9" in missing:
-        return Finding("FFmpeg", "warn", f"{found}; no encoder for WebM", fix)
-    return Finding("FFmpeg", "ok", found)
+        return Finding("FFmpeg", "warn", f"{facts}; no encoder for WebM", fix)
+    return Finding("FFmpeg", "ok", facts)
 
 
 def onnxruntime_finding(answer: Answer, machine: Machine) -> Finding:
@@ -106,15 +106,15 @@ def torch_findings(machine: Machine, driver: tuple[int, ...]) -> Iterable[Findin
     # Importing torch takes seconds, so only its version file is run.
     constants = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
     version, cuda = str(constants["__version__"]), constants.get("cuda")
-    found = f"{version}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}"
+    facts = f"{version}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}"
     if machine.gpu and not cuda:
         fix = f"pip uninstall -y torch && pip install torch=={version.partition('+')[0]}"
-        yield Finding("torch", "warn", f"{found}, but this machine has an {machine.gpu.name}", fix)
+        yield Finding("torch", "warn", f"{facts}, but this machine has an {machine.gpu.name}", fix)
     elif machine.gpu and cuda and driver and int(cuda.partition(".")[0]) > driver[0]:
         fix = f"update NVIDIA's driver, or install a torch that was built for CUDA {driver[0]}"
-        yield Finding("torch", "warn", f"{found}, which this driver does not support", fix)
+        yield Finding("torch", "warn", f"{facts}, which this driver does not support", fix)
     else:
-        yield Finding("torch", "ok", found)
+        yield Finding("torch", "ok", facts)
 
 
 def package_findings() -> Iterable[Finding]:
@@ -136,8 +136,8 @@ def package_findings() -> Iterable[Finding]:
             bad[f"pip install '{name}{specifier}'"] = (
                 f"{name} {version or 'is not installed'}; bmfgraph needs {specifier}"
             )
-    for fix, found in bad.items():
-        yield Finding("packages", "fail", found, fix)
+    for fix, facts in bad.items():
+        yield Finding("packages", "fail", facts, fix)
     yield Finding("packages", "ok", ", ".join(f"{name} {version}" for name, version in good.items()))
 
 
@@ -148,12 +148,12 @@ def conflict_findings(machine: Machine) -> Iterable[Finding]:
     for pair, state in states.items():
         if all(map(version_of, pair)):
             fix = f"pip uninstall -y {' '.join(pair)} && pip install {pair[machine.gpu is not None]}"
-            found = f"both {pair[0]} and {pair[1]} are installed: they overwrite each other"
-            findings.append(Finding("conflicts", state, found, fix))
+            facts = f"both {pair[0]} and {pair[1]} are installed: they overwrite each other"
+            findings.append(Finding("conflicts", state, facts, fix))
     if version_of(_BMF[1]) and not cuda_of_driver():
         fix = f"pip uninstall -y {_BMF[1]} && pip install {_BMF[0]}, or install NVIDIA's driver"
-        found = f"{_BMF[1]} needs NVIDIA's driver, which is not installed"
-        findings.append(Finding("conflicts", "fail", found, fix))
+        facts = f"{_BMF[1]} needs NVIDIA's driver, which is not installed"
+        findings.append(Finding("conflicts", "fail", facts, fix))
     return findings or [Finding("conflicts", "ok", "none")]
 
 

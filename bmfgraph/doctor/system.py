@@ -42,17 +42,17 @@ def python_finding(version: tuple[int, ...], system: str, glibc: str) -> Finding
         system: Operating system and processor, such as ``Linux x86_64``.
         glibc: Version of glibc; empty with another C library.
     """
-    found = f"{'.'.join(map(str, version))}, {system}, {f'glibc {glibc}' if glibc else 'no glibc'}"
+    facts = f"{'.'.join(map(str, version))}, {system}, {f'glibc {glibc}' if glibc else 'no glibc'}"
     if system != "Linux x86_64":
-        return Finding("Python", "fail", found, "use Linux on x86-64: BMF has wheels only for it")
+        return Finding("Python", "fail", facts, "use Linux on x86-64: BMF has wheels only for it")
     if not glibc or tuple(map(int, glibc.split(".")[:2])) < _GLIBC:
         return Finding(
-            "Python", "fail", found, "use a system with glibc 2.28 or later, such as Debian 12 or Ubuntu 22.04"
+            "Python", "fail", facts, "use a system with glibc 2.28 or later, such as Debian 12 or Ubuntu 22.04"
         )
     if not (3, 10) <= version[:2] <= (3, 12):
         fix = "python3.12 -m venv .venv && .venv/bin/pip install 'bmfgraph[cpu]'"
-        return Finding("Python", "fail", f"{found}; bmfgraph runs in Python 3.10 to 3.12", fix)
-    return Finding("Python", "ok", found)
+        return Finding("Python", "fail", f"{facts}; bmfgraph runs in Python 3.10 to 3.12", fix)
+    return Finding("Python", "ok", facts)
 
 
 def glibc_version() -> str:
@@ -67,12 +67,12 @@ def cpu_finding() -> Finding:
     with contextlib.suppress(OSError, ValueError):
         # The limit of a container; without a limit the file contains the word "max", which is a ValueError.
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    found = f"{counted(len(os.sched_getaffinity(0)), 'core')}, {memory / GIB:.1f} GiB of memory"
+    facts = f"{counted(len(os.sched_getaffinity(0)), 'core')}, {memory / GIB:.1f} GiB of memory"
     if memory < 2 * GIB:
         return Finding(
-            "CPU", "warn", f"{found}: too little for large videos", "give the machine or container more memory"
+            "CPU", "warn", f"{facts}: too little for large videos", "give the machine or container more memory"
         )
-    return Finding("CPU", "ok", found)
+    return Finding("CPU", "ok", facts)
 
 
 def folder_finding(name: str, folder: Path, fix: str) -> Finding:
@@ -89,8 +89,8 @@ def folder_finding(name: str, folder: Path, fix: str) -> Finding:
             free = shutil.disk_usage(existing).free
     except OSError as error:
         return Finding(name, "warn", f"{folder} cannot be written ({error.strerror})", fix)
-    found = f"{folder}, {free / GIB:.1f} GiB free"
-    return Finding(name, "warn", found, f"free some space, or {fix}") if free < GIB else Finding(name, "ok", found)
+    facts = f"{folder}, {free / GIB:.1f} GiB free"
+    return Finding(name, "warn", facts, f"free some space, or {fix}") if free < GIB else Finding(name, "ok", facts)
 
 
 def gpu_finding(machine: Machine) -> Finding:
@@ -125,21 +125,21 @@ def _driver() -> str:
 
 def tensorrt_finding(machine: Machine) -> Finding:
     """Judge whether a library builds engines for the GPU."""
-    found = ", ".join(
+    facts = ", ".join(
         f"{library.module} {library.version} {'builds and runs' if library.builds else 'only runs'} engines"
         for library in machine.libraries
         if library.flavour == "tensorrt"
     )
     if machine.gpu is None:
-        return Finding("TensorRT", "ok", f"{found or 'not installed'}; it needs a GPU")
+        return Finding("TensorRT", "ok", f"{facts or 'not installed'}; it needs a GPU")
     if machine.library("tensorrt", builds=True):
-        return Finding("TensorRT", "ok", found)
+        return Finding("TensorRT", "ok", facts)
     if machine.library("tensorrt_rtx") and runs_rtx(machine.gpu):
-        return Finding("TensorRT", "ok", f"{found or 'not installed'}; TensorRT-RTX replaces it")
+        return Finding("TensorRT", "ok", f"{facts or 'not installed'}; TensorRT-RTX replaces it")
     return Finding(
         "TensorRT",
         "warn",
-        f"{found or 'not installed'}; no library builds engines for this GPU",
+        f"{facts or 'not installed'}; no library builds engines for this GPU",
         "pip install tensorrt",
     )
 
@@ -149,16 +149,16 @@ def rtx_finding(machine: Machine) -> Finding:
     library = machine.library("tensorrt_rtx")
     if library is None:
         return Finding("TensorRT-RTX", "ok", "not installed; it is optional")
-    found = f"{library.module} {library.version} builds engines"
+    facts = f"{library.module} {library.version} builds engines"
     if runs_rtx(machine.gpu):
-        return Finding("TensorRT-RTX", "ok", f"{found} and runs them on this GPU")
-    found += f", which run on GPUs of compute capability {', '.join(RTX_CAPABILITIES)}"
+        return Finding("TensorRT-RTX", "ok", f"{facts} and runs them on this GPU")
+    facts += f", which run on GPUs of compute capability {', '.join(RTX_CAPABILITIES)}"
     if machine.gpu is None:
-        return Finding("TensorRT-RTX", "ok", found)
-    found += f", but this GPU has {machine.gpu.compute_capability}"
+        return Finding("TensorRT-RTX", "ok", facts)
+    facts += f", but this GPU has {machine.gpu.compute_capability}"
     if machine.library("tensorrt", builds=True):
-        return Finding("TensorRT-RTX", "ok", f"{found}; TensorRT replaces it")
-    return Finding("TensorRT-RTX", "warn", found, "pip install tensorrt")
+        return Finding("TensorRT-RTX", "ok", f"{facts}; TensorRT replaces it")
+    return Finding("TensorRT-RTX", "warn", facts, "pip install tensorrt")
 
 
 def pynvvideocodec_finding(machine: Machine) -> Finding:
@@ -183,10 +183,10 @@ def store_findings(root: Path) -> Iterable[Finding]:
     for entry in entries:
         left -= entry.size
         damaged += bool(entry.damage() if left >= 0 else entry.manifest_error)
-    found = f"{folder.found}; {counted(len(entries), 'engine')}, {damaged} damaged"
-    found += "; python -m bmfgraph engines verify checks all their bytes" if left < 0 else ""
+    facts = f"{folder.found}; {counted(len(entries), 'engine')}, {damaged} damaged"
+    facts += "; python -m bmfgraph engines verify checks all their bytes" if left < 0 else ""
     if damaged:
         return [
-            Finding("engine store", "warn", found, "python -m bmfgraph engines prune; the next run builds them again")
+            Finding("engine store", "warn", facts, "python -m bmfgraph engines prune; the next run builds them again")
         ]
-    return [Finding("engine store", folder.state, found, folder.fix)]
+    return [Finding("engine store", folder.state, facts, folder.fix)]

@@ -48,7 +48,7 @@ class _Recipe:
 
     filters: Filters
     quantizer: int
-    """Of x264, for 8 bits."""
+    """Quantizer of x264 for 8 bits; 0 is lossless."""
 
 
 def downscaled(clip: Path, scale: int, folder: Path) -> Downscaled:

@@ -209,7 +209,7 @@ def _duration(container: Any, stream: Any, timing: _Timing) -> float:
 def _no_stream(path: Path, kind: str, count: int, number: int) -> MediaError:
     streams = f"{count} {kind} streams, counted from 0" if count > 1 else f"{count or 'no'} {kind} stream"
     return MediaError(
-        f"input {str(path)!r} has {streams}: there is no number {number}",
+        f"input {str(path)!r} has {streams}: there is no stream {number}",
         f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
         code="E406",
     )

@@ -315,8 +315,8 @@ RUN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.path=<folder>"], "node 'source' (decoder): input '<folder>' is a folder\n  → name a video file in it"),
     (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or not a media file; try to play it"),
     (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
-    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no number 1\n  → set `video` to one of: 0"),
-    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no number 1\n  → set `audio` to one of: 0"),
+    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no stream 1\n  → set `video` to one of: 0"),
+    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no stream 1\n  → set `audio` to one of: 0"),
     (UPSCALE, ["source.start=3"], "node 'source' (decoder): start 3 s is after the end of '<clip>' (0.160 s)\n  → set pipeline.nodes.source.start below 0.160"),
 ]
 
