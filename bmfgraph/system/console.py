@@ -36,7 +36,7 @@ logger = logging.getLogger("bmfgraph")
 
 
 class _StderrHandler(logging.Handler):
-    """Writes each message as one line on standard error."""
+    """Write each message on standard error, after the name of the program."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:

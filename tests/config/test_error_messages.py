@@ -305,18 +305,18 @@ ENGINE: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=<folder>"], N + "net: model 'tiny': '<folder>' is a folder\n  → name the ONNX file in it"),
     (UPSCALE, ["net.model.file=<clip>"], N + "net: model 'tiny': '<clip>' is not an ONNX model, or it is damaged\n  → fetch or export it again"),
     (UPSCALE, ["net.model.file=<empty>"], N + "net: model 'tiny': '<empty>' holds no network\n  → it may be cut off; fetch or export it again"),
-    (UPSCALE, ["-net.model.file", "net.model.source=no.onnx"], N + "net: model 'tiny': 'no.onnx' does not exist\n  → check the path; a relative one begins in the current folder"),
-    (UPSCALE, ["-net.model.file", "net.model.source=wheel:x"], N + "net: model 'tiny': 'wheel:x' is no wheel source\n  → write wheel:NAME==VERSION/FILE"),
+    (UPSCALE, ["-net.model.file", "net.model.source=no.onnx"], N + "net: model 'tiny': 'no.onnx' does not exist\n  → check the path; a relative path starts in the current folder"),
+    (UPSCALE, ["-net.model.file", "net.model.source=wheel:x"], N + "net: model 'tiny': 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
     (UPSCALE, ["-net.model.file", "net.model.source=package:nobody/x"], N + "net: model 'tiny': package 'nobody' is not installed\n  → pip install nobody"),
 ]
 
 RUN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.path=no.mp4"], "node 'source' (decoder): input 'no.mp4' does not exist\n  → check the path; it is relative to this folder"),
     (UPSCALE, ["source.path=<folder>"], "node 'source' (decoder): input '<folder>' is a folder\n  → name a video file in it"),
-    (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or no media file at all; try to play it"),
-    (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is no wheel source\n  → write wheel:NAME==VERSION/FILE"),
-    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no number 1\n  → set `video` to one of: 0"),
-    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no number 1\n  → set `audio` to one of: 0"),
+    (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or not a media file; try to play it"),
+    (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
+    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no stream 1\n  → set `video` to one of: 0"),
+    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no stream 1\n  → set `audio` to one of: 0"),
     (UPSCALE, ["source.start=3"], "node 'source' (decoder): start 3 s is after the end of '<clip>' (0.160 s)\n  → set pipeline.nodes.source.start below 0.160"),
 ]
 
@@ -406,7 +406,7 @@ def test_a_wrong_checksum_names_the_model(paths: dict[str, str]) -> None:
     with pytest.raises(EngineError) as caught:
         compiled(data)
     assert str(caught.value).startswith(
-        f"pipeline.nodes.net: model 'tiny': '{paths['double']}' is not the file it should be: its sha256 is "
+        f"pipeline.nodes.net: model 'tiny': '{paths['double']}' is not the expected file: its sha256 is "
     )
 
 
