@@ -79,10 +79,9 @@ class JobSpec(Frozen):
     @property
     def cut_short(self) -> bool:
         """Whether an input is read from its start but not to its end, so that a reference may be longer."""
-        from bmfgraph.nodes.decoder import DecoderSpec
-
         nodes = self.pipeline.nodes.values() if self.pipeline else ()
-        return any(isinstance(node, DecoderSpec) and node.end is not None and node.start is None for node in nodes)
+        spans = [(getattr(node, "start", None), getattr(node, "end", None)) for node in nodes if not node.arity[1]]
+        return any(start is None and end is not None for start, end in spans)
 
 
 GROUPS = tuple(
