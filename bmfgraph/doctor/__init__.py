@@ -1,6 +1,7 @@
-"""`python -m bmfgraph doctor`: what this machine can run, and the command that mends what it cannot.
+"""Find out what this machine can run, and the command that fixes what it cannot.
 
-BMF, ONNX Runtime and the node packs are imported in processes of their own; nothing here is imported that could fail.
+``examine`` returns a ``Finding`` for each part of the machine; ``doctor_command`` prints them. BMF, ONNX Runtime and
+the node packs are imported in child processes, because their imports can fail or crash.
 """
 
 from __future__ import annotations
