@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.builder import Pipeline
 from bmfgraph.config.job import JobReading, JobSpec, read_job
@@ -40,7 +41,7 @@ __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
 Folders = str | Path | Sequence[str | Path]
 Spec = TypeVar("Spec", bound=BaseModel)
-_ANNOUNCED = ("W102", "W103")
+_ANNOUNCED = (codes.CPU_FALLBACK, codes.PRECISION_FALLBACK)
 """Warnings that a run's own messages repeat: what runs on what, and why."""
 
 
@@ -89,7 +90,7 @@ class Job:
             if key not in JobSpec.model_fields:
                 known = JobSpec.model_fields
                 message = f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}"
-                raise ConfigError(message, path=key, hint="correct it, or leave it out", code="E104")
+                raise ConfigError(message, path=key, hint="correct it, or leave it out", code=codes.UNKNOWN_CONFIG_KEY)
         self._set(pipeline.spec() if isinstance(pipeline, Pipeline) else pipeline, keys)
 
     @classmethod
@@ -255,7 +256,7 @@ class Job:
                 "a pipeline is run, and its engines are built, on this machine only",
                 path="target",
                 hint="leave it out; `check` and `plan` take it",
-                code="E113",
+                code=codes.INVALID_TARGET,
             )
         plan = compile_job(reading or self.reading)
         if plan.errors:

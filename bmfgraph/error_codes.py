@@ -3,200 +3,312 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
-__all__ = ["CODES", "Entry"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a code stands for, and what to do about it."""
-
-    title: str
-    cure: str
+__all__ = ["CODES", "Code"]
 
 
-CODES: Mapping[str, Entry] = MappingProxyType(
-    {
-        "E101": Entry("The first word is no verb.", "Choose one of those that the message lists."),
-        "E102": Entry("The folder of `--config-dir` does not exist.", "It is relative to the current folder."),
-        "E103": Entry("A group has no such option.", "Choose another, or bring yours with `--config-dir`."),
-        "E104": Entry("There is no such key.", "Fields of nodes are `pipeline.nodes.NODE.FIELD`."),
-        "E105": Entry(
-            "An argument is not an override that Hydra can read, or adds a key that exists.",
-            "Write KEY=VALUE, and values with special characters in quotes.",
-        ),
-        "E106": Entry("Hydra cannot compose the configuration.", "The message is Hydra's own."),
-        "E107": Entry(
-            "A value is missing (`???`), no pipeline was chosen, or its file describes none.",
-            "Give it on the command line, or in the file.",
-        ),
-        "E108": Entry("An interpolation `${...}` names nothing.", "Correct the name, or define the key."),
-        "E109": Entry("An interpolation `${...}` cannot be read or resolved.", "Correct it."),
-        "E110": Entry("`device` is none of auto, cpu, cuda.", "Leave it out, or choose one of them."),
-        "E111": Entry("The report cannot be written where it should go.", "Name another file."),
-        "E112": Entry("The output cannot be measured against `reference`.", "Give a clip of the output's size."),
-        "E113": Entry(
-            "`target` does not describe a machine, or is given to a verb that works on this one.",
-            "`doctor --json` writes such a file; `check` and `plan` take it.",
-        ),
-        "E114": Entry("Words or flags that the verb does not take.", "Every verb has a `--help`."),
-        "E115": Entry("`sweep.objective` cannot be read, or is missing.", "Write it like `fps where psnr_y>=45`."),
-        "E116": Entry("A file of the configuration is no YAML, or cannot be read.", "The message has its line."),
-        "E117": Entry(
-            "`sweep.strategy=halving` with a launcher or sweeper of another kind.",
-            "Halving runs the cells of a grid itself: leave that out.",
-        ),
-        "E201": Entry("Something that must be a mapping is none.", "Write `key: value` pairs."),
-        "E202": Entry("A name has letters that names must not have.", "Use letters, digits, `_` and `-`."),
-        "E203": Entry("A key is unknown where it stands.", "Take the nearest allowed one, which the message names."),
-        "E204": Entry("A required value is missing.", "Give it."),
-        "E205": Entry("A value is none of those allowed.", "Take one that the message lists."),
-        "E206": Entry("A value has the wrong type.", "The message says what it must be."),
-        "E207": Entry("A number is out of range.", "The message says the range."),
-        "E208": Entry("A value has the wrong form: empty, too long, or not as the pattern.", "Correct it."),
-        "E209": Entry("Values contradict each other, or a rule of their kind.", "The message says which rule."),
-        "E210": Entry("A node has no kind.", "Give it one; a `use` may bring it."),
-        "E211": Entry("A kind is unknown.", "Correct it, or install the package that has it."),
-        "E212": Entry("Two installed packages define the same kind.", "Uninstall one of them."),
-        "E213": Entry("The package of a kind fails to import.", "Repair or uninstall it; other kinds still work."),
-        "E214": Entry("What a package offers as a kind is none.", "Correct the package's entry point."),
-        "E215": Entry("A node has too few or too many inputs.", "The message says how many its kind takes."),
-        "E216": Entry("An edge begins at a node that does not exist.", "Correct the name under `inputs`."),
-        "E217": Entry("An edge begins at a port that does not exist.", "Correct `node.port` under `inputs`."),
-        "E218": Entry("The edges run in a circle.", "Take one of them out."),
-        "E301": Entry(
-            "An edge carries something else than its consumer takes.", "Put the node between that joins them."
-        ),
-        "E302": Entry("A required input is not in the file.", "Take the node out, or read another file."),
-        "E303": Entry("Two consumers want different tensors of one node.", "Give each a preprocess node of its own."),
-        "E304": Entry("A node's output is not connected.", "Connect it, or take it out."),
-        "E305": Entry("Two nodes write the same file.", "Give one of them another path."),
-        "E306": Entry("A node would write over a file that the run reads.", "Write to another file."),
-        "E307": Entry("A third-party node breaks its contract.", "Tell its author; README, Adding a node."),
-        "E308": Entry("BMF alone cannot run the plan.", "`plan --bmf` is for pipelines of decoders and encoders."),
-        "E310": Entry("`fit: none`, and the picture's size is not the model's.", "Choose letterbox, stretch or crop."),
-        "E311": Entry(
-            "The tensor's dtype cannot be made, or cannot hold normalised values.", "Change dtype or mean/std."
-        ),
-        "E312": Entry("`mean` or `std` has the wrong number of values.", "One value, or one for each channel."),
-        "E313": Entry("A model's output is not an image of a known size.", "Say what it means under `model.outputs`."),
-        "E314": Entry("Frames are to be made of a grey tensor.", "Repeat the channel inside the model."),
-        "E315": Entry(
-            "A model's output has not the channels of its frames.", "Correct `model.window` or `model.outputs`."
-        ),
-        "E316": Entry("A model has several outputs, or not the one named.", "Set `tensor` to one of them."),
-        "E317": Entry("A window of windows.", "One window node per model is enough."),
-        "E318": Entry("Frames are made of tensors, and something else arrives.", "Connect an inference node."),
-        "E320": Entry("Detections are made of a detector's outputs.", "Connect an inference node."),
-        "E321": Entry("Nothing says how the outputs stand for boxes.", "Set `decode` in the model's config."),
-        "E322": Entry("`decode` names an output that the model lacks.", "Correct `model.decode`."),
-        "E323": Entry("`labels` are not as many as the model's scores.", "Correct `model.decode.labels`."),
-        "E324": Entry("Boxes cannot be mapped back to the source picture.", "Feed the model from a preprocess node."),
-        "E325": Entry("Boxes would be drawn on frames of another size.", "Draw on the frames that the detector saw."),
-        "E330": Entry("The extension has no known format of records.", "Use .jsonl or .csv, or set `format`."),
-        "E340": Entry("An encoder has no path.", "Set it, or `container: 'null'` to measure."),
-        "E341": Entry("The extension has no known container.", "Rename the file, or set `container`."),
-        "E342": Entry("The container does not take the codec.", "Choose another codec or extension."),
-        "E343": Entry("`crf` is out of range, not the codec's, or beside a bit rate.", "The message says which."),
-        "E344": Entry("The codec has no presets.", "Set `preset: null`."),
-        "E345": Entry("The codec does not take the pixel format.", "Use yuv420p, or another codec."),
-        "E346": Entry("AVI cannot hold frames that are unevenly spaced.", "Write .mkv or .mp4."),
-        "E347": Entry("An odd size for a pixel format with shared chroma.", "Use yuv444p, or another size."),
-        "E348": Entry("The container does not take the audio.", "Set `audio: aac` or `none`, or write .mkv."),
-        "E349": Entry("Frames larger than the codec takes.", "Use another codec, or smaller frames."),
-        "E401": Entry("A file does not exist.", "Relative paths begin in the current folder."),
-        "E402": Entry("A folder, pipe or device stands where a file must be.", "Name a file."),
-        "E403": Entry("A file may not be read.", "Change its permissions."),
-        "E404": Entry("A file is no video that FFmpeg can read.", "Try to play it; it may be cut off or empty."),
-        "E405": Entry("A file holds no video.", "Name a file with video."),
-        "E406": Entry("A file has no stream of that number.", "Streams of a kind are counted from 0."),
-        "E407": Entry("A file is cut off.", "Copy it again, or set `allow_truncated`."),
-        "E408": Entry("A video stream has no frame that can be decoded.", "Try to play it."),
-        "E409": Entry("The input is a URL.", "Fetch it first."),
-        "E410": Entry("`start` lies behind the clip's last frame, or none before `end`.", "Set them further apart."),
-        "E411": Entry("An output cannot be written where it should go.", "Choose another path."),
-        "E412": Entry("The disk is too small for the output.", "Make room, or write to another disk."),
-        "E413": Entry("The GPU's decoder cannot decode the file.", "Use `decoder=ffmpeg`."),
-        "E414": Entry("A clip cannot be reduced.", "Name a clip as `sweep.reference` instead."),
-        "E420": Entry("A `wheel:` or `package:` source is malformed.", "The message shows the form."),
-        "E421": Entry("A source cannot be fetched.", "Check the network, or name a local copy."),
-        "E422": Entry(
-            "A file has not the checksum that it should have.", "Put the right file there, or correct `sha256`."
-        ),
-        "E423": Entry("A package or wheel lacks the file.", "Correct the path, or the version."),
-        "E424": Entry("The cache folder cannot be used.", "Set BMFGRAPH_CACHE to a folder of yours."),
-        "E501": Entry("A model file is missing or cannot be read.", "Check `model.file`."),
-        "E502": Entry("A file is not an ONNX model, or it is damaged.", "Fetch or export it again."),
-        "E503": Entry("A model's weights lie in a file that is not there.", "Copy that file beside the model."),
-        "E505": Entry("A model needs a newer ONNX.", "Update the package, or export with an older operator set."),
-        "E506": Entry("A model's config names a tensor that the file lacks.", "Correct `model.inputs` or `outputs`."),
-        "E507": Entry("`dims` of a model's input has the wrong length.", "One entry for each dimension."),
-        "E508": Entry("A model has more or fewer inputs than edges arrive.", "One edge for each input, in its order."),
-        "E509": Entry("A model's input has not four dims.", "Reshape inside the model."),
-        "E510": Entry("The network does not take the size.", "Choose another `size` or `multiple`."),
-        "E511": Entry("An output's first dim does not count the batch.", "Export the model so that it does."),
-        "E512": Entry("The model takes another batch size only.", "Set `engine.batch` to it."),
-        "E513": Entry("The model works on another temporal window than it is fed.", "Put a window node before it."),
-        "E514": Entry("The tensor has another dtype than the model takes.", "Leave `dtype` of preprocess out."),
-        "E515": Entry(
-            "The tensor means something else than the model takes.", "Leave layout, channels, mean, std out."
-        ),
-        "E516": Entry("The tensor has another size than the model takes.", "Set `size` and `fit` of preprocess."),
-        "E517": Entry("`engine.input_shapes` contradicts the model or the frames.", "Correct it, or leave it out."),
-        "E518": Entry("A dim of an output stays free, and must be known.", "Export the model with that dim fixed."),
-        "E601": Entry("`device=cpu`, and something that needs a GPU.", "Leave one of the two out."),
-        "E602": Entry("The file of `engine.path` does not exist.", "Correct it, or leave it out to build one."),
-        "E603": Entry("ONNX Runtime does not run TensorRT's engines.", "Leave `engine.path` or `engine.runtime` out."),
-        "E604": Entry("ONNX Runtime does not compute in that precision.", "Set fp32, or use TensorRT."),
-        "E605": Entry("A GPU is needed, and there is none.", "Use the CPU, or another machine."),
-        "E606": Entry("No TensorRT that builds engines is installed.", "`pip install tensorrt`."),
-        "E607": Entry("int8 lacks what it is calibrated over.", "Set `engine.calibration` to a clip like yours."),
-        "E608": Entry("`engine.profiles` contradicts the model or the frames.", "Correct it, or set it to auto."),
-        "E609": Entry("The store has no such engine, and none may be built.", "Set `engine.build=auto`."),
-        "E610": Entry("The engine was built for another GPU.", "Build it on the machine that runs it."),
-        "E611": Entry(
-            "The engine was built by another library or version.", "Build it again, or with version_compatible."
-        ),
-        "E612": Entry(
-            "The engine's inputs or outputs are not the model's, or not for these shapes.", "Build it again."
-        ),
-        "E613": Entry("The engine file is damaged.", "Build it again."),
-        "E614": Entry("The engine store cannot be read or written.", "Set `engine.store` to a folder of yours."),
-        "E615": Entry("`engine.python` or `engine.command` cannot be used.", "The message says why."),
-        "E616": Entry("TensorRT cannot build the network.", "See the log that the message names."),
-        "E617": Entry("The network cannot be prepared for the builder.", "The message names the ONNX node."),
-        "E618": Entry("TensorRT-RTX does not run on this GPU.", "Use TensorRT."),
-        "E619": Entry("A runtime refuses the file.", "Build it again, or update the runtime."),
-        "E620": Entry("The engine brings CPU code of its own.", "If you trust it, set `engine.allow_host_code=true`."),
-        "E701": Entry("BMF is not installed.", "`pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`."),
-        "E702": Entry("FFmpeg 4, which BMF needs, is not there or not whole.", "`pip install decord==0.6.0`."),
-        "E703": Entry("This FFmpeg has no such encoder.", "Choose another codec."),
-        "E704": Entry("This FFmpeg was built without that hardware decoder.", "Use `decoder=nvdec`."),
-        "E705": Entry("ONNX Runtime, or its CUDA provider, is not installed.", "`pip install onnxruntime`."),
-        "E706": Entry("PyNvVideoCodec is not installed, or cannot be loaded.", "`pip install PyNvVideoCodec`."),
-        "E707": Entry("A package that a third-party node needs is not installed.", "Install it as the message says."),
-        "E800": Entry("The run was stopped by Ctrl-C or a signal.", "Nothing was written under the final name."),
-        "E801": Entry("A node failed at its work.", "The message has its frame and time; `debug=true` shows more."),
-        "E803": Entry("A file gave fewer frames than it promises.", "Copy it again, or set `allow_truncated`."),
-        "E804": Entry("The output could not be measured against the reference.", "The output itself is complete."),
-        "E805": Entry("The report could not be written after the run.", "The output itself is complete."),
-        "E806": Entry("The process of a sweep's cell ended before its time.", "See log.txt in the cell's folder."),
-        "E807": Entry("A sweep's cell took longer than it may.", "Raise `sweep.timeout`."),
-        "E808": Entry(
-            "A run would wait for a stream that its own thread has open.",
-            "End or close the stream, or isolate the run.",
-        ),
-        "E809": Entry("A run in a child process could not begin or crashed.", "The message says which."),
-        "E899": Entry("Something that bmfgraph did not foresee.", "Please report it, with what `debug=true` shows."),
-        "W101": Entry(
-            "A model lists its weights as inputs, as old exporters did.", "Export it again: up to twice as fast."
-        ),
-        "W102": Entry("A GPU is here, and the model runs on the CPU.", "The message says what is missing."),
-        "W103": Entry(
-            "A model is computed in another precision than asked for.", "`engine.runtime` makes it an error."
-        ),
-        "W104": Entry("The disk may be too small for the output.", "Make room."),
-    }
+class Code(str):
+    """Hold a code such as E203, its meaning and what to do; elsewhere it acts as plain text."""
+
+    def __new__(cls, code: str, meaning: str, fix: str) -> Code:
+        return super().__new__(cls, code)
+
+    def __init__(self, code: str, meaning: str, fix: str) -> None:
+        self.meaning: Final = meaning
+        self.fix: Final = fix
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        # Copies and other processes get plain text.
+        return str, (str(self),)
+
+
+# Command line and configuration
+UNKNOWN_VERB = Code("E101", "The first word is not a verb of bmfgraph.", "Use one of the verbs that the message lists.")
+MISSING_CONFIG_FOLDER = Code(
+    "E102", "The folder of `--config-dir` does not exist.", "Correct the path; it is relative to the current folder."
 )
+UNKNOWN_GROUP_OPTION = Code(
+    "E103",
+    "A config group does not have this option.",
+    "Use an option from the message, or add yours with `--config-dir`.",
+)
+UNKNOWN_CONFIG_KEY = Code(
+    "E104", "A configuration key does not exist.", "Set fields of nodes as `pipeline.nodes.NODE.FIELD`."
+)
+INVALID_OVERRIDE = Code("E105", "Hydra cannot apply an override.", "Write KEY=VALUE; quote special characters.")
+COMPOSITION_FAILURE = Code(
+    "E106", "Hydra cannot compose the configuration.", "Correct the file or group in the message."
+)
+MISSING_CONFIG_VALUE = Code(
+    "E107", "The pipeline or a mandatory value (`???`) is missing.", "Set it on the command line or in the file."
+)
+UNKNOWN_INTERPOLATION_KEY = Code(
+    "E108", "An interpolation `${...}` refers to a key that does not exist.", "Correct the key, or define it."
+)
+INVALID_INTERPOLATION = Code(
+    "E109", "An interpolation `${...}` cannot be resolved.", "Correct its syntax, resolver or cycle."
+)
+INVALID_DEVICE = Code("E110", "`device` is not auto, cpu or cuda.", "Use one of the three, or leave it out.")
+UNUSABLE_REPORT_PATH = Code("E111", "The report cannot be written to its path.", "Choose another file.")
+UNUSABLE_REFERENCE = Code(
+    "E112",
+    "The reference does not fit the output or the sweep.",
+    "Name another clip, or overrides of one cell of the sweep.",
+)
+INVALID_TARGET = Code(
+    "E113",
+    "`target` is not a machine file, or the verb does not take it.",
+    "Write it with `doctor --json`, for `check` and `plan`.",
+)
+INVALID_ARGUMENT = Code("E114", "The verb does not take an argument, or lacks one.", "See the verb's `--help`.")
+INVALID_OBJECTIVE = Code("E115", "`sweep.objective` is missing or invalid.", "Write it like `fps where psnr_y>=45`.")
+UNREADABLE_CONFIG_FILE = Code(
+    "E116", "A configuration file cannot be read, or is not valid YAML.", "Correct the file or line in the message."
+)
+HALVING_CONFLICT = Code(
+    "E117",
+    "`sweep.strategy=halving` excludes this launcher or sweeper.",
+    "Leave it out; halving runs the cells of a grid itself.",
+)
+
+# Pipeline description
+MAPPING_EXPECTED = Code("E201", "A value is not a mapping, and must be.", "Write `key: value` pairs.")
+INVALID_NODE_NAME = Code(
+    "E202",
+    "The name of a node has invalid characters, or is in use.",
+    "Use letters, digits, `_` and `-`, and a new name.",
+)
+UNKNOWN_KEY = Code("E203", "A mapping has an unknown key.", "Use a key that the message lists, or remove it.")
+MISSING_FIELD = Code("E204", "A required field is missing.", "Set it.")
+INVALID_CHOICE = Code("E205", "A value is not one of the allowed values.", "Use a value that the message lists.")
+WRONG_TYPE = Code("E206", "A value has the wrong type.", "Use the type that the message names.")
+VALUE_OUT_OF_RANGE = Code("E207", "A number is out of range.", "Use a number in the range that the message gives.")
+MALFORMED_VALUE = Code("E208", "A value is empty, too long, or does not match its pattern.", "Correct its form.")
+CONFLICTING_VALUES = Code(
+    "E209", "Two values conflict, or a value breaks a rule of its field.", "Correct the value as the message says."
+)
+MISSING_NODE_KIND = Code("E210", "A node has no kind, or an invalid one.", "Set `kind`, or a `use` that contains it.")
+UNKNOWN_NODE_KIND = Code("E211", "The kind of a node is unknown.", "Correct it, or install its package.")
+DUPLICATE_NODE_KIND = Code("E212", "Two installed packages define the same kind.", "Uninstall one of them.")
+BROKEN_KIND_PACKAGE = Code(
+    "E213", "The package of a kind cannot be imported.", "Repair or uninstall it; other kinds still work."
+)
+INVALID_NODE_CLASS = Code("E214", "The entry point of a kind is not a node class.", "Correct it in its package.")
+WRONG_INPUT_COUNT = Code("E215", "A node has too few or too many inputs.", "List as many inputs as its kind takes.")
+UNKNOWN_NODE = Code("E216", "A node of this name does not exist.", "Use a name that the message lists.")
+UNKNOWN_PORT = Code("E217", "A port of this name does not exist.", "Use a port that the message lists.")
+EDGE_CYCLE = Code("E218", "The edges form a cycle.", "Remove one edge of the cycle.")
+
+# Nodes that do not fit together
+EDGE_TYPE_MISMATCH = Code("E301", "The consumer of an edge does not take its type.", "Add the node that converts it.")
+MISSING_INPUT_STREAM = Code(
+    "E302", "The file lacks a stream that a node requires.", "Remove the node or change the file."
+)
+CONFLICTING_TENSOR_REQUIREMENTS = Code(
+    "E303", "Two consumers require different tensors of one node.", "Give each its own preprocess node."
+)
+UNUSED_NODE = Code("E304", "The output of a node is not connected.", "Connect it, or remove the node.")
+DUPLICATE_OUTPUT_PATH = Code("E305", "Two nodes write the same file.", "Give one of them another path.")
+INPUT_OVERWRITE = Code("E306", "A node would overwrite a file that the run reads.", "Write to another file.")
+NODE_CONTRACT_VIOLATION = Code(
+    "E307", "A third-party node breaks the contract of nodes.", "Report it to its author; see README, Adding a node."
+)
+UNEXPORTABLE_PLAN = Code("E308", "BMF alone cannot run the plan.", "Use `plan --bmf` with decoders and encoders only.")
+UNFITTED_FRAME_SIZE = Code(
+    "E310", "`fit` is none, and the frame's size is not the model's.", "Set `fit` to letterbox, stretch or crop."
+)
+INVALID_PREPROCESS_DTYPE = Code(
+    "E311",
+    "The dtype is not possible, or does not hold normalised values.",
+    "Change `dtype`, or leave `mean` and `std` out.",
+)
+WRONG_MEAN_STD_LENGTH = Code("E312", "`mean` or `std` has the wrong length.", "Give one value, or one per channel.")
+UNDESCRIBED_MODEL_OUTPUT = Code("E313", "The output is not an image of known size.", "Describe it in `model.outputs`.")
+GRAY_FRAME_TENSOR = Code("E314", "A grey tensor cannot become frames.", "Repeat the channel inside the model.")
+OUTPUT_CHANNEL_MISMATCH = Code(
+    "E315", "A model's output has the wrong channel count.", "Correct `model.window` or `model.outputs`."
+)
+AMBIGUOUS_OUTPUT_TENSOR = Code(
+    "E316", "A model has several outputs, or none of this name.", "Set `tensor` to its name."
+)
+NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
+TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
+DETECTOR_EXPECTED = Code(
+    "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
+)
+MISSING_DECODE = Code("E321", "The decoding of boxes is not configured.", "Set `decode` in the model's config.")
+UNKNOWN_DECODE_TENSOR = Code("E322", "`decode` names an output that the model lacks.", "Correct `model.decode`.")
+LABEL_COUNT_MISMATCH = Code(
+    "E323", "The number of labels is not the number of the model's scores.", "Correct `model.decode.labels`."
+)
+UNKNOWN_BOX_PLACEMENT = Code(
+    "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
+)
+BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
+UNKNOWN_RECORDS_FORMAT = Code("E330", "The format of the records is unknown.", "Use .jsonl or .csv, or set `format`.")
+MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
+UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
+CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
+INVALID_CRF = Code(
+    "E343", "`crf` is out of range, unsupported, or beside `bit_rate`.", "Correct it, or set it to null."
+)
+UNSUPPORTED_PRESET = Code("E344", "The codec has no presets.", "Set `preset: null`.")
+UNSUPPORTED_PIXEL_FORMAT = Code("E345", "The codec does not support the pixel format.", "Use yuv420p or another codec.")
+VARIABLE_RATE_AVI = Code("E346", "AVI does not support a variable frame rate.", "Write .mkv or .mp4.")
+ODD_FRAME_SIZE = Code("E347", "The pixel format does not allow an odd size.", "Use yuv444p, or an even size.")
+UNSUPPORTED_AUDIO = Code("E348", "The container does not support the audio codec.", "Set `audio: none`, or write .mkv.")
+FRAME_TOO_LARGE = Code("E349", "The frames are larger than the codec allows.", "Use another codec, or smaller frames.")
+
+# Files
+FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
+FILE_EXPECTED = Code("E402", "The path leads to a folder, a pipe or a device.", "Name a file.")
+UNREADABLE_FILE = Code("E403", "A file cannot be read.", "Check its permissions.")
+UNREADABLE_VIDEO = Code("E404", "FFmpeg cannot read a file as video.", "Try to play it; it may be truncated or empty.")
+NO_VIDEO_STREAM = Code("E405", "A file has no video stream.", "Name a file with video.")
+STREAM_NOT_FOUND = Code("E406", "A file has no stream of this number.", "Use a lower number; the first is 0.")
+TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.allow_truncated`.")
+UNDECODABLE_VIDEO = Code("E408", "No frame of a video stream can be decoded.", "Try to play the file.")
+URL_INPUT = Code("E409", "The input is a URL.", "Download it first.")
+EMPTY_TIME_RANGE = Code("E410", "No frame lies between `start` and `end`.", "Move `start` or `end`.")
+UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Choose another path.")
+DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")
+UNSUPPORTED_GPU_DECODING = Code("E413", "The GPU's decoder does not support the file.", "Set `decoder=ffmpeg`.")
+DOWNSCALE_FAILURE = Code("E414", "A clip cannot be downscaled.", "Set `sweep.reference` to a clip instead.")
+MALFORMED_SOURCE = Code("E420", "A `wheel:` or `package:` source has the wrong form.", "Write it as the message shows.")
+FETCH_FAILURE = Code("E421", "A source cannot be downloaded.", "Check the network, or name a local copy.")
+CHECKSUM_MISMATCH = Code("E422", "A file does not have the expected checksum.", "Replace it, or correct `sha256`.")
+MISSING_PACKAGE_FILE = Code(
+    "E423", "A package or a wheel does not contain the file.", "Install it, or correct the path or the version."
+)
+UNUSABLE_CACHE_FOLDER = Code("E424", "The cache folder cannot be used.", "Set BMFGRAPH_CACHE to a writable folder.")
+
+# Models
+UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")
+INVALID_ONNX_MODEL = Code("E502", "A file is not an ONNX model, or is damaged.", "Download or export it again.")
+MISSING_EXTERNAL_WEIGHTS = Code(
+    "E503", "A model keeps its weights in a file that is missing.", "Copy that file to the model's folder."
+)
+UNSUPPORTED_ONNX_VERSION = Code(
+    "E505", "A model needs a newer onnx.", "Update it, or export with an older operator set."
+)
+UNKNOWN_MODEL_TENSOR = Code(
+    "E506", "The config names a tensor that the model does not have.", "Correct `model.inputs` or `model.outputs`."
+)
+WRONG_DIMS_LENGTH = Code("E507", "`dims` of a model's input has the wrong length.", "Give one entry per dimension.")
+MODEL_INPUT_COUNT = Code(
+    "E508", "The number of edges is not the number of model inputs.", "List one edge per input, in the model's order."
+)
+MODEL_INPUT_RANK = Code("E509", "A model's input does not have four dimensions.", "Reshape inside the model.")
+UNSUPPORTED_INPUT_SIZE = Code("E510", "The network does not accept the size.", "Choose another `size` or `multiple`.")
+MISSING_BATCH_DIMENSION = Code(
+    "E511", "An output's first dimension is not the batch.", "Export the model so that it is."
+)
+FIXED_BATCH_SIZE = Code("E512", "The model has a fixed batch size, which is another one.", "Set `engine.batch` to it.")
+WINDOW_MISMATCH = Code("E513", "The tensor lacks the model's temporal window.", "Add a window node before the model.")
+TENSOR_DTYPE_MISMATCH = Code("E514", "The tensor does not have the model's dtype.", "Leave `dtype` of preprocess out.")
+TENSOR_MEANING_MISMATCH = Code(
+    "E515", "The tensor does not have the model's layout or value range.", "Leave layout, channels, mean and std out."
+)
+TENSOR_SIZE_MISMATCH = Code(
+    "E516", "The tensor does not have the model's input size.", "Set `size` and `fit` of preprocess."
+)
+CONFLICTING_INPUT_SHAPES = Code(
+    "E517", "`engine.input_shapes` contradicts the model or the frames.", "Correct it, or leave it out."
+)
+DYNAMIC_OUTPUT_DIMENSION = Code(
+    "E518", "A dimension of an output is dynamic, and must be known.", "Export the model with a fixed one."
+)
+
+# Engines and runtimes
+DEVICE_CONFLICT = Code("E601", "`device` is cpu, and another setting needs a GPU.", "Leave one of the two out.")
+ENGINE_FILE_NOT_FOUND = Code(
+    "E602", "The file of `engine.path` does not exist.", "Correct the path, or leave it out to build an engine."
+)
+ENGINE_RUNTIME_CONFLICT = Code(
+    "E603", "ONNX Runtime cannot run an engine of TensorRT.", "Leave `engine.path` or `engine.runtime` out."
+)
+UNSUPPORTED_PRECISION = Code("E604", "ONNX Runtime does not support the precision.", "Set it to fp32, or use TensorRT.")
+MISSING_GPU = Code("E605", "A GPU is required, and the machine has none.", "Use the CPU, or another machine.")
+MISSING_TENSORRT = Code("E606", "TensorRT is not installed, or cannot build engines.", "Run `pip install tensorrt`.")
+UNUSABLE_CALIBRATION = Code("E607", "int8 cannot be calibrated.", "Set `engine.calibration` to a typical clip.")
+CONFLICTING_OPTIMIZATION_PROFILE = Code(
+    "E608", "`engine.profiles` contradicts the model or the frames.", "Correct it, or set it to auto."
+)
+MISSING_STORED_ENGINE = Code(
+    "E609", "The store lacks the engine, and `engine.build` is never.", "Set `engine.build=auto`."
+)
+ENGINE_GPU_MISMATCH = Code("E610", "The engine was built for another GPU.", "Build it on the machine that runs it.")
+ENGINE_LIBRARY_MISMATCH = Code(
+    "E611", "The engine was built by another library or version.", "Build it again, or with `version_compatible`."
+)
+ENGINE_BINDING_MISMATCH = Code("E612", "The engine's bindings do not match the model or the shapes.", "Build it again.")
+DAMAGED_ENGINE = Code("E613", "The engine file is damaged.", "Build it again.")
+UNUSABLE_ENGINE_STORE = Code(
+    "E614", "The engine store cannot be read or written.", "Set `engine.store` to a writable folder."
+)
+UNUSABLE_ENGINE_BUILDER = Code(
+    "E615", "`engine.python` or `engine.command` cannot be used.", "Correct it as the message says."
+)
+ENGINE_BUILD_FAILURE = Code("E616", "TensorRT cannot build the network.", "Read the log that the message names.")
+NETWORK_PREPARATION_FAILURE = Code("E617", "The network cannot be prepared.", "Change the model or the precision.")
+UNSUPPORTED_RTX_GPU = Code("E618", "TensorRT-RTX does not support this GPU.", "Use TensorRT.")
+ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.", "Rebuild it, or update the runtime.")
+UNTRUSTED_HOST_CODE = Code(
+    "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
+)
+
+# Installation
+MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")
+MISSING_FFMPEG = Code("E702", "FFmpeg 4 is missing or incomplete.", "Run `pip install decord==0.6.0`.")
+MISSING_ENCODER = Code("E703", "The installed FFmpeg does not have the encoder.", "Choose another codec.")
+MISSING_HARDWARE_DECODER = Code("E704", "The installed FFmpeg lacks the hardware decoder.", "Set `decoder=nvdec`.")
+MISSING_ONNXRUNTIME = Code(
+    "E705", "ONNX Runtime or its CUDA provider is not installed.", "Run `pip install onnxruntime`, or onnxruntime-gpu."
+)
+MISSING_PYNVVIDEOCODEC = Code(
+    "E706", "PyNvVideoCodec is missing or cannot be loaded.", "Run `pip install PyNvVideoCodec`."
+)
+MISSING_NODE_PACKAGE = Code(
+    "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
+)
+
+# While running
+RUN_CANCELLED = Code(
+    "E800", "Ctrl-C or a signal stopped the run.", "Start it again; nothing was written under the final name."
+)
+NODE_FAILURE = Code("E801", "A node failed during the run.", "See its frame in the message, or set `debug=true`.")
+MISSING_FRAMES = Code(
+    "E803", "A file gave fewer frames than it declares.", "Copy it again, or set `decoder.allow_truncated`."
+)
+COMPARISON_FAILURE = Code(
+    "E804", "The output cannot be compared with the reference.", "Use another reference; the output itself is complete."
+)
+UNWRITTEN_REPORT = Code(
+    "E805",
+    "The report cannot be written after the run.",
+    "Free some space, or write elsewhere; the output is complete.",
+)
+CELL_CRASH = Code("E806", "The process of a sweep's cell ended too early.", "See log.txt in the folder of the cell.")
+CELL_TIMEOUT = Code("E807", "A sweep's cell took longer than `sweep.timeout`.", "Raise `sweep.timeout`.")
+OPEN_STREAM_CONFLICT = Code(
+    "E808", "A run waits for a stream that its own thread holds open.", "Close the stream, or isolate the run."
+)
+ISOLATED_RUN_FAILURE = Code("E809", "The process of an isolated run failed.", "See the cause in the message.")
+INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
+
+# Warnings
+WEIGHTS_AS_INPUTS = Code(
+    "W101", "A model lists its weights as inputs, as old exporters did.", "Export it again; it may run twice as fast."
+)
+CPU_FALLBACK = Code("W102", "The machine has a GPU, but the model runs on the CPU.", "Install what the message names.")
+PRECISION_FALLBACK = Code(
+    "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
+)
+LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+
+CODES: Final[Mapping[str, Code]] = MappingProxyType(
+    {value: value for value in tuple(globals().values()) if isinstance(value, Code)}
+)
+"""Every code of this module, in order."""

@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from bmfgraph import error_codes as codes
+
 __all__ = [
     "BmfgraphError",
     "Cancelled",
     "ConfigError",
     "EngineError",
+    "FieldError",
     "InstallError",
     "PipelineErrors",
     "PlanError",
@@ -89,6 +92,14 @@ class Problem:
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (self.place or self.path, self.message)))
+
+
+class FieldError(ValueError):
+    """A validator of a spec refuses a value; pydantic's error holds it, and its place is added there."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class UnplacedError(Exception):
@@ -209,7 +220,7 @@ class Cancelled(RunError):
     exit_code = 130
 
     def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code="E800", path="")
+        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code=codes.RUN_CANCELLED, path="")
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from bmfgraph.config.fields import REFUSED, Schema, code, describe, model_schemas, spec_classes
+from bmfgraph.config.fields import Schema, code, describe, model_schemas, spec_classes
 from bmfgraph.error_codes import CODES
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
@@ -71,7 +71,7 @@ _MANY = 3
 
 _GROUPS = {
     "E1": "Command line and configuration",
-    "E2": "What a pipeline says",
+    "E2": "Pipeline description",
     "E3": "Nodes that do not fit together",
     "E4": "Files",
     "E5": "Models",
@@ -98,7 +98,7 @@ def nodes_reference() -> str:
 
 
 def _kind(kind: str, cls: type[NodeSpec], schema: Schema) -> str:
-    left_out = ("kind", "inputs", *REFUSED.get(kind, ()))
+    left_out = ("kind", "inputs", *cls.fixed_fields)
     fields = {name: field for name, field in schema["properties"].items() if name not in left_out}
     table = _table(schema | {"properties": fields}) if fields else ""
     return f"## {kind}\n\n{_description(schema)}\n\n{_ends(cls)}\n\n{table}"
@@ -161,7 +161,7 @@ def errors_page() -> str:
         "all at once.",
     ]
     for prefix, group in _GROUPS.items():
-        lines += ["", f"## {group}", "", "| code | what | what helps |", "|---|---|---|"]
+        lines += ["", f"## {group}", "", "| code | meaning | what to do |", "|---|---|---|"]
         entries = ((code, entry) for code, entry in CODES.items() if code.startswith(prefix))
-        lines += [f"| {code} | {entry.title} | {entry.cure} |" for code, entry in entries]
+        lines += [f"| {code} | {entry.meaning} | {entry.fix} |" for code, entry in entries]
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import FLAGS, HELP, PLAN_FORMATS, VERBS
 from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup
 from bmfgraph.config.overrides import CONFIG_DIR
@@ -21,7 +22,7 @@ __all__ = ["COMMANDS", "hydra_arguments"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-COMMANDS = VerbGroup("bmfgraph", code="E101", default="run", add_help_option=False)
+COMMANDS = VerbGroup("bmfgraph", code=codes.UNKNOWN_VERB, default="run", add_help_option=False)
 """The whole command line: an optional verb, then its arguments."""
 
 
@@ -34,7 +35,7 @@ def _existing_folders(ctx: click.Context, param: click.Parameter, folders: tuple
             raise ConfigError(
                 f"--config-dir {folder!r}: there is no such folder",
                 hint="correct it; it is relative to this folder",
-                code="E102",
+                code=codes.MISSING_CONFIG_FOLDER,
             )
     return folders
 
@@ -120,7 +121,7 @@ def _first(ctx: click.Context, param: click.Parameter, overrides: tuple[str, ...
         raise ConfigError(
             f"unknown argument {first!r}{did_you_mean(first, ('diff',) if ctx.info_name == 'plan' else ())}",
             hint=f"python -m bmfgraph {ctx.info_name} --help",
-            code="E114",
+            code=codes.INVALID_ARGUMENT,
         )
     return overrides
 
@@ -173,7 +174,9 @@ def _plan(request: Any, output: str | None, **forms: bool) -> int:
 
     chosen = [flag for flag in PLAN_FORMATS if forms[flag.removeprefix("--")]]
     if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(chosen)}: one form at a time", hint="leave one of them out", code="E114")
+        raise ConfigError(
+            f"{' and '.join(chosen)}: one form at a time", hint="leave one of them out", code=codes.INVALID_ARGUMENT
+        )
     return plan(request, form=chosen[0] if chosen else "", output=output)
 
 
@@ -218,7 +221,12 @@ def _schema(installed: bool) -> int:
 
 
 @COMMANDS.group(
-    "engines", cls=VerbGroup, code="E114", help=HELP["engines"], short_help=VERBS["engines"], add_help_option=False
+    "engines",
+    cls=VerbGroup,
+    code=codes.INVALID_ARGUMENT,
+    help=HELP["engines"],
+    short_help=VERBS["engines"],
+    add_help_option=False,
 )
 @click.option("--store", default="engines", type=FOLDER, metavar="DIR", help="folder of the engines (default: engines)")
 @_json

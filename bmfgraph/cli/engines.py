@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
@@ -45,12 +46,15 @@ def engines_command(verb: str, *, store: str, as_json: bool, **options: Any) -> 
     try:
         return run(EngineStore(Path(store)), argparse.Namespace(json=as_json, **options))
     except StoreError as error:
-        say(f"error[E614]: {error}\n  → name another folder with --store, or check who may read and write there")
+        say(
+            f"error[{codes.UNUSABLE_ENGINE_STORE}]: {error}\n"
+            "  → name another folder with --store, or check who may read and write there"
+        )
         return 1
 
 
 def _refusal(message: str) -> ConfigError:
-    return ConfigError(message, hint="python -m bmfgraph engines --help", code="E114")
+    return ConfigError(message, hint="python -m bmfgraph engines --help", code=codes.INVALID_ARGUMENT)
 
 
 def _list(store: EngineStore, options: argparse.Namespace) -> int:
@@ -115,7 +119,7 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         raise _refusal(f"{subject} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}")
     (entry,) = matches
     if entry.manifest_error:
-        say(f"error[E613]: {entry.folder}: {entry.manifest_error}\n  → {_REPAIR}")
+        say(f"error[{codes.DAMAGED_ENGINE}]: {entry.folder}: {entry.manifest_error}\n  → {_REPAIR}")
         return 1
     _print_json(entry.manifest)
     return 0

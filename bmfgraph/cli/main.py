@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from bmfgraph import error_codes as codes
 from bmfgraph.cli.commands import COMMANDS
 from bmfgraph.cli.signals import ProblemPrinter
 from bmfgraph.cli.verb import usage_error
@@ -48,7 +49,13 @@ def _run(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         _drop_output()
-        print_problems([Problem("", f"the output cannot be written ({error.strerror})", "E114", "write it elsewhere")])
+        print_problems(
+            [
+                Problem(
+                    "", f"the output cannot be written ({error.strerror})", codes.INVALID_ARGUMENT, "write it elsewhere"
+                )
+            ]
+        )
         return 1
     return code
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.cli.signals import ProblemPrinter, ignore_signals, run_command
 from bmfgraph.config.overrides import (
     CONFIG_DIR,
@@ -157,7 +158,7 @@ def _plan_runs(request: Request, form: str, output: str | None) -> int:
             f"{count} runs cannot all be written to {output or 'one file'!r}",
             path=form if output is None else "--output",
             hint="take --json, --table or --mermaid without --output, or name one run",
-            code="E114",
+            code=codes.INVALID_ARGUMENT,
         )
     plan_runs(runs, form, output)
     return 0
@@ -206,7 +207,7 @@ def _diff(arguments: Sequence[str], form: str, output: str | None) -> int:
             "diff takes two sets of overrides, and then what both have",
             path="plan",
             hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
-            code="E114",
+            code=codes.INVALID_ARGUMENT,
         )
     first, second, *common = arguments
     configs = (composed([*_split(overrides), *common]) for overrides in (first, second))
@@ -219,7 +220,10 @@ def _split(overrides: str) -> list[str]:
         return shlex.split(overrides)
     except ValueError as error:
         raise ConfigError(
-            f"{overrides!r} cannot be split ({error})", path="plan diff", hint="close the quotes in it", code="E105"
+            f"{overrides!r} cannot be split ({error})",
+            path="plan diff",
+            hint="close the quotes in it",
+            code=codes.INVALID_OVERRIDE,
         ) from None
 
 
@@ -260,7 +264,7 @@ def _compose_and_run(
 
     from bmfgraph.config.compose import composition_error, plain
 
-    codes: list[int] = []
+    exit_codes: list[int] = []
 
     def task(config: DictConfig) -> float | None:
         # A failed run reports NaN to the sweeper.
@@ -271,7 +275,7 @@ def _compose_and_run(
             code, value = job(plain(config))
             return code
 
-        codes.append(run_command(command, debug=lambda: wants_traceback(arguments, config), printer=printer))
+        exit_codes.append(run_command(command, debug=lambda: wants_traceback(arguments, config), printer=printer))
         return value
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(arguments))]
@@ -297,4 +301,4 @@ def _compose_and_run(
     finally:
         if not traced:
             del os.environ["HYDRA_FULL_ERROR"]
-    return max(codes, default=0)
+    return max(exit_codes, default=0)

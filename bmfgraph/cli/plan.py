@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
@@ -34,7 +35,9 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
     plan = Job.from_config(data).plan()
     if form == "--png":
         if output is None:
-            raise ConfigError("a PNG goes into a file", path="--png", hint="add --output plan.png", code="E114")
+            raise ConfigError(
+                "a PNG goes into a file", path="--png", hint="add --output plan.png", code=codes.INVALID_ARGUMENT
+            )
         from bmfgraph.plan.views.png import plan_png
 
         _write(output, plan_png(plan))
@@ -87,7 +90,7 @@ def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str =
     from bmfgraph.plan.diff import diff_json, plan_diff
 
     if form not in ("", "--json"):
-        raise ConfigError(f"diff takes no {form}", hint="it prints text, or --json", code="E114")
+        raise ConfigError(f"diff takes no {form}", hint="it prints text, or --json", code=codes.INVALID_ARGUMENT)
     plans = Job.from_config(first).plan(), Job.from_config(second).plan()
     if form:
         _print_or_write(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
@@ -148,5 +151,5 @@ def _write(output: str, data: bytes) -> None:
             f"{output!r} cannot be written ({error.strerror})",
             path="--output",
             hint="name a file in a folder that you may write to",
-            code="E411",
+            code=codes.UNWRITABLE_OUTPUT,
         ) from None

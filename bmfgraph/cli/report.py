@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.sweep.cells import CELL, RESULT, read_json
 from bmfgraph.sweep.objective import parse_objective
@@ -34,7 +35,7 @@ def report_command(
             raise ConfigError(
                 f"there is no cell of a sweep in {', '.join(map(repr, empty))}",
                 hint="name a folder that a sweep wrote, such as outputs/sweeps/super_resolution",
-                code="E114",
+                code=codes.INVALID_ARGUMENT,
             )
         before = next((report for root in roots if (report := _last_report(root))), {})
         objective = objective or before.get("objective")

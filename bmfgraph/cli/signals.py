@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
 from bmfgraph.system.console import print_problems
 
@@ -112,7 +113,7 @@ def run_command(
         failure = BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="unexpected error; please report it, with the output of debug=true",
-            code="E899",
+            code=codes.INTERNAL_ERROR,
         )
         trace = traceback.format_exc()
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bmfgraph import __version__
+from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import usage
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
@@ -147,7 +148,7 @@ def usage_error(error: click.UsageError, commands: Mapping[str, click.Command]) 
         text = f"unknown argument {argument!r}{did_you_mean(argument, _flags(context.command) if context else ())}"
     else:
         text = "'VERB' is missing" if context and isinstance(context.command, click.Group) else error.message
-    return ConfigError(text, hint=hint, code="E114")
+    return ConfigError(text, hint=hint, code=codes.INVALID_ARGUMENT)
 
 
 def _flags(command: click.Command) -> list[str]:
@@ -166,4 +167,4 @@ def _unknown_flag(
         hint = f"the verb comes first: python -m bmfgraph {owners[0]} {flag} ..."
     elif not near and verb in commands:
         hint = f"values are given without dashes: {flag.lstrip('-')}=VALUE"
-    return ConfigError(text, hint=hint, code="E114")
+    return ConfigError(text, hint=hint, code=codes.INVALID_ARGUMENT)

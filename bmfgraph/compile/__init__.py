@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.assign_devices import assign_devices
 from bmfgraph.compile.bind_engines import bind_engines
 from bmfgraph.compile.build_plan import build_plan
@@ -86,4 +87,6 @@ def compile_read_pipeline(
 def _compiled(plan: Plan) -> Plan:
     plan = run_passes(plan, PASSES)
     # Idle nodes come last: most of them follow from another error.
-    return replace(plan, errors=tuple(sorted(plan.errors, key=lambda error: error.problems[0].code == "E304")))
+    return replace(
+        plan, errors=tuple(sorted(plan.errors, key=lambda error: error.problems[0].code == codes.UNUSED_NODE))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -53,7 +54,7 @@ def _own_device(plan: Plan, node: PlanNode) -> Device:
             node.name,
             f"kind {node.kind!r} works on a GPU only, and device=cpu is set",
             hint=", or ".join(filter(None, (node.spec.cpu_hint, "leave device=cpu out"))),
-            code="E601",
+            code=codes.DEVICE_CONFLICT,
         )
     return "cuda"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.map_nodes import map_nodes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
@@ -83,7 +84,7 @@ def _with_file(
                 node.name,
                 f"engine.path {options.path!r} {'is a folder' if Path(options.path).is_dir() else 'does not exist'}",
                 hint="check the path, which is relative to the current folder, or leave engine.path out to build one",
-                code="E602",
+                code=codes.ENGINE_FILE_NOT_FOUND,
             )
         return replace(engine, path=options.path)
     build = BuildSpec(
@@ -118,7 +119,7 @@ def _key(
             f"TensorRT's engines are built for one GPU, and {plan.machine.no_gpu}",
             hint="build on the machine that will run it; leave engine.runtime, engine.python and engine.command out to "
             "run on the CPU",
-            code="E605",
+            code=codes.MISSING_GPU,
         )
     flags = {
         "optimization_level": options.optimization_level,
@@ -165,7 +166,7 @@ def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoic
             hint="pip install tensorrt"
             if choice.runtime == "tensorrt"
             else "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
-            code="E606",
+            code=codes.MISSING_TENSORRT,
         )
     return library.version
 
@@ -176,7 +177,7 @@ def _stored_version(node: str, model: str, options: EngineOptions, key: EngineKe
         stored = EngineStore(Path(options.store)).entries(model)
     except StoreError as error:
         raise EngineError(
-            node, str(error), hint="set engine.store to a folder that you may read", code="E614"
+            node, str(error), hint="set engine.store to a folder that you may read", code=codes.UNUSABLE_ENGINE_STORE
         ) from None
     keys = [entry.manifest["key"] for entry in stored if not entry.manifest_error]
     versions = [str(other["version"]) for other in keys if key.changes(other) == ["version"]]
@@ -206,7 +207,7 @@ def _profiles(node: str, request: EngineRequest) -> Profiles:
                 f"engine.profiles.{name}: the model has no such input{did_you_mean(name, shapes)}; "
                 f"it has: {join_sorted(shapes)}",
                 hint="correct the name under engine.profiles",
-                code="E608",
+                code=codes.CONFLICTING_OPTIMIZATION_PROFILE,
             )
     profiles: list[tuple[str, Profile]] = []
     for name, shape in shapes.items():
@@ -216,7 +217,7 @@ def _profiles(node: str, request: EngineRequest) -> Profiles:
                 node,
                 f"engine.profiles has no {name}; the model has the inputs {join_sorted(shapes)}",
                 hint=f"add engine.profiles.{name}.min, .opt and .max, or set engine.profiles=auto",
-                code="E608",
+                code=codes.CONFLICTING_OPTIMIZATION_PROFILE,
             )
         profile = profile_options.profile()
         _check_profile(node, name, profile, dims[name])
@@ -226,7 +227,7 @@ def _profiles(node: str, request: EngineRequest) -> Profiles:
                 f"input {name} has the shape {list(shape)}, outside of engine.profiles.{name}: "
                 f"min {list(profile.min)}, max {list(profile.max)}",
                 hint="widen the profile, or set the preprocess node's `size` or engine.batch",
-                code="E608",
+                code=codes.CONFLICTING_OPTIMIZATION_PROFILE,
             )
         profiles.append((name, profile))
     return tuple(profiles)
@@ -239,7 +240,7 @@ def _check_profile(node: str, name: str, profile: Profile, dims: tuple[int | str
                 node,
                 f"engine.profiles.{name}.{bound}={list(shape)}: the model accepts [{', '.join(map(str, dims))}]",
                 hint="correct it, or set engine.profiles=auto",
-                code="E608",
+                code=codes.CONFLICTING_OPTIMIZATION_PROFILE,
             )
 
 
@@ -253,13 +254,16 @@ def _calibration(plan: Plan, node: PlanNode, request: EngineRequest) -> str | No
             node.name,
             f"engine.precision=int8: model {request.model!r} is not quantised, and no clip to calibrate it is given",
             hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
-            code="E607",
+            code=codes.UNUSABLE_CALIBRATION,
         )
     try:
         clip = file_sha256(locate(options.calibration))
     except (SourceError, OSError) as error:
         raise PlanError(
-            node.name, f"engine.calibration: {error}", hint=getattr(error, "hint", "") or "name a clip", code="E607"
+            node.name,
+            f"engine.calibration: {error}",
+            hint=getattr(error, "hint", "") or "name a clip",
+            code=codes.UNUSABLE_CALIBRATION,
         ) from None
     # Params of the nodes between the source and the model.
     steps: list[Any] = []

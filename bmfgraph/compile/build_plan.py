@@ -5,6 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Collection, Iterable
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.errors import PlanError, Problem, SpecError, did_you_mean, join_sorted, nearest
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
@@ -48,7 +49,7 @@ def build_plan(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
             ring = error.args[1]
             text = f"the graph has a cycle: {' → '.join(reversed(ring))}"
             hint = f"change the `inputs` of one of them, such as pipeline.nodes.{ring[0]}.inputs"
-            errors.append(SpecError([Problem("pipeline.nodes", text, "E218", hint)]))
+            errors.append(SpecError([Problem("pipeline.nodes", text, codes.EDGE_CYCLE, hint)]))
             nodes = {name: node for name, node in nodes.items() if not _depends_on(sources, name, set(ring))}
         else:
             return Plan(spec.name, tuple(nodes[name] for name in order), errors=tuple(errors))
@@ -63,7 +64,7 @@ def idle_errors(nodes: Iterable[PlanNode]) -> list[PlanError]:
             node.name,
             f"({node.kind}) its output is not connected",
             hint=f"connect it, or take it out with ~pipeline.nodes.{node.name}",
-            code="E304",
+            code=codes.UNUSED_NODE,
         )
         for node in nodes
         if node.spec.ports() and node.name not in connected
@@ -89,16 +90,20 @@ def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
     if ref.node not in spec.nodes:
         near = nearest(ref.node, spec.nodes)
         text = f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {join_sorted(spec.nodes)}"
-        return text, "E216", f"write {Ref(near, ref.port)}" if near else "name one of those nodes, or add this one"
+        return (
+            text,
+            codes.UNKNOWN_NODE,
+            f"write {Ref(near, ref.port)}" if near else "name one of those nodes, or add this one",
+        )
     ports = spec.nodes[ref.node].ports()
     if not ports:
         sources = [name for name, node in spec.nodes.items() if node.ports()]
         kind = spec.nodes[ref.node].kind
         text = f"node {ref.node!r} ({kind}) has no output; nodes that have one: {join_sorted(sources)}"
-        return text, "E217", "connect one of those"
+        return text, codes.UNKNOWN_PORT, "connect one of those"
     if ref.port and ref.port not in ports:
         text = f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {join_sorted(ports)}"
-        return text, "E217", f"write {Ref(ref.node, nearest(ref.port, ports) or ports[0])}"
+        return text, codes.UNKNOWN_PORT, f"write {Ref(ref.node, nearest(ref.port, ports) or ports[0])}"
     return "", "", ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors, map_nodes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
@@ -73,7 +74,7 @@ def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanErr
         f"feeds {known.consumer!r}, which needs {_text(known)}, "
         f"and {requirement.consumer!r}, which needs {_text(requirement)}",
         hint="give each of them a preprocess node of its own",
-        code="E303",
+        code=codes.CONFLICTING_TENSOR_REQUIREMENTS,
     )
 
 
@@ -102,7 +103,7 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
                 node.name,
                 f"its input {ref} is missing: the file of {ref.node!r} does not have it",
                 hint="take the node out, or read a file that has it",
-                code="E302",
+                code=codes.MISSING_INPUT_STREAM,
             )
         kept.append(ref)
         types.append(port.type)
@@ -134,7 +135,7 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
         hint=_in_order(node, inputs, types)
         or _other_port(plan, ref, accepted)
         or joins.get((type(kind), accepted.type), "connect an output of that type"),
-        code="E301",
+        code=codes.EDGE_TYPE_MISMATCH,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile import compile_read_pipeline
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, SpecError
@@ -59,7 +60,7 @@ def _machine(target: str | None) -> Machine:
         f"{target!r} {reason}",
         path="target",
         hint="name a file that `python -m bmfgraph doctor --json` wrote on that machine",
-        code="E113",
+        code=codes.INVALID_TARGET,
     )
 
 
@@ -69,5 +70,5 @@ def _check_device(device: Literal["auto"] | Device, machine: Machine) -> None:
             f"cuda was asked for, but {machine.no_gpu}",
             path="device",
             hint="set device=auto to run on the CPU",
-            code="E605",
+            code=codes.MISSING_GPU,
         )

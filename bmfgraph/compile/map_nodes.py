@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.plan.plan import Plan, PlanNode
 
@@ -42,5 +43,5 @@ def kind_errors_as_plan_errors(node: PlanNode) -> Iterator[None]:
             node.name,
             f"kind {node.kind!r}, which is defined in {module}, fails: {type(error).__name__}: {error}",
             hint="tell the author of that package, or take the node out",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         ) from error

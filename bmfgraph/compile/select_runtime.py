@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.spec import RuntimeReason
 from bmfgraph.errors import EngineError, PlanError
 from bmfgraph.nodes.engine import EngineOptions, idle_text
@@ -45,7 +46,7 @@ def select_runtime(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoi
                 node,
                 f"engine.runtime={options.runtime} runs on a GPU only, and device=cpu is set",
                 hint="leave one of the two out",
-                code="E601",
+                code=codes.DEVICE_CONFLICT,
             )
         return _on_gpu(plan, options, options.runtime, "requested")
     return _best(plan, node, options)
@@ -61,7 +62,7 @@ def _best(plan: Plan, node: str, options: EngineOptions) -> RuntimeChoice:
                 node,
                 "engine.path, engine.python and engine.command need TensorRT and a GPU, and device=cpu is set",
                 hint="leave one of the two out",
-                code="E601",
+                code=codes.DEVICE_CONFLICT,
             )
         return _on_gpu(plan, options, "tensorrt_rtx" if rtx_only else "tensorrt", "requested")
     if plan.device == "cpu":
@@ -88,7 +89,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> R
             node,
             f"engine.path {options.path!r} is an engine of TensorRT, which engine.runtime=onnxruntime does not run",
             hint="leave engine.path out, or set engine.runtime=tensorrt",
-            code="E603",
+            code=codes.ENGINE_RUNTIME_CONFLICT,
         )
     machine = plan.machine
     gpu = machine.gpu is not None and machine.onnxruntime_cuda and plan.device != "cpu"
@@ -104,7 +105,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> R
             hint="set device=auto to run on the CPU"
             if machine.gpu is None
             else f"{_TENSORRT} (or onnxruntime-gpu), or set device=auto to run on the CPU",
-            code="E605",
+            code=codes.MISSING_GPU,
         )
     precisions = ("fp32", "tf32") if gpu else ("fp32",)
     if options.precision not in precisions and code == "requested":
@@ -113,7 +114,7 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> R
             f"engine.precision={options.precision}: ONNX Runtime on the {'GPU' if gpu else 'CPU'} computes in "
             f"{' or '.join(precisions)}",
             hint=f"set engine.precision={precisions[0]}, or engine.runtime=tensorrt on a machine with a GPU",
-            code="E604",
+            code=codes.UNSUPPORTED_PRECISION,
         )
     precision = options.precision if options.precision in precisions else "fp32"
     return RuntimeChoice("onnxruntime", "cuda" if gpu else "cpu", precision, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
@@ -53,7 +54,7 @@ def _reader(node: PlanNode, audio: Port, names: set[str]) -> PlanNode:
             node.name,
             f"kind {node.kind!r} cannot give its audio to more than one node",
             hint="connect its audio to one node only",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         )
     name = f"{node.name}-audio"
     while name in names:

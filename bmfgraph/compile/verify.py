@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bmfgraph import error_codes as codes
 from bmfgraph.compile.build_plan import idle_errors
 from bmfgraph.compile.map_nodes import map_nodes
 from bmfgraph.compile.passes import compiler_pass
@@ -31,11 +32,14 @@ def verify(plan: Plan) -> Plan:
                 node.name,
                 f"path {path!r} is also written by {written[full]!r}",
                 hint=f"give pipeline.nodes.{node.name}.path another name",
-                code="E305",
+                code=codes.DUPLICATE_OUTPUT_PATH,
             )
         if full in reads:
             raise PlanError(
-                node.name, f"path {path!r} is read by {reads[full]!r}", hint="write to another file", code="E306"
+                node.name,
+                f"path {path!r} is read by {reads[full]!r}",
+                hint="write to another file",
+                code=codes.INPUT_OVERWRITE,
             )
         written[full] = node.name
         return node
@@ -52,14 +56,14 @@ def _check_contract(plan: Plan, node: PlanNode) -> None:
             node.name,
             f"kind {node.kind!r} has a stage and {len(node.spec.ports())} ports; a stage has one output",
             hint="make a kind for each of the outputs",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         )
     if not node.spec.stage and node.spec.bmf_module(node, plan) is None:
         raise PlanError(
             node.name,
             f"kind {node.kind!r} has neither a stage nor a BMF module",
             hint="set `stage` of its class to package.module:Class",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         )
     # Methods of a third party's kind fail here, where the error names the node, and not while it runs.
     node.spec.needs(node.params)
@@ -72,5 +76,5 @@ def _check_contract(plan: Plan, node: PlanNode) -> None:
             node.name,
             f"kind {node.kind!r} infers params without a JSON form: {error}",
             hint="make them a frozen dataclass of plain values",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         ) from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline, problems_of
 from bmfgraph.errors import Problem, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
@@ -30,7 +31,7 @@ class NodeOutput:
                         f"pipeline.nodes.{self._node}",
                         f"there is no port {port!r}{did_you_mean(port, self._ports)}; "
                         f"ports: {join_sorted(self._ports)}",
-                        "E217",
+                        codes.UNKNOWN_PORT,
                         "name one of the node's ports",
                     )
                 ]
@@ -82,7 +83,10 @@ class Pipeline:
         """
         if name in self._nodes:
             problem = Problem(
-                f"pipeline.nodes.{name}", "there is a node of this name already", "E202", "choose another name"
+                f"pipeline.nodes.{name}",
+                "there is a node of this name already",
+                codes.INVALID_NODE_NAME,
+                "choose another name",
             )
             raise SpecError([problem])
         fields = {key: str(value) if isinstance(value, Path) else value for key, value in fields.items()}

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.hydra_errors import composition_error, unresolved
 from bmfgraph.config.overrides import (
@@ -112,7 +113,7 @@ def _interval(key: str) -> ConfigError:
         "an interval is not a list of values, and this sweeper runs every value",
         path=key,
         hint=f"write {key}=1,2,4 or range(1,9), or choose a sweeper that takes samples with hydra/sweeper=...",
-        code="E105",
+        code=codes.INVALID_OVERRIDE,
     )
 
 
@@ -144,7 +145,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
             "needs a value (it is '???')",
             path=str(error.full_key),
             hint=f"add {error.full_key}=... to the command line",
-            code="E107",
+            code=codes.MISSING_CONFIG_VALUE,
         ) from None
     except OmegaConfBaseException as error:
         raise unresolved(config, error) from None

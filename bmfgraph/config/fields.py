@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import distribution
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind, models_json_schema
@@ -16,22 +15,17 @@ from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 from bmfgraph.system.console import say
 
 __all__ = [
-    "REFUSED",
     "Schema",
     "branches",
     "code",
     "describe",
     "model_schemas",
-    "nested_models",
     "pointer",
     "spec_classes",
-    "union_members",
 ]
 
 Schema = dict[str, Any]
 
-REFUSED = {"nvdec": ("threads", "hwaccel")}
-"""Fields that a kind inherits, but accepts only with their defaults."""
 _ACCEPTED_BEFORE: dict[str, Schema] = {
     "_no_window": {"type": "null"},
     "_one_or_many": {"type": "string"},
@@ -67,23 +61,6 @@ class _Generator(GenerateJsonSchema):
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         return {}
-
-
-def union_members(annotation: Any) -> Iterator[Any]:
-    """List the types of which a value may have one: the members of a union, or the annotation itself."""
-    if get_origin(annotation) is Annotated:
-        yield from union_members(get_args(annotation)[0])
-    elif get_origin(annotation) in (Union, UnionType):
-        for member in get_args(annotation):
-            yield from union_members(member)
-    else:
-        yield annotation
-
-
-def nested_models(annotation: Any) -> list[type[BaseModel]]:
-    """List the models of which a value may be one."""
-    members = union_members(annotation)
-    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def spec_classes(*, installed: bool = False) -> dict[str, type[NodeSpec]]:

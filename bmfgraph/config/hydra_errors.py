@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.job import GROUPS
 from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
@@ -35,7 +36,12 @@ def _names_nothing(config: DictConfig, error: InterpolationKeyError) -> ConfigEr
         where = ".".join(known) or "the configuration"
         first = f"${{{match[1]}}} names nothing: {where} has no {part!r}{did_you_mean(part, keys)}; it has: "
         first += join_sorted(keys)
-    return ConfigError(first, path=str(error.full_key), hint="correct the ${...}, or define what it names", code="E108")
+    return ConfigError(
+        first,
+        path=str(error.full_key),
+        hint="correct the ${...}, or define what it names",
+        code=codes.UNKNOWN_INTERPOLATION_KEY,
+    )
 
 
 def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError:
@@ -47,7 +53,7 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
             "is missing: the file that was chosen with pipeline=... describes no pipeline",
             path="pipeline.name",
             hint="write `name:` and `nodes:` in it; under `pipeline:` where it begins with `# @package _global_`",
-            code="E107",
+            code=codes.MISSING_CONFIG_VALUE,
         )
     if isinstance(error, InterpolationKeyError):
         return _names_nothing(config, error)
@@ -64,7 +70,9 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
     elif match := re.match(r"Unsupported interpolation type (\S+)", text):
         text = f"there is no resolver {match[1]!r}"
         hint = "write ${KEY} for another value, or ${oc.env:NAME} for an environment variable"
-    return ConfigError(text.strip('"'), path=str(error.full_key or "config"), hint=hint, code="E109")
+    return ConfigError(
+        text.strip('"'), path=str(error.full_key or "config"), hint=hint, code=codes.INVALID_INTERPOLATION
+    )
 
 
 def composition_error(error: Exception, arguments: Sequence[str] = ()) -> ConfigError:
@@ -81,10 +89,12 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
             f"a ${{...}} cannot be read: {str(error.__cause__.msg).splitlines()[0]}",
             path=str(error.__cause__.full_key or "config"),
             hint="close its braces, and put text that holds ${ otherwise in quotes, as \\${",
-            code="E109",
+            code=codes.INVALID_INTERPOLATION,
         )
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
-        return ConfigError("the current folder does not exist any more", hint="cd into one that does", code="E106")
+        return ConfigError(
+            "the current folder does not exist any more", hint="cd into one that does", code=codes.COMPOSITION_FAILURE
+        )
     if isinstance(error, (UnicodeDecodeError, PermissionError)):
         return _unreadable(error, arguments)
     if match := re.match(r"You must specify '([^']+)'", str(error)):
@@ -95,7 +105,7 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
             f"options: {join_sorted(options)}",
             path=key,
             hint=f"add {key}=... to the command line",
-            code="E107",
+            code=codes.MISSING_CONFIG_VALUE,
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_option(error.missing_cfg_file, error.options, arguments)
@@ -103,10 +113,14 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
         added = re.search(r"To append to your default list use (\+\S+)", str(error))
         if not added:
             return _no_such_key(match[1], arguments)
-        return ConfigError("this group is added with a +", path=match[1], hint=f"write {added[1]}", code="E105")
+        return ConfigError(
+            "this group is added with a +", path=match[1], hint=f"write {added[1]}", code=codes.INVALID_OVERRIDE
+        )
     if match := re.match(r"Could not delete from config\. '([^']+)' does not exist", str(error)):
         key = match[1]
-        return ConfigError("there is no such key to take out", path=key, hint=f"leave ~{key} out", code="E104")
+        return ConfigError(
+            "there is no such key to take out", path=key, hint=f"leave ~{key} out", code=codes.UNKNOWN_CONFIG_KEY
+        )
     return _misused(error, arguments) or _uncomposed(error)
 
 
@@ -124,7 +138,7 @@ def _no_such_option(file: str, options: Sequence[str], arguments: Sequence[str])
         f"there is no such option{did_you_mean(name, options)}; options: {join_sorted(options)}",
         path=choice,
         hint=hint,
-        code="E103",
+        code=codes.UNKNOWN_GROUP_OPTION,
     )
 
 
@@ -140,14 +154,19 @@ def _bad_yaml(error: MarkedYAMLError) -> ConfigError:
         hint = "leave the tag out"
     elif error.context:
         problem = f"{problem} {error.context}"
-    return ConfigError(problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code="E116")
+    return ConfigError(
+        problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code=codes.UNREADABLE_CONFIG_FILE
+    )
 
 
 def _unreadable(error: UnicodeDecodeError | PermissionError, arguments: Sequence[str]) -> ConfigError:
     """Report a file of the user's folders that cannot be read, or is not text."""
     if isinstance(error, PermissionError):
         return ConfigError(
-            f"cannot be read ({error.strerror})", path=str(error.filename), hint="check who may read it", code="E116"
+            f"cannot be read ({error.strerror})",
+            path=str(error.filename),
+            hint="check who may read it",
+            code=codes.UNREADABLE_CONFIG_FILE,
         )
     files = (file for folder in dir_flags(arguments)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
     place = "a file of the configuration"
@@ -158,7 +177,9 @@ def _unreadable(error: UnicodeDecodeError | PermissionError, arguments: Sequence
             line = (before + error.object[: error.start]).count(b"\n") + 1
             place = f"{file}, line {line}"
             break
-    return ConfigError("it is not written in UTF-8", path=place, hint="save it as UTF-8", code="E116")
+    return ConfigError(
+        "it is not written in UTF-8", path=place, hint="save it as UTF-8", code=codes.UNREADABLE_CONFIG_FILE
+    )
 
 
 def _bytes(file: Path) -> bytes:
@@ -193,7 +214,10 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> ConfigError:
     elif not rest and not suggestion:
         hint = "leave it out, or choose a pipeline that defines it; fields of nodes are pipeline.nodes.NODE.FIELD"
     return ConfigError(
-        f"there is no such key{suggestion}; keys: {join_sorted(known)}", path=key, hint=hint, code="E104"
+        f"there is no such key{suggestion}; keys: {join_sorted(known)}",
+        path=key,
+        hint=hint,
+        code=codes.UNKNOWN_CONFIG_KEY,
     )
 
 
@@ -236,12 +260,15 @@ def _misused(error: Exception, arguments: Sequence[str]) -> ConfigError | None:
         return ConfigError(
             f"{match[1]!r} has several values",
             hint="add --multirun to run each of them; a list is written KEY=[a,b], and text with a comma 'KEY=\"a,b\"'",
-            code="E105",
+            code=codes.INVALID_OVERRIDE,
         )
     if match := re.match(r"Config group override must be a string", text):
         choice = next((argument for argument in arguments if argument.endswith(("=null", "=None"))), "a group")
         return ConfigError(
-            "a group cannot be null", path=choice, hint="leave it out, or choose one of its options", code="E103"
+            "a group cannot be null",
+            path=choice,
+            hint="leave it out, or choose one of its options",
+            code=codes.UNKNOWN_GROUP_OPTION,
         )
     if match := re.match(r"Error merging override \+*([^=]+)=(.*)", text):
         cause = next(iter(str(error.__cause__ or "").splitlines()), "")
@@ -249,14 +276,16 @@ def _misused(error: Exception, arguments: Sequence[str]) -> ConfigError | None:
             f"{match[2]} cannot be put there" + (f": {cause}" if cause else ""),
             path=match[1],
             hint="write a list where a list is, and a mapping where a mapping is",
-            code="E105",
+            code=codes.INVALID_OVERRIDE,
         )
     added = re.match(r"Multiple values for (\S+)\. |force-add of config groups|Could not append to config", text)
     override = next((argument for argument in arguments if argument.startswith("+")), "") if added else ""
     if not override:
         return None
     return ConfigError(
-        f"{override!r}: the key already exists; drop the '+'", hint=f"write {override.lstrip('+')}", code="E105"
+        f"{override!r}: the key already exists; drop the '+'",
+        hint=f"write {override.lstrip('+')}",
+        code=codes.INVALID_OVERRIDE,
     )
 
 
@@ -268,7 +297,7 @@ def _not_an_override(override: str, arguments: Sequence[str]) -> ConfigError:
         hint = "write KEY=VALUE, or ~KEY to remove something"
     elif key.lstrip("+") in GROUPS and re.fullmatch(r"[\w.-]+", value):
         hint = f"""a name with other letters than a to z needs two pairs of quotes: '{key}="{value}"'"""
-    return ConfigError(f"{override!r} is not an override", hint=hint, code="E105")
+    return ConfigError(f"{override!r} is not an override", hint=hint, code=codes.INVALID_OVERRIDE)
 
 
 def _uncomposed(error: Exception) -> ConfigError:
@@ -282,10 +311,13 @@ def _uncomposed(error: Exception) -> ConfigError:
         else:
             why += f"which is not a group{did_you_mean(group, GROUPS)}; groups: {join_sorted(GROUPS)}"
             hint = "correct it in the file, or leave it out"
-        return ConfigError(why, path=file, hint=hint, code="E106")
+        return ConfigError(why, path=file, hint=hint, code=codes.COMPOSITION_FAILURE)
     if match := re.match(r"Additional config directory '(.+)' not found", str(error)):
         return ConfigError(
-            "there is no such folder", path=f"--config-dir {match[1]!r}", hint="correct the path", code="E102"
+            "there is no such folder",
+            path=f"--config-dir {match[1]!r}",
+            hint="correct the path",
+            code=codes.MISSING_CONFIG_FOLDER,
         )
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return ConfigError(first, hint=" ".join(others) or "see python -m bmfgraph --help", code="E106")
+    return ConfigError(first, hint=" ".join(others) or "see python -m bmfgraph --help", code=codes.COMPOSITION_FAILURE)

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import Problem
 from bmfgraph.nodes.base import Frozen
-from bmfgraph.nodes.path_kind import PathKind, path_kind
+from bmfgraph.nodes.path_kind import FilePath, path_kind
 
 __all__ = ["ASIDE", "GROUPS", "Group", "JobReading", "JobSpec", "path_keys", "read_job"]
 
@@ -53,20 +54,18 @@ class JobSpec(Frozen):
     engine: Options = None
     decoder: Options = None
     encoder: Options = None
-    input: Annotated[str | None, PathKind("file")] = Field(default=None, description="The clip to read.")
-    output: Annotated[str | None, PathKind("file")] = Field(
-        default=None, description="The file to write; its extension says the container."
-    )
+    input: FilePath | None = Field(default=None, description="The clip to read.")
+    output: FilePath | None = Field(default=None, description="The file to write; its extension says the container.")
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], Code("E110", "auto runs models on the GPU where there is one")
+        Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
-    report: Annotated[str | None, PathKind("file"), Aside()] = Field(
+    report: Annotated[FilePath | None, Aside()] = Field(
         default=None, description="Write the run's report there, as JSON."
     )
-    reference: Annotated[str | None, PathKind("file"), Aside()] = Field(
+    reference: Annotated[FilePath | None, Aside()] = Field(
         default=None, description="A clip to measure the output's PSNR against."
     )
-    target: Annotated[str | None, PathKind("file"), Aside()] = Field(
+    target: Annotated[FilePath | None, Aside()] = Field(
         default=None, description="Check and plan for the machine that `doctor --json` described in that file."
     )
     progress: Annotated[StrictBool | None, Aside()] = Field(default=True, description="Show progress bars.")
@@ -79,9 +78,7 @@ class JobSpec(Frozen):
     @property
     def cut_short(self) -> bool:
         """Whether an input is read from its start but not to its end, so that a reference may be longer."""
-        nodes = self.pipeline.nodes.values() if self.pipeline else ()
-        spans = [(getattr(node, "start", None), getattr(node, "end", None)) for node in nodes if not node.arity[1]]
-        return any(start is None and end is not None for start, end in spans)
+        return self.pipeline is not None and any(node.cut_short() for node in self.pipeline.nodes.values())
 
 
 GROUPS = tuple(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bmfgraph.config.fields import REFUSED, Schema, branches, describe, model_schemas, pointer, spec_classes
+from bmfgraph.config.fields import Schema, branches, describe, model_schemas, pointer, spec_classes
 from bmfgraph.config.job import GROUPS
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
@@ -183,7 +183,7 @@ def _node_of(kind: str, cls: type[NodeSpec], schema: Schema) -> Schema:
     node = _object(schema)
     node.pop("required", None)
     fields = node["properties"]
-    for name in REFUSED.get(kind, ()):
+    for name in cls.fixed_fields:
         fields[name] = _value({"enum": [schema["properties"][name]["default"]]})
     minimum, maximum = cls.arity
     edge = _or_interpolation({"type": ["string"], "pattern": _EDGE}, "node or node.port")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.compose import plain
 from bmfgraph.config.hydra_errors import composition_error
 from bmfgraph.config.job import GROUPS
@@ -73,7 +74,7 @@ def load_config(
             raise ConfigError(
                 f"{str(path)!r} has a `defaults` list, and does not lie in a folder named pipeline",
                 hint=f"move it to pipeline/{path.name}, or use compose() with config_dir",
-                code="E106",
+                code=codes.COMPOSITION_FAILURE,
             )
         return compose_config(path.stem, overrides, [path.parent.parent, *folders], values)
     whole = content if "pipeline" in content else OmegaConf.create({"pipeline": content})
@@ -99,7 +100,9 @@ def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictCon
     folders = [config_dir] if isinstance(config_dir, (str, Path)) else list(config_dir)
     flags = [part for folder in folders for part in ("--config-dir", str(folder))]
     if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
-        raise ConfigError(f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code="E102")
+        raise ConfigError(
+            f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code=codes.MISSING_CONFIG_FOLDER
+        )
     # Hydra's state is that of the process: `initialize_config_module` gives the caller's back.
     with _HYDRA, _errors([*overrides, *flags]), initialize_config_module("bmfgraph.conf", version_base="1.3"):
         config = compose("config", hydra_overrides([*overrides, *flags]))
@@ -132,7 +135,7 @@ def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
                 f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}",
                 path=key,
                 hint="correct it; a pipeline file may define keys of its own",
-                code="E104",
+                code=codes.UNKNOWN_CONFIG_KEY,
             )
         plain_value = str(value) if isinstance(value, Path) else value
         if isinstance(value, BaseModel):
@@ -146,13 +149,19 @@ def _read(path: Path) -> DictConfig:
     try:
         content = OmegaConf.load(path)
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {str(path)!r}", hint="correct the path", code="E106") from None
+        raise ConfigError(
+            f"there is no file {str(path)!r}", hint="correct the path", code=codes.COMPOSITION_FAILURE
+        ) from None
     except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{str(path)!r} cannot be read ({error})", hint="name a YAML file", code="E116") from None
+        raise ConfigError(
+            f"{str(path)!r} cannot be read ({error})", hint="name a YAML file", code=codes.UNREADABLE_CONFIG_FILE
+        ) from None
     except Exception as error:
         raise composition_error(error) from None
     if not isinstance(content, DictConfig):
         raise ConfigError(
-            f"{str(path)!r} holds a list, not a pipeline", hint="write `name:` and `nodes:` in it", code="E201"
+            f"{str(path)!r} holds a list, not a pipeline",
+            hint="write `name:` and `nodes:` in it",
+            code=codes.MAPPING_EXPECTED,
         )
     return content

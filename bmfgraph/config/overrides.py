@@ -25,8 +25,6 @@ __all__ = [
 ]
 
 CONFIG_DIR = ("--config-dir", "-cd")
-_PATHS = ("model.file", "engine.path", "engine.calibration")
-"""Keys of files whose fields have no ``PathKind``."""
 _SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
 """Keys of texts that a sweep has once."""
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
@@ -62,7 +60,7 @@ def literal_paths(arguments: Sequence[str]) -> list[str]:
     from bmfgraph.config.job import JobSpec, path_keys
 
     swept = sweeps(arguments)
-    paths = _SINGLE if swept else (*path_keys(), *_PATHS, *_SINGLE)
+    paths = _SINGLE if swept else (*path_keys(), *_SINGLE)
     others = {*JobSpec.model_fields, "hydra", *_groups_of(arguments)}
     return [_literal(argument, paths, others, swept=swept) for argument in arguments]
 

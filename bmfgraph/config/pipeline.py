@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.errors import Problem, SpecError, did_you_mean, join_sorted, short_repr
 from bmfgraph.nodes.base import Frozen, NodeSpec
@@ -43,7 +44,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
                 Problem(
                     _ROOT,
                     f"a pipeline is a mapping with `name` and `nodes`, not {short_repr(data)}",
-                    code="E201",
+                    code=codes.MAPPING_EXPECTED,
                     hint="see one that is right: python -m bmfgraph pipeline=super_resolution --cfg job",
                 )
             ],
@@ -57,7 +58,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
             Problem(
                 f"{_ROOT}.nodes",
                 f"nodes are a mapping from name to node, not {short_repr(raw_nodes)}",
-                code="E201",
+                code=codes.MAPPING_EXPECTED,
                 hint="write `NAME: {kind: KIND, inputs: [...]}` for each",
             )
         )
@@ -89,7 +90,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
 def _truths(raw: Any, made: Any, path: str) -> Iterator[Problem]:
     """Where true or false, which pydantic takes for 1 and 0, stands for a number."""
     if isinstance(raw, bool) and isinstance(made, (int, float)) and not isinstance(made, bool):
-        yield Problem(path, f"{raw}: must be a number".lower(), "E206", f"set {path} to a number")
+        yield Problem(path, f"{raw}: must be a number".lower(), codes.WRONG_TYPE, f"set {path} to a number")
     elif isinstance(raw, Mapping):
         for key, value in raw.items():
             part = made.get(key) if isinstance(made, Mapping) else getattr(made, str(key), None)
@@ -106,7 +107,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
             Problem(
                 path,
                 f"a node's name is made of letters, digits, _ and -, not {name!r}",
-                code="E202",
+                code=codes.INVALID_NODE_NAME,
                 hint="rename it, in the inputs of other nodes too",
             )
         ]
@@ -117,7 +118,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
             Problem(
                 path,
                 f"a node is a mapping with `kind` and its options, not {short_repr(raw)}",
-                code="E201",
+                code=codes.MAPPING_EXPECTED,
                 hint=f"write it as {{kind: KIND, inputs: [...]}}, or take it out with ~{path}",
             )
         ]
@@ -128,7 +129,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
             Problem(
                 f"{path}.use",
                 f"`use` takes a mapping of options, such as ${{encoder}}, not {short_repr(shared)}",
-                code="E201",
+                code=codes.MAPPING_EXPECTED,
                 hint="write ${encoder} or ${decoder} for what is chosen, or leave `use` out",
             )
         ]
@@ -136,13 +137,18 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     kind = raw.get("kind")
     if kind is not None and not isinstance(kind, str):
         text = f"{short_repr(kind)}: a kind is one word: {join_sorted(kinds())}"
-        return [Problem(f"{path}.kind", text, code="E210", hint=f"set {path}.kind to one of them")]
+        return [Problem(f"{path}.kind", text, code=codes.MISSING_NODE_KIND, hint=f"set {path}.kind to one of them")]
     if kind is None:
         near = did_you_mean(name, others)
         meant = f"; or is it a node you know{near}" if near else ""
         hint = f"set {path}.kind; a `use` such as ${{decoder}} may bring it"
         return [
-            Problem(f"{path}.kind", f"every node needs a kind: {join_sorted(kinds())}{meant}", code="E210", hint=hint)
+            Problem(
+                f"{path}.kind",
+                f"every node needs a kind: {join_sorted(kinds())}{meant}",
+                code=codes.MISSING_NODE_KIND,
+                hint=hint,
+            )
         ]
     try:
         cls = spec_class(kind)
@@ -172,7 +178,7 @@ def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> l
         Problem(
             f"{path}.inputs",
             f"kind {kind!r} takes {count} input(s), not {len(inputs)}",
-            code="E215",
+            code=codes.WRONG_INPUT_COUNT,
             hint=_inputs_hint(cls),
         )
     ]

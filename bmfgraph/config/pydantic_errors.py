@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Union
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bmfgraph.errors import Problem, did_you_mean, join_sorted, nearest, short_repr
+from bmfgraph import error_codes as codes
+from bmfgraph.config.annotations import nested_models, union_members
+from bmfgraph.errors import FieldError, Problem, did_you_mean, join_sorted, nearest, short_repr
 
 __all__ = ["problems_of"]
 
@@ -57,33 +58,36 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         near = nearest(word, allowed) or _deeper(detail["loc"], model)
         hint = f"write {parent}.{near}, or take it out" if near else "take it out"
         meant = f" (did you mean {near!r}?)" if near else ""
-        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", "E203", hint
+        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", codes.UNKNOWN_KEY, hint
     if kind == "missing":
         if isinstance(detail["loc"][-1], int):
-            return "is missing", "E204", "make the list longer"
-        return "is missing", "E204", f"set {path}"
+            return "is missing", codes.MISSING_FIELD, "make the list longer"
+        return "is missing", codes.MISSING_FIELD, f"set {path}"
     if kind == "union_tag_not_found":
         return (
             f"is missing; allowed: {join_sorted(_tags(_at(detail['loc'], model)))}",
-            "E204",
+            codes.MISSING_FIELD,
             f"set {path} to one of them",
         )
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
-            wanted = " or ".join(dict.fromkeys(one.get("ctx", {}).get("expected") or _wanted(one) for one in group))
+            others = [_wanted(other) for other in group if other["type"] != "literal_error"]
+            words = list(dict.fromkeys([*_literals(detail["loc"], model), *others]))
         else:
-            value, wanted = context["tag"], context["expected_tags"]
-        words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
+            value, words = context["tag"], _tags(_at(detail["loc"], model))
         near = nearest(str(value), words)
         return (
             f"{short_repr(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
-            "E205",
+            codes.INVALID_CHOICE,
             f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
         )
     if kind == "value_error":
-        # Written as "what is wrong; what to do".
-        message, _, hint = str(context.get("error", detail["msg"])).partition("; ")
-        return message, "E209", hint or f"correct {path}{leave}"
+        error = context.get("error", detail["msg"])
+        return (
+            str(error),
+            codes.CONFLICTING_VALUES,
+            error.hint if isinstance(error, FieldError) else f"correct {path}{leave}",
+        )
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
     return f"{short_repr(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
 
@@ -91,8 +95,8 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
 def _code(kind: str) -> str:
     """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return "E206"
-    return "E207" if kind.startswith(("greater", "less", "finite")) else "E208"
+        return codes.WRONG_TYPE
+    return codes.VALUE_OUT_OF_RANGE if kind.startswith(("greater", "less", "finite")) else codes.MALFORMED_VALUE
 
 
 _RANGES = {
@@ -128,7 +132,7 @@ def _advice(detail: ErrorDetails, path: str, wanted: str) -> str:
 
 def _optional(location: tuple[int | str, ...], model: type[BaseModel]) -> bool:
     """Whether a value may be left out."""
-    fields = (one.model_fields for one in _branches(_at(location[:-1], model)) if _is_model(one))
+    fields = (one.model_fields for one in nested_models(_at(location[:-1], model)))
     return any(not one[str(location[-1])].is_required() for one in fields if str(location[-1]) in one)
 
 
@@ -168,15 +172,15 @@ def _wanted(detail: ErrorDetails) -> str:
 
 def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     found = _at(location, model)
-    return [key for one in _branches(found) if _is_model(one) for key in one.model_fields]
+    return [key for one in nested_models(found) for key in one.model_fields]
 
 
 def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """Where in the mappings beside it a key of that name has its place, such as ``engine.batch``; "" if nowhere."""
     word = str(location[-1])
-    for one in _branches(_at(location[:-1], model)):
-        for key, field in one.model_fields.items() if _is_model(one) else ():
-            if any(word in inner.model_fields for inner in _branches(field.annotation) if _is_model(inner)):
+    for one in nested_models(_at(location[:-1], model)):
+        for key, field in one.model_fields.items():
+            if any(word in inner.model_fields for inner in nested_models(field.annotation)):
                 return f"{key}.{word}"
     return ""
 
@@ -189,40 +193,35 @@ def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
 
 
 def _inside(annotation: Any, part: int | str) -> Any:
-    branches = _branches(annotation)
+    branches = list(union_members(annotation))
+    models = nested_models(annotation)
     for one in branches:
-        if len(branches) > 1 and _is_model(one) and (part == one.__name__ or part in _tags(one)):
+        if len(branches) > 1 and one in models and (part == one.__name__ or part in _tags(one)):
             return one
         if len(branches) > 1 and typing.get_origin(one) is dict and str(part).startswith("dict["):
             return one
+        if len(branches) > 1 and typing.get_origin(one) is typing.Literal and str(part).startswith("literal["):
+            return one
     for one in branches:
         arguments = typing.get_args(one)
-        if _is_model(one) and part in one.model_fields:
+        if one in models and part in one.model_fields:
             return one.model_fields[str(part)].annotation
         if arguments and isinstance(part, int) != (typing.get_origin(one) is dict):
             return arguments[-1] if typing.get_origin(one) is dict else arguments[0]
     return None
 
 
-def _branches(annotation: Any) -> list[Any]:
-    """A union's branches, else the annotation itself."""
-    if typing.get_origin(annotation) is Annotated:
-        return _branches(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return [found for one in typing.get_args(annotation) for found in _branches(one)]
-    return [annotation]
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _literals(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """The values that the annotation lists."""
+    literals = (member for member in union_members(_at(location, model)) if typing.get_origin(member) is typing.Literal)
+    return [str(value) for literal in literals for value in typing.get_args(literal)]
 
 
 def _tags(annotation: Any) -> list[str]:
     """The words by which a discriminated union's branches are chosen."""
     return [
         str(word)
-        for model in _branches(annotation)
-        if _is_model(model)
+        for model in nested_models(annotation)
         for field in model.model_fields.values()
         if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
         for word in typing.get_args(field.annotation)

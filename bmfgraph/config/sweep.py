@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.path_kind import FolderPath
 
 __all__ = ["SweepOptions"]
 
@@ -14,7 +15,7 @@ __all__ = ["SweepOptions"]
 class SweepOptions(Frozen):
     """The options of a sweep: how its cells are run, compared and stored."""
 
-    dir: str = Field(min_length=1, description="Folder of the sweep's cells and report.")
+    dir: FolderPath = Field(min_length=1, description="Folder of the sweep's cells and report.")
     id: str | None = Field(default=None, description="Set by the sweep itself, for its runs.")
     resume: bool = Field(default=True, description="Keep the results of an earlier sweep, if nothing changed.")
     on_error: Literal["stop", "skip"] = Field(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.external import command_line, describe_tensors, strongly_typed
 from bmfgraph.engines.manifest import ENGINE, LOG, BuildResult, StoredEngine
 from bmfgraph.engines.onnx.model import OnnxError
@@ -71,7 +72,9 @@ def builder_version(python: str | None, runtime: str, node: str = "") -> Builder
     def error(
         message: str, hint: str = "name an interpreter that has TensorRT, or leave engine.python out"
     ) -> Exception:
-        return InstallError(message, hint=hint, code="E615", path=f"pipeline.nodes.{node}" if node else "")
+        return InstallError(
+            message, hint=hint, code=codes.UNUSABLE_ENGINE_BUILDER, path=f"pipeline.nodes.{node}" if node else ""
+        )
 
     try:
         process = subprocess.run(
@@ -127,7 +130,7 @@ def ensure_engine(
         return engines.ensure(spec.model, spec.key, build, say=say, rebuild=spec.policy == "always")
     except StoreError as error:
         hint = _DISK_HINT if error.errno in DISK_FULL else _STORE_HINT
-        raise EngineError(node, str(error), hint=hint, code="E614") from None
+        raise EngineError(node, str(error), hint=hint, code=codes.UNUSABLE_ENGINE_STORE) from None
 
 
 def find_engine(node: str, spec: BuildSpec, engines: EngineStore) -> StoredEngine:
@@ -154,7 +157,7 @@ def find_engine(node: str, spec: BuildSpec, engines: EngineStore) -> StoredEngin
     else:
         message = f"{str(engines.root)!r} has no engine of {spec.model!r}"
     hint = "build it: engine.build=auto, or take over a store that has it"
-    raise EngineError(node, f"{message}; engine.build is 'never'", hint=hint, code="E609")
+    raise EngineError(node, f"{message}; engine.build is 'never'", hint=hint, code=codes.MISSING_STORED_ENGINE)
 
 
 def _short_json(value: Any) -> str:
@@ -192,7 +195,9 @@ class _EngineBuild:
             builder, typed = f"{version.library} {version.version}", version.strongly_typed
             if key.precision == "bf16" and not version.has_bf16:
                 hint = "set engine.precision to fp16, tf32 or fp32"
-                raise EngineError(self.node, f"{builder} has no bf16", hint=hint, code="E617")
+                raise EngineError(
+                    self.node, f"{builder} has no bf16", hint=hint, code=codes.NETWORK_PREPARATION_FAILURE
+                )
         self.say(f"building an engine for {spec.model} ({key.precision}, {builder}): {reason}")
         start = time.monotonic()
         model = prepare_network(
@@ -270,7 +275,9 @@ class _EngineBuild:
 
     def _build_error(self, message: str, hint: str) -> EngineError:
         log = self.engines.failed_log(self.spec.model, self.spec.key)
-        return EngineError(self.node, message, hint=f"{hint or 'see the log'} (log: {log})", code="E616")
+        return EngineError(
+            self.node, message, hint=f"{hint or 'see the log'} (log: {log})", code=codes.ENGINE_BUILD_FAILURE
+        )
 
     def _exit_error(self, program: str, code: int, folder: Path) -> EngineError:
         return self._build_error(f"{program} {ended(code)}{last_lines(folder / LOG)}", hint="see what it says last")
@@ -287,5 +294,5 @@ class _EngineBuild:
                 self.node,
                 f"the engine store {str(self.engines.root)!r} cannot be written ({error.strerror or error})",
                 hint=_DISK_HINT if error.errno in DISK_FULL else _STORE_HINT,
-                code="E614",
+                code=codes.UNUSABLE_ENGINE_STORE,
             ) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.build import find_engine
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
@@ -21,7 +21,7 @@ __all__ = ["check_engine"]
 _REBUILD = "build it again on this machine, or leave engine.path out to have it built"
 
 
-def check_engine(node: str, spec: EngineSpec, machine: Machine, *, known: Collection[str] = ()) -> list[EngineError]:
+def check_engine(node: str, spec: EngineSpec, machine: Machine) -> list[EngineError]:
     """Return the reasons why a machine would refuse an engine.
 
     An engine of the store must exist if none may be built. An engine that the user names must fit the model and the
@@ -31,25 +31,24 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine, *, known: Collec
         node: The node that the errors name.
         spec: The engine in the plan.
         machine: The machine that will run it.
-        known: Codes of errors that were reported before; their consequences are left out.
     """
     if spec.build is not None:
-        return [] if "E605" in known else _store_errors(node, spec.build)
+        return [] if machine.gpu is None else _store_errors(node, spec.build)
     path = Path(spec.path)
     if spec.runtime == "onnxruntime":
         return []
     if path.suffix.lower() == ".onnx":
         text = f"engine.path {spec.path!r} is a model, from which engines are built"
         hint = f"set model.file={spec.path} instead, and leave engine.path out"
-        return [EngineError(node, text, hint=hint, code="E619")]
+        return [EngineError(node, text, hint=hint, code=codes.ENGINE_LOAD_FAILURE)]
     if path.name != ENGINE or not (path.parent / MANIFEST).is_file():
         return []
     entry = read_entry(path.parent)
     if entry.manifest_error:
         text = f"engine.path {spec.path!r}: {entry.manifest_error}"
-        return [EngineError(node, text, hint=_REBUILD, code="E613")]
-    # Without a GPU (E605) the engine's GPU and library do not matter.
-    origin = [] if "E605" in known else _origin_errors(node, spec, entry.manifest["key"], machine)
+        return [EngineError(node, text, hint=_REBUILD, code=codes.DAMAGED_ENGINE)]
+    # Without a GPU the engine's GPU and library do not matter.
+    origin = [] if machine.gpu is None else _origin_errors(node, spec, entry.manifest["key"], machine)
     return [*origin, *_content_errors(node, spec, entry)]
 
 
@@ -64,7 +63,11 @@ def _store_errors(node: str, build: BuildSpec) -> list[EngineError]:
     except EngineError as error:
         return [error]
     except StoreError as error:
-        return [EngineError(node, str(error), hint="set engine.store to a folder of yours", code="E614")]
+        return [
+            EngineError(
+                node, str(error), hint="set engine.store to a folder of yours", code=codes.UNUSABLE_ENGINE_STORE
+            )
+        ]
     return []
 
 
@@ -77,29 +80,39 @@ def _origin_errors(node: str, spec: EngineSpec, key: dict[str, Any], machine: Ma
     if key["gpu"] != "any" and (gpu is None or gpu.compute_capability != key["compute_capability"]):
         here = f"{gpu} is here" if gpu else f"here {machine.no_gpu}"
         text = f"{engine} was built for {key['gpu']} (compute capability {key['compute_capability']}), and {here}"
-        errors.append(EngineError(node, text, hint=_REBUILD, code="E610"))
+        errors.append(EngineError(node, text, hint=_REBUILD, code=codes.ENGINE_GPU_MISMATCH))
     compatible = bool(key["flags"].get("version_compatible"))
     libraries = [library for library in machine.libraries if library.flavour == runtime]
     if runtime != spec.runtime:
         text = f"{built_by}, and {spec.runtime} would run it"
-        errors.append(EngineError(node, text, hint=f"set engine.runtime={runtime}", code="E611"))
+        errors.append(EngineError(node, text, hint=f"set engine.runtime={runtime}", code=codes.ENGINE_LIBRARY_MISMATCH))
     elif not libraries:
         text = f"{built_by}, and no {runtime} is installed"
-        errors.append(EngineError(node, text, hint=f"pip install {runtime}=={key['version']}", code="E611"))
+        errors.append(
+            EngineError(node, text, hint=f"pip install {runtime}=={key['version']}", code=codes.ENGINE_LIBRARY_MISMATCH)
+        )
     elif not compatible and all(library.version != key["version"] for library in libraries):
         here = ", ".join(f"{library.module} {library.version}" for library in libraries)
         hint = f"{_REBUILD}; engines built with engine.version_compatible=true run in later versions"
-        errors.append(EngineError(node, f"{built_by}, and {here} is here", hint=hint, code="E611"))
+        errors.append(
+            EngineError(node, f"{built_by}, and {here} is here", hint=hint, code=codes.ENGINE_LIBRARY_MISMATCH)
+        )
     if compatible and not spec.allow_host_code:
         hint = "if you trust where it comes from, set engine.allow_host_code=true"
-        errors.append(EngineError(node, f"{engine} brings CPU code of its own", hint=hint, code="E620"))
+        errors.append(
+            EngineError(node, f"{engine} brings CPU code of its own", hint=hint, code=codes.UNTRUSTED_HOST_CODE)
+        )
     return errors
 
 
 def _content_errors(node: str, spec: EngineSpec, entry: StoredEngine) -> list[EngineError]:
     """Check the file's checksum, and compare its tensors with the model and the shapes of the frames."""
     if damage := entry.damage():
-        return [EngineError(node, f"engine.path {spec.path!r} is damaged: {damage}", hint=_REBUILD, code="E613")]
+        return [
+            EngineError(
+                node, f"engine.path {spec.path!r} is damaged: {damage}", hint=_REBUILD, code=codes.DAMAGED_ENGINE
+            )
+        ]
     try:
         check_bindings(node, spec, [_binding(tensor) for tensor in entry.tensors])
     except EngineError as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import EngineKey
 from bmfgraph.errors import EngineError
 
@@ -52,7 +53,10 @@ def command_line(node: str, command: Sequence[str], key: EngineKey, onnx: Path, 
         if unknown := [name for name in names if name not in _PLACEHOLDERS]:
             allowed = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
             raise EngineError(
-                node, f"engine.command has {{{unknown[0]}}} in {argument!r}", hint=f"allowed: {allowed}", code="E615"
+                node,
+                f"engine.command has {{{unknown[0]}}} in {argument!r}",
+                hint=f"allowed: {allowed}",
+                code=codes.UNUSABLE_ENGINE_BUILDER,
             )
         if argument == "{shapes}":
             for name, profile in key.profiles:
@@ -62,7 +66,7 @@ def command_line(node: str, command: Sequence[str], key: EngineKey, onnx: Path, 
                 node,
                 f"engine.command has {{shapes}} inside {argument!r}",
                 hint="it stands for several arguments: write it alone",
-                code="E615",
+                code=codes.UNUSABLE_ENGINE_BUILDER,
             )
         elif all(values[name] for name in names):
             arguments.append(_PLACEHOLDER.sub(lambda match: values[match[1]], argument))
@@ -71,7 +75,7 @@ def command_line(node: str, command: Sequence[str], key: EngineKey, onnx: Path, 
             node,
             f"engine.command names {command[0]!r}, which is not a program on this machine",
             hint="install it, or write its path",
-            code="E615",
+            code=codes.UNUSABLE_ENGINE_BUILDER,
         )
     return [program, *arguments[1:]]
 

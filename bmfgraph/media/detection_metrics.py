@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 
 __all__ = ["compare"]
@@ -153,7 +154,7 @@ def _malformed(path: Path, line: int, error: ValidationError) -> RunError:
 
 
 def _refused(text: str, hint: str = "give labels in a form that the records node writes") -> RunError:
-    return RunError("reference", "accuracy", text, hint=hint, code="E804")
+    return RunError("reference", "accuracy", text, hint=hint, code=codes.COMPARISON_FAILURE)
 
 
 # ----------------------------------------------------------------------------------------------- comparing

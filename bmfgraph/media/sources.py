@@ -15,6 +15,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import SourceError
 from bmfgraph.system.files import file_sha256
 
@@ -33,7 +34,7 @@ def locate(source: str, sha256: str | None = None) -> Path:
     elif source.startswith(("wheel:", "package:")):
         kind = source.partition(":")[0]
         form = "wheel:NAME==VERSION/FILE" if kind == "wheel" else "package:PACKAGE/FILE"
-        raise SourceError(f"{source!r} is no {kind} source", f"write {form}", code="E420")
+        raise SourceError(f"{source!r} is no {kind} source", f"write {form}", code=codes.MALFORMED_SOURCE)
     elif source.startswith(("https://", "http://")):
         # Few commands fetch anything, and what it takes is slow to import.
         from bmfgraph.media.fetching import from_url
@@ -43,21 +44,23 @@ def locate(source: str, sha256: str | None = None) -> Path:
         path = Path(source)
     if not path.exists():
         raise SourceError(
-            f"{source!r} does not exist", "check the path; a relative one begins in the current folder", code="E401"
+            f"{source!r} does not exist",
+            "check the path; a relative one begins in the current folder",
+            code=codes.FILE_NOT_FOUND,
         )
     if path.is_dir():
-        raise SourceError(f"{source!r} is a folder", "name a file in it", code="E402")
+        raise SourceError(f"{source!r} is a folder", "name a file in it", code=codes.FILE_EXPECTED)
     try:
         found = file_sha256(path) if sha256 else None
     except OSError as error:
         raise SourceError(
-            f"{source!r} cannot be read ({error.strerror})", "check who may read it", code="E403"
+            f"{source!r} cannot be read ({error.strerror})", "check who may read it", code=codes.UNREADABLE_FILE
         ) from None
     if found != sha256:
         raise SourceError(
             f"{source!r} is not the file it should be: its sha256 is {found}, expected {sha256}",
             "it is damaged or another version; put the right file there, or correct the sha256",
-            code="E422",
+            code=codes.CHECKSUM_MISMATCH,
         )
     return path
 
@@ -69,12 +72,16 @@ def _from_package(package: str, file: str) -> Path:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise SourceError(
-            f"package {package!r} is not installed", f"pip install {package.partition('.')[0]}", code="E423"
+            f"package {package!r} is not installed",
+            f"pip install {package.partition('.')[0]}",
+            code=codes.MISSING_PACKAGE_FILE,
         )
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.exists():
         raise SourceError(
-            f"package {package!r} holds no {file!r}", "correct the path, or install another version", code="E423"
+            f"package {package!r} holds no {file!r}",
+            "correct the path, or install another version",
+            code=codes.MISSING_PACKAGE_FILE,
         )
     return path
 

@@ -56,6 +56,8 @@ class NodeSpec(Frozen):
     """Whether it moves items between CPU and GPU and changes nothing else."""
     cpu_hint: ClassVar[str] = ""
     """For a kind that needs a GPU: what to set to do the same work on the CPU."""
+    fixed_fields: ClassVar[tuple[str, ...]] = ()
+    """Inherited fields that the kind accepts with their defaults only."""
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -161,6 +163,10 @@ class NodeSpec(Frozen):
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]:
         """Return the YAML fields that make a source read another file, or stop at ``end`` seconds; {} if it cannot."""
         return {}
+
+    def cut_short(self) -> bool:
+        """Return whether the options make a source read its input from the start, but not to the end."""
+        return False
 
     # ---------------------------------------------------------------------------------------------- views
 

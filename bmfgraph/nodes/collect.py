@@ -9,7 +9,7 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import Device, PortType
 
-__all__ = ["CollectParams", "CollectSpec"]
+__all__ = ["CollectParams", "CollectSpec", "collect"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,8 @@ class CollectSpec(NodeSpec):
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         return Inferred((), CollectParams())
+
+
+def collect(*outputs: str) -> NodeSpec:
+    """Return a node that collects outputs of other nodes, each written ``node`` or ``node.port``."""
+    return CollectSpec(inputs=outputs)

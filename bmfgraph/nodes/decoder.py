@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bmfgraph.errors import PlanError, RunError, SourceError
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.audio import AudioNodeSpec, AudioParams, file_options, span_text
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
@@ -40,7 +42,9 @@ class DecoderSpec(NodeSpec):
     """Reads a file. Outputs: `video`, and `audio` where the file has some."""
 
     kind: Literal["decoder"] = "decoder"
-    path: str = Field(min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips.")
+    path: FilePath = Field(
+        min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips."
+    )
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
     video: int = Field(default=0, ge=0, description="Which of the file's video streams, counted from 0.")
@@ -58,8 +62,11 @@ class DecoderSpec(NodeSpec):
     def _after_start(cls, value: float | None, info: object) -> float | None:
         start = getattr(info, "data", {}).get("start")
         if value is not None and start is not None and value <= start:
-            raise ValueError(f"end {value:g} s is not after start {start:g} s; set it above {start:g}")
+            raise FieldError(f"end {value:g} s is not after start {start:g} s", f"set it above {start:g}")
         return value
+
+    def cut_short(self) -> bool:
+        return self.end is not None and self.start is None
 
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")
@@ -71,7 +78,7 @@ class DecoderSpec(NodeSpec):
                 self.kind,
                 f"input {self.path!r} is a URL, and only files are read",
                 hint="fetch it first",
-                code="E409",
+                code=codes.URL_INPUT,
             )
 
     def probe(self, name: str) -> Media:
@@ -86,7 +93,7 @@ class DecoderSpec(NodeSpec):
                 self.kind,
                 f"start {self.start:g} s is after the end of {str(path)!r} ({media.duration:.3f} s)",
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
-                code="E410",
+                code=codes.EMPTY_TIME_RANGE,
             )
         return media
 
@@ -101,7 +108,7 @@ class DecoderSpec(NodeSpec):
                     node.name,
                     f"hwaccel cuda decodes 4:2:0, and {str(media.path)!r} is {frames.pixel_format}",
                     hint=f"set pipeline.nodes.{node.name}.hwaccel=none",
-                    code="E413",
+                    code=codes.UNSUPPORTED_GPU_DECODING,
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]

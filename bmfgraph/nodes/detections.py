@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Decode
@@ -49,7 +50,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 f"expects the outputs of a detector, not {outputs}",
                 hint="connect it to an inference node",
-                code="E320",
+                code=codes.DETECTOR_EXPECTED,
             )
         decode = self.decode or outputs.decode
         if decode is None:
@@ -57,7 +58,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 "the model's config does not describe how to read boxes from its outputs",
                 hint="set `decode` in the model's config: style ultraface or centerface, and its tensors",
-                code="E321",
+                code=codes.MISSING_DECODE,
             )
         names = [tensor.name for tensor in outputs.tensors]
         for role, name in decode.tensors().items():
@@ -67,7 +68,7 @@ class DetectionsNodeSpec(NodeSpec):
                     f"decode.{role}: the model has no output {name!r}{did_you_mean(name, names)}; "
                     f"it has: {join_sorted(names)}",
                     hint="correct model.decode",
-                    code="E322",
+                    code=codes.UNKNOWN_DECODE_TENSOR,
                 )
         self._check_labels(node.name, decode, outputs.tensors[names.index(next(iter(decode.tensors().values())))])
         tensor = outputs.tensors[0]
@@ -76,7 +77,7 @@ class DetectionsNodeSpec(NodeSpec):
                 node.name,
                 "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
                 hint="feed the model from a preprocess node",
-                code="E324",
+                code=codes.UNKNOWN_BOX_PLACEMENT,
             )
         params = DetectionsParams(
             style=decode.style,
@@ -102,5 +103,5 @@ class DetectionsNodeSpec(NodeSpec):
                 f"decode.labels has {len(decode.labels)} label(s), but {scores.name} ({scores}) scores "
                 f"{classes - background}",
                 hint="correct model.decode.labels, or which tensors model.decode names",
-                code="E323",
+                code=codes.LABEL_COUNT_MISMATCH,
             )

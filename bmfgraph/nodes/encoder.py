@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bmfgraph.errors import PlanError
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
@@ -24,6 +25,7 @@ from bmfgraph.nodes.codecs import (
     bits_per_second,
     encoder_options,
 )
+from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
@@ -35,7 +37,7 @@ class EncoderSpec(NodeSpec):
     """Writes a file. Inputs: frames, and audio if wanted."""
 
     kind: Literal["encoder"] = "encoder"
-    path: str | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
+    path: FilePath | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
     codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
         default="x264", description="The video codec; not every file format can hold each."
     )
@@ -84,7 +86,7 @@ class EncoderSpec(NodeSpec):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", str(value))
         bits = int(float(match[1]) * {"": 1, "k": 1000, "M": 1_000_000}[match[2]]) if match else 0
         if bits < 1000:
-            raise ValueError(f"{value!r} is not a bit rate; write bits per second, such as 4000000, 4000k or 4M")
+            raise FieldError(f"{value!r} is not a bit rate", "write bits per second, such as 4000000, 4000k or 4M")
         return bits
 
     @field_validator("container", mode="before")
@@ -92,7 +94,7 @@ class EncoderSpec(NodeSpec):
     def _no_extension(cls, value: object) -> object:
         container = CONTAINERS.get(f".{value}")
         if container not in (None, value):
-            raise ValueError(f"{value!r} is an extension; set it to {container}, or leave it out")
+            raise FieldError(f"{value!r} is an extension", f"set it to {container}, or leave it out")
         return value
 
     def ports(self) -> tuple[str, ...]:
@@ -173,7 +175,10 @@ class EncoderSpec(NodeSpec):
     def _container(self, name: str) -> str:
         if self.path is None:
             raise PlanError(
-                name, "path is missing", hint=f"set pipeline.nodes.{name}.path, or container: 'null'", code="E340"
+                name,
+                "path is missing",
+                hint=f"set pipeline.nodes.{name}.path, or container: 'null'",
+                code=codes.MISSING_ENCODER_PATH,
             )
         extension = Path(self.path).suffix.lower()
         container = self.container or CONTAINERS.get(extension)
@@ -182,7 +187,7 @@ class EncoderSpec(NodeSpec):
                 name,
                 f"path {self.path!r}: extension {extension!r} has no known container; allowed: {', '.join(CONTAINERS)}",
                 hint=f"give the file one of them, or set pipeline.nodes.{name}.container",
-                code="E341",
+                code=codes.UNKNOWN_CONTAINER,
             )
         return container
 
@@ -192,7 +197,7 @@ class EncoderSpec(NodeSpec):
                 name,
                 f"{container} files cannot hold codec {self.codec}; allowed: {', '.join(sorted(VIDEO_IN[container]))}",
                 hint="choose another codec (encoder=...) or another extension",
-                code="E342",
+                code=codes.CODEC_CONTAINER_CONFLICT,
             )
         if self.crf is not None:
             if self.codec not in CRF_RANGE:
@@ -200,7 +205,7 @@ class EncoderSpec(NodeSpec):
                     name,
                     f"crf {self.crf:g}: codec {self.codec} has no constant quality",
                     hint=f"set pipeline.nodes.{name}.crf=null and a bit_rate, such as 4M",
-                    code="E343",
+                    code=codes.INVALID_CRF,
                 )
             minimum, maximum = CRF_RANGE[self.codec]
             if not minimum <= self.crf <= maximum:
@@ -208,28 +213,28 @@ class EncoderSpec(NodeSpec):
                     name,
                     f"crf {self.crf:g} is out of range for {self.codec}: {minimum}..{maximum}",
                     hint=f"set pipeline.nodes.{name}.crf within it; a lower value is better and larger",
-                    code="E343",
+                    code=codes.INVALID_CRF,
                 )
             if self.bit_rate is not None and self.codec != "vp9":
                 raise PlanError(
                     name,
                     f"crf {self.crf:g} and bit_rate {self.bit_rate} are both set, and {self.codec} supports only one",
                     hint=f"set pipeline.nodes.{name}.crf=null or pipeline.nodes.{name}.bit_rate=null",
-                    code="E343",
+                    code=codes.INVALID_CRF,
                 )
         if self.preset is not None and self.codec not in ("x264", "x265"):
             raise PlanError(
                 name,
                 f"preset {self.preset}: codec {self.codec} has no presets; only x264 and x265 have",
                 hint=f"set pipeline.nodes.{name}.preset=null",
-                code="E344",
+                code=codes.UNSUPPORTED_PRESET,
             )
         if self.codec in ("mpeg4", "nvenc") and self.pixel_format != "yuv420p":
             raise PlanError(
                 name,
                 f"codec {self.codec} supports pixel_format yuv420p, not {self.pixel_format}",
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
-                code="E345",
+                code=codes.UNSUPPORTED_PIXEL_FORMAT,
             )
 
     def _check_frames(self, name: str, frames: FrameSpec, container: str) -> None:
@@ -238,7 +243,7 @@ class EncoderSpec(NodeSpec):
                 name,
                 "an avi file has a constant frame rate, but these frames are unevenly spaced",
                 hint="write .mkv or .mp4",
-                code="E346",
+                code=codes.VARIABLE_RATE_AVI,
             )
         maximum = LARGEST.get(self.codec, max(frames.width, frames.height))
         if container != "null" and max(frames.width, frames.height) > maximum:
@@ -247,7 +252,7 @@ class EncoderSpec(NodeSpec):
                 f"frames of {frames.width}x{frames.height} are too large for {self.codec}: at most {maximum} pixels "
                 "per side",
                 hint="choose another codec (encoder=...), or make the frames smaller in a preprocess node",
-                code="E349",
+                code=codes.FRAME_TOO_LARGE,
             )
         x_step, y_step = CHROMA[self.pixel_format]
         if frames.width % x_step or frames.height % y_step:
@@ -258,7 +263,7 @@ class EncoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p"
                 if self.codec != "mpeg4"
                 else "choose another codec (encoder=x264) with pixel_format=yuv444p",
-                code="E347",
+                code=codes.ODD_FRAME_SIZE,
             )
 
     def _audio(self, name: str, audio: PortType | None, container: str) -> str | None:
@@ -274,14 +279,14 @@ class EncoderSpec(NodeSpec):
                     f"{container} files cannot hold the source's audio, {audio.codec}; "
                     f"allowed: {', '.join(sorted(allowed))}",
                     hint=f"set pipeline.nodes.{name}.audio={choice}",
-                    code="E348",
+                    code=codes.UNSUPPORTED_AUDIO,
                 )
         elif container == "webm":
             raise PlanError(
                 name,
                 "webm files cannot hold audio aac; allowed: opus, vorbis",
                 hint=f"set pipeline.nodes.{name}.audio=none, or write .mkv",
-                code="E348",
+                code=codes.UNSUPPORTED_AUDIO,
             )
         return self.audio
 

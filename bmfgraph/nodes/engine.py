@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor
 from bmfgraph.engines.spec import RuntimeReason
-from bmfgraph.errors import PlanError, did_you_mean, join_sorted
+from bmfgraph.errors import FieldError, PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.model import Size
+from bmfgraph.nodes.path_kind import FilePath, FolderPath
 
 __all__ = [
     "EngineOptions",
@@ -35,7 +37,7 @@ def _shape(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not re.fullmatch(r"\d+(x\d+)*", value):
-        raise ValueError(f"{value!r} is not a shape; write 1x3x480x640, or a list")
+        raise FieldError(f"{value!r} is not a shape", "write 1x3x480x640, or a list")
     return tuple(int(size) for size in value.split("x"))
 
 
@@ -53,15 +55,16 @@ class ProfileOptions(Frozen):
     @model_validator(mode="after")
     def _in_order(self) -> ProfileOptions:
         if not len(self.min) == len(self.opt) == len(self.max):
-            raise ValueError(
+            raise FieldError(
                 f"min {list(self.min)}, opt {list(self.opt)} and max {list(self.max)} must have the same number of "
-                "dims; write all dims of the input in each"
+                "dims",
+                "write all dims of the input in each",
             )
         for axis, (low, middle, high) in enumerate(zip(self.min, self.opt, self.max, strict=True)):
             if not low <= middle <= high:
-                raise ValueError(
-                    f"dim {axis}: min {low}, opt {middle}, max {high} must not decrease; "
-                    "set min <= opt <= max in every dim"
+                raise FieldError(
+                    f"dim {axis}: min {low}, opt {middle}, max {high} must not decrease",
+                    "set min <= opt <= max in every dim",
                 )
         return self
 
@@ -93,40 +96,40 @@ class EngineOptions(Frozen):
         default=None, description="Shapes by input name, batch included; null: from the frames."
     )
 
-    path: str | None = Field(default=None, min_length=1, description="An engine built elsewhere, used as it is.")
+    path: FilePath | None = Field(default=None, min_length=1, description="An engine built elsewhere, used as it is.")
     allow_host_code: bool = Field(
         default=False, description="Let an engine bring its own CPU code, as version-compatible plans do."
     )
     build: Literal["auto", "never", "always"] = Field(default="auto", description="Whether a missing engine is built.")
-    store: str = Field(default="engines", min_length=1, description="Folder where built engines are kept.")
+    store: FolderPath = Field(default="engines", min_length=1, description="Folder where built engines are kept.")
     workspace: int | None = Field(default=None, ge=1, description="MiB that the builder may use; null: all there is.")
     optimization_level: int | None = Field(default=None, ge=0, le=5, description="Null: the version's own.")
     version_compatible: bool = Field(default=False, description="Build for later versions of TensorRT too.")
     tactic_sources: tuple[str, ...] | None = Field(default=None, description="TensorRT's names; null: its own choice.")
     timing_cache: bool = Field(default=True, description="Keep what was measured for the next build.")
-    calibration: str | None = Field(default=None, description="int8: a clip like those that will be processed.")
+    calibration: FilePath | None = Field(default=None, description="int8: a clip like those that will be processed.")
     calibration_frames: int = Field(default=32, ge=1, le=1000, description="Frames taken from all over that clip.")
 
     builder: Literal["python", "command"] = Field(
         default="python", description="python: TensorRT's own API; command: the program in `command`."
     )
-    python: str | None = Field(default=None, description="Another Python that has the TensorRT to build with.")
+    python: FilePath | None = Field(default=None, description="Another Python that has the TensorRT to build with.")
     command: tuple[str, ...] = Field(default=(), description="Its words, with {onnx}, {plan}, {shapes} and others.")
     version: str | None = Field(default=None, description="The TensorRT version that `command` builds with.")
 
     @model_validator(mode="after")
     def _agree(self) -> EngineOptions:
         if (self.builder == "command") != bool(self.command):
-            raise ValueError(
-                "builder: command needs the program's words in `command`; "
-                "write them, such as [trtexec, '--onnx={onnx}', '--saveEngine={plan}']"
-                if self.builder == "command"
-                else "`command` is given, but builder is python; set builder: command"
+            if self.command:
+                raise FieldError("`command` is given, but builder is python", "set builder: command")
+            raise FieldError(
+                "builder: command needs the program's words in `command`",
+                "write them, such as [trtexec, '--onnx={onnx}', '--saveEngine={plan}']",
             )
         if self.builder == "command" and self.python:
-            raise ValueError("`python` and `command` are both given; choose one of them")
+            raise FieldError("`python` and `command` are both given", "choose one of them")
         if self.path is not None and self.build == "always":
-            raise ValueError("`path` names an engine that is used as it is; leave build: always out")
+            raise FieldError("`path` names an engine that is used as it is", "leave build: always out")
         return self
 
 
@@ -195,7 +198,7 @@ def check_shape_names(node: str, options: EngineOptions, names: Sequence[str]) -
                 f"engine.input_shapes.{key}: the model has no such input{did_you_mean(key, names)}; "
                 f"it has: {join_sorted(names)}",
                 hint="correct the name under engine.input_shapes",
-                code="E517",
+                code=codes.CONFLICTING_INPUT_SHAPES,
             )
     for key in names:
         if key not in declared:
@@ -203,7 +206,7 @@ def check_shape_names(node: str, options: EngineOptions, names: Sequence[str]) -
                 node,
                 f"engine.input_shapes has no {key}; the model has the inputs {join_sorted(names)}",
                 hint="give each input its own shape, or leave engine.input_shapes out to take them from the frames",
-                code="E517",
+                code=codes.CONFLICTING_INPUT_SHAPES,
             )
 
 
@@ -221,7 +224,7 @@ def declared_shape(
             node,
             f"engine.input_shapes.{tensor.name}={list(shape)}: the model accepts [{', '.join(map(str, dims))}]",
             hint="correct it, or leave engine.input_shapes out to take the shape from the frames",
-            code="E517",
+            code=codes.CONFLICTING_INPUT_SHAPES,
         )
     return shape
 
@@ -240,5 +243,5 @@ def check_declared_shape(node: str, options: EngineOptions, tensor: OnnxTensor, 
             hint=f"set engine.batch={declared[0]}"
             if declared[1:] == shape[1:]
             else "leave engine.input_shapes out to take the shape from the frames",
-            code="E517",
+            code=codes.CONFLICTING_INPUT_SHAPES,
         )

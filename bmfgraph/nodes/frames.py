@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.description import Inferred, Requirement
@@ -48,21 +49,21 @@ class FramesSpec(NodeSpec):
                 node.name,
                 f"{tensor.name} ({tensor}): its {'height' if width else 'width'} is still free for the given inputs",
                 hint="export the model with that dim fixed, or computed from the input's",
-                code="E518",
+                code=codes.DYNAMIC_OUTPUT_DIMENSION,
             )
         if meaning is None or source is None or placement is None or not width or not height:
             raise PlanError(
                 node.name,
                 f"{tensor.name} ({tensor}) is not an image of a known size",
                 hint=f"describe it under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
-                code="E313",
+                code=codes.UNDESCRIBED_MODEL_OUTPUT,
             )
         if meaning.channels == "GRAY":
             raise PlanError(
                 node.name,
                 f"{tensor.name} ({tensor}) is grey; frames are made from RGB or BGR tensors",
                 hint="repeat the grey channel three times inside the model",
-                code="E314",
+                code=codes.GRAY_FRAME_TENSOR,
             )
         expected = len(tensor.window.outputs) if tensor.window.frames > 1 else 1
         if tensor.size_of("channels") != meaning.count * expected:
@@ -71,7 +72,7 @@ class FramesSpec(NodeSpec):
                 f"{tensor.name} ({tensor}) has {tensor.size_of('channels')} channels, but {expected} "
                 f"{meaning.channels} frame(s) of a {tensor.window} need {meaning.count * expected}",
                 hint="correct model.window.outputs or model.outputs",
-                code="E315",
+                code=codes.OUTPUT_CHANNEL_MISMATCH,
             )
         crop = (
             round(placement.left),
@@ -100,18 +101,21 @@ class FramesSpec(NodeSpec):
                 name,
                 f"the model has {len(names)} outputs ({join_sorted(names)}): {fault or 'name one'}",
                 hint=f"set pipeline.nodes.{name}.tensor to one of them",
-                code="E316",
+                code=codes.AMBIGUOUS_OUTPUT_TENSOR,
             )
         if not isinstance(source, TensorSpec):
             hint = "frames need no conversion: connect them directly" if isinstance(source, FrameSpec) else ""
             raise PlanError(
-                name, f"expects tensors, not {source}", hint=hint or "connect it to an inference node", code="E318"
+                name,
+                f"expects tensors, not {source}",
+                hint=hint or "connect it to an inference node",
+                code=codes.TENSOR_EXPECTED,
             )
         if self.tensor and self.tensor != source.name:
             raise PlanError(
                 name,
                 f"tensor {self.tensor!r}: the only tensor is {source.name!r}",
                 hint=f"set pipeline.nodes.{name}.tensor={source.name}, or leave it out",
-                code="E316",
+                code=codes.AMBIGUOUS_OUTPUT_TENSOR,
             )
         return source

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
 from bmfgraph.engines.spec import EngineSpec
@@ -83,7 +84,7 @@ class InferenceSpec(NodeSpec):
                         f"model.{side}.{key}: {model.path.name} has no such tensor{did_you_mean(key, names)}; "
                         f"it has: {join_sorted(names)}",
                         hint=f"correct the names under model.{side}",
-                        code="E506",
+                        code=codes.UNKNOWN_MODEL_TENSOR,
                     )
         for tensor in model.inputs:
             dims = self.model.inputs.get(tensor.name, InputMeaning()).dims
@@ -93,7 +94,7 @@ class InferenceSpec(NodeSpec):
                     f"model.inputs.{tensor.name}.dims has {len(dims)} entries, but the file's input {tensor} "
                     f"has {len(tensor.dims)}",
                     hint="give a size or a name for each dimension of the file's input",
-                    code="E507",
+                    code=codes.WRONG_DIMS_LENGTH,
                 )
         if len(model.inputs) != len(self.inputs):
             names = [tensor.name for tensor in model.inputs]
@@ -102,7 +103,7 @@ class InferenceSpec(NodeSpec):
                 f"model {self.model.name!r} has {len(model.inputs)} input(s) ({', '.join(names)}), "
                 f"but {len(self.inputs)} edge(s) are connected",
                 hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order",
-                code="E508",
+                code=codes.MODEL_INPUT_COUNT,
             )
         check_shape_names(name, self.engine, [tensor.name for tensor in model.inputs])
         return model
@@ -116,7 +117,7 @@ class InferenceSpec(NodeSpec):
                 node.name,
                 f"input {tensor} has {len(dims)} dims; images have 4 ({meaning.layout})",
                 hint="reshape inside the model",
-                code="E509",
+                code=codes.MODEL_INPUT_RANK,
             )
         self._check_layout(node.name, tensor, dims, meaning)
         dims = declared_shape(node.name, self.engine, tensor, dims) or dims
@@ -150,7 +151,7 @@ class InferenceSpec(NodeSpec):
                     node.name,
                     f"output {output.name} has {first} as its first dim for a batch of {batch}",
                     hint="export the model so that the first dim of every output counts the batch",
-                    code="E511",
+                    code=codes.MISSING_BATCH_DIMENSION,
                 )
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
@@ -190,7 +191,7 @@ class InferenceSpec(NodeSpec):
     def needs(self, params: InferenceParams) -> Needs:
         if params.engine is None or params.engine.runtime != "onnxruntime":
             return Needs()
-        return Needs(packages=(PythonPackage("onnxruntime", "ONNX Runtime", "onnxruntime", "E705"),))
+        return Needs(packages=(PythonPackage("onnxruntime", "ONNX Runtime", "onnxruntime", codes.MISSING_ONNXRUNTIME),))
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         engine: EngineSpec | None = node.params.engine
@@ -209,7 +210,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"engine.batch {batch}: input {tensor} accepts batches of {fixed} only",
                 hint=f"set engine.batch={fixed}, or export the model with a free batch dimension",
-                code="E512",
+                code=codes.FIXED_BATCH_SIZE,
             )
         shape = (batch, *(size for size in source.shape[1:] if size is not None))
         check_declared_shape(name, self.engine, tensor, shape)
@@ -233,7 +234,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"{config} put {count} channels in dim {axis}, but {tensor} has them in dim {other}",
                 hint=f"set model.inputs.{tensor.name}.layout={layout}",
-                code="E515",
+                code=codes.TENSOR_MEANING_MISMATCH,
             )
         if isinstance(dims[axis], int) and dims[axis] != count:
             window = f" in a window of {self.model.window.frames}" if self.model.window.frames > 1 else ""
@@ -241,7 +242,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"{config}{window} make {count} channels, but {tensor} has {dims[axis]} in dim {axis}",
                 hint=f"correct model.inputs.{tensor.name}" + (" or model.window" if dims[axis] != 1 else ".channels"),
-                code="E515",
+                code=codes.TENSOR_MEANING_MISMATCH,
             )
 
     def _check_input(self, name: str, source: TensorSpec, tensor: OnnxTensor) -> None:
@@ -254,7 +255,7 @@ class InferenceSpec(NodeSpec):
                 hint="put a node {kind: window} between preprocess and inference"
                 if source.pictures == 1
                 else "leave the window node's own `window` out, so that it follows the model",
-                code="E513",
+                code=codes.WINDOW_MISMATCH,
             )
         if source.dtype != tensor.dtype:
             normalised_twice = source.meaning is not None and source.meaning.normalised and not meaning.normalised
@@ -265,7 +266,7 @@ class InferenceSpec(NodeSpec):
                 hint="leave dtype, mean and std of the preprocess node out: the model reads levels 0..255"
                 if normalised_twice
                 else f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
-                code="E514",
+                code=codes.TENSOR_DTYPE_MISMATCH,
             )
         if source.meaning != meaning:
             raise PlanError(
@@ -275,7 +276,7 @@ class InferenceSpec(NodeSpec):
                 hint="leave layout, channels, mean and std of the preprocess node out, so that they follow the model"
                 if source.meaning
                 else "describe the tensor under `outputs` in the config of the model that produces it",
-                code="E515",
+                code=codes.TENSOR_MEANING_MISMATCH,
             )
         dims = self._dims(tensor)
         if len(source.shape) != len(dims) or any(
@@ -285,7 +286,7 @@ class InferenceSpec(NodeSpec):
                 name,
                 f"input {OnnxTensor(tensor.name, tensor.dtype, dims)} does not fit the size of {source}",
                 hint="set the preprocess node's `size` and `fit`, or choose another model",
-                code="E516",
+                code=codes.TENSOR_SIZE_MISMATCH,
             )
 
     def _output(self, tensor: OnnxTensor, shape: tuple[int | None, ...], source: TensorSpec) -> TensorSpec:

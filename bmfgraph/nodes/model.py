@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bmfgraph.errors import FieldError
 from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.path_kind import PathKind
 from bmfgraph.plan.types import TensorMeaning, Window
 
 __all__ = [
@@ -35,8 +37,8 @@ Size = Annotated[int, Field(ge=1)]
 def check_divisor(value: Levels | None) -> Levels | None:
     """Refuse a standard deviation of 0."""
     if value is not None and 0 in _tuple(value):
-        raise ValueError(
-            f"{value!r}: values are divided by it, so it must not be 0; leave it out, or set it to 1 or 255"
+        raise FieldError(
+            f"{value!r}: values are divided by it, so it must not be 0", "leave it out, or set it to 1 or 255"
         )
     return value
 
@@ -60,7 +62,7 @@ class OutputMeaning(Frozen):
         count = 1 if self.channels == "GRAY" else 3
         for name, value in (("mean", self.mean), ("std", self.std)):
             if len(_tuple(value)) not in (1, count):
-                raise ValueError(f"{name} has {len(_tuple(value))} values; give one, or {count} for {self.channels}")
+                raise FieldError(f"{name} has {len(_tuple(value))} values", f"give one, or {count} for {self.channels}")
         return self
 
     def meaning(self) -> TensorMeaning:
@@ -90,19 +92,19 @@ class WindowOptions(Frozen):
     def _every_frame_once(self) -> WindowOptions:
         first, last = self.outputs[0], self.outputs[-1]
         if self.outputs != tuple(range(first, last + 1)):
-            raise ValueError(
-                f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]; "
-                "list neighbours in rising order"
+            raise FieldError(
+                f"outputs {list(self.outputs)} must be consecutive positions, such as [2, 3, 4]",
+                "list neighbours in rising order",
             )
         if first < 0 or last >= self.frames:
-            raise ValueError(
-                f"outputs {list(self.outputs)} must lie inside the window's positions 0..{self.frames - 1}; "
-                "correct outputs, or frames"
+            raise FieldError(
+                f"outputs {list(self.outputs)} must lie inside the window's positions 0..{self.frames - 1}",
+                "correct outputs, or frames",
             )
         if self.step != len(self.outputs):
-            raise ValueError(
-                f"step {self.step} with {len(self.outputs)} outputs would emit frames twice or not at all; "
-                f"set step to {len(self.outputs)}"
+            raise FieldError(
+                f"step {self.step} with {len(self.outputs)} outputs would emit frames twice or not at all",
+                f"set step to {len(self.outputs)}",
             )
         return self
 
@@ -155,7 +157,9 @@ class ModelSpec(Frozen):
     source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Checksum of `source`.")
     licence: str | None = Field(default=None, description="For the reader; nothing depends on it.")
-    file: Path | None = Field(default=None, description="A local ONNX file, used instead of `source` as it is.")
+    file: Annotated[Path | None, PathKind("file")] = Field(
+        default=None, description="A local ONNX file, used instead of `source` as it is."
+    )
     inputs: dict[str, InputMeaning] = Field(
         default_factory=dict, description="Meaning of inputs, by their names in the ONNX file."
     )
@@ -175,5 +179,5 @@ class ModelSpec(Frozen):
     @model_validator(mode="after")
     def _somewhere(self) -> ModelSpec:
         if self.file is None and self.source is None:
-            raise ValueError("has neither source nor file; set model.file to your ONNX file")
+            raise FieldError("has neither source nor file", "set model.file to your ONNX file")
         return self

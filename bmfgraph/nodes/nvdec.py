@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
-from bmfgraph.errors import PlanError
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
 from bmfgraph.plan.description import BmfModuleSpec, Inferred, Needs, PythonPackage, Requirement
@@ -69,19 +70,20 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
+    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel")
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
-            raise ValueError("NVDEC has no threads; leave it out, or set decoder=ffmpeg")
+            raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("hwaccel")
     @classmethod
     def _no_hwaccel(cls, value: str) -> str:
         if value != "none":
-            raise ValueError("NVDEC works without FFmpeg; leave it out, or set decoder=ffmpeg")
+            raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
         return value
 
     def probe(self, name: str) -> NvdecMedia:
@@ -129,7 +131,11 @@ class NvdecSpec(DecoderSpec):
         return Inferred((video, *inferred.outputs[1:]), params)
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(packages=(PythonPackage("PyNvVideoCodec", "PyNvVideoCodec", "PyNvVideoCodec", "E706"),))
+        return Needs(
+            packages=(
+                PythonPackage("PyNvVideoCodec", "PyNvVideoCodec", "PyNvVideoCodec", codes.MISSING_PYNVVIDEOCODEC),
+            )
+        )
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         return BmfModuleSpec(entry="bmfgraph.runner.modules.nvdec:NvdecModule")
@@ -153,5 +159,8 @@ def _check(node: str, media: NvdecMedia) -> None:
     else:
         return
     raise PlanError(
-        node, f"input {path!r} {why}", hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU", code="E413"
+        node,
+        f"input {path!r} {why}",
+        hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU",
+        code=codes.UNSUPPORTED_GPU_DECODING,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.description import Inferred, InputType, Requirement
@@ -54,7 +55,7 @@ class OverlaySpec(NodeSpec):
                 f"boxes of {detections.source.width}x{detections.source.height} frames do not fit frames of "
                 f"{frames.width}x{frames.height}",
                 hint="draw on the frames that the detector read",
-                code="E325",
+                code=codes.BOX_FRAME_MISMATCH,
             )
         params = OverlayParams(
             color=self.color,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic.fields import FieldInfo
 
-__all__ = ["PathKind", "path_kind"]
+__all__ = ["FilePath", "FolderPath", "PathKind", "path_kind"]
 
 
 @dataclass(frozen=True)
 class PathKind:
-    """Metadata of a field: ``Annotated[str, PathKind("file")]``.
+    """Metadata of a field that names a file or a folder.
 
     The command line takes the value of such a field literally and completes it with names of files or folders.
     """
@@ -20,6 +21,14 @@ class PathKind:
     kind: Literal["file", "folder"]
 
 
+FilePath = Annotated[str, PathKind("file")]
+"""Type of a field that names a file."""
+FolderPath = Annotated[str, PathKind("folder")]
+"""Type of a field that names a folder."""
+
+
 def path_kind(field: FieldInfo) -> Literal["file", "folder"] | None:
     """Return what a field names: a file, a folder, or neither (None)."""
-    return next((mark.kind for mark in field.metadata if isinstance(mark, PathKind)), None)
+    members = (field.annotation, *typing.get_args(field.annotation))
+    marks: list[Any] = [*field.metadata, *(mark for member in members for mark in getattr(member, "__metadata__", ()))]
+    return next((mark.kind for mark in marks if isinstance(mark, PathKind)), None)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
@@ -99,14 +100,14 @@ class PreprocessSpec(NodeSpec):
                 f"{requirement.consumer if requirement else ''!r} needs {dtype}; "
                 f"image tensors can be: {', '.join(_DTYPES)}",
                 hint="put a Cast in front of the model's input",
-                code="E311",
+                code=codes.INVALID_PREPROCESS_DTYPE,
             )
         if "int" in dtype and meaning.normalised:
             raise PlanError(
                 node.name,
                 f"normalised values ({meaning}) do not fit dtype {dtype}",
                 hint=f"set pipeline.nodes.{node.name}.dtype=float32, or leave mean and std out",
-                code="E311",
+                code=codes.INVALID_PREPROCESS_DTYPE,
             )
         name = requirement.tensor.name if requirement else node.name
         by_name = {
@@ -147,7 +148,7 @@ class PreprocessSpec(NodeSpec):
                     f"{key} {list(values)} has {len(values)} values, but {meaning.channels} has "
                     f"{meaning.count} channel(s)",
                     hint=f"set pipeline.nodes.{name}.{key} to one value, or one for each channel",
-                    code="E312",
+                    code=codes.WRONG_MEAN_STD_LENGTH,
                 )
         return meaning
 
@@ -184,7 +185,7 @@ class PreprocessSpec(NodeSpec):
                 name,
                 f"fit none keeps {source.width}x{source.height}, but {width}x{height} is required",
                 hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
-                code="E310",
+                code=codes.UNFITTED_FRAME_SIZE,
             )
         left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
         multiple = self.multiple or (requirement.multiple if requirement else 1)

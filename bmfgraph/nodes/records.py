@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import Files, Inferred, InputType, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, PortType
@@ -31,7 +33,7 @@ class RecordsSpec(NodeSpec):
     """Writes detections: JSON Lines with one object a frame, or CSV with one row a box."""
 
     kind: Literal["records"] = "records"
-    path: str = Field(min_length=1, description="The file to write.")
+    path: FilePath = Field(min_length=1, description="The file to write.")
     format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
 
     stage: ClassVar[str] = "bmfgraph.stages.records:Write"
@@ -62,6 +64,6 @@ class RecordsSpec(NodeSpec):
                 name,
                 f"path {self.path!r}: extension {extension!r} has no known format; allowed: {', '.join(_BY_EXTENSION)}",
                 hint=f"set pipeline.nodes.{name}.format to jsonl or csv",
-                code="E330",
+                code=codes.UNKNOWN_RECORDS_FORMAT,
             )
         return file_format

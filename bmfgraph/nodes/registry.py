@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError, did_you_mean, join_sorted, nearest
 from bmfgraph.nodes.base import NodeSpec
 
@@ -46,14 +47,14 @@ def register(cls: type[_Spec]) -> type[_Spec]:
         raise RegistryError(
             f"{cls.__qualname__} has no kind of its own",
             'write such as kind: Literal["negative"] = "negative" in its class',
-            code="E214",
+            code=codes.INVALID_NODE_CLASS,
         )
     with _LOCK:
         if kind in _entry_points() or _REGISTERED.get(kind, cls) is not cls:
             raise RegistryError(
                 f"kind {kind!r} is defined twice, the second time by {cls.__module__}.{cls.__qualname__}",
                 "give it another kind",
-                code="E212",
+                code=codes.DUPLICATE_NODE_KIND,
             )
         _REGISTERED[kind] = cls
     return cls
@@ -93,11 +94,13 @@ def spec_class(kind: str) -> type[NodeSpec]:
         raise RegistryError(
             f"unknown kind {kind!r}{did_you_mean(kind, kinds())}; kinds: {join_sorted(kinds())}",
             f"write {near}" if near else "use one of those, or install the package that has it",
-            code="E211",
+            code=codes.UNKNOWN_NODE_KIND,
         )
     if len(points) > 1:
         packages = " and ".join(f"{point.dist.name if point.dist else '?'} ({point.value})" for point in points)
-        raise RegistryError(f"kind {kind!r} is defined twice, by {packages}", "uninstall one of them", code="E212")
+        raise RegistryError(
+            f"kind {kind!r} is defined twice, by {packages}", "uninstall one of them", code=codes.DUPLICATE_NODE_KIND
+        )
     point = points[0]
     try:
         cls = point.load()
@@ -106,12 +109,12 @@ def spec_class(kind: str) -> type[NodeSpec]:
         raise RegistryError(
             f"kind {kind!r} cannot be loaded from {point.value} of package {package} ({type(error).__name__}: {error})",
             "repair or uninstall that package; other kinds work without it",
-            code="E213",
+            code=codes.BROKEN_KIND_PACKAGE,
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, NodeSpec)):
         raise RegistryError(
             f"kind {kind!r}: {point.value} is not a subclass of bmfgraph.nodes.base.NodeSpec",
             "correct the entry point of its package",
-            code="E214",
+            code=codes.INVALID_NODE_CLASS,
         )
     return cls

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
@@ -48,7 +49,7 @@ class WindowSpec(NodeSpec):
                 node.name,
                 f"expects one image per frame, not {tensor}",
                 hint="one window node per model is enough",
-                code="E317",
+                code=codes.NESTED_WINDOW,
             )
         window = self.window.window() if self.window else requirement.window if requirement else Window()
         dims = tuple(

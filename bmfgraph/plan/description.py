@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bmfgraph import error_codes as codes
 from bmfgraph.plan.types import NO_WINDOW, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec, Window
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class PythonPackage:
     """Its name in messages."""
     install: str
     """Arguments of ``pip install``."""
-    code: str = "E707"
+    code: str = codes.MISSING_NODE_PACKAGE
 
 
 @dataclass(frozen=True)

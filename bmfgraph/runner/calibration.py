@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.errors import EngineError, SourceError
 from bmfgraph.media.sources import locate
@@ -56,7 +57,7 @@ def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
             consumer,
             f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
             hint="choose another precision, or quantise the model yourself",
-            code="E607",
+            code=codes.UNUSABLE_CALIBRATION,
         )
     return chain
 
@@ -84,7 +85,10 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
         with av.open(str(clip)) as container:
             if not container.streams.video:
                 raise EngineError(
-                    node, f"engine.calibration: {str(clip)!r} has no video in it", hint="name another clip", code="E607"
+                    node,
+                    f"engine.calibration: {str(clip)!r} has no video in it",
+                    hint="name another clip",
+                    code=codes.UNUSABLE_CALIBRATION,
                 )
             total = sum(1 for packet in container.demux(video=0) if packet.pts is not None)
         starts = {round(place * max(0, total - length) / max(1, count - 1)) for place in range(count)}
@@ -105,7 +109,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
             node,
             f"engine.calibration: {str(clip)!r} cannot be read as video ({error})",
             hint="name another clip",
-            code="E607",
+            code=codes.UNUSABLE_CALIBRATION,
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.monitor import RunMonitor
@@ -20,7 +21,11 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
     for node in plan:
         if node.name in watch.working:
             raise RunError(
-                node.name, node.kind, "BMF ended before this node had finished", hint="run it again", code="E801"
+                node.name,
+                node.kind,
+                "BMF ended before this node had finished",
+                hint="run it again",
+                code=codes.NODE_FAILURE,
             )
     warnings = []
     for node, info in plan.sources():
@@ -32,11 +37,15 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
                 node.kind,
                 f"no frame lies between start {info.start or 0:g} s and {end}",
                 hint="set decoder.start and decoder.end further apart, or start earlier",
-                code="E410",
+                code=codes.EMPTY_TIME_RANGE,
             )
         if meter.frames == 0:
             raise RunError(
-                node.name, node.kind, "not one frame could be decoded", hint="is the file damaged?", code="E803"
+                node.name,
+                node.kind,
+                "not one frame could be decoded",
+                hint="is the file damaged?",
+                code=codes.MISSING_FRAMES,
             )
         reached = float(meter.last_time or 0) + float(info.time_grid)
         short = (
@@ -57,7 +66,7 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
                 frame=meter.frames,
                 time=meter.last_time,
                 hint=info.short_hint or "is the source cut off or damaged?",
-                code="E803",
+                code=codes.MISSING_FRAMES,
             )
         warnings.append(f"{node.name}: {text}")
     return warnings

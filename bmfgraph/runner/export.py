@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
@@ -32,7 +33,7 @@ def bmf_graph(plan: Plan) -> dict[str, Any]:
             ours[0].name,
             f"BMF alone cannot run {names}{more}: such nodes run inside bmfgraph only",
             hint="run the pipeline with bmfgraph, or export one of decoder and encoder alone",
-            code="E308",
+            code=codes.UNEXPORTABLE_PLAN,
         )
     configs = [config for node in plan if (module := modules[node.name]) for config in _configs(plan, node, module)]
     nodes = [config | {"id": number} for number, config in enumerate(configs)]

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
@@ -180,7 +181,7 @@ def make_stage(node: PlanNode) -> Stage:
             node.name,
             f"stage {node.spec.stage} is not a bmfgraph.stages.Stage",
             hint="let its class inherit from bmfgraph.stages.Stage",
-            code="E307",
+            code=codes.NODE_CONTRACT_VIOLATION,
         )
     return stage
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.result import RunResult
@@ -91,7 +92,7 @@ def _messages(stream: IO[bytes]) -> Iterator[Any]:
 
 
 def _failure(cause: str, hint: str) -> RunError:
-    return RunError("run", "pipeline", cause, hint=hint, code="E809")
+    return RunError("run", "pipeline", cause, hint=hint, code=codes.ISOLATED_RUN_FAILURE)
 
 
 class _SendingHandler(logging.Handler):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError, first_line
 from bmfgraph.system.files import DISK_FULL
 
@@ -160,5 +161,11 @@ def failure(
     if doing:
         cause = f"{doing}: {cause}"
     return RunError(
-        name, kind, cause, frame=frame, time=time, hint=hint or "debug=true shows where it happened", code="E801"
+        name,
+        kind,
+        cause,
+        frame=frame,
+        time=time,
+        hint=hint or "debug=true shows where it happened",
+        code=codes.NODE_FAILURE,
     )

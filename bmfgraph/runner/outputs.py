@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import publish, reserve, unwritable
@@ -61,14 +62,18 @@ def write_error(node: PlanNode) -> RunError | None:
             node.kind,
             f"output {node.written!r} is an address, and only files are written",
             hint=_elsewhere(node),
-            code="E411",
+            code=codes.UNWRITABLE_OUTPUT,
         )
     # The file that a link leads to, so that the link stays one.
     target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
             return RunError(
-                node.name, node.kind, f"output {str(path)!r} is a folder", hint=_elsewhere(node), code="E411"
+                node.name,
+                node.kind,
+                f"output {str(path)!r} is a folder",
+                hint=_elsewhere(node),
+                code=codes.UNWRITABLE_OUTPUT,
             )
         if target.exists() and not target.is_file():
             return RunError(
@@ -76,7 +81,7 @@ def write_error(node: PlanNode) -> RunError | None:
                 node.kind,
                 f"output {str(path)!r} is a device or a pipe, no file",
                 hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
-                code="E411",
+                code=codes.UNWRITABLE_OUTPUT,
             )
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
@@ -97,7 +102,11 @@ def _reserve(node: PlanNode, path: Path) -> Path:
 
 def _unwritable(node: PlanNode, path: Path, why: str) -> RunError:
     return RunError(
-        node.name, node.kind, f"output {str(path)!r} cannot be written ({why})", hint=_elsewhere(node), code="E411"
+        node.name,
+        node.kind,
+        f"output {str(path)!r} cannot be written ({why})",
+        hint=_elsewhere(node),
+        code=codes.UNWRITABLE_OUTPUT,
     )
 
 

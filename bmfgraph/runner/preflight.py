@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobSpec
 from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
@@ -58,13 +59,12 @@ def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
         errors.append(error)
     if not errors:
         errors += [
-            RunError(short.node.name, short.node.kind, short.message, hint=short.hint, code="E412")
+            RunError(short.node.name, short.node.kind, short.message, hint=short.hint, code=codes.DISK_FULL)
             for short in _short_of_room(plan)
             if short.sure
         ]
-    known = {problem.code for error in errors for problem in error.problems}
     for node, engine in plan.engines():
-        errors += check_engine(node.name, engine, plan.machine, known=known)
+        errors += check_engine(node.name, engine, plan.machine)
     return errors
 
 
@@ -88,7 +88,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
                     node.name,
                     f"{subject} runs on an NVIDIA GPU, and {plan.machine.no_gpu}",
                     hint="run it on a machine with a GPU" + (f", or {change} to use the CPU" if change else ""),
-                    code="E605",
+                    code=codes.MISSING_GPU,
                 )
             )
         rtx = engine is not None and engine.runtime == "tensorrt_rtx"
@@ -100,7 +100,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
                     f"{', '.join(RTX_CAPABILITIES)}",
                     hint="set engine.runtime=tensorrt (pip install tensorrt); its engines can be built here for "
                     "elsewhere",
-                    code="E618",
+                    code=codes.UNSUPPORTED_RTX_GPU,
                 )
             )
     return errors
@@ -109,7 +109,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
 def preflight_warnings(plan: Plan) -> list[Problem]:
     """Return what does not stop a run, but can surprise its user."""
     warnings = [
-        Problem(f"pipeline.nodes.{short.node.name}", short.message, "W104", short.hint)
+        Problem(f"pipeline.nodes.{short.node.name}", short.message, codes.LOW_DISK_SPACE, short.hint)
         for short in _short_of_room(plan)
         if not short.sure
     ]
@@ -121,7 +121,7 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                     path,
                     f"model {request.model!r} lists its weights as inputs, which keeps runtimes from folding them: it "
                     "may take twice as long",
-                    "W101",
+                    codes.WEIGHTS_AS_INPUTS,
                     "export it again with a newer exporter, which leaves them out of the inputs",
                 )
             )
@@ -129,13 +129,15 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
         cause, install = idle_text(engine.reason)
         if plan.machine.gpu is not None and engine.device == "cpu" and plan.device == "auto":
             hints = (install, "device=cpu says that this is meant, device=cuda makes it an error")
-            warnings.append(Problem(path, f"runs on the CPU: {cause}", "W102", "; ".join(filter(None, hints))))
+            warnings.append(
+                Problem(path, f"runs on the CPU: {cause}", codes.CPU_FALLBACK, "; ".join(filter(None, hints)))
+            )
         if engine.precision != asked:
             warnings.append(
                 Problem(
                     path,
                     f"computes in {engine.precision}, not in {asked}: {cause}",
-                    "W103",
+                    codes.PRECISION_FALLBACK,
                     f"engine.precision={engine.precision} says that this is meant; {asked} needs TensorRT and a GPU",
                 )
             )
@@ -155,7 +157,7 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
             f"{str(path)!r} is a file of node {used[path.resolve()]!r}",
             path="report",
             hint="name another file",
-            code="E111",
+            code=codes.UNUSABLE_REPORT_PATH,
         )
     number = errno.EISDIR if path.is_dir() else unwritable(path)
     if make and not number:
@@ -168,7 +170,7 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
             f"{str(path)!r} cannot be written ({os.strerror(number)})",
             path="report",
             hint="name a file in a folder of yours",
-            code="E111",
+            code=codes.UNUSABLE_REPORT_PATH,
         )
     return path
 
@@ -199,7 +201,7 @@ def reference_of(value: str | None, plan: Plan) -> Reference | None:
 
 
 def _reference_error(message: str, hint: str) -> ConfigError:
-    return ConfigError(message, path="reference", hint=hint, code="E112")
+    return ConfigError(message, path="reference", hint=hint, code=codes.UNUSABLE_REFERENCE)
 
 
 def _not_installed(plan: Plan) -> list[BmfgraphError]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled
 from bmfgraph.media.quality import measure
 from bmfgraph.nodes.engine import reason_text
@@ -195,5 +196,5 @@ def write_report(path: Path, result: RunResult) -> None:
         raise BmfgraphError(
             f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
             hint="make room on the disk, or write elsewhere",
-            code="E805",
+            code=codes.UNWRITTEN_REPORT,
         ) from None

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import ConfigError, Problem, RunError, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.collect import CollectSpec
+from bmfgraph.nodes.collect import collect
 from bmfgraph.plan.plan import Plan, Ref
 from bmfgraph.plan.types import AudioSpec
 from bmfgraph.runner.monitor import RunMonitor
@@ -122,7 +123,7 @@ def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str
     nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
     while tap in nodes:
         tap += "_"
-    nodes[tap] = CollectSpec(inputs=tuple(outputs))
+    nodes[tap] = collect(*outputs)
     spec = reading.spec.model_copy(update={"pipeline": pipeline.model_copy(update={"nodes": nodes})})
     return replace(reading, spec=spec), tap
 
@@ -131,17 +132,17 @@ def _check_output(nodes: Mapping[str, NodeSpec], output: str) -> None:
     ref = Ref.parse(output)
     if ref.node not in nodes:
         message = f"there is no node {ref.node!r}{did_you_mean(ref.node, nodes)}; nodes: {join_sorted(nodes)}"
-        raise SpecError([Problem("stream", message, "E216", "name one of the pipeline's nodes")])
+        raise SpecError([Problem("stream", message, codes.UNKNOWN_NODE, "name one of the pipeline's nodes")])
     ports = nodes[ref.node].ports()
     if not ports:
         takes = " and ".join(map(repr, nodes[ref.node].inputs))
         message = f"node {ref.node!r} ({nodes[ref.node].kind}) has no output; it takes {takes}"
-        raise SpecError([Problem("stream", message, "E217", "stream a node before it")])
+        raise SpecError([Problem("stream", message, codes.UNKNOWN_PORT, "stream a node before it")])
     if ref.port and ref.port not in ports:
         message = (
             f"node {ref.node!r} has no port {ref.port!r}{did_you_mean(ref.port, ports)}; ports: {join_sorted(ports)}"
         )
-        raise SpecError([Problem("stream", message, "E217", "name one of the node's ports")])
+        raise SpecError([Problem("stream", message, codes.UNKNOWN_PORT, "name one of the node's ports")])
 
 
 def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
@@ -155,11 +156,15 @@ def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
 
     if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         reason = "is not on this machine" if device == "cuda" else "is not a device; devices: cpu, cuda"
-        raise ConfigError(f"{device!r} {reason}", path="device", hint="use cpu, or leave it out", code="E110")
+        raise ConfigError(
+            f"{device!r} {reason}", path="device", hint="use cpu, or leave it out", code=codes.INVALID_DEVICE
+        )
     for ref in plan.node(tap).inputs:
         if isinstance(plan.type_of(ref), AudioSpec):
             message = f"{str(ref)!r} carries audio; a stream takes frames, tensors and detections"
-            raise SpecError([Problem("stream", message, "E301", "let an encoder node write the audio to a file")])
+            raise SpecError(
+                [Problem("stream", message, codes.EDGE_TYPE_MISMATCH, "let an encoder node write the audio to a file")]
+            )
 
 
 def refuse_in_open_stream(work: str) -> None:
@@ -171,7 +176,7 @@ def refuse_in_open_stream(work: str) -> None:
             "stream",
             f"cannot begin: the stream of {name!r} is still open in this thread, and a process runs one plan at a time",
             hint="end or close that stream first; or use run(isolated=True), or one stream() of several nodes",
-            code="E808",
+            code=codes.OPEN_STREAM_CONFLICT,
         )
 
 

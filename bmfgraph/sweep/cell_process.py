@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.config.overrides import title_of
 from bmfgraph.sweep.cells import (
     CELL,
@@ -66,12 +67,14 @@ def run_cell(folder: Path) -> dict[str, Any]:
         result = failed_result(cell, measured["problems"])
     elif code is None:
         limit = cell["settings"]["timeout"]
-        problem = _crash("E807", f"the cell took longer than {limit:g} s", "raise sweep.timeout, or leave it out")
+        problem = _crash(
+            codes.CELL_TIMEOUT, f"the cell took longer than {limit:g} s", "raise sweep.timeout, or leave it out"
+        )
         result = failed_result(cell, [problem])
     else:
         text = f"its process {ended(code)}{last_lines(folder / LOG)}"
         hint = "out of memory? see log.txt in its folder" if code == -9 else "see log.txt in its folder"
-        result = failed_result(cell, [_crash("E806", text, hint)]) | {"status": "crashed"}
+        result = failed_result(cell, [_crash(codes.CELL_CRASH, text, hint)]) | {"status": "crashed"}
     result["seconds"] = seconds
     write_json(folder / RESULT, result)
     say(f"{title_of(cell['varied'])}: {_summary(result)}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
@@ -185,5 +186,5 @@ def oserror_as_sweep_error(path: Path, error_type: type[BmfgraphError] = Bmfgrap
             f"{str(path)!r} cannot be written ({error.strerror or error})",
             path="sweep.dir",
             hint="make room, or name a folder of yours",
-            code="E411",
+            code=codes.UNWRITABLE_OUTPUT,
         ) from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.media.downscale import downscaled
@@ -53,7 +54,10 @@ def reduced(job: Job, folder: Path) -> tuple[Job, Path | None]:
 
 def _no_input(reason: str) -> ConfigError:
     return ConfigError(
-        f"input: {reason}", path="sweep.reference", hint="name a clip, or overrides of one cell", code="E112"
+        f"input: {reason}",
+        path="sweep.reference",
+        hint="name a clip, or overrides of one cell",
+        code=codes.UNUSABLE_REFERENCE,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import ConfigError, did_you_mean, short_repr
 from bmfgraph.sweep.metrics import METRICS, finite, median, speed_metric
 
@@ -108,7 +109,7 @@ class _Tokens:
 
 
 def _error(message: str, hint: str) -> ConfigError:
-    return ConfigError(message, path="sweep.objective", hint=hint, code="E115")
+    return ConfigError(message, path="sweep.objective", hint=hint, code=codes.INVALID_OBJECTIVE)
 
 
 def _default_direction(metric: str) -> Literal["max", "min"]:

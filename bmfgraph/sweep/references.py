@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
 from bmfgraph.media.detection_metrics import compare
@@ -77,7 +78,7 @@ def _nearest(varied: Mapping[str, str], cells: Sequence[Mapping[str, Any]], fixe
 
 
 def _no_reference(message: str, hint: str) -> ConfigError:
-    return ConfigError(message, path="sweep.reference", hint=hint, code="E112")
+    return ConfigError(message, path="sweep.reference", hint=hint, code=codes.UNUSABLE_REFERENCE)
 
 
 def quality(

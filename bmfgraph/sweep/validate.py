@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.sweep import SweepOptions
@@ -25,7 +26,7 @@ def sweep_options(job: Job) -> SweepOptions:
     if problems := [problem for problem in job.reading.problems if problem.path.partition(".")[0] == "sweep"]:
         raise SpecError(problems)
     if job.spec.sweep is None:
-        raise SpecError([Problem("sweep.dir", "is missing", "E204", "set sweep.dir")])
+        raise SpecError([Problem("sweep.dir", "is missing", codes.MISSING_FIELD, "set sweep.dir")])
     return job.spec.sweep
 
 
@@ -41,7 +42,12 @@ def validated_options(grid: Grid, job: Job) -> SweepOptions:
         SpecError: An option is wrong.
     """
     if several := [key for key in grid.swept if key.partition(".")[0] == "sweep"]:
-        raise ConfigError("is the same for all runs of a sweep", path=several[0], hint="give it one value", code="E209")
+        raise ConfigError(
+            "is the same for all runs of a sweep",
+            path=several[0],
+            hint="give it one value",
+            code=codes.CONFLICTING_VALUES,
+        )
     options = sweep_options(job)
     if options.objective:
         parse_objective(options.objective)
@@ -58,21 +64,21 @@ def _check_halving(grid: Grid, options: SweepOptions) -> None:
             "halving takes the cells of a grid, and this sweeper chooses its runs as it goes",
             path="hydra/sweeper",
             hint=hint,
-            code="E117",
+            code=codes.HALVING_CONFLICT,
         )
     if grid.launched:
         raise ConfigError(
             "halving runs its cells here, one after the other, to choose between them",
             path="hydra/launcher",
             hint=hint,
-            code="E117",
+            code=codes.HALVING_CONFLICT,
         )
     if not options.objective:
         raise ConfigError(
             "halving keeps the better cells, and the sweep has no objective",
             path="sweep.objective",
             hint="set one, such as sweep.objective='fps where psnr_y>=45'",
-            code="E115",
+            code=codes.INVALID_OBJECTIVE,
         )
 
 
@@ -90,6 +96,6 @@ def validated_references(
             f"{options.reference!r} has labels of the whole clip, and halving runs cells on parts of it",
             path="sweep.reference",
             hint="name overrides of one cell, such as engine=fp32, or set sweep.strategy=grid",
-            code="E112",
+            code=codes.UNUSABLE_REFERENCE,
         )
     return references, file

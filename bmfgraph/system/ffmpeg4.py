@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError
 
 __all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "no_hwaccel", "prepare"]
@@ -94,7 +95,7 @@ def no_encoder(node: str, kind: str, codec: str, here: Iterable[str]) -> RunErro
         kind,
         f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(here)}",
         hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
-        code="E703",
+        code=codes.MISSING_ENCODER,
     )
 
 
@@ -112,7 +113,7 @@ def no_hwaccel(node: str, kind: str, name: str) -> RunError:
         kind,
         f"the installed FFmpeg 4 was built without hwaccel {name}",
         hint="set decoder=nvdec, which decodes without FFmpeg, or install an FFmpeg 4 that was built with it",
-        code="E704",
+        code=codes.MISSING_HARDWARE_DECODER,
     )
 
 
@@ -134,7 +135,9 @@ def has_hwaccel(name: str) -> bool:
 
 def _no_bmf() -> InstallError:
     return InstallError(
-        "BMF is not installed", hint="pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU", code="E701"
+        "BMF is not installed",
+        hint="pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU",
+        code=codes.MISSING_BMF,
     )
 
 
@@ -144,7 +147,9 @@ def _libraries() -> dict[str, Path]:
         return system
     libraries = _plain_names(_decord_folder())
     if missing := [name for name in LIBRARIES if name not in libraries]:
-        raise InstallError(f"FFmpeg 4 is incomplete: {', '.join(missing)} not found", hint=_HINT, code="E702")
+        raise InstallError(
+            f"FFmpeg 4 is incomplete: {', '.join(missing)} not found", hint=_HINT, code=codes.MISSING_FFMPEG
+        )
     return libraries
 
 
@@ -190,7 +195,9 @@ def _decord_folder() -> Path:
         distribution = importlib.metadata.distribution("decord")
     except importlib.metadata.PackageNotFoundError:
         raise InstallError(
-            "FFmpeg 4's shared libraries are neither on the system nor in the package decord", hint=_HINT, code="E702"
+            "FFmpeg 4's shared libraries are neither on the system nor in the package decord",
+            hint=_HINT,
+            code=codes.MISSING_FFMPEG,
         ) from None
     return Path(str(distribution.locate_file("decord.libs")))
 
@@ -235,5 +242,5 @@ def _link(folder: Path, links: dict[str, Path]) -> None:
         raise InstallError(
             f"FFmpeg 4's libraries cannot be linked into {str(folder)!r} ({error.strerror or error})",
             hint="run bmfgraph once as the owner of that folder, or install FFmpeg 4 on the system",
-            code="E702",
+            code=codes.MISSING_FFMPEG,
         ) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from bmfgraph.config.fields import REFUSED, describe, model_schemas
+from bmfgraph.config.fields import describe, model_schemas
 from bmfgraph.nodes.engine import Shape
 from bmfgraph.nodes.model import Decode, Levels, Size, WindowOptions
 from bmfgraph.nodes.registry import spec_class
@@ -25,7 +25,7 @@ def test_every_kind_has_all_its_fields() -> None:
     found = sections()
     assert found.keys() >= set(OWN)
     for kind in OWN:
-        fields = set(spec_class(kind).model_fields) - {"kind", "inputs", *REFUSED.get(kind, ())}
+        fields = set(spec_class(kind).model_fields) - {"kind", "inputs", *spec_class(kind).fixed_fields}
         assert sorted(re.findall(r"^\| `(\w+)` \|", found[kind], re.MULTILINE)) == sorted(fields)
 
 

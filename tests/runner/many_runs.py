@@ -25,6 +25,7 @@ from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.runner.run import run_plan
+from bmfgraph.system.progress import Progress
 
 CLIPS, FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -80,7 +81,7 @@ def hanging() -> str:
 def giving_up() -> str:
     """Run with a progress callback that raises."""
 
-    def progress(done: int, of: int) -> None:
+    def progress(_: Progress) -> None:
         raise RuntimeError("enough")
 
     try:

@@ -84,8 +84,8 @@ def test_a_model_that_cannot_be_used(
     good = f"input={clips / 'good.mp4'}"
     for name, part in (
         ("none.onnx", "does not exist"),
-        ("cut.onnx", "no ONNX model, or it is damaged"),
-        ("noise.onnx", "no ONNX model, or it is damaged"),
+        ("cut.onnx", "not an ONNX model, or it is damaged"),
+        ("noise.onnx", "not an ONNX model, or it is damaged"),
         ("empty.onnx", "holds no network"),
     ):
         message_has(fails(bmfgraph(good, f"model.file={folder / name}")), r"pipeline\.nodes\.upscale: ", part)

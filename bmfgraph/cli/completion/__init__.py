@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from bmfgraph import error_codes as codes
 from bmfgraph.cli.commands import COMMANDS
 from bmfgraph.cli.completion.shells import INSTALL, UNINSTALL, Answer
 from bmfgraph.cli.verb import FILE, FileName
@@ -38,7 +39,7 @@ def complete(request: str) -> None:
             f"{request!r} is not allowed{did_you_mean(shell or action, INSTALL)}; shells: {join_sorted(INSTALL)}",
             path="--shell-completion",
             hint=f"--shell-completion install={shell if shell in INSTALL else 'bash'}",
-            code="E114",
+            code=codes.INVALID_ARGUMENT,
         )
     if action == "query":
         print(answer(os.environ.get("COMP_LINE", "")).text(explained=shell != "bash"), end="")

@@ -16,8 +16,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from bmfgraph.cli.completion.shells import Answer
+from bmfgraph.config.annotations import nested_models, union_members
 from bmfgraph.config.compose import composed_unresolved
-from bmfgraph.config.fields import nested_models, union_members
+from bmfgraph.config.fields import spec_classes
 from bmfgraph.config.job import GROUPS, JobSpec
 from bmfgraph.config.overrides import CONFIG_DIR, key_and_value
 from bmfgraph.errors import ConfigError
@@ -25,9 +26,6 @@ from bmfgraph.nodes.path_kind import path_kind
 
 __all__ = ["keys", "values"]
 
-_FILES = ("calibration", "file", "path", "python")
-_FOLDERS = ("dir", "store")
-"""Fields whose values are names of files, and of folders."""
 _DIRECTIVES = ("# @", "# yaml-language-server")
 """Comments at the beginning of a group's file that do not describe it."""
 _REFERENCE = re.compile(r"\$\{([\w.-]+)\}")
@@ -173,22 +171,26 @@ def _literals(annotation: Any) -> Iterator[str]:
 
 
 def _path_kind(key: str, data: Data) -> Literal["files", "folders"] | None:
-    """Tell whether a key's value is a name of a file or a folder, or feeds a field for one through ``${KEY}``."""
-    leaf = key.rpartition(".")[2]
-    names = {leaf, *(name for name, value in _leaves(data) if value == f"${{{key}}}")}
-    kind = path_kind(JobSpec.model_fields[key]) if key in JobSpec.model_fields else None
-    if kind == "file" or names & set(_FILES):
-        return "files"
-    return "folders" if kind == "folder" or names & set(_FOLDERS) else None
+    """Tell whether a key names a file or a folder, itself or by the fields that it feeds through ``${KEY}``."""
+    for place in (key, *(place for place, value in _leaves(data) if value == f"${{{key}}}")):
+        base, _, name = place.rpartition(".")
+        spec = _spec(base, data) if base else JobSpec
+        kind = path_kind(spec.model_fields[name]) if spec is not None and name in spec.model_fields else None
+        if kind is not None:
+            return "files" if kind == "file" else "folders"
+    # The pipeline is not chosen yet: fields of this name name files in every kind that has them.
+    fields = (spec.model_fields.get(key.rpartition(".")[2]) for spec in spec_classes().values())
+    known = key.startswith("pipeline.nodes.") and any(field is not None and path_kind(field) for field in fields)
+    return "files" if known else None
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """List the name and the value of every field."""
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """List the dotted place and the value of every field."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, str(key))
+            yield from _leaves(inner, f"{place}.{key}" if place else str(key))
     else:
-        yield name, value
+        yield place, value
 
 
 def _follow(value: Any, data: Data) -> Any:
@@ -212,11 +214,12 @@ def _at(path: str, data: Data) -> Data:
 
 def _spec(path: str, data: Data) -> type[BaseModel] | None:
     """Find the spec whose fields are at a dotted path."""
+    from bmfgraph.config.sweep import SweepOptions
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
 
     group, *inside = path.split(".")
-    group_specs: dict[str, type[BaseModel]] = {"engine": EngineOptions, "model": ModelSpec}
+    group_specs: dict[str, type[BaseModel]] = {"engine": EngineOptions, "model": ModelSpec, "sweep": SweepOptions}
     spec = group_specs.get(group)
     if group in ("decoder", "encoder"):
         spec = _spec_of_kind(_at(group, data).get("kind", group))

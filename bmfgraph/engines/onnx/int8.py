@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.graph import default_opset
 from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.engines.onnx.tools import import_tool, tool_errors_as_onnx_errors
@@ -49,7 +50,7 @@ def quantize(model: Any, calibration: Samples | None, *, opset: int) -> Any:
         raise OnnxError(
             "int8 needs frames to measure its ranges over, and there are none",
             "set engine.calibration to a clip like those that will be processed",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         )
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
@@ -109,5 +110,5 @@ def _upgrade(model: Any, opset: int) -> Any:
         raise OnnxError(
             f"the network is in ONNX's operator set {current}, and int8 needs {opset}: {first_line(error)}",
             f"export the model with operator set {opset} or later, or take fp16",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         ) from None

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.graph import default_opset, replace_items
 from bmfgraph.errors import UnplacedError
 from bmfgraph.system.files import file_sha256
@@ -65,11 +66,15 @@ def _load(path: Path, _modified: int) -> Any:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
         raise OnnxError(
-            f"{str(path)!r} cannot be read ({error.strerror})", "check who may read it", code="E501"
+            f"{str(path)!r} cannot be read ({error.strerror})",
+            "check who may read it",
+            code=codes.UNREADABLE_MODEL_FILE,
         ) from None
     except DecodeError:
         raise OnnxError(
-            f"{str(path)!r} is not an ONNX model, or it is damaged", "fetch or export it again", code="E502"
+            f"{str(path)!r} is not an ONNX model, or it is damaged",
+            "fetch or export it again",
+            code=codes.INVALID_ONNX_MODEL,
         ) from None
     newest, needed = onnx.defs.onnx_opset_version(), default_opset(model)
     if needed > newest or model.ir_version > onnx.IR_VERSION:
@@ -78,10 +83,14 @@ def _load(path: Path, _modified: int) -> Any:
         raise OnnxError(
             f"{str(path)!r} is of ONNX's {version}, and onnx {onnx.__version__} knows them up to {latest}",
             "pip install -U onnx onnxruntime, or export the model with an older one",
-            code="E505",
+            code=codes.UNSUPPORTED_ONNX_VERSION,
         )
     if not model.graph.node or not model.graph.output:
-        raise OnnxError(f"{str(path)!r} holds no network", "it may be cut off; fetch or export it again", code="E502")
+        raise OnnxError(
+            f"{str(path)!r} holds no network",
+            "it may be cut off; fetch or export it again",
+            code=codes.INVALID_ONNX_MODEL,
+        )
     return model
 
 
@@ -96,12 +105,12 @@ def read_onnx(path: Path) -> OnnxModel:
         OnnxError: The file is missing, damaged or not an ONNX model.
     """
     if path.is_dir():
-        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it", code="E501")
+        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it", code=codes.UNREADABLE_MODEL_FILE)
     if not path.is_file():
         raise OnnxError(
             f"model file {str(path)!r} does not exist",
             "check the path, which is relative to the current folder",
-            code="E501",
+            code=codes.UNREADABLE_MODEL_FILE,
         )
     graph = _loaded(path).graph
     weights = {weight.name for weight in graph.initializer}
@@ -136,7 +145,7 @@ def checksum(path: Path, weight_files: Sequence[str], digest: str) -> str:
             raise OnnxError(
                 f"{str(path)!r} keeps weights in {name!r}, which is not beside it",
                 "copy that file there, too",
-                code="E503",
+                code=codes.MISSING_EXTERNAL_WEIGHTS,
             )
         total.update(file_sha256(path.parent / name).encode())
     return total.hexdigest()
@@ -149,7 +158,9 @@ def _tensor(value: Any) -> OnnxTensor:
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
-        raise OnnxError(f"tensor {value.name!r} has no element type", "export the model again", code="E502") from None
+        raise OnnxError(
+            f"tensor {value.name!r} has no element type", "export the model again", code=codes.INVALID_ONNX_MODEL
+        ) from None
     dims = tuple(
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or f"dim{index}"
         for index, dim in enumerate(tensor.shape.dim)
@@ -228,7 +239,7 @@ def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str,
         raise OnnxError(
             f"the network does not take {shapes}: {reason}",
             "choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs",
-            code="E510",
+            code=codes.UNSUPPORTED_INPUT_SIZE,
         ) from None
     return {
         value.name: tuple(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.graph import attribute, drop_unused_weights, element_types, sort_nodes, subgraphs
 from bmfgraph.engines.onnx.int8 import Samples, quantize
 from bmfgraph.engines.onnx.model import OnnxError, with_free_dims
@@ -82,7 +83,7 @@ def _load_weights(model: Any, path: Path) -> None:
         raise OnnxError(
             f"{str(path)!r} holds {size / 2**30:.1f} GiB of weights; more than 2 GiB cannot be given to a builder here",
             "build the engine from the file with trtexec, and name it: engine.path=FILE",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         )
     if not external:
         return
@@ -92,7 +93,7 @@ def _load_weights(model: Any, path: Path) -> None:
         raise OnnxError(
             f"the weights of {str(path)!r} cannot be read: {error}",
             "put the file of its weights beside the model",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         ) from None
 
 
@@ -153,7 +154,9 @@ def _to_bfloat16(model: Any) -> Any:
     """Convert to bfloat16 by way of float16, and round the weights once, from float32."""
     if _FLOAT16 in element_types(model).values():
         raise OnnxError(
-            "the network holds float16 already, and cannot become bf16", "set engine.precision=fp16", code="E617"
+            "the network holds float16 already, and cannot become bf16",
+            "set engine.precision=fp16",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         )
     weights = dict(_float_weights(model))
     is_sensitive = _sensitivity(model)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.errors import BmfgraphError, InstallError, first_line
 
@@ -33,7 +34,7 @@ def import_tool(module: str, precisions: str) -> Any:
         raise InstallError(
             f"ONNX Runtime is not installed, and {precisions} networks are prepared with it",
             hint="pip install onnxruntime",
-            code="E705",
+            code=codes.MISSING_ONNXRUNTIME,
         ) from None
 
 
@@ -55,7 +56,7 @@ def tool_errors_as_onnx_errors(precision: str) -> Iterator[None]:
         raise OnnxError(
             f"ONNX Runtime's tools cannot make the network {precision}: {first_line(error) or type(error).__name__}",
             "choose another precision",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         ) from None
     finally:
         logging.disable(disabled)

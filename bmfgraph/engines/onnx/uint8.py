@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.graph import attribute, element_types, replace_items
 from bmfgraph.engines.onnx.model import OnnxError
 
@@ -70,13 +71,13 @@ def _check_operator(node: Any, types: Mapping[str, int]) -> None:
         raise OnnxError(
             f"the network is quantised to uint8 ({_node_text(node)}), and TensorRT quantises to int8 only",
             "take the model before it was quantised, and set engine.precision=int8",
-            code="E617",
+            code=codes.NETWORK_PREPARATION_FAILURE,
         )
     raise OnnxError(
         f"{_node_text(node)} computes with the uint8 tensor {name!r}, "
         "and TensorRT has uint8 at inputs and outputs only",
         f"export the model with a Cast to float32 before the {node.op_type}, or run it with engine.runtime=onnxruntime",
-        code="E617",
+        code=codes.NETWORK_PREPARATION_FAILURE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.errors import EngineError, join_sorted
@@ -92,7 +93,7 @@ def _find_profile(node: str, spec: EngineSpec, inputs: list[Binding], shapes: di
                 node,
                 f"engine {spec.path!r} takes {binding.name} of {ranges}, and the frames make {list(shape)}",
                 hint="set the preprocess node's `size` or engine.batch within it, or build an engine for this shape",
-                code="E612",
+                code=codes.ENGINE_BINDING_MISMATCH,
             )
     raise _mismatch(node, spec, f"has no optimization profile for {shapes}")
 
@@ -102,5 +103,5 @@ def _mismatch(node: str, spec: EngineSpec, text: str) -> EngineError:
         node,
         f"engine {spec.path!r} {text}",
         hint="name the ONNX file that it was built from as model.file, or build it again",
-        code="E612",
+        code=codes.ENGINE_BINDING_MISMATCH,
     )

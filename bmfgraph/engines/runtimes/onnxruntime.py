@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.onnx.model import with_free_dims
 from bmfgraph.errors import EngineError, InstallError, first_line
@@ -40,7 +41,9 @@ class OnnxRuntimeEngine:
         try:
             import onnxruntime
         except ImportError:
-            raise InstallError("ONNX Runtime is not installed", hint="pip install onnxruntime", code="E705") from None
+            raise InstallError(
+                "ONNX Runtime is not installed", hint="pip install onnxruntime", code=codes.MISSING_ONNXRUNTIME
+            ) from None
         name = f"ONNX Runtime {onnxruntime.__version__}"
         options = onnxruntime.SessionOptions()
         threads = spec.threads or len(os.sched_getaffinity(0))
@@ -65,14 +68,14 @@ class OnnxRuntimeEngine:
                 node,
                 f"{name} cannot load {spec.onnx!r}: {first_line(error)}",
                 hint="the file is damaged, or newer than this ONNX Runtime; pip install -U onnxruntime",
-                code="E619",
+                code=codes.ENGINE_LOAD_FAILURE,
             ) from None
         if spec.device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise EngineError(
                 node,
                 f"{name} cannot load its CUDA provider",
                 hint="its libraries of CUDA and cuDNN are missing: pip install 'onnxruntime-gpu[cuda,cudnn]'",
-                code="E705",
+                code=codes.MISSING_ONNXRUNTIME,
             )
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._shapes = dict(spec.output_shapes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
 from bmfgraph.errors import EngineError, InstallError
@@ -79,7 +80,7 @@ class TensorRTEngine:
             raise InstallError(
                 f"{RUNTIME_NAMES[spec.runtime]} needs an NVIDIA GPU, and torch {torch.__version__} finds none",
                 hint="set engine.runtime=onnxruntime to use the CPU; for a GPU, install its driver and torch with CUDA",
-                code="E605",
+                code=codes.MISSING_GPU,
                 path=f"pipeline.nodes.{node}",
             )
         self._loaded = _load(node, spec, importlib.import_module(library.module))
@@ -224,7 +225,10 @@ def _library(node: str, spec: EngineSpec) -> Library:
     if spec.runtime == "tensorrt_rtx":
         hint = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
     raise InstallError(
-        f"{RUNTIME_NAMES[spec.runtime]} is not installed", hint=hint, code="E606", path=f"pipeline.nodes.{node}"
+        f"{RUNTIME_NAMES[spec.runtime]} is not installed",
+        hint=hint,
+        code=codes.MISSING_TENSORRT,
+        path=f"pipeline.nodes.{node}",
     )
 
 
@@ -241,7 +245,7 @@ def _load(node: str, spec: EngineSpec, trt: Any, *, shared: bool = True) -> _Loa
             node,
             f"engine {spec.path!r} cannot be read ({error.strerror})",
             hint="check the path, or build it again",
-            code="E619",
+            code=codes.ENGINE_LOAD_FAILURE,
         ) from None
     log = _make_log(trt)
     runtime = trt.Runtime(log)
@@ -265,7 +269,7 @@ def _load(node: str, spec: EngineSpec, trt: Any, *, shared: bool = True) -> _Loa
             node,
             f"engine {spec.path!r} is not taken by {trt.__name__} {trt.__version__}: {reason}",
             hint=hint,
-            code="E619",
+            code=codes.ENGINE_LOAD_FAILURE,
         )
     loaded = _Loaded(log, runtime, engine)
     return _LOADED.setdefault(key, loaded) if shared else loaded

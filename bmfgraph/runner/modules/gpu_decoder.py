@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.runner.modules.packet_reader import FrameClock, PacketReader, PtsMatcher
@@ -142,7 +143,7 @@ class GpuDecoder:
             raise self._error(f"the decoder of this {name} does not support {params.codec} in {params.pixel_format}")
 
     def _error(self, cause: str) -> RunError:
-        return RunError(self._node, self._kind, cause, hint=HINT, code="E413")
+        return RunError(self._node, self._kind, cause, hint=HINT, code=codes.UNSUPPORTED_GPU_DECODING)
 
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""
@@ -193,14 +194,18 @@ def _load_library() -> Any:
     try:
         library = importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError:
-        raise InstallError("PyNvVideoCodec is not installed", hint="pip install PyNvVideoCodec", code="E706") from None
+        raise InstallError(
+            "PyNvVideoCodec is not installed", hint="pip install PyNvVideoCodec", code=codes.MISSING_PYNVVIDEOCODEC
+        ) from None
     except Exception as error:
         raise InstallError(
             f"PyNvVideoCodec cannot be loaded ({first_line(error) or type(error).__name__})",
             hint="it needs NVIDIA's driver with its video libraries; in a container, "
             "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video",
-            code="E706",
+            code=codes.MISSING_PYNVVIDEOCODEC,
         ) from None
     if not torch.cuda.is_available():
-        raise InstallError("decoding on the GPU needs an NVIDIA GPU, and torch finds none", hint=HINT, code="E605")
+        raise InstallError(
+            "decoding on the GPU needs an NVIDIA GPU, and torch finds none", hint=HINT, code=codes.MISSING_GPU
+        )
     return library

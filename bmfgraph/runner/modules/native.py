@@ -11,6 +11,7 @@ from typing import Any
 from bmf import Packet, Task, Timestamp
 from bmf.lib._bmf import engine
 
+from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
@@ -110,9 +111,15 @@ class NativeModule(BmfModule):
         cause = lines[-1] if lines else "FFmpeg failed without an error message"
         timings, hint = self.config.timings, self.config.spec.hint
         if doing:
-            return RunError(timings.name, timings.kind, f"{doing}: {cause}", hint=hint, code="E801")
+            return RunError(timings.name, timings.kind, f"{doing}: {cause}", hint=hint, code=codes.NODE_FAILURE)
         return RunError(
-            timings.name, timings.kind, cause, frame=timings.frames, time=timings.last_time, hint=hint, code="E801"
+            timings.name,
+            timings.kind,
+            cause,
+            frame=timings.frames,
+            time=timings.last_time,
+            hint=hint,
+            code=codes.NODE_FAILURE,
         )
 
     def _report(self, error: BaseException, doing: str = "") -> None:

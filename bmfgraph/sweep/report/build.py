@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
+from bmfgraph import error_codes as codes
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.runner.report import machine_section
@@ -85,7 +86,7 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
                 f"the report {str(root / name)!r} cannot be written ({error.strerror})",
                 path="sweep.dir",
                 hint="name a folder of yours, and make room",
-                code="E805",
+                code=codes.UNWRITTEN_REPORT,
             ) from None
     console = stdout_console(_PIPE_WIDTH)
     console.print(report_table(report))
@@ -183,8 +184,12 @@ def _result(folder: Path) -> dict[str, Any]:
         return result | {"outputs": {node: str(folder / Path(path).name) for node, path in result["outputs"].items()}}
     described = read_json(folder / CELL)
     if described is None:
-        raise ConfigError(f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code="E114")
-    return failed_result(described, [{"code": "E806", "where": "", "message": "it was not run to its end", "hint": ""}])
+        raise ConfigError(
+            f"{str(folder)!r} holds no cell of a sweep", hint="name a sweep's folder", code=codes.INVALID_ARGUMENT
+        )
+    return failed_result(
+        described, [{"code": codes.CELL_CRASH, "where": "", "message": "it was not run to its end", "hint": ""}]
+    )
 
 
 def _pipeline(folders: Sequence[Path]) -> str:
