@@ -51,14 +51,14 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """The allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
+    """Return the allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
     words = {one.lower(): one for one in allowed if one != word}
     near = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.62)
     return words[near[0]] if near else ""
 
 
 def short_repr(value: object) -> str:
-    """A value for a message, cut to 60 characters."""
+    """Return a value for a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -69,7 +69,7 @@ def first_line(error: BaseException) -> str:
 
 
 def join_sorted(words: Iterable[str]) -> str:
-    """The words in order, for the "allowed" part of a message."""
+    """Return the words in order, for the "allowed" part of a message."""
     return ", ".join(sorted(words)) or "none"
 
 
@@ -131,7 +131,7 @@ class BmfgraphError(Exception):
 
 
 def _revived(cls: type[BmfgraphError], text: str) -> BmfgraphError:
-    """An error from another process, which has been put together already."""
+    """Rebuild an error of another process from its text."""
     return cls.__new__(cls, text)
 
 
@@ -224,5 +224,5 @@ class Cancelled(RunError):
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:
-    """The error itself where there is one, else all of them together."""
+    """Return the error itself where there is one, else all of them together."""
     return errors[0] if len(errors) == 1 else PipelineErrors(errors)

@@ -36,7 +36,7 @@ def parse_pipeline(data: Any) -> PipelineSpec:
 
 
 def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[str]]:
-    """The spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
+    """Return the spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
     if not isinstance(data, Mapping):
         return (
             None,
@@ -185,7 +185,7 @@ def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> l
 
 
 def _inputs_hint(cls: type[NodeSpec]) -> str:
-    """What a kind takes, as far as its description says so."""
+    """Return a hint with the inputs of a kind, if its description names them."""
     if cls.arity[1] == 0:
         return "leave `inputs` out"
     _, found, what = (cls.__doc__ or "").partition("Inputs: ")
