@@ -8,7 +8,7 @@ BmfgraphError           any failure bmfgraph reports itself
 ├── EngineError         a model or its engine cannot be had, read or loaded        exit code 1
 ├── InstallError        this machine lacks a library that the pipeline needs       exit code 1
 └── RunError            a node failed on this input, output or machine             exit code 1
-    └── Cancelled       somebody asked the run to stop (Ctrl-C, SIGTERM)           exit code 130
+    └── Cancelled       a request to stop the run (Ctrl-C, SIGTERM)                exit code 130
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Problem:
     """Such as E203, or W101 for a warning."""
     hint: str = ""
     place: str = ""
-    """Where it happened in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
+    """The place in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -103,7 +103,7 @@ class FieldError(ValueError):
 
 
 class UnplacedError(Exception):
-    """What a part that knows of no node has against a file; whoever knows the node makes a BmfgraphError of it."""
+    """An error about a file from a part that knows no node; its caller makes a BmfgraphError of it."""
 
     def __init__(self, message: str, hint: str = "", *, code: str) -> None:
         super().__init__(message)
@@ -119,7 +119,7 @@ class BmfgraphError(Exception):
 
     exit_code = 1
     trace = ""
-    """Where it was raised, if that was on another thread or in another process."""
+    """The traceback of another thread or process that raised it."""
 
     def __init__(self, message: str, *, hint: str = "", code: str, path: str = "", place: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint, place),)

@@ -74,7 +74,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     try:
         pipeline = PipelineSpec.model_validate(shell | ({"nodes": nodes} if raw_nodes is not None else {}))
     except ValidationError as error:
-        # An empty or broken `nodes` was told above in better words.
+        # An empty or broken `nodes` was reported above in better words.
         problems += [
             one
             for one in problems_of(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
@@ -88,7 +88,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
 
 
 def _truths(raw: Any, made: Any, path: str) -> Iterator[Problem]:
-    """Where true or false, which pydantic takes for 1 and 0, stands for a number."""
+    """Return the places where true or false stands for a number; pydantic takes them for 1 and 0."""
     if isinstance(raw, bool) and isinstance(made, (int, float)) and not isinstance(made, bool):
         yield Problem(path, f"{raw}: must be a number".lower(), codes.WRONG_TYPE, f"set {path} to a number")
     elif isinstance(raw, Mapping):

@@ -1,4 +1,4 @@
-"""What pydantic has against plain data, in the form that all errors have: place, mistake, and what to do."""
+"""The errors of pydantic in the form that all errors have: place, mistake, and what to do."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
 
 
 def _code(kind: str) -> str:
-    """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
+    """Describe a value of the wrong type, out of range, or of the wrong form."""
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return codes.WRONG_TYPE
     return codes.VALUE_OUT_OF_RANGE if kind.startswith(("greater", "less", "finite")) else codes.MALFORMED_VALUE
@@ -176,7 +176,7 @@ def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> li
 
 
 def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """Where in the mappings beside it a key of that name has its place, such as ``engine.batch``; "" if nowhere."""
+    """Return the path of a key of that name in the mappings beside it, such as ``engine.batch``; "" if none has it."""
     word = str(location[-1])
     for one in nested_models(_at(location[:-1], model)):
         for key, field in one.model_fields.items():

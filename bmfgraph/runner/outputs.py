@@ -90,7 +90,7 @@ def write_error(node: PlanNode) -> RunError | None:
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:
-    """Make an empty file beside ``path``: whoever may not write there learns it before a frame is decoded."""
+    """Make an empty file beside ``path``, so that a folder without write permission fails before a frame is decoded."""
     if (refused := write_error(node)) is not None:
         raise refused
     try:

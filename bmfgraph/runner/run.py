@@ -237,7 +237,7 @@ def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None
         graph.close()
     except BaseException as error:
         watch.fail(watch.meter("graph", "bmf"), error)
-    # A graph that was left behind ends during somebody else's turn.
+    # A graph that was left behind ends during the turn of another run.
     with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()
