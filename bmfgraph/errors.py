@@ -8,7 +8,7 @@ BmfgraphError           any failure bmfgraph reports itself
 ├── EngineError         a model or its engine cannot be had, read or loaded        exit code 1
 ├── InstallError        this machine lacks a library that the pipeline needs       exit code 1
 └── RunError            a node failed on this input, output or machine             exit code 1
-    └── Cancelled       somebody asked the run to stop (Ctrl-C, SIGTERM)           exit code 130
+    └── Cancelled       a request to stop the run (Ctrl-C, SIGTERM)                exit code 130
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """The allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
+    """Return the allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
     words = {one.lower(): one for one in allowed if one != word}
     near = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.62)
     return words[near[0]] if near else ""
 
 
 def short_repr(value: object) -> str:
-    """A value for a message, cut to 60 characters."""
+    """Return a value for a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -69,7 +69,7 @@ def first_line(error: BaseException) -> str:
 
 
 def join_sorted(words: Iterable[str]) -> str:
-    """The words in order, for the "allowed" part of a message."""
+    """Return the words in order, for the "allowed" part of a message."""
     return ", ".join(sorted(words)) or "none"
 
 
@@ -83,7 +83,7 @@ class Problem:
     """Such as E203, or W101 for a warning."""
     hint: str = ""
     place: str = ""
-    """Where it happened in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
+    """The place in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -103,7 +103,7 @@ class FieldError(ValueError):
 
 
 class UnplacedError(Exception):
-    """What a part that knows of no node has against a file; whoever knows the node makes a BmfgraphError of it."""
+    """An error about a file from a part that knows no node; its caller makes a BmfgraphError of it."""
 
     def __init__(self, message: str, hint: str = "", *, code: str) -> None:
         super().__init__(message)
@@ -119,7 +119,7 @@ class BmfgraphError(Exception):
 
     exit_code = 1
     trace = ""
-    """Where it was raised, if that was on another thread or in another process."""
+    """The traceback of another thread or process that raised it."""
 
     def __init__(self, message: str, *, hint: str = "", code: str, path: str = "", place: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint, place),)
@@ -131,7 +131,7 @@ class BmfgraphError(Exception):
 
 
 def _revived(cls: type[BmfgraphError], text: str) -> BmfgraphError:
-    """An error from another process, which has been put together already."""
+    """Rebuild an error of another process from its text."""
     return cls.__new__(cls, text)
 
 
@@ -224,5 +224,5 @@ class Cancelled(RunError):
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:
-    """The error itself where there is one, else all of them together."""
+    """Return the error itself where there is one, else all of them together."""
     return errors[0] if len(errors) == 1 else PipelineErrors(errors)

@@ -48,6 +48,11 @@ def test_the_drawing_has_the_order_of_the_import_contract() -> None:
     assert [row for row in rows if row not in ("", "|")] == layers
 
 
+def test_modules_are_short() -> None:
+    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 350} == {}
+
+
 def test_every_room_is_in_the_table() -> None:
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"conf", "models"}
     assert rooms == set(re.findall(r"^\| `(\w+)/` \|", ARCHITECTURE, re.M))

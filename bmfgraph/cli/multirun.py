@@ -39,7 +39,7 @@ _INTERRUPTED = "interrupted (Ctrl-C)"
 
 @dataclass(frozen=True)
 class Request:
-    """What a verb is asked for."""
+    """The request that a verb serves."""
 
     overrides: tuple[str, ...]
     flags: tuple[str, ...]

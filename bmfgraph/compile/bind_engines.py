@@ -193,7 +193,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _profiles(node: str, request: EngineRequest) -> Profiles:
-    """The shapes that the engine is built for, by input. The shape of the frames must lie within them."""
+    """Return the shapes that the engine is built for, by input. The shape of the frames must lie within them."""
     options, shapes, dims = request.options, dict(request.input_shapes), dict(request.dims)
     if options.profiles == "auto":
         fixed = request.fixed_batch or options.input_shapes is not None or options.cuda_graph

@@ -108,7 +108,7 @@ def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
 
 
 def _named(spec: PipelineSpec, ref: Ref) -> Ref:
-    """The ref with its port; a ref without one means the first."""
+    """Return the ref with its port; a ref without one means the first."""
     if ref.node not in spec.nodes or ref.port or not spec.nodes[ref.node].ports():
         return ref
     return Ref(ref.node, spec.nodes[ref.node].ports()[0])

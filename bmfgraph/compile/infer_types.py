@@ -39,14 +39,14 @@ def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> Pl
 
 
 def _converted(kind: PortType, accepted: InputType | None) -> PortType:
-    """The type that arrives: a converter turns frames into RGB for a stage that works on RGB."""
+    """Return the type that arrives: a converter turns frames into RGB for a stage that works on RGB."""
     if isinstance(kind, FrameSpec) and accepted and accepted.pixel_format == "rgb24":
         return kind.as_rgb()
     return kind
 
 
 def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
-    """What each node's consumers require. A node whose consumers disagree leaves the plan."""
+    """Collect the requirements of each node's consumers. A node whose consumers disagree leaves the plan."""
     requirements: dict[str, Requirement] = {}
     for node in reversed(plan.nodes):
         if not plan.has(node.name):
@@ -79,7 +79,7 @@ def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanErr
 
 
 def _nameless(requirement: Requirement) -> Requirement:
-    """The requirement without the names of consumer and input."""
+    """Return the requirement without the names of consumer and input."""
     return replace(requirement, consumer="", tensor=replace(requirement.tensor, name=""))
 
 
@@ -140,7 +140,7 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
 
 
 def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...]) -> str:
-    """A hint with the inputs in an order that fits; "" for none."""
+    """Return a hint with the inputs in an order that fits; "" for none."""
     accepted = [node.spec.accepts(index) for index in range(len(inputs))]
     for order in itertools.permutations(range(len(inputs))) if len(inputs) <= _FEW else ():
         pairs = zip(accepted, order, strict=True)
@@ -150,6 +150,6 @@ def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ..
 
 
 def _other_port(plan: Plan, ref: Ref, accepted: InputType) -> str:
-    """A hint with the port of the same node that fits; "" for none."""
+    """Return a hint with the port of the same node that fits; "" for none."""
     ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, accepted.type))
     return next((f"connect {Ref(ref.node, port)} instead" for port in ports), "")

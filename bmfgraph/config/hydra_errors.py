@@ -226,7 +226,7 @@ def _composed_keys(wrong: str, arguments: Sequence[str]) -> list[str]:
     dirs = dir_flags(arguments)
     overrides = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
     chosen = [override.partition(",")[0] for override in overrides if override.startswith("pipeline=")]
-    # Where something else is wrong, too, the chosen pipeline is enough.
+    # If something else is wrong, too, the chosen pipeline is enough.
     others = [override for override in overrides if key_and_value(override)[0].partition(".")[0] != wrong]
     for kept in (others, chosen):
         try:

@@ -121,7 +121,7 @@ def _errors(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def _choices(values: Mapping[str, Any]) -> list[str]:
-    """Overrides for the groups among the keys whose value names an option, such as ``engine="fp16"``."""
+    """Return overrides for the groups among the keys whose value names an option, such as ``engine="fp16"``."""
     return [f"{key}={value}" for key, value in values.items() if key in GROUPS and isinstance(value, str)]
 
 

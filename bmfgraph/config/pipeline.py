@@ -36,7 +36,7 @@ def parse_pipeline(data: Any) -> PipelineSpec:
 
 
 def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[str]]:
-    """The spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
+    """Return the spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
     if not isinstance(data, Mapping):
         return (
             None,
@@ -74,7 +74,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     try:
         pipeline = PipelineSpec.model_validate(shell | ({"nodes": nodes} if raw_nodes is not None else {}))
     except ValidationError as error:
-        # An empty or broken `nodes` was told above in better words.
+        # An empty or broken `nodes` was reported above in better words.
         problems += [
             one
             for one in problems_of(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
@@ -88,7 +88,7 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
 
 
 def _truths(raw: Any, made: Any, path: str) -> Iterator[Problem]:
-    """Where true or false, which pydantic takes for 1 and 0, stands for a number."""
+    """Return the places where true or false stands for a number; pydantic takes them for 1 and 0."""
     if isinstance(raw, bool) and isinstance(made, (int, float)) and not isinstance(made, bool):
         yield Problem(path, f"{raw}: must be a number".lower(), codes.WRONG_TYPE, f"set {path} to a number")
     elif isinstance(raw, Mapping):
@@ -185,7 +185,7 @@ def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> l
 
 
 def _inputs_hint(cls: type[NodeSpec]) -> str:
-    """What a kind takes, as far as its description says so."""
+    """Return a hint with the inputs of a kind, if its description names them."""
     if cls.arity[1] == 0:
         return "leave `inputs` out"
     _, found, what = (cls.__doc__ or "").partition("Inputs: ")

@@ -1,4 +1,4 @@
-"""What pydantic has against plain data, in the form that all errors have: place, mistake, and what to do."""
+"""The errors of pydantic in the form that all errors have: place, mistake, and what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root:
 
 
 def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
-    """The keys that lead to the value in the YAML: pydantic's location without the names of union branches."""
+    """Return the keys that lead to the value in the YAML: pydantic's location without the names of union branches."""
     kept: list[int | str] = []
     parts = detail["loc"]
     for place, part in enumerate(parts):
@@ -48,7 +48,7 @@ def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
 
 
 def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tuple[str, str, str]:
-    """What is wrong, its code, and what to do."""
+    """Return the message, the code and the hint of a mistake."""
     detail = group[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     leave = ", or leave it out" if _optional(detail["loc"], model) else ""
@@ -93,7 +93,7 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
 
 
 def _code(kind: str) -> str:
-    """Of a value that is not as it must be: of the wrong type, out of range, or of the wrong form."""
+    """Describe a value of the wrong type, out of range, or of the wrong form."""
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return codes.WRONG_TYPE
     return codes.VALUE_OUT_OF_RANGE if kind.startswith(("greater", "less", "finite")) else codes.MALFORMED_VALUE
@@ -121,7 +121,7 @@ _ADVICE = {
 
 
 def _advice(detail: ErrorDetails, path: str, wanted: str) -> str:
-    """What to do about a value that must be what ``wanted`` says."""
+    """Return the hint for a value that must be what ``wanted`` says."""
     kind = detail["type"]
     if kind in _RANGES:
         return f"set {path} to {_RANGES[kind].format(**detail['ctx'])}"
@@ -165,7 +165,7 @@ _WORDS = {
 
 
 def _wanted(detail: ErrorDetails) -> str:
-    """What a value must be, for "must be ..."."""
+    """Describe a valid value, for "must be ..."."""
     words = _WORDS.get(detail["type"])
     return words.format(**detail.get("ctx", {})) if words else f"right: {detail['msg']}"
 
@@ -176,7 +176,7 @@ def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> li
 
 
 def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """Where in the mappings beside it a key of that name has its place, such as ``engine.batch``; "" if nowhere."""
+    """Return the path of a key of that name in the mappings beside it, such as ``engine.batch``; "" if none has it."""
     word = str(location[-1])
     for one in nested_models(_at(location[:-1], model)):
         for key, field in one.model_fields.items():
@@ -186,7 +186,7 @@ def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
 
 
 def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
-    """The annotation that pydantic's location leads to; None where it leads nowhere we know."""
+    """Return the annotation that pydantic's location leads to; None if there is none."""
     for part in location:
         annotation = _inside(annotation, part)
     return annotation
@@ -212,13 +212,13 @@ def _inside(annotation: Any, part: int | str) -> Any:
 
 
 def _literals(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    """The values that the annotation lists."""
+    """Return the values that the annotation lists."""
     literals = (member for member in union_members(_at(location, model)) if typing.get_origin(member) is typing.Literal)
     return [str(value) for literal in literals for value in typing.get_args(literal)]
 
 
 def _tags(annotation: Any) -> list[str]:
-    """The words by which a discriminated union's branches are chosen."""
+    """Return the words by which a discriminated union's branches are chosen."""
     return [
         str(word)
         for model in nested_models(annotation)

@@ -45,7 +45,7 @@ class Downscaled(NamedTuple):
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How to compute the frames of an output file."""
+    """The computation of the frames of an output file."""
 
     filters: Filters
     quantizer: int

@@ -74,7 +74,7 @@ class ProfileOptions(Frozen):
 
 
 class EngineOptions(Frozen):
-    """How a model is run: by which runtime, how precisely, in which shapes, and how its engine is built."""
+    """The settings of a model: runtime, precision, shapes, and the build of its engine."""
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
         default="auto",
@@ -141,7 +141,7 @@ class EngineRequest:
     options: EngineOptions
     onnx: OnnxModel
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...]
-    """Of every input, batch included."""
+    """The shape of every input, batch included."""
     output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
     dims: tuple[tuple[str, tuple[int | str, ...]], ...]
     """Dims of every input, as the model's config has them or else the file; text for a free dim."""

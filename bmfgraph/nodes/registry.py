@@ -66,7 +66,7 @@ def _entry_points() -> dict[str, list[EntryPoint]]:
 
 @lru_cache(maxsize=1)
 def _entry_points_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
-    """Cached, because a scan of all packages takes as long as reading a small clip."""
+    """Scan all packages once: that takes as long as reading a small clip."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         if point.value not in (known.value for known in points.get(point.name, [])):

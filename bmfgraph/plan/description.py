@@ -89,7 +89,7 @@ class SourceInfo:
     may_be_short: bool = False
     """Whether fewer frames than promised are a warning instead of an error."""
     short_hint: str = ""
-    """What to do when fewer frames come than promised."""
+    """The reaction to fewer frames than promised."""
     audio_only: bool = False
     """Whether only audio is read, and no frames."""
 
@@ -105,7 +105,7 @@ class BmfModuleSpec:
     entry: str = "bmfgraph.runner.modules.native:NativeModule"
     """``package.module:Class`` of a :class:`bmfgraph.runner.modules.base.BmfModule`."""
     hint: str = "see what FFmpeg says above"
-    """What to do when the module fails."""
+    """The reaction to a failure of the module."""
     trim_audio: bool = False
     """Whether copied audio before the first frame is left out, because a decoder seeks frames but not audio."""
     last_frame: Fraction | None = None
@@ -126,7 +126,7 @@ class PythonPackage:
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be installed on the machine that runs a node."""
+    """The software that the machine of a node must have."""
 
     packages: tuple[PythonPackage, ...] = ()
     encoder: str = ""

@@ -91,7 +91,7 @@ def _different(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Change
 
 
 def _named(value: Any) -> dict[str, Any] | None:
-    """A mapping, or a list whose items all have names: its items by name. None for other values."""
+    """Return the items of a mapping, or of a list whose items all have names, by name; None for other values."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list):
@@ -109,7 +109,7 @@ def _named(value: Any) -> dict[str, Any] | None:
 
 
 def _phrase(value: Any) -> Any:
-    """The phrase of a type; other values unchanged."""
+    """Return the phrase of a type; other values unchanged."""
     return value.get("is", value) if isinstance(value, dict) else value
 
 

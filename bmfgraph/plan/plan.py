@@ -66,7 +66,7 @@ class PlanNode:
     bmf_node: str = ""
     """Name of the BMF node that it runs in; several nodes can share one BMF node."""
     device: Device = "cpu"
-    """Where it works."""
+    """The device of its work."""
 
     @property
     def kind(self) -> str:
@@ -100,7 +100,7 @@ class Plan:
     machine: Machine = NO_MACHINE
     """The machine that it is compiled for."""
     device: Literal["auto"] | Device = "auto"
-    """Where models run; auto: on the GPU if the machine has one and a runtime that uses it."""
+    """The device of models; auto: the GPU if the machine has one and a runtime that uses it."""
     errors: tuple[BmfgraphError, ...] = ()
     """Errors of the pipeline. ``nodes`` lacks the nodes that they name and all nodes that depend on those."""
 

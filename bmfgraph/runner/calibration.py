@@ -45,7 +45,7 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
 
 
 def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
-    """The nodes that produce the tensor, from the first one that reads frames."""
+    """Return the nodes that produce the tensor, from the first one that reads frames."""
     chain: list[PlanNode] = []
     node = plan.node(name)
     while node.outputs and isinstance(node.outputs[0].type, TensorSpec) and len(node.inputs) == 1:
@@ -70,7 +70,7 @@ def _source(plan: Plan, node: PlanNode) -> FrameSpec:
 
 
 def _window(chain: list[PlanNode]) -> int:
-    """Number of frames in one sample."""
+    """Return the number of frames in one sample."""
     last = chain[-1].outputs[0].type
     assert isinstance(last, TensorSpec)
     return last.window.frames
@@ -114,7 +114,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
 
 
 def _through(chain: list[PlanNode], pictures: list[Any]) -> Any:
-    """The first sample that the stages make of the frames."""
+    """Return the first sample that the stages make of the frames."""
     from bmfgraph.runner.graph import make_stage
     from bmfgraph.stages.items import Frame
 

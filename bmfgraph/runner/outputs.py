@@ -46,7 +46,7 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
-    """The same plan with its files written into that folder, each under its node's name."""
+    """Return the same plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
@@ -90,7 +90,7 @@ def write_error(node: PlanNode) -> RunError | None:
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:
-    """Make an empty file beside ``path``: whoever may not write there learns it before a frame is decoded."""
+    """Make an empty file beside ``path``, so that a folder without write permission fails before a frame is decoded."""
     if (refused := write_error(node)) is not None:
         raise refused
     try:

@@ -145,8 +145,15 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
 
 
 def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:
-    """Where the report goes; ``make``: in a folder that is made. Raises ConfigError if it cannot be written there, or
-    is a file of the run's.
+    """Return the path of the report.
+
+    Args:
+        value: The key ``report``.
+        plan: The plan of the run.
+        make: Make the folder.
+
+    Raises:
+        ConfigError: The report cannot be written there, or the run reads or writes that file.
     """
     if value is None:
         return None
@@ -176,7 +183,7 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
 
 
 def reference_of(value: str | None, plan: Plan) -> Reference | None:
-    """What to measure, and with what. Raises ConfigError where it cannot be."""
+    """Find the clip to measure against and the output to measure. Raises ConfigError where there is none."""
     if value is None:
         return None
     writers = [node for node in plan if node.files.video]

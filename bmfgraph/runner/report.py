@@ -141,7 +141,7 @@ def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, A
 
 
 def _queue(depths: array[int]) -> dict[str, float] | None:
-    """Number of packets that waited at the node when it was called."""
+    """Return the number of packets that waited at the node when it was called."""
     if not depths:
         return None
     return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}

@@ -50,7 +50,7 @@ class RunResult:
     timings: dict[str, NodeTimings] = field(repr=False)
     """The times of each node's calls, by node name."""
     engines: dict[str, str]
-    """What ran each inference node, by node name."""
+    """The runtime of each inference node, by node name."""
     ffmpeg: str
     """Where FFmpeg 4's libraries come from."""
     warnings: tuple[str, ...]

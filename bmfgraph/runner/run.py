@@ -97,7 +97,7 @@ def run_plan(
 
 
 def _together(plan: Plan) -> int:
-    """Number of frames that arrive at once: those of a batch of windows."""
+    """Return the number of frames that arrive at once: those of a batch of windows."""
     batches = (engine.batch for _, engine in plan.engines())
     types = (port.type for node in plan for port in node.outputs)
     windows = (len(kind.window.outputs) for kind in types if isinstance(kind, TensorSpec))
@@ -105,8 +105,12 @@ def _together(plan: Plan) -> int:
 
 
 def steady_fps(sink: NodeTimings, together: int, began: float) -> float:
-    """Frames a second after the first ``together``, which came at once; of the whole run since ``began`` where there
-    are not three times as many.
+    """Return the frames a second after the start.
+
+    Args:
+        sink: The times of the sink.
+        together: Frames that arrive at once. The first so many do not count, unless there are not three times as many.
+        began: Start of the run, on the clock of ``time.perf_counter``.
     """
     count, since = sink.frames, began
     if len(sink.done) >= 3 * together:
@@ -132,6 +136,7 @@ def _drive(
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
         from bmfgraph.runner.modules.base import HANDOVER
+        from bmfgraph.runner.mp4 import Repair
     expected = max((info.frames for _, info in plan.sources()), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
@@ -167,7 +172,9 @@ def _drive(
                 for callback in watch.on_shutdown:
                     callback()
                 for stage in assembly.stages:
-                    _close_stage(plan, stage, watch)
+                    # The file of a failed run is dropped: to repair it would rewrite it in vain.
+                    if watch.error is None or not isinstance(stage, Repair):
+                        _close_stage(plan, stage, watch)
             for config in assembly.config["nodes"]:
                 # Still there if the graph was never made.
                 HANDOVER.pop(config["option"]["job"], None)
@@ -230,7 +237,7 @@ def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None
         graph.close()
     except BaseException as error:
         watch.fail(watch.meter("graph", "bmf"), error)
-    # A graph that was left behind ends during somebody else's turn.
+    # A graph that was left behind ends during the turn of another run.
     with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()
