@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,8 +62,8 @@ class VerbGroup(click.Group):
         self.code, self.default = code, default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not set(args) & set(self.commands):
-            _show(self, ctx, args)
+        # A flag behind a verb is that verb's.
+        _show(self, ctx, list(itertools.takewhile(lambda argument: argument not in self.commands, args)))
         if self.default and not (args and _is_verb(args[0])):
             args = [self.default, *args]
         with _naming(ctx):

@@ -33,6 +33,8 @@ _COLORS = {"error": "bold red", "warning": "yellow"}
 
 logger = logging.getLogger("bmfgraph")
 """Receives every message of bmfgraph. Only the command line prints them: see :func:`console_output`."""
+# Without a handler, Python itself would print warnings.
+logger.addHandler(logging.NullHandler())
 
 
 class _StderrHandler(logging.Handler):

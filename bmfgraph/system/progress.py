@@ -49,11 +49,18 @@ def show_progress(enabled: bool = True) -> Iterator[ProgressCallback | None]:
     """
     if not enabled:
         yield None
-    elif sys.stderr.isatty():
+    elif _is_terminal():
         with _bar() as callback:
             yield callback
     else:
         yield _regular_lines()
+
+
+def _is_terminal() -> bool:
+    # A program without a console has None there, or a closed stream.
+    with contextlib.suppress(AttributeError, ValueError):
+        return sys.stderr.isatty()
+    return False
 
 
 @contextlib.contextmanager
