@@ -164,7 +164,7 @@ def _unknown_flag(
     owners = [name for name, command in commands.items() if name != verb and flag in _flags(command)]
     text = f"{verb} takes no flag {flag!r}{near}"
     if owners and verb in commands:
-        text = f"{verb} takes no flag {flag!r}, but {' and '.join(owners)}"
+        text = f"{verb} takes no flag {flag!r}; verbs with it: {', '.join(owners)}"
         hint = f"the verb comes first: python -m bmfgraph {owners[0]} {flag} ..."
     elif not near and verb in commands:
         hint = f"values are given without dashes: {flag.lstrip('-')}=VALUE"

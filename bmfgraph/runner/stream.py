@@ -184,7 +184,7 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
     """Run a plan on a thread of its own and yield the items that reach a ``collect`` node.
 
     Closing the generator cancels the run and waits for its end. If the consumer is slow, the pipeline waits. The
-    generator may be used, closed and collected as garbage by any thread.
+    generator may be used by any thread, one at a time, and collected as garbage by any thread.
 
     Args:
         plan: A plan that has the node ``tap``.

@@ -57,7 +57,7 @@ ROWS: tuple[Row, ...] = (
     Row("E113", "build pipeline=super_resolution input=clip.mp4 target=gpu.json", "target: a pipeline is run, and its engines are built, on this machine only\n  → leave it out; `check` and `plan` take it"),
     Row("E114", UP + "--jsn", "check takes no flag '--jsn' (did you mean '--json'?)\n  → python -m bmfgraph check --help"),
     Row("E114", UP + "-- --json", "unknown argument '--json' after --\n  → write flags before --"),
-    Row("E114", UP + "--table", "check takes no flag '--table', but plan\n"),
+    Row("E114", UP + "--table", "check takes no flag '--table'; verbs with it: plan\n"),
     Row("E114", "run pipeline=super_resolution --input clip.mp4", "run takes no flag '--input'\n  → values are given without dashes: input=VALUE"),
     Row("E114", UP + "--config-dir", "--config-dir needs a value"),
     Row("E114", "plan pipeline=super_resolution input=clip.mp4 --table --svg", "--table and --svg: one form at a time"),
