@@ -98,9 +98,9 @@ def machine_section(gpu: Gpu | None) -> dict[str, Any]:
 
 def _latency(result: RunResult) -> dict[str, float] | None:
     """Time from a source's output of a frame until the last sink is done with it, in ms."""
-    plan, meters = result.plan, result.timings
-    sources = [meters[node.name].done for node, _ in plan.sources()]
-    sinks = [meters[node.name].done for node in plan if not node.outputs]
+    plan, timings = result.plan, result.timings
+    sources = [timings[node.name].done for node, _ in plan.sources()]
+    sinks = [timings[node.name].done for node in plan if not node.outputs]
     whole = [done for done in sinks if len(done) == result.frames]
     if len(sources) != 1 or not whole or len(sources[0]) < result.frames:
         # With several inputs, or frames left out, the outputs cannot be matched with inputs.

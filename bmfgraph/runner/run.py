@@ -1,4 +1,4 @@
-"""Run a plan: start BMF's graph, watch it, and turn every end but the good one into one exception."""
+"""Run a plan: start BMF's graph, monitor it, and turn every end but the good one into one exception."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def run_plan(
     # BMF's own logger reads this once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
-    watch = monitor or RunMonitor()
-    with stopped_by_signals(watch) as interruptible, temporary_outputs(plan) as (working, publish):
+    monitor = monitor or RunMonitor()
+    with stopped_by_signals(monitor) as interruptible, temporary_outputs(plan) as (working, publish):
         try:
-            engines = _drive(working, watch, progress, taps or {}, interruptible)
+            engines = _drive(working, monitor, progress, taps or {}, interruptible)
         except KeyboardInterrupt:
-            if watch.error is None:
+            if monitor.error is None:
                 raise
-        _raise(watch)
-        warnings = check_complete(plan, watch)
-        _raise(watch)
+        _raise(monitor)
+        warnings = check_complete(plan, monitor)
+        _raise(monitor)
         outputs = publish()
-    sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
+    sink = max((monitor.timings[node.name] for node in plan if not node.outputs), key=lambda timings: timings.frames)
     first = sink.first_done or began
     return RunResult(
         plan=plan,
@@ -87,7 +87,7 @@ def run_plan(
         first_frame_seconds=first - began,
         steady_fps=steady_fps(sink, _together(plan), began),
         outputs=outputs,
-        timings=watch.meters,
+        timings=monitor.timings,
         engines=engines,
         ffmpeg=source,
         warnings=tuple(warnings),
@@ -114,15 +114,15 @@ def steady_fps(sink: NodeTimings, together: int, began: float) -> float:
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
-def _raise(watch: RunMonitor) -> None:
-    if watch.error:
-        watch.error.trace = watch.trace
-        raise watch.error
+def _raise(monitor: RunMonitor) -> None:
+    if monitor.error:
+        monitor.error.trace = monitor.trace
+        raise monitor.error
 
 
 def _drive(
     plan: Plan,
-    watch: RunMonitor,
+    monitor: RunMonitor,
     progress: ProgressCallback | None,
     taps: Mapping[str, Tap],
     interruptible: contextlib.AbstractContextManager[None],
@@ -137,12 +137,12 @@ def _drive(
 
     def report_progress() -> None:
         if progress:
-            frames = max((watch.meters[name].frames for name in sinks), default=0)
+            frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as watch.ffmpeg_log:
+    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as monitor.ffmpeg_log:
         with interruptible:
-            assembly = assemble(plan, watch, folder)
+            assembly = assemble(plan, monitor, folder)
             for stage in assembly.stages:
                 if stage.name in taps:
                     stage.receive = taps[stage.name]  # type: ignore[attr-defined]
@@ -157,17 +157,17 @@ def _drive(
             for name, runs_on in engines.items():
                 node = plan.node(name)
                 logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
-            if not watch.stopped:
-                _run_graph(assembly.config, watch, report_progress)
+            if not monitor.stopped:
+                _run_graph(assembly.config, monitor, report_progress)
         finally:
             if not frozen:
                 gc.unfreeze()
             # A stage that hangs is not to be touched.
-            if not getattr(watch.error, "abandoned", False):
-                for callback in watch.on_shutdown:
+            if not getattr(monitor.error, "abandoned", False):
+                for callback in monitor.on_shutdown:
                     callback()
                 for stage in assembly.stages:
-                    _close_stage(plan, stage, watch)
+                    _close_stage(plan, stage, monitor)
             for config in assembly.config["nodes"]:
                 # Still there if the graph was never made.
                 HANDOVER.pop(config["option"]["job"], None)
@@ -186,35 +186,35 @@ def _root_logger_kept() -> Iterator[None]:
         logging.root.handlers[:] = handlers
 
 
-def _run_graph(config: dict[str, Any], watch: RunMonitor, report_progress: Callable[[], None]) -> None:
+def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Callable[[], None]) -> None:
     """From BMF's graph config to its end, or until it is left behind."""
     from bmf.lib._bmf import engine
 
     ended = threading.Event()
-    with _turn(watch) as ours:
+    with _turn(monitor) as ours:
         if not ours:
             return
-        with signals_kept() as watch.started, terminal_muted():
+        with signals_kept() as monitor.started, terminal_muted():
             graphs = [engine.Graph(json.dumps(config), False, True)]
             try:
                 graphs[0].start()
             except Exception as error:
-                watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
-        threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
+                monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
+        threading.Thread(target=_close, args=(graphs, monitor, ended), daemon=True, name="bmfgraph-close").start()
         try:
-            _wait(ended, watch, report_progress)
+            _wait(ended, monitor, report_progress)
         except BaseException:
             # The progress callback is the caller's and may raise.
-            watch.cancel("the caller gave up")
-            _wait(ended, watch, lambda: None)
+            monitor.cancel("the caller gave up")
+            _wait(ended, monitor, lambda: None)
             raise
 
 
 @contextlib.contextmanager
-def _turn(watch: RunMonitor) -> Iterator[bool]:
+def _turn(monitor: RunMonitor) -> Iterator[bool]:
     """Wait until no other run of this process has a graph; False if this one is stopped before."""
     while not _GRAPHS.acquire(timeout=_POLL):
-        if watch.stopped:
+        if monitor.stopped:
             yield False
             return
     try:
@@ -223,38 +223,38 @@ def _turn(watch: RunMonitor) -> Iterator[bool]:
         _GRAPHS.release()
 
 
-def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None:
+def _close(graphs: list[Any], monitor: RunMonitor, ended: threading.Event) -> None:
     """Wait in BMF for the graph's end, and destroy it."""
     graph = graphs.pop()
     try:
         graph.close()
     except BaseException as error:
-        watch.fail(watch.meter("graph", "bmf"), error)
+        monitor.fail(monitor.timings_of("graph", "bmf"), error)
     # A graph that was left behind ends during somebody else's turn.
-    with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
+    with _GRAPHS if getattr(monitor.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()
 
 
-def _wait(ended: threading.Event, watch: RunMonitor, report_progress: Callable[[], None]) -> None:
+def _wait(ended: threading.Event, monitor: RunMonitor, report_progress: Callable[[], None]) -> None:
     stopped_at: float | None = None
     while not ended.wait(_POLL):
         report_progress()
-        if watch.stopped:
+        if monitor.stopped:
             stopped_at = stopped_at or time.monotonic()
-            if watch.second_signal or time.monotonic() - stopped_at > _PATIENCE:
-                watch.error.abandoned = True  # type: ignore[union-attr]
+            if monitor.second_signal or time.monotonic() - stopped_at > _PATIENCE:
+                monitor.error.abandoned = True  # type: ignore[union-attr]
                 return
-    if not watch.stopped:
+    if not monitor.stopped:
         report_progress()
 
 
-def _close_stage(plan: Plan, stage: Any, watch: RunMonitor) -> None:
+def _close_stage(plan: Plan, stage: Any, monitor: RunMonitor) -> None:
     try:
         stage.close()
     except Exception as error:
         node = plan.node(stage.name)
-        watch.fail(watch.meter(node.name, node.kind), error, doing="cannot be closed")
+        monitor.fail(monitor.timings_of(node.name, node.kind), error, doing="cannot be closed")
 
 
 def _peak_rss() -> int:
