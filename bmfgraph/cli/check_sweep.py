@@ -63,7 +63,7 @@ def _composed(compose: Callable[[Sequence[str]], dict[str, Any]], run: Sequence[
 
 
 def _check_options(grid: Grid, configs: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
-    """The folder of the cells, and the problems of the sweep itself."""
+    """Return the folder of the cells, and the problems of the sweep itself."""
     root = Path()
     if not configs:
         return root, []

@@ -39,14 +39,14 @@ def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> Pl
 
 
 def _converted(kind: PortType, accepted: InputType | None) -> PortType:
-    """The type that arrives: a converter turns frames into RGB for a stage that works on RGB."""
+    """Return the type after the conversion that the compiler inserts: RGB for a stage that works on RGB."""
     if isinstance(kind, FrameSpec) and accepted and accepted.pixel_format == "rgb24":
         return kind.as_rgb()
     return kind
 
 
 def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
-    """What each node's consumers require. A node whose consumers disagree leaves the plan."""
+    """Return what the consumers of each node require, by node name. A node whose consumers disagree leaves the plan."""
     requirements: dict[str, Requirement] = {}
     for node in reversed(plan.nodes):
         if not plan.has(node.name):
@@ -58,28 +58,27 @@ def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
             except PlanError as error:
                 plan = plan.without(node.name, error)
                 break
-            known = requirements.get(ref.node)
+            earlier = requirements.get(ref.node)
             if requirement is None or not plan.has(ref.node):
                 continue
-            if known is None:
+            if earlier is None:
                 requirements[ref.node] = requirement
-            elif _nameless(known) != _nameless(requirement):
-                plan = plan.without(ref.node, _disagree(ref, known, requirement))
+            elif _nameless(earlier) != _nameless(requirement):
+                plan = plan.without(ref.node, _disagree(ref, earlier, requirement))
     return plan, requirements
 
 
-def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanError:
+def _disagree(ref: Ref, first: Requirement, second: Requirement) -> PlanError:
     return PlanError(
         ref.node,
-        f"feeds {known.consumer!r}, which needs {_text(known)}, "
-        f"and {requirement.consumer!r}, which needs {_text(requirement)}",
+        f"feeds {first.consumer!r}, which needs {_text(first)}, and {second.consumer!r}, which needs {_text(second)}",
         hint="give each of them a preprocess node of its own",
         code=codes.CONFLICTING_TENSOR_REQUIREMENTS,
     )
 
 
 def _nameless(requirement: Requirement) -> Requirement:
-    """The requirement without the names of consumer and input."""
+    """Return the requirement without the names of consumer and input."""
     return replace(requirement, consumer="", tensor=replace(requirement.tensor, name=""))
 
 
@@ -91,7 +90,7 @@ def _text(requirement: Requirement) -> str:
 
 
 def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType, ...]]:
-    kept: list[Ref] = []
+    present: list[Ref] = []
     types: list[PortType] = []
     for index, ref in enumerate(node.inputs):
         port = plan.node(ref.node).output(ref.port)
@@ -105,9 +104,9 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
                 hint="take the node out, or read a file that has it",
                 code=codes.MISSING_INPUT_STREAM,
             )
-        kept.append(ref)
+        present.append(ref)
         types.append(port.type)
-    return tuple(kept), tuple(types)
+    return tuple(present), tuple(types)
 
 
 def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:
@@ -140,7 +139,7 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
 
 
 def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...]) -> str:
-    """A hint with the inputs in an order that fits; "" for none."""
+    """Return a hint with the inputs in an order that fits; "" for none."""
     accepted = [node.spec.accepts(index) for index in range(len(inputs))]
     for order in itertools.permutations(range(len(inputs))) if len(inputs) <= _FEW else ():
         pairs = zip(accepted, order, strict=True)
@@ -150,6 +149,6 @@ def _in_order(node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ..
 
 
 def _other_port(plan: Plan, ref: Ref, accepted: InputType) -> str:
-    """A hint with the port of the same node that fits; "" for none."""
+    """Return a hint with the port of the same node that fits; "" for none."""
     ports = (port.name for port in plan.node(ref.node).outputs if isinstance(port.type, accepted.type))
     return next((f"connect {Ref(ref.node, port)} instead" for port in ports), "")

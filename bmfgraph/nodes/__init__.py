@@ -1,4 +1,4 @@
-"""Describe the node kinds: their options, types and needs. A kind of your own is a subclass of NodeSpec."""
+"""Describe the node kinds: their options, types and needs. A user's own kind is a subclass of NodeSpec."""
 
 from __future__ import annotations
 

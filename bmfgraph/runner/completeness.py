@@ -11,7 +11,7 @@ __all__ = ["check_complete"]
 
 
 def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
-    """Return warnings about missing frames that the options allow.
+    """Return warnings about missing frames that the options allow to be missing.
 
     A decoder reports no error when its file ends early, so the frames are compared with those that the file promised.
 

@@ -98,7 +98,7 @@ def _stream(ref: Ref, payload: str) -> dict[str, str]:
 
 
 def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, OutputStream]]:
-    """The streams that leave a node: one for each port and payload that has a consumer."""
+    """List the streams that leave a node: one for each port and payload that has a consumer."""
     ports = node.spec.ports()
     outlets: set[tuple[Ref, OutputStream]] = set()
     for consumer, index in plan.consumers(node.name):

@@ -1,4 +1,4 @@
-"""Run a plan: start BMF's graph, monitor it, and turn every end but the good one into one exception."""
+"""Run a plan: start BMF's graph, wait for its end, and raise one exception for any failure."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Tap = Callable[..., None]
 
 _POLL = 0.05
 _PATIENCE = 4.0
-"""Seconds that a stopped graph gets to come down before it is left behind."""
+"""Seconds that a stopped graph may take to end before it is abandoned."""
 _GRAPHS = threading.Lock()
-"""Held by the one run of this process that has a graph: BMF aborts when two graphs are made or destroyed at once,
-and keeps its modules in a table that it changes without a lock."""
+"""Held by the run that has a graph: BMF aborts when two graphs are created or destroyed at once, and changes its table
+of modules without a lock."""
 
 
 def run_plan(
@@ -48,13 +48,13 @@ def run_plan(
 ) -> RunResult:
     """Run a plan to its end. Output files appear under their names only if the whole run succeeds.
 
-    One plan runs at a time in a process; others wait for their turn. Afterwards the process can run the next one. Only
-    if the error's ``abandoned`` is true, a node did not return from its work and its threads go on.
+    One plan runs at a time in a process; others wait for their turn. If the error's attribute ``abandoned`` is true, a
+    node did not return from its work, and its threads go on.
 
     Args:
         plan: A plan whose engines exist.
         progress: Called about 20 times a second, on this thread.
-        taps: Receivers of the items that reach ``collect`` nodes, by node name. They are called on a thread of BMF's.
+        taps: Receivers of the items that reach ``collect`` nodes, by node name; called on BMF's threads.
         monitor: Watches this run; its ``cancel`` stops it from another thread.
 
     Raises:
@@ -64,7 +64,7 @@ def run_plan(
         InstallError: A library is missing.
     """
     began = time.perf_counter()
-    # BMF's own logger reads this once, when it is loaded.
+    # BMF's own logger reads it once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
     monitor = monitor or RunMonitor()
@@ -85,7 +85,7 @@ def run_plan(
         seconds=time.perf_counter() - began,
         frames=sink.frames,
         first_frame_seconds=first - began,
-        steady_fps=steady_fps(sink, _together(plan), began),
+        steady_fps=steady_fps(sink, _burst(plan), began),
         outputs=outputs,
         timings=monitor.timings,
         engines=engines,
@@ -96,21 +96,25 @@ def run_plan(
     )
 
 
-def _together(plan: Plan) -> int:
-    """Number of frames that arrive at once: those of a batch of windows."""
+def _burst(plan: Plan) -> int:
+    """Return the number of frames that arrive at once: those of a batch of windows."""
     batches = (engine.batch for _, engine in plan.engines())
     types = (port.type for node in plan for port in node.outputs)
     windows = (len(kind.window.outputs) for kind in types if isinstance(kind, TensorSpec))
     return max(batches, default=1) * max(windows, default=1)
 
 
-def steady_fps(sink: NodeTimings, together: int, began: float) -> float:
-    """Frames a second after the first ``together``, which came at once; of the whole run since ``began`` where there
-    are not three times as many.
+def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:
+    """Return the frames per second after the first burst.
+
+    Args:
+        sink: Timings of the sink.
+        burst: Number of frames that arrive at once. With fewer than three bursts, the rate of the whole run counts.
+        began: Clock at the start of the run, in seconds.
     """
     count, since = sink.frames, began
-    if len(sink.done) >= 3 * together:
-        count, since = len(sink.done) - together, sink.done[together - 1]
+    if len(sink.done) >= 3 * burst:
+        count, since = len(sink.done) - burst, sink.done[burst - 1]
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
@@ -127,7 +131,7 @@ def _drive(
     taps: Mapping[str, Tap],
     interruptible: contextlib.AbstractContextManager[None],
 ) -> dict[str, str]:
-    """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
+    """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
     with terminal_muted(), _root_logger_kept():
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
@@ -150,7 +154,7 @@ def _drive(
             stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
         }
         try:
-            # Python's collector would stop all nodes for as long as it takes to look at every object of every library.
+            # A full garbage collection stalls every node, so the existing objects are excluded from it.
             frozen = gc.get_freeze_count() > 0
             if not frozen:
                 gc.freeze()
@@ -162,14 +166,14 @@ def _drive(
         finally:
             if not frozen:
                 gc.unfreeze()
-            # A stage that hangs is not to be touched.
+            # Threads of an abandoned run still use the stages.
             if not getattr(monitor.error, "abandoned", False):
                 for callback in monitor.on_shutdown:
                     callback()
                 for stage in assembly.stages:
                     _close_stage(plan, stage, monitor)
             for config in assembly.config["nodes"]:
-                # Still there if the graph was never made.
+                # BMF takes the entry when it creates the node; it is left if the graph was never created.
                 HANDOVER.pop(config["option"]["job"], None)
             while folder in sys.path:
                 sys.path.remove(folder)
@@ -178,7 +182,7 @@ def _drive(
 
 @contextlib.contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """Take off the handlers that BMF puts on the root logger when it is imported."""
+    """Remove the handlers that BMF adds to the root logger when it is imported."""
     handlers = logging.root.handlers[:]
     try:
         yield
@@ -187,12 +191,12 @@ def _root_logger_kept() -> Iterator[None]:
 
 
 def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Callable[[], None]) -> None:
-    """From BMF's graph config to its end, or until it is left behind."""
+    """Run a graph to its end, or until it is abandoned."""
     from bmf.lib._bmf import engine
 
     ended = threading.Event()
-    with _turn(monitor) as ours:
-        if not ours:
+    with _turn(monitor) as granted:
+        if not granted:
             return
         with signals_kept() as monitor.started, terminal_muted():
             graphs = [engine.Graph(json.dumps(config), False, True)]
@@ -204,7 +208,7 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
         try:
             _wait(ended, monitor, report_progress)
         except BaseException:
-            # The progress callback is the caller's and may raise.
+            # The caller's progress callback may raise.
             monitor.cancel("the caller gave up")
             _wait(ended, monitor, lambda: None)
             raise
@@ -212,7 +216,7 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
 
 @contextlib.contextmanager
 def _turn(monitor: RunMonitor) -> Iterator[bool]:
-    """Wait until no other run of this process has a graph; False if this one is stopped before."""
+    """Wait until no other run of this process has a graph; yield False if this run is stopped before."""
     while not _GRAPHS.acquire(timeout=_POLL):
         if monitor.stopped:
             yield False
@@ -224,13 +228,13 @@ def _turn(monitor: RunMonitor) -> Iterator[bool]:
 
 
 def _close(graphs: list[Any], monitor: RunMonitor, ended: threading.Event) -> None:
-    """Wait in BMF for the graph's end, and destroy it."""
+    """Wait for the graph's end inside BMF, and destroy the graph."""
     graph = graphs.pop()
     try:
         graph.close()
     except BaseException as error:
         monitor.fail(monitor.timings_of("graph", "bmf"), error)
-    # A graph that was left behind ends during somebody else's turn.
+    # An abandoned graph ends while another run may have its turn.
     with _GRAPHS if getattr(monitor.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()

@@ -101,7 +101,7 @@ def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, 
     [
         ({"interlaced": True}, "is interlaced, and NVDEC would mix its fields"),
         ({"aspect": Fraction(16, 11)}, None),
-        ({"timed": False}, "does not say when its frames are shown"),
+        ({"timed": False}, "has no presentation times"),
         ({"codec": "vp9"}, None),
         ({"codec": "mjpeg"}, "is mjpeg video"),
     ],
