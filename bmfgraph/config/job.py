@@ -26,7 +26,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Aside:
-    """Metadata of a key that changes nothing of what a run computes or how fast it does so."""
+    """Metadata of a key that changes neither the results nor the speed of a run."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ GROUPS = tuple(
 ASIDE = tuple(
     name for name, field in JobSpec.model_fields.items() if any(isinstance(mark, Aside) for mark in field.metadata)
 )
-"""The keys that change nothing of what a run computes."""
+"""The keys that change neither the results nor the speed of a run."""
 
 
 def path_keys() -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def path_keys() -> tuple[str, ...]:
 
 
 def _path_keys() -> Iterator[str]:
-    # Specs of nodes are slow to import for those that only ask which keys there are.
+    # Specs of nodes are slow to import, and most callers need only the keys of the job.
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
 

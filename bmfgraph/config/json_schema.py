@@ -117,7 +117,7 @@ def _value(schema: Schema) -> Schema:
 
 
 def _or_interpolation(schema: Schema, description: str) -> Schema:
-    """Allow an interpolation besides what a schema accepts, which ``description`` says in the editor's message."""
+    """Allow an interpolation besides what a schema accepts; ``description`` names that in the editor's message."""
     types = schema["type"]
     if "string" not in types:
         schema |= {"type": [*types, "string"], "pattern": _INTERPOLATION}

@@ -141,7 +141,7 @@ class EncoderSpec(NodeSpec):
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
         )
-        # BMF's encoder encodes any audio that arrives.
+        # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
         return Inferred((), params, unused=() if audio or source_audio is None else (1,))
 
     def files(self, params: EncoderParams) -> Files:
@@ -293,7 +293,7 @@ class EncoderSpec(NodeSpec):
 
 
 class DiscardSpec(EncoderSpec):
-    """The encoder with `container: null`: a stage drops the frames, wherever they are and in any pixel format."""
+    """The encoder with `container: null`: a stage drops the frames, on any device and in any pixel format."""
 
     stage: ClassVar[str] = "bmfgraph.stages.discard:Discard"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""Define how a model is run: the config group `engine/`, and what the compiler makes of it."""
+"""Define how a model is run: the config group `engine/`, and the engine that a node requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProfileOptions(Frozen):
         return self
 
     def profile(self) -> Profile:
-        """Return the same as a plain value of the engine key."""
+        """Return the profile as a plain value of the engine key."""
         return Profile(self.min, self.opt, self.max)
 
 
@@ -141,12 +141,12 @@ class EngineRequest:
     options: EngineOptions
     onnx: OnnxModel
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...]
-    """The shape of every input, batch included."""
+    """Name and shape of every input, batch included."""
     output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
     dims: tuple[tuple[str, tuple[int | str, ...]], ...]
-    """Dims of every input, as the model's config has them or else the file; text for a free dim."""
+    """Name and dims of every input, from the model's config or else from its file; text for a free dim."""
     fixed_batch: bool
-    """The model reads that batch and no smaller one."""
+    """Whether the model reads only batches of that size."""
 
 
 def reason_text(reason: RuntimeReason | None, precision: str) -> str:

@@ -1,4 +1,4 @@
-"""Every mistake that can be found before a run, and the whole text that it gives.
+"""Test the whole message of every mistake that is found before a run.
 
 A row is a list of edits to a good pipeline, the exception, and its text. An edit is ``node.field=YAML``, or
 ``-node.field`` to take something out. Names in angle brackets stand for paths of this test run.
