@@ -95,11 +95,7 @@ class Job:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Job:
-        """Make a job of a whole configuration.
-
-        Args:
-            config: Plain data with every interpolation resolved, as the report of a run contains it.
-        """
+        """Make a job of a whole configuration: plain data with every interpolation resolved, as reports contain it."""
         job = object.__new__(cls)
         job._set(config.get("pipeline") or {}, {key: value for key, value in config.items() if key != "pipeline"})
         return job
