@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,9 +67,6 @@ _HOMES = {
     "system.progress": ("Progress", "show_progress"),
 }
 """Modules of the public names, imported when a name is used: Hydra, pydantic and torch are slow to import."""
-
-# Without a handler, Python itself would print warnings.
-logging.getLogger("bmfgraph").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

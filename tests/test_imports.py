@@ -68,6 +68,13 @@ def test_nothing_heavy_is_imported(code: str, tmp_path: Path, clip: Callable[...
     assert heavy_after(code, tmp_path) == []
 
 
+def test_the_package_itself_imports_next_to_nothing() -> None:
+    # Until `__main__` has set its signal handlers, Ctrl-C prints a traceback.
+    code = "import sys; import bmfgraph; print('logging' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def modules() -> list[str]:
     return sorted(
         found.name

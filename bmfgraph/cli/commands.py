@@ -98,7 +98,7 @@ class _Configured(Verb):
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)
-        self.params += [*_HYDRA, click.Argument(["overrides"], nargs=-1, type=click.UNPROCESSED, callback=_first)]
+        self.params += [*_HYDRA, click.Argument(["overrides"], nargs=-1, type=click.UNPROCESSED, callback=_checked)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Without the "=all", click would take the next override for the value of --info.
@@ -114,8 +114,14 @@ class _Configured(Verb):
         return ctx.invoke(self.callback, request, **{name: ctx.params[name] for name in own})
 
 
-def _first(ctx: click.Context, param: click.Parameter, overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a first argument that looks like a verb."""
+def _checked(ctx: click.Context, param: click.Parameter, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a first argument that looks like a verb, and flags after ``--``."""
+    if flag := next((override for override in overrides if override.startswith("-")), None):
+        raise ConfigError(
+            f"unknown argument {flag!r} after --",
+            hint="write flags before --",
+            code=codes.INVALID_ARGUMENT,
+        )
     first = next(iter(overrides), "=")
     if "=" not in first and not first.startswith(("+", "~")) and (ctx.info_name, first) != ("plan", "diff"):
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,8 +62,8 @@ class VerbGroup(click.Group):
         self.code, self.default = code, default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not set(args) & set(self.commands):
-            _show(self, ctx, args)
+        # A flag behind a verb is that verb's.
+        _show(self, ctx, list(itertools.takewhile(lambda argument: argument not in self.commands, args)))
         if self.default and not (args and _is_verb(args[0])):
             args = [self.default, *args]
         with _naming(ctx):
@@ -163,7 +164,7 @@ def _unknown_flag(
     owners = [name for name, command in commands.items() if name != verb and flag in _flags(command)]
     text = f"{verb} takes no flag {flag!r}{near}"
     if owners and verb in commands:
-        text = f"{verb} takes no flag {flag!r}, but {' and '.join(owners)}"
+        text = f"{verb} takes no flag {flag!r}; verbs with it: {', '.join(owners)}"
         hint = f"the verb comes first: python -m bmfgraph {owners[0]} {flag} ..."
     elif not near and verb in commands:
         hint = f"values are given without dashes: {flag.lstrip('-')}=VALUE"

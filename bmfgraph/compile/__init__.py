@@ -1,4 +1,9 @@
-"""Compile a pipeline spec into a plan through a short list of passes, each ``Plan -> Plan``."""
+"""Compile a pipeline spec into a plan through a short list of passes, each ``Plan -> Plan``.
+
+``compile.job.compile_job`` compiles a job, ``compile_pipeline`` a pipeline alone. ``PASSES`` is the list; ``passes``
+has the conditions that are checked before and after each pass. An error removes its node and the nodes that depend on
+it, and the compiler goes on, so that one plan holds all errors.
+"""
 
 from __future__ import annotations
 

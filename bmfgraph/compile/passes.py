@@ -24,7 +24,7 @@ def _has_types(plan: Plan, node: PlanNode) -> bool:
 
 
 def _has_own_audio(plan: Plan, node: PlanNode) -> bool:
-    """An audio output has one consumer, and does not come with frames on the GPU."""
+    """Check that an audio output has one consumer, and does not come with frames on the GPU."""
     audio = [port for port in node.outputs if isinstance(port.type, AudioSpec)]
     on_gpu = any(device_of(port.type) == "cuda" for port in node.outputs)
     consumers = [other.inputs[index] for other, index in plan.consumers(node.name)]
@@ -36,12 +36,12 @@ def _has_engine(plan: Plan, node: PlanNode) -> bool:
 
 
 def _has_device(plan: Plan, node: PlanNode) -> bool:
-    """Outputs lie on the device of the node."""
+    """Check that outputs lie on the device of the node."""
     return all(device_of(port.type) in (None, node.device) for port in node.outputs)
 
 
 def _is_joined(plan: Plan, node: PlanNode) -> bool:
-    """Inputs have the pixel format and device that the node works on; a transfer joins two devices itself."""
+    """Check that inputs have the node's pixel format and device; a transfer joins two devices itself."""
     accepted = ((plan.type_of(ref), node.spec.accepts(index)) for index, ref in enumerate(node.inputs))
     return node.spec.transfer or not any(converters(kind, accepts, node.device) for kind, accepts in accepted)
 

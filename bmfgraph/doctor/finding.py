@@ -1,4 +1,4 @@
-"""A line of the doctor's, and what its parts make lines with."""
+"""Define a finding, and helpers to create findings."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out about one thing, and how to mend it: empty where it is ok."""
+    """The state of a part of this machine."""
 
     name: str
     state: State
     found: str
+    """The facts, such as a version."""
     fix: str = ""
+    """A command or an instruction; empty if the state is ok."""
 
 
 def error_text(error: BaseException) -> str:
-    """What an error says, with its type unless it is one of ours."""
+    """Return the message of an error, with its type unless it is an error of bmfgraph."""
     return str(getattr(error, "message", "")) or f"{type(error).__name__}: {error}"
 
 
 def version_of(distribution: str) -> str:
-    """Of an installed distribution; empty where there is none."""
+    """Return the version of an installed distribution; empty if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

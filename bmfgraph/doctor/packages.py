@@ -1,4 +1,4 @@
-"""Lines about what is installed: BMF, FFmpeg, ONNX Runtime, torch, our own dependencies, node packs."""
+"""Examine the installed packages: BMF, FFmpeg, ONNX Runtime, torch, bmfgraph's dependencies, node packs."""
 
 from __future__ import annotations
 
@@ -15,69 +15,74 @@ from bmfgraph.doctor.system import cuda_of_driver
 from bmfgraph.system.machine import Machine
 
 __all__ = [
-    "bmf_line",
-    "conflict_lines",
-    "ffmpeg_line",
-    "kind_lines",
-    "onnxruntime_line",
-    "package_lines",
-    "torch_lines",
+    "bmf_finding",
+    "conflict_findings",
+    "ffmpeg_finding",
+    "kind_findings",
+    "onnxruntime_finding",
+    "package_findings",
+    "torch_findings",
 ]
 
 _EXTRAS = ("cpu", "gpu", "nvidia", "rtx")
-"""Of our own package: those whose libraries must fit where they are installed."""
+"""Extras of bmfgraph. Their libraries are optional, but an installed library must have a supported version."""
 _BMF, _ORT = ("babitmf", "babitmf-gpu"), ("onnxruntime", "onnxruntime-gpu")
-"""For CPUs and for GPUs; each pair writes over the same package."""
-_BMF_MENDING = {
+"""Wheels for CPUs and for GPUs. Both wheels of a pair install the same package."""
+_BMF_FIXES = {
     "libcuda.so": "pip uninstall -y babitmf-gpu && pip install babitmf, or install NVIDIA's driver",
-    "libpython3.": f"apt install libpython3.{sys.version_info.minor}, or take another Python from 3.10 to 3.12",
+    "libpython3.": f"apt install libpython3.{sys.version_info.minor}, or use another Python from 3.10 to 3.12",
 }
-"""A part of the message of `import bmf` -> what mends it."""
-_FFMPEG_MENDING = {
+"""The fix for a part of the error message of ``import bmf``."""
+_FFMPEG_FIXES = {
     "system": "remove the system's FFmpeg 4 and pip install decord==0.6.0, or install an FFmpeg 4 that has it",
     "decord": "pip install --force-reinstall --no-deps decord==0.6.0",
 }
+"""The fix for missing encoders, by the source of FFmpeg."""
 
 
-def bmf_line(answer: Answer) -> Finding:
+def bmf_finding(answer: Answer) -> Finding:
+    """Judge the answer to ``bmf``."""
     wheels = [name for name in _BMF if version_of(name)]
-    found = " and ".join(f"{name} {version_of(name)}" for name in wheels) or "of no wheel"
+    facts = " and ".join(f"{name} {version_of(name)}" for name in wheels) or "not from a wheel"
     spec = importlib.util.find_spec("bmf")
     if spec is None:
         return Finding(
             "BMF", "fail", "not installed", "pip install 'bmfgraph[cpu]', or 'bmfgraph[gpu]' with an NVIDIA GPU"
         )
     if "bmf" in answer:
-        return Finding("BMF", "ok", f"{found}, import bmf works")
+        return Finding("BMF", "ok", f"{facts}, import bmf works")
     error, wheel = answer["error"], wheels[0] if wheels else _BMF[0]
-    fix = answer.get("hint") or next((fix for part, fix in _BMF_MENDING.items() if part in error), "")
+    fix = answer.get("hint") or next((fix for part, fix in _BMF_FIXES.items() if part in error), "")
     fix = fix or f"pip install --force-reinstall --no-deps {wheel}"
     if wheels and spec.origin:
         site = Path(str(importlib.metadata.distribution(wheel).locate_file(""))).resolve()
         if site not in Path(spec.origin).resolve().parents:
             fix = f"rename or move {Path(spec.origin).parent}, which hides the package of {wheel}"
-    return Finding("BMF", "fail", f"{found}; import bmf: {error}", fix)
+    return Finding("BMF", "fail", f"{facts}; import bmf: {error}", fix)
 
 
-def ffmpeg_line(answer: Answer) -> Finding:
+def ffmpeg_finding(answer: Answer) -> Finding:
+    """Judge the FFmpeg that BMF uses, by the answer to ``bmf``."""
     if "ffmpeg" not in answer:
-        return Finding("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_MENDING["decord"])
-    whose, fix = answer["ffmpeg"], _FFMPEG_MENDING[answer["ffmpeg"]]
+        return Finding("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_FIXES["decord"])
+    source, fix = answer["ffmpeg"], _FFMPEG_FIXES[answer["ffmpeg"]]
     if "version" not in answer:
-        return Finding("FFmpeg", "warn", f"from {whose}; it cannot be asked without BMF: {answer['error']}", "mend BMF")
+        facts = f"from {source}; its version cannot be read without BMF: {answer['error']}"
+        return Finding("FFmpeg", "warn", facts, "fix BMF")
     encoders, missing = answer["encoders"], answer["missing"]
-    found = f"{answer['version']} from {whose}; encoders: {', '.join(encoders)}"
-    found += f" (not {', '.join(missing)})" if missing else ""
-    found += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
-    # What else may be missing has a stand-in: x264 or vp9 for x265, x264 for nvenc and mpeg4, nvdec for hwaccel.
+    facts = f"{answer['version']} from {source}; encoders: {', '.join(encoders)}"
+    facts += f" (not {', '.join(missing)})" if missing else ""
+    facts += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
+    # The others are replaceable: x265 by x264 or vp9, nvenc and mpeg4 by x264, hwaccel by nvdec.
     if "x264" in missing:
-        return Finding("FFmpeg", "fail", f"{found}; nothing writes H.264", fix)
+        return Finding("FFmpeg", "fail", f"{facts}; no encoder for H.264", fix)
     if "vp9" in missing:
-        return Finding("FFmpeg", "warn", f"{found}; nothing writes WebM", fix)
-    return Finding("FFmpeg", "ok", found)
+        return Finding("FFmpeg", "warn", f"{facts}; no encoder for WebM", fix)
+    return Finding("FFmpeg", "ok", facts)
 
 
-def onnxruntime_line(answer: Answer, machine: Machine) -> Finding:
+def onnxruntime_finding(answer: Answer, machine: Machine) -> Finding:
+    """Judge the answer to ``onnxruntime``. It may be missing if TensorRT runs the models."""
     if "version" in answer:
         return Finding("ONNX Runtime", "ok", f"{answer['version']}: {', '.join(answer['providers'])}")
     if importlib.util.find_spec("onnxruntime") is not None:
@@ -88,71 +93,80 @@ def onnxruntime_line(answer: Answer, machine: Machine) -> Finding:
     return Finding("ONNX Runtime", state, "not installed; it runs models on the CPU", "pip install onnxruntime")
 
 
-def torch_lines(machine: Machine, driver: tuple[int, ...]) -> Iterable[Finding]:
-    """``driver``: the newest CUDA that it runs."""
+def torch_findings(machine: Machine, driver: tuple[int, ...]) -> Iterable[Finding]:
+    """Compare the build of torch with the GPU and the driver.
+
+    Args:
+        machine: This machine.
+        driver: Newest version of CUDA that the driver supports; empty without a driver.
+    """
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
-        return  # The packages say that it is missing.
-    # A file of a few lines; importing torch takes seconds.
-    facts = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
-    version, cuda = str(facts["__version__"]), facts.get("cuda")
-    found = f"{version}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}"
+        return  # package_findings reports that it is missing.
+    # Importing torch takes seconds, so only its version file is run.
+    constants = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
+    version, cuda = str(constants["__version__"]), constants.get("cuda")
+    facts = f"{version}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}"
     if machine.gpu and not cuda:
         fix = f"pip uninstall -y torch && pip install torch=={version.partition('+')[0]}"
-        yield Finding("torch", "warn", f"{found}, beside {machine.gpu.name}", fix)
+        yield Finding("torch", "warn", f"{facts}, but this machine has an {machine.gpu.name}", fix)
     elif machine.gpu and cuda and driver and int(cuda.partition(".")[0]) > driver[0]:
         fix = f"update NVIDIA's driver, or install a torch that was built for CUDA {driver[0]}"
-        yield Finding("torch", "warn", f"{found}, which this driver does not run", fix)
+        yield Finding("torch", "warn", f"{facts}, which this driver does not support", fix)
     else:
-        yield Finding("torch", "ok", found)
+        yield Finding("torch", "ok", facts)
 
 
-def package_lines() -> Iterable[Finding]:
-    """What our own metadata asks for: the dependencies must be there, and extras must fit where they are."""
+def package_findings() -> Iterable[Finding]:
+    """Compare installed versions with the requirements of bmfgraph. Libraries of extras may be missing."""
     from packaging.requirements import Requirement
 
     good, bad = {}, {}
-    for one in map(Requirement, importlib.metadata.requires("bmfgraph") or ()):
-        needed = one.marker is None or one.marker.evaluate({"extra": ""})
-        optional = one.marker is not None and any(one.marker.evaluate({"extra": extra}) for extra in _EXTRAS)
-        version = version_of(one.name)
+    for requirement in map(Requirement, importlib.metadata.requires("bmfgraph") or ()):
+        name, marker, specifier = requirement.name, requirement.marker, requirement.specifier
+        needed = marker is None or marker.evaluate({"extra": ""})
+        optional = marker is not None and any(marker.evaluate({"extra": extra}) for extra in _EXTRAS)
+        version = version_of(name)
         if not needed and not (optional and version):
             continue
-        if version and one.specifier.contains(version, prereleases=True):
-            good[one.name] = version
+        if version and specifier.contains(version, prereleases=True):
+            good[name] = version
         else:
-            # By what mends it: several extras ask for the same.
-            bad[f"pip install '{one.name}{one.specifier}'"] = (
-                f"{one.name} {version or 'is not installed'}; bmfgraph needs {one.specifier}"
+            # Several extras may have the same requirement, so the fix is the key.
+            bad[f"pip install '{name}{specifier}'"] = (
+                f"{name} {version or 'is not installed'}; bmfgraph needs {specifier}"
             )
-    for fix, found in bad.items():
-        yield Finding("packages", "fail", found, fix)
+    for fix, facts in bad.items():
+        yield Finding("packages", "fail", facts, fix)
     yield Finding("packages", "ok", ", ".join(f"{name} {version}" for name, version in good.items()))
 
 
-def conflict_lines(machine: Machine) -> Iterable[Finding]:
-    """Distributions that write over each other, or that this machine has no use for."""
-    found = []
+def conflict_findings(machine: Machine) -> Iterable[Finding]:
+    """Find distributions that overwrite each other, or that need a missing driver."""
+    findings = []
     states: dict[tuple[str, str], State] = {_BMF: "fail", _ORT: "warn"}
     for pair, state in states.items():
         if all(map(version_of, pair)):
             fix = f"pip uninstall -y {' '.join(pair)} && pip install {pair[machine.gpu is not None]}"
-            found.append(Finding("conflicts", state, f"{pair[0]} beside {pair[1]}: they write over each other", fix))
+            facts = f"both {pair[0]} and {pair[1]} are installed: they overwrite each other"
+            findings.append(Finding("conflicts", state, facts, fix))
     if version_of(_BMF[1]) and not cuda_of_driver():
         fix = f"pip uninstall -y {_BMF[1]} && pip install {_BMF[0]}, or install NVIDIA's driver"
-        found.append(Finding("conflicts", "fail", f"{_BMF[1]} without NVIDIA's driver, which it links to", fix))
-    return found or [Finding("conflicts", "ok", "none")]
+        facts = f"{_BMF[1]} needs NVIDIA's driver, which is not installed"
+        findings.append(Finding("conflicts", "fail", facts, fix))
+    return findings or [Finding("conflicts", "ok", "none")]
 
 
-def kind_lines(answer: Answer) -> Iterable[Finding]:
+def kind_findings(answer: Answer) -> Iterable[Finding]:
+    """Judge the answer to ``kinds``: node kinds that cannot be loaded, with the node pack to remove."""
     from bmfgraph.nodes.registry import GROUP
 
     broken: dict[str, str] = answer.get("broken", {})
     if "error" in answer:
         broken[answer.get("kind", "")] = f"loading kind {answer.get('kind')!r}: {answer['error']}"
-    for kind, why in broken.items():
+    for kind, reason in broken.items():
         points = importlib.metadata.entry_points(group=GROUP, name=kind)
         packs = sorted({point.dist.name for point in points if point.dist} - {"bmfgraph"})
-        yield Finding("node kinds", "fail", why, f"pip uninstall {packs[0] if packs else 'bmfgraph'}")
+        yield Finding("node kinds", "fail", reason, f"pip uninstall {packs[0] if packs else 'bmfgraph'}")
     if not broken:
         yield Finding("node kinds", "ok", ", ".join(answer["kinds"]))

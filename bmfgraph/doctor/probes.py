@@ -1,6 +1,6 @@
-"""Questions that are answered in processes of their own, where a crash or a hang is no more than an answer.
+"""Import libraries in child processes, where a crash or a hang is an answer like any other.
 
-Each imports what it needs itself, so that a broken library spoils that answer only.
+Each question imports its own libraries, so that a broken library affects only its own answer.
 """
 
 from __future__ import annotations
@@ -20,57 +20,62 @@ from typing import Any
 
 from bmfgraph.doctor.finding import error_text
 
-__all__ = ["Answer", "answer", "asked"]
+__all__ = ["Answer", "answer", "ask_all"]
 
 Answer = dict[str, Any]
+"""Facts by name. ``error`` and ``hint`` are present if the child process failed."""
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from bmfgraph.doctor import probes; probes.answer(sys.argv[2])"
 )
 
 
-def answer(what: str) -> None:
-    """In a process of its own: answer a question as JSON, one object a line, and end the process."""
+def answer(question: str) -> None:
+    """Answer a question in a child process: print JSON, one object a line, and end the process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What libraries print goes where errors go.
+    # Libraries print to stdout, too, so their output is redirected to stderr.
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
         last: Answer = {"ended": True}
         try:
-            for found in _QUESTIONS[what]():
-                print(json.dumps(found), file=out, flush=True)
+            for part in _QUESTIONS[question]():
+                print(json.dumps(part), file=out, flush=True)
         except BaseException as error:
             last |= {"error": error_text(error), "hint": getattr(error, "hint", "")}
         print(json.dumps(last), file=out)
-    # At once: native libraries may crash once more on the way out.
+    # Native libraries may crash at a normal exit.
     os._exit(0)
 
 
 @contextlib.contextmanager
-def asked(limit: float) -> Iterator[Callable[[str], Answer]]:
-    """Ask everything at once. What it yields waits for the answer to a question; none is waited for at the end.
+def ask_all(limit: float) -> Iterator[Callable[[str], Answer]]:
+    """Start a child process for each question. The processes that still run at the end of the block are killed.
 
-    ``limit``: seconds after which a process is given up.
+    Args:
+        limit: Seconds after which a process is killed.
+
+    Yields:
+        A function that waits for the answer to a question.
     """
     end = time.monotonic() + limit
     processes: dict[str, subprocess.Popen[str]] = {}
     answers: dict[str, Answer] = {}
 
-    def wait_for(what: str) -> Answer:
-        if what not in answers:
-            answers[what] = _answer(processes[what], end, limit)
-        return answers[what]
+    def wait_for(question: str) -> Answer:
+        if question not in answers:
+            answers[question] = _answer(processes[question], end, limit)
+        return answers[question]
 
     with contextlib.ExitStack() as stack:
-        for what in _QUESTIONS:
-            processes[what] = stack.enter_context(_start(what))
-            stack.callback(_kill, processes[what])
+        for question in _QUESTIONS:
+            processes[question] = stack.enter_context(_start(question))
+            stack.callback(_kill, processes[question])
         yield wait_for
 
 
-def _start(what: str) -> subprocess.Popen[str]:
+def _start(question: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, json.dumps(sys.path), what],
+        [sys.executable, "-c", _CHILD, json.dumps(sys.path), question],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -81,35 +86,35 @@ def _start(what: str) -> subprocess.Popen[str]:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """If it is still there; its children, too: they would hold the pipes open."""
+    """Kill a process that still runs, with its children, which would keep the pipes open."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
 def _answer(process: subprocess.Popen[str], end: float, limit: float) -> Answer:
-    """What a process answers, with ``error`` where it raised, crashed, or did not end in time."""
+    """Wait for the answer of a process; it has ``error`` if the process raised, crashed, or did not end in time."""
     try:
         out, err = process.communicate(timeout=max(0.0, end - time.monotonic()))
         code = process.returncode
-        why = f"killed Python ({signal.Signals(-code).name})" if code < 0 else f"ended Python with exit code {code}"
+        reason = f"killed Python ({signal.Signals(-code).name})" if code < 0 else f"ended Python with exit code {code}"
         if code > 0 and err.strip():
-            why += f": {err.strip().splitlines()[-1]}"
+            reason += f": {err.strip().splitlines()[-1]}"
     except subprocess.TimeoutExpired:
         _kill(process)
-        out, why = process.communicate()[0], f"did not end within {limit:g} s"
-    found: Answer = {}
+        out, reason = process.communicate()[0], f"did not end within {limit:g} s"
+    facts: Answer = {}
     for line in out.splitlines(keepends=True):
         if line.startswith("{") and line.endswith("\n"):
-            found |= json.loads(line)
-    return found if "ended" in found else found | {"error": why}
+            facts |= json.loads(line)
+    return facts if "ended" in facts else facts | {"error": reason}
 
 
 def _ask_bmf() -> Iterator[Answer]:
     from bmfgraph.system import ffmpeg4
 
     yield {"ffmpeg": ffmpeg4.prepare()}
-    # Another folder of that name could be imported, but has no engine.
+    # Another folder named bmf can be imported, too, but it lacks the engine.
     importlib.import_module("bmf.lib._bmf")
     yield {"bmf": True}
     from bmfgraph.nodes.encoder import CODECS

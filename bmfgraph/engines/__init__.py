@@ -10,8 +10,9 @@ How ``engine.precision`` gets from the plan to TensorRT's builder:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bmfgraph.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from bmfgraph.engines.build import ensure_engine
@@ -38,20 +39,16 @@ __all__ = [
     "load_engine",
 ]
 
-_MODULES = {
-    "build": ("ensure_engine",),
-    "check": ("check_engine",),
-    "key": ("EngineKey", "Profile"),
-    "manifest": ("BuildResult", "StoredEngine"),
-    "runtimes": ("Engine", "Pending", "load_engine"),
-    "spec": ("BuildSpec", "EngineSpec"),
-    "store": ("EngineStore", "StoreError"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that ``check`` stays fast."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Imported on use, so that ``check`` stays fast.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "build": ("ensure_engine",),
+        "check": ("check_engine",),
+        "key": ("EngineKey", "Profile"),
+        "manifest": ("BuildResult", "StoredEngine"),
+        "runtimes": ("Engine", "Pending", "load_engine"),
+        "spec": ("BuildSpec", "EngineSpec"),
+        "store": ("EngineStore", "StoreError"),
+    },
+)

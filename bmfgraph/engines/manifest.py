@@ -47,7 +47,7 @@ _FIELDS: tuple[tuple[str, type], ...] = (
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build reports about the engine file that it has written."""
+    """The report of a build about the engine file that it has written."""
 
     tensors: list[dict[str, Any]]
     """For each input and output: name, mode (input or output), dtype, dims (-1 where free) and, of inputs, profile."""

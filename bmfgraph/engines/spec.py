@@ -29,7 +29,7 @@ class RuntimeReason:
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """How an engine is built from an ONNX file when the store does not hold it."""
+    """The build of an engine from an ONNX file, for a store that does not hold it."""
 
     model: str
     """Name of the model: the engine's folder in the store."""

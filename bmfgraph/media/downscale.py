@@ -1,4 +1,4 @@
-"""A clip at a fraction of its size, so that what a network makes of it can be measured against the clip itself."""
+"""Downscale a clip, so that the output of a network can be measured against the clip itself."""
 
 from __future__ import annotations
 
@@ -17,92 +17,108 @@ from bmfgraph.system.files import file_sha256, publish, reserve
 __all__ = ["Downscaled", "downscaled"]
 
 _VERSION = 1
-"""To be raised when other pictures are made of the same clip."""
+"""Part of the file names. Increase it when the same clip gives other frames."""
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 _LOSSLESS, _CLOSE = 0, 2
-"""Quantisers of x264. The second keeps 8-bit pictures within about a level, in a profile that every decoder knows."""
+"""Quantizers of x264. The second keeps 8-bit samples within about one level, in a profile that all decoders support."""
 _MATRICES = {"bt709": 1, "bt601": 6}
+"""MatrixCoefficients of ITU-T H.273."""
 _CONTAINERS = {"matroska": ".mkv", "mp4": ".mp4"}
-_TURNS = {0: (), 90: (("transpose", "cclock"),), 180: (("hflip", ""), ("vflip", "")), 270: (("transpose", "clock"),)}
-"""FFmpeg's filters that turn a picture by so many degrees against the clock."""
+_ROTATIONS = {
+    0: (),
+    90: (("transpose", "cclock"),),
+    180: (("hflip", ""), ("vflip", "")),
+    270: (("transpose", "clock"),),
+}
+"""FFmpeg's filters that rotate an image counterclockwise, by degrees."""
 
 Filters = tuple[tuple[str, str], ...]
-"""Names of FFmpeg's filters, with their options."""
+"""Names of FFmpeg's filters with their options."""
 
 
 class Downscaled(NamedTuple):
-    """``clip``: the smaller pictures; ``reference``: the pictures that they were made of, all of them in full."""
+    """A downscaled clip and the frames that it was computed from."""
 
     clip: Path
     reference: Path
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What is made of each frame, and x264's quantiser for 8 bits."""
+class _Recipe:
+    """The computation of the frames of an output file."""
 
     filters: Filters
-    loss: int
+    quantizer: int
+    """Quantizer of x264 for 8 bits; 0 is lossless."""
 
 
 def downscaled(clip: Path, scale: int, folder: Path) -> Downscaled:
-    """Reduce width and height by a whole factor, with FFmpeg's bicubic filter, which grows wider as it reduces more.
+    """Divide width and height by a factor with FFmpeg's bicubic filter, whose support grows with the factor.
 
-    At the right and at the bottom so much is left out that the sizes divide by twice the factor. Then, and where the
-    clip is stored sideways, the reference is a lossless copy of what remains, upright; else it is the clip itself.
-    The reduced clip is H.264 with nearly no loss (about 58 dB), of the same bit depth and chroma, the frames at their
-    times, without sound. What is made lies in ``folder`` under the checksum of the clip's bytes, and is made once.
-    Raises RunError.
+    The right and bottom edges are cropped so that the sizes are multiples of twice the factor. If this removes
+    something, or if the clip is stored rotated, the reference is a lossless, upright copy of the cropped clip.
+    Otherwise it is the clip itself.
+
+    The downscaled clip is H.264 with almost no loss (about 58 dB). Bit depth, chroma format and frame times stay;
+    audio is dropped. Existing files of the same clip are reused.
+
+    Args:
+        clip: The clip.
+        scale: The factor, at least 2.
+        folder: Where the files are written. Their names contain the checksum of the clip.
+
+    Raises:
+        RunError: The factor is below 2, the clip is too small or cannot be read, or the files cannot be written.
     """
     import av
 
     if scale < 2:
-        raise _failed(f"{scale} is no factor to reduce by", "it is a whole number from 2 on")
+        raise _error(f"cannot reduce by {scale}", "use a whole number from 2 on")
     try:
         media = probe(clip, audio=None)
     except MediaError as error:
-        raise RunError("input", "downscale", str(error), hint=error.hint, code=error.code) from None
-    shown = (media.frames.width, media.frames.height)
-    width, height = (side // (2 * scale) * 2 * scale for side in shown)
+        raise RunError("input", "downscale", str(error), hint=error.hint, code=error.code, path="input") from None
+    size = (media.frames.width, media.frames.height)
+    width, height = (side // (2 * scale) * 2 * scale for side in size)
     if not width or not height:
-        raise _failed(f"{str(clip)!r} is {shown[0]}x{shown[1]}: too small to be reduced by {scale}", "use a larger one")
-    upright: Filters = (*_TURNS[media.rotation], ("crop", f"w={width}:h={height}:x=0:y=0:exact=1"))
+        raise _error(f"{str(clip)!r} is {size[0]}x{size[1]}: too small to be reduced by {scale}", "use a larger one")
+    upright: Filters = (*_ROTATIONS[media.rotation], ("crop", f"w={width}:h={height}:x=0:y=0:exact=1"))
     smaller: Filters = (*upright, ("scale", f"w={width // scale}:h={height // scale}:flags={_SCALING}"))
-    wanted: dict[Path, _Wanted] = {}
+    recipes: dict[Path, _Recipe] = {}
     try:
         name, extension = f"{file_sha256(clip)[:32]}_x{scale}_v{_VERSION}", _CONTAINERS[_container(media)]
-        found = Downscaled(folder / f"{name}{extension}", clip)
-        if media.rotation or (width, height) != shown:
-            found = found._replace(reference=folder / f"{name}_reference{extension}")
-            wanted[found.reference] = _Wanted(upright, _LOSSLESS)
-        wanted[found.clip] = _Wanted(smaller, _CLOSE)
-        if not all(path.exists() for path in wanted):
+        result = Downscaled(folder / f"{name}{extension}", clip)
+        if media.rotation or (width, height) != size:
+            result = result._replace(reference=folder / f"{name}_reference{extension}")
+            recipes[result.reference] = _Recipe(upright, _LOSSLESS)
+        recipes[result.clip] = _Recipe(smaller, _CLOSE)
+        if not all(path.exists() for path in recipes):
             folder.mkdir(parents=True, exist_ok=True)
-            _publish(media, wanted)
+            _publish(media, recipes)
     except (OSError, av.FFmpegError) as error:
-        raise _failed(
+        raise _error(
             f"{str(clip)!r} cannot be reduced by {scale} ({error.strerror or error})",
-            f"try to play it; is there room in {str(folder)!r}, and may it be written to?",
+            f"play the clip to check it; check the free space and the permissions of {str(folder)!r}",
         ) from None
-    return found
+    return result
 
 
 def _container(media: Media) -> str:
-    """Matroska rounds frame times to milliseconds, and counts them from 0: what comes of it goes there again."""
+    """Return the output format. Matroska rounds times to milliseconds and counts from 0, so Matroska stays Matroska."""
     return "matroska" if media.container == "matroska" else "mp4"
 
 
-def _failed(text: str, hint: str) -> RunError:
-    return RunError("input", "downscale", text, hint=hint, code=codes.DOWNSCALE_FAILURE)
+def _error(text: str, hint: str) -> RunError:
+    return RunError("input", "downscale", text, hint=hint, code=codes.DOWNSCALE_FAILURE, path="input")
 
 
-def _publish(media: Media, wanted: Mapping[Path, _Wanted]) -> None:
-    """Make all the files, and name them when they are complete."""
+def _publish(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
+    """Write all files, and rename them when they are complete."""
     parts: dict[Path, Path] = {}
     try:
-        for path in wanted:
+        for path in recipes:
             parts[path] = reserve(path)
-        _convert(media, {parts[path]: one for path, one in wanted.items()})
+        _convert(media, {parts[path]: recipe for path, recipe in recipes.items()})
         for path, part in parts.items():
             publish(part, path)
     finally:
@@ -110,7 +126,7 @@ def _publish(media: Media, wanted: Mapping[Path, _Wanted]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _convert(media: Media, wanted: Mapping[Path, _Wanted]) -> None:
+def _convert(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
     import av
 
     with av.open(str(media.path), metadata_errors="replace") as container, contextlib.ExitStack() as stack:
@@ -119,13 +135,15 @@ def _convert(media: Media, wanted: Mapping[Path, _Wanted]) -> None:
         stream.thread_type = "AUTO"
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         outputs = [
-            stack.enter_context(contextlib.closing(_Output(path, one, media, aspect))) for path, one in wanted.items()
+            stack.enter_context(contextlib.closing(_Output(path, recipe, media, aspect)))
+            for path, recipe in recipes.items()
         ]
-        kind = None
+        first = None
         for number, frame in enumerate(container.decode(stream)):
-            kind = kind or (frame.width, frame.height, frame.format.name)
-            if (frame.width, frame.height, frame.format.name) != kind:
-                raise _failed(f"{str(media.path)!r} changes its pictures' size or format", "cut it there")
+            size_and_format = (frame.width, frame.height, frame.format.name)
+            first = first or size_and_format
+            if size_and_format != first:
+                raise _error(f"{str(media.path)!r}: frame {number} has another size or format", "cut the clip there")
             if frame.pts is None:
                 frame.pts = round(number / media.frames.rate / media.frames.time_base)
             for output in outputs:
@@ -135,53 +153,54 @@ def _convert(media: Media, wanted: Mapping[Path, _Wanted]) -> None:
 
 
 class _Output:
-    """A file that is being written. ``aspect``: how much wider than high the clip's stored pixels are."""
+    """A file that is being written. ``aspect`` is the sample aspect ratio of the clip."""
 
-    def __init__(self, path: Path, wanted: _Wanted, media: Media, aspect: Fraction) -> None:
+    def __init__(self, path: Path, recipe: _Recipe, media: Media, aspect: Fraction) -> None:
         import av
 
-        self._media, self._wanted = media, wanted
+        self._media, self._recipe = media, recipe
         self._aspect = 1 / aspect if media.rotation in (90, 270) else aspect
-        form, ticks = _container(media), str(media.frames.time_base.denominator)
-        # Both scales: the file's own one says when the first frame is shown.
-        options = {"video_track_timescale": ticks, "movie_timescale": ticks} if form == "mp4" else {}
-        self._container = av.open(str(path), "w", format=form, options=options)
+        container_format, ticks = _container(media), str(media.frames.time_base.denominator)
+        # The start time of the first frame is stored on the movie's time scale, so both scales are set.
+        options = {"video_track_timescale": ticks, "movie_timescale": ticks} if container_format == "mp4" else {}
+        self._container = av.open(str(path), "w", format=container_format, options=options)
         self._graph: Any = None
         self._stream: Any = None
 
     def write(self, frame: Any) -> None:
-        """Take in the next frame."""
+        """Filter and encode the next frame."""
         if self._graph is None:
-            self._graph = self._made(frame)
+            self._graph = self._create_graph(frame)
         self._graph.vpush(frame)
-        made = self._graph.vpull()
+        filtered = self._graph.vpull()
         if self._stream is None:
-            self._stream = self._added(made)
-        self._container.mux(self._stream.encode(made))
+            self._stream = self._add_stream(filtered)
+        self._container.mux(self._stream.encode(filtered))
 
-    def _made(self, frame: Any) -> Any:
+    def _create_graph(self, frame: Any) -> Any:
         import av
 
         graph = av.filter.Graph()
         base = self._media.frames.time_base
-        # With its colours, which would count as changed on the way if they came with the frames alone.
+        # The source states the colours, because the graph would otherwise see them change with the first frame.
         source = graph.add(
             "buffer",
             f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={base.numerator}/"
             f"{base.denominator}:colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
-        # FFmpeg itself chooses among the encoder's formats the one that loses least.
-        formats = "|".join(one.name for one in av.Codec(_encoder(frame), "w").video_formats or ())
-        filters = [graph.add(name, text) for name, text in (*self._wanted.filters, ("format", formats))]
+        # From this list of the encoder's formats, FFmpeg chooses the format that loses least.
+        formats = "|".join(pixel_format.name for pixel_format in av.Codec(_encoder(frame), "w").video_formats or ())
+        filters = [graph.add(name, text) for name, text in (*self._recipe.filters, ("format", formats))]
         graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
         return graph
 
-    def _added(self, frame: Any) -> Any:
+    def _add_stream(self, frame: Any) -> Any:
         from av.codec.context import Flags
 
         depth = max(component.bits for component in frame.format.components)
-        loss = self._wanted.loss + 6 * (depth - 8) if self._wanted.loss else 0
-        options = {"preset": "ultrafast", "qp": str(loss)}
+        # x264 counts quantizers from 8 bits; 6 more for each further bit give the same relative loss.
+        quantizer = self._recipe.quantizer + 6 * (depth - 8) if self._recipe.quantizer else 0
+        options = {"preset": "ultrafast", "qp": str(quantizer)}
         stream: Any = self._container.add_stream(_encoder(frame), rate=self._media.frames.rate, options=options)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
         context = stream.codec_context
@@ -192,16 +211,16 @@ class _Output:
         return stream
 
     def _colors(self, frame: Any) -> tuple[int, int]:
-        """Matrix and range, in the numbers of ITU-T H.273 and FFmpeg."""
+        """Return the matrix (MatrixCoefficients of ITU-T H.273) and the range (AVColorRange of FFmpeg)."""
         color = self._media.frames.color
         if frame.format.is_rgb:
-            # With another matrix, whoever reads the file would take it for YUV.
+            # With another matrix, players would read the file as YUV.
             return 0, 2
-        # What players take for the matrix depends on the size, where nothing says it.
+        # Players guess the matrix of untagged video from its size, which changes here, so the output is tagged.
         return int(frame.colorspace) if color.tagged else _MATRICES[color.matrix], int(frame.color_range)
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Write the frames that the encoder still holds."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
 

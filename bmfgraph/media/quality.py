@@ -1,4 +1,4 @@
-"""How close a clip is to another: peak signal-to-noise ratio and structural similarity of luma, and VMAF."""
+"""Measure the quality of a clip against a reference: PSNR and SSIM of luma, and VMAF."""
 
 from __future__ import annotations
 
@@ -24,24 +24,39 @@ from bmfgraph.plan.types import default_matrix
 __all__ = ["measure"]
 
 Luma = NDArray[np.uint8]
+"""uint8 [height, width]."""
 
 _LIMIT = 100.0
-"""Decibels given to frames that are equal."""
+"""PSNR of equal frames in dB."""
 _SMALLEST = 64
-"""Pixels; libvmaf works on ever smaller pictures, and crashes where they become too small."""
+"""Smallest side in pixels for VMAF: libvmaf downscales repeatedly, and crashes on smaller images."""
 _BT709, _UNKNOWN = 1, 2
 """MatrixCoefficients of ITU-T H.273."""
 _FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG of FFmpeg."""
 
 
 def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any]:
-    """Compare frame by frame in presentation order, on 8-bit luma over the whole picture as it is shown.
+    """Compare two clips frame by frame on 8-bit luma, upright as for display.
 
-    Frame k is compared with frame k whatever their times are, since no pipeline drops or repeats one.
-    ``psnr_y``: mean over the frames in dB; ``psnr_y_min``: the worst frame. ``ssim`` and ``ssim_min``: likewise, by
-    FFmpeg's filter; absent for pictures of less than 8 pixels. ``vmaf``: 0..100; absent where PyAV's FFmpeg was built
-    without libvmaf, and for pictures of less than 64 pixels. Raises RunError when the two differ in size or in
-    their number of frames; where the clip is not ``whole``, the reference may go on after its end.
+    Frames are paired by their number in presentation order, whatever their times are, since no pipeline drops or
+    repeats a frame.
+
+    Args:
+        clip: The clip to measure.
+        reference: A clip of the same size.
+        whole: If true, both must have the same number of frames. If false, the reference may be longer.
+
+    Returns:
+        JSON-ready metrics:
+
+        - ``reference``: its path; ``frames``: the number of pairs.
+        - ``psnr_y``, ``psnr_y_min``: mean and minimum over the frames in dB, at most 100.
+        - ``ssim``, ``ssim_min``: likewise, by FFmpeg's filter ``ssim``. Missing if a side is below 8 pixels.
+        - ``vmaf``: 0 to 100. Missing if PyAV's FFmpeg lacks libvmaf, or if a side is below 64 pixels.
+
+    Raises:
+        RunError: A clip cannot be decoded, or the two differ in size or number of frames.
     """
     import av
 
@@ -49,29 +64,23 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
     with tempfile.TemporaryDirectory() as name:
         filters = _Filters(Path(name))
         try:
-            with av.open(str(clip)) as one, av.open(str(reference)) as other:
-                pairs = itertools.zip_longest(_frames(clip, one), _frames(reference, other))
-                for number, (frame, wanted) in enumerate(pairs):
+            with av.open(str(clip)) as clip_file, av.open(str(reference)) as reference_file:
+                pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))
+                for number, (frame, expected) in enumerate(pairs):
                     if frame is None and number and not whole:
                         break
-                    if frame is None or wanted is None:
+                    if frame is None or expected is None:
                         shorter = clip if frame is None else reference
-                        raise _differ(f"{str(shorter)!r} ends after {number} frames, the other goes on")
-                    a, b = _luma(frame, beside=wanted), _luma(wanted, beside=frame)
+                        raise _error(f"{str(shorter)!r} ends after {number} frames, the other goes on")
+                    a, b = _luma(frame, other=expected), _luma(expected, other=frame)
                     if a.shape != b.shape:
-                        raise _differ(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
+                        raise _error(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
                     values.append(_psnr(a, b))
                     filters.compare(number, a, b)
         except av.FFmpegError as error:
-            raise RunError(
-                "reference",
-                "quality",
-                f"cannot be compared ({error})",
-                hint="name a video file",
-                code=codes.COMPARISON_FAILURE,
-            ) from None
+            raise _error(f"cannot be compared ({error})", "use a video file") from None
         if not values:
-            raise _differ(f"neither {str(clip)!r} nor {str(reference)!r} holds a frame")
+            raise _error(f"{str(clip)!r} and {str(reference)!r} have no frames")
         return {
             "reference": str(reference),
             "frames": len(values),
@@ -81,35 +90,23 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
         }
 
 
-def _differ(text: str) -> RunError:
-    return RunError(
-        "reference",
-        "quality",
-        text,
-        hint="give a reference of the output's size and length",
-        code=codes.COMPARISON_FAILURE,
-    )
+def _error(text: str, hint: str = "use a reference of the output's size and length") -> RunError:
+    return RunError("reference", "quality", text, hint=hint, code=codes.COMPARISON_FAILURE, path="reference")
 
 
 def _frames(path: Path, container: Any) -> Iterator[Any]:
     if not container.streams.video:
-        raise RunError(
-            "reference",
-            "quality",
-            f"{str(path)!r} has no video stream",
-            hint="name a video file",
-            code=codes.COMPARISON_FAILURE,
-        )
+        raise _error(f"{str(path)!r} has no video stream", "use a video file")
     container.streams.video[0].thread_type = "AUTO"
     frames: Iterator[Any] = container.decode(video=0)
     return frames
 
 
-def _luma(frame: Any, *, beside: Any) -> Luma:
-    """Luma, uint8 [height, width], upright; that of RGB in the matrix and range of the frame that it stands beside."""
+def _luma(frame: Any, *, other: Any) -> Luma:
+    """Return the luma of a frame, upright. RGB is converted with the matrix and range of the other frame."""
     grey = frame
     if not frame.format.name.startswith(("yuv", "nv", "gray")):
-        grey = frame.reformat(format="yuv444p", **(_colors(beside) if frame.format.is_rgb else {}))
+        grey = frame.reformat(format="yuv444p", **(_colors(other) if frame.format.is_rgb else {}))
     if grey.format.components[0].bits != 8:
         grey = grey.reformat(format="yuv444p")
     plane = grey.planes[0]
@@ -130,53 +127,52 @@ def _size(luma: Luma) -> str:
 
 
 def _psnr(a: Luma, b: Luma) -> float:
-    apart = np.maximum(a, b) - np.minimum(a, b)
-    # In the smallest types that hold the numbers: exact, and several times as fast as floating point.
-    columns = np.multiply(apart, apart, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
+    difference = np.maximum(a, b) - np.minimum(a, b)
+    # The smallest types that hold the numbers are exact, and several times as fast as floating point.
+    columns = np.multiply(difference, difference, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
     error = float(columns.sum(dtype=np.uint64)) / a.size
     return _LIMIT if error == 0 else min(_LIMIT, 10 * math.log10(255**2 / error))
 
 
 class _Filters:
-    """FFmpeg's filters that compare pictures, made for the size of the first pair."""
+    """FFmpeg's filters that compare images. They are created for the size of the first pair."""
 
     def __init__(self, folder: Path) -> None:
         self._ssim_log, self._vmaf_log = folder / "ssim.log", folder / "vmaf.json"
         self._filters: list[_Filter] = []
 
     def compare(self, number: int, a: Luma, b: Luma) -> None:
-        """Take in one pair, and its number."""
         if not self._filters:
-            self._filters = self._made(a.shape)
-        for one in self._filters:
-            one.push(number, a, b)
+            self._filters = self._create(a.shape)
+        for comparison in self._filters:
+            comparison.push(number, a, b)
 
-    def _made(self, shape: tuple[int, ...]) -> list[_Filter]:
+    def _create(self, shape: tuple[int, ...]) -> list[_Filter]:
         import av
 
-        made = [_Filter("ssim", "gray", shape, stats_file=str(self._ssim_log))]
+        filters = [_Filter("ssim", "gray", shape, stats_file=str(self._ssim_log))]
         if "libvmaf" in av.filter.filters_available and min(shape) >= _SMALLEST:
             options = {"log_path": str(self._vmaf_log), "log_fmt": "json", "n_threads": str(os.cpu_count() or 1)}
-            # It may have been built without its models.
+            # libvmaf may have been built without its models.
             with contextlib.suppress(av.FFmpegError):
-                made.append(_Filter("libvmaf", "yuv444p", shape, **options))
-        return made
+                filters.append(_Filter("libvmaf", "yuv444p", shape, **options))
+        return filters
 
     def results(self) -> dict[str, float]:
-        """What the filters found; no pair may follow."""
-        for one in self._filters:
-            one.finish()
-        found: dict[str, float] = {}
+        """Finish the filters, and return their metrics."""
+        for comparison in self._filters:
+            comparison.finish()
+        metrics: dict[str, float] = {}
         values = [float(value) for value in re.findall(r"Y:(\S+)", self._ssim_log.read_text())]
         if all(map(math.isfinite, values)):
-            found = {"ssim": round(sum(values) / len(values), 6), "ssim_min": min(values)}
+            metrics = {"ssim": round(sum(values) / len(values), 6), "ssim_min": min(values)}
         if self._vmaf_log.exists():
-            found["vmaf"] = json.loads(self._vmaf_log.read_text())["pooled_metrics"]["vmaf"]["mean"]
-        return found
+            metrics["vmaf"] = json.loads(self._vmaf_log.read_text())["pooled_metrics"]["vmaf"]["mean"]
+        return metrics
 
 
 class _Filter:
-    """A filter that takes two streams of pictures."""
+    """A filter with two inputs."""
 
     def __init__(self, name: str, pixel_format: str, shape: tuple[int, ...], **options: str) -> None:
         import av
@@ -184,22 +180,23 @@ class _Filter:
         self._format = pixel_format
         self._graph = av.filter.Graph()
         height, width = shape
-        kind = av.VideoFormat(pixel_format, width, height)
+        video_format = av.VideoFormat(pixel_format, width, height)
         self._inputs = [
-            self._graph.add_buffer(width=width, height=height, format=kind, time_base=Fraction(1)) for _ in range(2)
+            self._graph.add_buffer(width=width, height=height, format=video_format, time_base=Fraction(1))
+            for _ in range(2)
         ]
-        comparing, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
-        for place, source in enumerate(self._inputs):
-            source.link_to(comparing, 0, place)
-        comparing.link_to(self._sink)
+        comparison, self._sink = self._graph.add(name, **options), self._graph.add("buffersink")
+        for index, source in enumerate(self._inputs):
+            source.link_to(comparison, 0, index)
+        comparison.link_to(self._sink)
         self._graph.configure()
 
-    def push(self, number: int, *pictures: Luma) -> None:
-        """Compare two pictures. Their number is their time, by which FFmpeg pairs them."""
+    def push(self, number: int, *images: Luma) -> None:
+        """Compare two images. FFmpeg pairs them by their pts, which is their number."""
         import av
 
-        for source, luma in zip(self._inputs, pictures, strict=True):
-            # Chroma is not looked at, but libvmaf takes no picture without.
+        for source, luma in zip(self._inputs, images, strict=True):
+            # Only luma is compared, but libvmaf needs chroma planes.
             planes = luma if self._format == "gray" else np.stack([luma, *2 * [np.full_like(luma, 128)]])
             frame = av.VideoFrame.from_ndarray(planes, format=self._format)
             frame.pts = number
@@ -208,7 +205,7 @@ class _Filter:
         self._drain()
 
     def finish(self) -> None:
-        """Compare what still waits for its partner, and let FFmpeg's graph go: that writes the log."""
+        """Compare the remaining pairs, and free FFmpeg's graph, which writes the log."""
         for source in self._inputs:
             source.push(None)
         self._drain()

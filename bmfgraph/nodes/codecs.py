@@ -42,7 +42,7 @@ VIDEO_IN: dict[str, set[str]] = {
     "null": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
 }
 AUDIO_IN: dict[str, set[str]] = {
-    "mp4": {"aac", "mp3", "ac3", "eac3", "alac"},
+    "mp4": {"aac", "mp3", "ac3", "eac3"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
     "webm": {"opus", "vorbis"},
     "avi": {"mp3", "ac3", "aac", "pcm_s16le"},

@@ -135,7 +135,7 @@ class DecoderSpec(NodeSpec):
         return Inferred(tuple(outputs), params)
 
     def _time_grid(self, media: Media) -> Fraction | None:
-        """The grid of the frame times, counted from ``start``."""
+        """Return the grid of the frame times, counted from ``start``."""
         if self.start is None:
             return media.frames.time_grid
         shift = Fraction(self.start) / media.time_grid

@@ -151,7 +151,9 @@ class EncoderSpec(NodeSpec):
         return Needs(encoder=params.codec, other_encoders=tuple(CODECS.values()))
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
-        return seconds * bits_per_second(params, float(frames.rate) * frames.width * frames.height) / 8
+        size = seconds * bits_per_second(params, float(frames.rate) * frames.width * frames.height) / 8
+        # A repaired file is copied once at the end.
+        return 2 * size if _needs_repair(params) else size
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: EncoderParams = node.params
@@ -162,14 +164,13 @@ class EncoderSpec(NodeSpec):
         name = "encoder:EncoderModule" if len(node.inputs) > 1 else "native:NativeModule"
         reader = plan.node(node.inputs[1].node) if len(node.inputs) > 1 else None
         info = reader.spec.source(reader.params) if reader else None
-        uneven = params.container in ("mp4", "mov") and params.time_base != 1 / params.rate
         return BmfModuleSpec(
             "c_ffmpeg_encoder",
             encoder_options(params),
             entry=f"bmfgraph.runner.modules.{name}",
             hint=f"is there room on the disk, and does this FFmpeg have {params.codec}?",
             trim_audio=info is not None and info.start is not None,
-            last_frame=1 / params.rate if uneven else None,
+            last_frame=1 / params.rate if _needs_repair(params) else None,
         )
 
     def _container(self, name: str) -> str:
@@ -311,6 +312,11 @@ class DiscardSpec(EncoderSpec):
 
     def _container(self, name: str) -> str:
         return "null"
+
+
+def _needs_repair(params: EncoderParams) -> bool:
+    """Return whether FFmpeg 4 writes the end of the file wrong: MP4 and MOV with unevenly spaced frames."""
+    return params.container in ("mp4", "mov") and params.time_base != 1 / params.rate
 
 
 def _time_base(frames: FrameSpec, container: str, codec: str) -> Fraction:

@@ -74,7 +74,7 @@ class ProfileOptions(Frozen):
 
 
 class EngineOptions(Frozen):
-    """How a model is run: by which runtime, how precisely, in which shapes, and how its engine is built."""
+    """The settings of a model: runtime, precision, shapes, and the build of its engine."""
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
         default="auto",

@@ -32,6 +32,8 @@ class RegistryError(UnplacedError):
 def register(cls: type[_Spec]) -> type[_Spec]:
     """Add a node kind from Python, without a package; usable as a decorator.
 
+    A class of the same name in the same module replaces an earlier one, as when a notebook's cell runs again.
+
     Example:
         ``@register`` above ``class NegativeSpec(NodeSpec)`` with ``kind: Literal["negative"] = "negative"``.
 
@@ -39,7 +41,7 @@ def register(cls: type[_Spec]) -> type[_Spec]:
         The class itself.
 
     Raises:
-        RegistryError: The class has no default for ``kind``, or the kind exists already.
+        RegistryError: The class has no default for ``kind``, or another class has that kind.
     """
     field = cls.model_fields["kind"]
     kind = field.default
@@ -50,13 +52,15 @@ def register(cls: type[_Spec]) -> type[_Spec]:
             code=codes.INVALID_NODE_CLASS,
         )
     with _LOCK:
-        if kind in _entry_points() or _REGISTERED.get(kind, cls) is not cls:
+        earlier = _REGISTERED.get(kind, cls)
+        if kind in _entry_points() or (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             raise RegistryError(
                 f"kind {kind!r} is defined twice, the second time by {cls.__module__}.{cls.__qualname__}",
                 "give it another kind",
                 code=codes.DUPLICATE_NODE_KIND,
             )
         _REGISTERED[kind] = cls
+        spec_class.cache_clear()
     return cls
 
 
@@ -66,7 +70,7 @@ def _entry_points() -> dict[str, list[EntryPoint]]:
 
 @lru_cache(maxsize=1)
 def _entry_points_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
-    """Cached, because a scan of all packages takes as long as reading a small clip."""
+    """Scan all packages once: that takes as long as reading a small clip."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         if point.value not in (earlier.value for earlier in points.get(point.name, [])):

@@ -131,13 +131,16 @@ def main(descriptor: int) -> None:
         logger.propagate = False
         try:
             sys.path[:] = pickle.load(sys.stdin.buffer)
-            plan = pickle.load(sys.stdin.buffer)
+            try:
+                plan = pickle.load(sys.stdin.buffer)
+            except (ImportError, AttributeError) as error:
+                raise _failure(
+                    f"the child process cannot load the plan ({error})", "define node classes in a module"
+                ) from error
             threading.Thread(target=_stop_with_parent, daemon=True).start()
             send(run_plan(plan, progress=send))
         except BmfgraphError as error:
             send(error)
-        except (ImportError, AttributeError) as error:
-            send(_failure(f"the child process cannot load the plan ({error})", "define node classes in a module"))
 
 
 def _stop_with_parent() -> None:

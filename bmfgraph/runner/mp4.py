@@ -63,7 +63,7 @@ def show_last_frames(path: Path, last: Fraction) -> bool:
         return False
     copy = reserve(path)
     try:
-        with source, av.open(str(copy), "w", format=_muxer(source)) as target:
+        with source, av.open(str(copy), "w", format=_muxer(source), options=_options(source)) as target:
             _copy_packets(source, target, last)
         publish(copy, path)
     finally:
@@ -73,6 +73,13 @@ def show_last_frames(path: Path, last: Fraction) -> bool:
 
 def _muxer(source: Any) -> str:
     return "mov" if source.metadata.get("major_brand", "").startswith("qt") else "mp4"
+
+
+def _options(source: Any) -> dict[str, str]:
+    # MPEG-4's own header has no colour tags, and the muxer writes them by itself only if all three are known.
+    # The encoder gives them to mp4 files alone.
+    mpeg4 = any(stream.codec_context.name == "mpeg4" for stream in source.streams.video)
+    return {"movflags": "write_colr"} if mpeg4 and _muxer(source) == "mp4" else {}
 
 
 def _copy_packets(source: Any, target: Any, last: Fraction) -> None:

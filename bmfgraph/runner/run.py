@@ -136,6 +136,7 @@ def _drive(
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
         from bmfgraph.runner.modules.base import HANDOVER
+        from bmfgraph.runner.mp4 import Repair
     expected = max((info.frames for _, info in plan.sources()), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
@@ -171,7 +172,9 @@ def _drive(
                 for callback in monitor.on_shutdown:
                     callback()
                 for stage in assembly.stages:
-                    _close_stage(plan, stage, monitor)
+                    # The file of a failed run is dropped, so repairing it would be wasted work.
+                    if monitor.error is None or not isinstance(stage, Repair):
+                        _close_stage(plan, stage, monitor)
             for config in assembly.config["nodes"]:
                 # BMF takes the entry when it creates the node; it is left if the graph was never created.
                 HANDOVER.pop(config["option"]["job"], None)

@@ -1,10 +1,15 @@
-"""Do the work of the node kinds at run time. A stage of your own is a subclass of Stage."""
+"""Do the work of the node kinds at run time, with torch and without BMF's graph.
+
+A stage of your own is a subclass of ``Stage``. It gets and returns ``Frame``, ``Sample`` and ``Detections`` items;
+``new_frame`` makes a frame to write into. ``stages.cuda`` has the GPU's shared stream.
+"""
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bmfgraph.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from bmfgraph.stages.base import Stage
@@ -16,10 +21,8 @@ __all__ = ["Box", "Detections", "Frame", "Sample", "Stage", "new_frame"]
 # Torch reads it when it is loaded: threads that spin between two frames take the cores from decoder and encoder.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-
-def __getattr__(name: str) -> Any:
-    # Torch is slow to import, and most stages are imported without these names.
-    if name not in __all__:
-        raise AttributeError(f"module 'bmfgraph.stages' has no attribute {name!r}")
-    module = {"Stage": "base", "new_frame": "bmf_frames"}.get(name, "items")
-    return getattr(importlib.import_module(f"bmfgraph.stages.{module}"), name)
+# Torch is slow to import, and most stages are imported without these names.
+__getattr__ = lazy_names(
+    __name__,
+    {"base": ("Stage",), "bmf_frames": ("new_frame",), "items": ("Box", "Detections", "Frame", "Sample")},
+)

@@ -9,120 +9,20 @@ on every GPU, while matrix products and other convolutions may use TF32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
-from bmfgraph.plan.types import Chroma, ColorSpec, Matrix
+from bmfgraph.plan.types import Chroma, ColorSpec
+from bmfgraph.stages.pixel_formats import LUMA_WEIGHTS, format_of, levels_of
 
-__all__ = ["ToRgb", "ToYuv", "supported", "to_rgb"]
+__all__ = ["ToRgb", "ToYuv", "to_rgb"]
 
-# Kr and Kb, the weights of red and blue in luma: ITU-R BT.601, BT.709, BT.2020.
-_LUMA: dict[Matrix, tuple[float, float]] = {
-    "bt601": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
-    "bt2020": (0.2627, 0.0593),
-}
 _CUBIC_A = -0.6
 """Parameter of Keys' cubic kernel; swscale's default for its bicubic."""
 _CUBIC_RADIUS = 2
 """Chroma samples on each side of the kernel."""
-
-
-@dataclass(frozen=True)
-class _PixelFormat:
-    """Memory layout of a pixel format.
-
-    Attributes:
-        bits: Significant bits of a sample.
-        subsample_x: Luma samples for one chroma sample, horizontally.
-        subsample_y: The same vertically.
-        layout: ``planar``: three planes; ``uv`` and ``vu``: luma, and one plane with both chromas interleaved.
-        shift: Unused low bits of a sample.
-        full: Whether the format has full range whatever the stream is tagged with.
-    """
-
-    bits: int
-    subsample_x: int = 1
-    subsample_y: int = 1
-    layout: Literal["planar", "uv", "vu", "gray"] = "planar"
-    shift: int = 0
-    full: bool = False
-
-
-def _formats() -> dict[str, _PixelFormat]:
-    formats = {"gray": _PixelFormat(8, layout="gray")}
-    samplings = {"420": (2, 2), "422": (2, 1), "444": (1, 1), "440": (1, 2)}
-    for name, sampling in samplings.items():
-        formats[f"yuv{name}p"] = _PixelFormat(8, *sampling)
-        formats[f"yuvj{name}p"] = _PixelFormat(8, *sampling, full=True)
-    for bits in (9, 10, 12, 14, 16):
-        formats[f"gray{bits}le"] = _PixelFormat(bits, layout="gray")
-        formats |= {f"yuv{name}p{bits}le": _PixelFormat(bits, *sampling) for name, sampling in samplings.items()}
-    for digit, name in (("0", "420"), ("2", "422"), ("4", "444")):
-        for bits in (10, 12, 16):
-            formats[f"p{digit}{bits}le"] = _PixelFormat(bits, *samplings[name], layout="uv", shift=16 - bits)
-    formats["nv12"] = _PixelFormat(8, 2, 2, "uv")
-    formats["nv21"] = _PixelFormat(8, 2, 2, "vu")
-    formats["nv16"] = _PixelFormat(8, 2, 1, "uv")
-    formats["nv24"] = _PixelFormat(8, 1, 1, "uv")
-    formats["nv42"] = _PixelFormat(8, 1, 1, "vu")
-    return formats
-
-
-_FORMATS = _formats()
-
-
-def supported(pixel_format: str) -> bool:
-    """Return whether :class:`ToRgb` converts frames of this format, by FFmpeg's name.
-
-    =====================================  ======================================================
-    8 bits                                 yuv420p, yuv422p, yuv440p, yuv444p, and yuvj...; gray
-    8 bits, interleaved chroma             nv12, nv21, nv16, nv24, nv42
-    9, 10, 12, 14 and 16 bits              yuv420p10le and so on; gray10le and so on
-    10, 12 and 16 bits in the high bits,   p010le, p210le, p410le and so on
-    interleaved chroma
-    =====================================  ======================================================
-    """
-    return pixel_format in _FORMATS
-
-
-def _format(pixel_format: str, color: ColorSpec) -> _PixelFormat:
-    if pixel_format not in _FORMATS:
-        raise ValueError(f"pixel format {pixel_format} cannot be converted")
-    if color.matrix not in _LUMA and _FORMATS[pixel_format].layout != "gray":
-        raise ValueError(f"colour matrix {color.matrix} is not a YUV matrix")
-    return _FORMATS[pixel_format]
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """Relation of YUV codes to RGB levels 0..255.
-
-    Attributes:
-        black: Luma code of black.
-        luma: Luma codes per RGB level.
-        grey: Chroma code of grey.
-        chroma: Chroma codes per RGB level.
-    """
-
-    black: float
-    luma: float
-    grey: float
-    chroma: float
-
-
-def _levels(format_: _PixelFormat, full_range: bool) -> _Levels:
-    unit = 1 << format_.shift
-    grey = float(unit << (format_.bits - 1))
-    if full_range or format_.full:
-        step = ((1 << format_.bits) - 1) * unit / 255
-        return _Levels(0.0, step, grey, step)
-    step = (unit << (format_.bits - 8)) / 255
-    return _Levels(16 * 255 * step, 219 * step, grey, 224 * step)
 
 
 class ToRgb:
@@ -145,15 +45,15 @@ class ToRgb:
         Raises:
             ValueError: The format or the matrix is not supported.
         """
-        self._format = format_ = _format(pixel_format, color)
+        self._format = format_ = format_of(pixel_format, color)
         self.width, self.height, self.device = width, height, device
-        levels = _levels(format_, color.full_range)
+        levels = levels_of(format_, color.full_range)
         self._gain = 1 / levels.luma
         # The conversion to uint8 truncates, so half a level is added to round to the nearest.
         self._offset = 0.5 - levels.black / levels.luma
         if format_.layout == "gray":
             return
-        red, blue = _LUMA[color.matrix]
+        red, blue = LUMA_WEIGHTS[color.matrix]
         green = 1 - red - blue
         v_to_red, u_to_blue = 2 * (1 - red), 2 * (1 - blue)
         u_to_green, v_to_green = u_to_blue * blue / green, v_to_red * red / green
@@ -294,12 +194,12 @@ class ToYuv:
         Raises:
             ValueError: The format or the matrix is not supported.
         """
-        self._format = format_ = _format(pixel_format, color)
+        self._format = format_ = format_of(pixel_format, color)
         if format_.layout != "planar":
             raise ValueError(f"pixel format {pixel_format} cannot be written, only planar YUV")
         self.width, self.height, self.device = width, height, device
-        levels = _levels(format_, color.full_range)
-        red, blue = _LUMA[color.matrix]
+        levels = levels_of(format_, color.full_range)
+        red, blue = LUMA_WEIGHTS[color.matrix]
         luma = torch.tensor([red, 1 - red - blue, blue], dtype=torch.float64)
         self._luma = [value * levels.luma for value in luma.tolist()]
         # The conversion to integers truncates, so half a code is added to round to the nearest.

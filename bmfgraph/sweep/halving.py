@@ -75,7 +75,7 @@ def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) 
 
 
 def _on(cell: Cell, part: float) -> Cell:
-    """The same cell on the first part of its input."""
+    """Return the same cell on the first part of its input."""
     if part >= 1:
         return cell
     job = shortened(cell.job, compile_job(cell.job.reading), part)

@@ -91,11 +91,11 @@ class _Tokens:
         self.text, self.tokens, self.at = text, _TOKEN.findall(text.lower()), 0
 
     def peek(self) -> str:
-        """The next token, or the empty string at the end."""
+        """Return the next token, or the empty string at the end."""
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
     def take(self) -> str:
-        """The next token; step over it."""
+        """Return the next token and step over it."""
         token = self.peek()
         self.at += 1
         return token
@@ -203,7 +203,7 @@ def _sort_key(cell: Mapping[str, Any], objective: Objective) -> float:
 
 
 def _violations(cell: Mapping[str, Any], objective: Objective) -> tuple[str, ...]:
-    """The reasons why a cell has no rank, as short texts."""
+    """Return the reasons why a cell has no rank, as short texts."""
     unknown = [] if median(cell, objective.metric) is not None else [f"{METRICS[objective.metric].title} not measured"]
     values = [(condition, median(cell, condition.metric)) for condition in objective.conditions]
     violated = [

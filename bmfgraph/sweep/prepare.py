@@ -127,7 +127,7 @@ def _describe(cell: Cell, current: Mapping[str, Any], options: SweepOptions) -> 
 
 
 def _settings(options: SweepOptions) -> dict[str, Any]:
-    """The options that the child process needs."""
+    """Return the options that the child process needs."""
     return {"repeats": options.repeats, "warmup": options.warmup, "timeout": options.timeout}
 
 

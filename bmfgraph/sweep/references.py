@@ -69,7 +69,7 @@ def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -
 
 
 def _nearest(varied: Mapping[str, str], cells: Sequence[Mapping[str, Any]], fixed: Iterable[str]) -> str | None:
-    """The id of the cell with the same fixed overrides that shares the most others; cells that failed come last."""
+    """Return the id of the cell with the same fixed overrides that shares most others; failed cells come last."""
     same = [cell for cell in cells if all(cell["varied"].get(key) == varied.get(key) for key in fixed)]
     order = sorted(
         same, key=lambda cell: (cell.get("status", "ok") != "ok", -len(cell["varied"].items() & varied.items()))
@@ -119,7 +119,7 @@ def _cut_short(folder: Path) -> bool:
 
 
 def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tuple[Path, Path] | None:
-    """The output to compare, and its reference. Detections come before a clip, which may show their boxes."""
+    """Return the output to compare, and its reference. Detections come before a clip, which may show their boxes."""
     tables = {node: Path(path) for node, path in outputs.items() if Path(path).suffix in TABLES}
     clips = {node: Path(path) for node, path in outputs.items() if node not in tables}
     if isinstance(reference, Path):
@@ -130,7 +130,7 @@ def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tu
 
 
 def _stored(path: Path, stamp: list[Any]) -> dict[str, Any] | None:
-    """The metrics of the same two files, if they were measured before."""
+    """Return the metrics of the same two files, if they were measured before."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return dict(content["quality"]) if content["of"] == stamp else None

@@ -133,7 +133,7 @@ def _with_id(options: SweepOptions) -> SweepOptions:
 
 
 def _folders(root: Path, options: SweepOptions) -> list[Path]:
-    """The folders of the cells that belong to this sweep."""
+    """Return the folders of the cells that belong to this sweep."""
     results = ((path, read_json(path)) for path in sorted(root.glob(f"cells/*/{RESULT}")))
     return [path.parent for path, result in results if result is not None and result.get("sweep") == options.id]
 

@@ -110,7 +110,7 @@ def _signed(number: float, digits: int) -> str:
 
 
 def _baseline(order: Sequence[Ranked], winner: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
-    """The reference, else the first fp32 cell, else the second best; and its role."""
+    """Return the reference, else the first fp32 cell, else the second best; and its role."""
     done = [ranked.cell for ranked in order if ranked.cell["status"] == "ok"]
     others = [cell for cell in done if cell is not winner]
     if winner.get("is_reference"):
@@ -138,7 +138,7 @@ def _reason(order: Sequence[Ranked], objective: Objective) -> str:
 
 
 def _caution(order: Sequence[Ranked], objective: Objective) -> str:
-    """A caution if the runs of the two best cells overlap."""
+    """Return a caution if the runs of the two best cells overlap."""
     if len(order) < 2 or order[1].rank is None:
         return ""
     first, second = (spread(ranked.cell, objective.metric) for ranked in order[:2])
@@ -148,7 +148,7 @@ def _caution(order: Sequence[Ranked], objective: Objective) -> str:
 
 
 def _cost(report: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
-    """The quality of a winner that was chosen without a condition on quality."""
+    """Return the quality of a winner that was chosen without a condition on quality."""
     quality, objective = quality_of(report), objective_of(report)
     if quality is None or any(METRICS[part.metric].perfect is not None for part in objective.conditions):
         return ""

@@ -74,7 +74,7 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
 
 
 def _engine(path: Path) -> dict[str, float]:
-    """The build time (s) and size (bytes) of an engine."""
+    """Return the build time (s) and size (bytes) of an engine."""
     build = read_entry(path.parent).manifest.get("built", {})
     return {"seconds": float(build.get("seconds", 0.0)), "bytes": path.stat().st_size}
 

@@ -33,10 +33,12 @@ _COLORS = {"error": "bold red", "warning": "yellow"}
 
 logger = logging.getLogger("bmfgraph")
 """Receives every message of bmfgraph. Only the command line prints them: see :func:`console_output`."""
+# Without a handler, Python itself would print warnings.
+logger.addHandler(logging.NullHandler())
 
 
 class _StderrHandler(logging.Handler):
-    """Writes each message as one line on standard error."""
+    """Write each message on standard error, after the name of the program."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:

@@ -88,12 +88,12 @@ def encoders(names: Iterable[str]) -> list[str]:
         return [name for name in names if library.find(name.encode() + b"\0") >= 0]
 
 
-def no_encoder(node: str, kind: str, codec: str, here: Iterable[str]) -> RunError:
-    """Create the error for an encoder that FFmpeg does not contain; ``here`` lists the available codecs."""
+def no_encoder(node: str, kind: str, codec: str, available: Iterable[str]) -> RunError:
+    """Create the error for an encoder that FFmpeg does not contain; ``available`` lists its codecs."""
     return RunError(
         node,
         kind,
-        f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(here)}",
+        f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(available)}",
         hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
         code=codes.MISSING_ENCODER,
     )

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers that mean: no room to write, by the disk, the quota or the largest file size."""
+"""Error numbers for a full disk, an exhausted quota and a file that is too large."""
 _UMASK = threading.Lock()
 
 

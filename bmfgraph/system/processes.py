@@ -15,13 +15,13 @@ __all__ = ["child", "end_with_stdin", "ended", "last_lines"]
 
 
 @contextlib.contextmanager
-def child(words: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
+def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
     """Run a process in its own process group; kill the group if the block raises.
 
     The child's stdin stays empty and reaches its end when this process ends.
 
     Args:
-        words: The command and its arguments.
+        command: The program and its arguments.
         log: File to which the child's stderr is appended.
         everything: If true, stdout goes to the log, too.
 
@@ -34,7 +34,7 @@ def child(words: Sequence[str], log: Path, *, everything: bool = False) -> Itera
     with log.open("ab") as file:
         output: int | IO[bytes] = file if everything else subprocess.PIPE
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=output, stderr=file, text=True, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=output, stderr=file, text=True, start_new_session=True
         )
     try:
         yield process

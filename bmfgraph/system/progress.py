@@ -18,42 +18,49 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "ProgressCallback", "show_progress"]
 
 _INTERVAL = 10.0
-"""Seconds between two lines where standard error is not a terminal."""
+"""Seconds between two lines if standard error is not a terminal."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a task is."""
+    """State of a task."""
 
     task: str
     """Title of the task, such as the name of the pipeline."""
     done: int
     total: int
-    """0 if it is not known."""
+    """0 if unknown."""
     unit: Literal["frames", "steps"]
 
 
 ProgressCallback = Callable[[Progress], None]
-"""Called now and then, on the thread that waits for the work."""
+"""Called at intervals, on the thread that waits for the work."""
 
 
 @contextlib.contextmanager
 def show_progress(enabled: bool = True) -> Iterator[ProgressCallback | None]:
-    """Show a bar on standard error while the block runs, or a line now and then where that is not a terminal.
+    """Show a bar on standard error while the block runs, or a line every 10 seconds if it is not a terminal.
 
     Args:
         enabled: False shows nothing.
 
     Yields:
-        The callback to give to ``Job.run`` or ``Job.build``; None if nothing is shown.
+        The callback to give to ``Job.run`` or ``Job.build``; None if ``enabled`` is false.
     """
     if not enabled:
         yield None
-    elif sys.stderr.isatty():
+    elif _is_terminal():
         with _bar() as callback:
             yield callback
     else:
-        yield _line_now_and_then()
+        yield _regular_lines()
+
+
+def _is_terminal() -> bool:
+    # A program without a console has None there, or a closed stream.
+    with contextlib.suppress(AttributeError, ValueError):
+        return sys.stderr.isatty()
+    return False
 
 
 @contextlib.contextmanager
@@ -74,7 +81,7 @@ def _bar() -> Iterator[ProgressCallback]:
     bar = Bar(*columns, console=Console(stderr=True), transient=True)
 
     def update(progress: Progress) -> None:
-        # A task begins when the one before has ended.
+        # Tasks run one after the other, so a new title replaces the bar.
         if not bar.tasks or bar.tasks[0].description != progress.task:
             for task in bar.task_ids:
                 bar.remove_task(task)
@@ -85,7 +92,7 @@ def _bar() -> Iterator[ProgressCallback]:
         yield update
 
 
-def _line_now_and_then() -> ProgressCallback:
+def _regular_lines() -> ProgressCallback:
     due = time.monotonic() + _INTERVAL
 
     def update(progress: Progress) -> None:

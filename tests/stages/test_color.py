@@ -15,7 +15,8 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from bmfgraph.plan.types import Chroma, ColorSpec, Matrix
-from bmfgraph.stages.color import ToRgb, ToYuv, supported, to_rgb
+from bmfgraph.stages.color import ToRgb, ToYuv, to_rgb
+from bmfgraph.stages.pixel_formats import supported
 from tests.tools import Pixels
 
 Numbers = NDArray[np.float64]

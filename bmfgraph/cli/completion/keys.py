@@ -116,7 +116,7 @@ def _compose(before: Sequence[str]) -> Data:
         if flag in CONFIG_DIR:
             arguments += [flag, argument]
         elif "=" in argument:
-            # Of several values the first stands for all.
+            # The first of several values stands for all.
             arguments.append(argument.partition(",")[0] if _split_mark(argument)[1].startswith(GROUPS) else argument)
     if not any(_split_mark(argument)[1].startswith("pipeline=") for argument in arguments):
         arguments.append("~pipeline")

@@ -38,7 +38,7 @@ class OnnxTensor:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """What an ONNX file contains, without its network."""
+    """The description of an ONNX file without its network."""
 
     path: Path
     sha256: str

@@ -56,7 +56,7 @@ class OnnxRuntimeEngine:
         path = Path(spec.onnx)
         if spec.dim_overrides or cached_model(path).weights_as_inputs:
             model = with_free_dims(path, dict(spec.dim_overrides)).SerializeToString()
-            # A model in memory has no folder, so ONNX Runtime must be told where its weight files are.
+            # A model in memory has no folder, so ONNX Runtime needs the folder of its weight files.
             options.add_session_config_entry(
                 "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
             )
