@@ -1,4 +1,8 @@
-"""Describe the node kinds: their options, types and needs. A user's own kind is a subclass of NodeSpec."""
+"""Describe the node kinds: their options, types and needs.
+
+A user's own kind is a subclass of ``NodeSpec``; its methods have defaults and return the types below. ``register``
+adds it from Python. ``Decoder``, ``Inference`` and so on are the built-in kinds, one module each.
+"""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
     """Run a plan on a thread of its own and yield the items that reach a ``collect`` node.
 
     Closing the generator cancels the run and waits for its end. If the consumer is slow, the pipeline waits. Any
-    thread may use, close or drop the generator.
+    thread may use it, one at a time, and any thread may drop it.
 
     Args:
         plan: A plan that has the node ``tap``.
