@@ -23,12 +23,7 @@ from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.outputs import with_output_folder
-from bmfgraph.runner.preflight import (
-    preflight_errors,
-    preflight_warnings,
-    reference_of,
-    report_path,
-)
+from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.progress import ProgressCallback
 

@@ -55,7 +55,7 @@ class JobSpec(Frozen):
     decoder: Options = None
     encoder: Options = None
     input: FilePath | None = Field(default=None, description="The clip to read.")
-    output: FilePath | None = Field(default=None, description="The file to write; its extension says the container.")
+    output: FilePath | None = Field(default=None, description="The file to write; its extension sets the container.")
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
