@@ -1,8 +1,8 @@
 """Use bmfgraph from Python: compose a job, check it, plan it, build its engines, run it, or iterate over its results.
 
-Nothing here prints or exits: messages go to the logger ``bmfgraph``, failures are raised. All objects are frozen and
+No function prints or exits: messages go to the logger ``bmfgraph``, and failures are raised. All objects are frozen and
 may be used by several threads. A process composes one configuration and runs one plan at a time; other threads wait.
-``Job.run(isolated=True)`` runs in a child process, beside others.
+``Job.run(isolated=True)`` runs in a child process, in parallel with other runs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.outputs import with_output_folder
-from bmfgraph.runner.preflight import (
-    preflight_errors,
-    preflight_warnings,
-    reference_of,
-    report_path,
-)
+from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.progress import ProgressCallback
 
@@ -42,7 +37,7 @@ __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 Folders = str | Path | Sequence[str | Path]
 Spec = TypeVar("Spec", bound=BaseModel)
 _ANNOUNCED = (codes.CPU_FALLBACK, codes.PRECISION_FALLBACK)
-"""Warnings that a run's own messages repeat: what runs on what, and why."""
+"""Warnings that a run does not print, because its messages name each engine."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +51,13 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """Whether a run could begin: there may be warnings."""
+        """Whether a run can begin; there may be warnings."""
         return all(problem.severity != "error" for problem in self.problems)
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Job:
-    """One run of a pipeline: what it reads, computes and writes.
+    """One run of a pipeline, with its inputs, options and outputs.
 
     Example:
         >>> job = compose("face_detection", input="clip.mp4")
@@ -73,7 +68,7 @@ class Job:
     config: Mapping[str, Any]
     """The configuration as plain data."""
     reading: JobReading
-    """The same, checked."""
+    """The typed configuration, and its mistakes."""
 
     def __init__(self, pipeline: Pipeline | PipelineSpec | Mapping[str, Any], **keys: Any) -> None:
         """Make a job of a pipeline built in code.
@@ -84,7 +79,7 @@ class Job:
 
         Raises:
             SpecError: The pipeline is wrong.
-            ConfigError: There is no such key.
+            ConfigError: A key does not exist.
         """
         for key in keys:
             if key not in JobSpec.model_fields:
@@ -95,7 +90,7 @@ class Job:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Job:
-        """Make a job of a whole configuration: plain data with every interpolation resolved, as reports hold it."""
+        """Make a job of a whole configuration: plain data with every interpolation resolved, as reports contain it."""
         job = object.__new__(cls)
         job._set(config.get("pipeline") or {}, {key: value for key, value in config.items() if key != "pipeline"})
         return job
@@ -112,7 +107,7 @@ class Job:
 
     @property
     def spec(self) -> JobSpec:
-        """The configuration as far as it is right; :meth:`check` tells whether it is."""
+        """The configuration; wrong keys have their defaults, and :meth:`check` reports them."""
         return self.reading.spec
 
     def check(self, *, target: str | Path | None = None, output_folder: str | Path | None = None) -> CheckResult:
@@ -120,7 +115,7 @@ class Job:
 
         Args:
             target: A file that ``doctor --json`` wrote on another machine: check for that one.
-            output_folder: Folder where the outputs would be written instead of their own.
+            output_folder: Check for outputs in that folder instead of their own paths.
         """
         reading = self.reading
         if target is not None:
@@ -128,7 +123,7 @@ class Job:
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
         errors = [*plan.errors, *preflight_errors(moved, reading.spec)]
-        # Problems of a run name a frame; here the YAML path is enough.
+        # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
 
@@ -144,7 +139,7 @@ class Job:
         return plan
 
     def build(self, *, progress: ProgressCallback | None = None) -> dict[str, Path]:
-        """Build the engines that the store does not have, and run nothing.
+        """Build the engines that the store does not have, without a run.
 
         Args:
             progress: Called with the steps of each build.
@@ -163,7 +158,7 @@ class Job:
         for node, path in engines.items():
             say(f"{node}: {path}")
         if not engines:
-            say(f"{plan.name}: its models run as they are, there is nothing to build")
+            say(f"{plan.name}: its models need no engines")
         return engines
 
     def run(
@@ -176,10 +171,10 @@ class Job:
         """Build missing engines, run the pipeline, measure its quality, write its report.
 
         Args:
-            progress: Called now and then, on this thread.
+            progress: Called while engines are built and frames are processed, on this thread.
             output_folder: Write the outputs there, each under its node's name, instead of to their own paths.
-            isolated: Run in a child process: beside other runs, and safe from crashes of native libraries. Classes of
-                nodes must then be importable by name.
+            isolated: Run in a child process: in parallel with other runs, and safe from crashes of native libraries.
+                Classes of nodes must then be importable by name.
 
         Raises:
             BmfgraphError: The job is wrong, or the run failed; no output appears under its final name.
@@ -208,7 +203,7 @@ class Job:
         try:
             result = with_quality(result, reference, whole=not self.spec.cut_short) if reference else result
         finally:
-            # The run is good even if measuring it fails, and its report is not to be lost.
+            # The run has succeeded even if the measurement fails, so its report is written.
             if report is not None:
                 write_report(report, result)
         return result
@@ -221,7 +216,7 @@ class Job:
         Args:
             nodes: The node, or ``node.port`` for another output than its first. With several, the items that belong to
                 the same frame come together.
-            device: ``cpu`` or ``cuda``: where frames and tensors go; None leaves them where the node has them.
+            device: ``cpu`` or ``cuda``: device of the frames and tensors; None: the device of their node.
 
         Yields:
             A ``FrameItem``, ``DetectionsItem`` or ``TensorsItem`` (see :mod:`bmfgraph.runner.stream`), in presentation
@@ -232,8 +227,8 @@ class Job:
 
         Example:
             >>> job = compose("face_detection", input="clip.mp4")
-            >>> for frame, found in job.stream("source", "faces"):
-            ...     print(frame.pts, frame.numpy().shape, found.boxes)
+            >>> for frame, faces in job.stream("source", "faces"):
+            ...     print(frame.pts, frame.numpy().shape, faces.boxes)
         """
         from bmfgraph.runner.engines import prepare_engines
         from bmfgraph.runner.stream import check_streamable, refuse_in_open_stream, stream_plan, tapped
@@ -314,7 +309,7 @@ def model(option: str, *, config_dir: Folders = (), **values: Any) -> ModelSpec:
         values: Fields to replace, such as ``file="net.onnx"``.
 
     Raises:
-        ConfigError: There is no such option.
+        ConfigError: The option does not exist.
         SpecError: A field is wrong.
     """
     from bmfgraph.nodes.model import ModelSpec
@@ -323,7 +318,17 @@ def model(option: str, *, config_dir: Folders = (), **values: Any) -> ModelSpec:
 
 
 def engine(option: str, *, config_dir: Folders = (), **values: Any) -> EngineOptions:
-    """Return an option of the config group ``engine``, such as ``fp16``; see :func:`model`."""
+    """Return an option of the config group ``engine``, such as ``fp16``.
+
+    Args:
+        option: Name of the option.
+        config_dir: Folders of configuration besides the packaged one.
+        values: Fields to replace, such as ``batch=4``.
+
+    Raises:
+        ConfigError: The option does not exist.
+        SpecError: A field is wrong.
+    """
     from bmfgraph.nodes.engine import EngineOptions
 
     return _option("engine", option, config_dir, values, EngineOptions)

@@ -1,14 +1,14 @@
-"""Everything bmfgraph raises. Every error has a code, which :mod:`bmfgraph.error_codes` explains.
+"""Define the errors of bmfgraph. Each has a code, which :mod:`bmfgraph.error_codes` explains.
 
 BmfgraphError           any failure bmfgraph reports itself
 ├── ConfigError         the configuration cannot be composed                       exit code 2
 ├── SpecError           it composes, but does not describe a pipeline              exit code 2
 ├── PlanError           it describes a pipeline whose parts do not fit together    exit code 2
 ├── PipelineErrors      several errors at once                                     exit code 2
-├── EngineError         a model or its engine cannot be had, read or loaded        exit code 1
+├── EngineError         a model or its engine cannot be fetched, built or loaded   exit code 1
 ├── InstallError        this machine lacks a library that the pipeline needs       exit code 1
 └── RunError            a node failed on this input, output or machine             exit code 1
-    └── Cancelled       a request to stop the run (Ctrl-C, SIGTERM)                exit code 130
+    └── Cancelled       the run was stopped (Ctrl-C, SIGTERM)                      exit code 130
 """
 
 from __future__ import annotations
@@ -45,49 +45,51 @@ __all__ = [
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the allowed word nearest to ``word``, else the empty string."""
+    """Return `` (did you mean 'x'?)`` for the allowed word most similar to ``word``; "" if none is similar."""
     near = nearest(word, allowed)
     return f" (did you mean {near!r}?)" if near else ""
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return the allowed word that is most like ``word``, capitals or not, but not itself; "" where none is like it."""
-    words = {one.lower(): one for one in allowed if one != word}
-    near = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.62)
-    return words[near[0]] if near else ""
+    """Return the allowed word most similar to ``word``, ignoring case, except ``word`` itself; "" for none."""
+    by_lower_case = {candidate.lower(): candidate for candidate in allowed if candidate != word}
+    near = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=0.62)
+    return by_lower_case[near[0]] if near else ""
 
 
 def short_repr(value: object) -> str:
-    """Return a value for a message, cut to 60 characters."""
+    """Return the repr of a value for a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message that is not empty; "" where there is none."""
+    """Return the first line of an exception's message that is not empty; "" if there is none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def join_sorted(words: Iterable[str]) -> str:
-    """Return the words in order, for the "allowed" part of a message."""
+    """Return the words in alphabetical order, for the "allowed" part of a message; "none" if there are none."""
     return ", ".join(sorted(words)) or "none"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake or warning: where it is (a dotted YAML path, or ""), what is wrong with it, and what to do."""
+    """One mistake or warning."""
 
     path: str
+    """Dotted YAML path, or ""."""
     message: str
     code: str
     """Such as E203, or W101 for a warning."""
     hint: str = ""
+    """Advice for the user."""
     place: str = ""
-    """The place in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
+    """Place in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
-        """Whether a run could still begin."""
+        """``warning`` if a run can still begin, else ``error``."""
         return "warning" if self.code.startswith("W") else "error"
 
     def __str__(self) -> str:
@@ -95,7 +97,7 @@ class Problem:
 
 
 class FieldError(ValueError):
-    """A validator of a spec refuses a value; pydantic's error holds it, and its place is added there."""
+    """Raised by validators of specs; pydantic wraps it in its own error, from which the YAML path follows."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -103,7 +105,7 @@ class FieldError(ValueError):
 
 
 class UnplacedError(Exception):
-    """An error about a file from a part that knows no node; its caller makes a BmfgraphError of it."""
+    """Raised by code that does not know its node; callers re-raise it as a BmfgraphError."""
 
     def __init__(self, message: str, hint: str = "", *, code: str) -> None:
         super().__init__(message)
@@ -111,15 +113,15 @@ class UnplacedError(Exception):
 
 
 class SourceError(UnplacedError):
-    """A source cannot be had; ``hint`` says what to do."""
+    """A source does not exist or cannot be fetched; ``hint`` is the advice for the user."""
 
 
 class BmfgraphError(Exception):
-    """Base of all errors; ``str()`` is the whole message for the user, ``problems`` each mistake that it tells of."""
+    """Base of all errors; ``str()`` is the whole message for the user, ``problems`` holds its mistakes."""
 
     exit_code = 1
     trace = ""
-    """The traceback of another thread or process that raised it."""
+    """Traceback of the original exception, if that was raised on another thread or in another process."""
 
     def __init__(self, message: str, *, hint: str = "", code: str, path: str = "", place: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint, place),)
@@ -131,7 +133,7 @@ class BmfgraphError(Exception):
 
 
 def _revived(cls: type[BmfgraphError], text: str) -> BmfgraphError:
-    """Rebuild an error of another process from its text."""
+    """Rebuild a pickled error, whose message is already complete."""
     return cls.__new__(cls, text)
 
 
@@ -154,7 +156,7 @@ class SpecError(BmfgraphError):
 
 
 class PlanError(BmfgraphError):
-    """Two parts of a pipeline do not fit; says the node, both sides and what would join them."""
+    """Two parts of a pipeline do not fit; the message names the node, both sides and the remedy."""
 
     exit_code = 2
 
@@ -164,7 +166,7 @@ class PlanError(BmfgraphError):
 
 
 class PipelineErrors(BmfgraphError):
-    """Several errors that were found together, each with its own place and code."""
+    """Several errors, each with its own place and code."""
 
     exit_code = 2
 
@@ -177,7 +179,7 @@ class PipelineErrors(BmfgraphError):
 
 
 class EngineError(BmfgraphError):
-    """A model or engine cannot be fetched, read or loaded; names the node that asked for it."""
+    """A model or engine cannot be fetched, built or loaded; ``node`` is the node that needs it."""
 
     def __init__(self, node: str, message: str, *, hint: str = "", code: str) -> None:
         self.node = node
@@ -189,7 +191,7 @@ class InstallError(BmfgraphError):
 
 
 class RunError(BmfgraphError):
-    """A node failed: its name and kind, the frame (counted from 0) and its time in seconds where known."""
+    """A node failed; ``frame`` (counted from 0) and ``time`` (seconds) are None where they are unknown."""
 
     def __init__(
         self,
@@ -219,10 +221,10 @@ class Cancelled(RunError):
 
     exit_code = 130
 
-    def __init__(self, why: str, *, hint: str = "nothing was written under the final name") -> None:
-        super().__init__("run", "pipeline", f"stopped: {why}", hint=hint, code=codes.RUN_CANCELLED, path="")
+    def __init__(self, reason: str, *, hint: str = "nothing was written under the final name") -> None:
+        super().__init__("run", "pipeline", f"stopped: {reason}", hint=hint, code=codes.RUN_CANCELLED, path="")
 
 
 def one_error(errors: Sequence[BmfgraphError]) -> BmfgraphError:
-    """Return the error itself where there is one, else all of them together."""
+    """Return the error itself if there is one only, else PipelineErrors of all."""
     return errors[0] if len(errors) == 1 else PipelineErrors(errors)

@@ -49,7 +49,7 @@ def _complete(ctx: click.Context, param: click.Parameter, request: str | None) -
 
 
 def _hydra_option(*names: str, **settings: Any) -> click.Option:
-    # The help of the whole program explains them.
+    # Hidden in the help of verbs, because the help of the whole program explains them.
     return click.Option(list(names), hidden=True, **settings)
 
 
@@ -101,7 +101,7 @@ class _Configured(Verb):
         self.params += [*_HYDRA, click.Argument(["overrides"], nargs=-1, type=click.UNPROCESSED, callback=_checked)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Click would take an override after it for its value.
+        # Without the "=all", click would take the next override for the value of --info.
         return super().parse_args(ctx, ["--info=all" if arg in ("--info", "-i") else arg for arg in args])
 
     def invoke(self, ctx: click.Context) -> Any:

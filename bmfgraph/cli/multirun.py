@@ -39,7 +39,7 @@ _INTERRUPTED = "interrupted (Ctrl-C)"
 
 @dataclass(frozen=True)
 class Request:
-    """The request that a verb serves."""
+    """Arguments of a verb that takes a configuration."""
 
     overrides: tuple[str, ...]
     flags: tuple[str, ...]
@@ -49,7 +49,7 @@ class Request:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Overrides before flags: Hydra's own parser takes all overrides in one row."""
+        """Overrides, then flags: Hydra's own parser accepts overrides only in one group."""
         return (*self.overrides, *self.flags)
 
 
@@ -191,7 +191,7 @@ def _sweep(request: Request) -> int:
     try:
         return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch)
     except KeyboardInterrupt as interruption:
-        raise Cancelled(str(interruption) or _INTERRUPTED, hint="the same command goes on where this one was") from None
+        raise Cancelled(str(interruption) or _INTERRUPTED, hint="repeat the command to continue the sweep") from None
 
 
 # --------------------------------------------------------------------------------------------------- diff
@@ -204,7 +204,7 @@ def _diff(arguments: Sequence[str], form: str, output: str | None) -> int:
 
     if any(argument.startswith("-") for argument in (*arguments, "-", "-")[:2]):
         raise ConfigError(
-            "diff takes two sets of overrides, and then what both have",
+            "diff takes two sets of overrides, then the overrides of both",
             path="plan",
             hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
             code=codes.INVALID_ARGUMENT,
@@ -237,7 +237,7 @@ def _compose_once(job: Callable[[Config], int], request: Request) -> int:
     config: Config | None = None
 
     def command() -> int:
-        # Hydra's main composes twice, which takes long for a verb that only looks.
+        # Hydra's main composes twice, which is slow for a verb that only reads the configuration.
         from bmfgraph.config.compose import composed
 
         nonlocal config
@@ -279,7 +279,7 @@ def _compose_and_run(
         return value
 
     sys.argv = ["bmfgraph", *free_node_fields(literal_paths(arguments))]
-    # With this set, Hydra raises exceptions instead of printing them in its own way.
+    # With this variable, Hydra raises exceptions instead of printing them.
     traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -143,7 +143,7 @@ def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> No
 def _write(output: str, data: bytes) -> None:
     path = Path(output)
     try:
-        # As the outputs of a run do.
+        # Outputs of a run create their folders, too.
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:

@@ -25,7 +25,7 @@ def report_command(
     Args:
         folders: Folders of sweeps.
         output: Folder of the report; by default the first of ``folders``.
-        objective: What decides, such as ``fps where psnr_y>=45``; by default that of the last report.
+        objective: The metric to optimise, such as ``fps where psnr_y>=45``; by default that of the last report.
         reference: A clip, labels, or overrides of a cell; by default that of the last report.
     """
     roots = [Path(folder) for folder in dict.fromkeys(map(os.path.normpath, folders))]
@@ -33,21 +33,21 @@ def report_command(
     try:
         if empty := [str(root) for root in roots if not cells[root]]:
             raise ConfigError(
-                f"there is no cell of a sweep in {', '.join(map(repr, empty))}",
+                f"no cell of a sweep in {', '.join(map(repr, empty))}",
                 hint="name a folder that a sweep wrote, such as outputs/sweeps/super_resolution",
                 code=codes.INVALID_ARGUMENT,
             )
-        before = next((report for root in roots if (report := _last_report(root))), {})
-        objective = objective or before.get("objective")
+        last = next((report for root in roots if (report := _last_report(root))), {})
+        objective = objective or last.get("objective")
         if objective:
             parse_objective(objective)
         report = gather(
             [folder for root in roots for folder in cells[root]],
-            reference or before.get("asked", "auto"),
+            reference or last.get("asked", "auto"),
             objective,
-            before.get("command") or ["python", "-m", "bmfgraph", "report", *folders],
-            repeats=int(before.get("repeats", 1)),
-            warmup=bool(before.get("warmup", True)),
+            last.get("command") or ["python", "-m", "bmfgraph", "report", *folders],
+            repeats=int(last.get("repeats", 1)),
+            warmup=bool(last.get("warmup", True)),
             dropped={cell: reason for root in roots for cell, reason in _dropped(root).items()},
         )
         write_report(Path(output) if output else roots[0], report)
@@ -60,8 +60,8 @@ def report_command(
 def _cells_in(root: Path) -> list[Path]:
     """List the folders of the last report's cells, or of all cells."""
     present = [path for path in sorted(root.glob("cells/*")) if read_json(path / CELL) or read_json(path / RESULT)]
-    last = {cell["id"] for cell in _last_report(root).get("cells", [])}
-    return [folder for folder in present if folder.name in last] or present
+    last_cells = {cell["id"] for cell in _last_report(root).get("cells", [])}
+    return [folder for folder in present if folder.name in last_cells] or present
 
 
 def _dropped(root: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ ProblemPrinter = Callable[[Iterable[Problem]], None]
 """Shows problems to the user."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERVAL, _PATIENCE = 0.02, 2.0
-"""Seconds between two looks whether an import has ended, and seconds after which a signal stops waiting for that."""
+"""Seconds between two checks whether an import has ended, and seconds after which a signal stops waiting for it."""
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 
 
@@ -38,7 +38,7 @@ class _Interrupter:
         self.first: int | None = None
         self._deadline = 0.0
         self._previous: list[tuple[int, Any]] = []
-        # Off the main thread signals belong to the caller.
+        # Handlers can be set on the main thread only.
         with contextlib.suppress(ValueError):
             self._previous += [(number, signal.signal(number, self)) for number in _SIGNALS]
 
@@ -86,17 +86,17 @@ def run_command(
     """Run a command, and turn every failure into messages and an exit code.
 
     Args:
-        command: returns its exit code.
-        debug: tells, after a failure, whether to print the traceback too.
-        printer: shows the problems of a failure.
+        command: Returns its exit code.
+        debug: Returns, after a failure, whether to print the traceback too.
+        printer: Shows the problems of a failure.
 
     Returns:
         The command's exit code, or that of its failure.
 
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM came; its text is "terminated" for SIGTERM.
-        SystemExit: the run was cancelled.
-        OSError: the output cannot be written.
+        SystemExit: The run was cancelled.
+        OSError: The output cannot be written.
     """
     interrupter = _Interrupter()
     try:
@@ -108,7 +108,7 @@ def run_command(
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
-            # There is no room for the output: main() reports it, after it has dropped the rest.
+            # The disk of the output is full: main() discards the rest of the output and reports it.
             raise
         failure = BmfgraphError(
             f"{type(error).__name__}: {error}",
@@ -128,10 +128,10 @@ def run_command(
         sys.stderr.write(trace)
     printer(failure.problems)
     if getattr(failure, "abandoned", False):
-        # A node hangs in native code, and the interpreter's own end would hang, too.
+        # A node hangs in native code, so the interpreter's shutdown would hang, too.
         os._exit(failure.exit_code)
     if isinstance(failure, Cancelled):
-        # This ends all runs of a sweep.
+        # Exit at once, because an interruption ends all runs of a sweep.
         ignore_signals()
         sys.exit(failure.exit_code)
     interrupter.restore()

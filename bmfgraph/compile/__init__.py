@@ -47,7 +47,12 @@ PASSES: tuple[CompilerPass, ...] = (
 def compile_pipeline(
     spec: PipelineSpec, machine: Machine = NO_MACHINE, device: Literal["auto"] | Device = "auto"
 ) -> Plan:
-    """Compile for a machine and a device; reads input files and models, needs no BMF, torch or GPU.
+    """Compile a pipeline. This reads input files and models, and needs no BMF, torch or GPU.
+
+    Args:
+        spec: The pipeline.
+        machine: The machine to compile for.
+        device: Device that models run on.
 
     Raises:
         BmfgraphError: The pipeline is wrong; PipelineErrors for several errors.
@@ -70,9 +75,9 @@ def compile_read_pipeline(
     Args:
         spec: The pipeline as far as it could be read.
         lost: Names of nodes that could not be read.
-        errors: What is wrong with them.
+        errors: The mistakes in them.
         machine: The machine to compile for.
-        device: Where models run.
+        device: Device that models run on.
 
     Returns:
         The plan; its ``errors`` hold every mistake.

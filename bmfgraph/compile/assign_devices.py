@@ -38,7 +38,7 @@ def assign_devices(plan: Plan) -> Plan:
 
 
 def _follows(node: PlanNode) -> bool:
-    """Whether the node can work on the GPU, and its neighbours decide."""
+    """Return whether the node works on the GPU if its neighbours do."""
     return "cuda" in node.spec.devices and node.spec.engine_of(node.params) is None
 
 

@@ -145,7 +145,7 @@ def _key(
 
 
 def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoice, key: EngineKey) -> str:
-    """Version of the library that builds the engine; without one, of the library that built an engine in the store."""
+    """Return the version of the library that builds the engine, or that built an engine in the store."""
     assert choice.runtime != "onnxruntime"
     options = request.options
     if options.command:
@@ -154,12 +154,12 @@ def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoic
         return builder_version(options.python, choice.runtime, node).version
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
-        here = plan.machine.library(choice.runtime)
-        if here and (stored := _stored_version(node, request.model, options, key, here.version)):
+        runner = plan.machine.library(choice.runtime)
+        if runner and (stored := _stored_version(node, request.model, options, key, runner.version)):
             return stored
-        if here and options.build == "never":
-            return here.version
-        runs_only = f"only {here.module} {here.version} is installed, which cannot build engines" if here else ""
+        if runner and options.build == "never":
+            return runner.version
+        runs_only = f"only {runner.module} {runner.version} is installed, which cannot build engines" if runner else ""
         raise EngineError(
             node,
             f"engine.runtime={choice.runtime}: {runs_only or 'it is not installed'}",
@@ -171,8 +171,8 @@ def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoic
     return library.version
 
 
-def _stored_version(node: str, model: str, options: EngineOptions, key: EngineKey, here: str) -> str | None:
-    """Version of the library that built an engine of the store which the library of version ``here`` runs."""
+def _stored_version(node: str, model: str, options: EngineOptions, key: EngineKey, installed: str) -> str | None:
+    """Return the version that built a stored engine which the ``installed`` version can run."""
     try:
         stored = EngineStore(Path(options.store)).entries(model)
     except StoreError as error:
@@ -181,9 +181,9 @@ def _stored_version(node: str, model: str, options: EngineOptions, key: EngineKe
         ) from None
     keys = [entry.manifest["key"] for entry in stored if not entry.manifest_error]
     versions = [str(other["version"]) for other in keys if key.changes(other) == ["version"]]
-    if here in versions:
-        return here
-    # Other versions run here only if they were built for it; the version that a program built with is unknown.
+    if installed in versions:
+        return installed
+    # Engines of other versions run only if they were built to; the version of an external builder is unknown.
     movable = options.version_compatible or options.command
     return max(versions, key=_numbers) if versions and movable else None
 
@@ -193,7 +193,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _profiles(node: str, request: EngineRequest) -> Profiles:
-    """Return the shapes that the engine is built for, by input. The shape of the frames must lie within them."""
+    """Return the shapes that the engine is built for, by input; the shape of the frames must lie within them."""
     options, shapes, dims = request.options, dict(request.input_shapes), dict(request.dims)
     if options.profiles == "auto":
         fixed = request.fixed_batch or options.input_shapes is not None or options.cuda_graph
@@ -245,14 +245,14 @@ def _check_profile(node: str, name: str, profile: Profile, dims: tuple[int | str
 
 
 def _calibration(plan: Plan, node: PlanNode, request: EngineRequest) -> str | None:
-    """Hash of everything that the calibration depends on; None if the model is quantised already."""
+    """Return a hash of everything that the calibration depends on; None if the model is quantised already."""
     options = request.options
     if request.onnx.quantized:
         return None
     if options.calibration is None:
         raise PlanError(
             node.name,
-            f"engine.precision=int8: model {request.model!r} is not quantised, and no clip to calibrate it is given",
+            f"engine.precision=int8: model {request.model!r} is not quantised, and there is no clip to calibrate it",
             hint="set engine.calibration=CLIP to one like those you will process, or choose engine=fp16",
             code=codes.UNUSABLE_CALIBRATION,
         )

@@ -20,7 +20,8 @@ def build_plan(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
     the reasons.
 
     Args:
-        lost: Nodes of the YAML that the spec lacks, because they are wrong in themselves.
+        spec: The pipeline.
+        lost: Names of the YAML's nodes that the spec lacks because they could not be read.
     """
     problems: list[Problem] = []
     nodes: dict[str, PlanNode] = {}
@@ -38,7 +39,7 @@ def build_plan(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
     while missing := [name for name, node in nodes.items() if any(ref.node not in nodes for ref in node.inputs)]:
         for name in missing:
             del nodes[name]
-    # A wrong edge leaves the node idle that it was meant for, so idle nodes count only where all edges are right.
+    # A wrong edge leaves its intended source idle, so idle nodes are reported only if all edges are right.
     idle = [] if problems or lost else idle_errors(nodes.values())
     errors: list[SpecError | PlanError] = [SpecError(problems)] if problems else [*idle]
     while True:
@@ -46,11 +47,11 @@ def build_plan(spec: PipelineSpec, lost: Collection[str] = ()) -> Plan:
         try:
             order = tuple(graphlib.TopologicalSorter(sources).static_order())
         except graphlib.CycleError as error:
-            ring = error.args[1]
-            text = f"the graph has a cycle: {' → '.join(reversed(ring))}"
-            hint = f"change the `inputs` of one of them, such as pipeline.nodes.{ring[0]}.inputs"
+            cycle = error.args[1]
+            text = f"the graph has a cycle: {' → '.join(reversed(cycle))}"
+            hint = f"change the `inputs` of one of them, such as pipeline.nodes.{cycle[0]}.inputs"
             errors.append(SpecError([Problem("pipeline.nodes", text, codes.EDGE_CYCLE, hint)]))
-            nodes = {name: node for name, node in nodes.items() if not _depends_on(sources, name, set(ring))}
+            nodes = {name: node for name, node in nodes.items() if not _depends_on(sources, name, set(cycle))}
         else:
             return Plan(spec.name, tuple(nodes[name] for name in order), errors=tuple(errors))
 
@@ -71,13 +72,13 @@ def idle_errors(nodes: Iterable[PlanNode]) -> list[PlanError]:
     ]
 
 
-def _depends_on(sources: dict[str, list[str]], name: str, ring: set[str]) -> bool:
-    """Whether a node is in the ring, or depends on it."""
+def _depends_on(sources: dict[str, list[str]], name: str, cycle: set[str]) -> bool:
+    """Return whether a node is in the cycle, or depends on it."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:
         current = waiting.pop()
-        if current in ring:
+        if current in cycle:
             return True
         if current not in seen:
             seen.add(current)
@@ -86,7 +87,7 @@ def _depends_on(sources: dict[str, list[str]], name: str, ring: set[str]) -> boo
 
 
 def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
-    """Message, code and hint for a wrong edge; empty strings for a right one."""
+    """Return message, code and hint for a wrong edge; empty strings for a right one."""
     if ref.node not in spec.nodes:
         near = nearest(ref.node, spec.nodes)
         text = f"there is no node {ref.node!r}{did_you_mean(ref.node, spec.nodes)}; nodes: {join_sorted(spec.nodes)}"
@@ -108,7 +109,7 @@ def _check(spec: PipelineSpec, ref: Ref) -> tuple[str, str, str]:
 
 
 def _named(spec: PipelineSpec, ref: Ref) -> Ref:
-    """Return the ref with its port; a ref without one means the first."""
+    """Return the ref with its port: the first one if it names none."""
     if ref.node not in spec.nodes or ref.port or not spec.nodes[ref.node].ports():
         return ref
     return Ref(ref.node, spec.nodes[ref.node].ports()[0])

@@ -39,14 +39,14 @@ def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> Pl
 
 
 def _converted(kind: PortType, accepted: InputType | None) -> PortType:
-    """Return the type that arrives: a converter turns frames into RGB for a stage that works on RGB."""
+    """Return the type after the conversion that the compiler inserts: RGB for a stage that works on RGB."""
     if isinstance(kind, FrameSpec) and accepted and accepted.pixel_format == "rgb24":
         return kind.as_rgb()
     return kind
 
 
 def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
-    """Collect the requirements of each node's consumers. A node whose consumers disagree leaves the plan."""
+    """Return what the consumers of each node require, by node name. A node whose consumers disagree leaves the plan."""
     requirements: dict[str, Requirement] = {}
     for node in reversed(plan.nodes):
         if not plan.has(node.name):
@@ -58,21 +58,20 @@ def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:
             except PlanError as error:
                 plan = plan.without(node.name, error)
                 break
-            known = requirements.get(ref.node)
+            earlier = requirements.get(ref.node)
             if requirement is None or not plan.has(ref.node):
                 continue
-            if known is None:
+            if earlier is None:
                 requirements[ref.node] = requirement
-            elif _nameless(known) != _nameless(requirement):
-                plan = plan.without(ref.node, _disagree(ref, known, requirement))
+            elif _nameless(earlier) != _nameless(requirement):
+                plan = plan.without(ref.node, _disagree(ref, earlier, requirement))
     return plan, requirements
 
 
-def _disagree(ref: Ref, known: Requirement, requirement: Requirement) -> PlanError:
+def _disagree(ref: Ref, first: Requirement, second: Requirement) -> PlanError:
     return PlanError(
         ref.node,
-        f"feeds {known.consumer!r}, which needs {_text(known)}, "
-        f"and {requirement.consumer!r}, which needs {_text(requirement)}",
+        f"feeds {first.consumer!r}, which needs {_text(first)}, and {second.consumer!r}, which needs {_text(second)}",
         hint="give each of them a preprocess node of its own",
         code=codes.CONFLICTING_TENSOR_REQUIREMENTS,
     )
@@ -91,7 +90,7 @@ def _text(requirement: Requirement) -> str:
 
 
 def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType, ...]]:
-    kept: list[Ref] = []
+    present: list[Ref] = []
     types: list[PortType] = []
     for index, ref in enumerate(node.inputs):
         port = plan.node(ref.node).output(ref.port)
@@ -105,9 +104,9 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
                 hint="take the node out, or read a file that has it",
                 code=codes.MISSING_INPUT_STREAM,
             )
-        kept.append(ref)
+        present.append(ref)
         types.append(port.type)
-    return tuple(kept), tuple(types)
+    return tuple(present), tuple(types)
 
 
 def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:

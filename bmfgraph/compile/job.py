@@ -27,7 +27,7 @@ def compile_job(job: JobReading) -> Plan:
     Returns:
         The plan; its ``errors`` hold every mistake.
     """
-    # Mistakes in the pipeline travel with its plan: passes do not blame nodes for what others miss.
+    # The compiler gets the mistakes in the pipeline, so that it does not report errors that follow from them.
     inside = [problem for problem in job.problems if problem.path.partition(".")[0] == "pipeline"]
     outside = [problem for problem in job.problems if problem not in inside]
     errors: list[BmfgraphError] = [SpecError(outside)] if outside else []
@@ -67,7 +67,7 @@ def _machine(target: str | None) -> Machine:
 def _check_device(device: Literal["auto"] | Device, machine: Machine) -> None:
     if device == "cuda" and machine.gpu is None:
         raise InstallError(
-            f"cuda was asked for, but {machine.no_gpu}",
+            f"cuda needs a GPU, but {machine.no_gpu}",
             path="device",
             hint="set device=auto to run on the CPU",
             code=codes.MISSING_GPU,

@@ -16,7 +16,12 @@ __all__ = ["kind_errors_as_plan_errors", "map_nodes"]
 
 
 def map_nodes(plan: Plan, change: Callable[[Plan, PlanNode], PlanNode]) -> Plan:
-    """Change every node, in running order; ``change`` gets the plan with all earlier nodes changed."""
+    """Change every node, in running order.
+
+    Args:
+        plan: The plan.
+        change: Gets the plan with all earlier nodes changed, and the node; returns the changed node.
+    """
     for name in [node.name for node in plan]:
         if not plan.has(name):
             continue
@@ -42,6 +47,6 @@ def kind_errors_as_plan_errors(node: PlanNode) -> Iterator[None]:
         raise PlanError(
             node.name,
             f"kind {node.kind!r}, which is defined in {module}, fails: {type(error).__name__}: {error}",
-            hint="tell the author of that package, or take the node out",
+            hint="report it to the author of that package, or take the node out",
             code=codes.NODE_CONTRACT_VIOLATION,
         ) from error

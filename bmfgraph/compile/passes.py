@@ -14,7 +14,7 @@ __all__ = ["CONDITIONS", "CompilerPass", "PassError", "compiler_pass", "run_pass
 
 
 class PassError(Exception):
-    """A pass of the compiler has a fault: a condition does not hold, or it raised an unexpected exception."""
+    """A compiler pass is faulty: a condition does not hold, or it raised an unexpected exception."""
 
 
 def _has_types(plan: Plan, node: PlanNode) -> bool:
@@ -78,7 +78,11 @@ class CompilerPass:
         return self.function.__name__
 
     def __call__(self, plan: Plan) -> Plan:
-        """Run the pass. Raises PassError where a condition does not hold."""
+        """Run the pass.
+
+        Raises:
+            PassError: A condition does not hold.
+        """
         _check(plan, self.requires, f"{self.name} requires")
         plan = self.function(plan)
         _check(plan, self.ensures, f"{self.name} ensures")
@@ -107,7 +111,7 @@ def run_passes(plan: Plan, passes: Sequence[CompilerPass]) -> Plan:
     """Run the passes in order.
 
     Raises:
-        PassError: A pass has a fault; the message names it and the passes before it.
+        PassError: A pass is faulty; the message names it and the passes before it.
     """
     for index, step in enumerate(passes):
         try:

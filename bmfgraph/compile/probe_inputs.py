@@ -36,7 +36,12 @@ def probe_inputs(plan: Plan) -> Plan:
 
 
 def errors_outside(nodes: Mapping[str, NodeSpec], plan: Plan) -> list[BmfgraphError]:
-    """Return probe errors of nodes that the plan lacks because of another node's error."""
+    """Return probe errors of nodes that the plan lacks because of another node's error.
+
+    Args:
+        nodes: The specs of all nodes, by name.
+        plan: The plan.
+    """
     errors = []
     for name, spec in nodes.items():
         try:

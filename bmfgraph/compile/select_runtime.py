@@ -83,7 +83,7 @@ def _on_gpu(plan: Plan, options: EngineOptions, runtime: Runtime, code: Code) ->
 
 
 def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> RuntimeChoice:
-    """ONNX Runtime: on the GPU if it is allowed and usable, else on the CPU."""
+    """Choose ONNX Runtime: on the GPU if that is allowed and possible, else on the CPU."""
     if options.path is not None:
         raise PlanError(
             node,
@@ -96,7 +96,9 @@ def _onnxruntime(plan: Plan, node: str, options: EngineOptions, code: Code) -> R
     reason = _reason(plan, options, code, gpu=gpu)
     if plan.device == "cuda" and not gpu:
         missing = (
-            machine.no_gpu if machine.gpu is None else f"{machine.gpu} is here, but ONNX Runtime has no CUDA provider"
+            machine.no_gpu
+            if machine.gpu is None
+            else f"{machine.gpu} is present, but ONNX Runtime has no CUDA provider"
         )
         cause = idle_text(reason)[0] if machine.gpu else ""
         raise EngineError(

@@ -15,7 +15,7 @@ __all__ = ["split_audio"]
 
 @compiler_pass(requires=("types",), ensures=("types", "own audio"))
 def split_audio(plan: Plan) -> Plan:
-    """Insert a node that reads the audio alone for every consumer but the first, and for sources on the GPU.
+    """Insert a node that reads the audio alone: for every consumer but the first; on the GPU, for every consumer.
 
     Two encoders that share audio packets crash BMF.
     """

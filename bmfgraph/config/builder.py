@@ -102,7 +102,11 @@ class Pipeline:
         return NodeOutput(name, spec.ports())
 
     def spec(self) -> PipelineSpec:
-        """Return the pipeline as it stands. Raises SpecError with every mistake."""
+        """Return the pipeline with the nodes added so far.
+
+        Raises:
+            SpecError: It holds every mistake.
+        """
         return parse_pipeline({"name": self.name, "nodes": self._nodes})
 
 

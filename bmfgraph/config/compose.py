@@ -42,7 +42,14 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def composed_unresolved(arguments: Sequence[str]) -> dict[str, Any]:
-    """Compose like :func:`composed`, but keep ``${...}`` and ``???`` as they are."""
+    """Compose like :func:`composed`, but keep ``${...}`` and ``???`` as they are.
+
+    Args:
+        arguments: Overrides, and flags for folders of configuration.
+
+    Raises:
+        ConfigError: It does not compose.
+    """
     data = OmegaConf.to_container(_compose(arguments), resolve=False)
     assert isinstance(data, dict)
     return {str(key): value for key, value in data.items()}
@@ -82,7 +89,7 @@ def _expanded(arguments: Sequence[str]) -> Grid:
     overrides, search = overrides_of(free_node_fields(literal_paths(["-m", *arguments])))
     parser = OverridesParser.create()
     parsed = parser.parse_overrides([override for override in overrides if override not in ("-m", "--multirun")])
-    # Any run names the sweeper, and holds the overrides of presets.
+    # Every run has the same sweeper and the same presets, so the first one is enough.
     first = [_choices(override)[0] for override in parsed]
     with initialize_config_module("bmfgraph.conf", version_base="1.3"):
         hydra = compose("config", [*first, *search], return_hydra_config=True).hydra
@@ -123,7 +130,7 @@ def _choices(override: Any) -> list[str]:
         return [str(override.input_line)]
     if override.is_discrete_sweep():
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-    # An interval has too many values; its start stands for them.
+    # An interval has no list of values, so its start stands for it.
     return [f"{override.get_key_element()}={override.value().start}"]
 
 

@@ -31,7 +31,7 @@ _ACCEPTED_BEFORE: dict[str, Schema] = {
     "_one_or_many": {"type": "string"},
     "_shape": {"type": "string", "pattern": r"^[1-9]\d*(x[1-9]\d*)*$", "examples": ["1x3x480x640"]},
 }
-"""Schemas of the further values that our validators accept before pydantic's own, by the validators' names."""
+"""Schemas of the values that validators accept besides pydantic's own, by the validators' names."""
 _TYPES = {
     "boolean": ("true or false", "of true and false"),
     "integer": ("whole number", "whole numbers"),
@@ -40,7 +40,7 @@ _TYPES = {
     "object": ("mapping", "mappings"),
     "string": ("text", "texts"),
 }
-"""The name of a type in the singular and the plural."""
+"""Names of JSON's types in the singular and the plural."""
 _LIMITS = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
@@ -50,7 +50,7 @@ _LIMITS = {
 
 
 class _Generator(GenerateJsonSchema):
-    """Adds what our validators accept, and accepts everything for types that JSON Schema cannot express."""
+    """Add the values that validators accept, and accept everything for types that JSON Schema cannot express."""
 
     ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"non-serializable-default", "skipped-choice"}  # type: ignore[misc]
 

@@ -18,6 +18,6 @@ class Grid:
     swept: tuple[str, ...]
     """The keys that differ between runs."""
     enumerated: bool
-    """False: a sweeper of another kind chooses the runs while it goes, and this grid holds one of them."""
+    """Whether all runs are listed; False if the sweeper chooses them one by one, and this grid holds only the first."""
     launched: bool
-    """Whether another launcher than Hydra's own runs them."""
+    """Whether a launcher other than Hydra's basic one runs them."""

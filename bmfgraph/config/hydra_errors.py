@@ -21,7 +21,7 @@ from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
 __all__ = ["composition_error", "unresolved"]
 
 
-def _names_nothing(config: DictConfig, error: InterpolationKeyError) -> ConfigError:
+def _unknown_key_error(config: DictConfig, error: InterpolationKeyError) -> ConfigError:
     first = str(error.msg).splitlines()[0]
     match = re.match(r"Interpolation key '([^']+)' not found", first)
     place: Any = OmegaConf.to_container(config, resolve=False)
@@ -56,7 +56,7 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
             code=codes.MISSING_CONFIG_VALUE,
         )
     if isinstance(error, InterpolationKeyError):
-        return _names_nothing(config, error)
+        return _unknown_key_error(config, error)
     hint = "correct the ${...}"
     if "nvironment variable" in text:
         hint = "export it, or give a default: ${oc.env:NAME,VALUE}"
@@ -226,7 +226,7 @@ def _composed_keys(wrong: str, arguments: Sequence[str]) -> list[str]:
     dirs = dir_flags(arguments)
     overrides = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
     chosen = [override.partition(",")[0] for override in overrides if override.startswith("pipeline=")]
-    # If something else is wrong, too, the chosen pipeline is enough.
+    # Another override may be wrong, too: then the chosen pipeline alone is composed.
     others = [override for override in overrides if key_and_value(override)[0].partition(".")[0] != wrong]
     for kept in (others, chosen):
         try:

@@ -26,7 +26,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Aside:
-    """Metadata of a key that changes nothing of what a run computes or how fast it does so."""
+    """Metadata of a key that changes neither the results nor the speed of a run."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class JobSpec(Frozen):
     decoder: Options = None
     encoder: Options = None
     input: FilePath | None = Field(default=None, description="The clip to read.")
-    output: FilePath | None = Field(default=None, description="The file to write; its extension says the container.")
+    output: FilePath | None = Field(default=None, description="The file to write; its extension sets the container.")
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
@@ -88,7 +88,7 @@ GROUPS = tuple(
 ASIDE = tuple(
     name for name, field in JobSpec.model_fields.items() if any(isinstance(mark, Aside) for mark in field.metadata)
 )
-"""The keys that change nothing of what a run computes."""
+"""The keys that change neither the results nor the speed of a run."""
 
 
 def path_keys() -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def path_keys() -> tuple[str, ...]:
 
 
 def _path_keys() -> Iterator[str]:
-    # Specs of nodes are slow to import for those that only ask which keys there are.
+    # Specs of nodes are slow to import, and most callers need only the keys of the job.
     from bmfgraph.nodes.engine import EngineOptions
     from bmfgraph.nodes.model import ModelSpec
 

@@ -26,7 +26,7 @@ _INTERPOLATION = r"\$\{.+\}|^\?\?\?$"
 _DEFAULTS: Schema = {
     "type": "array",
     "items": {"type": ["string", "object"]},
-    "description": "What this file builds on, and choices such as `override /model: centerface`.",
+    "description": "Files that this file builds on, and choices such as `override /model: centerface`.",
 }
 _USE = "A config group under the node's own options, such as ${encoder}."
 _GROUPS = tuple(group for group in GROUPS if group != "pipeline")
@@ -117,7 +117,7 @@ def _value(schema: Schema) -> Schema:
 
 
 def _or_interpolation(schema: Schema, description: str) -> Schema:
-    """Allow an interpolation besides what a schema accepts, which ``description`` says in the editor's message."""
+    """Allow an interpolation besides what a schema accepts; ``description`` names that in the editor's message."""
     types = schema["type"]
     if "string" not in types:
         schema |= {"type": [*types, "string"], "pattern": _INTERPOLATION}
@@ -219,7 +219,7 @@ def _joined(nodes: Mapping[str, Schema], kinds: Sequence[str]) -> Schema:
     fields: Schema = {}
     for kind in kinds:
         fields = nodes[kind]["properties"] | fields
-    fields["kind"] = _value({"enum": list(kinds), "description": "What the node is."})
+    fields["kind"] = _value({"enum": list(kinds), "description": "Kind of the node."})
     return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
@@ -281,7 +281,7 @@ def _graph(node: str) -> Schema:
             "name": name | {"description": "Names the pipeline in reports and output files."},
             "nodes": _or_interpolation({"type": ["object"]}, "mapping")
             | nodes
-            | {"description": "The nodes, by names of yours."},
+            | {"description": "The nodes, by their names."},
         },
         "additionalProperties": False,
     }

@@ -23,7 +23,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, join_sorte
 __all__ = ["compose_config", "group_option", "load_config"]
 
 _HYDRA = threading.RLock()
-"""Held while Hydra composes: its state is one for the whole process."""
+"""Held while Hydra composes, because Hydra's state is global."""
 _WITHOUT_PIPELINE = ("~pipeline", "++pipeline.name=_")
 
 Folders = str | Path | Sequence[str | Path]
@@ -88,7 +88,17 @@ def load_config(
 
 
 def group_option(group: str, option: str, config_dir: Folders, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Load an option of a config group, such as ``model`` ``centerface``, with some of its values replaced."""
+    """Load an option of a config group, such as ``model`` ``centerface``.
+
+    Args:
+        group: The group.
+        option: Name of the option.
+        config_dir: Folders of configuration to search besides the packaged one.
+        values: Fields to replace.
+
+    Raises:
+        ConfigError: The option does not exist, or a value cannot be resolved.
+    """
     with _composed([*_WITHOUT_PIPELINE, f"{group}={option}"], config_dir) as config:
         config = OmegaConf.create({**plain(config)[group], **values})
         assert isinstance(config, DictConfig)
@@ -103,7 +113,7 @@ def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictCon
         raise ConfigError(
             f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code=codes.MISSING_CONFIG_FOLDER
         )
-    # Hydra's state is that of the process: `initialize_config_module` gives the caller's back.
+    # Hydra's state is global; `initialize_config_module` restores the caller's at its end.
     with _HYDRA, _errors([*overrides, *flags]), initialize_config_module("bmfgraph.conf", version_base="1.3"):
         config = compose("config", hydra_overrides([*overrides, *flags]))
     OmegaConf.set_struct(config, False)
@@ -121,7 +131,7 @@ def _errors(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def _choices(values: Mapping[str, Any]) -> list[str]:
-    """Return overrides for the groups among the keys whose value names an option, such as ``engine="fp16"``."""
+    """Return overrides for the keys whose value names an option of a group, such as ``engine="fp16"``."""
     return [f"{key}={value}" for key, value in values.items() if key in GROUPS and isinstance(value, str)]
 
 

@@ -26,7 +26,7 @@ __all__ = [
 
 CONFIG_DIR = ("--config-dir", "-cd")
 _SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
-"""Keys of texts that a sweep has once."""
+"""Keys whose text belongs to the sweep as a whole, so that its commas list no values."""
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
 _PLAIN_KEY = re.compile(r"\+{0,2}([A-Za-z_][\w-]*)")
 
@@ -117,8 +117,8 @@ def wants_traceback(arguments: Sequence[str], config: Mapping[str, object] | Non
     """Tell whether a failure prints a traceback.
 
     Args:
-        arguments: They decide where nothing could be composed.
-        config: The composed configuration.
+        arguments: Arguments of the command line; they decide if there is no configuration.
+        config: The composed configuration; None if composing failed.
     """
     if config is not None:
         return bool(config.get("debug"))

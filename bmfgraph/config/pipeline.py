@@ -1,4 +1,4 @@
-"""From plain data (what YAML holds once composed) to a checked, frozen pipeline description."""
+"""Check plain data, and make a frozen pipeline spec of them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ _ROOT = "pipeline"
 
 
 class PipelineSpec(Frozen):
-    """A pipeline: named nodes, each saying where its inputs come from."""
+    """A pipeline: nodes by name, each with the outputs that it reads."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="Names the pipeline in reports and output files.")
     nodes: dict[str, SerializeAsAny[NodeSpec]] = Field(min_length=1)
 
 
 def parse_pipeline(data: Any) -> PipelineSpec:
-    """Check plain data and build the spec. Raises SpecError with every mistake found, each at its YAML path."""
+    """Check plain data and build the spec.
+
+    Args:
+        data: A mapping with ``name`` and ``nodes``; a node is a mapping or a NodeSpec.
+
+    Raises:
+        SpecError: It holds every mistake, each at its YAML path.
+    """
     spec, problems, _ = read_pipeline(data)
     if spec is None or problems:
         raise SpecError(problems)
@@ -36,7 +43,14 @@ def parse_pipeline(data: Any) -> PipelineSpec:
 
 
 def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[str]]:
-    """Return the spec as far as the data are right, every mistake found, and the names of the nodes that have one."""
+    """Read a pipeline as far as it is right.
+
+    Args:
+        data: As for :func:`parse_pipeline`.
+
+    Returns:
+        The spec without the wrong nodes (None if nothing is left), every mistake, and the names of the wrong nodes.
+    """
     if not isinstance(data, Mapping):
         return (
             None,
@@ -74,30 +88,30 @@ def read_pipeline(data: Any) -> tuple[PipelineSpec | None, list[Problem], list[s
     try:
         pipeline = PipelineSpec.model_validate(shell | ({"nodes": nodes} if raw_nodes is not None else {}))
     except ValidationError as error:
-        # An empty or broken `nodes` was reported above in better words.
+        # Problems of `nodes` that are reported already are better than pydantic's.
         problems += [
-            one
-            for one in problems_of(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
-            if not (problems and one.path == f"{_ROOT}.nodes")
+            problem
+            for problem in problems_of(error, shell | {"nodes": {}}, PipelineSpec, _ROOT)
+            if not (problems and problem.path == f"{_ROOT}.nodes")
         ]
     lost = [str(name) for name in raw_nodes or () if str(name) not in nodes]
     if pipeline is None and nodes:
-        # Its nodes are looked at all the same.
+        # The pipeline itself is wrong, but its nodes are compiled for their own mistakes.
         pipeline = PipelineSpec(name="unnamed", nodes=nodes)
     return pipeline, problems, lost
 
 
-def _truths(raw: Any, made: Any, path: str) -> Iterator[Problem]:
-    """Return the places where true or false stands for a number; pydantic takes them for 1 and 0."""
-    if isinstance(raw, bool) and isinstance(made, (int, float)) and not isinstance(made, bool):
+def _bools_as_numbers(raw: Any, parsed: Any, path: str) -> Iterator[Problem]:
+    """Report each true or false in place of a number, which pydantic accepts as 1 or 0."""
+    if isinstance(raw, bool) and isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
         yield Problem(path, f"{raw}: must be a number".lower(), codes.WRONG_TYPE, f"set {path} to a number")
     elif isinstance(raw, Mapping):
         for key, value in raw.items():
-            part = made.get(key) if isinstance(made, Mapping) else getattr(made, str(key), None)
-            yield from _truths(value, part, f"{path}.{key}")
-    elif isinstance(raw, (list, tuple)) and isinstance(made, (list, tuple)):
-        for place, (value, part) in enumerate(zip(raw, made, strict=False)):
-            yield from _truths(value, part, f"{path}.{place}")
+            part = parsed.get(key) if isinstance(parsed, Mapping) else getattr(parsed, str(key), None)
+            yield from _bools_as_numbers(value, part, f"{path}.{key}")
+    elif isinstance(raw, (list, tuple)) and isinstance(parsed, (list, tuple)):
+        for index, (value, part) in enumerate(zip(raw, parsed, strict=False)):
+            yield from _bools_as_numbers(value, part, f"{path}.{index}")
 
 
 def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Problem]:
@@ -140,12 +154,12 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
         return [Problem(f"{path}.kind", text, code=codes.MISSING_NODE_KIND, hint=f"set {path}.kind to one of them")]
     if kind is None:
         near = did_you_mean(name, others)
-        meant = f"; or is it a node you know{near}" if near else ""
+        suggestion = f"; or is the node's name wrong{near}" if near else ""
         hint = f"set {path}.kind; a `use` such as ${{decoder}} may bring it"
         return [
             Problem(
                 f"{path}.kind",
-                f"every node needs a kind: {join_sorted(kinds())}{meant}",
+                f"every node needs a kind: {join_sorted(kinds())}{suggestion}",
                 code=codes.MISSING_NODE_KIND,
                 hint=hint,
             )
@@ -158,7 +172,7 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
     node: NodeSpec | None = None
     try:
         node = cls.model_validate(raw)
-        problems = list(_truths(raw, node, path))
+        problems = list(_bools_as_numbers(raw, node, path))
     except ValidationError as error:
         problems = problems_of(error, raw, cls, path)
     inputs = node.inputs if node else raw.get("inputs", ())
@@ -168,12 +182,12 @@ def _parse_node(name: str, raw: Any, others: list[str]) -> NodeSpec | list[Probl
 
 
 def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> list[Problem]:
-    """Whether a node has as many inputs as its kind takes."""
-    least, most = cls.arity
-    if not isinstance(inputs, (tuple, list, Mapping)) or least <= len(inputs) <= most:
+    """Compare the number of inputs with the kind's arity."""
+    minimum, maximum = cls.arity
+    if not isinstance(inputs, (tuple, list, Mapping)) or minimum <= len(inputs) <= maximum:
         return []
-    between = f"{least} to {most}" if most < 99 else f"at least {least}"
-    count = str(least) if least == most else between
+    span = f"{minimum} to {maximum}" if maximum < 99 else f"at least {minimum}"
+    count = str(minimum) if minimum == maximum else span
     return [
         Problem(
             f"{path}.inputs",
@@ -185,8 +199,8 @@ def _count_problems(path: str, cls: type[NodeSpec], kind: str, inputs: Any) -> l
 
 
 def _inputs_hint(cls: type[NodeSpec]) -> str:
-    """Return a hint with the inputs of a kind, if its description names them."""
+    """Return a hint about the inputs of a kind, from the docstring of its class if that has one."""
     if cls.arity[1] == 0:
         return "leave `inputs` out"
-    _, found, what = (cls.__doc__ or "").partition("Inputs: ")
-    return f"give it {what.split('.')[0]}" if found else "write each as `node` or `node.port`"
+    _, label, inputs = (cls.__doc__ or "").partition("Inputs: ")
+    return f"give it {inputs.split('.')[0]}" if label else "write each as `node` or `node.port`"

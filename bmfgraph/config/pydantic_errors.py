@@ -1,4 +1,4 @@
-"""The errors of pydantic in the form that all errors have: place, mistake, and what to do."""
+"""Translate pydantic's validation errors into Problems."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ __all__ = ["problems_of"]
 
 
 def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
-    """Pydantic's errors in our words; of a union's branches only the one that got furthest."""
+    """Return a problem for each wrong value.
+
+    Pydantic reports an error for every branch of a union; only those of the branch that got furthest count.
+
+    Args:
+        error: Pydantic's error.
+        data: The plain data that were validated.
+        model: The model that validated them.
+        root: Dotted YAML path of the data; "" for the whole configuration.
+    """
     groups: dict[tuple[Any, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         groups.setdefault(_yaml_location(detail, data), []).append(detail)
-    found = []
+    problems = []
     for location, group in groups.items():
         if not any(other[: len(location)] == location for other in groups if other != location):
             path = ".".join(filter(None, [root, *map(str, location)]))
-            found.append(Problem(path, *_message(group, model, path)))
-    return found
+            problems.append(Problem(path, *_message(group, model, path)))
+    return problems
 
 
 def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
     """Return the keys that lead to the value in the YAML: pydantic's location without the names of union branches."""
-    kept: list[int | str] = []
+    location: list[int | str] = []
     parts = detail["loc"]
     for place, part in enumerate(parts):
         last = place == len(parts) - 1
@@ -41,24 +50,24 @@ def _yaml_location(detail: ErrorDetails, data: Any) -> tuple[int | str, ...]:
             data = data[part] if part < len(data) else None
         elif not (last and detail["type"] == "missing"):
             continue
-        kept.append(part)
+        location.append(part)
     if detail["type"].startswith("union_tag"):
-        kept.append(detail["ctx"]["discriminator"].strip("'"))
-    return tuple(kept)
+        location.append(detail["ctx"]["discriminator"].strip("'"))
+    return tuple(location)
 
 
 def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tuple[str, str, str]:
-    """Return the message, the code and the hint of a mistake."""
+    """Return message, code and hint for the errors of one value."""
     detail = group[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
-    leave = ", or leave it out" if _optional(detail["loc"], model) else ""
+    or_omit = ", or leave it out" if _optional(detail["loc"], model) else ""
     if kind == "extra_forbidden":
         allowed = _allowed_keys(detail["loc"][:-1], model)
-        word, parent = str(detail["loc"][-1]), path.rpartition(".")[0]
-        near = nearest(word, allowed) or _deeper(detail["loc"], model)
+        key, parent = str(detail["loc"][-1]), path.rpartition(".")[0]
+        near = nearest(key, allowed) or _nested_key(detail["loc"], model)
         hint = f"write {parent}.{near}, or take it out" if near else "take it out"
-        meant = f" (did you mean {near!r}?)" if near else ""
-        return f"unknown key{meant}; allowed: {join_sorted(allowed)}", codes.UNKNOWN_KEY, hint
+        suggestion = f" (did you mean {near!r}?)" if near else ""
+        return f"unknown key{suggestion}; allowed: {join_sorted(allowed)}", codes.UNKNOWN_KEY, hint
     if kind == "missing":
         if isinstance(detail["loc"][-1], int):
             return "is missing", codes.MISSING_FIELD, "make the list longer"
@@ -71,29 +80,29 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
         )
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "literal_error":
-            others = [_wanted(other) for other in group if other["type"] != "literal_error"]
-            words = list(dict.fromkeys([*_literals(detail["loc"], model), *others]))
+            others = [_expected(other) for other in group if other["type"] != "literal_error"]
+            choices = list(dict.fromkeys([*_literals(detail["loc"], model), *others]))
         else:
-            value, words = context["tag"], _tags(_at(detail["loc"], model))
-        near = nearest(str(value), words)
+            value, choices = context["tag"], _tags(_at(detail["loc"], model))
+        near = nearest(str(value), choices)
         return (
-            f"{short_repr(value)} is not allowed{did_you_mean(str(value), words)}; allowed: {', '.join(words)}",
+            f"{short_repr(value)} is not allowed{did_you_mean(str(value), choices)}; allowed: {', '.join(choices)}",
             codes.INVALID_CHOICE,
-            f"set {path}={near}{leave}" if near else f"set {path} to one of them{leave}",
+            f"set {path}={near}{or_omit}" if near else f"set {path} to one of them{or_omit}",
         )
     if kind == "value_error":
         error = context.get("error", detail["msg"])
         return (
             str(error),
             codes.CONFLICTING_VALUES,
-            error.hint if isinstance(error, FieldError) else f"correct {path}{leave}",
+            error.hint if isinstance(error, FieldError) else f"correct {path}{or_omit}",
         )
-    wanted = " or ".join(dict.fromkeys(_wanted(one) for one in group))
-    return f"{short_repr(value)}: must be {wanted}", _code(kind), _advice(detail, path, wanted) + leave
+    expected = " or ".join(dict.fromkeys(map(_expected, group)))
+    return f"{short_repr(value)}: must be {expected}", _code(kind), _advice(detail, path, expected) + or_omit
 
 
 def _code(kind: str) -> str:
-    """Describe a value of the wrong type, out of range, or of the wrong form."""
+    """Return the code for a value of the wrong type, out of range, or of the wrong form."""
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return codes.WRONG_TYPE
     return codes.VALUE_OUT_OF_RANGE if kind.startswith(("greater", "less", "finite")) else codes.MALFORMED_VALUE
@@ -120,23 +129,24 @@ _ADVICE = {
 }
 
 
-def _advice(detail: ErrorDetails, path: str, wanted: str) -> str:
-    """Return the hint for a value that must be what ``wanted`` says."""
+def _advice(detail: ErrorDetails, path: str, expected: str) -> str:
+    """Return the hint for a value that must be ``expected``."""
     kind = detail["type"]
     if kind in _RANGES:
         return f"set {path} to {_RANGES[kind].format(**detail['ctx'])}"
-    if kind in _ADVICE and " or " not in wanted:
+    if kind in _ADVICE and " or " not in expected:
         return _ADVICE[kind].format(path)
-    return f"set {path} to {wanted}" if kind in _WORDS else f"correct {path}"
+    return f"set {path} to {expected}" if kind in _EXPECTED else f"correct {path}"
 
 
 def _optional(location: tuple[int | str, ...], model: type[BaseModel]) -> bool:
-    """Whether a value may be left out."""
-    fields = (one.model_fields for one in nested_models(_at(location[:-1], model)))
-    return any(not one[str(location[-1])].is_required() for one in fields if str(location[-1]) in one)
+    """Return whether a value may be left out."""
+    key = str(location[-1])
+    parents = nested_models(_at(location[:-1], model))
+    return any(not parent.model_fields[key].is_required() for parent in parents if key in parent.model_fields)
 
 
-_WORDS = {
+_EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "dict_type": "a mapping",
@@ -164,29 +174,28 @@ _WORDS = {
 }
 
 
-def _wanted(detail: ErrorDetails) -> str:
-    """Describe a valid value, for "must be ..."."""
-    words = _WORDS.get(detail["type"])
-    return words.format(**detail.get("ctx", {})) if words else f"right: {detail['msg']}"
+def _expected(detail: ErrorDetails) -> str:
+    """Complete the message "must be ..."."""
+    text = _EXPECTED.get(detail["type"])
+    return text.format(**detail.get("ctx", {})) if text else f"right: {detail['msg']}"
 
 
 def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    found = _at(location, model)
-    return [key for one in nested_models(found) for key in one.model_fields]
+    return [key for parent in nested_models(_at(location, model)) for key in parent.model_fields]
 
 
-def _deeper(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """Return the path of a key of that name in the mappings beside it, such as ``engine.batch``; "" if none has it."""
-    word = str(location[-1])
-    for one in nested_models(_at(location[:-1], model)):
-        for key, field in one.model_fields.items():
-            if any(word in inner.model_fields for inner in nested_models(field.annotation)):
-                return f"{key}.{word}"
+def _nested_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """Find a misplaced key in the sibling mappings, such as ``engine.batch`` for ``batch``; "" if it is in none."""
+    wrong = str(location[-1])
+    for parent in nested_models(_at(location[:-1], model)):
+        for key, field in parent.model_fields.items():
+            if any(wrong in sibling.model_fields for sibling in nested_models(field.annotation)):
+                return f"{key}.{wrong}"
     return ""
 
 
 def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
-    """Return the annotation that pydantic's location leads to; None if there is none."""
+    """Return the annotation that pydantic's location leads to; None if the location is unknown."""
     for part in location:
         annotation = _inside(annotation, part)
     return annotation
@@ -195,34 +204,35 @@ def _at(location: tuple[int | str, ...], annotation: Any) -> Any:
 def _inside(annotation: Any, part: int | str) -> Any:
     branches = list(union_members(annotation))
     models = nested_models(annotation)
-    for one in branches:
-        if len(branches) > 1 and one in models and (part == one.__name__ or part in _tags(one)):
-            return one
-        if len(branches) > 1 and typing.get_origin(one) is dict and str(part).startswith("dict["):
-            return one
-        if len(branches) > 1 and typing.get_origin(one) is typing.Literal and str(part).startswith("literal["):
-            return one
-    for one in branches:
-        arguments = typing.get_args(one)
-        if one in models and part in one.model_fields:
-            return one.model_fields[str(part)].annotation
-        if arguments and isinstance(part, int) != (typing.get_origin(one) is dict):
-            return arguments[-1] if typing.get_origin(one) is dict else arguments[0]
+    for branch in branches if len(branches) > 1 else ():
+        origin = typing.get_origin(branch)
+        if branch in models and (part == branch.__name__ or part in _tags(branch)):
+            return branch
+        if origin is dict and str(part).startswith("dict["):
+            return branch
+        if origin is typing.Literal and str(part).startswith("literal["):
+            return branch
+    for branch in branches:
+        arguments, is_dict = typing.get_args(branch), typing.get_origin(branch) is dict
+        if branch in models and part in branch.model_fields:
+            return branch.model_fields[str(part)].annotation
+        if arguments and isinstance(part, int) != is_dict:
+            return arguments[-1] if is_dict else arguments[0]
     return None
 
 
 def _literals(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    """Return the values that the annotation lists."""
+    """List the values of the annotation's Literals."""
     literals = (member for member in union_members(_at(location, model)) if typing.get_origin(member) is typing.Literal)
     return [str(value) for literal in literals for value in typing.get_args(literal)]
 
 
 def _tags(annotation: Any) -> list[str]:
-    """Return the words by which a discriminated union's branches are chosen."""
+    """List the discriminator values of a union's branches."""
     return [
-        str(word)
+        str(tag)
         for model in nested_models(annotation)
         for field in model.model_fields.values()
         if typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
-        for word in typing.get_args(field.annotation)
+        for tag in typing.get_args(field.annotation)
     ]

@@ -1,6 +1,6 @@
 """Describe the node kinds: their options, types and needs.
 
-A kind of your own is a subclass of ``NodeSpec``; its methods have defaults and return the types below. ``register``
+A user's own kind is a subclass of ``NodeSpec``; its methods have defaults and return the types below. ``register``
 adds it from Python. ``Decoder``, ``Inference`` and so on are the built-in kinds, one module each.
 """
 

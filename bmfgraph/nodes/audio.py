@@ -29,7 +29,7 @@ class AudioParams:
     start: float | None
     end: float | None
     origin: Fraction
-    """Where BMF begins to count the file's times."""
+    """Time of the file, in seconds, that BMF counts as 0."""
     time_grid: Fraction
     """All frame times are multiples of it."""
 
@@ -85,7 +85,12 @@ def file_options(params: AudioParams, node: PlanNode, plan: Plan) -> dict[str, A
 
 
 def span_text(start: float | None, end: float | None) -> list[str]:
-    """Return such as ``["from 1 s to 2 s"]``; an empty list for a whole file."""
+    """Describe a part of a file, such as ``["from 1 s to 2 s"]``; an empty list for the whole file.
+
+    Args:
+        start: First time in seconds; None for the beginning.
+        end: End in seconds; None for the end of the file.
+    """
     begin = [f"from {start:g} s"] if start is not None else []
     until = [f"to {end:g} s"] if end is not None else []
     return [" ".join(begin + until)] if begin or until else []

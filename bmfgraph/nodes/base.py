@@ -28,7 +28,7 @@ class Frozen(BaseModel):
 
 
 class NodeSpec(Frozen):
-    """One node of a pipeline as its YAML has it, and everything that bmfgraph asks about its kind.
+    """The options of one node of a pipeline, and the methods that define its kind.
 
     A kind is a subclass with ``kind: Literal["word"] = "word"``, registered as an entry point ``word`` of the group
     ``bmfgraph.nodes`` or with :func:`bmfgraph.nodes.register`. Its other fields are the node's options. It imports
@@ -51,11 +51,11 @@ class NodeSpec(Frozen):
     arity: ClassVar[tuple[int, int]] = (1, 1)
     """Smallest and largest number of inputs; (0, 0) for a source."""
     devices: ClassVar[tuple[Device, ...]] = ("cpu",)
-    """Devices that the stage can work on. With ``cuda``, it finds its items on the GPU where ``Stage.device`` says."""
+    """Devices that the stage can work on. With ``cuda``, its items are on ``Stage.device``."""
     transfer: ClassVar[bool] = False
     """Whether it moves items between CPU and GPU and changes nothing else."""
     cpu_hint: ClassVar[str] = ""
-    """For a kind that needs a GPU: what to set to do the same work on the CPU."""
+    """For a kind that needs a GPU: advice how to do the same work on the CPU."""
     fixed_fields: ClassVar[tuple[str, ...]] = ()
     """Inherited fields that the kind accepts with their defaults only."""
 
@@ -75,18 +75,34 @@ class NodeSpec(Frozen):
         return self
 
     def check_options(self, name: str) -> None:
-        """Refuse options that are wrong for any input. ``name``: the node.
+        """Refuse options that are wrong for any input.
+
+        Args:
+            name: Name of the node.
 
         Raises:
             BmfgraphError: Most often a PlanError that names the node.
         """
 
     def probe(self, name: str) -> object | None:
-        """Read what lies outside the pipeline, such as a file's header; the result becomes ``PlanNode.metadata``."""
+        """Read facts from outside the pipeline, such as a file's header; the result becomes ``PlanNode.metadata``.
+
+        Args:
+            name: Name of the node.
+
+        Raises:
+            BmfgraphError: A file or a model cannot be read.
+        """
         return None
 
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
-        """Return the tensor that input ``index`` must carry; ``own``: what the node's own consumers require."""
+        """Return the tensor that an input must carry; None if any will do.
+
+        Args:
+            node: The node.
+            index: Index of the input.
+            own: The requirement of the node's own consumers.
+        """
         return None
 
     def accepts(self, index: int) -> InputType | None:
@@ -94,7 +110,12 @@ class NodeSpec(Frozen):
         return None
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        """Return output types and ``params`` for the given input types.
+        """Return output types and ``params`` for input types.
+
+        Args:
+            node: The node, with its ``metadata``.
+            inputs: Types of the inputs.
+            requirement: The requirement of the node's consumers.
 
         Raises:
             PlanError: The inputs do not fit the options.
@@ -127,7 +148,7 @@ class NodeSpec(Frozen):
     # --------------------------------------------------------------------------------------- the machine
 
     def needs(self, params: Any) -> Needs:
-        """Return what must be installed where the node runs."""
+        """Return the software that the node needs where it runs."""
         return Needs()
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
@@ -151,13 +172,14 @@ class NodeSpec(Frozen):
         """Estimate the size of the written file, in bytes; 0 where it is small or unknown.
 
         Args:
+            params: The settings of the run.
             frames: Type of the first input.
             seconds: Length of the longest source.
         """
         return 0.0
 
     def source(self, params: Any) -> SourceInfo | None:
-        """Return what a source promises; None for nodes that read no frames or audio from outside."""
+        """Return the frames that a source promises; None for nodes that read no frames or audio from outside."""
         return None
 
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]:
@@ -171,7 +193,12 @@ class NodeSpec(Frozen):
     # ---------------------------------------------------------------------------------------------- views
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
-        """Return at most two short lines for the node's card in a plan picture. ``inputs``: the input types."""
+        """Return at most two short lines for the node's card in a plan picture.
+
+        Args:
+            node: The node.
+            inputs: Types of the inputs.
+        """
         before = size_text(inputs[0] if inputs else None)
         after = size_text(node.outputs[0].type if node.outputs else None)
         return (change_text(before, after),) if before != after else ()

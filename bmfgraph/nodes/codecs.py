@@ -1,4 +1,4 @@
-"""Hold what FFmpeg's encoders and containers support, and the options of BMF's encoder."""
+"""List the limits of FFmpeg's encoders and containers, and compute the options of BMF's encoder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LARGEST = {"x264": 16384, "nvenc": 4096, "vp9": 65535, "mpeg4": 8191}
 CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
 """Luma samples per chroma sample, horizontally and vertically."""
 _BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
-"""Bits per pixel at that crf, the average of ordinary film within a factor of 3; half as many for every 6 more crf."""
+"""Bits per pixel at that crf: an average of ordinary film, right within a factor of 3. Each 6 more crf halve it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,12 @@ class EncoderParams:
 
 
 def bits_per_second(params: EncoderParams, pixels_per_second: float) -> float:
-    """Estimate the bit rate of the written video."""
+    """Estimate the bit rate of the written video, in bits per second.
+
+    Args:
+        params: Settings of the encoder.
+        pixels_per_second: Width times height times frame rate.
+    """
     if params.bit_rate:
         return float(params.bit_rate)
     bits, reference_crf = _BITS.get(params.codec, (0.12, 18.0))
@@ -99,7 +104,7 @@ def encoder_options(params: EncoderParams) -> dict[str, Any]:
     if params.time_base != 1 / params.rate:
         video["time_base"] = f"{params.time_base.numerator}/{params.time_base.denominator}"
         if params.codec == "libx264":
-            # x264 reads the time base as the frame rate, and would choose a level that no player has.
+            # x264 reads the time base as the frame rate, and would choose a level that players do not support.
             video["x264-params"] = f"fps={params.rate.numerator}/{params.rate.denominator}"
     optional = {
         "cq" if params.codec == "h264_nvenc" else "crf": params.crf,

@@ -1,4 +1,4 @@
-"""``collect``: hands the items of a node to a Python program. The API puts these nodes in; YAML does not have them."""
+"""``collect``: hand the items of a node to a Python program. The API inserts these nodes; YAML cannot name them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["CollectParams", "CollectSpec", "collect"]
 
 @dataclass(frozen=True)
 class CollectParams:
-    """Nothing: the receiver is handed over when the run begins."""
+    """No settings: the run sets the receiver when it begins."""
 
 
 class CollectSpec(NodeSpec):
-    """Hands items of any type to a receiver, those of one frame together; frames as RGB, where they lie."""
+    """Hands items of any type to a receiver, those of one frame together; frames as RGB, on their device."""
 
     kind: Literal["collect"] = "collect"
 

@@ -48,7 +48,7 @@ class ConvertSpec(NodeSpec):
             pixel_format=self.pixel_format,
             color=color,
             source_chroma=_position(source.pixel_format, source.chroma),
-            # Readers assume the position of H.264 where none is given.
+            # Without a tag, readers assume the position of H.264.
             chroma=_position(self.pixel_format, source.chroma or "left"),
         )
         return Inferred((Port("out", out),), params)

@@ -47,11 +47,11 @@ class DecoderSpec(NodeSpec):
     )
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
-    video: int = Field(default=0, ge=0, description="Which of the file's video streams, counted from 0.")
-    audio: int | None = Field(default=0, ge=0, description="Which of its audio streams; null for none.")
+    video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
+    audio: int | None = Field(default=0, ge=0, description="Index among its audio streams, from 0; null for none.")
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
-        default="none", description="cuda: FFmpeg decodes on the GPU, where it was built for it, into the CPU's memory."
+        default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
     )
     allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
 

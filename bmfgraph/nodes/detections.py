@@ -37,8 +37,8 @@ class DetectionsNodeSpec(NodeSpec):
 
     kind: Literal["detections"] = "detections"
     decode: Decode | None = Field(default=None, description="Null: the model's own.")
-    threshold: float | None = Field(default=None, ge=0, le=1, description="Least score; null: the model's own.")
-    iou: float | None = Field(default=None, ge=0, le=1, description="Greatest overlap of two boxes; null: the model's.")
+    threshold: float | None = Field(default=None, ge=0, le=1, description="Minimum score; null: the model's.")
+    iou: float | None = Field(default=None, ge=0, le=1, description="Maximum overlap of two boxes; null: the model's.")
 
     stage: ClassVar[str] = "bmfgraph.stages.detections:Detect"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")

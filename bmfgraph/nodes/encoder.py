@@ -39,10 +39,10 @@ class EncoderSpec(NodeSpec):
     kind: Literal["encoder"] = "encoder"
     path: FilePath | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
     codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
-        default="x264", description="The video codec; not every file format can hold each."
+        default="x264", description="The video codec; not every container can hold each."
     )
     crf: float | None = Field(default=None, ge=0, le=63, description="Constant quality: x264 0..51, vp9 0..63.")
-    bit_rate: int | str | None = Field(default=None, description="Bits a second, such as 4000000 or 4M.")
+    bit_rate: int | str | None = Field(default=None, description="Bits per second, such as 4000000 or 4M.")
     preset: (
         Literal[
             "ultrafast",
@@ -73,7 +73,7 @@ class EncoderSpec(NodeSpec):
         default="copy", description="Copy or encode the audio input, or drop it."
     )
     audio_bit_rate: int | str | None = Field(
-        default=None, description="Bits a second for `audio: aac`, such as 128k; null: FFmpeg's own."
+        default=None, description="Bits per second for `audio: aac`, such as 128k; null: FFmpeg's own."
     )
 
     arity: ClassVar[tuple[int, int]] = (1, 2)
@@ -141,7 +141,7 @@ class EncoderSpec(NodeSpec):
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
         )
-        # BMF's encoder encodes any audio that arrives.
+        # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
         return Inferred((), params, unused=() if audio or source_audio is None else (1,))
 
     def files(self, params: EncoderParams) -> Files:
@@ -293,7 +293,7 @@ class EncoderSpec(NodeSpec):
 
 
 class DiscardSpec(EncoderSpec):
-    """The encoder with `container: null`: a stage drops the frames, wherever they are and in any pixel format."""
+    """The encoder with `container: null`: a stage drops the frames, on any device and in any pixel format."""
 
     stage: ClassVar[str] = "bmfgraph.stages.discard:Discard"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""Define how a model is run: the config group `engine/`, and what the compiler makes of it."""
+"""Define how a model is run: the config group `engine/`, and the engine that a node requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProfileOptions(Frozen):
         return self
 
     def profile(self) -> Profile:
-        """Return the same as a plain value of the engine key."""
+        """Return the profile as a plain value of the engine key."""
         return Profile(self.min, self.opt, self.max)
 
 
@@ -78,14 +78,14 @@ class EngineOptions(Frozen):
 
     runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
         default="auto",
-        description="auto: TensorRT or TensorRT-RTX where GPU and library are, else ONNX Runtime.",
+        description="auto: TensorRT or TensorRT-RTX if GPU and library are there, else ONNX Runtime.",
     )
     precision: Literal["fp32", "tf32", "fp16", "bf16", "int8"] = Field(
-        default="fp32", description="In what numbers the model is computed on a GPU; on a CPU fp32."
+        default="fp32", description="Number format of the computation on a GPU; a CPU computes in fp32."
     )
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
-    threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one a core.")
-    streams: int = Field(default=1, ge=1, le=16, description="Inferences that may run side by side on the GPU.")
+    threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one per core.")
+    streams: int = Field(default=1, ge=1, le=16, description="Inferences that may run in parallel on the GPU.")
     cuda_graph: bool = Field(default=False, description="Record the inference once and replay it: for small networks.")
 
     profiles: Literal["auto"] | dict[str, ProfileOptions] = Field(
@@ -102,19 +102,21 @@ class EngineOptions(Frozen):
     )
     build: Literal["auto", "never", "always"] = Field(default="auto", description="Whether a missing engine is built.")
     store: FolderPath = Field(default="engines", min_length=1, description="Folder where built engines are kept.")
-    workspace: int | None = Field(default=None, ge=1, description="MiB that the builder may use; null: all there is.")
+    workspace: int | None = Field(default=None, ge=1, description="MiB that the builder may use; null: all memory.")
     optimization_level: int | None = Field(default=None, ge=0, le=5, description="Null: the version's own.")
     version_compatible: bool = Field(default=False, description="Build for later versions of TensorRT too.")
     tactic_sources: tuple[str, ...] | None = Field(default=None, description="TensorRT's names; null: its own choice.")
-    timing_cache: bool = Field(default=True, description="Keep what was measured for the next build.")
+    timing_cache: bool = Field(default=True, description="Keep the builder's measurements for the next build.")
     calibration: FilePath | None = Field(default=None, description="int8: a clip like those that will be processed.")
     calibration_frames: int = Field(default=32, ge=1, le=1000, description="Frames taken from all over that clip.")
 
     builder: Literal["python", "command"] = Field(
         default="python", description="python: TensorRT's own API; command: the program in `command`."
     )
-    python: FilePath | None = Field(default=None, description="Another Python that has the TensorRT to build with.")
-    command: tuple[str, ...] = Field(default=(), description="Its words, with {onnx}, {plan}, {shapes} and others.")
+    python: FilePath | None = Field(default=None, description="Another Python whose TensorRT builds the engine.")
+    command: tuple[str, ...] = Field(
+        default=(), description="Program and arguments, with {onnx}, {plan}, {shapes} and others."
+    )
     version: str | None = Field(default=None, description="The TensorRT version that `command` builds with.")
 
     @model_validator(mode="after")
@@ -123,7 +125,7 @@ class EngineOptions(Frozen):
             if self.command:
                 raise FieldError("`command` is given, but builder is python", "set builder: command")
             raise FieldError(
-                "builder: command needs the program's words in `command`",
+                "builder: command needs a program and its arguments in `command`",
                 "write them, such as [trtexec, '--onnx={onnx}', '--saveEngine={plan}']",
             )
         if self.builder == "command" and self.python:
@@ -141,12 +143,12 @@ class EngineRequest:
     options: EngineOptions
     onnx: OnnxModel
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...]
-    """The shape of every input, batch included."""
+    """Name and shape of every input, batch included."""
     output_shapes: tuple[tuple[str, tuple[int | None, ...]], ...]
     dims: tuple[tuple[str, tuple[int | str, ...]], ...]
-    """Dims of every input, as the model's config has them or else the file; text for a free dim."""
+    """Name and dims of every input, from the model's config or else from its file; text for a free dim."""
     fixed_batch: bool
-    """The model reads that batch and no smaller one."""
+    """Whether the model reads only batches of that size."""
 
 
 def reason_text(reason: RuntimeReason | None, precision: str) -> str:

@@ -35,7 +35,7 @@ class FramesSpec(NodeSpec):
     """Turns image tensors into frames; padding added before the model is cut off again."""
 
     kind: Literal["frames"] = "frames"
-    tensor: str | None = Field(default=None, description="Which of the model's outputs, where it has several.")
+    tensor: str | None = Field(default=None, description="Name of the model's output, if it has several.")
 
     stage: ClassVar[str] = "bmfgraph.stages.frames:ToFrames"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")

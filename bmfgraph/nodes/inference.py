@@ -44,7 +44,7 @@ class InferenceParams:
     batch: int
     """Items joined into one inference."""
     fixed_batch: bool
-    """The model reads that batch and no smaller one, so that the last batch is padded."""
+    """Whether the model reads only batches of that size, so that the last batch is padded."""
     engine: EngineSpec | None = None
 
 
@@ -202,7 +202,7 @@ class InferenceSpec(NodeSpec):
         return name, f"{RUNTIMES[engine.runtime]} · {engine.precision}{batch}"
 
     def _shape(self, name: str, source: TensorSpec, tensor: OnnxTensor) -> Shape:
-        """Shape that the model reads at that input, batch included."""
+        """Return the shape that the model reads at that input, batch included."""
         self._check_input(name, source, tensor)
         batch, fixed = self.engine.batch, self._dims(tensor)[0]
         if isinstance(fixed, int) and fixed != batch:
@@ -314,7 +314,7 @@ class InferenceSpec(NodeSpec):
 
 
 def _scaled(placement: Placement, width: int, height: int) -> Placement:
-    """Position of the source image after the model changed the tensor's size."""
+    """Return the position of the source image after the model changed the tensor's size."""
     x, y = width / placement.width, height / placement.height
     return Placement(
         source_width=placement.source_width,

@@ -114,7 +114,7 @@ class WindowOptions(Frozen):
 
 
 class _Thresholds(Frozen):
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Least score of a detection.")
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum score of a detection.")
     iou: float = Field(default=0.3, ge=0, le=1, description="Boxes that overlap a better one by more are dropped.")
     labels: tuple[str, ...] = Field(
         default=("face",), min_length=1, description="Names of the objects, in the order of the model's scores."

@@ -18,7 +18,7 @@ from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType
 
 __all__ = ["NvdecMedia", "NvdecParams", "NvdecSpec"]
 
-# Formats that NVDEC decodes on some GPUs; the run asks its own GPU when it starts.
+# Formats that NVDEC decodes on some GPUs; a run checks its own GPU when it starts.
 _DECODED = {
     "h264": ("yuv420p", "yuvj420p", "yuv420p10le", "yuv422p", "yuv422p10le"),
     "hevc": ("yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "yuv422p", "yuv422p10le", "yuv444p"),
@@ -147,20 +147,20 @@ def _check(node: str, media: NvdecMedia) -> None:
     codec = _NAMES.get(media.codec, media.codec)
     allowed = _DECODED.get(media.codec)
     if allowed is None:
-        why = f"is {codec} video, and only {', '.join(_NAMES.values())} are decoded on the GPU"
+        reason = f"is {codec} video, and only {', '.join(_NAMES.values())} are decoded on the GPU"
     elif pixel_format not in allowed:
-        why = f"is {codec} video in {pixel_format}, which NVDEC does not decode"
+        reason = f"is {codec} video in {pixel_format}, which NVDEC does not decode"
     elif media.frames.color.matrix == "rgb":
-        why = "holds RGB, which is not converted on the GPU"
+        reason = "holds RGB, which is not converted on the GPU"
     elif media.interlaced:
-        why = "is interlaced, and NVDEC would mix its fields"
+        reason = "is interlaced, and NVDEC would mix its fields"
     elif not media.timed:
-        why = "does not say when its frames are shown"
+        reason = "has no presentation times"
     else:
         return
     raise PlanError(
         node,
-        f"input {path!r} {why}",
+        f"input {path!r} {reason}",
         hint=f"{NvdecSpec.cpu_hint}, which decodes it on the CPU",
         code=codes.UNSUPPORTED_GPU_DECODING,
     )

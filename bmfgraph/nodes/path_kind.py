@@ -28,7 +28,7 @@ FolderPath = Annotated[str, PathKind("folder")]
 
 
 def path_kind(field: FieldInfo) -> Literal["file", "folder"] | None:
-    """Return what a field names: a file, a folder, or neither (None)."""
+    """Return ``file`` or ``folder`` for a field that names one; None for other fields."""
     members = (field.annotation, *typing.get_args(field.annotation))
     marks: list[Any] = [*field.metadata, *(mark for member in members for mark in getattr(member, "__metadata__", ()))]
     return next((mark.kind for mark in marks if isinstance(mark, PathKind)), None)

@@ -153,7 +153,7 @@ class PreprocessSpec(NodeSpec):
         return meaning
 
     def _target(self, requirement: Requirement | None) -> tuple[int | None, int | None]:
-        """Height and width set by the YAML or fixed by the model; None where free."""
+        """Return height and width, set by the YAML or fixed by the model; None if free."""
         if self.size:
             return self.size
         if not requirement:
@@ -163,7 +163,7 @@ class PreprocessSpec(NodeSpec):
     def _fit(
         self, name: str, source: FrameSpec, target: tuple[int | None, int | None], requirement: Requirement | None
     ) -> tuple[Box | None, tuple[int, int] | None, Box, Placement]:
-        """Crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom) and placement."""
+        """Return crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom), placement."""
         height, width = target[0] or source.height, target[1] or source.width
         fit = self.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
         crop: Box | None = None

@@ -30,7 +30,7 @@ class RecordsParams:
 
 
 class RecordsSpec(NodeSpec):
-    """Writes detections: JSON Lines with one object a frame, or CSV with one row a box."""
+    """Writes detections: JSON Lines with one object per frame, or CSV with one row per box."""
 
     kind: Literal["records"] = "records"
     path: FilePath = Field(min_length=1, description="The file to write.")

@@ -48,7 +48,7 @@ def register(cls: type[_Spec]) -> type[_Spec]:
     if not isinstance(kind, str):
         raise RegistryError(
             f"{cls.__qualname__} has no kind of its own",
-            'write such as kind: Literal["negative"] = "negative" in its class',
+            'write a field such as kind: Literal["negative"] = "negative" in its class',
             code=codes.INVALID_NODE_CLASS,
         )
     with _LOCK:
@@ -73,7 +73,7 @@ def _entry_points_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
     """Scan all packages once: that takes as long as reading a small clip."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
-        if point.value not in (known.value for known in points.get(point.name, [])):
+        if point.value not in (earlier.value for earlier in points.get(point.name, [])):
             points.setdefault(point.name, []).append(point)
     return points
 

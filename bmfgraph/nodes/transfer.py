@@ -95,16 +95,22 @@ class DownloadSpec(NodeSpec):
 
 
 def converters(source: PortType, accepted: InputType | None, device: Device) -> list[NodeSpec]:
-    """Return the nodes that turn ``source`` into what a node on ``device`` accepts, in order; [] where it fits."""
-    here = device_of(source)
+    """Return the nodes, in order, that adapt an edge to its consumer; an empty list if it fits.
+
+    Args:
+        source: Type of the edge.
+        accepted: Type that the consumer accepts; None for any.
+        device: Device of the consumer.
+    """
+    holder = device_of(source)
     if not isinstance(source, FrameSpec):
-        if here is None or here == device:
+        if holder in (None, device):
             return []
         return [UploadSpec()] if device == "cuda" else [DownloadSpec()]
-    if here == "cuda" and device == "cpu":
+    if holder == "cuda" and device == "cpu":
         pixel_format = accepted.pixel_format if accepted and accepted.pixel_format else "rgb24"
         return [DownloadSpec(pixel_format=pixel_format, default_color=bool(accepted and accepted.default_color))]
-    if here == "cpu" and device == "cuda":
+    if holder == "cpu" and device == "cuda":
         return [*([] if source.pixel_format in _UPLOADED else [ConvertSpec(pixel_format="rgb24")]), UploadSpec()]
     if accepted is None or _fits(source, accepted):
         return []

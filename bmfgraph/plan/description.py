@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Requirement:
-    """The input tensor that a consumer further down the graph needs, and what its numbers mean."""
+    """The input tensor that a consumer further down the graph needs, and the meaning of its numbers."""
 
     consumer: str
     tensor: TensorSpec
@@ -82,14 +82,14 @@ class SourceInfo:
     """Whether ``frames`` is exact; otherwise the end of the file is judged by ``duration``."""
     duration: float = 0.0
     start: float | None = None
-    """First and last time that is read; None where the source is read from its begin or to its end."""
+    """First and last time that is read; None: from the beginning, or to the end."""
     end: float | None = None
     time_grid: Fraction = Fraction(0)
-    """Time that the last frame lasts."""
+    """Duration of the last frame."""
     may_be_short: bool = False
     """Whether fewer frames than promised are a warning instead of an error."""
     short_hint: str = ""
-    """The reaction to fewer frames than promised."""
+    """Advice for the user when fewer frames come than promised."""
     audio_only: bool = False
     """Whether only audio is read, and no frames."""
 
@@ -105,11 +105,11 @@ class BmfModuleSpec:
     entry: str = "bmfgraph.runner.modules.native:NativeModule"
     """``package.module:Class`` of a :class:`bmfgraph.runner.modules.base.BmfModule`."""
     hint: str = "see what FFmpeg says above"
-    """The reaction to a failure of the module."""
+    """Advice for the user when the module fails."""
     trim_audio: bool = False
     """Whether copied audio before the first frame is left out, because a decoder seeks frames but not audio."""
     last_frame: Fraction | None = None
-    """Seconds that the last frame lasts, to be corrected in the written MP4 file; None where it needs no correction."""
+    """Duration of the last frame in seconds, to be corrected in the written MP4 file; None for no correction."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class PythonPackage:
 
 @dataclass(frozen=True)
 class Needs:
-    """The software that the machine of a node must have."""
+    """The software that a node needs on the machine that runs it."""
 
     packages: tuple[PythonPackage, ...] = ()
     encoder: str = ""

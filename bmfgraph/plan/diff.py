@@ -40,7 +40,7 @@ def plan_diff(old: Plan, new: Plan) -> str:
 
 
 def diff_json(old: Plan, new: Plan) -> dict[str, Any]:
-    """Return the same as plain data: ``plan``, ``removed``, ``added`` and ``changed``.
+    """Return the differences as plain data: ``plan``, ``removed``, ``added`` and ``changed``.
 
     ``removed`` and ``added`` map names of nodes to their kinds, ``changed`` maps them to what changed: dotted
     paths of fields, each with ``[old, new]``. ``plan`` has such paths for the plan itself: its name, the order of
@@ -66,7 +66,7 @@ def _sorted(changes: Iterable[tuple[str, Change]]) -> dict[str, Change]:
 
 
 def _different(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Change]]:
-    """Every difference, with its path. Values with the same name on both sides are compared with each other."""
+    """List every difference with its path. Items of lists are matched by name."""
     if old == new:
         return
     before, after = _named(old), _named(new)
@@ -76,11 +76,11 @@ def _different(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Change
     kind, same_kind = before.get("type"), before.get("type") == after.get("type")
     # The tensors of a bundle show all of its differences.
     phrase_differs = before.get("is") != after.get("is") and not (same_kind and kind == "bundle")
-    known = {"is", *_IN_PHRASE.get(kind, ())} if phrase_differs and kind else {"is"}
+    in_phrase = {"is", *_IN_PHRASE.get(kind, ())} if phrase_differs and kind else {"is"}
     inside = [
         change
         for key in dict.fromkeys([*before, *after])
-        if key not in known and same_kind
+        if key not in in_phrase and same_kind
         for change in _different(before.get(key), after.get(key), f"{path}.{key}" if path else key)
     ]
     if phrase_differs:
@@ -91,7 +91,7 @@ def _different(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Change
 
 
 def _named(value: Any) -> dict[str, Any] | None:
-    """Return the items of a mapping, or of a list whose items all have names, by name; None for other values."""
+    """Return a mapping as it is, and a list by its items' names; None if an item has none, and for other values."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list):
@@ -109,7 +109,7 @@ def _named(value: Any) -> dict[str, Any] | None:
 
 
 def _phrase(value: Any) -> Any:
-    """Return the phrase of a type; other values unchanged."""
+    """Return the phrase of a type, and other values unchanged."""
     return value.get("is", value) if isinstance(value, dict) else value
 
 

@@ -66,10 +66,11 @@ class PlanNode:
     bmf_node: str = ""
     """Name of the BMF node that it runs in; several nodes can share one BMF node."""
     device: Device = "cpu"
-    """The device of its work."""
+    """Device that it works on."""
 
     @property
     def kind(self) -> str:
+        """Kind of the spec."""
         return self.spec.kind
 
     @property
@@ -100,7 +101,7 @@ class Plan:
     machine: Machine = NO_MACHINE
     """The machine that it is compiled for."""
     device: Literal["auto"] | Device = "auto"
-    """The device of models; auto: the GPU if the machine has one and a runtime that uses it."""
+    """Device that models run on; auto: on the GPU if the machine has one and a runtime that uses it."""
     errors: tuple[BmfgraphError, ...] = ()
     """Errors of the pipeline. ``nodes`` lacks the nodes that they name and all nodes that depend on those."""
 
@@ -152,7 +153,7 @@ class Plan:
         return dataclasses.replace(self, nodes=kept, errors=(*self.errors, error))
 
     def sources(self) -> tuple[tuple[PlanNode, SourceInfo], ...]:
-        """Return each node that reads frames, with what it promises."""
+        """Return each node that reads frames, with the frames that it promises."""
         infos = ((node, node.spec.source(node.params)) for node in self.nodes)
         return tuple((node, info) for node, info in infos if info is not None and not info.audio_only)
 

@@ -209,7 +209,7 @@ class TensorSpec:
         return tuple(dim.size for dim in self.dims)
 
     def size_of(self, name: str) -> int | None:
-        """Return the size of the dim of that name; None if it is free or there is no such dim."""
+        """Return the size of the dim of that name; None if it is free or does not exist."""
         return next((dim.size for dim in self.dims if dim.name == name), None)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Compute a model's inputs for another clip, with which int8 is calibrated."""
+"""Compute a model's inputs from the clip that calibrates int8."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
     }
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
-    # A model with a fixed batch gets each sample that many times.
+    # A model with a fixed batch gets the same sample for every item of it.
     count = engine.batch if node.spec.engine_request(node).fixed_batch else 1
     for frames in _passages(node.name, clip, build.calibration_frames, length, source):
-        yield {name: _through(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
+        yield {name: _sample(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
 
 
 def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
-    """Return the nodes that produce the tensor, from the first one that reads frames."""
+    """Return the nodes that make the tensor from frames, in running order."""
     chain: list[PlanNode] = []
     node = plan.node(name)
     while node.outputs and isinstance(node.outputs[0].type, TensorSpec) and len(node.inputs) == 1:
@@ -55,7 +55,7 @@ def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:
     if not chain or any(member.spec.engine_of(member.params) for member in chain):
         raise EngineError(
             consumer,
-            f"engine.precision=int8 is calibrated for models that are fed by a preprocess node, not by {name!r}",
+            f"engine.precision=int8 is calibrated for models that read from a preprocess node, not from {name!r}",
             hint="choose another precision, or quantise the model yourself",
             code=codes.UNUSABLE_CALIBRATION,
         )
@@ -77,7 +77,7 @@ def _window(chain: list[PlanNode]) -> int:
 
 
 def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec) -> Iterator[list[Any]]:
-    """``count`` passages of ``length`` frames, uint8 RGB [height, width, 3], from all over the clip."""
+    """Yield ``count`` passages of ``length`` frames, uint8 RGB [height, width, 3], from all over the clip."""
     import av
     import torch
 
@@ -86,7 +86,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
             if not container.streams.video:
                 raise EngineError(
                     node,
-                    f"engine.calibration: {str(clip)!r} has no video in it",
+                    f"engine.calibration: {str(clip)!r} has no video stream",
                     hint="name another clip",
                     code=codes.UNUSABLE_CALIBRATION,
                 )
@@ -96,13 +96,13 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
         with av.open(str(clip)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in starts or passage:
-                    picture = frame.reformat(width=source.width, height=source.height, format="rgb24")
-                    passage.append(torch.from_numpy(picture.to_ndarray()))
+                    image = frame.reformat(width=source.width, height=source.height, format="rgb24")
+                    passage.append(torch.from_numpy(image.to_ndarray()))
                 if len(passage) == length:
                     yield passage
                     passage = []
         if passage:
-            # The clip is shorter than the window, which reaches beyond its end as in a run.
+            # The clip is shorter than the window; the window stage pads it as in a run.
             yield passage
     except (av.FFmpegError, OSError) as error:
         raise EngineError(
@@ -113,12 +113,12 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
         ) from None
 
 
-def _through(chain: list[PlanNode], pictures: list[Any]) -> Any:
-    """Return the first sample that the stages make of the frames."""
+def _sample(chain: list[PlanNode], images: list[Any]) -> Any:
+    """Return the first tensor that the stages make of the frames, as a NumPy array."""
     from bmfgraph.runner.graph import make_stage
     from bmfgraph.stages.items import Frame
 
-    items: list[Any] = [Frame(index, None, image=picture) for index, picture in enumerate(pictures)]
+    items: list[Any] = [Frame(index, None, image=image) for index, image in enumerate(images)]
     for node in chain:
         stage = make_stage(node)
         try:

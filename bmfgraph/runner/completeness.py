@@ -10,8 +10,8 @@ from bmfgraph.runner.monitor import RunMonitor
 __all__ = ["check_complete"]
 
 
-def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
-    """Return warnings about missing frames that the options allow.
+def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
+    """Return warnings about missing frames that the options allow to be missing.
 
     A decoder reports no error when its file ends early, so the frames are compared with those that the file promised.
 
@@ -19,7 +19,7 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
         RunError: A node did not finish, or frames are missing that the options do not allow to be missing.
     """
     for node in plan:
-        if node.name in watch.working:
+        if node.name in monitor.working:
             raise RunError(
                 node.name,
                 node.kind,
@@ -29,8 +29,8 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
             )
     warnings = []
     for node, info in plan.sources():
-        meter = watch.meters[node.name]
-        if meter.frames == 0 and (info.start or info.end is not None):
+        timings = monitor.timings[node.name]
+        if timings.frames == 0 and (info.start or info.end is not None):
             end = f"end {info.end:g} s" if info.end is not None else "the end"
             raise RunError(
                 node.name,
@@ -39,7 +39,7 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
                 hint="set decoder.start and decoder.end further apart, or start earlier",
                 code=codes.EMPTY_TIME_RANGE,
             )
-        if meter.frames == 0:
+        if timings.frames == 0:
             raise RunError(
                 node.name,
                 node.kind,
@@ -47,24 +47,24 @@ def check_complete(plan: Plan, watch: RunMonitor) -> list[str]:
                 hint="is the file damaged?",
                 code=codes.MISSING_FRAMES,
             )
-        reached = float(meter.last_time or 0) + float(info.time_grid)
+        reached = float(timings.last_time or 0) + float(info.time_grid)
         short = (
-            info.frames - meter.frames > max(2, info.frames // 100)
+            info.frames - timings.frames > max(2, info.frames // 100)
             if info.exact
             else info.duration - reached > max(0.5, info.duration / 50)
         )
         if not short:
             continue
         promised = f"{info.frames} frames" if info.exact else f"{info.duration:.2f} s"
-        decoded = f"{meter.frames} frames" if info.exact else f"{reached:.2f} s"
+        decoded = f"{timings.frames} frames" if info.exact else f"{reached:.2f} s"
         text = f"the file promises {promised}, but only {decoded} could be decoded"
         if not info.may_be_short:
             raise RunError(
                 node.name,
                 node.kind,
                 text,
-                frame=meter.frames,
-                time=meter.last_time,
+                frame=timings.frames,
+                time=timings.last_time,
                 hint=info.short_hint or "is the source cut off or damaged?",
                 code=codes.MISSING_FRAMES,
             )

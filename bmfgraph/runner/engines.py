@@ -1,4 +1,4 @@
-"""Build the engines that a plan names before it runs."""
+"""Build the missing engines of a plan."""
 
 from __future__ import annotations
 

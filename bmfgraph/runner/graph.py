@@ -36,7 +36,7 @@ class Assembly:
     stages: tuple[Stage, ...]
 
 
-def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
+def assemble(plan: Plan, monitor: RunMonitor, folder: str) -> Assembly:
     """Make BMF's graph config; create and open all stages, which loads their engines.
 
     Args:
@@ -60,9 +60,9 @@ def assemble(plan: Plan, watch: RunMonitor, folder: str) -> Assembly:
             payload = "video_frame" if native[name] else "item"
             key = uuid.uuid4().hex
             if module is None:
-                HANDOVER[key] = _stage_chain(members, streams, watch, stages)
+                HANDOVER[key] = _stage_chain(members, streams, monitor, stages)
             else:
-                HANDOVER[key] = _module(members[0], module, streams, watch)
+                HANDOVER[key] = _module(members[0], module, streams, monitor)
                 stages += _repairs(members[0], module)
             configs.append(
                 {
@@ -98,7 +98,7 @@ def _stream(ref: Ref, payload: str) -> dict[str, str]:
 
 
 def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, OutputStream]]:
-    """Return the streams that leave a node: one for each port and payload that has a consumer."""
+    """List the streams that leave a node: one for each port and payload that has a consumer."""
     ports = node.spec.ports()
     outlets: set[tuple[Ref, OutputStream]] = set()
     for consumer, index in plan.consumers(node.name):
@@ -109,12 +109,12 @@ def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[
 
 
 def _module(
-    node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], watch: RunMonitor
+    node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], monitor: RunMonitor
 ) -> ModuleConfig:
     _check_codecs(node)
     frames = next((port.type for port in node.outputs if isinstance(port.type, FrameSpec)), None)
     matrix = frames.color.yuv if frames else "bt709"
-    return ModuleConfig(watch.meter(node.name, node.kind), watch, module, node.params, outlets, matrix)
+    return ModuleConfig(monitor.timings_of(node.name, node.kind), monitor, module, node.params, outlets, matrix)
 
 
 def _repairs(node: PlanNode, module: BmfModuleSpec) -> list[Stage]:
@@ -124,7 +124,7 @@ def _repairs(node: PlanNode, module: BmfModuleSpec) -> list[Stage]:
 
 
 def _stage_chain(
-    members: list[PlanNode], outlets: tuple[OutputStream, ...], watch: RunMonitor, opened: list[Stage]
+    members: list[PlanNode], outlets: tuple[OutputStream, ...], monitor: RunMonitor, opened: list[Stage]
 ) -> StageChainConfig:
     first = members[0]
     stages = []
@@ -139,12 +139,12 @@ def _stage_chain(
             raise
         except Exception as error:
             raise failure(node.name, node.kind, error, doing="cannot start") from error
-        stages.append((stage, watch.meter(node.name, node.kind)))
+        stages.append((stage, monitor.timings_of(node.name, node.kind)))
     # BMF does not allow two edges between the same two ports.
     streams = list(dict.fromkeys(first.inputs))
     arity, order = len(streams), tuple(streams.index(ref) for ref in first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
-    job = StageChainConfig(stages, watch, arity, order, outlets, last, [{} for _ in range(arity)])
+    job = StageChainConfig(stages, monitor, arity, order, outlets, last, [{} for _ in range(arity)])
     if any(node.device == "cuda" for node in members):
         from bmfgraph.stages.cuda import use_stream
 

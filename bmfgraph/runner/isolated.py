@@ -96,7 +96,7 @@ def _failure(cause: str, hint: str) -> RunError:
 
 
 class _SendingHandler(logging.Handler):
-    """Sends log records to the parent."""
+    """Send log records to the parent."""
 
     def __init__(self, send: Callable[[object], None]) -> None:
         super().__init__()
@@ -111,9 +111,13 @@ class _SendingHandler(logging.Handler):
 
 
 def main(descriptor: int) -> None:
-    """Run the plan on standard input; send what happens to ``descriptor``."""
+    """Run the plan from standard input.
+
+    Args:
+        descriptor: File descriptor that the messages are written to.
+    """
     lock = threading.Lock()
-    # The parent may be gone.
+    # The parent may have exited.
     with contextlib.suppress(BrokenPipeError, EOFError), os.fdopen(descriptor, "wb") as stream:
 
         def send(message: object) -> None:
@@ -140,7 +144,7 @@ def main(descriptor: int) -> None:
 
 
 def _stop_with_parent() -> None:
-    """Stop the run when the parent is gone: standard input ends with it."""
+    """Stop the run when the parent exits, which closes standard input."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -148,5 +152,5 @@ def _stop_with_parent() -> None:
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
-    # A node that hangs in native code would keep the interpreter from its end.
+    # A node that hangs in native code would block the interpreter's shutdown.
     os._exit(0)

@@ -62,7 +62,7 @@ class RunMonitor:
     Attributes:
         error: The first failure; None while all is well.
         trace: Python traceback of that failure.
-        meters: Timings of each node, by name.
+        timings: Timings of each node, by name.
         ffmpeg_log: FFmpeg's error lines, oldest first. All runs of the process share them.
         second_signal: Whether the user asked twice to stop, so that the run must not wait for anything.
         started: Called on BMF's thread as each node is created.
@@ -75,7 +75,7 @@ class RunMonitor:
         self._lock = threading.RLock()
         self.error: BmfgraphError | None = None
         self.trace = ""
-        self.meters: dict[str, NodeTimings] = {}
+        self.timings: dict[str, NodeTimings] = {}
         self.ffmpeg_log: list[str] = []
         self.second_signal = False
         self.started: Callable[[], None] = lambda: None
@@ -87,9 +87,9 @@ class RunMonitor:
         """Whether the run must end now."""
         return self.error is not None
 
-    def meter(self, name: str, kind: str) -> NodeTimings:
+    def timings_of(self, name: str, kind: str) -> NodeTimings:
         """Return the timings of a node, new ones at the first call."""
-        return self.meters.setdefault(name, NodeTimings(name, kind))
+        return self.timings.setdefault(name, NodeTimings(name, kind))
 
     def cancel(self, why: str) -> None:
         """End the run because the user or the caller wants it; ``why`` is the text of the error."""

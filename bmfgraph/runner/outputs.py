@@ -1,4 +1,4 @@
-"""The files that a run writes: kept under other names until it has succeeded, and checked against what it read."""
+"""Write a run's files under temporary names, and rename them after the run has succeeded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ __all__ = ["temporary_outputs", "with_output_folder", "write_error"]
 
 @contextlib.contextmanager
 def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
-    """Every sink writes beside its final name; what it yields renames them, and deletes what is left over."""
+    """Redirect every sink to a temporary file in the folder of its final file.
+
+    Temporary files that are left at the end of the context are deleted.
+
+    Yields:
+        The redirected plan, and a function that renames the files and returns their paths by node name.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
     final: dict[str, Path] = {}
     parts: dict[str, Path] = {}
     nodes: list[PlanNode] = []
@@ -46,13 +55,13 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
-    """Return the same plan with its files written into that folder, each under its node's name."""
+    """Return the plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
 def write_error(node: PlanNode) -> RunError | None:
-    """Why the file of a node cannot be written, as far as can be seen without writing; None if it can, or has none."""
+    """Return an error if the file of a node cannot be written, as far as that shows without writing; else None."""
     if node.written is None:
         return None
     path = Path(node.written)
@@ -64,7 +73,7 @@ def write_error(node: PlanNode) -> RunError | None:
             hint=_elsewhere(node),
             code=codes.UNWRITABLE_OUTPUT,
         )
-    # The file that a link leads to, so that the link stays one.
+    # A link is followed, so that it stays a link when the file is replaced.
     target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
@@ -79,7 +88,7 @@ def write_error(node: PlanNode) -> RunError | None:
             return RunError(
                 node.name,
                 node.kind,
-                f"output {str(path)!r} is a device or a pipe, no file",
+                f"output {str(path)!r} is a device or a pipe, not a file",
                 hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
                 code=codes.UNWRITABLE_OUTPUT,
             )
@@ -90,9 +99,9 @@ def write_error(node: PlanNode) -> RunError | None:
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:
-    """Make an empty file beside ``path``, so that a folder without write permission fails before a frame is decoded."""
-    if (refused := write_error(node)) is not None:
-        raise refused
+    """Create an empty file next to ``path``, so that missing permissions show before a frame is decoded."""
+    if (fault := write_error(node)) is not None:
+        raise fault
     try:
         Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
         return reserve(path)
@@ -100,11 +109,11 @@ def _reserve(node: PlanNode, path: Path) -> Path:
         raise _unwritable(node, path, str(error.strerror)) from None
 
 
-def _unwritable(node: PlanNode, path: Path, why: str) -> RunError:
+def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:
     return RunError(
         node.name,
         node.kind,
-        f"output {str(path)!r} cannot be written ({why})",
+        f"output {str(path)!r} cannot be written ({reason})",
         hint=_elsewhere(node),
         code=codes.UNWRITABLE_OUTPUT,
     )

@@ -29,7 +29,7 @@ from bmfgraph.system.text import size_text
 __all__ = ["Reference", "preflight_errors", "preflight_warnings", "reference_of", "report_path"]
 
 _SURE, _SAFE = 0.2, 1.5
-"""With less room than the first part of the estimate a run fails; with less than the second it can fail."""
+"""Fractions of the estimated size: with less room than the first a run fails, with less than the second it may fail."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Reference:
 
 
 def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
-    """Find why a run of a plan, or of what is left of it, could not end well.
+    """Find the reasons why a run of a plan, or of its remaining nodes, would fail.
 
     Args:
         plan: The plan.
@@ -69,7 +69,7 @@ def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
 
 
 def _unrunnable(plan: Plan) -> list[EngineError]:
-    """Errors of engines and sources that need a GPU which the plan's machine does not have."""
+    """Find engines and sources that need a GPU which the plan's machine does not have."""
     errors: list[EngineError] = []
     gpu = plan.machine.gpu
     for node in plan:
@@ -107,7 +107,7 @@ def _unrunnable(plan: Plan) -> list[EngineError]:
 
 
 def preflight_warnings(plan: Plan) -> list[Problem]:
-    """Return what does not stop a run, but can surprise its user."""
+    """Return problems that do not stop a run, but can surprise its user."""
     warnings = [
         Problem(f"pipeline.nodes.{short.node.name}", short.message, codes.LOW_DISK_SPACE, short.hint)
         for short in _short_of_room(plan)
@@ -125,35 +125,35 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                     "export it again with a newer exporter, which leaves them out of the inputs",
                 )
             )
-        asked = engine.reason.precision
+        requested = engine.reason.precision
         cause, install = idle_text(engine.reason)
         if plan.machine.gpu is not None and engine.device == "cpu" and plan.device == "auto":
-            hints = (install, "device=cpu says that this is meant, device=cuda makes it an error")
+            hints = (install, "set device=cpu to confirm it, or device=cuda to make it an error")
             warnings.append(
                 Problem(path, f"runs on the CPU: {cause}", codes.CPU_FALLBACK, "; ".join(filter(None, hints)))
             )
-        if engine.precision != asked:
+        if engine.precision != requested:
             warnings.append(
                 Problem(
                     path,
-                    f"computes in {engine.precision}, not in {asked}: {cause}",
+                    f"computes in {engine.precision}, not in {requested}: {cause}",
                     codes.PRECISION_FALLBACK,
-                    f"engine.precision={engine.precision} says that this is meant; {asked} needs TensorRT and a GPU",
+                    f"set engine.precision={engine.precision} to confirm it; {requested} needs TensorRT and a GPU",
                 )
             )
     return warnings
 
 
 def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:
-    """Return the path of the report.
+    """Return the file of the report.
 
     Args:
-        value: The key ``report``.
-        plan: The plan of the run.
-        make: Make the folder.
+        value: The key ``report``; None for no report.
+        plan: The plan, whose files must not be overwritten.
+        make: Create the folder.
 
     Raises:
-        ConfigError: The report cannot be written there, or the run reads or writes that file.
+        ConfigError: The file cannot be written, or the run reads or writes it.
     """
     if value is None:
         return None
@@ -183,25 +183,33 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
 
 
 def reference_of(value: str | None, plan: Plan) -> Reference | None:
-    """Find the clip to measure against and the output to measure. Raises ConfigError where there is none."""
+    """Return the reference of the run's output.
+
+    Args:
+        value: The key ``reference``, a clip; None for no measurement.
+        plan: The plan. It must write exactly one clip.
+
+    Raises:
+        ConfigError: The reference cannot be read, or does not fit the output.
+    """
     if value is None:
         return None
     writers = [node for node in plan if node.files.video]
     if len(writers) != 1:
-        what = f"{len(writers)} clips, and one is measured" if writers else "no clip that could be measured"
-        out = "or the other encoders" if writers else "or choose another encoder"
-        raise _reference_error(f"the pipeline writes {what}", f"leave the reference out, {out}")
+        subject = f"{len(writers)} clips, and one is measured" if writers else "no clip that could be measured"
+        remedy = "or the other encoders" if writers else "or choose another encoder"
+        raise _reference_error(f"the pipeline writes {subject}", f"leave the reference out, {remedy}")
     try:
         path = locate(value)
-        found = probe(path, audio=None).frames
+        frames = probe(path, audio=None).frames
     except (SourceError, MediaError) as error:
         raise _reference_error(str(error), error.hint) from None
     if path.resolve() in files_written(plan):
-        raise _reference_error(f"{str(path)!r} is what the run writes", "write to another file")
-    made = plan.type_of(writers[0].inputs[0])
-    if isinstance(made, FrameSpec) and (made.width, made.height) != (found.width, found.height):
+        raise _reference_error(f"{str(path)!r} is written by the run", "write to another file")
+    output = plan.type_of(writers[0].inputs[0])
+    if isinstance(output, FrameSpec) and (output.width, output.height) != (frames.width, frames.height):
         raise _reference_error(
-            f"{str(path)!r} is {found.width}x{found.height}, but the output is {made.width}x{made.height}",
+            f"{str(path)!r} is {frames.width}x{frames.height}, but the output is {output.width}x{output.height}",
             "give a reference of the output's size",
         )
     return Reference(path, writers[0].name)
@@ -223,7 +231,7 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
         return [error]
     errors: list[BmfgraphError] = []
     for node, need in needs:
-        # Without a GPU, its nodes have another error.
+        # Nodes that need a missing GPU have an error already.
         packages = () if node.device == "cuda" and plan.machine.gpu is None else need.packages
         errors += [
             InstallError(
@@ -244,7 +252,7 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
 
 @dataclass(frozen=True)
 class _Shortage:
-    """A file that its disk may have no room for; ``sure``: it has none."""
+    """A file that may not fit on its disk; ``sure``: it does not fit."""
 
     node: PlanNode
     message: str
@@ -253,7 +261,7 @@ class _Shortage:
 
 
 def _short_of_room(plan: Plan) -> Iterator[_Shortage]:
-    """Each file of which the disk has less free room than its files need together."""
+    """List the files on each disk that has too little free room for all of them."""
     seconds = max((info.duration for _, info in plan.sources()), default=0.0)
     sizes: dict[Path, dict[str, float]] = {}
     for node in plan:

@@ -30,7 +30,7 @@ from bmfgraph.system.text import size_text
 __all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_report"]
 
 SCHEMA = 1
-"""Raised when a reader of the old form would misread the new one."""
+"""Version of the report; raised when a reader of the old form would misread the new one."""
 
 _PACKAGES = (
     "BabitMF",
@@ -46,7 +46,7 @@ _PACKAGES = (
 
 
 def make_report(result: RunResult) -> dict[str, Any]:
-    """Return all that is known about a finished run.
+    """Return the report of a finished run.
 
     Times are in seconds or, where the key says so, ms; sizes in bytes.
     """
@@ -97,13 +97,13 @@ def machine_section(gpu: Gpu | None) -> dict[str, Any]:
 
 
 def _latency(result: RunResult) -> dict[str, float] | None:
-    """Time from a source's output of a frame until the last sink is done with it, in ms."""
-    plan, meters = result.plan, result.timings
-    sources = [meters[node.name].done for node, _ in plan.sources()]
-    sinks = [meters[node.name].done for node in plan if not node.outputs]
+    """Return the time from a source's output of a frame until the last sink has finished it, in ms."""
+    plan, timings = result.plan, result.timings
+    sources = [timings[node.name].done for node, _ in plan.sources()]
+    sinks = [timings[node.name].done for node in plan if not node.outputs]
     whole = [done for done in sinks if len(done) == result.frames]
     if len(sources) != 1 or not whole or len(sources[0]) < result.frames:
-        # With several inputs, or frames left out, the outputs cannot be matched with inputs.
+        # With several sources, or with dropped frames, output frames cannot be matched with input frames.
         return None
     last = (max(times) for times in zip(*whole, strict=True))
     ordered = sorted(1000 * (end - begin) for begin, end in zip(sources[0], last, strict=False))
@@ -141,7 +141,7 @@ def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, A
 
 
 def _queue(depths: array[int]) -> dict[str, float] | None:
-    """Return the number of packets that waited at the node when it was called."""
+    """Summarise the number of packets that waited at the node when it was called."""
     if not depths:
         return None
     return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
@@ -189,7 +189,11 @@ def with_quality(result: RunResult, reference: Reference, *, whole: bool) -> Run
 
 
 def write_report(path: Path, result: RunResult) -> None:
-    """Write the report as JSON. Raises BmfgraphError."""
+    """Write the report as JSON.
+
+    Raises:
+        BmfgraphError: The file cannot be written.
+    """
     try:
         write_whole(path, json.dumps(result.report(), indent=2) + "\n")
     except OSError as error:

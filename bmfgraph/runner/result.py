@@ -1,4 +1,4 @@
-"""Hold what is known about a finished run."""
+"""Define the result of a finished run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["NodeResult", "RunResult", "percentile"]
 
 @dataclass(frozen=True)
 class NodeResult:
-    """The work of one node. The times of calls are None where there was none."""
+    """The work of one node. Times of calls in ms; None if there was no call."""
 
     name: str
     kind: str
     device: Device
     frames: int
-    """Frames taken, or produced by a source."""
+    """Frames consumed, or produced by a source."""
     calls: int
     seconds: float
     """Time of all calls together."""
@@ -40,19 +40,19 @@ class RunResult:
     seconds: float
     """Wall time from the start to the last rename."""
     frames: int
-    """Frames written by the sink that wrote most."""
+    """Frames written by the sink that wrote the most."""
     first_frame_seconds: float
-    """Time from the start until that sink was done with its first frame: engines loaded, pipeline filled."""
+    """Time from the start until that sink had finished its first frame: engines loaded, pipeline filled."""
     steady_fps: float
-    """Its frames a second from then on; those that came with the first one, in its batch, do not count."""
+    """Frames per second of that sink after its first batch of frames."""
     outputs: dict[str, Path]
     """The file that each node wrote, by node name."""
     timings: dict[str, NodeTimings] = field(repr=False)
     """The times of each node's calls, by node name."""
     engines: dict[str, str]
-    """The runtime of each inference node, by node name."""
+    """Runtime and device of each inference node, by node name."""
     ffmpeg: str
-    """Where FFmpeg 4's libraries come from."""
+    """Source of FFmpeg 4's libraries."""
     warnings: tuple[str, ...]
     peak_rss: int
     """Peak of the process's resident memory."""
@@ -65,7 +65,7 @@ class RunResult:
 
     @property
     def fps(self) -> float:
-        """Frames a second over the whole run."""
+        """Frames per second over the whole run."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
@@ -96,6 +96,6 @@ class RunResult:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the nearest-rank percentile of values in rising order."""
+    """Return the nearest-rank percentile of values in ascending order."""
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(rank) - 1)]

@@ -1,4 +1,4 @@
-"""Run a plan: start BMF's graph, watch it, and turn every end but the good one into one exception."""
+"""Run a plan: start BMF's graph, wait for its end, and raise one exception for any failure."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Tap = Callable[..., None]
 
 _POLL = 0.05
 _PATIENCE = 4.0
-"""Seconds that a stopped graph gets to come down before it is left behind."""
+"""Seconds that a stopped graph may take to end before it is abandoned."""
 _GRAPHS = threading.Lock()
-"""Held by the one run of this process that has a graph: BMF aborts when two graphs are made or destroyed at once,
-and keeps its modules in a table that it changes without a lock."""
+"""Held by the run that has a graph: BMF aborts when two graphs are created or destroyed at once, and changes its table
+of modules without a lock."""
 
 
 def run_plan(
@@ -48,13 +48,13 @@ def run_plan(
 ) -> RunResult:
     """Run a plan to its end. Output files appear under their names only if the whole run succeeds.
 
-    One plan runs at a time in a process; others wait for their turn. Afterwards the process can run the next one. Only
-    if the error's ``abandoned`` is true, a node did not return from its work and its threads go on.
+    One plan runs at a time in a process; others wait for their turn. If the error's attribute ``abandoned`` is true, a
+    node did not return from its work, and its threads go on.
 
     Args:
         plan: A plan whose engines exist.
         progress: Called about 20 times a second, on this thread.
-        taps: Receivers of the items that reach ``collect`` nodes, by node name. They are called on a thread of BMF's.
+        taps: Receivers of the items that reach ``collect`` nodes, by node name; called on BMF's threads.
         monitor: Watches this run; its ``cancel`` stops it from another thread.
 
     Raises:
@@ -64,30 +64,30 @@ def run_plan(
         InstallError: A library is missing.
     """
     began = time.perf_counter()
-    # BMF's own logger reads this once, when it is loaded.
+    # BMF's own logger reads it once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
-    watch = monitor or RunMonitor()
-    with stopped_by_signals(watch) as interruptible, temporary_outputs(plan) as (working, publish):
+    monitor = monitor or RunMonitor()
+    with stopped_by_signals(monitor) as interruptible, temporary_outputs(plan) as (working, publish):
         try:
-            engines = _drive(working, watch, progress, taps or {}, interruptible)
+            engines = _drive(working, monitor, progress, taps or {}, interruptible)
         except KeyboardInterrupt:
-            if watch.error is None:
+            if monitor.error is None:
                 raise
-        _raise(watch)
-        warnings = check_complete(plan, watch)
-        _raise(watch)
+        _raise(monitor)
+        warnings = check_complete(plan, monitor)
+        _raise(monitor)
         outputs = publish()
-    sink = max((watch.meters[node.name] for node in plan if not node.outputs), key=lambda meter: meter.frames)
+    sink = max((monitor.timings[node.name] for node in plan if not node.outputs), key=lambda timings: timings.frames)
     first = sink.first_done or began
     return RunResult(
         plan=plan,
         seconds=time.perf_counter() - began,
         frames=sink.frames,
         first_frame_seconds=first - began,
-        steady_fps=steady_fps(sink, _together(plan), began),
+        steady_fps=steady_fps(sink, _burst(plan), began),
         outputs=outputs,
-        timings=watch.meters,
+        timings=monitor.timings,
         engines=engines,
         ffmpeg=source,
         warnings=tuple(warnings),
@@ -96,7 +96,7 @@ def run_plan(
     )
 
 
-def _together(plan: Plan) -> int:
+def _burst(plan: Plan) -> int:
     """Return the number of frames that arrive at once: those of a batch of windows."""
     batches = (engine.batch for _, engine in plan.engines())
     types = (port.type for node in plan for port in node.outputs)
@@ -104,34 +104,34 @@ def _together(plan: Plan) -> int:
     return max(batches, default=1) * max(windows, default=1)
 
 
-def steady_fps(sink: NodeTimings, together: int, began: float) -> float:
-    """Return the frames a second after the start.
+def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:
+    """Return the frames per second after the first burst.
 
     Args:
-        sink: The times of the sink.
-        together: Frames that arrive at once. The first so many do not count, unless there are not three times as many.
-        began: Start of the run, on the clock of ``time.perf_counter``.
+        sink: Timings of the sink.
+        burst: Number of frames that arrive at once. With fewer than three bursts, the rate of the whole run counts.
+        began: Clock at the start of the run, in seconds.
     """
     count, since = sink.frames, began
-    if len(sink.done) >= 3 * together:
-        count, since = len(sink.done) - together, sink.done[together - 1]
+    if len(sink.done) >= 3 * burst:
+        count, since = len(sink.done) - burst, sink.done[burst - 1]
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
-def _raise(watch: RunMonitor) -> None:
-    if watch.error:
-        watch.error.trace = watch.trace
-        raise watch.error
+def _raise(monitor: RunMonitor) -> None:
+    if monitor.error:
+        monitor.error.trace = monitor.trace
+        raise monitor.error
 
 
 def _drive(
     plan: Plan,
-    watch: RunMonitor,
+    monitor: RunMonitor,
     progress: ProgressCallback | None,
     taps: Mapping[str, Tap],
     interruptible: contextlib.AbstractContextManager[None],
 ) -> dict[str, str]:
-    """Make the graph and wait for its end, good or bad. Returns what each inference ran on."""
+    """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
     with terminal_muted(), _root_logger_kept():
         from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import assemble
@@ -142,12 +142,12 @@ def _drive(
 
     def report_progress() -> None:
         if progress:
-            frames = max((watch.meters[name].frames for name in sinks), default=0)
+            frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as watch.ffmpeg_log:
+    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as monitor.ffmpeg_log:
         with interruptible:
-            assembly = assemble(plan, watch, folder)
+            assembly = assemble(plan, monitor, folder)
             for stage in assembly.stages:
                 if stage.name in taps:
                     stage.receive = taps[stage.name]  # type: ignore[attr-defined]
@@ -155,28 +155,28 @@ def _drive(
             stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
         }
         try:
-            # Python's collector would stop all nodes for as long as it takes to look at every object of every library.
+            # A full garbage collection stalls every node, so the existing objects are excluded from it.
             frozen = gc.get_freeze_count() > 0
             if not frozen:
                 gc.freeze()
             for name, runs_on in engines.items():
                 node = plan.node(name)
                 logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
-            if not watch.stopped:
-                _run_graph(assembly.config, watch, report_progress)
+            if not monitor.stopped:
+                _run_graph(assembly.config, monitor, report_progress)
         finally:
             if not frozen:
                 gc.unfreeze()
-            # A stage that hangs is not to be touched.
-            if not getattr(watch.error, "abandoned", False):
-                for callback in watch.on_shutdown:
+            # Threads of an abandoned run still use the stages.
+            if not getattr(monitor.error, "abandoned", False):
+                for callback in monitor.on_shutdown:
                     callback()
                 for stage in assembly.stages:
-                    # The file of a failed run is dropped: to repair it would rewrite it in vain.
-                    if watch.error is None or not isinstance(stage, Repair):
-                        _close_stage(plan, stage, watch)
+                    # The output of a failed run is dropped, so it is not repaired.
+                    if monitor.error is None or not isinstance(stage, Repair):
+                        _close_stage(plan, stage, monitor)
             for config in assembly.config["nodes"]:
-                # Still there if the graph was never made.
+                # BMF takes the entry when it creates the node; it is left if the graph was never created.
                 HANDOVER.pop(config["option"]["job"], None)
             while folder in sys.path:
                 sys.path.remove(folder)
@@ -185,7 +185,7 @@ def _drive(
 
 @contextlib.contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """Take off the handlers that BMF puts on the root logger when it is imported."""
+    """Remove the handlers that BMF adds to the root logger when it is imported."""
     handlers = logging.root.handlers[:]
     try:
         yield
@@ -193,35 +193,35 @@ def _root_logger_kept() -> Iterator[None]:
         logging.root.handlers[:] = handlers
 
 
-def _run_graph(config: dict[str, Any], watch: RunMonitor, report_progress: Callable[[], None]) -> None:
-    """From BMF's graph config to its end, or until it is left behind."""
+def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Callable[[], None]) -> None:
+    """Run a graph to its end, or until it is abandoned."""
     from bmf.lib._bmf import engine
 
     ended = threading.Event()
-    with _turn(watch) as ours:
-        if not ours:
+    with _turn(monitor) as granted:
+        if not granted:
             return
-        with signals_kept() as watch.started, terminal_muted():
+        with signals_kept() as monitor.started, terminal_muted():
             graphs = [engine.Graph(json.dumps(config), False, True)]
             try:
                 graphs[0].start()
             except Exception as error:
-                watch.fail(watch.meter("graph", "bmf"), error, doing="cannot start")
-        threading.Thread(target=_close, args=(graphs, watch, ended), daemon=True, name="bmfgraph-close").start()
+                monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
+        threading.Thread(target=_close, args=(graphs, monitor, ended), daemon=True, name="bmfgraph-close").start()
         try:
-            _wait(ended, watch, report_progress)
+            _wait(ended, monitor, report_progress)
         except BaseException:
-            # The progress callback is the caller's and may raise.
-            watch.cancel("the caller gave up")
-            _wait(ended, watch, lambda: None)
+            # The caller's progress callback may raise.
+            monitor.cancel("the caller gave up")
+            _wait(ended, monitor, lambda: None)
             raise
 
 
 @contextlib.contextmanager
-def _turn(watch: RunMonitor) -> Iterator[bool]:
-    """Wait until no other run of this process has a graph; False if this one is stopped before."""
+def _turn(monitor: RunMonitor) -> Iterator[bool]:
+    """Wait until no other run of this process has a graph; yield False if this run is stopped before."""
     while not _GRAPHS.acquire(timeout=_POLL):
-        if watch.stopped:
+        if monitor.stopped:
             yield False
             return
     try:
@@ -230,38 +230,38 @@ def _turn(watch: RunMonitor) -> Iterator[bool]:
         _GRAPHS.release()
 
 
-def _close(graphs: list[Any], watch: RunMonitor, ended: threading.Event) -> None:
-    """Wait in BMF for the graph's end, and destroy it."""
+def _close(graphs: list[Any], monitor: RunMonitor, ended: threading.Event) -> None:
+    """Wait for the graph's end inside BMF, and destroy the graph."""
     graph = graphs.pop()
     try:
         graph.close()
     except BaseException as error:
-        watch.fail(watch.meter("graph", "bmf"), error)
-    # A graph that was left behind ends during the turn of another run.
-    with _GRAPHS if getattr(watch.error, "abandoned", False) else contextlib.nullcontext():
+        monitor.fail(monitor.timings_of("graph", "bmf"), error)
+    # An abandoned graph ends while another run may have its turn.
+    with _GRAPHS if getattr(monitor.error, "abandoned", False) else contextlib.nullcontext():
         del graph
     ended.set()
 
 
-def _wait(ended: threading.Event, watch: RunMonitor, report_progress: Callable[[], None]) -> None:
+def _wait(ended: threading.Event, monitor: RunMonitor, report_progress: Callable[[], None]) -> None:
     stopped_at: float | None = None
     while not ended.wait(_POLL):
         report_progress()
-        if watch.stopped:
+        if monitor.stopped:
             stopped_at = stopped_at or time.monotonic()
-            if watch.second_signal or time.monotonic() - stopped_at > _PATIENCE:
-                watch.error.abandoned = True  # type: ignore[union-attr]
+            if monitor.second_signal or time.monotonic() - stopped_at > _PATIENCE:
+                monitor.error.abandoned = True  # type: ignore[union-attr]
                 return
-    if not watch.stopped:
+    if not monitor.stopped:
         report_progress()
 
 
-def _close_stage(plan: Plan, stage: Any, watch: RunMonitor) -> None:
+def _close_stage(plan: Plan, stage: Any, monitor: RunMonitor) -> None:
     try:
         stage.close()
     except Exception as error:
         node = plan.node(stage.name)
-        watch.fail(watch.meter(node.name, node.kind), error, doing="cannot be closed")
+        monitor.fail(monitor.timings_of(node.name, node.kind), error, doing="cannot be closed")
 
 
 def _peak_rss() -> int:

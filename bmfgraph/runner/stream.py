@@ -40,9 +40,9 @@ __all__ = [
 _LIMIT = 8
 """Items that wait for the consumer; then the pipeline waits."""
 _POLL = 0.05
-"""Seconds between two looks whether the run was stopped."""
+"""Seconds between two checks whether the run was stopped."""
 _HERE = threading.local()
-"""``stream``: the newest stream that this thread began, as the text for messages and the event that it has ended."""
+"""``stream``: name and end event of the newest stream that this thread began."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class DetectionsItem:
 
 @dataclass(frozen=True)
 class TensorsItem:
-    """The tensors that a model takes or gives for one frame or window."""
+    """The tensors that a model reads or produces for one frame or window."""
 
     index: int
     """Position of the first frame that the tensors stand for."""
@@ -97,7 +97,7 @@ Item = FrameItem | DetectionsItem | TensorsItem
 
 
 def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str]:
-    """Cut the pipeline down to what leads to some outputs, and add a ``collect`` node that takes them.
+    """Cut the pipeline down to the nodes that some outputs need, and add a ``collect`` node that takes them.
 
     Args:
         reading: The job; one with problems is returned unchanged.
@@ -114,13 +114,13 @@ def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str
         return reading, tap
     for output in outputs:
         _check_output(pipeline.nodes, output)
-    kept, waiting = set[str](), [Ref.parse(output).node for output in outputs]
+    needed, waiting = set[str](), [Ref.parse(output).node for output in outputs]
     while waiting:
         name = waiting.pop()
-        if name in pipeline.nodes and name not in kept:
-            kept.add(name)
+        if name in pipeline.nodes and name not in needed:
+            needed.add(name)
             waiting += [Ref.parse(text).node for text in pipeline.nodes[name].inputs]
-    nodes = {name: spec for name, spec in pipeline.nodes.items() if name in kept}
+    nodes = {name: spec for name, spec in pipeline.nodes.items() if name in needed}
     while tap in nodes:
         tap += "_"
     nodes[tap] = collect(*outputs)
@@ -146,7 +146,7 @@ def _check_output(nodes: Mapping[str, NodeSpec], output: str) -> None:
 
 
 def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
-    """Refuse what cannot be streamed.
+    """Refuse outputs and devices that cannot be streamed.
 
     Raises:
         SpecError: An output that the ``collect`` node takes is audio.
@@ -168,7 +168,14 @@ def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
 
 
 def refuse_in_open_stream(work: str) -> None:
-    """Raise RunError if this thread is in the middle of a stream: the run would wait for the stream's end for ever."""
+    """Refuse a run on a thread with an open stream, because it would wait for the stream's end for ever.
+
+    Args:
+        work: Name of the new run, for messages.
+
+    Raises:
+        RunError: This thread has an open stream.
+    """
     name, ended = getattr(_HERE, "stream", ("", None))
     if ended is not None and not ended.is_set():
         raise RunError(
@@ -183,13 +190,13 @@ def refuse_in_open_stream(work: str) -> None:
 def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> Generator[Any, None, None]:
     """Run a plan on a thread of its own and yield the items that reach a ``collect`` node.
 
-    Closing the generator cancels the run and waits for its end. If the consumer is slow, the pipeline waits. The
-    generator may be used by any thread, one at a time, and collected as garbage by any thread.
+    Closing the generator cancels the run and waits for its end. If the consumer is slow, the pipeline waits. Any
+    thread may use it, one at a time, and any thread may drop it.
 
     Args:
         plan: A plan that has the node ``tap``.
         tap: Name of the ``collect`` node. If it has several inputs, tuples are yielded.
-        name: What is streamed, for messages.
+        name: Name of the streamed nodes, for messages.
         device: Device of the tensors, such as ``cpu``; None leaves them where they are.
 
     Raises:
@@ -229,7 +236,7 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
     finally:
         closing.set()
         monitor.cancel("the stream was closed")
-        # Garbage is collected on any thread, this one among them.
+        # The garbage collector may close the generator on this very thread.
         if thread is not threading.current_thread():
             thread.join()
         ended.set()

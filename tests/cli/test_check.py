@@ -1,4 +1,4 @@
-"""``check``: everything at once, each mistake by itself, for this machine or another, and nothing heavy imported."""
+"""Test ``check``: all mistakes at once, for this machine or another, without heavy imports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
-from tests.codes.command import Situation, Told, run_words
+from tests.codes.command import Outcome, Situation, run_cli
 from tests.compile.machines import BARE, HOPPER, HOPPER_TRT
 from tests.tools import double_model, make_clip, negate_model
 
@@ -33,17 +33,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def found(told: Told) -> list[tuple[str, str]]:
-    """Code and place of each problem."""
-    return [(problem["code"], problem["where"]) for problem in told.problems]
+def code_and_place(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return code and place of each problem."""
+    return [(problem["code"], problem["where"]) for problem in outcome.problems]
 
 
 def test_mistakes_of_all_stages_at_once(folder: Path) -> None:
     words = "device=gpu pipeline.nodes.prepare.sise=4 pipeline.nodes.window.windw=1 input=none.mp4 "
     words += "model.file=none.onnx output=out.webm report=/ '+pipeline.nodes.x={kind: frames, inputs: [upscal]}'"
-    told = run_words(f"check {UP}{words}", folder)
-    assert told.code == 2
-    assert sorted(found(told)) == [
+    outcome = run_cli(f"check {UP}{words}", folder)
+    assert outcome.code == 2
+    assert sorted(code_and_place(outcome)) == [
         ("E110", "device"),
         ("E111", "report"),
         ("E203", "pipeline.nodes.prepare.sise"),
@@ -56,8 +56,8 @@ def test_mistakes_of_all_stages_at_once(folder: Path) -> None:
 
 
 def test_mistakes_that_do_not_hide_each_other_in_one_node(folder: Path) -> None:
-    told = run_words(f"check {UP}encoder.crf=99 encoder.presett=slow encoder.codec=h264", folder)
-    assert sorted(found(told)) == [
+    outcome = run_cli(f"check {UP}encoder.crf=99 encoder.presett=slow encoder.codec=h264", folder)
+    assert sorted(code_and_place(outcome)) == [
         ("E203", "pipeline.nodes.sink.presett"),
         ("E205", "pipeline.nodes.sink.codec"),
         ("E207", "pipeline.nodes.sink.crf"),
@@ -77,35 +77,35 @@ def test_mistakes_that_do_not_hide_each_other_in_one_node(folder: Path) -> None:
     ],
 )
 def test_nodes_that_depend_on_a_broken_one_are_not_blamed(folder: Path, words: str, code: str, where: str) -> None:
-    assert found(run_words(f"check {UP}{words}", folder)) == [(code, where)]
+    assert code_and_place(run_cli(f"check {UP}{words}", folder)) == [(code, where)]
 
 
 def test_warnings_leave_the_exit_code(folder: Path) -> None:
     words = f"check {UP}model.file=old.onnx engine=fp16 target=bare.json"
-    told = run_words(words, folder)
-    assert (told.code, [code for code, _ in found(told)]) == (0, ["W101", "W103"])
-    assert json.loads(told.out)["ok"] is True
-    assert run_words(words, folder, as_json=False).out.endswith("\nsuper_resolution: 2 warnings\n")
-    both = run_words(f"{words} encoder.crf=60", folder)
-    assert (both.code, found(both)[0][0], len(both.problems)) == (2, "E343", 3)
+    outcome = run_cli(words, folder)
+    assert (outcome.code, [code for code, _ in code_and_place(outcome)]) == (0, ["W101", "W103"])
+    assert json.loads(outcome.out)["ok"] is True
+    assert run_cli(words, folder, as_json=False).out.endswith("\nsuper_resolution: 2 warnings\n")
+    both = run_cli(f"{words} encoder.crf=60", folder)
+    assert (both.code, code_and_place(both)[0][0], len(both.problems)) == (2, "E343", 3)
 
 
 def test_what_people_read(folder: Path) -> None:
-    assert run_words(f"check {UP}", folder, as_json=False).out == "super_resolution: nothing is wrong\n"
-    told = run_words(f"check {UP}encoder.crf=60 engine=fp16 target=bare.json", folder, as_json=False)
-    assert told.out == (
+    assert run_cli(f"check {UP}", folder, as_json=False).out == "super_resolution: nothing is wrong\n"
+    outcome = run_cli(f"check {UP}encoder.crf=60 engine=fp16 target=bare.json", folder, as_json=False)
+    assert outcome.out == (
         "error   E343  pipeline.nodes.sink: crf 60 is out of range for x264: 0..51\n"
         "              → set pipeline.nodes.sink.crf within it; a lower value is better and larger\n"
         "warning W103  pipeline.nodes.upscale: computes in fp32, not in fp16: "
         "no NVIDIA driver (libcuda.so.1) is installed\n"
-        "              → engine.precision=fp32 says that this is meant; fp16 needs TensorRT and a GPU\n"
+        "              → set engine.precision=fp32 to confirm it; fp16 needs TensorRT and a GPU\n"
         "super_resolution: 1 error, 1 warning\n"
     )
-    assert told.err == ""
+    assert outcome.err == ""
 
 
 def test_what_programs_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = run_words(f"check {UP}target=bare.json", folder)
+    right = run_cli(f"check {UP}target=bare.json", folder)
     monkeypatch.chdir(folder)
     plan = Job.from_config(composed([*UP.split(), "target=bare.json"])).plan()
     assert json.loads(right.out) == {
@@ -116,8 +116,8 @@ def test_what_programs_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "problems": [],
         "plan": {"name": "super_resolution", "hash": plan.hash()},
     }
-    wrong = run_words(f"check {UP}input=none.mp4 encoder.crf=60 model.file=old.onnx", folder)
-    assert run_words(f"check {UP}input=none.mp4 encoder.crf=60 model.file=old.onnx", folder).out == wrong.out
+    wrong = run_cli(f"check {UP}input=none.mp4 encoder.crf=60 model.file=old.onnx", folder)
+    assert run_cli(f"check {UP}input=none.mp4 encoder.crf=60 model.file=old.onnx", folder).out == wrong.out
     data = json.loads(wrong.out)
     assert (data["ok"], data["errors"], data["warnings"], data["plan"]) == (False, 2, 0, None)
     for problem in data["problems"]:
@@ -138,22 +138,22 @@ def test_what_programs_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_programs_read_of_wrong_words_too(folder: Path, words: str, code: str) -> None:
-    told = run_words(f"check {UP}{words}", folder)
-    assert told.code == 2
-    assert [problem["code"] for problem in json.loads(told.out)["problems"]] == [code]
-    assert told.err == ""
+    outcome = run_cli(f"check {UP}{words}", folder)
+    assert outcome.code == 2
+    assert [problem["code"] for problem in json.loads(outcome.out)["problems"]] == [code]
+    assert outcome.err == ""
 
 
 def test_another_machine(folder: Path) -> None:
     words = f"check {UP}engine=fp16 "
-    plans = [json.loads(run_words(f"{words}target={name}.json", folder).out)["plan"] for name in ("bare", "trt")]
+    plans = [json.loads(run_cli(f"{words}target={name}.json", folder).out)["plan"] for name in ("bare", "trt")]
     assert plans[0]["hash"] != plans[1]["hash"]
-    assert found(run_words(f"{words}target=trt.json", folder)) == []
-    assert [code for code, _ in found(run_words(f"{words}target=gpu.json", folder))] == ["W102", "W103"]
+    assert code_and_place(run_cli(f"{words}target=trt.json", folder)) == []
+    assert [code for code, _ in code_and_place(run_cli(f"{words}target=gpu.json", folder))] == ["W102", "W103"]
     # What is installed there is not known, and what is installed here does not count.
     nothing = Situation(without=("bmf", "onnxruntime"))
-    assert found(run_words(f"{words}target=trt.json", folder, nothing)) == []
-    assert found(run_words(f"check {UP}device=cpu", folder, nothing)) == [("E701", "")]
+    assert code_and_place(run_cli(f"{words}target=trt.json", folder, nothing)) == []
+    assert code_and_place(run_cli(f"check {UP}device=cpu", folder, nothing)) == [("E701", "")]
 
 
 def test_nothing_heavy_is_imported_and_it_is_quick(

@@ -1,4 +1,4 @@
-"""Shell completion: what a line is answered, and what the three shells make of it."""
+"""Test the completion: the candidates for a line, and their use by three shells."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LINES = [
     ("bmfgraph input=cl", {"input=clip.mp4"}),
     ("bmfgraph --config-dir n", {"new/"}),
 ]
-"""Lines, and how their last words go on."""
+"""Lines, and the candidates for their last word."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``--help`` of the whole and of each verb, and the way to it from words that are mistyped."""
+"""Test ``--help`` of the program and of each verb, and the hints for mistyped arguments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.cli.flags import flags_of
 CHOICE = re.compile(rf"\b({'|'.join(GROUPS)})=([a-z]\w+)")
 
 
-def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str, str]:
-    """The exit code of a command line, and what it printed on both streams."""
+def cli(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str, str]:
+    """Return the exit code, stdout and stderr of a command line."""
     with pytest.raises(SystemExit) as end:
         main(words)
     return (end.value.code, *capsys.readouterr())
@@ -26,7 +26,7 @@ def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int | st
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(verb: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = told([verb, flag], capsys)
+    code, out, err = cli([verb, flag], capsys)
     assert (code, err) == (0, "")
     name = "[run]" if verb == "run" else verb
     assert re.match(rf"(usage: )?python -m bmfgraph {re.escape(name)} ", out)
@@ -36,7 +36,7 @@ def test_every_verb_has_help(verb: str, flag: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_says_what_is_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = told([*([verb] if verb else []), "--help"], capsys)[1]
+    text = cli([*([verb] if verb else []), "--help"], capsys)[1]
     for flag in flags_of(verb):
         assert re.search(rf"^  {flag}\b", text, re.MULTILINE)
     conf = resources.files("bmfgraph.conf")
@@ -50,7 +50,7 @@ def test_the_groups_are_those_of_the_configuration() -> None:
 
 
 def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = told(["--help"], capsys)
+    code, out, err = cli(["--help"], capsys)
     assert (code, out, err) == (0, usage(), "")
     for verb, about in VERBS.items():
         assert f"  {verb:<10}  {about}\n" in out
@@ -60,12 +60,12 @@ def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["check", "pipeline=nothing", "--help"], ["plan", "--help", "--tabel"], ["build", "x", "-h"]):
-        assert told(words, capsys) == (0, told([words[0], "--help"], capsys)[1], "")
+        assert cli(words, capsys) == (0, cli([words[0], "--help"], capsys)[1], "")
 
 
 def test_help_before_a_verb_is_that_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(["--help", "plan"], capsys) == (0, usage(), "")
-    assert told(["engines", "-h", "list"], capsys) == told(["engines", "-h"], capsys)
+    assert cli(["--help", "plan"], capsys) == (0, usage(), "")
+    assert cli(["engines", "-h", "list"], capsys) == cli(["engines", "-h"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_mistyped_words(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["bmfgraph"])
-    code, out, err = told(words, capsys)
+    code, out, err = cli(words, capsys)
     assert (code, out) == (2, "")
     assert message in err
     assert re.search(r"→ python -m bmfgraph \S*.*--help", err)

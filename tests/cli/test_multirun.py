@@ -1,4 +1,4 @@
-"""How a command starts: flags, tracebacks, and an output without room."""
+"""Test the start of a command: flags, tracebacks, and an output on a full disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.codes.command import run_words
+from tests.codes.command import run_cli
 from tests.tools import double_model, make_clip
 
 UP = "pipeline=super_resolution model.file=double.onnx input=clip.mp4 output=out.mp4 encoder.preset=ultrafast"
@@ -47,7 +47,7 @@ def test_a_full_disk_behind_the_output(folder: Path, words: str, unbuffered: str
 @pytest.mark.parametrize("word", ["debug=true", "debug=True", "++debug=true", "debug=false"])
 @pytest.mark.parametrize("verb", ["check", "plan", "build", "run"])
 def test_tracebacks_with_debug(folder: Path, verb: str, word: str) -> None:
-    done = run_words(f"{verb} {UP} engine=fp23 {word}", folder, as_json=False)
+    done = run_cli(f"{verb} {UP} engine=fp23 {word}", folder, as_json=False)
     assert done.code == 2
     # Hydra's main fails before a configuration could ask for tracebacks.
     assert ("Traceback" in done.err) == (verb in ("check", "plan") and "false" not in word)
@@ -55,7 +55,7 @@ def test_tracebacks_with_debug(folder: Path, verb: str, word: str) -> None:
 
 @pytest.mark.parametrize("verb", ["check", "plan", "build", "run"])
 def test_tracebacks_of_a_wrong_pipeline(folder: Path, verb: str) -> None:
-    done = run_words(f"{verb} {UP} pipeline.nodes.sink.kind=nothing debug=True", folder, as_json=False)
+    done = run_cli(f"{verb} {UP} pipeline.nodes.sink.kind=nothing debug=True", folder, as_json=False)
     assert done.code == 2
     assert ("Traceback" in done.err) == (verb != "check")
 
@@ -71,9 +71,9 @@ def test_tracebacks_of_a_wrong_pipeline(folder: Path, verb: str) -> None:
     ],
 )
 def test_flags_stand_anywhere(folder: Path, words: str) -> None:
-    done = run_words(words, folder, as_json=False)
+    done = run_cli(words, folder, as_json=False)
     assert (done.code, json.loads(done.out)["ok"]) == (0, True)
 
 
 def test_info_takes_no_override_for_its_value(folder: Path) -> None:
-    assert "Config search path" in run_words(f"run --info {UP}", folder).out
+    assert "Config search path" in run_cli(f"run --info {UP}", folder).out

@@ -1,4 +1,4 @@
-"""``plan`` on the command line, and what ``check`` prints: forms, files, differences, terminals, pipes."""
+"""Test the output of ``plan`` and ``check``: forms, files, differences, terminals, pipes."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ def test_two_pipelines(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "diff takes two sets of overrides, and then what both have"),
-        (["engine=fp32"], "diff takes two sets of overrides, and then what both have"),
+        ([], "diff takes two sets of overrides, then the overrides of both"),
+        (["engine=fp32"], "diff takes two sets of overrides, then the overrides of both"),
         (["engine=fp32", "engine=nope", *UPSCALE], "engine=nope: there is no such option"),
         (["engine=fp32", "engine=fp16"], "pipeline: needs a value"),
         (["engine.batch=0", "engine.batch=1", *UPSCALE], "engine.batch: 0: must be at least 1"),
@@ -232,13 +232,13 @@ def test_nobody_reads(here: Path, words: tuple[str, ...]) -> None:
 
 
 def test_letters_that_a_terminal_lacks(here: Path) -> None:
-    def told(*words: str) -> bytes:
+    def cli(*words: str) -> bytes:
         environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
         done = subprocess.run(command(*words, *UPSCALE[:1]), capture_output=True, env=environment, check=False)
         assert done.stderr == b""
         return done.stdout
 
-    assert b"input 'n?.mp4' does not exist\n              ? check the path" in told("check", "input=nö.mp4")
+    assert b"input 'n?.mp4' does not exist\n              ? check the path" in cli("check", "input=nö.mp4")
     # What programs read is UTF-8 everywhere.
-    [problem] = json.loads(told("check", "--json", "input=nö.mp4").decode())["problems"]
+    [problem] = json.loads(cli("check", "--json", "input=nö.mp4").decode())["problems"]
     assert "'nö.mp4'" in problem["message"]

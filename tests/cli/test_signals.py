@@ -1,4 +1,4 @@
-"""How failures and signals of a command end it."""
+"""Test the messages and exit codes of commands that fail or are interrupted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Those of the tests' own process are kept."""
+    """Restore the handlers of the tests' own process."""
     saved = [signal.getsignal(number) for number in NUMBERS]
     yield
     for number, handler in zip(NUMBERS, saved, strict=True):
@@ -29,7 +29,7 @@ def handlers() -> Iterator[None]:
 
 
 def test_what_is_done_and_what_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[Problem] = []
+    problems: list[Problem] = []
 
     def fail() -> int:
         raise ConfigError("is wrong", path="engine", code="E103")
@@ -37,23 +37,20 @@ def test_what_is_done_and_what_fails(capsys: pytest.CaptureFixture[str]) -> None
     def break_down() -> int:
         raise ZeroDivisionError("by zero")
 
-    def tell(problems: Iterable[Problem]) -> None:
-        told.extend(problems)
-
-    assert run_command(lambda: 3, printer=tell) == 3
-    assert told == []
-    assert run_command(fail, printer=tell) == 2
-    assert run_command(break_down, printer=tell) == 1
-    assert [problem.code for problem in told] == ["E103", "E899"]
+    assert run_command(lambda: 3, printer=problems.extend) == 3
+    assert problems == []
+    assert run_command(fail, printer=problems.extend) == 2
+    assert run_command(break_down, printer=problems.extend) == 1
+    assert [problem.code for problem in problems] == ["E103", "E899"]
     assert capsys.readouterr().err == ""
-    assert run_command(break_down, debug=lambda: True, printer=tell) == 1
+    assert run_command(break_down, debug=lambda: True, printer=problems.extend) == 1
     assert "in break_down" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [ValueError("made of it"), ConfigError("made of it", code="E106")])
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int, error: Exception) -> None:
-    told: list[Problem] = []
+    problems: list[Problem] = []
 
     def swallow() -> int:
         try:
@@ -64,9 +61,9 @@ def test_a_signal_interrupts_also_what_makes_an_error_of_it(number: int, error: 
         return 0
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        run_command(swallow, debug=lambda: True, printer=told.extend)
+        run_command(swallow, debug=lambda: True, printer=problems.extend)
     assert str(caught.value) == ("terminated" if number == signal.SIGTERM else "")
-    assert told == []
+    assert problems == []
 
 
 def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The command line run in this process, as often and as fast as a table of mistakes needs, and what it told."""
+"""Run command lines in this process, which is fast enough for a table of mistakes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 from bmfgraph.cli.main import main
 from bmfgraph.nodes.registry import spec_class
 
-__all__ = ["HERE", "Situation", "Told", "problems_in", "run_words"]
+__all__ = ["HERE", "Outcome", "Situation", "problems_in", "run_cli"]
 
 _LINE = re.compile(r"bmfgraph: (error|warning)\[([EW]\d{3})\]: (.*)")
 _HINT = "  → "
@@ -29,24 +29,24 @@ _HINT = "  → "
 
 @dataclass(frozen=True)
 class Situation:
-    """What is special about the machine for a while."""
+    """Temporary properties of the machine."""
 
     packs: tuple[str, ...] = ()
-    """Folders in the one that the command runs in, where Python looks for packages before all others."""
+    """Folders, relative to that of the command, that Python searches for packages first."""
     without: tuple[str, ...] = ()
     """Modules that are not installed."""
     environment: tuple[tuple[str, str], ...] = ()
     room: int | None = None
-    """The most bytes that a file may have."""
+    """Maximum size of a file in bytes."""
 
 
 HERE = Situation()
-"""Nothing is special."""
+"""The machine as it is."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """How a command ended. ``problems`` have the form that ``check --json`` gives them."""
+class Outcome:
+    """Exit code and output of a command. ``problems`` have the form of ``check --json``."""
 
     code: int
     out: str
@@ -55,14 +55,15 @@ class Told:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Each problem as it is read: where, what, and what to do."""
+        """Each problem as text: place, message and hint."""
         return tuple(
-            ": ".join(filter(None, (one["where"], one["message"]))) + f"\n{_HINT}{one['hint']}" for one in self.problems
+            ": ".join(filter(None, (problem["where"], problem["message"]))) + f"\n{_HINT}{problem['hint']}"
+            for problem in self.problems
         )
 
 
-def run_words(words: str, folder: Path, situation: Situation = HERE, *, as_json: bool = True) -> Told:
-    """``python -m bmfgraph WORDS`` in a folder; ``check`` answers in JSON, if it may."""
+def run_cli(words: str, folder: Path, situation: Situation = HERE, *, as_json: bool = True) -> Outcome:
+    """Run ``python -m bmfgraph WORDS`` in a folder; ``as_json`` adds ``--json`` to ``check``."""
     split = shlex.split(words)
     if as_json and split[:1] == ["check"]:
         split.insert(1, "--json")
@@ -73,51 +74,51 @@ def run_words(words: str, folder: Path, situation: Situation = HERE, *, as_json:
             main(split)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else -1
-    return Told(code, out.getvalue(), err.getvalue(), tuple(problems_in(out.getvalue(), err.getvalue())))
+    return Outcome(code, out.getvalue(), err.getvalue(), tuple(problems_in(out.getvalue(), err.getvalue())))
 
 
 def problems_in(out: str, err: str) -> Iterator[Mapping[str, str]]:
-    """What was told as JSON on standard output, and in lines on standard error."""
+    """List the problems of JSON on standard output and of lines on standard error."""
     data = json.loads(out) if out.startswith("{") else {}
     for part in (data, *data.get("runs", ())):
         yield from part.get("problems", ())
-    told: dict[str, str] | None = None
+    problem: dict[str, str] | None = None
     for line in err.splitlines():
         if match := _LINE.match(line):
-            if told:
-                yield told
+            if problem:
+                yield problem
             severity, code, message = match.groups()
-            told = {"code": code, "severity": severity, "where": "", "message": message, "hint": ""}
-        elif told and line.startswith(_HINT):
-            told["hint"] = line.removeprefix(_HINT)
-        elif told and line.startswith("  "):
-            told["message"] += f"\n{line}"
-    if told:
-        yield told
+            problem = {"code": code, "severity": severity, "where": "", "message": message, "hint": ""}
+        elif problem and line.startswith(_HINT):
+            problem["hint"] = line.removeprefix(_HINT)
+        elif problem and line.startswith("  "):
+            problem["message"] += f"\n{line}"
+    if problem:
+        yield problem
 
 
 @contextlib.contextmanager
 def _in(folder: Path, situation: Situation) -> Iterator[None]:
-    """Bring the situation about, and leave this process as it was."""
+    """Set up the situation, and restore this process afterwards."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    known, packs = set(sys.modules), tuple(str(folder.resolve() / pack) for pack in situation.packs)
+    modules, packs = set(sys.modules), tuple(str(folder.resolve() / pack) for pack in situation.packs)
     spec_class.cache_clear()
     try:
         with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-            # Those of the libraries that a run imports; users do not see them either.
+            # Libraries that a run imports warn; users do not see these warnings either.
             warnings.simplefilter("ignore")
             patch.chdir(folder)
             patch.setattr(sys, "argv", list(sys.argv))
             for pack in packs:
                 patch.syspath_prepend(pack)
             for module in situation.without:
-                # This is how Python itself notes that an import is to fail.
+                # With None in sys.modules, the import fails.
                 patch.setitem(sys.modules, module, None)
             for name, value in situation.environment:
                 patch.setenv(name, value)
             if situation.room is not None:
-                # Else bytecode is cut off, too.
+                # Bytecode files would be cut off, too.
                 patch.setattr(sys, "dont_write_bytecode", True)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (situation.room, hard))
             yield
@@ -127,6 +128,6 @@ def _in(folder: Path, situation: Situation) -> Iterator[None]:
             signal.signal(number, handler)
         GlobalHydra.instance().clear()
         spec_class.cache_clear()
-        for name in set(sys.modules) - known:
+        for name in set(sys.modules) - modules:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(packs):
                 del sys.modules[name]

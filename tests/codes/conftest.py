@@ -1,4 +1,4 @@
-"""The folder of the table, and what its rows tell, each asked once."""
+"""Run the rows of the table in their folder, each once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bmfgraph.system import ffmpeg4
-from tests.codes.command import Told, run_words
+from tests.codes.command import Outcome, run_cli
 from tests.codes.engines import fill_engines
 from tests.codes.row import Row
 from tests.codes.shop import fill
@@ -18,23 +18,23 @@ __all__ = ["Shop"]
 
 
 class Shop:
-    """Runs rows in a folder that has all they speak of."""
+    """Run rows in a folder that has all files that they name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._engines: dict[str, str] = {}
-        self._told: dict[Row, Told] = {}
+        self._outcomes: dict[Row, Outcome] = {}
 
-    def told(self, row: Row) -> Told:
-        """What the row tells; skips where this machine cannot make that mistake."""
-        if why := self.unfit(row):
-            pytest.skip(why)
-        if row not in self._told:
-            self._told[row] = run_words(self._filled(row.words), self.folder, row.situation)
-        return self._told[row]
+    def outcome(self, row: Row) -> Outcome:
+        """Return the outcome of the row; skip the test if this machine cannot run it."""
+        if reason := self.unfit(row):
+            pytest.skip(reason)
+        if row not in self._outcomes:
+            self._outcomes[row] = run_cli(self._filled(row.words), self.folder, row.situation)
+        return self._outcomes[row]
 
     def unfit(self, row: Row) -> str:
-        """Why the row cannot be provoked here; empty if it can."""
+        """Return why this machine cannot run the row; empty if it can."""
         if row.bundled and ffmpeg4._system_libraries():
             return "the system's FFmpeg 4 may have what decord's lacks"
         if "<" in row.words and importlib.util.find_spec("tensorrt_rtx_bindings") is None:
@@ -42,7 +42,7 @@ class Shop:
         return ""
 
     def text(self, row: Row) -> str:
-        """What its message must hold."""
+        """Return the text that the message must contain."""
         return row.text.replace("<shop>", str(self.folder))
 
     def _filled(self, words: str) -> str:
@@ -53,7 +53,7 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The folder, filled."""
+    """Return the table's folder with all of its files."""
     folder = tmp_path_factory.mktemp("shop")
     fill(folder)
     return Shop(folder)

@@ -1,4 +1,4 @@
-"""Engines for the table: one that TensorRT-RTX builds here, and copies of it that say to be of elsewhere."""
+"""Build an engine with TensorRT-RTX for the table, and copy it with manifests of other machines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WORDS = ("pipeline=super_resolution", "input=clip.mp4", "model.file=double.onnx
 
 
 def fill_engines(folder: Path) -> dict[str, str]:
-    """Build it in ``folder/engines``; names of copies -> paths of their files or stores, from the folder."""
+    """Build the engine in ``folder/engines``, and return the paths of the copies, relative to the folder, by name."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -46,7 +46,7 @@ def fill_engines(folder: Path) -> dict[str, str]:
 
 
 def _key(machine: str) -> EngineKey:
-    """Of the engine that the table's pipeline would have on that machine."""
+    """Return the key of the engine that the table's pipeline has on that machine."""
     build = Job.from_config(composed([*_WORDS, f"target={machine}.json"])).plan().node("upscale").params.engine.build
     key: EngineKey = build.key
     return key

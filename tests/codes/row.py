@@ -1,4 +1,4 @@
-"""One row of the table: a mistake on the command line, and what it gives."""
+"""Define a row of the table: a command line with a mistake, and its message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BUILD", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP", "T
 
 @dataclass(frozen=True)
 class Row:
-    """``text`` begins the message, its place included; the hint follows it where it matters.
+    """A mistake. ``text`` is the beginning of the message with its place, and of the hint where that matters.
 
     ``<NAME>`` in ``words`` stands for an engine of tests.codes.engines.
     """
@@ -22,9 +22,9 @@ class Row:
     exit: int = 2
     situation: Situation = HERE
     also: tuple[str, ...] = ()
-    """Codes of what else is told: that a node is left idle, most of all."""
+    """Codes of further problems, such as a node that is left idle."""
     bundled: bool = False
-    """It needs the FFmpeg of decord: a system's may be able to do what is missing."""
+    """Whether it needs decord's FFmpeg, because a system's FFmpeg may have the missing feature."""
 
 
 _CLIP = "input=clip.mp4 output=out.mp4 "
@@ -33,15 +33,15 @@ _UP = "pipeline=super_resolution model.file=double.onnx "
 
 N = "pipeline.nodes."
 UP = f"check {_UP}{_CLIP}"
-"""Super resolution by a model that doubles pixels."""
+"""Super resolution with a model that doubles pixels."""
 COPY = f"check --config-dir conf pipeline=copy {_CLIP}"
 FIND = f"check --config-dir conf pipeline=face_detection model=tiny_detector records=out.jsonl {_CLIP}"
 TEMPORAL = f"check --config-dir conf pipeline=super_resolution model=middle {_CLIP}"
-"""A model of 7 frames, which answers for 3."""
+"""A model that reads 7 frames and produces 3."""
 MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
-"""A model of two inputs."""
+"""A model with two inputs."""
 TRT = UP + "target=trt.json "
-"""On a machine with TensorRT."""
+"""The same on a machine with TensorRT."""
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "
 RUN = f"run {_UP}{_CLIP}{_FAST}"
 RUN_COPY = f"run --config-dir conf pipeline=copy {_CLIP}{_FAST}"

@@ -1,4 +1,4 @@
-"""Engines, runtimes, what is installed, failures of a run, and warnings: E6, E7, E8 and W1."""
+"""List mistakes of engines, runtimes, missing software and runs, and warnings: E6, E7, E8 and W1."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROWS: tuple[Row, ...] = (
     Row("E602", TRT + "engine.path=none.plan", _PATH + "'none.plan' does not exist"),
     Row("E603", UP + "engine.path=clip.mp4 engine.runtime=onnxruntime", _PATH + "'clip.mp4' is an engine of TensorRT, which engine.runtime=onnxruntime does not run"),
     Row("E604", UP + "engine=fp16 engine.runtime=onnxruntime target=bare.json", N + "upscale: engine.precision=fp16: ONNX Runtime on the CPU computes in fp32"),
-    Row("E605", UP + "device=cuda target=bare.json", f"device: cuda was asked for, but {_BARE}"),
-    Row("E605", UP + "device=cuda target=gpu.json", N + f"upscale: device=cuda: {_H200} is here, but ONNX Runtime has no CUDA provider; no TensorRT that builds engines is installed"),
+    Row("E605", UP + "device=cuda target=bare.json", f"device: cuda needs a GPU, but {_BARE}"),
+    Row("E605", UP + "device=cuda target=gpu.json", N + f"upscale: device=cuda: {_H200} is present, but ONNX Runtime has no CUDA provider; no TensorRT that builds engines is installed"),
     Row("E605", UP + "engine.runtime=tensorrt target=bare.json", N + f"upscale: TensorRT's engines are built for one GPU, and {_BARE}"),
     Row("E605", UP + "decoder=nvdec target=bare.json", N + f"source: kind 'nvdec' runs on an NVIDIA GPU, and {_BARE}\n  → run it on a machine with a GPU, or set decoder=ffmpeg to use the CPU"),
     Row("E605", UP + "engine.path=clip.mp4 target=bare.json", _PATH + f"'clip.mp4', an engine of TensorRT, runs on an NVIDIA GPU, and {_BARE}"),
     Row("E606", UP + "engine.runtime=tensorrt target=gpu.json", N + "upscale: engine.runtime=tensorrt: it is not installed\n  → pip install tensorrt"),
     Row("E606", UP + "engine.runtime=tensorrt target=lean.json", N + "upscale: engine.runtime=tensorrt: only tensorrt_lean 10.16.0 is installed, which cannot build engines"),
-    Row("E607", TRT + "engine=int8", N + "upscale: engine.precision=int8: model 'vsr_x2_fast_video' is not quantised, and no clip to calibrate it is given\n  → set engine.calibration=CLIP"),
+    Row("E607", TRT + "engine=int8", N + "upscale: engine.precision=int8: model 'vsr_x2_fast_video' is not quantised, and there is no clip to calibrate it\n  → set engine.calibration=CLIP"),
     Row("E607", TRT + "engine=int8 engine.calibration=none.mp4", N + "upscale: engine.calibration: 'none.mp4' does not exist"),
     Row("E608", UP + "engine.batch=3 engine.profiles={input:{min:1x3x8x8,opt:1x3x48x64,max:2x3x64x64}}", N + "upscale: input input has the shape [3, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 8, 8], max [2, 3, 64, 64]"),
     Row("E608", UP + "engine.profiles={input:{min:1x3x8x8,opt:1x3x16x16,max:1x3x32x32}}", N + "upscale: input input has the shape [1, 3, 48, 64], outside of engine.profiles.input: min [1, 3, 8, 8], max [1, 3, 32, 32]"),

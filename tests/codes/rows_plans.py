@@ -1,4 +1,4 @@
-"""Nodes that do not fit together, and files and models that cannot be used: E3, E4 and E5."""
+"""List nodes that do not fit together, and files and models that cannot be used: E3, E4 and E5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes on the command line, in files of the configuration, and in what a pipeline says: E1 and E2."""
+"""List mistakes in arguments, in files of the configuration, and in pipelines: E1 and E2."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ROWS: tuple[Row, ...] = (
     Row("E114", "plan dif engine=fp32 engine=fp16", "unknown argument 'dif' (did you mean 'diff'?)"),
     Row("E114", "report", "'DIR' is missing\n  → python -m bmfgraph report --help"),
     Row("E114", "report folder --objectiv fps", "report takes no flag '--objectiv' (did you mean '--objective'?)"),
-    Row("E114", "report nowhere", "there is no cell of a sweep in 'nowhere'"),
+    Row("E114", "report nowhere", "no cell of a sweep in 'nowhere'"),
     Row("E114", "engines lst", "unknown verb 'lst' (did you mean 'list'?); verbs: list, prune, show, verify"),
     Row("E114", "doctor --jsn", "doctor takes no flag '--jsn' (did you mean '--json'?)\n  → python -m bmfgraph doctor --help"),
     Row("E114", "schema --instaled", "schema takes no flag '--instaled' (did you mean '--installed'?)"),

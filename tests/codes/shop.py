@@ -1,4 +1,4 @@
-"""The folder in which the table's commands run: clips and models good and bad, machines, kinds of third parties."""
+"""Write the folder of the table's commands: good and bad clips and models, machines, third parties' kinds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MACHINES = {
     "rtx": ADA_RTX,
     "rtx_hopper": HOPPER_RTX,
 }
-"""For ``target=NAME.json``."""
+"""Machines for ``target=NAME.json``."""
 
 _CONF = {
     "model/tiny_detector": """
@@ -93,7 +93,7 @@ _CONF = {
     "pipeline/list": "name: x\nnodes: [{kind: decoder}]\n",
 }
 _KINDS = '''
-"""Kinds that break what bmfgraph expects of a kind, each in its own way."""
+"""Define kinds that break the contract of a kind, each in another way."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ from bmfgraph.plan.types import Port, TensorSpec
 
 
 class Handing(NodeSpec):
-    """Hands on what it gets."""
+    """Passes its input on."""
 
     stage = "odd_kinds:Fails"
 
@@ -154,7 +154,7 @@ class Portless(Handing):
 
 
 class Floating(Handing):
-    """A tensor of which nobody knows where its picture came from."""
+    """A tensor without the position of the source image."""
 
     kind: Literal["floating"]
 
@@ -189,7 +189,7 @@ class NoKind:
 
 
 def fill(folder: Path) -> None:
-    """Write all of it."""
+    """Write all files of the folder."""
     _clips(folder)
     _models(folder)
     for name, text in _CONF.items():
@@ -257,7 +257,7 @@ def _models(folder: Path) -> None:
 
 
 def _raw_model(path: Path, shape: Shape, *, domain: str = "", opset: int = 17) -> None:
-    """Of one node, by an operator that onnx does not check."""
+    """Write a model of one node, whose operator onnx does not check."""
     tensors = [tensor_info(name, "float32", shape) for name in ("input", "output")]
     node = helper.make_node("Relu" if not domain else "Wobble", ["input"], ["output"], domain=domain)
     opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
@@ -279,5 +279,5 @@ def _packs(folder: Path) -> None:
     (folder / "leaving" / "leaving_pack.py").write_text("import sys\nsys.exit(0)\n")
     for name in ("first", "second"):
         make_pack(folder / name, f"{name}-pack", {"twice": f"{name}_pack:Twice"})
-    # What decord's wheel would be without its libraries.
+    # A decord without its libraries.
     make_pack(folder / "no_libraries", "decord", {})

@@ -1,4 +1,4 @@
-"""Every mistake that the table provokes, and the codes that only elsewhere can be provoked."""
+"""Collect the rows of the table, and list the codes that other tests provoke."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ ELSEWHERE = {
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
 }
-"""Code -> why no row provokes it, and where it is provoked."""
+"""Code -> the reason why no row provokes it, and the test that does."""

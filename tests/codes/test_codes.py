@@ -1,4 +1,4 @@
-"""Every code is provoked through the command line, and its message says where, what and what to do."""
+"""Test that the command line can provoke every code, with a place, a message and a hint."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import pytest
 
 from bmfgraph.error_codes import CODES
 from bmfgraph.errors import did_you_mean
-from tests.codes.command import Situation, run_words
+from tests.codes.command import Situation, run_cli
 from tests.codes.conftest import Shop
 from tests.codes.row import COPY, UP, Row
 from tests.codes.table import ELSEWHERE, ROWS
 
 _PLACE = re.compile(r"[\w./:+=, -]+: |.*('[^']+'|--\w+)")
-"""A path in YAML or of a file at the beginning, or a node, a word or a flag by its name."""
+"""A YAML path or a file at the beginning, or the name of a node, an argument or a flag."""
 _NOWHERE = {"E701", "E702"}
-"""They concern the machine."""
+"""Codes of the machine, which have no place."""
 
 
 def ids() -> list[str]:
     numbers: Counter[str] = Counter()
-    found = []
+    names = []
     for row in ROWS:
         numbers[row.code] += 1
-        found.append(f"{row.code}-{numbers[row.code]}")
-    return found
+        names.append(f"{row.code}-{numbers[row.code]}")
+    return names
 
 
 @pytest.mark.parametrize("row", ROWS, ids=ids())
 def test_a_mistake(shop: Shop, row: Row) -> None:
-    told = shop.told(row)
-    assert told.code == row.exit, told
-    for text in (told.out, told.err):
+    outcome = shop.outcome(row)
+    assert outcome.code == row.exit, outcome
+    for text in (outcome.out, outcome.err):
         assert "Traceback" not in text
-    assert {problem["code"] for problem in told.problems} == {row.code, *row.also}, told
-    for problem, text in zip(told.problems, told.texts, strict=True):
+    assert {problem["code"] for problem in outcome.problems} == {row.code, *row.also}, outcome
+    for problem, text in zip(outcome.problems, outcome.texts, strict=True):
         assert problem["severity"] == ("warning" if problem["code"].startswith("W") else "error")
         assert problem["hint"], text
         assert _PLACE.match(text) or problem["code"] in _NOWHERE, text
-    assert any(shop.text(row) in text for text in told.texts), told.texts
+    assert any(shop.text(row) in text for text in outcome.texts), outcome.texts
 
 
 def test_no_two_mistakes_give_the_same_text(shop: Shop) -> None:
-    texts = Counter(told.texts for row in ROWS if not shop.unfit(row) and (told := shop.told(row)))
+    texts = Counter(outcome.texts for row in ROWS if not shop.unfit(row) and (outcome := shop.outcome(row)))
     assert [text for text, count in texts.items() if count > 1] == []
 
 
@@ -56,8 +56,8 @@ def test_every_code_is_provoked() -> None:
 
 def test_a_broken_package_harms_only_those_who_ask_for_its_kind(shop: Shop) -> None:
     for pack in ("broken", "leaving"):
-        assert run_words(UP, shop.folder, Situation(packs=(f"packs/{pack}",))).problems == ()
-    twice = run_words(COPY, shop.folder, Situation(packs=("packs/first", "packs/second")))
+        assert run_cli(UP, shop.folder, Situation(packs=(f"packs/{pack}",))).problems == ()
+    twice = run_cli(COPY, shop.folder, Situation(packs=("packs/first", "packs/second")))
     assert twice.code == 0
 
 

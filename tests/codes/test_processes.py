@@ -1,4 +1,4 @@
-"""Codes that take a process of its own: one that may not read or write, or has no room."""
+"""Test the codes that need their own process: without permissions, or on a full disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run = Callable[..., Ended]
 
 @pytest.fixture
 def run(shop: Shop) -> Run:
-    """Runs a command line to its end in the table's folder, in a process of its own."""
+    """Return a function that runs a command line to its end, in its own process and the table's folder."""
 
     def run(words: str, *, before: Sequence[str] = ()) -> Ended:
         command = [*before, sys.executable, "-m", "bmfgraph", *shlex.split(words)]

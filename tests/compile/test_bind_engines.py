@@ -251,7 +251,7 @@ PIP_RTX = "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings"
         ("{runtime: tensorrt}", UPSCALE, HOPPER, EngineError, f"engine.runtime=tensorrt: it is not installed\n  → {PIP_TRT}"),
         ("{runtime: tensorrt}", UPSCALE, HOPPER_LEAN, EngineError, f"engine.runtime=tensorrt: {LONE}\n  → {PIP_TRT}"),
         ("{runtime: tensorrt_rtx}", UPSCALE, BARE, EngineError, f"engine.runtime=tensorrt_rtx: it is not installed\n  → {PIP_RTX}"),
-        ("{precision: int8}", UPSCALE, HOPPER_TRT, PlanError, "engine.precision=int8: model 'm' is not quantised, and no clip to calibrate it is given\n  → set engine.calibration=CLIP to one like those you will process, or choose engine=fp16"),
+        ("{precision: int8}", UPSCALE, HOPPER_TRT, PlanError, "engine.precision=int8: model 'm' is not quantised, and there is no clip to calibrate it\n  → set engine.calibration=CLIP to one like those you will process, or choose engine=fp16"),
         ("{precision: int8, calibration: no.mp4}", UPSCALE, HOPPER_TRT, PlanError, "engine.calibration: 'no.mp4' does not exist\n  → check the path; a relative path starts in the current folder"),
         ("{profiles: {inptu: {SAME, max: 1x3x48x64}}}", UPSCALE, HOPPER_TRT, PlanError, "engine.profiles.inptu: the model has no such input (did you mean 'input'?); it has: input\n  → correct the name under engine.profiles"),
         ("{profiles: {a: {SAME, max: 1x3x48x64}}}", MIX, HOPPER_TRT, PlanError, "engine.profiles has no b; the model has the inputs a, b\n  → add engine.profiles.b.min, .opt and .max, or set engine.profiles=auto"),

@@ -87,7 +87,7 @@ def test_choice(
 
 AUTO = "set device=auto to run on the CPU"
 INSTALL = f"pip install tensorrt (or onnxruntime-gpu), or {AUTO}"
-NO_PROVIDER = "device=cuda: NVIDIA H200 (compute capability 9.0) is here, but ONNX Runtime has no CUDA provider"
+NO_PROVIDER = "device=cuda: NVIDIA H200 (compute capability 9.0) is present, but ONNX Runtime has no CUDA provider"
 GPU_ONLY = "runs on a GPU only, and device=cpu is set\n  → leave one of the two out"
 NOT_OURS = (
     "engine.path 'x.plan' is an engine of TensorRT, which engine.runtime=onnxruntime does not run"

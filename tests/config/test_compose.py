@@ -1,4 +1,4 @@
-"""Hydra's side: what composes, what plain data comes of it, and what is wrong with it."""
+"""Test composing with Hydra: the plain data, and the errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mistake that can be found before a run, and the whole text that it gives.
+"""Test the whole message of every mistake that is found before a run.
 
 A row is a list of edits to a good pipeline, the exception, and its text. An edit is ``node.field=YAML``, or
 ``-node.field`` to take something out. Names in angle brackets stand for paths of this test run.
@@ -178,7 +178,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input: min [1, 3, 4], opt [1, 3, 8, 8] and max [1, 3, 8, 8] must have the same number of dims"),
     (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x9x4, opt: 1x3x8x8, max: 1x3x8x8}}}"], N + "net.engine.profiles.input: dim 2: min 9, opt 8, max 8 must not decrease"),
     (UPSCALE, ["net.engine={profiles: {input: {min: 1x3x4x4, opt: 1x3x8x8, max: 1x3x8x4}}}"], N + "net.engine.profiles.input: dim 3: min 4, opt 8, max 4 must not decrease"),
-    (UPSCALE, ["net.engine={builder: command}"], N + "net.engine: builder: command needs the program's words in `command`"),
+    (UPSCALE, ["net.engine={builder: command}"], N + "net.engine: builder: command needs a program and its arguments in `command`"),
     (UPSCALE, ["net.engine={builder: command, command: trtexec}"], N + "net.engine.command: 'trtexec': must be a list"),
     (UPSCALE, ["net.engine={command: [trtexec]}"], N + "net.engine: `command` is given, but builder is python"),
     (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given"),

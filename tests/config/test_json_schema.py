@@ -1,4 +1,4 @@
-"""The JSON Schema of the files in ``conf/``, and the reference in ``docs/nodes.md``.
+"""Test the JSON Schema of the files in ``conf/``, and the reference in ``docs/nodes.md``.
 
 When they are meant to change: ``pytest tests/config/test_json_schema.py --regenerate-golden``, then look at the diff.
 """

@@ -1,4 +1,4 @@
-"""Keys that a user's own pipeline file defines: quoting, errors and completion."""
+"""Test the keys that a user's pipeline file defines: quoting, errors and completion."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_completion(folder: Path, word: str, answered: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "config", "wanted"),
+    ("arguments", "config", "expected"),
     [
         (["debug=true"], None, True),
         (["debug=True"], None, True),
@@ -129,5 +129,5 @@ def test_completion(folder: Path, word: str, answered: Answer) -> None:
         ([], {"debug": True}, True),
     ],
 )
-def test_tracebacks(arguments: list[str], config: dict[str, object] | None, wanted: bool) -> None:
-    assert wants_traceback(arguments, config) == wanted
+def test_tracebacks(arguments: list[str], config: dict[str, object] | None, expected: bool) -> None:
+    assert wants_traceback(arguments, config) == expected

@@ -1,4 +1,4 @@
-"""From plain data to a spec; the texts of mistakes are tested in test_error_messages.py."""
+"""Test reading a spec from plain data; test_error_messages.py tests the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference of node kinds; tests/config/test_json_schema.py compares it with the one in docs."""
+"""Test the reference of node kinds; test_json_schema.py compares it with docs/nodes.md."""
 
 from __future__ import annotations
 

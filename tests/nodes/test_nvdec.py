@@ -101,7 +101,7 @@ def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, 
     [
         ({"interlaced": True}, "is interlaced, and NVDEC would mix its fields"),
         ({"aspect": Fraction(16, 11)}, None),
-        ({"timed": False}, "does not say when its frames are shown"),
+        ({"timed": False}, "has no presentation times"),
         ({"codec": "vp9"}, None),
         ({"codec": "mjpeg"}, "is mjpeg video"),
     ],
@@ -226,7 +226,7 @@ class FakeTask:
 class Ran:
     frames: list[Any]
     calls: list[int]
-    watch: Any
+    monitor: Any
 
     @property
     def base(self) -> Fraction:
@@ -264,9 +264,9 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         work = resolved(path, **options).params
         fake = FakeGpu(work.width, work.height, **(gpu or {}))
         monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
-        watch = RunMonitor()
+        monitor = RunMonitor()
         HANDOVER["test"] = ModuleConfig(
-            watch.meter("n", "nvdec"), watch, BmfModuleSpec(), work, (OutputStream(0, "item"),), work.color.yuv
+            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, (OutputStream(0, "item"),), work.color.yuv
         )
         module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []
@@ -281,8 +281,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
             assert all(packet.timestamp == round(packet.get(None).time * 1_000_000) for packet in packets)
             calls.append(len(packets))
         module.close()
-        assert "n" not in watch.working
-        return Ran(frames, calls, watch)
+        assert "n" not in monitor.working
+        return Ran(frames, calls, monitor)
 
     yield run
     HANDOVER.pop("test", None)
@@ -328,11 +328,11 @@ def test_frames_and_times_are_those_of_ffmpegs_decoder(
     base = Fraction(1, 90_000) if extension == ".ts" else None
     source = write(tmp_path / f"in{extension}", PICTURES, rate=rate, options=B_FRAMES, time_base=base)
     ran = run(source, **options)
-    assert ran.watch.error is None, ran.watch.trace
+    assert ran.monitor.error is None, ran.monitor.trace
     assert_same(ran.seen(), part(recorded(source), **options), ran.base)
-    meter = ran.watch.meters["n"]
-    assert (meter.frames, meter.last_time) == (len(ran.frames), ran.frames[-1].time)
-    assert len(meter.seconds) == len(ran.calls)
+    timings = ran.monitor.timings["n"]
+    assert (timings.frames, timings.last_time) == (len(ran.frames), ran.frames[-1].time)
+    assert len(timings.seconds) == len(ran.calls)
     assert all(count >= 4 for count in ran.calls[:-1])
 
 
@@ -358,7 +358,7 @@ def test_other_files(
     pictures = [soft_scene(index, 64, 48) for index in range(30)] if "full" in options else PICTURES
     source = write(tmp_path / name, pictures, **options)
     ran = run(source, start=start)
-    assert ran.watch.error is None, ran.watch.trace
+    assert ran.monitor.error is None, ran.monitor.trace
     assert_same(ran.seen(), part(recorded(source), start), ran.base)
 
 
@@ -378,7 +378,7 @@ def test_a_long_file_is_sought(
 
     monkeypatch.setattr(FakeGpu, "Decode", counting)
     ran = run(source, start=3.5, end=4.2)
-    assert ran.watch.error is None, ran.watch.trace
+    assert ran.monitor.error is None, ran.monitor.trace
     assert_same(ran.seen(), part(recorded(source), 3.5, 4.2), ran.base)
     if extension != ".ts":
         assert len(fed) < 60
@@ -399,14 +399,14 @@ def test_ten_bits(tmp_path: Path, run: Callable[..., Ran]) -> None:
     refused = run(source, {"supported": 0})
     assert not refused.frames
     text = "the decoder of this TEST GPU does not support h264 in yuv420p10le"
-    assert text in str(refused.watch.error)
+    assert text in str(refused.monitor.error)
 
 
 def test_odd_sizes(tmp_path: Path, run: Callable[..., Ran]) -> None:
     pictures = [soft_scene(index, 65, 49) for index in range(4)]
     source = write(tmp_path / "in.webm", pictures, codec="libvpx-vp9", options={"cpu-used": "8"})
     ran = run(source)
-    assert ran.watch.error is None, ran.watch.trace
+    assert ran.monitor.error is None, ran.monitor.trace
     assert [frame.image.shape for frame in ran.frames] == [(49, 65, 3)] * 4
 
 
@@ -431,18 +431,18 @@ def test_a_failure_names_the_node_and_the_frame(tmp_path: Path, run: Callable[..
     source = write(tmp_path / "in.mp4", PICTURES, options={"bf": "0"})
     ran = run(source, {"failing_at": 10 * 512})
     text = "node 'n' (nvdec), frame 8 at 0.280 s: RuntimeError: cuvidParseVideoData returned error 999"
-    assert str(ran.watch.error).startswith(text)
+    assert str(ran.monitor.error).startswith(text)
     assert len(ran.frames) == 8
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path, run: Callable[..., Ran]) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:6])
     ran = run(source, {"surfaces": []})
-    assert ran.watch.error is None
+    assert ran.monitor.error is None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeGpu, "GetHeight", lambda self: 96)
         ran = run(source)
-    assert "the frame size changes from 64x48 to 64x96" in str(ran.watch.error)
+    assert "the frame size changes from 64x48 to 64x96" in str(ran.monitor.error)
 
 
 # --------------------------------------------------------------------------------------------------------- the order

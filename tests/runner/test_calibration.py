@@ -88,7 +88,7 @@ def test_a_clip_that_cannot_be_read(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video\n" * 100)
     sound = noise(tmp_path / "sound.mp4", sound_only=True)
-    for clip, message in ((text, "cannot be read as video ("), (sound, "has no video in it")):
+    for clip, message in ((text, "cannot be read as video ("), (sound, "has no video stream")):
         with pytest.raises(EngineError) as caught:
             inputs(tmp_path, ONE, clip)
         assert str(caught.value).startswith(f"pipeline.nodes.net: engine.calibration: {str(clip)!r} {message}")

@@ -112,10 +112,10 @@ def test_nothing_is_built_where_that_is_not_wanted_or_not_needed(here: Workplace
         "  → build it: engine.build=auto, or take over a store that has it"
     )
     told = build("engine=fp32", "engine.runtime=onnxruntime")
-    assert told == "bmfgraph: super_resolution: its models run as they are, there is nothing to build\n"
+    assert told == "bmfgraph: super_resolution: its models need no engines\n"
     told = build("engine=fp16", "engine.runtime=auto", "device=cpu")
     assert told.startswith("bmfgraph: warning[W103]: pipeline.nodes.upscale: computes in fp32, not in fp16: ")
-    assert told.endswith("there is nothing to build\n")
+    assert told.endswith("its models need no engines\n")
     build()
     with pytest.raises(EngineError, match=r"the nearest, \w{16}, differs in precision 'fp16' there, 'fp32' here; "):
         build("engine.build=never", "engine.precision=fp32")
@@ -154,7 +154,7 @@ def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
         (RTX, 1, r"pipeline\.nodes\.upscale: engine\.runtime=tensorrt_rtx runs on an NVIDIA GPU, and .*\n  → run it on a machine with a GPU, or leave engine\.runtime out to use the CPU"),
         (("decoder=nvdec", "input=clip.mp4"), 1, r"pipeline\.nodes\.source: kind 'nvdec' runs on an NVIDIA GPU, and .*\n  → run it on"),
         (("decoder=ffmpeg", "engine.runtime=tensorrt", "input=clip.mp4"), 1, r"TensorRT's engines are built for one GPU, and "),
-        (("device=cuda", "input=clip.mp4"), 1, r"device: cuda was asked for, but .*\n  → set device=auto to run on the CPU"),
+        (("device=cuda", "input=clip.mp4"), 1, r"device: cuda needs a GPU, but .*\n  → set device=auto to run on the CPU"),
         (("device=cuuda", "input=clip.mp4"), 2, r"device: 'cuuda' is not allowed \(did you mean 'cuda'\?\); allowed: auto, cpu, cuda"),
     ],
     ids=["runtime", "decoder", "gpu engine", "cuda", "cuuda"],

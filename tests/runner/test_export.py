@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from bmfgraph.errors import PlanError
@@ -74,20 +73,16 @@ def test_two_sinks_and_a_conversion(plan: MakePlan, tmp_path: Path) -> None:
 
 
 def test_pixels_are_those_of_a_run_by_bmfgraph(plan: MakePlan, clip: Callable[..., Path], tmp_path: Path) -> None:
-    from bmfgraph.runner.run import run_plan
+    from bmfgraph.runner.isolated import run_isolated
 
     clip("rgb.mkv", codec="ffv1", pix_fmt="bgr0", audio="aac")
     made = plan(COPY.replace("clip.mp4", "rgb.mkv"))
-    run_plan(made)
+    # In a new process like the script's: after many other runs in one process, a few levels differed.
+    run_isolated(made)
     ours = pictures(tmp_path / "out.mp4")
     (tmp_path / "out.mp4").unlink()
     run(made, tmp_path)
-    script = pictures(tmp_path / "out.mp4")
-    assert [time for time, _ in script] == [time for time, _ in ours]
-    # In a process that ran other graphs before, swscale's last chroma sample was seen one level apart.
-    levels = [np.frombuffer(b"".join(data for _, data in frames), np.uint8).astype(int) for frames in (ours, script)]
-    assert np.abs(levels[0] - levels[1]).max() <= 1
-    assert np.mean(levels[0] != levels[1]) < 0.001
+    assert pictures(tmp_path / "out.mp4") == ours
     assert len(ours) == FRAMES
 
 

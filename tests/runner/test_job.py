@@ -62,7 +62,7 @@ def test_files_that_cannot_be_right_are_refused_first(
 def test_the_clip_that_is_written_is_no_reference(tmp_path: Path) -> None:
     clip(tmp_path / "in.mp4", frames=3)
     clip(tmp_path / "out.mp4", frames=3)
-    with pytest.raises(ConfigError, match="is what the run writes"):
+    with pytest.raises(ConfigError, match="is written by the run"):
         Job.from_config(copying(tmp_path, reference=str(tmp_path / "out.mp4"))).run()
 
 

@@ -85,7 +85,7 @@ def test_memory_is_flat_behind_a_slow_stage(long_clip: Path) -> None:
     assert Slow.used[FRAMES] < 1.1 * Slow.used[200]
     # The limit covers all queues, the decoder's own frames and the libraries.
     assert peak.most - before < 80 * frame_size + 150e6
-    deepest = {name: max(meter.queued, default=0) for name, meter in outcome.timings.items()}
+    deepest = {name: max(timings.queued, default=0) for name, timings in outcome.timings.items()}
     assert max(deepest.values()) <= 20, deepest
 
 

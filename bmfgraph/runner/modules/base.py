@@ -86,7 +86,7 @@ class BmfModule(Module):  # type: ignore[misc]
                 self._report(error)
             finally:
                 # Building the error message can itself fail on a malformed item.
-                self.monitor.fail(self.monitor.meter(self.name, "node"), error)
+                self.monitor.fail(self.monitor.timings_of(self.name, "node"), error)
                 self._end(task)
         return ProcessResult.OK
 
