@@ -104,13 +104,13 @@ class Running:
 
 
 def _session(leader: int) -> list[str]:
-    """Return the remaining processes of a session, zombies included."""
+    """Return the processes of a session that still run; a zombie has ended, and init takes it."""
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(") ")
             state, *numbers = rest.split()
-            if int(numbers[2]) == leader != int(folder.name):
+            if state != "Z" and int(numbers[2]) == leader != int(folder.name):
                 processes.append(f"{folder.name} {name} {state}")
     return processes
 
