@@ -66,32 +66,15 @@ def write_error(node: PlanNode) -> RunError | None:
         return None
     path = Path(node.written)
     if re.match(r"\w+://", node.written):
-        return RunError(
-            node.name,
-            node.kind,
-            f"output {node.written!r} is an address, and only files are written",
-            hint=_elsewhere(node),
-            code=codes.UNWRITABLE_OUTPUT,
-        )
+        return _output_error(node, node.written, "is an address, and only files are written")
     # A link is followed, so that it stays a link when the file is replaced.
     target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
-            return RunError(
-                node.name,
-                node.kind,
-                f"output {str(path)!r} is a folder",
-                hint=_elsewhere(node),
-                code=codes.UNWRITABLE_OUTPUT,
-            )
+            return _output_error(node, path, "is a folder")
         if target.exists() and not target.is_file():
-            return RunError(
-                node.name,
-                node.kind,
-                f"output {str(path)!r} is a device or a pipe, not a file",
-                hint=f"{_elsewhere(node)}; encoder=measure writes nothing",
-                code=codes.UNWRITABLE_OUTPUT,
-            )
+            problem = "is a device or a pipe, not a file"
+            return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
     number = unwritable(target)
@@ -110,14 +93,15 @@ def _reserve(node: PlanNode, path: Path) -> Path:
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:
+    return _output_error(node, path, f"cannot be written ({reason})")
+
+
+def _output_error(node: PlanNode, path: str | Path, problem: str, *, hint: str = "") -> RunError:
+    """Return the error for the file of a node; ``hint`` follows the advice to write elsewhere."""
     return RunError(
         node.name,
         node.kind,
-        f"output {str(path)!r} cannot be written ({reason})",
-        hint=_elsewhere(node),
+        f"output {str(path)!r} {problem}",
+        hint=f"set pipeline.nodes.{node.name}.path to a place where you may write{hint}",
         code=codes.UNWRITABLE_OUTPUT,
     )
-
-
-def _elsewhere(node: PlanNode) -> str:
-    return f"set pipeline.nodes.{node.name}.path to a place where you may write"
