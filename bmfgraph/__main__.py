@@ -5,6 +5,10 @@ import signal
 import sys
 from types import FrameType
 
+# `python -m` puts the current folder first on the path, where a file such as av.py may have the name of a library.
+if __name__ == "__main__" and sys.path[:1] == [os.path.abspath("")]:  # noqa: PTH100 - pathlib would be imported from there
+    del sys.path[0]
+
 
 def run() -> None:
     """Run the command line. Exit with 130 on Ctrl-C at any moment, the first imports included."""

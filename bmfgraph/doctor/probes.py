@@ -24,10 +24,7 @@ __all__ = ["Answer", "answer", "ask_all"]
 
 Answer = dict[str, Any]
 """Facts by name. ``error`` and ``hint`` are present if the child process failed."""
-_CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from bmfgraph.doctor import probes; probes.answer(sys.argv[2])"
-)
+_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from bmfgraph.doctor import probes; probes.answer(sys.argv[1])"
 
 
 def answer(question: str) -> None:
@@ -75,7 +72,7 @@ def ask_all(limit: float) -> Iterator[Callable[[str], Answer]]:
 
 def _start(question: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, json.dumps(sys.path), question],
+        [sys.executable, "-c", _CHILD, question, *sys.path],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

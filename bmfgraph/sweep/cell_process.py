@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from bmfgraph.sweep.cells import (
     write_json,
 )
 from bmfgraph.system.console import say
-from bmfgraph.system.processes import child, ended, last_lines
+from bmfgraph.system.processes import child, ended, last_lines, python_command
 
 __all__ = ["run_cell", "spread"]
 
@@ -50,7 +49,7 @@ def run_cell(folder: Path) -> dict[str, Any]:
             path.unlink(missing_ok=True)
         (folder / LOG).touch()
     began = time.monotonic()
-    command = [sys.executable, "-u", "-m", "bmfgraph.sweep.worker", str(folder)]
+    command = python_command("bmfgraph.sweep.worker", str(folder))
     try:
         with child(command, folder / LOG, everything=True) as process:
             code: int | None = process.wait(cell["settings"]["timeout"])

@@ -6,12 +6,34 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-__all__ = ["child", "end_with_stdin", "ended", "last_lines"]
+__all__ = ["child", "end_with_stdin", "ended", "last_lines", "python_command"]
+
+_MODULE = (
+    "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; sys.argv[:1] = []; "
+    "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+"""Code that runs the module ``argv[1]`` without the current folder, which ``-m`` and ``-c`` put first on the path.
+
+The option ``-P`` of Python does the same from version 3.11 on.
+"""
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module in a new interpreter like this one.
+
+    The interpreter does not search the current folder, where a file such as ``pip.py`` may lie.
+
+    Args:
+        module: Full name of the module.
+        arguments: Arguments of the module.
+    """
+    return [sys.executable, "-u", "-c", _MODULE, module, *arguments]
 
 
 @contextlib.contextmanager
