@@ -258,6 +258,7 @@ ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.",
 UNTRUSTED_HOST_CODE = Code(
     "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
 )
+FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
 
 # Installation
 MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")

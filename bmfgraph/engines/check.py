@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from bmfgraph import error_codes as codes
 from bmfgraph.engines.build import find_engine
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.manifest import ENGINE, MANIFEST, StoredEngine, read_entry
+from bmfgraph.engines.manifest import ENGINE, MANIFEST, TENSORS, StoredEngine, read_entry
 from bmfgraph.engines.runtimes.bindings import Binding, check_bindings
 from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import Machine
+from bmfgraph.system.untrusted import has_form
 
 __all__ = ["check_engine"]
 
@@ -41,9 +43,11 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine) -> list[EngineEr
         text = f"engine.path {spec.path!r} is a model, from which engines are built"
         hint = f"set model.file={spec.path} instead, and leave engine.path out"
         return [EngineError(node, text, hint=hint, code=codes.ENGINE_LOAD_FAILURE)]
-    if path.name != ENGINE or not (path.parent / MANIFEST).is_file():
+    # The user may name a link; the manifest lies beside the file itself.
+    file = Path(os.path.realpath(path))
+    if file.name != ENGINE or not os.path.lexists(file.with_name(MANIFEST)):
         return []
-    entry = read_entry(path.parent)
+    entry = read_entry(file.parent)
     if entry.manifest_error:
         text = f"engine.path {spec.path!r}: {entry.manifest_error}"
         return [EngineError(node, text, hint=_REBUILD, code=codes.DAMAGED_ENGINE)]
@@ -113,6 +117,9 @@ def _content_errors(node: str, spec: EngineSpec, entry: StoredEngine) -> list[En
                 node, f"engine.path {spec.path!r} is damaged: {damage}", hint=_REBUILD, code=codes.DAMAGED_ENGINE
             )
         ]
+    if not has_form(entry.tensors, TENSORS):
+        text = f"engine.path {spec.path!r}: 'tensors' of {MANIFEST} has another form"
+        return [EngineError(node, text, hint=_REBUILD, code=codes.DAMAGED_ENGINE)]
     try:
         check_bindings(node, spec, [_binding(tensor) for tensor in entry.tensors])
     except EngineError as error:
