@@ -308,6 +308,11 @@ PRECISION_FALLBACK = Code(
     "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
 )
 LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+UNKNOWN_BUILDER_VERSION = Code(
+    "W105",
+    "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
+    "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
+)
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {value: value for value in tuple(globals().values()) if isinstance(value, Code)}

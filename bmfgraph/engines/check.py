@@ -8,6 +8,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.build import find_engine
+from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.manifest import ENGINE, MANIFEST, TENSORS, StoredEngine, read_entry
@@ -60,7 +61,7 @@ def _store_errors(node: str, build: BuildSpec) -> list[EngineError]:
     """Check that the store holds the engine, or that it can be built."""
     store = EngineStore(Path(build.store))
     try:
-        if build.policy == "never":
+        if build.policy == "never" and not _may_be_stored(store, build):
             find_engine(node, build, store)
         elif not store.find(build.model, build.key) and build.command:
             command_line(node, build.command, build.key, Path("network.onnx"), Path(ENGINE))
@@ -73,6 +74,12 @@ def _store_errors(node: str, build: BuildSpec) -> list[EngineError]:
             )
         ]
     return []
+
+
+def _may_be_stored(store: EngineStore, build: BuildSpec) -> bool:
+    """Return whether only the version of the builder, which is unknown, decides which stored engine is meant."""
+    nearest = store.nearest(build.model, build.key) if build.key.version == UNKNOWN and build.python else None
+    return nearest is not None and nearest[1] in ([], ["version"])
 
 
 def _origin_errors(node: str, spec: EngineSpec, key: dict[str, Any], machine: Machine) -> list[EngineError]:

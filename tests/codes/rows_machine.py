@@ -73,4 +73,5 @@ ROWS: tuple[Row, ...] = (
     Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),
     Row("W103", UP + "engine=fp16 target=bare.json", N + f"upscale: computes in fp32, not in fp16: {_BARE}", exit=0),
     Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),
+    Row("W105", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' tells its TensorRT only when it runs", exit=0),
 )
