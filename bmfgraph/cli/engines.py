@@ -13,9 +13,9 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, ForeignFolderError, Removed, StoreError
-from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
+from bmfgraph.errors import ConfigError, Problem, did_you_mean, join_sorted
 from bmfgraph.plan.types import RUNTIME_NAMES
-from bmfgraph.system.console import say
+from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.text import counted, printable, size_text
 
 __all__ = ["engines_command"]
@@ -120,7 +120,7 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         raise _refusal(f"{subject} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}")
     (entry,) = matches
     if entry.manifest_error:
-        say(f"error[{codes.DAMAGED_ENGINE}]: {entry.folder}: {entry.manifest_error}\n  → {_REPAIR}")
+        print_problems([Problem(str(entry.folder), str(entry.manifest_error), codes.DAMAGED_ENGINE, _REPAIR)])
         return 1
     _print_json(entry.manifest)
     return 0
@@ -137,7 +137,8 @@ def _verify(store: EngineStore, options: argparse.Namespace) -> int:
             print(f"{entry.folder}: {damage}")
         print(f"{len(entries)} engine(s), {len(damages)} damaged")
     if damages:
-        say(f"{len(damages)} engine(s) are damaged\n  → {_REPAIR}")
+        message = f"{counted(len(damages), 'engine')} of the store cannot be used"
+        print_problems([Problem("", message, codes.DAMAGED_ENGINE, _REPAIR)])
     return 1 if damages else 0
 
 
