@@ -17,7 +17,7 @@ from bmfgraph.config.compose import expanded
 from bmfgraph.errors import ConfigError
 from bmfgraph.media.downscale import downscaled
 from bmfgraph.media.quality import measure
-from bmfgraph.sweep.objective import parse_objective, rank
+from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.report.page import report_page
 from bmfgraph.sweep.verdict import judge
 from tests.codes.command import run_cli
