@@ -72,6 +72,14 @@ HALVING_CONFLICT = Code(
     "`sweep.strategy=halving` excludes this launcher or sweeper.",
     "Leave it out; halving runs the cells of a grid itself.",
 )
+UNMEASURABLE_METRIC = Code(
+    "E124",
+    "No cell of the sweep can have a metric of `sweep.objective`.",
+    "Name a metric that this machine, the pipeline and `sweep.reference` have.",
+)
+FOREIGN_SWEEP_FOLDER = Code(
+    "E125", "The folder of a sweep holds files or links of others.", "Name a new folder with `sweep.dir`."
+)
 
 # Pipeline description
 MAPPING_EXPECTED = Code("E201", "A value is not a mapping, and must be.", "Write `key: value` pairs.")
@@ -308,8 +316,11 @@ PRECISION_FALLBACK = Code(
     "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
 )
 LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+EQUAL_CELLS = Code(
+    "W109", "Two cells of a sweep do the same on this machine.", "Leave one out; no comparison can tell them apart."
+)
 UNKNOWN_BUILDER_VERSION = Code(
-    "W105",
+    "W110",
     "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
     "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
 )

@@ -147,7 +147,8 @@ def test_a_folder_where_nobody_may_write(here: Path, powerless: list[str]) -> No
 
 
 def test_plans_that_are_equal(run: Run) -> None:
-    assert run("plan", "diff", "engine=fp32", "engine.precision=fp32", *UPSCALE) == (0, "", "")
+    same = "no difference here: the same configuration\n"
+    assert run("plan", "diff", "engine=fp32", "engine.precision=fp32", *UPSCALE) == (0, same, "")
     code, out, _ = run("plan", "diff", "--json", "engine=fp32", "engine.precision=fp32", *UPSCALE)
     assert code == 0
     assert json.loads(out) == {"plan": {}, "removed": {}, "added": {}, "changed": {}}

@@ -204,6 +204,8 @@ def fill(folder: Path) -> None:
     (folder / "newer.json").write_text(json.dumps(newer))
     _packs(folder / "packs")
     (folder / "folder").mkdir()
+    (folder / "foreign").mkdir()
+    (folder / "foreign" / "report.html").write_text("a report of someone else")
     (folder / "text.mp4").write_text("no video\n" * 200)
 
 

@@ -61,7 +61,7 @@ def environment(folder: Path, *names: str, system: str = "false") -> Path:
 def test_check_and_plan_run_no_program(folder: Path) -> None:
     words = f"engine.python={script(folder / 'evil.sh', 'echo {}')}", "device=auto"
     check = job(*words).check()
-    (warning,) = [problem for problem in check.problems if problem.code == "W105"]
+    (warning,) = [problem for problem in check.problems if problem.code == "W110"]
     assert (warning.path, warning.severity) == ("pipeline.nodes.upscale", "warning")
     assert "evil.sh' tells its TensorRT only when it runs" in warning.message
     plan = job(*words).plan()
@@ -76,7 +76,7 @@ def test_the_version_is_read_from_names_of_folders(folder: Path) -> None:
     python = environment(folder / "one", "tensorrt_rtx_cu13_bindings-1.2.3.dist-info", "numpy-9.dist-info")
     plan = job(f"engine.python={python}").plan()
     assert plan.node("upscale").params.engine.build.key.version == "1.2.3"
-    assert not [problem for problem in job(f"engine.python={python}").check().problems if problem.code == "W105"]
+    assert not [problem for problem in job(f"engine.python={python}").check().problems if problem.code == "W110"]
     assert installed_version(str(python), "tensorrt") == "unknown"
     two = environment(folder / "two", "tensorrt-8.6.0.dist-info", "tensorrt_cu12-10.1.dist-info")
     assert installed_version(str(two), "tensorrt") == "unknown"
