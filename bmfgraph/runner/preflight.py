@@ -16,7 +16,7 @@ from bmfgraph.config.job import JobSpec
 from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.nodes.engine import idle_text
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
@@ -200,7 +200,7 @@ def reference_of(value: str | None, plan: Plan) -> Reference | None:
         remedy = "or the other encoders" if writers else "or choose another encoder"
         raise _reference_error(f"the pipeline writes {subject}", f"leave the reference out, {remedy}")
     try:
-        path = locate(value)
+        path = locate_clip(value)
         frames = probe(path, audio=None).frames
     except (SourceError, MediaError) as error:
         raise _reference_error(str(error), error.hint) from None

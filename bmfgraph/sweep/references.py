@@ -14,7 +14,7 @@ from bmfgraph.api import Job
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
 from bmfgraph.media.detection_metrics import compare
 from bmfgraph.media.quality import measure
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.sweep.cell_process import spread
 from bmfgraph.sweep.cells import CELL, read_json
 from bmfgraph.system.files import write_whole
@@ -63,7 +63,7 @@ def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -
         pairs = ((cell["id"], _nearest(cell["varied"], matching, fixed)) for cell in cells)
         return {cell: nearest for cell, nearest in pairs if nearest is not None}, None
     try:
-        return {}, locate(reference)
+        return {}, locate_clip(reference)
     except SourceError as error:
         raise _no_reference(str(error), error.hint) from None
 

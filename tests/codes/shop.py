@@ -205,6 +205,7 @@ def fill(folder: Path) -> None:
     _packs(folder / "packs")
     (folder / "folder").mkdir()
     (folder / "text.mp4").write_text("no video\n" * 200)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
 
 
 def _clips(folder: Path) -> None:
