@@ -7,6 +7,7 @@ may be used by several threads. A process composes one configuration and runs on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,7 +123,7 @@ class Job:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
-        errors = [*plan.errors, *preflight_errors(moved, reading.spec)]
+        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=output_folder is not None)]
         # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -190,8 +191,12 @@ class Job:
         plan = self._local_plan()
         if output_folder is not None:
             plan = with_output_folder(plan, Path(output_folder))
-        if errors := preflight_errors(plan, self.spec):
+        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None):
             raise one_error(errors)
+        if output_folder is not None:
+            # A failure shows when the outputs are reserved.
+            with contextlib.suppress(OSError):
+                Path(output_folder).mkdir(parents=True, exist_ok=True)
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
         report = report_path(self.spec.report, plan, make=True)
         reference = reference_of(self.spec.reference, plan)

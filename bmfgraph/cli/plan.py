@@ -14,7 +14,7 @@ from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.console import say, write_stdout
-from bmfgraph.system.files import write_whole
+from bmfgraph.system.files import make_parent, write_whole
 
 __all__ = ["diff_job", "plan_job", "plan_runs"]
 
@@ -143,8 +143,7 @@ def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> No
 def _write(output: str, data: bytes) -> None:
     path = Path(output)
     try:
-        # Outputs of a run create their folders, too.
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(path)
         write_whole(path, data)
     except OSError as error:
         raise ConfigError(

@@ -76,9 +76,11 @@ def open_video(path: Path | str, protocols: Iterable[Protocol] = ()) -> InputCon
 
     Raises:
         av.FFmpegError: It cannot be opened, or has a format that is not read.
+        OSError: It is missing, or a pipe or a device, which FFmpeg would wait for.
     """
     import av
 
+    open_regular(path).close()
     return av.open(str(path), options=opening_options(protocols), metadata_errors="replace")
 
 

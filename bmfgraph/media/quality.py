@@ -78,7 +78,7 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
                         raise _error(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
                     values.append(_psnr(a, b))
                     filters.compare(number, a, b)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise _error(f"cannot be compared ({error})", "use a video file") from None
         if not values:
             raise _error(f"{str(clip)!r} and {str(reference)!r} have no frames")
