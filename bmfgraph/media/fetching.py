@@ -30,6 +30,7 @@ from bmfgraph.media.sources import UNCHECKED
 from bmfgraph.system.console import say
 from bmfgraph.system.files import DISK_FULL, cache_folder, file_sha256, publish, reserve
 from bmfgraph.system.processes import python_command
+from bmfgraph.system.text import printable
 from bmfgraph.system.untrusted import check_private, make_private_folder
 
 __all__ = ["from_url", "from_wheel"]
@@ -129,7 +130,7 @@ def from_url(url: str, sha256: str | None) -> Path:
     Raises:
         SourceError: The file cannot be downloaded, or does not have the checksum.
     """
-    shown = without_passwords(url)
+    shown = printable(without_passwords(url))
     with contextlib.suppress(ValueError):  # A damaged address fails when it is opened.
         if urlsplit(url).username is not None:
             raise SourceError(

@@ -222,6 +222,12 @@ def test_passwords_are_not_shown(url: str, capfd: pytest.CaptureFixture[str]) ->
     assert "secret" not in str(error) + error.hint + capfd.readouterr().err
 
 
+def test_a_url_with_control_characters(capfd: pytest.CaptureFixture[str]) -> None:
+    error = refused("http://127.0.0.1:1/\x1b[31m", SHA256)
+    assert error.code == "E421"
+    assert "\x1b" not in str(error) + error.hint + capfd.readouterr().err
+
+
 def test_a_cache_that_others_can_write_to(server: Server, cache: Path, tmp_path: Path) -> None:
     cache.mkdir()
     cache.chmod(0o777)
