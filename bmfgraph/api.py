@@ -7,7 +7,6 @@ may be used by several threads. A process composes one configuration and runs on
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
-from bmfgraph.runner.outputs import with_output_folder
+from bmfgraph.runner.outputs import make_output_folder, with_output_folder
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.progress import ProgressCallback
@@ -194,9 +193,7 @@ class Job:
         if errors := preflight_errors(plan, self.spec, deep=output_folder is not None):
             raise one_error(errors)
         if output_folder is not None:
-            # A failure shows when the outputs are reserved.
-            with contextlib.suppress(OSError):
-                Path(output_folder).mkdir(parents=True, exist_ok=True)
+            make_output_folder(Path(output_folder))
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
         report = report_path(self.spec.report, plan, make=True)
         reference = reference_of(self.spec.reference, plan)

@@ -13,7 +13,7 @@ from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import make_parent, publish, reserve, unwritable
 
-__all__ = ["temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
@@ -58,6 +58,12 @@ def with_output_folder(plan: Plan, folder: Path) -> Plan:
     """Return the plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
+
+
+def make_output_folder(folder: Path) -> None:
+    """Create a folder with its parents. A failure shows when the outputs are reserved."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
