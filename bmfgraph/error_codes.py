@@ -184,13 +184,21 @@ UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Ch
 DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")
 UNSUPPORTED_GPU_DECODING = Code("E413", "The GPU's decoder does not support the file.", "Set `decoder=ffmpeg`.")
 DOWNSCALE_FAILURE = Code("E414", "A clip cannot be downscaled.", "Set `sweep.reference` to a clip instead.")
-MALFORMED_SOURCE = Code("E420", "A `wheel:` or `package:` source has the wrong form.", "Write it as the message shows.")
+PLAYLIST_INPUT = Code(
+    "E415", "The file is a playlist, which opens other files.", "Name a video, or set `decoder.protocols`."
+)
+MALFORMED_SOURCE = Code(
+    "E420", "A source has the wrong form, or contains a password.", "Write it as the message shows."
+)
 FETCH_FAILURE = Code("E421", "A source cannot be downloaded.", "Check the network, or name a local copy.")
 CHECKSUM_MISMATCH = Code("E422", "A file does not have the expected checksum.", "Replace it, or correct `sha256`.")
 MISSING_PACKAGE_FILE = Code(
     "E423", "A package or a wheel does not contain the file.", "Install it, or correct the path or the version."
 )
-UNUSABLE_CACHE_FOLDER = Code("E424", "The cache folder cannot be used.", "Set BMFGRAPH_CACHE to a writable folder.")
+UNUSABLE_CACHE_FOLDER = Code(
+    "E424", "The cache folder is full, not writable, or not private.", "Set BMFGRAPH_CACHE to a folder of yours."
+)
+MISSING_CHECKSUM = Code("E425", "A URL has no checksum.", "Set `sha256`, or `sha256: any` to accept any file.")
 
 # Models
 UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")

@@ -17,7 +17,7 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.preflight import preflight_warnings
 from bmfgraph.sweep.equal import FALLBACKS
 from bmfgraph.system.console import say, write_stdout
-from bmfgraph.system.files import write_whole
+from bmfgraph.system.files import make_parent, write_whole
 from bmfgraph.system.text import shortened
 
 __all__ = ["diff_job", "plan_job", "plan_runs"]
@@ -158,8 +158,7 @@ def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> No
 def _write(output: str, data: bytes) -> None:
     path = Path(output)
     try:
-        # Outputs of a run create their folders, too.
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(path)
         write_whole(path, data)
     except OSError as error:
         raise ConfigError(

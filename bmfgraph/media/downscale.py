@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.opening import open_video
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.system.files import file_sha256, publish, reserve
 
@@ -157,7 +158,7 @@ def _publish(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool)
 def _convert(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool) -> None:
     import av
 
-    with av.open(str(media.path), metadata_errors="replace") as container, contextlib.ExitStack() as stack:
+    with open_video(media.path, media.protocols) as container, contextlib.ExitStack() as stack:
         stream = container.streams[media.video_stream]
         assert isinstance(stream, av.VideoStream)
         stream.thread_type = "AUTO"

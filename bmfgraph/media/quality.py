@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.opening import open_video
 from bmfgraph.plan.types import default_matrix
 from bmfgraph.system.untrusted import open_regular
 
@@ -70,7 +71,7 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
     with tempfile.TemporaryDirectory() as name:
         filters = _Filters(Path(name))
         try:
-            with av.open(str(clip)) as clip_file, av.open(str(reference)) as reference_file:
+            with open_video(clip) as clip_file, open_video(reference) as reference_file:
                 pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))
                 for number, (frame, expected) in enumerate(pairs):
                     if frame is None and number and not whole:
@@ -83,7 +84,7 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
                         raise _error(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
                     values.append(_psnr(a, b))
                     filters.compare(number, a, b)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise _error(f"cannot be compared ({error})", "use a video file") from None
         if not values:
             raise _error(f"{str(clip)!r} and {str(reference)!r} have no frames")

@@ -13,7 +13,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
 from bmfgraph.media.detection_metrics import compare
 from bmfgraph.media.quality import measure
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.sweep.cell_process import spread
 from bmfgraph.sweep.files import CELL, is_regular, read_json, write_file
 from bmfgraph.sweep.metrics import finite
@@ -63,7 +63,7 @@ def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -
         pairs = ((cell["id"], _nearest(cell["varied"], matching, fixed)) for cell in cells)
         return {cell: nearest for cell, nearest in pairs if nearest is not None}, None
     try:
-        return {}, locate(reference)
+        return {}, locate_clip(reference)
     except SourceError as error:
         raise _no_reference(str(error), error.hint) from None
 

@@ -166,7 +166,10 @@ def make_private_folder(folder: Path) -> None:
         OSError: The folder cannot be created, or :func:`check_private` refuses it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     check_private(folder)
 
 

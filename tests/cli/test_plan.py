@@ -125,7 +125,7 @@ def test_wrong_words(run: Run, words: list[str], message: str, hint: str) -> Non
 
 @pytest.mark.parametrize(
     ("output", "why"),
-    [("conf", "Is a directory"), ("clip.mp4/plan", "File exists"), ("/dev/full", "No space left on device")],
+    [("conf", "Is a directory"), ("clip.mp4/plan", "Not a directory"), ("/dev/full", "No space left on device")],
 )
 @pytest.mark.parametrize("form", ["--json", "--png"])
 def test_a_file_that_cannot_be_written(run: Run, output: str, why: str, form: str) -> None:

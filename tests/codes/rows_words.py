@@ -108,7 +108,7 @@ ROWS: tuple[Row, ...] = (
     Row("E207", UP + "engine.batch=0", N + "upscale.engine.batch: 0: must be at least 1"),
     Row("E208", UP + "input=", N + "source.path: '': must be text that is not empty"),
     Row("E208", UP + "'pipeline.name=a b'", "pipeline.name: 'a b': must be text of the form ^[A-Za-z0-9_-]+$"),
-    Row("E208", UP + "model.sha256=abc", N + "upscale.model.sha256: 'abc': must be text of the form ^[0-9a-f]{64}$"),
+    Row("E208", UP + "model.sha256=abc", N + "upscale.model.sha256: 'abc': must be text of the form ^([0-9a-f]{64}|any)$"),
     Row("E208", FIND + "model.decode.labels=[]", N + "detect.model.decode.labels: []: must be not empty"),
     Row("E209", UP + "decoder.start=2 decoder.end=1", N + "source.end: end 1 s is not after start 2 s\n  → set it above 2"),
     Row("E209", UP + "model.window={frames:3,outputs:[3]}", N + "upscale.model.window: outputs [3] must lie inside the window's positions 0..2"),
