@@ -110,6 +110,8 @@ def _become(case: Case, log: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        # A test runner may have replaced them.
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
         if not case.new_interpreter:
             # A bomb must not take the machine's memory along.
             limit = _virtual() + 4 * MEMORY
