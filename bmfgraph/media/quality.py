@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.types import default_matrix
+from bmfgraph.system.temporary import temporary_folder
 
 __all__ = ["measure"]
 
@@ -61,8 +61,8 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
     import av
 
     values: list[float] = []
-    with tempfile.TemporaryDirectory() as name:
-        filters = _Filters(Path(name))
+    with temporary_folder() as folder:
+        filters = _Filters(folder)
         try:
             with av.open(str(clip)) as clip_file, av.open(str(reference)) as reference_file:
                 pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))

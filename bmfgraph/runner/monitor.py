@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import traceback
@@ -68,6 +69,7 @@ class RunMonitor:
         started: Called on BMF's thread as each node is created.
         working: Names of the nodes that BMF has created and not yet closed.
         on_shutdown: Callbacks of nodes for after the end of the whole graph.
+        held: Locks on the run's files, which end with the run.
     """
 
     def __init__(self) -> None:
@@ -81,6 +83,7 @@ class RunMonitor:
         self.started: Callable[[], None] = lambda: None
         self.working: set[str] = set()
         self.on_shutdown: list[Callable[[], None]] = []
+        self.held = contextlib.ExitStack()
 
     @property
     def stopped(self) -> bool:

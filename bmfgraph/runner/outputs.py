@@ -11,7 +11,8 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.system.files import publish, reserve, unwritable
+from bmfgraph.system.files import unwritable
+from bmfgraph.system.temporary import publish, reserved
 
 __all__ = ["temporary_outputs", "with_output_folder", "write_error"]
 
@@ -20,7 +21,7 @@ __all__ = ["temporary_outputs", "with_output_folder", "write_error"]
 def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
-    Temporary files that are left at the end of the context are deleted.
+    Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
 
     Yields:
         The redirected plan, and a function that renames the files and returns their paths by node name.
@@ -31,12 +32,12 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
     final: dict[str, Path] = {}
     parts: dict[str, Path] = {}
     nodes: list[PlanNode] = []
-    try:
+    with contextlib.ExitStack() as stack:
         for node in plan:
             if node.written is None:
                 continue
             path = Path(node.written)
-            final[node.name], parts[node.name] = path, _reserve(node, path)
+            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path))
             nodes.append(node.writing_to(parts[node.name]))
 
         def publish_all() -> dict[str, Path]:
@@ -48,10 +49,6 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
             return final
 
         yield plan.replace(*nodes), publish_all
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
@@ -81,15 +78,18 @@ def write_error(node: PlanNode) -> RunError | None:
     return _unwritable(node, path, os.strerror(number)) if number else None
 
 
-def _reserve(node: PlanNode, path: Path) -> Path:
+@contextlib.contextmanager
+def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
     """Create an empty file next to ``path``, so that missing permissions show before a frame is decoded."""
     if (fault := write_error(node)) is not None:
         raise fault
-    try:
-        Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
-        return reserve(path)
-    except OSError as error:
-        raise _unwritable(node, path, str(error.strerror)) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
+            part = stack.enter_context(reserved(path))
+        except OSError as error:
+            raise _unwritable(node, path, str(error.strerror)) from None
+        yield part
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:

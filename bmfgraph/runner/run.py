@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +67,11 @@ def run_plan(
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
     monitor = monitor or RunMonitor()
-    with stopped_by_signals(monitor) as interruptible, temporary_outputs(plan) as (working, publish):
+    with (
+        stopped_by_signals(monitor) as interruptible,
+        monitor.held,
+        temporary_outputs(plan) as (working, publish),
+    ):
         try:
             engines = _drive(working, monitor, progress, taps or {}, interruptible)
         except KeyboardInterrupt:
@@ -134,7 +137,7 @@ def _drive(
     """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
     with terminal_muted(), _root_logger_kept():
         from bmfgraph.runner.ffmpeg_log import errors_heard
-        from bmfgraph.runner.graph import assemble
+        from bmfgraph.runner.graph import NO_MODULES, assemble
         from bmfgraph.runner.modules.base import HANDOVER
         from bmfgraph.runner.mp4 import Repair
     expected = max((info.frames for _, info in plan.sources()), default=0)
@@ -145,9 +148,9 @@ def _drive(
             frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as monitor.ffmpeg_log:
+    with errors_heard() as monitor.ffmpeg_log:
         with interruptible:
-            assembly = assemble(plan, monitor, folder)
+            assembly = assemble(plan, monitor)
             for stage in assembly.stages:
                 if stage.name in taps:
                     stage.receive = taps[stage.name]  # type: ignore[attr-defined]
@@ -178,8 +181,8 @@ def _drive(
             for config in assembly.config["nodes"]:
                 # BMF takes the entry when it creates the node; it is left if the graph was never created.
                 HANDOVER.pop(config["option"]["job"], None)
-            while folder in sys.path:
-                sys.path.remove(folder)
+            while NO_MODULES in sys.path:
+                sys.path.remove(NO_MODULES)
     return engines
 
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
-import threading
 from pathlib import Path
+
+from bmfgraph.system.temporary import publish, reserved
 
 __all__ = [
     "DISK_FULL",
     "cache_folder",
     "file_error",
     "file_sha256",
-    "publish",
-    "reserve",
     "unwritable",
     "write_whole",
 ]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for a full disk, an exhausted quota and a file that is too large."""
-_UMASK = threading.Lock()
 
 
 def cache_folder() -> Path:
@@ -64,33 +61,6 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def reserve(path: Path) -> Path:
-    """Create an empty file in the folder of ``path``, to be filled and then published.
-
-    Returns:
-        The path of the empty file. If ``path`` is a link, the file lies next to the link's target, so that publishing
-        keeps the link.
-
-    Raises:
-        OSError: The file cannot be created.
-    """
-    target = Path(os.path.realpath(path))
-    # The file system limits the length of a name, so a long name is cut before the prefix and suffix are added.
-    number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-    os.fchmod(number, 0o666 & ~_umask())
-    os.close(number)
-    return Path(name)
-
-
-def publish(part: Path, path: Path) -> None:
-    """Rename a reserved file to its final name.
-
-    Raises:
-        OSError: The file cannot be renamed.
-    """
-    part.replace(os.path.realpath(path))
-
-
 def unwritable(path: Path) -> int:
     """Check whether a file can be written, without writing.
 
@@ -125,17 +95,6 @@ def write_whole(path: Path, content: str | bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    part = reserve(path)
-    try:
+    with reserved(path) as part:
         part.write_bytes(data)
         publish(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return the file mode creation mask of the process. It can only be read by setting it."""
-    with _UMASK:
-        value = os.umask(0o077)
-        os.umask(value)
-    return value

@@ -15,7 +15,13 @@ from tests.hostile.fuzz.trial import Case, run
 __all__ = ["case"]
 
 _CHECK = ("check", "pipeline=super_resolution", "input=clip.mp4", "output=out.mp4", "model.file=double.onnx")
-_COMMANDS = (_CHECK, ("engines", "list"), ("engines", "verify"), ("engines", "show", "double"), ("engines", "prune", "--yes"))
+_COMMANDS = (
+    _CHECK,
+    ("engines", "list"),
+    ("engines", "verify"),
+    ("engines", "show", "double"),
+    ("engines", "prune", "--yes"),
+)
 _CONTENTS = (b"", b"[" * 100_000, b"{}", b"null", b'{"by": 1}', b"\xff\xfe", b'{"schema": 1e999}', b"x" * 1000)
 _MANIFEST = b'{"schema": 1, "model": "\\u001b[31m", "key": {"runtime": "tensorrt"}, "files": {"engine.plan": 5}}'
 
