@@ -296,6 +296,22 @@ OPEN_STREAM_CONFLICT = Code(
     "E808", "A run waits for a stream that its own thread holds open.", "Close the stream, or isolate the run."
 )
 ISOLATED_RUN_FAILURE = Code("E809", "The process of an isolated run failed.", "See the cause in the message.")
+MEMORY_SHORT = Code(
+    "E810",
+    "Memory is short: an allocation failed, or a limit is below what the run needs.",
+    "Raise the limit, or use smaller frames, `engine.batch=1` and fewer threads.",
+)
+THREADS_SHORT = Code(
+    "E811",
+    "No thread can be started, or a limit is below what the run needs.",
+    "Raise the limit, or set `encoder.threads=1` and `engine.threads=1`.",
+)
+TIME_LIMIT = Code(
+    "E812", "An isolated run took longer than `isolated.seconds`.", "Raise the limit, or give it less to do."
+)
+MODULE_IN_THE_WAY = Code(
+    "E813", "A file in the script's folder has the name of a library's module.", "Rename the file or move the script."
+)
 INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
 
 # Warnings

@@ -20,7 +20,7 @@ from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.runner.outputs import temporary_outputs
 from bmfgraph.runner.result import RunResult
-from bmfgraph.system import ffmpeg4
+from bmfgraph.system import ffmpeg4, heap
 from bmfgraph.system.console import logger
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
@@ -63,6 +63,7 @@ def run_plan(
         InstallError: A library is missing.
     """
     began = time.perf_counter()
+    heap.limit_arenas()
     # BMF's own logger reads it once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
@@ -81,6 +82,7 @@ def run_plan(
         warnings = check_complete(plan, monitor)
         _raise(monitor)
         outputs = publish()
+    heap.trim()
     sink = max((monitor.timings[node.name] for node in plan if not node.outputs), key=lambda timings: timings.frames)
     first = sink.first_done or began
     return RunResult(
@@ -204,13 +206,21 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
     with _turn(monitor) as granted:
         if not granted:
             return
-        with signals_kept() as monitor.started, terminal_muted():
-            graphs = [engine.Graph(json.dumps(config), False, True)]
-            try:
-                graphs[0].start()
-            except Exception as error:
-                monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
-        threading.Thread(target=_close, args=(graphs, monitor, ended), daemon=True, name="bmfgraph-close").start()
+        graphs: list[Any] = []
+        started = threading.Event()
+        # The thread starts before the graph: a graph that is never closed aborts the process at its end.
+        threading.Thread(
+            target=_close, args=(graphs, monitor, started, ended), daemon=True, name="bmfgraph-close"
+        ).start()
+        try:
+            with signals_kept() as monitor.started, terminal_muted():
+                graphs.append(engine.Graph(json.dumps(config), False, True))
+                try:
+                    graphs[0].start()
+                except Exception as error:
+                    monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
+        finally:
+            started.set()
         try:
             _wait(ended, monitor, report_progress)
         except BaseException:
@@ -233,8 +243,11 @@ def _turn(monitor: RunMonitor) -> Iterator[bool]:
         _GRAPHS.release()
 
 
-def _close(graphs: list[Any], monitor: RunMonitor, ended: threading.Event) -> None:
-    """Wait for the graph's end inside BMF, and destroy the graph."""
+def _close(graphs: list[Any], monitor: RunMonitor, started: threading.Event, ended: threading.Event) -> None:
+    """Wait for the graph's start and for its end inside BMF, and destroy the graph."""
+    started.wait()
+    if not graphs:
+        return
     graph = graphs.pop()
     try:
         graph.close()

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["child", "end_with_stdin", "ended", "last_lines", "python_command"]
+__all__ = ["child", "end_group", "end_with_stdin", "ended", "last_lines", "python_command"]
 
+_GRACE, _POLL = 5.0, 0.02
+"""Seconds between SIGTERM and SIGKILL, more than a run takes to give up a node that hangs; and between two checks."""
 _MODULE = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; sys.argv[:1] = []; "
     "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
@@ -38,7 +41,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """Run a process in its own process group; kill the group if the block raises.
+    """Run a process in its own process group; end the group if the block raises.
 
     The child's stdin stays empty and reaches its end when this process ends.
 
@@ -62,9 +65,7 @@ def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Ite
         yield process
         process.wait()
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end_group(process)
         raise
     finally:
         for pipe in (process.stdin, process.stdout):
@@ -72,12 +73,43 @@ def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Ite
                 pipe.close()
 
 
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Ask a process group to end by SIGTERM, so that it can clean up; kill what is left of it after some seconds.
+
+    Args:
+        process: The leader of the group.
+    """
+    try:
+        _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        # The leader is not reaped, because its number must not get free while the group is signalled.
+        while process.returncode is None and time.monotonic() < deadline and not _has_ended(process):
+            time.sleep(_POLL)
+    finally:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[Any], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _has_ended(process: subprocess.Popen[Any]) -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
 def end_with_stdin() -> None:
-    """End this process when its stdin reaches the end, that is, when its parent has ended for any reason."""
+    """End this process when its stdin reaches the end, that is, when its parent has ended for any reason.
+
+    It gets SIGTERM, so that it can clean up, and some seconds later it is ended.
+    """
 
     def wait() -> None:
         while os.read(0, 1):  # A thread that holds the lock of sys.stdin would block the interpreter's exit.
             pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
