@@ -147,7 +147,9 @@ UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
-UNKNOWN_RECORDS_FORMAT = Code("E330", "The format of the records is unknown.", "Use .jsonl or .csv, or set `format`.")
+UNKNOWN_RECORDS_FORMAT = Code(
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+)
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
