@@ -61,8 +61,14 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
     import av
 
     values: list[float] = []
-    with temporary_folder() as folder:
-        filters = _Filters(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            filters = _Filters(stack.enter_context(temporary_folder()))
+        except OSError as error:
+            raise _error(
+                f"cannot be compared: no temporary folder can be made ({error.strerror or error})",
+                "set TMPDIR to a folder with room",
+            ) from None
         try:
             with av.open(str(clip)) as clip_file, av.open(str(reference)) as reference_file:
                 pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import RunError
+from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.system.files import unwritable
+from bmfgraph.system.files import DISK_FULL, unwritable
 from bmfgraph.system.temporary import publish, reserved
 
-__all__ = ["temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["full_disk", "temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
@@ -90,6 +90,31 @@ def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None
         yield part
+
+
+def full_disk(error: BmfgraphError, plan: Plan) -> RunError | None:
+    """Return the error that names the file whose disk is full; None if the error has another cause.
+
+    Args:
+        error: The failure of a node.
+        plan: The plan with the final files.
+    """
+    if not isinstance(error, RunError) or error.problems[0].code != codes.NODE_FAILURE:
+        return None
+    node = next((node for node in plan if node.name == error.node and node.written), None)
+    if node is None or not any(os.strerror(number) in error.cause for number in DISK_FULL):
+        return None
+    named = RunError(
+        node.name,
+        node.kind,
+        f"output {node.written!r} cannot be written: {error.cause}",
+        frame=error.frame,
+        time=error.time,
+        hint=f"make room on the disk, or set pipeline.nodes.{node.name}.path to another disk",
+        code=codes.DISK_FULL,
+    )
+    named.__dict__.update({name: getattr(error, name) for name in ("trace", "abandoned") if hasattr(error, name)})
+    return named
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:

@@ -18,7 +18,7 @@ from bmfgraph.plan.types import TensorSpec
 from bmfgraph.runner.completeness import check_complete
 from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
-from bmfgraph.runner.outputs import temporary_outputs
+from bmfgraph.runner.outputs import full_disk, temporary_outputs
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system import ffmpeg4, heap
 from bmfgraph.system.console import logger
@@ -78,9 +78,9 @@ def run_plan(
         except KeyboardInterrupt:
             if monitor.error is None:
                 raise
-        _raise(monitor)
+        _raise(monitor, plan)
         warnings = check_complete(plan, monitor)
-        _raise(monitor)
+        _raise(monitor, plan)
         outputs = publish()
     heap.trim()
     sink = max((monitor.timings[node.name] for node in plan if not node.outputs), key=lambda timings: timings.frames)
@@ -123,10 +123,10 @@ def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
-def _raise(monitor: RunMonitor) -> None:
+def _raise(monitor: RunMonitor, plan: Plan) -> None:
     if monitor.error:
         monitor.error.trace = monitor.trace
-        raise monitor.error
+        raise full_disk(monitor.error, plan) or monitor.error
 
 
 def _drive(
