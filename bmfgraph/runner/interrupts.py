@@ -57,6 +57,11 @@ def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractConte
             if monitor.stopped:
                 raise KeyboardInterrupt
             yield
+        except Exception:
+            if count:
+                # An import turns the interruption into an error of its own, such as a missing library.
+                raise KeyboardInterrupt from None
+            raise
         finally:
             raises = False
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bmfgraph.errors import Cancelled
+from bmfgraph.runner.interrupts import stopped_by_signals
+from bmfgraph.runner.monitor import RunMonitor
 from bmfgraph.system.processes import child
 from bmfgraph.system.temporary import publish, reserved, temporary_folder
 from tests.runner.command import bmfgraph, start
@@ -182,3 +185,17 @@ def test_a_run_under_nohup_ignores_the_end_of_its_terminal(tmp_path: Path, clip:
     running.send(signal.SIGHUP)
     running.wait().success()
     assert (tmp_path / "out.mp4").is_file()
+
+
+def test_an_interruption_that_an_import_swallows_still_counts() -> None:
+    monitor = RunMonitor()
+    with stopped_by_signals(monitor) as interruptible, pytest.raises(KeyboardInterrupt), interruptible:
+        swallowing_import()
+    assert isinstance(monitor.error, Cancelled)
+
+
+def swallowing_import() -> None:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise ImportError("a library is missing") from None
