@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bmfgraph import nodes
     from bmfgraph.api import CheckResult, Job, compose, engine, load, model
     from bmfgraph.config.builder import Pipeline
+    from bmfgraph.config.job import Isolation
     from bmfgraph.errors import (
         BmfgraphError,
         Cancelled,
@@ -36,6 +37,7 @@ __all__ = [
     "EngineError",
     "FrameItem",
     "InstallError",
+    "Isolation",
     "Job",
     "Pipeline",
     "PipelineErrors",
@@ -65,6 +67,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOMES = {
     "api": ("CheckResult", "Job", "compose", "engine", "load", "model"),
     "config.builder": ("Pipeline",),
+    "config.job": ("Isolation",),
     "errors": (*(name for name in __all__ if name.endswith(("Error", "Errors"))), "Cancelled", "Problem"),
     "plan.plan": ("Plan",),
     "runner.result": ("RunResult",),
@@ -77,10 +80,21 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(importlib.import_module(f"bmfgraph.{module}"), name)
+            return _explained_import(f"bmfgraph.{module}", name)
     if name == "nodes":
         return importlib.import_module("bmfgraph.nodes")
     raise AttributeError(f"module 'bmfgraph' has no attribute {name!r}")
+
+
+def _explained_import(module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        from bmfgraph.system.obstacles import explained
+
+        if (explanation := explained(error)) is None:
+            raise
+        raise explanation from error
 
 
 def __dir__() -> list[str]:

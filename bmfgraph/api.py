@@ -8,23 +8,24 @@ may be used by several threads. A process composes one configuration and runs on
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from bmfgraph import error_codes as codes
-from bmfgraph.compile.job import compile_job
+from bmfgraph.compile.job import CheckResult, compile_job
 from bmfgraph.config.builder import Pipeline
-from bmfgraph.config.job import JobReading, JobSpec, read_job
+from bmfgraph.config.job import Isolation, JobReading, JobSpec, read_job
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.config.pydantic_errors import problems_of
-from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
+from bmfgraph.errors import ConfigError, SpecError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.outputs import make_output_folder, with_output_folder
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
+from bmfgraph.system.obstacles import explaining
 from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -38,21 +39,6 @@ Folders = str | Path | Sequence[str | Path]
 Spec = TypeVar("Spec", bound=BaseModel)
 _ANNOUNCED = (codes.CPU_FALLBACK, codes.PRECISION_FALLBACK)
 """Warnings that a run does not print, because its messages name each engine."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """The problems of a job."""
-
-    problems: tuple[Problem, ...]
-    """Errors first, then warnings."""
-    plan: Plan = field(repr=False)
-    """The plan as far as the job is right."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether a run can begin; there may be warnings."""
-        return all(problem.severity != "error" for problem in self.problems)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -110,6 +96,7 @@ class Job:
         """The configuration; wrong keys have their defaults, and :meth:`check` reports them."""
         return self.reading.spec
 
+    @explaining
     def check(self, *, target: str | Path | None = None, output_folder: str | Path | None = None) -> CheckResult:
         """Find every mistake before a frame is decoded.
 
@@ -127,6 +114,7 @@ class Job:
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
 
+    @explaining
     def plan(self) -> Plan:
         """Compile the job.
 
@@ -138,6 +126,7 @@ class Job:
             raise one_error(plan.errors)
         return plan
 
+    @explaining
     def build(self, *, progress: ProgressCallback | None = None) -> dict[str, Path]:
         """Build the engines that the store does not have, without a run.
 
@@ -161,20 +150,22 @@ class Job:
             say(f"{plan.name}: its models need no engines")
         return engines
 
+    @explaining
     def run(
         self,
         *,
         progress: ProgressCallback | None = None,
         output_folder: str | Path | None = None,
-        isolated: bool = False,
+        isolated: bool | Isolation | None = None,
     ) -> RunResult:
         """Build missing engines, run the pipeline, measure its quality, write its report.
 
         Args:
             progress: Called while engines are built and frames are processed, on this thread.
             output_folder: Write the outputs there, each under its node's name, instead of to their own paths.
-            isolated: Run in a child process: in parallel with other runs, and safe from crashes of native libraries.
-                Classes of nodes must then be importable by name.
+            isolated: Run in a child process, with limits if it is an Isolation: in parallel with other runs, and safe
+                from crashes of native libraries. Classes of nodes must then be importable by name. None: as the key
+                ``isolated`` says.
 
         Raises:
             BmfgraphError: The job is wrong, or the run failed; no output appears under its final name.
@@ -185,6 +176,7 @@ class Job:
         from bmfgraph.runner.run import run_plan
         from bmfgraph.runner.stream import refuse_in_open_stream
 
+        isolated = self.spec.isolated if isolated is None else isolated
         if not isolated:
             refuse_in_open_stream("run")
         plan = self._local_plan()
@@ -198,7 +190,11 @@ class Job:
         report = report_path(self.spec.report, plan, make=True)
         reference = reference_of(self.spec.reference, plan)
         prepare_engines(plan, progress=progress)
-        result = run_isolated(plan, progress=progress) if isolated else run_plan(plan, progress=progress)
+        if isolated:
+            limits = isolated if isinstance(isolated, Isolation) else Isolation()
+            result = run_isolated(plan, progress=progress, memory=limits.memory_bytes, seconds=limits.seconds)
+        else:
+            result = run_plan(plan, progress=progress)
         result = replace(result, config=self.config)
         for line in (*result.warnings, *summary(result)):
             say(line)
@@ -210,6 +206,7 @@ class Job:
                 write_report(report, result)
         return result
 
+    @explaining
     def stream(self, *nodes: str, device: str | None = None) -> Generator[Any, None, None]:
         """Run the part of the pipeline that leads to some nodes, and iterate over their outputs.
 
@@ -263,6 +260,7 @@ class Job:
         return ask_builders(plan)
 
 
+@explaining
 def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = (), **values: Any) -> Job:
     """Compose a job as the command line does.
 
@@ -287,6 +285,7 @@ def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = 
     return Job.from_config(compose_config(pipeline, overrides, config_dir, values))
 
 
+@explaining
 def load(source: str | Path | Mapping[str, Any], *overrides: str, config_dir: Folders = (), **values: Any) -> Job:
     """Load a job from a pipeline file or a mapping with the content of one.
 

@@ -155,7 +155,9 @@ UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
-UNKNOWN_RECORDS_FORMAT = Code("E330", "The format of the records is unknown.", "Use .jsonl or .csv, or set `format`.")
+UNKNOWN_RECORDS_FORMAT = Code(
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+)
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
@@ -313,6 +315,22 @@ OPEN_STREAM_CONFLICT = Code(
     "E808", "A run waits for a stream that its own thread holds open.", "Close the stream, or isolate the run."
 )
 ISOLATED_RUN_FAILURE = Code("E809", "The process of an isolated run failed.", "See the cause in the message.")
+MEMORY_SHORT = Code(
+    "E810",
+    "Memory is short: an allocation failed, or a limit is below what the run needs.",
+    "Raise the limit, or use smaller frames, `engine.batch=1` and fewer threads.",
+)
+THREADS_SHORT = Code(
+    "E811",
+    "No thread can be started, or a limit is below what the run needs.",
+    "Raise the limit, or set `encoder.threads=1` and `engine.threads=1`.",
+)
+TIME_LIMIT = Code(
+    "E812", "An isolated run took longer than `isolated.seconds`.", "Raise the limit, or give it less to do."
+)
+MODULE_IN_THE_WAY = Code(
+    "E813", "A file in the script's folder has the name of a library's module.", "Rename the file or move the script."
+)
 INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
 
 # Warnings

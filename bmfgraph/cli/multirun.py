@@ -112,11 +112,12 @@ def _guarded(command: Callable[[], int], request: Request) -> int:
 
 def _run_job(config: Config) -> int:
     from bmfgraph.api import Job
+    from bmfgraph.runner.resources import needs_watching
     from bmfgraph.system.progress import show_progress
 
     job = Job.from_config(config)
     with show_progress(bool(job.spec.progress)) as progress:
-        job.run(progress=progress)
+        job.run(progress=progress, isolated=job.spec.isolated or needs_watching())
     return 0
 
 

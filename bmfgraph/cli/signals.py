@@ -16,6 +16,7 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
 from bmfgraph.system.console import print_problems
+from bmfgraph.system.obstacles import explained
 
 __all__ = ["ProblemPrinter", "ignore_signals", "run_command"]
 
@@ -110,7 +111,7 @@ def run_command(
         if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
             # The disk of the output is full: main() discards the rest of the output and reports it.
             raise
-        failure = BmfgraphError(
+        failure = explained(error) or BmfgraphError(
             f"{type(error).__name__}: {error}",
             hint="unexpected error; please report it, with the output of debug=true",
             code=codes.INTERNAL_ERROR,

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.compile import compile_read_pipeline
 from bmfgraph.config.job import JobReading
-from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, SpecError
+from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, Problem, SpecError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.system.machine import NO_MACHINE, SCHEMA, Machine, find_machine, machine_from
 from bmfgraph.system.untrusted import read_json
 
-__all__ = ["compile_job"]
+__all__ = ["CheckResult", "compile_job"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The problems of a job."""
+
+    problems: tuple[Problem, ...]
+    """Errors first, then warnings."""
+    plan: Plan = field(repr=False)
+    """The plan as far as the job is right."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run can begin; there may be warnings."""
+        return all(problem.severity != "error" for problem in self.problems)
 
 
 def compile_job(job: JobReading) -> Plan:

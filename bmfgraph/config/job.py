@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, ValidationError
+from pydantic import ConfigDict, Field, StrictBool, ValidationError, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.config.sweep import SweepOptions
-from bmfgraph.errors import Problem
+from bmfgraph.errors import FieldError, Problem
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.path_kind import FilePath, path_kind
+from bmfgraph.system.text import size_bytes
 
-__all__ = ["ASIDE", "GROUPS", "Group", "JobReading", "JobSpec", "path_keys", "read_job"]
+__all__ = ["ASIDE", "GROUPS", "Group", "Isolation", "JobReading", "JobSpec", "path_keys", "read_job"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,25 @@ class Code:
 
     code: str
     hint: str
+
+
+class Isolation(Frozen):
+    """Limits of a run in a child process, for input that is not trusted."""
+
+    memory: int | str | None = Field(default=None, description="Bytes that it may allocate, such as 4GiB.")
+    seconds: float | None = Field(default=None, gt=0, description="Time that it may take.")
+
+    @field_validator("memory")
+    @classmethod
+    def _is_size(cls, value: int | str | None) -> int | str | None:
+        if value is not None and size_bytes(value) is None:
+            raise FieldError(f"{value!r} is not a size in bytes", "write it like 4GiB, 500MB or 4000000000")
+        return value
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit on memory in bytes; None without one."""
+        return None if self.memory is None else size_bytes(self.memory)
 
 
 Options = Annotated[Mapping[str, Any] | None, Group()]
@@ -70,6 +90,9 @@ class JobSpec(Frozen):
     )
     progress: Annotated[StrictBool | None, Aside()] = Field(default=True, description="Show progress bars.")
     debug: Annotated[StrictBool | None, Aside()] = Field(default=False, description="Print tracebacks with errors.")
+    isolated: Annotated[StrictBool | Isolation | None, Aside()] = Field(
+        default=False, description="Run in a child process: true, or its limits."
+    )
     sweep: Annotated[SweepOptions | None, Aside()] = None
     samples: Annotated[Mapping[str, Any] | None, Aside()] = Field(
         default=None, description="Short clips that come with the extra `samples`."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ def compare(path: Path, reference: Path, *, iou: float = 0.5) -> dict[str, Any]:
     Frames are joined by ``pts``. A frame that a file leaves out has no boxes there.
 
     Args:
-        path: The predictions, each with a score: CSV if the name ends in ``.csv``, else JSON Lines.
+        path: The predictions, each with a score: CSV if the name ends in ``.csv``, else JSON Lines or a JSON array.
         reference: The ground truth, in the same formats. Scores are not needed.
         iou: Smallest overlap of a match, above 0 and at most 1.
 
@@ -145,24 +146,36 @@ def _read(path: Path, *, scored: bool) -> _Table:
 
 
 def _json_lines(file: TextIO, path: Path) -> Iterator[tuple[int, _Line]]:
-    """Read the lines of JSON Lines, with their numbers."""
-    for number, text in enumerate(file, 1):
-        if text.strip():
-            try:
-                yield number, _Line.model_validate_json(text)
-            except ValidationError as error:
-                raise _malformed(path, number, error) from None
+    """Read the lines of JSON Lines, or the items of a JSON array, with their numbers."""
+    lines: Iterable[Any] = file
+    if file.readline().lstrip().startswith("["):
+        file.seek(0)
+        try:
+            lines = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise _error(f"{str(path)!r} is not a JSON array ({error})") from None
+    else:
+        file.seek(0)
+    for number, line in enumerate(lines, 1):
+        try:
+            if not isinstance(line, str):
+                yield number, _Line.model_validate(line)
+            elif line.strip():
+                yield number, _Line.model_validate_json(line)
+        except ValidationError as error:
+            raise _malformed(path, number, error) from None
 
 
 def _csv_lines(file: TextIO, path: Path) -> Iterator[tuple[int, _Line]]:
-    """Read the rows of CSV, with their line numbers. Each row is a box."""
+    """Read the rows of CSV, with their line numbers. Each row is a box, or a frame without a box."""
     reader = csv.DictReader(file)
     if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
         raise _error(f"{str(path)!r}, line 1: no column {', '.join(missing)}")
     for row in reader:
         box = {"label": row["label"], "score": row.get("score") or None, "box": [row[name] for name in _COLUMNS[2:]]}
+        empty = not any(row[name] for name in _COLUMNS[1:])
         try:
-            yield reader.line_num, _Line.model_validate({"pts": row["pts"], "detections": [box]})
+            yield reader.line_num, _Line.model_validate({"pts": row["pts"], "detections": [] if empty else [box]})
         except ValidationError as error:
             raise _malformed(path, reader.line_num, error) from None
 

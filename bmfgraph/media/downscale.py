@@ -13,7 +13,8 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.media.opening import open_video
 from bmfgraph.media.probe import Media, MediaError, probe
-from bmfgraph.system.files import file_sha256, publish, reserve
+from bmfgraph.system.files import file_sha256
+from bmfgraph.system.temporary import publish, reserved
 
 __all__ = ["Downscaled", "downscaled"]
 
@@ -143,16 +144,11 @@ def _error(text: str, hint: str) -> RunError:
 
 def _publish(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool) -> None:
     """Write all files, and rename them when they are complete."""
-    parts: dict[Path, Path] = {}
-    try:
-        for path in recipes:
-            parts[path] = reserve(path)
+    with contextlib.ExitStack() as stack:
+        parts = {path: stack.enter_context(reserved(path)) for path in recipes}
         _convert(media, {parts[path]: recipe for path, recipe in recipes.items()}, keep_times=keep_times)
         for path, part in parts.items():
             publish(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
 
 
 def _convert(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool) -> None:

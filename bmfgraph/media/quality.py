@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.media.opening import open_video
 from bmfgraph.plan.types import default_matrix
+from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.untrusted import open_regular
 
 __all__ = ["measure", "unmeasurable"]
@@ -68,8 +68,14 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
         except OSError as error:
             raise _error(f"cannot be compared ({str(path)!r}: {error.strerror})", "use a video file") from None
     values: list[float] = []
-    with tempfile.TemporaryDirectory() as name:
-        filters = _Filters(Path(name))
+    with contextlib.ExitStack() as stack:
+        try:
+            filters = _Filters(stack.enter_context(temporary_folder()))
+        except OSError as error:
+            raise _error(
+                f"cannot be compared: no temporary folder can be made ({error.strerror or error})",
+                "set TMPDIR to a folder with room",
+            ) from None
         try:
             with open_video(clip) as clip_file, open_video(reference) as reference_file:
                 pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))

@@ -1,4 +1,4 @@
-"""``records``: write detections as JSON Lines or CSV."""
+"""``records``: write detections as JSON Lines, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bmfgraph.plan.types import DetectionsSpec, PortType
 
 __all__ = ["RecordsParams", "RecordsSpec"]
 
-_BY_EXTENSION = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+_BY_EXTENSION = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class RecordsParams:
 
 
 class RecordsSpec(NodeSpec):
-    """Writes detections: JSON Lines with one object per frame, or CSV with one row per box."""
+    """Writes detections: JSON Lines or a JSON array with one object per frame, or CSV with one row per box."""
 
     kind: Literal["records"] = "records"
     path: FilePath = Field(min_length=1, description="The file to write.")
-    format: Literal["jsonl", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
+    format: Literal["jsonl", "json", "csv"] | None = Field(default=None, description="Null: by the file's extension.")
 
     stage: ClassVar[str] = "bmfgraph.stages.records:Write"
 
@@ -63,7 +63,7 @@ class RecordsSpec(NodeSpec):
             raise PlanError(
                 name,
                 f"path {self.path!r}: extension {extension!r} has no known format; allowed: {', '.join(_BY_EXTENSION)}",
-                hint=f"set pipeline.nodes.{name}.format to jsonl or csv",
+                hint=f"set pipeline.nodes.{name}.format to jsonl, json or csv",
                 code=codes.UNKNOWN_RECORDS_FORMAT,
             )
         return file_format

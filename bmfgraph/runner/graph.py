@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
@@ -20,8 +22,10 @@ from bmfgraph.runner.mp4 import Repair, RepairParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 
-__all__ = ["Assembly", "assemble", "make_stage"]
+__all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage"]
 
+NO_MODULES = str(Path(os.devnull).parent)
+"""The folder where BMF looks for modules first: it exists everywhere, and nobody can put a module there."""
 _STAGES = "bmfgraph.runner.modules.stage_chain:StageChainModule"
 # Calls that may wait for a node; each can bring several packets. BMF's own 5 hold half as many frames again and
 # are not faster.
@@ -36,11 +40,8 @@ class Assembly:
     stages: tuple[Stage, ...]
 
 
-def assemble(plan: Plan, monitor: RunMonitor, folder: str) -> Assembly:
+def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
     """Make BMF's graph config; create and open all stages, which loads their engines.
-
-    Args:
-        folder: Any existing folder without an ``__init__.py``, where BMF looks for modules first.
 
     Raises:
         BmfgraphError: A node cannot be opened; the error names it.
@@ -63,14 +64,14 @@ def assemble(plan: Plan, monitor: RunMonitor, folder: str) -> Assembly:
                 HANDOVER[key] = _stage_chain(members, streams, monitor, stages)
             else:
                 HANDOVER[key] = _module(members[0], module, streams, monitor)
-                stages += _repairs(members[0], module)
+                stages += _repairs(members[0], module, monitor)
             configs.append(
                 {
                     "id": numbers[name],
                     "module_info": {
                         "name": f"bmfgraph_{numbers[name]}",
                         "type": "python",
-                        "path": folder,
+                        "path": NO_MODULES,
                         "entry": module.entry if module else _STAGES,
                     },
                     "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
@@ -117,10 +118,10 @@ def _module(
     return ModuleConfig(monitor.timings_of(node.name, node.kind), monitor, module, node.params, outlets, matrix)
 
 
-def _repairs(node: PlanNode, module: BmfModuleSpec) -> list[Stage]:
+def _repairs(node: PlanNode, module: BmfModuleSpec, monitor: RunMonitor) -> list[Stage]:
     if module.last_frame is None or node.written is None:
         return []
-    return [Repair(node.name, RepairParams(node.written, module.last_frame))]
+    return [Repair(node.name, RepairParams(node.written, module.last_frame, monitor.held))]
 
 
 def _stage_chain(

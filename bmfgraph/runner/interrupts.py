@@ -12,10 +12,16 @@ from bmfgraph.runner.monitor import RunMonitor
 
 __all__ = ["stopped_by_signals"]
 
+_REASONS = {
+    signal.SIGINT: "interrupted (Ctrl-C)",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "the terminal was closed",
+}
+
 
 @contextlib.contextmanager
 def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractContextManager[None]]:
-    """Handle SIGINT and SIGTERM within the context.
+    """Handle SIGINT, SIGTERM and SIGHUP within the context.
 
     The first signal stops the run, the second one stops waiting for its end, the third one kills the process. On any
     thread but the main one nothing is handled.
@@ -35,7 +41,7 @@ def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractConte
     def handle(number: int, _: FrameType | None) -> None:
         nonlocal count
         count += 1
-        monitor.cancel({signal.SIGINT: "interrupted (Ctrl-C)", signal.SIGTERM: "terminated"}[signal.Signals(number)])
+        monitor.cancel(_REASONS[signal.Signals(number)])
         monitor.second_signal = count > 1
         if count > 2:
             signal.signal(number, signal.SIG_DFL)
@@ -51,10 +57,17 @@ def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractConte
             if monitor.stopped:
                 raise KeyboardInterrupt
             yield
+        except Exception:
+            if count:
+                # An import turns the interruption into an error of its own, such as a missing library.
+                raise KeyboardInterrupt from None
+            raise
         finally:
             raises = False
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    # `nohup` ignores SIGHUP, and the run goes on.
+    handled = [number for number in _REASONS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in handled}
     try:
         yield interruptible()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import traceback
@@ -13,6 +14,7 @@ from fractions import Fraction
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, RunError, first_line
 from bmfgraph.system.files import DISK_FULL
+from bmfgraph.system.obstacles import obstacle, shortage
 
 __all__ = ["NodeTimings", "RunMonitor", "failure"]
 
@@ -68,6 +70,7 @@ class RunMonitor:
         started: Called on BMF's thread as each node is created.
         working: Names of the nodes that BMF has created and not yet closed.
         on_shutdown: Callbacks of nodes for after the end of the whole graph.
+        held: Locks on the run's files, which end with the run.
     """
 
     def __init__(self) -> None:
@@ -81,6 +84,7 @@ class RunMonitor:
         self.started: Callable[[], None] = lambda: None
         self.working: set[str] = set()
         self.on_shutdown: list[Callable[[], None]] = []
+        self.held = contextlib.ExitStack()
 
     @property
     def stopped(self) -> bool:
@@ -120,10 +124,30 @@ class RunMonitor:
             reported = error
         else:
             reported = failure(timings.name, timings.kind, error, doing=doing, frame=frame, time=time, hint=hint)
+        if isinstance(reported, RunError) and reported.problems[0].code == codes.NODE_FAILURE:
+            reported = _with_shortage(reported)
         with self._lock:
             if self.error is None:
                 self.error = reported
                 self.trace = "".join(traceback.format_exception(error))
+
+
+def _with_shortage(error: RunError) -> RunError:
+    """Return the error, or one that names the shortage which has probably caused it.
+
+    FFmpeg gives an allocation that failed many names, and often none.
+    """
+    if (problem := shortage(error.cause)) is None:
+        return error
+    return RunError(
+        error.node,
+        error.kind,
+        problem.message,
+        frame=error.frame,
+        time=error.time,
+        hint=problem.hint,
+        code=problem.code,
+    )
 
 
 def failure(
@@ -148,9 +172,12 @@ def failure(
         hint: Advice for the user; the default depends on the exception.
 
     Returns:
-        The error with the code E801, to be raised or reported by the caller.
+        The error, to be raised or reported by the caller: E801, or the code of what the surroundings lack.
     """
-    if isinstance(error, OSError) and error.strerror:
+    code: str = codes.NODE_FAILURE
+    if (problem := obstacle(error)) is not None:
+        cause, hint, code = problem.message, problem.hint, problem.code
+    elif isinstance(error, OSError) and error.strerror:
         cause = error.strerror + (f": {str(error.filename)!r}" if error.filename else "")
         if error.errno in DISK_FULL:
             hint = hint or "make room on the disk, or write elsewhere"
@@ -167,5 +194,5 @@ def failure(
         frame=frame,
         time=time,
         hint=hint or "debug=true shows where it happened",
-        code=codes.NODE_FAILURE,
+        code=code,
     )

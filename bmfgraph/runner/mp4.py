@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import av
 
 from bmfgraph.stages.base import Stage
-from bmfgraph.system.files import publish, reserve
+from bmfgraph.system.temporary import publish, reserved
 
 __all__ = ["Repair", "RepairParams", "show_last_frames"]
 
@@ -22,10 +23,12 @@ class RepairParams:
     Attributes:
         path: The file.
         last: Duration of its last frame in seconds.
+        held: Keeps the lock on the repaired file.
     """
 
     path: str
     last: Fraction
+    held: contextlib.ExitStack
 
 
 class Repair(Stage):
@@ -36,10 +39,10 @@ class Repair(Stage):
     def close(self) -> None:
         path = Path(self.params.path)
         if path.exists():
-            show_last_frames(path, self.params.last)
+            show_last_frames(path, self.params.last, self.params.held)
 
 
-def show_last_frames(path: Path, last: Fraction) -> bool:
+def show_last_frames(path: Path, last: Fraction, held: contextlib.ExitStack) -> bool:
     """Rewrite a file so that players show all its frames, the last one for ``last`` seconds.
 
     FFmpeg 4 writes no duration for the last frame of such a file, and ends its edit list where the last packet is
@@ -49,6 +52,7 @@ def show_last_frames(path: Path, last: Fraction) -> bool:
     Args:
         path: An MP4 or MOV file. Beside it, there must be room for a copy.
         last: Duration of the last frame in seconds.
+        held: Gets the lock on the copy, which others may delete once the lock is gone.
 
     Returns:
         False where the file cannot be read, because the run failed before its end; then it is left as it is.
@@ -61,13 +65,10 @@ def show_last_frames(path: Path, last: Fraction) -> bool:
         source = av.open(str(path), options={"advanced_editlist": "0"}, metadata_errors="replace")
     except av.FFmpegError:
         return False
-    copy = reserve(path)
-    try:
-        with source, av.open(str(copy), "w", format=_muxer(source), options=_options(source)) as target:
-            _copy_packets(source, target, last)
-        publish(copy, path)
-    finally:
-        copy.unlink(missing_ok=True)
+    copy = held.enter_context(reserved(path))
+    with source, av.open(str(copy), "w", format=_muxer(source), options=_options(source)) as target:
+        _copy_packets(source, target, last)
+    publish(copy, path)
     return True
 
 

@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import RunError
+from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.system.files import make_parent, publish, reserve, unwritable
+from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
+from bmfgraph.system.temporary import publish, reserved
 
-__all__ = ["make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
 def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
-    Temporary files that are left at the end of the context are deleted.
+    Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
 
     Yields:
         The redirected plan, and a function that renames the files and returns their paths by node name.
@@ -31,12 +32,12 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
     final: dict[str, Path] = {}
     parts: dict[str, Path] = {}
     nodes: list[PlanNode] = []
-    try:
+    with contextlib.ExitStack() as stack:
         for node in plan:
             if node.written is None:
                 continue
             path = Path(node.written)
-            final[node.name], parts[node.name] = path, _reserve(node, path)
+            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path))
             nodes.append(node.writing_to(parts[node.name]))
 
         def publish_all() -> dict[str, Path]:
@@ -48,10 +49,6 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
             return final
 
         yield plan.replace(*nodes), publish_all
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
@@ -92,15 +89,43 @@ def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
     return _unwritable(node, path, obstacle) if obstacle else None
 
 
-def _reserve(node: PlanNode, path: Path) -> Path:
+@contextlib.contextmanager
+def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
     """Create an empty file next to ``path``, so that missing permissions show before a frame is decoded."""
     if (fault := write_error(node)) is not None:
         raise fault
-    try:
-        make_parent(Path(os.path.realpath(path)))
-        return reserve(path)
-    except OSError as error:
-        raise _unwritable(node, path, str(error.strerror)) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            make_parent(Path(os.path.realpath(path)))
+            part = stack.enter_context(reserved(path))
+        except OSError as error:
+            raise _unwritable(node, path, str(error.strerror)) from None
+        yield part
+
+
+def full_disk(error: BmfgraphError, plan: Plan) -> RunError | None:
+    """Return the error that names the file whose disk is full; None if the error has another cause.
+
+    Args:
+        error: The failure of a node.
+        plan: The plan with the final files.
+    """
+    if not isinstance(error, RunError) or error.problems[0].code != codes.NODE_FAILURE:
+        return None
+    node = next((node for node in plan if node.name == error.node and node.written), None)
+    if node is None or not any(os.strerror(number) in error.cause for number in DISK_FULL):
+        return None
+    named = RunError(
+        node.name,
+        node.kind,
+        f"output {node.written!r} cannot be written: {error.cause}",
+        frame=error.frame,
+        time=error.time,
+        hint=f"make room on the disk, or set pipeline.nodes.{node.name}.path to another disk",
+        code=codes.DISK_FULL,
+    )
+    named.__dict__.update({name: getattr(error, name) for name in ("trace", "abandoned") if hasattr(error, name)})
+    return named
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:

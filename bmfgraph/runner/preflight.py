@@ -20,6 +20,7 @@ from bmfgraph.nodes.engine import idle_text
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.outputs import write_error
+from bmfgraph.runner.resources import resource_errors
 from bmfgraph.system import ffmpeg4
 from bmfgraph.system.files import make_parent, unwritable
 from bmfgraph.system.machine import RTX_CAPABILITIES, runs_rtx
@@ -57,6 +58,8 @@ def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[Bm
             reference_of(job.reference, plan)
     except ConfigError as error:
         errors.append(error)
+    if job.target is None:
+        errors += resource_errors(plan)
     if not errors:
         errors += [
             RunError(short.node.name, short.node.kind, short.message, hint=short.hint, code=codes.DISK_FULL)

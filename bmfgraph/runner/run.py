@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +18,9 @@ from bmfgraph.plan.types import TensorSpec
 from bmfgraph.runner.completeness import check_complete
 from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
-from bmfgraph.runner.outputs import temporary_outputs
+from bmfgraph.runner.outputs import full_disk, temporary_outputs
 from bmfgraph.runner.result import RunResult
-from bmfgraph.system import ffmpeg4
+from bmfgraph.system import ffmpeg4, heap
 from bmfgraph.system.console import logger
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
@@ -64,20 +63,26 @@ def run_plan(
         InstallError: A library is missing.
     """
     began = time.perf_counter()
+    heap.limit_arenas()
     # BMF's own logger reads it once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()
     monitor = monitor or RunMonitor()
-    with stopped_by_signals(monitor) as interruptible, temporary_outputs(plan) as (working, publish):
+    with (
+        stopped_by_signals(monitor) as interruptible,
+        monitor.held,
+        temporary_outputs(plan) as (working, publish),
+    ):
         try:
             engines = _drive(working, monitor, progress, taps or {}, interruptible)
         except KeyboardInterrupt:
             if monitor.error is None:
                 raise
-        _raise(monitor)
+        _raise(monitor, plan)
         warnings = check_complete(plan, monitor)
-        _raise(monitor)
+        _raise(monitor, plan)
         outputs = publish()
+    heap.trim()
     sink = max((monitor.timings[node.name] for node in plan if not node.outputs), key=lambda timings: timings.frames)
     first = sink.first_done or began
     return RunResult(
@@ -118,10 +123,10 @@ def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 
-def _raise(monitor: RunMonitor) -> None:
+def _raise(monitor: RunMonitor, plan: Plan) -> None:
     if monitor.error:
         monitor.error.trace = monitor.trace
-        raise monitor.error
+        raise full_disk(monitor.error, plan) or monitor.error
 
 
 def _drive(
@@ -134,7 +139,7 @@ def _drive(
     """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
     with terminal_muted(), _root_logger_kept():
         from bmfgraph.runner.ffmpeg_log import errors_heard
-        from bmfgraph.runner.graph import assemble
+        from bmfgraph.runner.graph import NO_MODULES, assemble
         from bmfgraph.runner.modules.base import HANDOVER
         from bmfgraph.runner.mp4 import Repair
     expected = max((info.frames for _, info in plan.sources()), default=0)
@@ -145,9 +150,9 @@ def _drive(
             frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder, errors_heard() as monitor.ffmpeg_log:
+    with errors_heard() as monitor.ffmpeg_log:
         with interruptible:
-            assembly = assemble(plan, monitor, folder)
+            assembly = assemble(plan, monitor)
             for stage in assembly.stages:
                 if stage.name in taps:
                     stage.receive = taps[stage.name]  # type: ignore[attr-defined]
@@ -178,8 +183,8 @@ def _drive(
             for config in assembly.config["nodes"]:
                 # BMF takes the entry when it creates the node; it is left if the graph was never created.
                 HANDOVER.pop(config["option"]["job"], None)
-            while folder in sys.path:
-                sys.path.remove(folder)
+            while NO_MODULES in sys.path:
+                sys.path.remove(NO_MODULES)
     return engines
 
 
@@ -201,13 +206,21 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
     with _turn(monitor) as granted:
         if not granted:
             return
-        with signals_kept() as monitor.started, terminal_muted():
-            graphs = [engine.Graph(json.dumps(config), False, True)]
-            try:
-                graphs[0].start()
-            except Exception as error:
-                monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
-        threading.Thread(target=_close, args=(graphs, monitor, ended), daemon=True, name="bmfgraph-close").start()
+        graphs: list[Any] = []
+        started = threading.Event()
+        # The thread starts before the graph: a graph that is never closed aborts the process at its end.
+        threading.Thread(
+            target=_close, args=(graphs, monitor, started, ended), daemon=True, name="bmfgraph-close"
+        ).start()
+        try:
+            with signals_kept() as monitor.started, terminal_muted():
+                graphs.append(engine.Graph(json.dumps(config), False, True))
+                try:
+                    graphs[0].start()
+                except Exception as error:
+                    monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
+        finally:
+            started.set()
         try:
             _wait(ended, monitor, report_progress)
         except BaseException:
@@ -230,8 +243,11 @@ def _turn(monitor: RunMonitor) -> Iterator[bool]:
         _GRAPHS.release()
 
 
-def _close(graphs: list[Any], monitor: RunMonitor, ended: threading.Event) -> None:
-    """Wait for the graph's end inside BMF, and destroy the graph."""
+def _close(graphs: list[Any], monitor: RunMonitor, started: threading.Event, ended: threading.Event) -> None:
+    """Wait for the graph's start and for its end inside BMF, and destroy the graph."""
+    started.wait()
+    if not graphs:
+        return
     graph = graphs.pop()
     try:
         graph.close()

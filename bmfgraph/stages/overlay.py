@@ -49,11 +49,12 @@ def draw_boxes(pixels: torch.Tensor, boxes: Iterable[Box], params: OverlayParams
     color, thickness = constant(params.color, pixels.device, torch.uint8), params.thickness
     for box in boxes:
         x1, y1, x2, y2 = (round(value) for value in (box.x1, box.y1, box.x2, box.y2))
+        # The lines of a box that is smaller than they are thick fill it.
         for top, bottom, left, right in (
-            (y1, y1 + thickness, x1, x2),
-            (y2 - thickness, y2, x1, x2),
-            (y1, y2, x1, x1 + thickness),
-            (y1, y2, x2 - thickness, x2),
+            (y1, min(y1 + thickness, y2), x1, x2),
+            (max(y2 - thickness, y1), y2, x1, x2),
+            (y1, y2, x1, min(x1 + thickness, x2)),
+            (y1, y2, max(x2 - thickness, x1), x2),
         ):
             pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = color
         if params.label:

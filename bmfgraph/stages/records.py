@@ -1,4 +1,7 @@
-"""Run the node kind ``records``: write one line per frame (JSON Lines) or one row per box (CSV)."""
+"""Run the node kind ``records``: write one object per frame (JSON Lines, JSON) or one row per box (CSV).
+
+A frame without a box has a row in CSV, too, whose columns of the box are empty.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ class Write(Stage):
         self._rows = csv.writer(self._file) if self.params.format == "csv" else None
         if self._rows:
             self._rows.writerow(COLUMNS)
+        self._separator = "[\n"
 
     def process(self, *items: Any) -> Iterable[Any]:
         detections: Detections = items[0]
@@ -35,6 +39,8 @@ class Write(Stage):
             for box in detections.boxes:
                 corners = (round(value, 2) for value in (box.x1, box.y1, box.x2, box.y2))
                 self._rows.writerow((detections.index, pts, box.label, round(box.score, 4), *corners))
+            if not detections.boxes:
+                self._rows.writerow((detections.index, pts, *("" for _ in COLUMNS[2:])))
             return ()
         boxes = [
             {
@@ -44,10 +50,17 @@ class Write(Stage):
             }
             for box in detections.boxes
         ]
-        self._file.write(json.dumps({"frame": detections.index, "pts": pts, "detections": boxes}) + "\n")
+        text = json.dumps({"frame": detections.index, "pts": pts, "detections": boxes})
+        if self.params.format == "json":
+            self._file.write(self._separator + text)
+            self._separator = ",\n"
+        else:
+            self._file.write(text + "\n")
         return ()
 
     def finish(self) -> Iterable[Any]:
+        if self.params.format == "json":
+            self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
         # Close the file here, because an error in `finish` names this node; a full disk often shows only now.
         self._file.close()
         return ()

@@ -7,6 +7,7 @@ report is written as soon as the run is over, before anything else can fail.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ __all__ = ["main", "measure"]
 def main(arguments: list[str]) -> int:
     """Measure the cell in a folder, the only argument, and return the exit code."""
     folder = Path(arguments[0])
+    # Between runs, too, SIGTERM ends the process by an exception, so that nothing temporary stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     end_with_stdin()
     cell = read_json(folder / CELL)
     if cell is None:

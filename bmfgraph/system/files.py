@@ -6,10 +6,9 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
-import threading
 from pathlib import Path
 
+from bmfgraph.system.temporary import publish, reserved
 from bmfgraph.system.untrusted import open_regular
 
 __all__ = [
@@ -18,15 +17,12 @@ __all__ = [
     "file_error",
     "file_sha256",
     "make_parent",
-    "publish",
-    "reserve",
     "unwritable",
     "write_whole",
 ]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for a full disk, an exhausted quota and a file that is too large."""
-_UMASK = threading.Lock()
 
 
 def cache_folder() -> Path:
@@ -74,33 +70,6 @@ def file_sha256(path: Path, *, follow: bool = True) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def reserve(path: Path) -> Path:
-    """Create an empty file in the folder of ``path``, to be filled and then published.
-
-    Returns:
-        The path of the empty file. If ``path`` is a link, the file lies next to the link's target, so that publishing
-        keeps the link.
-
-    Raises:
-        OSError: The file cannot be created.
-    """
-    target = Path(os.path.realpath(path))
-    # The file system limits the length of a name, so a long name is cut before the prefix and suffix are added.
-    number, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-    os.fchmod(number, 0o666 & ~_umask())
-    os.close(number)
-    return Path(name)
-
-
-def publish(part: Path, path: Path) -> None:
-    """Rename a reserved file to its final name.
-
-    Raises:
-        OSError: The file cannot be renamed.
-    """
-    part.replace(os.path.realpath(path))
 
 
 def unwritable(path: Path, *, deep: bool = False) -> str:
@@ -170,17 +139,6 @@ def write_whole(path: Path, content: str | bytes) -> None:
             raise OSError(errno.EINVAL, obstacle, str(path))
         path.write_bytes(data)
         return
-    part = reserve(path)
-    try:
+    with reserved(path) as part:
         part.write_bytes(data)
         publish(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return the file mode creation mask of the process. It can only be read by setting it."""
-    with _UMASK:
-        value = os.umask(0o077)
-        os.umask(value)
-    return value

@@ -57,6 +57,8 @@ def run(command: list[str]) -> NoReturn:
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    # It is sent to the whole group, and asks the program to end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.set_wakeup_fd(writer)
     own = os.getpid()
     program = os.fork()
@@ -82,7 +84,8 @@ def run(command: list[str]) -> NoReturn:
 def _become(command: list[str], guard: int, library: ctypes.CDLL) -> NoReturn:
     """Replace this process by the program, which is killed if the guard is."""
     library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    # Python ignores them, and a new program would inherit that.
+    # They are ignored here, and a new program would inherit that.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bmfgraph.system import guard
 from bmfgraph.system.untrusted import open_regular
 
-__all__ = ["child", "end_with_stdin", "ended", "last_lines", "python_command"]
+__all__ = ["child", "end_group", "end_with_stdin", "ended", "last_lines", "python_command"]
 
+_GRACE, _POLL = 5.0, 0.02
+"""Seconds between SIGTERM and SIGKILL, more than a run takes to give up a node that hangs; and between two checks."""
 _LAST_SECONDS = 15.0
 """Seconds that a guard has to end all processes; it gives up a little earlier."""
 _LOG_BYTES = 1 << 16
@@ -81,6 +84,12 @@ def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Ite
     try:
         yield process
         process.wait()
+    except BaseException:
+        # The program may clean up. The guard passes the signal by.
+        if process.returncode is None:
+            _signal_group(process, signal.SIGTERM)
+            watcher.join(_GRACE)
+        raise
     finally:
         process.stdin.close()
         watcher.join(_LAST_SECONDS)
@@ -96,12 +105,43 @@ def _end_session(process: subprocess.Popen[str], mark: str) -> None:
         guard.kill_marked(process.pid, mark)
 
 
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Ask a process group to end by SIGTERM, so that it can clean up; kill what is left of it after some seconds.
+
+    Args:
+        process: The leader of the group.
+    """
+    try:
+        _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        # The leader is not reaped, because its number must not get free while the group is signalled.
+        while process.returncode is None and time.monotonic() < deadline and not _has_ended(process):
+            time.sleep(_POLL)
+    finally:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[Any], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _has_ended(process: subprocess.Popen[Any]) -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
 def end_with_stdin() -> None:
-    """End this process when its stdin reaches the end, that is, when its parent has ended for any reason."""
+    """End this process when its stdin reaches the end, that is, when its parent has ended for any reason.
+
+    It gets SIGTERM, so that it can clean up, and some seconds later it is ended.
+    """
 
     def wait() -> None:
         while os.read(0, 1):  # A thread that holds the lock of sys.stdin would block the interpreter's exit.
             pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["counted", "printable", "shortened", "size_text"]
+__all__ = ["counted", "printable", "shortened", "size_bytes", "size_text"]
 
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([KMGT])(i)?)?B?", re.IGNORECASE)
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Control characters and surrogates, which XML and HTML cannot hold."""
 
@@ -26,6 +27,16 @@ def counted(number: int, noun: str) -> str:
 def size_text(size: float) -> str:
     """Return a size in bytes in a readable unit: ``12.3 MB``, ``4.5 kB``."""
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+
+
+def size_bytes(size: int | str) -> int | None:
+    """Return the bytes of a size such as ``4GiB``, ``500MB`` or ``4000000000``; None if it is not a positive size."""
+    match = _SIZE.fullmatch(str(size).strip())
+    if match is None:
+        return None
+    number, unit, binary = match.groups()
+    factor = (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1 if unit else 0)
+    return int(float(number) * factor) or None
 
 
 def printable(text: str) -> str:

@@ -67,6 +67,8 @@ ROWS: tuple[Row, ...] = (
     Row("E803", RUN_COPY + "input=cut.mkv", "node 'source' (decoder), frame ", exit=1),
     Row("E804", RUN_COPY + "output=made.mp4 input=twice.mp4 reference=longer.mp4", "node 'reference' (quality): 'made.mp4' ends after 3 frames, the other goes on", exit=1),
     Row("E805", RUN_COPY + "encoder=measure encoder.preset=null report=report.json", "report: 'report.json' cannot be written (File too large); the run itself is complete", exit=1, situation=Situation(room=100)),
+    Row("E810", RUN_COPY + "isolated={memory:100MB}", "isolated.memory: 100.0 MB of memory are allowed; this run needs more than 250.0 MB\n  → give it more memory, ", exit=1),
+    Row("E812", RUN_COPY + "isolated={seconds:0.05}", "isolated.seconds: the run took longer than 0.05 s\n  → raise isolated.seconds", exit=1),
     Row("E899", UP + "'+pipeline.nodes.x={kind: portless, inputs: [restore]}'", "RuntimeError: the ports are being cleaned\n  → unexpected error; please report it", exit=1, situation=ODD),
     # warnings
     Row("W101", UP + "model.file=old.onnx target=bare.json", N + "upscale: model 'vsr_x2_fast_video' lists its weights as inputs", exit=0),

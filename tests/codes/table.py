@@ -13,6 +13,8 @@ ELSEWHERE = {
     "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
     "E808": "a Python program has a stream open: tests/test_api.py",
     "E809": "a Python program isolates a run: tests/test_api.py",
+    "E811": "a process has few threads: tests/hostile/test_limits.py",
+    "E813": "a script lies beside a file with the name of a library: tests/hostile/test_long_process.py",
     "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",

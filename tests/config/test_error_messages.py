@@ -193,7 +193,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     # overlay, records, encoder
     (DETECT, ["draw.color=[1, 2, 300]"], N + "draw.color.2: 300: must be at most 255"),
     (DETECT, ["table.path=''"], N + "table.path: '': must be text that is not empty"),
-    (DETECT, ["table.format=xml"], N + "table.format: 'xml' is not allowed; allowed: jsonl, csv"),
+    (DETECT, ["table.format=xml"], N + "table.format: 'xml' is not allowed; allowed: jsonl, json, csv"),
     (UPSCALE, ["sink.bit_rate=4Q"], N + "sink.bit_rate: '4Q' is not a bit rate"),
     (UPSCALE, ["sink.bit_rate=[1]"], N + "sink.bit_rate: [1]: must be a whole number or text (in quotes)"),
     (UPSCALE, ["sink.crf=64"], N + "sink.crf: 64: must be at most 63"),
@@ -269,7 +269,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.scores=score"], N + "faces: decode.scores: the model has no output 'score' (did you mean 'scores'?); it has: boxes, scores\n  → correct model.decode"),
     (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores (float32[1x3x2]) scores 1\n  → correct model.decode.labels, or which tensors model.decode names"),
     (DETECT, ["other={kind: decoder, path: <big>}", "draw.inputs=[other.video, faces]"], N + "draw: boxes of 64x48 frames do not fit frames of 96x64\n  → draw on the frames that the detector read"),
-    (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv\n  → set pipeline.nodes.table.format to jsonl or csv"),
+    (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv\n  → set pipeline.nodes.table.format to jsonl, json or csv"),
     # encoder
     (UPSCALE, ["-sink.path"], N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     (UPSCALE, ["sink.path=out.gif"], N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts\n  → give the file one of them, or set pipeline.nodes.sink.container"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -182,17 +183,16 @@ def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -
         Detections(video_frame(1), ()),
         Detections(video_frame(2, pts=5), (Box('a "quoted", label', 1.0, 0, 0, 9, 9),)),
     ]
-    paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "csv")}
+    paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "json", "csv")}
     for form, path in paths.items():
         stage = Write("table", RecordsParams(str(path), form))
         stage.open()
         for item in detections:
             assert list(stage.process(item)) == []
         assert list(stage.finish()) == []
-    frames = {("jsonl", "jsonl"): 3, ("jsonl", "csv"): 3, ("csv", "jsonl"): 3, ("csv", "csv"): 2}
-    for (form, other), count in frames.items():
-        result = compare(paths[form], paths[other])
-        assert (result["frames"], result["matched"], result["map50"], result["mean_iou"]) == (count, 3, 1.0, 1.0)
+    for path, other in itertools.product(paths.values(), repeat=2):
+        result = compare(path, other)
+        assert (result["frames"], result["matched"], result["map50"], result["mean_iou"]) == (3, 3, 1.0, 1.0)
 
 
 def test_labels_from_a_spreadsheet(table: Table, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -208,7 +209,8 @@ def test_a_file_that_is_not_complete_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(write(tmp_path / "in.mp4", PICTURES).read_bytes()[:2000])
     content = path.read_bytes()
-    assert not show_last_frames(path, Fraction(1, 25))
+    with contextlib.ExitStack() as held:
+        assert not show_last_frames(path, Fraction(1, 25), held)
     assert path.read_bytes() == content
     assert sorted(file.name for file in tmp_path.iterdir()) == ["cut.mp4", "in.mp4"]
 

@@ -103,3 +103,11 @@ def test_the_stage_draws_on_a_copy(video_frame: FrameMaker) -> None:
     assert changed[10:30, 10:30].any()
     changed[10:30, 10:30] = False
     assert not changed.any()
+
+
+@pytest.mark.parametrize("corners", [(10, 12, 13, 15), (10, 12, 40, 15), (10, 12, 13, 40), (10, 12, 11, 13)])
+def test_thick_lines_stay_inside_a_small_box(corners: tuple[int, int, int, int]) -> None:
+    x1, y1, x2, y2 = corners
+    expected = np.zeros((48, 64), bool)
+    expected[y1:y2, x1:x2] = True
+    assert np.array_equal(painted(drawn([box(*corners)], thickness=9)), expected)

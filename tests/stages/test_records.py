@@ -50,7 +50,7 @@ def test_csv_holds_a_row_for_every_box(tmp_path: Path, detections: list[Detectio
     write(path, "csv", detections)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["label"] for row in rows] == ["face", "hand", 'a "quoted", label']
+    assert [row["label"] for row in rows] == ["face", "hand", "", 'a "quoted", label']
     assert tuple(rows[0]) == COLUMNS
     assert rows[0] == {
         "frame": "0",
@@ -62,7 +62,7 @@ def test_csv_holds_a_row_for_every_box(tmp_path: Path, detections: list[Detectio
         "x2": "30.0",
         "y2": "40.0",
     }
-    assert (rows[2]["frame"], rows[2]["pts"]) == ("2", "0.2")
+    assert (rows[3]["frame"], rows[3]["pts"]) == ("2", "0.2")
 
 
 @pytest.mark.parametrize(("form", "lines"), [("jsonl", 0), ("csv", 1)])
@@ -86,3 +86,20 @@ def test_what_was_written_is_there_after_a_failure(tmp_path: Path, detections: l
     stage.close()
     stage.close()
     assert json.loads((tmp_path / "a.jsonl").read_text())["frame"] == 0
+
+
+def test_json_is_an_array_with_an_object_for_every_frame(tmp_path: Path, detections: list[Detections]) -> None:
+    write(tmp_path / "a.json", "json", detections)
+    write(tmp_path / "a.jsonl", "jsonl", detections)
+    write(tmp_path / "none.json", "json", [])
+    array = json.loads((tmp_path / "a.json").read_text())
+    assert array == [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert json.loads((tmp_path / "none.json").read_text()) == []
+
+
+def test_csv_keeps_frames_without_a_box(tmp_path: Path, detections: list[Detections]) -> None:
+    write(tmp_path / "a.csv", "csv", detections)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == ["0", "0", "1", "2"]
+    assert rows[2] == dict.fromkeys(COLUMNS, "") | {"frame": "1", "pts": "0.04"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from bmfgraph.engines.onnx.graph import default_opset
 from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.engines.onnx.tools import import_tool, tool_errors_as_onnx_errors
 from bmfgraph.errors import first_line
+from bmfgraph.system.temporary import temporary_folder
 
 __all__ = ["Samples", "quantize"]
 
@@ -62,8 +61,8 @@ def quantize(model: Any, calibration: Samples | None, *, opset: int) -> Any:
             return None if sample is None else dict(sample)
 
     _add_kernel_shapes(model)
-    with tool_errors_as_onnx_errors("int8"), tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "quantized.onnx"
+    with tool_errors_as_onnx_errors("int8"), temporary_folder() as folder:
+        target = folder / "quantized.onnx"
         tools.quantize_static(
             model,
             target,
