@@ -11,10 +11,10 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.system.files import DISK_FULL, unwritable
+from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
 from bmfgraph.system.temporary import publish, reserved
 
-__all__ = ["full_disk", "temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
@@ -57,8 +57,19 @@ def with_output_folder(plan: Plan, folder: Path) -> Plan:
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
-def write_error(node: PlanNode) -> RunError | None:
-    """Return an error if the file of a node cannot be written, as far as that shows without writing; else None."""
+def make_output_folder(folder: Path) -> None:
+    """Create a folder with its parents. A failure shows when the outputs are reserved."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
+    """Return an error if the file of a node cannot be written, as far as that shows without writing; else None.
+
+    Args:
+        node: The node.
+        deep: All folders above the file will be created, also outside the current folder.
+    """
     if node.written is None:
         return None
     path = Path(node.written)
@@ -74,8 +85,8 @@ def write_error(node: PlanNode) -> RunError | None:
             return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
-    number = unwritable(target)
-    return _unwritable(node, path, os.strerror(number)) if number else None
+    obstacle = unwritable(target, deep=deep)
+    return _unwritable(node, path, obstacle) if obstacle else None
 
 
 @contextlib.contextmanager
@@ -85,7 +96,7 @@ def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
         raise fault
     with contextlib.ExitStack() as stack:
         try:
-            Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
+            make_parent(Path(os.path.realpath(path)))
             part = stack.enter_context(reserved(path))
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None

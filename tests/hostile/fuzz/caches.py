@@ -62,8 +62,8 @@ def _damage(random: Random, path: Path, victim: Path) -> None:
         return
     action = random.choice(("content", "cut", "link", "pipe", "folder", "mode", "sparse"))
     if action == "cut" and path.is_file():
-        path.write_bytes(path.read_bytes()[: random.randint(0, 200)])
-    elif action == "mode":
+        os.truncate(path, random.randint(0, 200))
+    elif action == "mode" and not path.is_symlink():
         path.chmod(random.choice((0o000, 0o777)))
     else:
         if path.is_dir() and not path.is_symlink():
