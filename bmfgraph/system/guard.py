@@ -26,7 +26,9 @@ __all__ = ["MARK", "kill_marked", "run"]
 MARK = "BMFGRAPH_GUARD"
 """Variable in the environment of all descendants of a guard, by which they are found if the guard itself is killed."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_LIMIT = 10.0
+_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL, more than a run takes to give up a node that hangs."""
+_LIMIT = 8.0
 """Seconds for descendants to end: some may wait in the kernel, or belong to another user."""
 
 
@@ -57,8 +59,6 @@ def run(command: list[str]) -> NoReturn:
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    # It is sent to the whole group, and asks the program to end.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.set_wakeup_fd(writer)
     own = os.getpid()
     program = os.fork()
@@ -70,6 +70,7 @@ def run(command: list[str]) -> NoReturn:
     poll.register(reader, select.POLLIN)
     while True:
         if 0 in dict(poll.poll()):
+            _let_end(program)
             _end_children()
             os._exit(1)
         with contextlib.suppress(BlockingIOError):
@@ -84,8 +85,7 @@ def run(command: list[str]) -> NoReturn:
 def _become(command: list[str], guard: int, library: ctypes.CDLL) -> NoReturn:
     """Replace this process by the program, which is killed if the guard is."""
     library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    # They are ignored here, and a new program would inherit that.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Python ignores them, and a new program would inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
@@ -94,6 +94,16 @@ def _become(command: list[str], guard: int, library: ctypes.CDLL) -> NoReturn:
     except OSError as error:
         os.write(2, os.fsencode(f"{command[0]} cannot be run ({error.strerror})\n"))
     os._exit(127)
+
+
+def _let_end(program: int) -> None:
+    """Ask the program to end, and give it some seconds to clean up."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(program, signal.SIGTERM)
+    end = time.monotonic() + _GRACE
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end and not os.waitpid(program, os.WNOHANG)[0]:
+            time.sleep(0.02)
 
 
 def _end_children() -> None:

@@ -84,12 +84,6 @@ def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Ite
     try:
         yield process
         process.wait()
-    except BaseException:
-        # The program may clean up. The guard passes the signal by.
-        if process.returncode is None:
-            _signal_group(process, signal.SIGTERM)
-            watcher.join(_GRACE)
-        raise
     finally:
         process.stdin.close()
         watcher.join(_LAST_SECONDS)
