@@ -72,6 +72,14 @@ HALVING_CONFLICT = Code(
     "`sweep.strategy=halving` excludes this launcher or sweeper.",
     "Leave it out; halving runs the cells of a grid itself.",
 )
+TOO_MANY_CELLS = Code(
+    "E118", "A sweep has more cells than `sweep.max_cells`.", "Sweep over fewer values, or set `sweep.max_cells`."
+)
+REFUSED_HYDRA_SETTING = Code(
+    "E119",
+    "A file or an override sets something of Hydra's own that could run code or write files.",
+    "Leave it out; only `hydra.mode`, `hydra/launcher` and `hydra/sweeper` of installed plugins can be set.",
+)
 
 # Pipeline description
 MAPPING_EXPECTED = Code("E201", "A value is not a mapping, and must be.", "Write `key: value` pairs.")

@@ -82,12 +82,15 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
         error: The error.
         arguments: Overrides and flags of the command line, as the user wrote them.
     """
+    if isinstance(error, ConfigError):
+        return error
     if isinstance(error, MarkedYAMLError):
         return _bad_yaml(error)
-    if isinstance(error.__cause__, GrammarParseError):
+    syntax = error if isinstance(error, GrammarParseError) else error.__cause__
+    if isinstance(syntax, GrammarParseError):
         return ConfigError(
-            f"a ${{...}} cannot be read: {str(error.__cause__.msg).splitlines()[0]}",
-            path=str(error.__cause__.full_key or "config"),
+            f"a ${{...}} cannot be read: {str(syntax.msg).splitlines()[0]}",
+            path=str(syntax.full_key or "config"),
             hint="close its braces, and put text that holds ${ otherwise in quotes, as \\${",
             code=codes.INVALID_INTERPOLATION,
         )
@@ -95,8 +98,20 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
         return ConfigError(
             "the current folder does not exist any more", hint="cd into one that does", code=codes.COMPOSITION_FAILURE
         )
-    if isinstance(error, (UnicodeDecodeError, PermissionError)):
-        return _unreadable(error, arguments)
+    if isinstance(error, PermissionError):
+        return ConfigError(
+            f"cannot be read ({error.strerror})",
+            path=str(error.filename),
+            hint="check who may read it",
+            code=codes.UNREADABLE_CONFIG_FILE,
+        )
+    if isinstance(error, RecursionError):
+        return ConfigError(
+            "a defaults list leads back to its own file, or a value is nested too deeply",
+            path="the configuration",
+            hint="take the file out of its own defaults list, or write the value flatter",
+            code=codes.COMPOSITION_FAILURE,
+        )
     if match := re.match(r"You must specify '([^']+)'", str(error)):
         key, options = match[1], re.findall(r"^\s+(\S+)", str(error), re.MULTILINE)
         near = [argument for argument in arguments if did_you_mean(key_and_value(argument)[0], [key])]
@@ -157,36 +172,6 @@ def _bad_yaml(error: MarkedYAMLError) -> ConfigError:
     return ConfigError(
         problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code=codes.UNREADABLE_CONFIG_FILE
     )
-
-
-def _unreadable(error: UnicodeDecodeError | PermissionError, arguments: Sequence[str]) -> ConfigError:
-    """Report a file of the user's folders that cannot be read, or is not text."""
-    if isinstance(error, PermissionError):
-        return ConfigError(
-            f"cannot be read ({error.strerror})",
-            path=str(error.filename),
-            hint="check who may read it",
-            code=codes.UNREADABLE_CONFIG_FILE,
-        )
-    files = (file for folder in dir_flags(arguments)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
-    place = "a file of the configuration"
-    for file in files:
-        # The error holds the part of the file that was decoded at once.
-        before, matches, _ = _bytes(file).partition(error.object)
-        if matches:
-            line = (before + error.object[: error.start]).count(b"\n") + 1
-            place = f"{file}, line {line}"
-            break
-    return ConfigError(
-        "it is not written in UTF-8", path=place, hint="save it as UTF-8", code=codes.UNREADABLE_CONFIG_FILE
-    )
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
 
 
 def _current_folder_exists() -> bool:
