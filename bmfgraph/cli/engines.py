@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 from bmfgraph.plan.types import RUNTIME_NAMES
-from bmfgraph.system.console import say
+from bmfgraph.system.console import say, stdout_console, write_json, write_stdout
 from bmfgraph.system.text import size_text
 
 __all__ = ["engines_command"]
@@ -62,14 +60,13 @@ def _list(store: EngineStore, options: argparse.Namespace) -> int:
     if options.json:
         _print_json([_summary(entry) for entry in entries])
     elif not entries:
-        print(f"no engines in {str(store.root)!r}")
+        write_stdout(f"no engines in {str(store.root)!r}\n")
     else:
         _print_table([_summary(entry) for entry in entries])
     return 0
 
 
 def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -83,7 +80,7 @@ def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
             engine["built"][:10],
             engine["damage"] or "ok",
         )
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False).print(table)
+    stdout_console(_PIPE_WIDTH).print(table)
 
 
 def _summary(entry: StoredEngine) -> dict[str, Any]:
@@ -133,8 +130,8 @@ def _verify(store: EngineStore, options: argparse.Namespace) -> int:
         _print_json({"engines": len(entries), "damaged": damaged})
     else:
         for entry, damage in damages:
-            print(f"{entry.folder}: {damage}")
-        print(f"{len(entries)} engine(s), {len(damages)} damaged")
+            write_stdout(f"{entry.folder}: {damage}\n")
+        write_stdout(f"{len(entries)} engine(s), {len(damages)} damaged\n")
     if damages:
         say(f"{len(damages)} engine(s) are damaged\n  → {_REPAIR}")
     return 1 if damages else 0
@@ -153,8 +150,8 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     else:
         action = "would delete" if options.dry_run else "deleted"
         for item in removed:
-            print(f"{action} {item.folder} ({size_text(item.bytes)}): {item.why}")
-        print(f"{action} {len(removed)} item(s), {total} bytes")
+            write_stdout(f"{action} {item.folder} ({size_text(item.bytes)}): {item.why}\n")
+        write_stdout(f"{action} {len(removed)} item(s), {total} bytes\n")
     for entry in busy:
         say(f"kept {entry.folder}: a process builds it right now")
     return 0
@@ -178,4 +175,4 @@ def _prune_reason(entry: StoredEngine, options: argparse.Namespace) -> str:
 
 
 def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    write_json(data)

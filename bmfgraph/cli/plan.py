@@ -13,7 +13,7 @@ from bmfgraph.api import Job
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.plan import Plan
-from bmfgraph.system.console import say, write_stdout
+from bmfgraph.system.console import say, terminal_console, write_stdout
 from bmfgraph.system.files import write_whole
 
 __all__ = ["diff_job", "plan_job", "plan_runs"]
@@ -42,7 +42,11 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
 
         _write(output, plan_png(plan))
     elif form == "--table":
-        _print_or_write(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
+        table = _table(plan, for_people=output is None and sys.stdout.isatty())
+        if output is None:
+            write_stdout(table, colored=True)
+        else:
+            _print_or_write(table, output)
     else:
         _print_or_write(_text(plan, form), output, exact=True)
 
@@ -101,17 +105,9 @@ def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str =
 
 def _table(plan: Plan, *, for_people: bool) -> str:
     """Draw the table: in colours and as wide as the terminal only for people."""
-    from rich.console import Console
-
     from bmfgraph.plan.views.table import plan_table
 
-    console = Console(
-        width=None if for_people else _PIPE_WIDTH,
-        force_terminal=None if for_people else False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = terminal_console(width=None if for_people else _PIPE_WIDTH, force_terminal=None if for_people else False)
     with console.capture() as captured:
         console.print(plan_table(plan))
     return captured.get()

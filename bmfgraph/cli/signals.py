@@ -15,7 +15,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
-from bmfgraph.system.console import print_problems
+from bmfgraph.system.console import print_problems, write_stderr
 
 __all__ = ["ProblemPrinter", "ignore_signals", "run_command"]
 
@@ -124,8 +124,8 @@ def run_command(
     if interrupter.first is not None and not isinstance(failure, Cancelled):
         # Some libraries, such as pydantic and Hydra, turn an interrupt into an error of their own.
         raise interrupter.interruption()
-    if debug() and sys.stderr is not None:
-        sys.stderr.write(trace)
+    if debug():
+        write_stderr(trace)
     printer(failure.problems)
     if getattr(failure, "abandoned", False):
         # A node hangs in native code, so the interpreter's shutdown would hang, too.
