@@ -10,11 +10,20 @@ if __name__ == "__main__" and sys.path[:1] == [os.path.abspath("")]:  # noqa: PT
     del sys.path[0]
 
 
+def say_interrupted() -> None:
+    """Write a line on standard error, without the modules that may be half imported."""
+    try:  # noqa: SIM105 - contextlib would be imported from the current folder
+        os.write(2, b"bmfgraph: interrupted\n")
+    except OSError:
+        pass
+
+
 def run() -> None:
     """Run the command line. Exit with 130 on Ctrl-C at any moment, the first imports included."""
 
     def leave(number: int, _: FrameType | None) -> None:
         # Nothing has begun, so nothing needs cleaning up. An exception could get lost inside an import.
+        say_interrupted()
         os._exit(130)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -24,7 +33,7 @@ def run() -> None:
     try:
         main()
     except KeyboardInterrupt:
-        # An interrupted command without a run: its message would say nothing more.
+        say_interrupted()
         sys.exit(130)
     finally:
         # Only the interpreter's own end is left. A signal must not replace the exit code now.

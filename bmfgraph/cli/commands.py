@@ -14,7 +14,7 @@ import click
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import FLAGS, HELP, PLAN_FORMATS, VERBS
-from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup
+from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup, refuse_bare_pipeline
 from bmfgraph.config.overrides import CONFIG_DIR
 from bmfgraph.errors import ConfigError, did_you_mean
 
@@ -144,6 +144,7 @@ def _checked(ctx: click.Context, param: click.Parameter, overrides: tuple[str, .
         )
     first = next(iter(overrides), "=")
     if "=" not in first and not first.startswith(("+", "~")) and (ctx.info_name, first) != ("plan", "diff"):
+        refuse_bare_pipeline(first, f"unknown argument {first!r}", codes.INVALID_ARGUMENT)
         raise ConfigError(
             f"unknown argument {first!r}{did_you_mean(first, ('diff',) if ctx.info_name == 'plan' else ())}",
             hint=f"python -m bmfgraph {ctx.info_name} --help",

@@ -15,7 +15,7 @@ from yaml import MarkedYAMLError
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import GROUPS
-from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value
+from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value, packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
 
 __all__ = ["composition_error", "unresolved"]
@@ -31,6 +31,14 @@ def _unknown_key_error(config: DictConfig, error: InterpolationKeyError) -> Conf
             break
         known.append(part)
         place = place[part]
+    if match and not known and (group := match[1].partition(".")[0]) in GROUPS:
+        return ConfigError(
+            f"needs a value: {error.full_key} uses it, and no {group} is chosen; options: "
+            + join_sorted(packaged_options(group)),
+            path=group,
+            hint=f"add {group}=... to the command line, or bring your own with --config-dir",
+            code=codes.MISSING_CONFIG_VALUE,
+        )
     if match and isinstance(place, dict):
         part, keys = match[1].split(".")[len(known)], [str(key) for key in place]
         where = ".".join(known) or "the configuration"
@@ -119,7 +127,7 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
             f"needs a value, and {f'{near[0]!r} gives it none' if near else 'the command line gives it none'}; "
             f"options: {join_sorted(options)}",
             path=key,
-            hint=f"add {key}=... to the command line",
+            hint=f"write {key}={key_and_value(near[0])[1]}" if near else f"add {key}=... to the command line",
             code=codes.MISSING_CONFIG_VALUE,
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "key_and_value",
     "literal_paths",
     "overrides_of",
+    "packaged_options",
     "sweeps",
     "title_of",
     "wants_traceback",
@@ -108,6 +110,12 @@ def _groups_of(arguments: Sequence[str]) -> Iterator[str]:
     for folder in dir_flags(arguments)[1::2]:
         with contextlib.suppress(OSError):
             yield from (path.name for path in Path(folder).iterdir() if path.is_dir())
+
+
+def packaged_options(group: str) -> list[str]:
+    """List the options of a group that come with bmfgraph."""
+    files = (resources.files("bmfgraph.conf") / group).iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
 def sweeps(arguments: Sequence[str]) -> bool:
