@@ -125,7 +125,8 @@ class _Configured(Verb):
         from bmfgraph.cli.hydra_main import SHOWING, show_command
         from bmfgraph.cli.multirun import Request
 
-        flags = hydra_arguments(ctx.params)
+        # Hydra runs without that flag, too.
+        flags = [flag for flag in hydra_arguments(ctx.params) if flag != "--run"]
         if set(flags) & set(SHOWING):
             return show_command(ctx.params["overrides"], flags, ctx.obj)
         request = Request(ctx.params["overrides"], tuple(flags), ctx.obj)

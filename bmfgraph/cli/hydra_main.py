@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SHOWING", "hydra_main", "show_command"]
 
-SHOWING = ("--cfg", "--info", "--hydra-help")
-"""Flags that show something instead of doing the work."""
 _WITH_CFG = ("--resolve", "--package")
+SHOWING = ("--cfg", "--info", "--hydra-help", *_WITH_CFG)
+"""Flags that show something instead of doing the work."""
 
 
 def hydra_main(task: Callable[[DictConfig], float | None], arguments: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ def _show(overrides: Sequence[str], flags: Sequence[str]) -> int:
     from bmfgraph.config.compose import errors_of_hydra
     from bmfgraph.config.resolution import limited_resolution
 
-    asked = [flag for flag in (*SHOWING, "--multirun", "--run") if flag in flags]
+    asked = [flag for flag in (*SHOWING, "--multirun") if flag in flags and flag not in _WITH_CFG]
     if len(asked) > 1:
         raise _wrong(f"{' and '.join(asked)} exclude each other", "leave one of them out")
     if wrong := [flag for flag in _WITH_CFG if flag in flags and "--cfg" not in flags]:

@@ -39,6 +39,7 @@ __all__ = [
     "plain",
 ]
 
+_MANY = 10**12
 _BASIC = "hydra._internal.core_plugins"
 """Package of Hydra's own sweeper and launcher."""
 
@@ -168,17 +169,25 @@ def _check_cells(axes: Mapping[str, Any], maximum: Any) -> None:
     counts = {key.lstrip("+"): _count(override) for key, override in axes.items()}
     cells = math.prod(counts.values())
     if cells > maximum:
-        several = " × ".join(f"{key}: {count:,}" for key, count in counts.items() if count > 1)
+        several = " × ".join(f"{key}: {_number(count)}" for key, count in counts.items() if count > 1)
         raise ConfigError(
-            f"the sweep has {cells:,} cells ({several}), and at most {maximum:,} are allowed",
+            f"the sweep has {_number(cells)} cells ({several}), and at most {maximum:,} are allowed",
             path="sweep.max_cells",
-            hint=f"sweep over fewer values, or set sweep.max_cells={cells}",
+            hint="sweep over fewer values, or set sweep.max_cells to that number",
             code=codes.TOO_MANY_CELLS,
         )
 
 
+def _number(count: int) -> str:
+    return f"{count:,}" if count < _MANY else f"more than {_MANY:,}"
+
+
 def _count(override: Any) -> int:
-    """Return the number of values that an override sweeps over, without listing those of a range."""
+    """Return the number of values that an override sweeps over, without listing those of a range.
+
+    Raises:
+        ConfigError: It has none, or no end.
+    """
     value = override.value()
     if not override.is_sweep_override():
         return 1
@@ -186,7 +195,19 @@ def _count(override: Any) -> int:
         return sum(1 for _ in _choices(override))
     assert value.start is not None
     assert value.stop is not None
-    return max(0, math.ceil((value.stop - value.start) / value.step)) if value.step else 0
+    try:
+        count = math.ceil((value.stop - value.start) / value.step)
+    except (ZeroDivisionError, OverflowError, ValueError):
+        # One of them is infinite or not a number, or the step is zero.
+        count = 0
+    if count < 1:
+        raise ConfigError(
+            f"{key_and_value(str(override.input_line))[1]!r} has no values, or no end",
+            path=str(override.get_key_element()).lstrip("+"),
+            hint="write range(START,STOP,STEP) with a STEP that leads from START to STOP",
+            code=codes.INVALID_OVERRIDE,
+        )
+    return count
 
 
 def _first(override: Any) -> str:
@@ -194,13 +215,7 @@ def _first(override: Any) -> str:
     value = override.value()
     if not isinstance(value, RangeSweep):
         return next(_choices(override))
-    if not _count(override):
-        raise ConfigError(
-            f"{override.input_line!r} has no values",
-            path=str(override.get_key_element()).lstrip("+"),
-            hint="write range(START,STOP,STEP) with a STEP that leads from START to STOP",
-            code=codes.INVALID_OVERRIDE,
-        )
+    _count(override)
     return f"{override.get_key_element()}={value.start}"
 
 

@@ -10,7 +10,12 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    GrammarParseError,
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 from yaml import MarkedYAMLError
 
 from bmfgraph import error_codes as codes
@@ -73,6 +78,8 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
             "${hydra:...} has no value before a run begins",
             "leave it out: a sweep's runs have their own folders",
         )
+    elif text.startswith("maximum recursion depth"):
+        text, hint = "its ${...} leads through too many others", "refer to the last value of that chain"
     elif text.startswith("Recursive"):
         text, hint = "its ${...} leads back to itself", "give one of the keys in that cycle a value"
     elif match := re.match(r"Unsupported interpolation type (\S+)", text):
@@ -100,6 +107,13 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
             f"a ${{...}} cannot be read: {str(syntax.msg).splitlines()[0]}",
             path=str(syntax.full_key or "config"),
             hint="close its braces, and put text that holds ${ otherwise in quotes, as \\${",
+            code=codes.INVALID_INTERPOLATION,
+        )
+    if isinstance(error, InterpolationResolutionError):
+        return ConfigError(
+            str(error.msg or error).splitlines()[0],
+            path=str(error.full_key or "the configuration"),
+            hint="correct the ${...}",
             code=codes.INVALID_INTERPOLATION,
         )
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():

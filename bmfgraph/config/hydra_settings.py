@@ -8,7 +8,6 @@ installed plugins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -58,20 +57,22 @@ def check_overrides(overrides: Sequence[str]) -> None:
         ConfigError: One sets something below ``hydra`` that is not free.
     """
     for override in overrides:
+        if "=" not in override and not override.startswith("~"):
+            continue
         key = override.partition("=")[0].strip().lstrip("+~")
         group, _, package = key.partition("@")
         if refused := _refused(group) or _refused(package.replace(":", ".")):
             raise _refusal(refused, f"{override[:60]!r}")
 
 
-def check_file(config_path: str, package: str | None, content: Any, file: Path) -> None:
+def check_file(config_path: str, package: str | None, content: Any, source: str) -> None:
     """Check a file of a user's folder.
 
     Args:
         config_path: Its path in the folder, without extension, such as ``pipeline/mine``.
         package: The package of its header.
         content: Its content.
-        file: The file.
+        source: Name of the file.
 
     Raises:
         ConfigError: It sets something below ``hydra`` that is not free.
@@ -79,7 +80,7 @@ def check_file(config_path: str, package: str | None, content: Any, file: Path) 
     group, _, name = config_path.rpartition("/")
     for place in (group, (package or "").replace("_name_", name), *_placed(content)):
         if refused := _refused(place):
-            raise _refusal(refused, str(file))
+            raise _refusal(refused, source)
 
 
 def _placed(content: Any) -> Iterator[str]:

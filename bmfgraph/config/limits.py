@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -33,16 +34,17 @@ MAX_NUMBER_CHARACTERS: Final = 1_000
 """Characters of a number. Python's own limit for whole numbers is 4,300 digits."""
 INTERPOLATION_CHARACTERS: Final = 5_000
 """Characters of a text that holds a ``${...}``; OmegaConf parses 50,000 characters in a second."""
-PARSED_CHARACTERS: Final = 30_000
+PARSED_CHARACTERS: Final = 20_000
 """Characters of all texts with ``${...}`` that are evaluated, each as often as it is."""
 RESOLVED_CHARACTERS: Final = 10_000_000
 """Characters of the texts that interpolations result in."""
-RESOLVED_NODES: Final = 200_000
+RESOLVED_NODES: Final = 50_000
 """Values, mappings and lists that interpolations result in."""
 MAX_CELLS: Final = 1_000
 """Cells of a sweep, unless ``sweep.max_cells`` says otherwise."""
 _ARGUMENT_CHARACTERS: Final = 50_000
 """Characters of all overrides; Hydra parses as many in a second."""
+_LONG_NUMBER = re.compile(rf"\d{{{MAX_NUMBER_CHARACTERS + 1}}}")
 _OPENING, _CLOSING, _QUOTES = "[{(", "]})", "'\""
 
 
@@ -71,6 +73,13 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 f"brackets and ${{...}} are nested deeper than {MAX_DEPTH} levels",
                 path=key,
                 hint="write less of them into each other, or put text with brackets in quotes",
+                code=codes.INVALID_OVERRIDE,
+            )
+        if _LONG_NUMBER.search(argument):
+            raise ConfigError(
+                f"a number has more than {MAX_NUMBER_CHARACTERS:,} digits",
+                path=key,
+                hint="shorten it",
                 code=codes.INVALID_OVERRIDE,
             )
         if "${" in argument and len(argument) > INTERPOLATION_CHARACTERS:

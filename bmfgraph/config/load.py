@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.compose import composed_config, errors_of_hydra, plain
+from bmfgraph.config.hydra_settings import check_file
 from bmfgraph.config.job import GROUPS
 from bmfgraph.config.yaml_files import check_content, read_yaml
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
@@ -104,6 +105,7 @@ def group_option(group: str, option: str, config_dir: Folders, values: Mapping[s
 
 def _created(source: Mapping[str, Any]) -> DictConfig:
     check_content(source, "")
+    check_file("", None, source, "the pipeline")
     with errors_of_hydra(()):
         content = OmegaConf.create(dict(source))
     assert isinstance(content, DictConfig)

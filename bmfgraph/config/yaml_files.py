@@ -69,7 +69,7 @@ class ConfigFolder(FileConfigSource):
         Raises:
             ConfigError: It cannot be read, is too large, or sets what only bmfgraph may set.
         """
-        path = (Path(self.path) / self._normalize_file_name(config_path)).resolve()
+        path = Path(self.path) / self._normalize_file_name(config_path)
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
         text = read_text(path)
@@ -81,7 +81,7 @@ class ConfigFolder(FileConfigSource):
         self.nodes += nodes
         if self.nodes > limits.MAX_NODES:
             raise _too_large(path)
-        check_file(config_path, header["package"], OmegaConf.to_container(config, resolve=False), path)
+        check_file(config_path, header["package"], OmegaConf.to_container(config, resolve=False), str(path))
         return ConfigResult(config=config, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header)
 
 
@@ -98,7 +98,7 @@ def read_yaml(path: Path) -> DictConfig:
         ConfigError: It cannot be read, is too large, or does not hold a mapping.
     """
     config, _ = _parsed(read_text(path), path)
-    check_file("", None, OmegaConf.to_container(config, resolve=False), path)
+    check_file("", None, OmegaConf.to_container(config, resolve=False), str(path))
     return config
 
 
