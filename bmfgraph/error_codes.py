@@ -78,7 +78,7 @@ TOO_MANY_CELLS = Code(
 REFUSED_HYDRA_SETTING = Code(
     "E119",
     "A file or an override sets something of Hydra's own that could run code or write files.",
-    "Leave it out; only `hydra.mode`, `hydra/launcher` and `hydra/sweeper` of installed plugins can be set.",
+    "Leave it out; only `hydra/launcher`, `hydra/sweeper` and the `hydra.mode` of sweeps can be set.",
 )
 
 # Pipeline description

@@ -27,6 +27,7 @@ _HINTS = {
     "callbacks": "leave it out: Hydra would import and call what it names",
     "hydra_logging": "leave it out: bmfgraph has its own messages",
     "job_logging": "leave it out: bmfgraph has its own messages",
+    "mode": "leave it out, and add -m; or write it into a preset in sweep/, and choose that with +sweep=NAME",
     "run": "leave it out: output=FILE and report=FILE name the files of a run",
     "searchpath": "name the folder with --config-dir",
     "sweep": "set sweep.dir: it is the folder of a sweep",
@@ -78,6 +79,9 @@ def check_file(config_path: str, package: str | None, content: Any, source: str)
         ConfigError: It sets something below ``hydra`` that is not free.
     """
     group, _, name = config_path.rpartition("/")
+    if group != "sweep" and isinstance(content, Mapping) and "mode" in (content.get("hydra") or ()):
+        # The verbs know a sweep by its command line.
+        raise _refusal("hydra.mode", source)
     for place in (group, (package or "").replace("_name_", name), *_placed(content)):
         if refused := _refused(place):
             raise _refusal(refused, source)
@@ -108,7 +112,7 @@ def _refused(place: str) -> str:
 
 def _refusal(key: str, source: str) -> ConfigError:
     return ConfigError(
-        f"{source} sets {key}, and only hydra.mode, hydra/launcher and hydra/sweeper can be set",
+        f"{source} sets {key}, and only hydra/launcher, hydra/sweeper and the hydra.mode of sweeps can be set",
         path=key,
         hint=_HINTS.get(key.split(".")[1] if "." in key else "", "leave it out"),
         code=codes.REFUSED_HYDRA_SETTING,

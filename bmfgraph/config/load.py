@@ -133,6 +133,7 @@ def _choices(values: Mapping[str, Any]) -> list[str]:
 
 
 def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
+    check_content(values, "")
     for key, value in values.items():
         if key in GROUPS and isinstance(value, str):
             continue

@@ -78,7 +78,7 @@ ROWS: tuple[Row, ...] = (
     Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.launcher._target_=hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra/launcher: halving runs its cells here, one after the other, to choose between them\n  → leave it out, or set sweep.strategy=grid"),
     Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.sweeper._target_=hydra._internal.core_plugins.basic_launcher.BasicLauncher", "hydra/sweeper: halving takes the cells of a grid, and this sweeper chooses its runs as it goes"),
     Row("E118", "check -m pipeline=super_resolution engine.batch=range(1,1001) engine.threads=1,2", "sweep.max_cells: the sweep has 2,000 cells (engine.batch: 1,000 × engine.threads: 2), and at most 1,000 are allowed\n  → sweep over fewer values, or set sweep.max_cells to that number"),
-    Row("E119", UP + "hydra.run.dir=elsewhere", "hydra.run.dir: 'hydra.run.dir=elsewhere' sets hydra.run.dir, and only hydra.mode, "),
+    Row("E119", UP + "hydra.run.dir=elsewhere", "hydra.run.dir: 'hydra.run.dir=elsewhere' sets hydra.run.dir, and only hydra/launcher, "),
     Row("E119", "check --config-dir conf pipeline=calling", "hydra.callbacks: <shop>/conf/pipeline/calling.yaml sets hydra.callbacks"),
     Row("E119", SWEEP + "hydra.launcher._target_=os.system", "hydra.launcher: 'os.system' is not a class of an installed plugin of Hydra's"),
     Row("E115", SWEEP + "sweep.objective=speed", "sweep.objective: unknown metric 'speed'\n  → metrics: fps, "),
