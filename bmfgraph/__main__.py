@@ -10,20 +10,17 @@ if __name__ == "__main__" and sys.path[:1] == [os.path.abspath("")]:  # noqa: PT
     del sys.path[0]
 
 
-def say_interrupted() -> None:
-    """Write a line on standard error, without the modules that may be half imported."""
-    try:  # noqa: SIM105 - contextlib would be imported from the current folder
-        os.write(2, b"bmfgraph: interrupted\n")
-    except OSError:
-        pass
-
-
 def run() -> None:
     """Run the command line. Exit with 130 on Ctrl-C at any moment, the first imports included."""
 
     def leave(number: int, _: FrameType | None) -> None:
         # Nothing has begun, so nothing needs cleaning up. An exception could get lost inside an import.
-        say_interrupted()
+        # A second signal ends the process if standard error is a full pipe.
+        signal.signal(number, signal.SIG_DFL)
+        try:  # noqa: SIM105 - contextlib may not be imported yet
+            os.write(2, b"bmfgraph: interrupted\n")
+        except OSError:
+            pass
         os._exit(130)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -33,7 +30,7 @@ def run() -> None:
     try:
         main()
     except KeyboardInterrupt:
-        say_interrupted()
+        # A second signal while the message of the first was printed.
         sys.exit(130)
     finally:
         # Only the interpreter's own end is left. A signal must not replace the exit code now.

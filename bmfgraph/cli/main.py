@@ -12,7 +12,7 @@ import click
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.commands import COMMANDS
-from bmfgraph.cli.signals import ProblemPrinter
+from bmfgraph.cli.signals import ProblemPrinter, end_interrupted
 from bmfgraph.cli.verb import usage_error
 from bmfgraph.errors import ConfigError, Problem
 from bmfgraph.system.console import console_output, print_problems
@@ -54,6 +54,8 @@ def _run(arguments: list[str]) -> int:
     except ConfigError as error:
         printer(error.problems)
         return error.exit_code
+    except KeyboardInterrupt as interruption:
+        return end_interrupted(interruption)
     except BrokenPipeError:
         # The reader closed the pipe.
         _drop_output()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.hydra_main import hydra_main
-from bmfgraph.cli.signals import ProblemPrinter, ignore_signals, run_command
+from bmfgraph.cli.signals import INTERRUPTED, ProblemPrinter, end_interrupted, run_command
 from bmfgraph.config.overrides import dir_flags, sweeps, title_of, wants_traceback
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.system.console import print_problems, say
+from bmfgraph.system.console import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -25,7 +25,6 @@ __all__ = ["Request", "build", "check", "plan", "run"]
 Config = dict[str, Any]
 Runs = Iterator[tuple[dict[str, str], Config]]
 """The varied keys of each run, and its configuration."""
-_INTERRUPTED = "interrupted (Ctrl-C)"
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _sweep(request: Request) -> int:
     try:
         return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch)
     except KeyboardInterrupt as interruption:
-        raise Cancelled(str(interruption) or _INTERRUPTED, hint="repeat the command to continue the sweep") from None
+        raise Cancelled(str(interruption) or INTERRUPTED, hint="repeat the command to continue the sweep") from None
 
 
 # --------------------------------------------------------------------------------------------------- diff
@@ -232,16 +231,7 @@ def _compose_once(job: Callable[[Config], int], request: Request) -> int:
         config = composed(request.arguments)
         return job(config)
 
-    try:
-        return run_command(command, debug=lambda: wants_traceback(request.arguments, config), printer=request.printer)
-    except KeyboardInterrupt as interruption:
-        return _interrupted(interruption)
-
-
-def _interrupted(interruption: KeyboardInterrupt) -> int:
-    print_problems(Cancelled(str(interruption) or _INTERRUPTED).problems)
-    ignore_signals()
-    return Cancelled.exit_code
+    return run_command(command, debug=lambda: wants_traceback(request.arguments, config), printer=request.printer)
 
 
 def _launch(job: Callable[[Config], tuple[int, float | None]], arguments: Sequence[str]) -> int:
@@ -280,5 +270,5 @@ def _launch(job: Callable[[Config], tuple[int, float | None]], arguments: Sequen
         # A cancelled run ends all runs.
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt as interruption:
-        return _interrupted(interruption)
+        return end_interrupted(interruption)
     return max(exit_codes, default=0)

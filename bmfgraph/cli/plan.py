@@ -97,7 +97,7 @@ def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str =
         raise ConfigError(f"diff takes no {form}", hint="it prints text, or --json", code=codes.INVALID_ARGUMENT)
     plans = Job.from_config(first).plan(), Job.from_config(second).plan()
     if form:
-        _print_or_write(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
+        _print_or_write(json.dumps(diff_json(*plans), indent=2) + "\n", output, exact=True)
     else:
         _print_or_write(plan_diff(*plans), output)
     return int(plans[0].as_json() != plans[1].as_json())

@@ -17,7 +17,9 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
 from bmfgraph.system.console import print_problems, write_stderr
 
-__all__ = ["ProblemPrinter", "ignore_signals", "run_command"]
+__all__ = ["INTERRUPTED", "ProblemPrinter", "end_interrupted", "ignore_signals", "run_command"]
+
+INTERRUPTED = "interrupted (Ctrl-C)"
 
 ProblemPrinter = Callable[[Iterable[Problem]], None]
 """Shows problems to the user."""
@@ -78,6 +80,13 @@ def ignore_signals() -> None:
     for number in _SIGNALS:
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)
+
+
+def end_interrupted(interruption: KeyboardInterrupt) -> int:
+    """Print that a signal stopped the command, and return the exit code."""
+    print_problems(Cancelled(str(interruption) or INTERRUPTED).problems)
+    ignore_signals()
+    return Cancelled.exit_code
 
 
 def run_command(

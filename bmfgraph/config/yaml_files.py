@@ -97,6 +97,8 @@ def read_yaml(path: Path) -> DictConfig:
     Raises:
         ConfigError: It cannot be read, is too large, or does not hold a mapping.
     """
+    if not path.exists():
+        raise ConfigError(f"there is no file '{path}'", hint="correct the path", code=codes.COMPOSITION_FAILURE)
     config, _ = _parsed(read_text(path), path)
     check_file("", None, OmegaConf.to_container(config, resolve=False), str(path))
     return config
