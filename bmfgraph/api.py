@@ -246,6 +246,8 @@ class Job:
         return stream_plan(plan, tap, name, device)
 
     def _local_plan(self, reading: JobReading | None = None) -> Plan:
+        from bmfgraph.runner.engines import ask_builders
+
         if self.spec.target is not None:
             raise ConfigError(
                 "a pipeline is run, and its engines are built, on this machine only",
@@ -256,7 +258,7 @@ class Job:
         plan = compile_job(reading or self.reading)
         if plan.errors:
             raise one_error(plan.errors)
-        return plan
+        return ask_builders(plan)
 
 
 def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = (), **values: Any) -> Job:

@@ -266,6 +266,7 @@ ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.",
 UNTRUSTED_HOST_CODE = Code(
     "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
 )
+FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
 
 # Installation
 MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")
@@ -315,6 +316,11 @@ PRECISION_FALLBACK = Code(
     "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
 )
 LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+UNKNOWN_BUILDER_VERSION = Code(
+    "W105",
+    "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
+    "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
+)
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {value: value for value in tuple(globals().values()) if isinstance(value, Code)}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobSpec
+from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.check import check_engine
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
@@ -123,6 +124,16 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                     "may take twice as long",
                     codes.WEIGHTS_AS_INPUTS,
                     "export it again with a newer exporter, which leaves them out of the inputs",
+                )
+            )
+        if engine.build and engine.build.python and engine.build.key.version == UNKNOWN:
+            warnings.append(
+                Problem(
+                    path,
+                    f"engine.python {engine.build.python!r} tells its TensorRT only when it runs, and check and plan "
+                    "run no program: the engine's key and path in the plan are preliminary",
+                    codes.UNKNOWN_BUILDER_VERSION,
+                    "name the interpreter of the environment that holds TensorRT; build and run ask it in any case",
                 )
             )
         requested = engine.reason.precision

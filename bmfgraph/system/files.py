@@ -9,6 +9,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from bmfgraph.system.untrusted import open_regular
+
 __all__ = [
     "DISK_FULL",
     "cache_folder",
@@ -55,10 +57,18 @@ def file_error(path: Path | str, action: str, error: OSError) -> str:
     return f"{str(path)!r} cannot be {action} ({error.strerror or error})"
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
+def file_sha256(path: Path, *, follow: bool = True) -> str:
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal digits.
+
+    Args:
+        path: The file.
+        follow: Follow a link in the last part of the path.
+
+    Raises:
+        OSError: The file cannot be read, or it is a pipe, a device or, unless ``follow`` is true, a link.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, follow=follow) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -53,6 +53,7 @@ ROWS: tuple[Row, ...] = (
     Row("E619", TRT + "engine.path=double.onnx", _PATH + "'double.onnx' is a model, from which engines are built\n  → set model.file=double.onnx instead"),
     Row("E619", RUN + "model.file=unknown.onnx engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime ", exit=1),
     Row("E620", TRT + "engine.path=<host_code>", "brings CPU code of its own\n  → if you trust where it comes from, set engine.allow_host_code=true"),
+    Row("E621", "engines prune --all --store .", "--store: '.' is not an engine store: it holds "),
     # what is installed
     Row("E701", UP, "BMF is not installed\n  → pip install 'bmfgraph[cpu]'", situation=Situation(without=("bmf",))),
     Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
@@ -72,4 +73,5 @@ ROWS: tuple[Row, ...] = (
     Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),
     Row("W103", UP + "engine=fp16 target=bare.json", N + f"upscale: computes in fp32, not in fp16: {_BARE}", exit=0),
     Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),
+    Row("W105", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' tells its TensorRT only when it runs", exit=0),
 )
