@@ -15,6 +15,12 @@ def run() -> None:
 
     def leave(number: int, _: FrameType | None) -> None:
         # Nothing has begun, so nothing needs cleaning up. An exception could get lost inside an import.
+        # A second signal ends the process if standard error is a full pipe.
+        signal.signal(number, signal.SIG_DFL)
+        try:  # noqa: SIM105 - contextlib may not be imported yet
+            os.write(2, b"bmfgraph: interrupted\n")
+        except OSError:
+            pass
         os._exit(130)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -24,7 +30,7 @@ def run() -> None:
     try:
         main()
     except KeyboardInterrupt:
-        # An interrupted command without a run: its message would say nothing more.
+        # A second signal while the message of the first was printed.
         sys.exit(130)
     finally:
         # Only the interpreter's own end is left. A signal must not replace the exit code now.

@@ -72,6 +72,14 @@ HALVING_CONFLICT = Code(
     "`sweep.strategy=halving` excludes this launcher or sweeper.",
     "Leave it out; halving runs the cells of a grid itself.",
 )
+TOO_MANY_CELLS = Code(
+    "E118", "A sweep has more cells than `sweep.max_cells`.", "Sweep over fewer values, or set `sweep.max_cells`."
+)
+REFUSED_HYDRA_SETTING = Code(
+    "E119",
+    "A file or an override sets something of Hydra's own that could run code or write files.",
+    "Leave it out; only `hydra/launcher`, `hydra/sweeper` and the `hydra.mode` of sweeps can be set.",
+)
 UNMEASURABLE_METRIC = Code(
     "E124",
     "No cell of the sweep can have a metric of `sweep.objective`.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from bmfgraph.api import Job
 from bmfgraph.errors import Problem
 from bmfgraph.plan.plan import Plan
-from bmfgraph.system.console import problem_table, problems_as_json, write_stdout
+from bmfgraph.system.console import problem_table, problems_as_json, terminal_console, write_json, write_stdout
 
 __all__ = ["as_data", "check_job", "show_problems"]
 
@@ -42,27 +41,28 @@ def show_problems(problems: list[Problem], plan: Plan | None = None, *, as_json:
     """
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
-        write_stdout(json.dumps(as_data(problems, plan), indent=2, ensure_ascii=False) + "\n", exact=True)
+        write_json(as_data(problems, plan))
         return 2 if errors else 0
     warnings = len(problems) - errors
     counts = [
         f"{count} {noun}{'s' * (count != 1)}" for count, noun in ((errors, "error"), (warnings, "warning")) if count
     ]
     name = f"{plan.name}: " if plan is not None and plan.name else ""
-    write_stdout(f"{_lines(problems)}{name}{', '.join(counts) or 'nothing is wrong'}\n")
+    _print_problems(problems)
+    write_stdout(f"{name}{', '.join(counts) or 'nothing is wrong'}\n")
     return 2 if errors else 0
 
 
-def _lines(problems: list[Problem]) -> str:
-    """Format problems: in colours and as wide as the terminal, or as plain lines in a pipe."""
+def _print_problems(problems: list[Problem]) -> None:
+    """Print problems: in colours and as wide as the terminal, or as plain lines in a pipe."""
     if problems and sys.stdout.isatty():
-        from rich.console import Console
-
-        console = Console(highlight=False, markup=False, emoji=False)
+        console = terminal_console()
         with console.capture() as captured:
             console.print(problem_table(problems))
-        return captured.get()
-    return "".join(
-        f"{problem.severity:<7} {problem.code}  {problem}\n" + (f"{'→':>15} {problem.hint}\n" if problem.hint else "")
-        for problem in problems
-    )
+        write_stdout(captured.get(), colored=True)
+        return
+    for problem in problems:
+        text = f"{problem}\n→ {problem.hint}" if problem.hint else str(problem)
+        # A name with a newline must not begin a line of its own.
+        indented = text.replace("\n", f"\n{' ' * 14}")
+        write_stdout(f"{problem.severity:<7} {problem.code}  {indented}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from bmfgraph.sweep.equal import equal_work, no_difference
 from bmfgraph.sweep.files import claim
 from bmfgraph.sweep.measurable import objective_problems
 from bmfgraph.sweep.validate import validated_options, validated_references
-from bmfgraph.system.console import problems_as_json, say, write_stdout
+from bmfgraph.system.console import problems_as_json, say, write_json
 
 __all__ = ["check_sweep"]
 
@@ -73,7 +72,7 @@ def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], 
         document[count] += sum(run[count] for run in documents)
     document["ok"] = not document["errors"]
     if as_json:
-        write_stdout(json.dumps({**document, "runs": documents}, indent=2, ensure_ascii=False) + "\n", exact=True)
+        write_json({**document, "runs": documents})
     return 2 if document["errors"] else 0
 
 

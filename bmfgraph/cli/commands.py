@@ -14,7 +14,7 @@ import click
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import FLAGS, HELP, PLAN_FORMATS, VERBS
-from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup
+from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup, refuse_bare_pipeline
 from bmfgraph.config.overrides import CONFIG_DIR
 from bmfgraph.errors import ConfigError, did_you_mean
 
@@ -48,11 +48,22 @@ def _complete(ctx: click.Context, param: click.Parameter, request: str | None) -
         raise click.exceptions.Exit
 
 
+def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        hint = "leave it out"
+        if param.name != "experimental_rerun":
+            hint = "name a folder of your own options with --config-dir, and choose them with GROUP=OPTION"
+        raise ConfigError(
+            f"bmfgraph does not take Hydra's flag {param.opts[0]!r}", hint=hint, code=codes.INVALID_ARGUMENT
+        )
+
+
 def _hydra_option(*names: str, **settings: Any) -> click.Option:
     # Hidden in the help of verbs, because the help of the whole program explains them.
     return click.Option(list(names), hidden=True, **settings)
 
 
+_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 _HYDRA = (
     _hydra_option(
         *CONFIG_DIR,
@@ -66,14 +77,16 @@ _HYDRA = (
     _hydra_option("--cfg", "-c", type=click.Choice(["job", "hydra", "all"]), help="show the composed configuration"),
     _hydra_option("--resolve", is_flag=True, help="with --cfg: replace every ${...}"),
     _hydra_option("--package", "-p", help="with --cfg: this part only"),
-    _hydra_option("--info", "-i", help="show how Hydra composed the configuration"),
+    _hydra_option("--info", "-i", type=click.Choice(_INFO), help="show how Hydra composed the configuration"),
     _hydra_option("--hydra-help", is_flag=True, help="Hydra's own flags"),
-    _hydra_option("--config-path", "-cp", type=FOLDER),
-    _hydra_option("--config-name", "-cn"),
-    _hydra_option("--experimental-rerun", type=FILE),
     _hydra_option("--run", "-r", is_flag=True),
 )
 """Hydra's flags. The completion offers those with a help text."""
+_REFUSED = tuple(
+    _hydra_option(*names, expose_value=False, callback=_refuse)
+    for names in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",))
+)
+"""Hydra's flags that replace bmfgraph's own configuration, or load a pickle, which can run any code."""
 
 
 def hydra_arguments(values: dict[str, Any]) -> list[str]:
@@ -98,16 +111,24 @@ class _Configured(Verb):
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)
-        self.params += [*_HYDRA, click.Argument(["overrides"], nargs=-1, type=click.UNPROCESSED, callback=_checked)]
+        self.params += [
+            *_HYDRA,
+            *_REFUSED,
+            click.Argument(["overrides"], nargs=-1, type=click.UNPROCESSED, callback=_checked),
+        ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Without the "=all", click would take the next override for the value of --info.
         return super().parse_args(ctx, ["--info=all" if arg in ("--info", "-i") else arg for arg in args])
 
     def invoke(self, ctx: click.Context) -> Any:
+        from bmfgraph.cli.hydra_main import SHOWING, show_command
         from bmfgraph.cli.multirun import Request
 
-        flags = hydra_arguments(ctx.params)
+        # Hydra runs without that flag, too.
+        flags = [flag for flag in hydra_arguments(ctx.params) if flag != "--run"]
+        if set(flags) & set(SHOWING):
+            return show_command(ctx.params["overrides"], flags, ctx.obj)
         request = Request(ctx.params["overrides"], tuple(flags), ctx.obj)
         own = set(ctx.params) - {"overrides", *(option.name for option in _HYDRA)}
         assert self.callback
@@ -124,6 +145,7 @@ def _checked(ctx: click.Context, param: click.Parameter, overrides: tuple[str, .
         )
     first = next(iter(overrides), "=")
     if "=" not in first and not first.startswith(("+", "~")) and (ctx.info_name, first) != ("plan", "diff"):
+        refuse_bare_pipeline(first, f"unknown argument {first!r}", codes.INVALID_ARGUMENT)
         raise ConfigError(
             f"unknown argument {first!r}{did_you_mean(first, ('diff',) if ctx.info_name == 'plan' else ())}",
             hint=f"python -m bmfgraph {ctx.info_name} --help",

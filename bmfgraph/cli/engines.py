@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +14,8 @@ from bmfgraph.engines.manifest import StoredEngine
 from bmfgraph.engines.store import EngineStore, ForeignFolderError, Removed, StoreError
 from bmfgraph.errors import ConfigError, Problem, did_you_mean, join_sorted
 from bmfgraph.plan.types import RUNTIME_NAMES
-from bmfgraph.system.console import print_problems, say
-from bmfgraph.system.text import counted, printable, size_text
+from bmfgraph.system.console import print_problems, say, stdout_console, write_json, write_stdout
+from bmfgraph.system.text import counted, size_text
 
 __all__ = ["engines_command"]
 
@@ -63,14 +62,13 @@ def _list(store: EngineStore, options: argparse.Namespace) -> int:
     if options.json:
         _print_json([_summary(entry) for entry in entries])
     elif not entries:
-        print(f"no engines in {str(store.root)!r}")
+        write_stdout(f"no engines in {str(store.root)!r}\n")
     else:
         _print_table([_summary(entry) for entry in entries])
     return 0
 
 
 def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -78,13 +76,13 @@ def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
         table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
     for engine in summaries:
         table.add_row(
-            *(printable(engine[field]) for field in ("model", "key", "precision", "runtime", "gpu")),
-            "\n".join(map(printable, engine["shapes"])),
+            *(engine[field] for field in ("model", "key", "precision", "runtime", "gpu")),
+            "\n".join(engine["shapes"]),
             size_text(engine["bytes"]),
-            printable(engine["built"][:10]),
+            engine["built"][:10],
             engine["damage"] or "ok",
         )
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False).print(table)
+    stdout_console(_PIPE_WIDTH).print(table)
 
 
 def _summary(entry: StoredEngine) -> dict[str, Any]:
@@ -134,8 +132,8 @@ def _verify(store: EngineStore, options: argparse.Namespace) -> int:
         _print_json({"engines": len(entries), "damaged": damaged})
     else:
         for entry, damage in damages:
-            print(f"{entry.folder}: {damage}")
-        print(f"{len(entries)} engine(s), {len(damages)} damaged")
+            write_stdout(f"{entry.folder}: {damage}\n")
+        write_stdout(f"{len(entries)} engine(s), {len(damages)} damaged\n")
     if damages:
         message = f"{counted(len(damages), 'engine')} of the store cannot be used"
         print_problems([Problem("", message, codes.DAMAGED_ENGINE, _REPAIR)])
@@ -168,8 +166,8 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     else:
         action = "would delete" if options.dry_run else "deleted"
         for item in removed:
-            print(f"{action} {_item_text(item)}")
-        print(f"{action} {len(removed)} item(s), {total} bytes")
+            write_stdout(f"{action} {_item_text(item)}\n")
+        write_stdout(f"{action} {len(removed)} item(s), {total} bytes\n")
     for entry in busy:
         say(f"kept {entry.folder}: a process builds it right now")
     return 0
@@ -186,7 +184,7 @@ def _confirmed(items: Sequence[Removed]) -> bool:
 
 
 def _item_text(item: Removed) -> str:
-    return f"{printable(str(item.folder))} ({size_text(item.bytes)}): {item.why}"
+    return f"{item.folder} ({size_text(item.bytes)}): {item.why}"
 
 
 def _prune_reason(entry: StoredEngine, options: argparse.Namespace) -> str:
@@ -207,4 +205,4 @@ def _prune_reason(entry: StoredEngine, options: argparse.Namespace) -> str:
 
 
 def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    write_json(data)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from importlib import resources
+
+from bmfgraph.config.overrides import packaged_options
 
 __all__ = ["FLAGS", "GROUPS", "HELP", "PLAN_FORMATS", "VERBS", "usage"]
 
@@ -199,10 +200,9 @@ and those in my_conf/model/ (engine/, decoder/, encoder/) in their first line:
 
 def usage() -> str:
     """Return the help of the whole program."""
-    conf = resources.files("bmfgraph.conf")
     verbs = [f"  {name:<10}  {text}" for name, text in VERBS.items()]
     groups = []
     for group in GROUPS:
-        options = sorted(file.name.removesuffix(".yaml") for file in (conf / group).iterdir())
-        groups.append(textwrap.fill(f"  {group:<10}{', '.join(options)}", 110, subsequent_indent=" " * 12))
+        options = ", ".join(packaged_options(group))
+        groups.append(textwrap.fill(f"  {group:<10}{options}", 110, subsequent_indent=" " * 12))
     return _WHOLE.replace("{verbs}", "\n".join(verbs)).replace("{groups}", "\n".join(groups))

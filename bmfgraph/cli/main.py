@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.commands import COMMANDS
-from bmfgraph.cli.signals import ProblemPrinter
+from bmfgraph.cli.signals import ProblemPrinter, end_interrupted
 from bmfgraph.cli.verb import usage_error
 from bmfgraph.errors import ConfigError, Problem
 from bmfgraph.system.console import console_output, print_problems
@@ -29,8 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: Always. 0: done, 1: the run failed, 2: the arguments or the configuration are wrong, 130: stopped.
     """
     open_standard_streams()
-    with console_output():
+    with console_output(), _foreign_warnings_muted():
         sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+@contextlib.contextmanager
+def _foreign_warnings_muted() -> Iterator[None]:
+    """Mute the warnings of libraries, which have no code and no advice, unless ``python -W`` asks for them."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _run(arguments: list[str]) -> int:
@@ -43,6 +54,8 @@ def _run(arguments: list[str]) -> int:
     except ConfigError as error:
         printer(error.problems)
         return error.exit_code
+    except KeyboardInterrupt as interruption:
+        return end_interrupted(interruption)
     except BrokenPipeError:
         # The reader closed the pipe.
         _drop_output()

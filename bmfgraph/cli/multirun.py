@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.cli.signals import ProblemPrinter, ignore_signals, run_command
-from bmfgraph.config.overrides import (
-    CONFIG_DIR,
-    dir_flags,
-    free_node_fields,
-    literal_paths,
-    sweeps,
-    title_of,
-    wants_traceback,
-)
+from bmfgraph.cli.hydra_main import hydra_main
+from bmfgraph.cli.signals import INTERRUPTED, ProblemPrinter, end_interrupted, run_command
+from bmfgraph.config.overrides import dir_flags, sweeps, title_of, wants_traceback
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.system.console import print_problems, say
+from bmfgraph.system.console import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -34,7 +25,6 @@ __all__ = ["Request", "build", "check", "plan", "run"]
 Config = dict[str, Any]
 Runs = Iterator[tuple[dict[str, str], Config]]
 """The varied keys of each run, and its configuration."""
-_INTERRUPTED = "interrupted (Ctrl-C)"
 
 
 @dataclass(frozen=True)
@@ -57,14 +47,14 @@ def run(request: Request) -> int:
     """Run a pipeline, or a sweep; return the exit code."""
     if sweeps(request.arguments):
         return _guarded(lambda: _sweep(request), request)
-    return _compose_and_run(lambda config: (_run_job(config), None), request.arguments, request.printer)
+    return _compose_once(_run_job, request)
 
 
 def build(request: Request) -> int:
     """Build the engines of a pipeline, or of every run of a sweep; return the exit code."""
     if sweeps(request.arguments):
         return _guarded(lambda: _build_runs(request), request)
-    return _compose_and_run(lambda config: (_build_job(config), None), request.arguments, request.printer)
+    return _compose_once(_build_job, request)
 
 
 def check(request: Request, *, as_json: bool) -> int:
@@ -187,12 +177,12 @@ def _sweep(request: Request) -> int:
     def launch(launched: Sequence[str]) -> int:
         # The sweep adds its own overrides at the end.
         added = launched[len(arguments) :]
-        return _compose_and_run(job, (*request.overrides, *added, *request.flags), print_problems)
+        return _launch(job, (*request.overrides, *added, *request.flags))
 
     try:
         return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch)
     except KeyboardInterrupt as interruption:
-        raise Cancelled(str(interruption) or _INTERRUPTED, hint="repeat the command to continue the sweep") from None
+        raise Cancelled(str(interruption) or INTERRUPTED, hint="repeat the command to continue the sweep") from None
 
 
 # --------------------------------------------------------------------------------------------------- diff
@@ -233,12 +223,9 @@ def _split(overrides: str) -> list[str]:
 
 def _compose_once(job: Callable[[Config], int], request: Request) -> int:
     """Compose the configuration and do the job with it; return the exit code."""
-    if any(argument.startswith("-") and argument not in CONFIG_DIR for argument in request.arguments):
-        return _compose_and_run(lambda config: (job(config), None), request.arguments, request.printer)
     config: Config | None = None
 
     def command() -> int:
-        # Hydra's main composes twice, which is slow for a verb that only reads the configuration.
         from bmfgraph.config.compose import composed
 
         nonlocal config
@@ -248,22 +235,20 @@ def _compose_once(job: Callable[[Config], int], request: Request) -> int:
     return run_command(command, debug=lambda: wants_traceback(request.arguments, config), printer=request.printer)
 
 
-def _compose_and_run(
-    job: Callable[[Config], tuple[int, float | None]], arguments: Sequence[str], printer: ProblemPrinter
-) -> int:
-    """Let Hydra's main compose the configuration, once or for each run, and do the job with it.
+def _launch(job: Callable[[Config], tuple[int, float | None]], arguments: Sequence[str]) -> int:
+    """Let Hydra compose the configuration of each run of a sweep, and do the job with it.
 
     Args:
         job: Returns its exit code, and a value for Hydra's sweeper, such as an objective.
         arguments: Overrides and Hydra's flags.
-        printer: Shows the problems of a failure.
 
     Returns:
         The worst exit code.
-    """
-    import hydra
 
-    from bmfgraph.config.compose import composition_error, plain
+    Raises:
+        ConfigError: Hydra cannot compose a run.
+    """
+    from bmfgraph.config.compose import errors_of_hydra, plain
 
     exit_codes: list[int] = []
 
@@ -276,30 +261,15 @@ def _compose_and_run(
             code, value = job(plain(config))
             return code
 
-        exit_codes.append(run_command(command, debug=lambda: wants_traceback(arguments, config), printer=printer))
+        exit_codes.append(run_command(command, debug=lambda: wants_traceback(arguments, config)))
         return value
 
-    sys.argv = ["bmfgraph", *free_node_fields(literal_paths(arguments))]
-    # With this variable, Hydra raises exceptions instead of printing them.
-    traced = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path="pkg://bmfgraph.conf", config_name="config")(task)()
+        with errors_of_hydra(arguments):
+            hydra_main(task, arguments)
     except SystemExit as end:
-        # Hydra's parser exits with 2 for a wrong flag, and has printed why.
+        # A cancelled run ends all runs.
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt as interruption:
-        print_problems(Cancelled(str(interruption) or _INTERRUPTED).problems)
-        ignore_signals()
-        return Cancelled.exit_code
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if traced:
-            raise
-        printer(composition_error(error, arguments).problems)
-        return ConfigError.exit_code
-    finally:
-        if not traced:
-            del os.environ["HYDRA_FULL_ERROR"]
+        return end_interrupted(interruption)
     return max(exit_codes, default=0)

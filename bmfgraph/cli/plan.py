@@ -16,7 +16,7 @@ from bmfgraph.plan.diff import changed_keys
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.preflight import preflight_warnings
 from bmfgraph.sweep.equal import FALLBACKS
-from bmfgraph.system.console import say, write_stdout
+from bmfgraph.system.console import say, terminal_console, write_stdout
 from bmfgraph.system.files import make_parent, write_whole
 from bmfgraph.system.text import shortened
 
@@ -46,7 +46,11 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
 
         _write(output, plan_png(plan))
     elif form == "--table":
-        _print_or_write(_table(plan, for_people=output is None and sys.stdout.isatty()), output)
+        table = _table(plan, for_people=output is None and sys.stdout.isatty())
+        if output is None:
+            write_stdout(table, colored=True)
+        else:
+            _print_or_write(table, output)
     else:
         _print_or_write(_text(plan, form), output, exact=True)
 
@@ -98,7 +102,7 @@ def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str =
     plans = Job.from_config(first).plan(), Job.from_config(second).plan()
     differ = plans[0].as_json() != plans[1].as_json()
     if form:
-        _print_or_write(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
+        _print_or_write(json.dumps(diff_json(*plans), indent=2) + "\n", output, exact=True)
     else:
         _print_or_write(plan_diff(*plans) if differ else _no_difference(first, second, plans), output)
     return int(differ)
@@ -116,17 +120,9 @@ def _no_difference(first: Mapping[str, Any], second: Mapping[str, Any], plans: I
 
 def _table(plan: Plan, *, for_people: bool) -> str:
     """Draw the table: in colours and as wide as the terminal only for people."""
-    from rich.console import Console
-
     from bmfgraph.plan.views.table import plan_table
 
-    console = Console(
-        width=None if for_people else _PIPE_WIDTH,
-        force_terminal=None if for_people else False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = terminal_console(width=None if for_people else _PIPE_WIDTH, force_terminal=None if for_people else False)
     with console.capture() as captured:
         console.print(plan_table(plan))
     return captured.get()

@@ -15,10 +15,12 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem
-from bmfgraph.system.console import print_problems
+from bmfgraph.system.console import print_problems, write_stderr
 from bmfgraph.system.obstacles import explained
 
-__all__ = ["ProblemPrinter", "ignore_signals", "run_command"]
+__all__ = ["INTERRUPTED", "ProblemPrinter", "end_interrupted", "ignore_signals", "run_command"]
+
+INTERRUPTED = "interrupted (Ctrl-C)"
 
 ProblemPrinter = Callable[[Iterable[Problem]], None]
 """Shows problems to the user."""
@@ -81,6 +83,13 @@ def ignore_signals() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
+def end_interrupted(interruption: KeyboardInterrupt) -> int:
+    """Print that a signal stopped the command, and return the exit code."""
+    print_problems(Cancelled(str(interruption) or INTERRUPTED).problems)
+    ignore_signals()
+    return Cancelled.exit_code
+
+
 def run_command(
     command: Callable[[], int], *, debug: Callable[[], bool] = lambda: False, printer: ProblemPrinter = print_problems
 ) -> int:
@@ -125,8 +134,8 @@ def run_command(
     if interrupter.first is not None and not isinstance(failure, Cancelled):
         # Some libraries, such as pydantic and Hydra, turn an interrupt into an error of their own.
         raise interrupter.interruption()
-    if debug() and sys.stderr is not None:
-        sys.stderr.write(trace)
+    if debug():
+        write_stderr(trace)
     printer(failure.problems)
     if getattr(failure, "abandoned", False):
         # A node hangs in native code, so the interpreter's shutdown would hang, too.

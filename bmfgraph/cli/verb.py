@@ -13,9 +13,10 @@ import click
 from bmfgraph import __version__
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import usage
+from bmfgraph.config.overrides import packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
-__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "usage_error"]
+__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "refuse_bare_pipeline", "usage_error"]
 
 _HELP = ("-h", "--help")
 
@@ -73,8 +74,11 @@ class VerbGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands:
+            text = f"unknown verb {args[0]!r}"
+            if self.default:
+                refuse_bare_pipeline(args[0], text, self.code)
             raise ConfigError(
-                f"unknown verb {args[0]!r}{did_you_mean(args[0], self.commands)}; verbs: {join_sorted(self.commands)}",
+                f"{text}{did_you_mean(args[0], self.commands)}; verbs: {join_sorted(self.commands)}",
                 hint=f"{ctx.command_path} --help",
                 code=self.code,
             )
@@ -82,6 +86,21 @@ class VerbGroup(click.Group):
 
     def get_help(self, ctx: click.Context) -> str:
         return _filled(self)
+
+
+def refuse_bare_pipeline(word: str, text: str, code: str) -> None:
+    """Explain how to choose a pipeline, if a word is the name of one.
+
+    Args:
+        word: The word.
+        text: Begin of the error's message.
+        code: Code of the error.
+
+    Raises:
+        ConfigError: The word is the name of a pipeline.
+    """
+    if word in packaged_options("pipeline"):
+        raise ConfigError(f"{text}; it is an option of the group pipeline", hint=f"write pipeline={word}", code=code)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,17 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    GrammarParseError,
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 from yaml import MarkedYAMLError
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import GROUPS
-from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value
+from bmfgraph.config.overrides import dir_flags, hydra_overrides, key_and_value, packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, nearest
 
 __all__ = ["composition_error", "unresolved"]
@@ -31,6 +36,14 @@ def _unknown_key_error(config: DictConfig, error: InterpolationKeyError) -> Conf
             break
         known.append(part)
         place = place[part]
+    if match and not known and (group := match[1].partition(".")[0]) in GROUPS:
+        return ConfigError(
+            f"needs a value: {error.full_key} uses it, and no {group} is chosen; options: "
+            + join_sorted(packaged_options(group)),
+            path=group,
+            hint=f"add {group}=... to the command line, or bring your own with --config-dir",
+            code=codes.MISSING_CONFIG_VALUE,
+        )
     if match and isinstance(place, dict):
         part, keys = match[1].split(".")[len(known)], [str(key) for key in place]
         where = ".".join(known) or "the configuration"
@@ -65,6 +78,8 @@ def unresolved(config: DictConfig, error: OmegaConfBaseException) -> ConfigError
             "${hydra:...} has no value before a run begins",
             "leave it out: a sweep's runs have their own folders",
         )
+    elif text.startswith("maximum recursion depth"):
+        text, hint = "its ${...} leads through too many others", "refer to the last value of that chain"
     elif text.startswith("Recursive"):
         text, hint = "its ${...} leads back to itself", "give one of the keys in that cycle a value"
     elif match := re.match(r"Unsupported interpolation type (\S+)", text):
@@ -82,21 +97,43 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
         error: The error.
         arguments: Overrides and flags of the command line, as the user wrote them.
     """
+    if isinstance(error, ConfigError):
+        return error
     if isinstance(error, MarkedYAMLError):
         return _bad_yaml(error)
-    if isinstance(error.__cause__, GrammarParseError):
+    syntax = error if isinstance(error, GrammarParseError) else error.__cause__
+    if isinstance(syntax, GrammarParseError):
         return ConfigError(
-            f"a ${{...}} cannot be read: {str(error.__cause__.msg).splitlines()[0]}",
-            path=str(error.__cause__.full_key or "config"),
+            f"a ${{...}} cannot be read: {str(syntax.msg).splitlines()[0]}",
+            path=str(syntax.full_key or "config"),
             hint="close its braces, and put text that holds ${ otherwise in quotes, as \\${",
+            code=codes.INVALID_INTERPOLATION,
+        )
+    if isinstance(error, InterpolationResolutionError):
+        return ConfigError(
+            str(error.msg or error).splitlines()[0],
+            path=str(error.full_key or "the configuration"),
+            hint="correct the ${...}",
             code=codes.INVALID_INTERPOLATION,
         )
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return ConfigError(
             "the current folder does not exist any more", hint="cd into one that does", code=codes.COMPOSITION_FAILURE
         )
-    if isinstance(error, (UnicodeDecodeError, PermissionError)):
-        return _unreadable(error, arguments)
+    if isinstance(error, PermissionError):
+        return ConfigError(
+            f"cannot be read ({error.strerror})",
+            path=str(error.filename),
+            hint="check who may read it",
+            code=codes.UNREADABLE_CONFIG_FILE,
+        )
+    if isinstance(error, RecursionError):
+        return ConfigError(
+            "a defaults list leads back to its own file, or a value is nested too deeply",
+            path="the configuration",
+            hint="take the file out of its own defaults list, or write the value flatter",
+            code=codes.COMPOSITION_FAILURE,
+        )
     if match := re.match(r"You must specify '([^']+)'", str(error)):
         key, options = match[1], re.findall(r"^\s+(\S+)", str(error), re.MULTILINE)
         near = [argument for argument in arguments if did_you_mean(key_and_value(argument)[0], [key])]
@@ -104,7 +141,7 @@ def composition_error(error: Exception, arguments: Sequence[str] = ()) -> Config
             f"needs a value, and {f'{near[0]!r} gives it none' if near else 'the command line gives it none'}; "
             f"options: {join_sorted(options)}",
             path=key,
-            hint=f"add {key}=... to the command line",
+            hint=f"write {key}={key_and_value(near[0])[1]}" if near else f"add {key}=... to the command line",
             code=codes.MISSING_CONFIG_VALUE,
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
@@ -157,36 +194,6 @@ def _bad_yaml(error: MarkedYAMLError) -> ConfigError:
     return ConfigError(
         problem, path=f"{mark.name}, line {mark.line + 1}" if mark else "", hint=hint, code=codes.UNREADABLE_CONFIG_FILE
     )
-
-
-def _unreadable(error: UnicodeDecodeError | PermissionError, arguments: Sequence[str]) -> ConfigError:
-    """Report a file of the user's folders that cannot be read, or is not text."""
-    if isinstance(error, PermissionError):
-        return ConfigError(
-            f"cannot be read ({error.strerror})",
-            path=str(error.filename),
-            hint="check who may read it",
-            code=codes.UNREADABLE_CONFIG_FILE,
-        )
-    files = (file for folder in dir_flags(arguments)[1::2] for file in sorted(Path(folder).rglob("*.yaml")))
-    place = "a file of the configuration"
-    for file in files:
-        # The error holds the part of the file that was decoded at once.
-        before, matches, _ = _bytes(file).partition(error.object)
-        if matches:
-            line = (before + error.object[: error.start]).count(b"\n") + 1
-            place = f"{file}, line {line}"
-            break
-    return ConfigError(
-        "it is not written in UTF-8", path=place, hint="save it as UTF-8", code=codes.UNREADABLE_CONFIG_FILE
-    )
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
 
 
 def _current_folder_exists() -> bool:

@@ -8,17 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
 from bmfgraph import error_codes as codes
-from bmfgraph.config.compose import plain
-from bmfgraph.config.hydra_errors import composition_error
+from bmfgraph.config.compose import composed_config, errors_of_hydra, plain
+from bmfgraph.config.hydra_settings import check_file
 from bmfgraph.config.job import GROUPS
-from bmfgraph.config.overrides import hydra_overrides
-from bmfgraph.errors import BmfgraphError, ConfigError, did_you_mean, join_sorted
+from bmfgraph.config.yaml_files import check_content, read_yaml
+from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
 __all__ = ["compose_config", "group_option", "load_config"]
 
@@ -66,7 +64,7 @@ def load_config(
     Raises:
         ConfigError: The source cannot be read or does not compose.
     """
-    content = _read(Path(source)) if isinstance(source, (str, Path)) else OmegaConf.create(dict(source))
+    content = read_yaml(Path(source)) if isinstance(source, (str, Path)) else _created(source)
     if "defaults" in content and isinstance(source, (str, Path)):
         path = Path(source)
         folders = [config_dir] if isinstance(config_dir, (str, Path)) else list(config_dir)
@@ -80,7 +78,7 @@ def load_config(
     whole = content if "pipeline" in content else OmegaConf.create({"pipeline": content})
     with _composed([*_WITHOUT_PIPELINE, *_choices(values), *overrides], config_dir) as config:
         del config["pipeline"]
-        with _errors(overrides):
+        with errors_of_hydra(overrides):
             merged = OmegaConf.merge(config, whole)
         assert isinstance(merged, DictConfig)
         _set(merged, values)
@@ -105,6 +103,15 @@ def group_option(group: str, option: str, config_dir: Folders, values: Mapping[s
         return plain(config)
 
 
+def _created(source: Mapping[str, Any]) -> DictConfig:
+    check_content(source, "")
+    check_file("", None, source, "the pipeline")
+    with errors_of_hydra(()):
+        content = OmegaConf.create(dict(source))
+    assert isinstance(content, DictConfig)
+    return content
+
+
 @contextlib.contextmanager
 def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictConfig]:
     folders = [config_dir] if isinstance(config_dir, (str, Path)) else list(config_dir)
@@ -113,21 +120,11 @@ def _composed(overrides: Sequence[str], config_dir: Folders) -> Iterator[DictCon
         raise ConfigError(
             f"there is no folder {missing[0]!r}", path="config_dir", hint="correct it", code=codes.MISSING_CONFIG_FOLDER
         )
-    # Hydra's state is global; `initialize_config_module` restores the caller's at its end.
-    with _HYDRA, _errors([*overrides, *flags]), initialize_config_module("bmfgraph.conf", version_base="1.3"):
-        config = compose("config", hydra_overrides([*overrides, *flags]))
+    # Hydra's state is global; `composed_config` restores the caller's at its end.
+    with _HYDRA:
+        config = composed_config([*overrides, *flags])
     OmegaConf.set_struct(config, False)
     yield config
-
-
-@contextlib.contextmanager
-def _errors(overrides: Sequence[str]) -> Iterator[None]:
-    try:
-        yield
-    except BmfgraphError:
-        raise
-    except Exception as error:
-        raise composition_error(error, overrides) from None
 
 
 def _choices(values: Mapping[str, Any]) -> list[str]:
@@ -136,6 +133,7 @@ def _choices(values: Mapping[str, Any]) -> list[str]:
 
 
 def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
+    check_content(values, "")
     for key, value in values.items():
         if key in GROUPS and isinstance(value, str):
             continue
@@ -153,25 +151,3 @@ def _set(config: DictConfig, values: Mapping[str, Any]) -> None:
         elif isinstance(plain_value, Mapping) and isinstance(config.get(key), DictConfig):
             plain_value = OmegaConf.merge(config[key], dict(plain_value))
         config[key] = plain_value
-
-
-def _read(path: Path) -> DictConfig:
-    try:
-        content = OmegaConf.load(path)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no file {str(path)!r}", hint="correct the path", code=codes.COMPOSITION_FAILURE
-        ) from None
-    except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise ConfigError(
-            f"{str(path)!r} cannot be read ({error})", hint="name a YAML file", code=codes.UNREADABLE_CONFIG_FILE
-        ) from None
-    except Exception as error:
-        raise composition_error(error) from None
-    if not isinstance(content, DictConfig):
-        raise ConfigError(
-            f"{str(path)!r} holds a list, not a pipeline",
-            hint="write `name:` and `nodes:` in it",
-            code=codes.MAPPING_EXPECTED,
-        )
-    return content

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "key_and_value",
     "literal_paths",
     "overrides_of",
+    "packaged_options",
     "sweeps",
     "title_of",
     "wants_traceback",
@@ -56,9 +58,16 @@ def literal_paths(arguments: Sequence[str]) -> list[str]:
 
     Args:
         arguments: Overrides, and flags.
-    """
-    from bmfgraph.config.job import JobSpec, path_keys
 
+    Raises:
+        ConfigError: An override is too long or too deeply nested, or sets what only bmfgraph may set.
+    """
+    from bmfgraph.config.hydra_settings import check_overrides
+    from bmfgraph.config.job import JobSpec, path_keys
+    from bmfgraph.config.limits import check_arguments
+
+    check_arguments(arguments)
+    check_overrides(arguments)
     swept = sweeps(arguments)
     paths = _SINGLE if swept else (*path_keys(), *_SINGLE)
     others = {*JobSpec.model_fields, "hydra", *_groups_of(arguments)}
@@ -101,6 +110,12 @@ def _groups_of(arguments: Sequence[str]) -> Iterator[str]:
     for folder in dir_flags(arguments)[1::2]:
         with contextlib.suppress(OSError):
             yield from (path.name for path in Path(folder).iterdir() if path.is_dir())
+
+
+def packaged_options(group: str) -> list[str]:
+    """List the options of a group that come with bmfgraph."""
+    files = (resources.files("bmfgraph.conf") / group).iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
 def sweeps(arguments: Sequence[str]) -> bool:
@@ -154,8 +169,13 @@ def overrides_of(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     folders = dir_flags(arguments)[1::2]
     pairs = zip(["", *arguments], arguments, strict=False)
     rest = [argument for before, argument in pairs if not {before, argument} & set(CONFIG_DIR)]
-    places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
-    return rest, [f"hydra.searchpath=[{places}]"] if folders else []
+    if not folders:
+        return rest, []
+    from bmfgraph.config.yaml_files import folder_address
+
+    quoted = (folder_address(folder).replace("'", "\\'") for folder in folders)
+    places = ",".join(f"'{address}'" for address in quoted)
+    return rest, [f"hydra.searchpath=[{places}]"]
 
 
 def title_of(varied: Mapping[str, str]) -> str:

@@ -11,9 +11,12 @@ from pydantic_core import ErrorDetails
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.annotations import nested_models, union_members
-from bmfgraph.errors import FieldError, Problem, did_you_mean, join_sorted, nearest, short_repr
+from bmfgraph.errors import FieldError, Problem, join_sorted, nearest, short_repr
 
 __all__ = ["problems_of"]
+
+_SYNONYMS = {"gpu": "cuda"}
+"""Other words for allowed values, whose letters are not similar."""
 
 
 def problems_of(error: ValidationError, data: Any, model: type[BaseModel], root: str) -> list[Problem]:
@@ -84,9 +87,11 @@ def _message(group: list[ErrorDetails], model: type[BaseModel], path: str) -> tu
             choices = list(dict.fromkeys([*_literals(detail["loc"], model), *others]))
         else:
             value, choices = context["tag"], _tags(_at(detail["loc"], model))
-        near = nearest(str(value), choices)
+        same = _SYNONYMS.get(str(value).lower(), "")
+        near = same if same in choices else nearest(str(value), choices)
+        suggestion = f" (did you mean {near!r}?)" if near else ""
         return (
-            f"{short_repr(value)} is not allowed{did_you_mean(str(value), choices)}; allowed: {', '.join(choices)}",
+            f"{short_repr(value)} is not allowed{suggestion}; allowed: {', '.join(choices)}",
             codes.INVALID_CHOICE,
             f"set {path}={near}{or_omit}" if near else f"set {path} to one of them{or_omit}",
         )

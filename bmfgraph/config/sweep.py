@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from bmfgraph.config.limits import MAX_CELLS
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.path_kind import FolderPath
 
@@ -37,4 +38,5 @@ class SweepOptions(Frozen):
     eta: int = Field(
         default=3, ge=2, le=16, description="halving: the best of each `eta` cells run on `eta` times as much."
     )
+    max_cells: int = Field(default=MAX_CELLS, ge=1, description="A sweep with more cells is refused.")
     timeout: float | None = Field(default=None, gt=0, description="Time limit of a cell in seconds.")

@@ -39,7 +39,7 @@ from bmfgraph.doctor.system import (
 )
 from bmfgraph.system.files import cache_folder
 from bmfgraph.system.machine import SCHEMA, Machine, find_machine
-from bmfgraph.system.text import counted
+from bmfgraph.system.text import counted, shown
 
 __all__ = ["doctor_command", "examine"]
 
@@ -126,7 +126,7 @@ def _print(findings: Sequence[Finding]) -> None:
         state = f"{finding.state:<4}"
         state = f"\x1b[{_COLORS[finding.state]}m{state}\x1b[0m" if colored else state
         fix = f"\n      → {finding.fix}" if finding.fix else ""
-        print(f"{state}  {finding.name:<{width}}  {finding.found}{fix}")
+        print(f"{state}  {shown(f'{finding.name:<{width}}  {finding.found}{fix}')}")
     failures, warnings = (sum(finding.state == state for finding in findings) for state in ("fail", "warn"))
     summary = [counted(failures, "failure")] if failures else []
     summary += [counted(warnings, "warning")] if warnings else []

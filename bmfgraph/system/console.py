@@ -1,14 +1,20 @@
-"""Log messages and problems, and print them for people or programs."""
+"""Log messages and problems, and print them for people or programs.
+
+Names come from files, models and servers, and may hold characters that control a terminal. All output of bmfgraph
+passes one of the writers here, which show such characters as escapes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import Problem
+from bmfgraph.system.text import UNSAFE, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +29,9 @@ __all__ = [
     "problems_as_json",
     "say",
     "stdout_console",
+    "terminal_console",
+    "write_json",
+    "write_stderr",
     "write_stdout",
 ]
 
@@ -41,10 +50,10 @@ class _StderrHandler(logging.Handler):
     """Write each message on standard error, after the name of the program."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
-            # stderr may be closed.
-            with contextlib.suppress(OSError, ValueError):
-                print(f"bmfgraph: {record.getMessage()}", file=sys.stderr, flush=True)
+        first, *others = record.getMessage().split("\n")
+        # A line that begins with the program's name is a message of its own, so no name may begin one.
+        lines = [f"bmfgraph: {first}", *(line if line.startswith("  ") else f"  {line}" for line in others)]
+        write_stderr("\n".join(lines) + "\n")
 
 
 @contextlib.contextmanager
@@ -78,14 +87,31 @@ def print_problems(problems: Iterable[Problem]) -> None:
         logger.log(level, "%s[%s]: %s%s", problem.severity, problem.code, problem, hint, extra={"problem": problem})
 
 
-def write_stdout(text: str, *, exact: bool = False) -> None:
+def write_stderr(text: str) -> None:
+    """Write to standard error, if it is open."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(shown(text))
+            sys.stderr.flush()
+
+
+def write_json(data: Any) -> None:
+    """Write JSON to standard output, for programs."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    # They stand inside JSON's texts only.
+    write_stdout(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n", exact=True)
+
+
+def write_stdout(text: str, *, exact: bool = False, colored: bool = False) -> None:
     """Write to standard output.
 
     Args:
         text: The text.
         exact: Write UTF-8 whatever the encoding of standard output is, for programs and drawings. Otherwise letters
             that the encoding lacks become question marks.
+        colored: The text comes from :func:`terminal_console`, which has shown everything but its own colours.
     """
+    text = text if colored else shown(text)
     encoding = sys.stdout.encoding or "utf-8"
     if exact and encoding.lower() != "utf-8":
         sys.stdout.flush()
@@ -100,10 +126,26 @@ def stdout_console(pipe_width: int) -> Console:
     Args:
         pipe_width: Columns of a pipe or a file, which have no width of their own.
     """
-    from rich.console import Console
+    return terminal_console(width=None if sys.stdout.isatty() else pipe_width)
 
-    width = None if sys.stdout.isatty() else pipe_width
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+def terminal_console(**settings: Any) -> Console:
+    """Return a rich console that prints texts as they are, without markup, and adds only its own colours.
+
+    Args:
+        settings: As for rich's Console.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class TerminalConsole(Console):
+        """Show characters that control a terminal as escapes, before colours are added."""
+
+        def render(self, *args: Any, **kwargs: Any) -> Iterator[Segment]:
+            for segment in super().render(*args, **kwargs):
+                yield segment if segment.control else Segment(shown(segment.text), segment.style)
+
+    return TerminalConsole(highlight=False, markup=False, emoji=False, **settings)
 
 
 def problem_table(problems: Sequence[Problem]) -> Table:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bmfgraph.system.console import say
+from bmfgraph.system.console import say, terminal_console
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -65,7 +65,6 @@ def _is_terminal() -> bool:
 
 @contextlib.contextmanager
 def _bar() -> Iterator[ProgressCallback]:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
     from rich.text import Text
@@ -77,8 +76,14 @@ def _bar() -> Iterator[ProgressCallback]:
             frames = task.fields["unit"] == "frames"
             return Text(f"{task.finished_speed or task.speed or 0:.1f} fps" if frames else task.fields["unit"])
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
-    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Speed(),
+        TimeRemainingColumn(),
+    )
+    bar = Bar(*columns, console=terminal_console(stderr=True), transient=True)
 
     def update(progress: Progress) -> None:
         # Tasks run one after the other, so a new title replaces the bar.

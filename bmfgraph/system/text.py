@@ -1,14 +1,28 @@
-"""Shorten, count and clean short texts."""
+"""Shorten, count and clean texts."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["counted", "printable", "shortened", "size_bytes", "size_text"]
+__all__ = ["UNSAFE", "counted", "printable", "shortened", "shown", "size_bytes", "size_text"]
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([KMGT])(i)?)?B?", re.IGNORECASE)
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Control characters and surrogates, which XML and HTML cannot hold."""
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that control a terminal, change the direction of text, or cannot be encoded; not tab and newline."""
+
+
+def shown(text: str) -> str:
+    """Return the text with every character of ``UNSAFE`` written as an escape, such as ``\\x1b``."""
+    return UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
 
 
 def shortened(text: str, maximum: int) -> str:

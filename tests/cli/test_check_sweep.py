@@ -70,7 +70,8 @@ def test_cells_write_into_the_sweeps_folder(folder: Path) -> None:
         ("sweep.objective=speed", "E115", "sweep.objective"),
         ("sweep.strategy=halving", "E115", "sweep.objective"),
         (
-            "sweep.strategy=halving sweep.objective=fps hydra.launcher._target_=my.BasicLauncher",
+            "sweep.strategy=halving sweep.objective=fps "
+            "hydra.launcher._target_=hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
             "E117",
             "hydra/launcher",
         ),

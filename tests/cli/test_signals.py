@@ -127,4 +127,4 @@ def test_a_signal_at_the_start_exits_with_130() -> None:
         "run()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "bmfgraph: interrupted\n")

@@ -82,6 +82,7 @@ _CONF = {
           sink: {kind: encoder, inputs: [restore, source.audio], use: "${encoder}", path: "${output}"}
         """,
     "pipeline/nameless": "nodes: {source: {kind: decoder, path: clip.mp4}}",
+    "pipeline/calling": "name: x\nnodes: {}\nhydra: {callbacks: {x: {_target_: evil.Call}}}\n",
     "pipeline/unclosed": "name: x\nnodes: {source: {kind: decoder\n",
     "pipeline/tabbed": "name: x\n\tnodes: {}\n",
     "pipeline/doubled": "name: x\nname: y\n",

@@ -16,6 +16,7 @@ from bmfgraph.cli.commands import COMMANDS
 from bmfgraph.cli.completion.shells import INSTALL, UNINSTALL, Answer
 from bmfgraph.cli.verb import FILE, FileName
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
+from bmfgraph.system.console import write_stdout
 
 __all__ = ["answer", "complete"]
 
@@ -42,9 +43,9 @@ def complete(request: str) -> None:
             code=codes.INVALID_ARGUMENT,
         )
     if action == "query":
-        print(answer(os.environ.get("COMP_LINE", "")).text(explained=shell != "bash"), end="")
+        write_stdout(answer(os.environ.get("COMP_LINE", "")).text(explained=shell != "bash"))
     else:
-        print(scripts[shell], end="")
+        write_stdout(scripts[shell])
 
 
 def answer(line: str) -> Answer:

@@ -21,6 +21,7 @@ from bmfgraph.config.compose import composed_unresolved
 from bmfgraph.config.fields import spec_classes
 from bmfgraph.config.job import GROUPS, JobSpec
 from bmfgraph.config.overrides import CONFIG_DIR, key_and_value
+from bmfgraph.config.yaml_files import read_text
 from bmfgraph.errors import ConfigError
 from bmfgraph.nodes.path_kind import path_kind
 
@@ -102,8 +103,8 @@ def _options(group: str, before: Sequence[str]) -> dict[str, str]:
     options = {}
     for file in itertools.chain.from_iterable(folder.iterdir() for folder in _folders(before)[group]):
         if file.name.endswith(".yaml"):
-            with contextlib.suppress(OSError, ValueError):
-                lines = file.read_text(encoding="utf-8").splitlines()
+            with contextlib.suppress(ConfigError):
+                lines = read_text(Path(str(file))).splitlines()
                 comments = (line for line in lines if line.startswith("# ") and not line.startswith(_DIRECTIVES))
                 options[file.name.removesuffix(".yaml")] = next(comments, "").removeprefix("# ")
     return dict(sorted(options.items()))

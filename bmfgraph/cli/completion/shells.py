@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bmfgraph.system.text import shown
+
 __all__ = ["INSTALL", "UNINSTALL", "Answer", "Kind"]
 
 Kind = Literal["words", "files", "folders"]
@@ -33,7 +35,9 @@ class Answer:
         """Write the lines that the shell reads."""
         if self.kind != "words":
             return f"{self.kind}\n{self.head}\n{self.name}\n"
-        lines = [f"{word}\t{about}" if about and explained else word for word, about in self.words.items()]
+        # A word with a control character cannot be typed, and would add lines to the answer.
+        words = {word: shown(about) for word, about in self.words.items() if shown(word) == word and "\n" not in word}
+        lines = [f"{word}\t{about}" if about and explained else word for word, about in words.items()]
         return "".join(f"{line}\n" for line in ("words", self.head, *lines))
 
 
