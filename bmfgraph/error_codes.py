@@ -6,22 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from bmfgraph.error_code import Code
+
 __all__ = ["CODES", "Code"]
-
-
-class Code(str):
-    """Hold a code such as E203, its meaning and what to do; elsewhere it acts as plain text."""
-
-    def __new__(cls, code: str, meaning: str, fix: str) -> Code:
-        return super().__new__(cls, code)
-
-    def __init__(self, code: str, meaning: str, fix: str) -> None:
-        self.meaning: Final = meaning
-        self.fix: Final = fix
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        # Copies and other processes get plain text.
-        return str, (str(self),)
 
 
 # Command line and configuration
