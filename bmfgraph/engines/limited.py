@@ -36,8 +36,9 @@ _RESULT = "result "
 class Failure:
     """The reason why a child has no result."""
 
-    kind: Literal["memory", "time", "crash", "absent"]
-    """``absent``: the child could not work at all, which says nothing about its request."""
+    kind: Literal["memory", "time", "crash", "killed", "absent"]
+    """``killed``: by SIGKILL, most often because the machine has no memory left; ``absent``: the child could not work
+    at all, which says nothing about its request."""
     text: str
     """How it ended, such as "was ended by SIGSEGV"."""
     reports: tuple[str, ...] = ()
@@ -84,18 +85,22 @@ def _result(code: int, lines: list[str]) -> Any | Failure:
         return Failure("memory", "needs more memory", reports) if answer.get("memory") else answer["value"]
     if code == -signal.SIGXCPU:
         return Failure("time", ended(code), reports)
-    if code == -signal.SIGKILL or any("bad_alloc" in line or "MemoryError" in line for line in lines[-20:]):
+    if code == -signal.SIGKILL:
+        return Failure("killed", ended(code), reports)
+    if any("bad_alloc" in line or "MemoryError" in line for line in lines[-20:]):
         return Failure("memory", ended(code), reports)
     return Failure("crash" if code < 0 else "absent", ended(code), reports)
 
 
 def available_memory() -> int:
-    """Return the bytes of memory that can be allocated now without swapping."""
+    """Return the bytes of memory that a child can allocate now without swapping."""
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return min([free, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
 
 
 def report(word: str) -> None:

@@ -117,8 +117,8 @@ def try_model(request: TrialRequest) -> Trial:
     Args:
         request: The model and the shapes. ONNX Runtime must be installed.
     """
-    untouched = replace(request, path="", sha256="", threads=None)
-    question = f"onnxruntime {runtime_version()} {json.dumps(asdict(untouched), separators=(',', ':'))}"
+    asked = replace(request, path="", sha256="", external=(), threads=None)
+    question = f"onnxruntime {runtime_version()} {json.dumps(asdict(asked), separators=(',', ':'))}"
     try:
         return _trial(noted(request.sha256, "trials", question))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -158,7 +158,7 @@ def _tried(request: TrialRequest) -> tuple[Trial, bool]:
         return Trial("", outputs={name: tuple(shape) for name, shape in answer["outputs"].items()}), True
     if answer.kind == "crash":
         return Trial("crash", answer.text), True
-    if answer.kind == "absent":
+    if answer.kind in ("absent", "killed"):
         return Trial("unfinished", f"its process {answer.text}"), False
     limit = f"{seconds} s of CPU time" if answer.kind == "time" else f"{memory / 2**30:.1f} GiB of memory"
     lasting = answer.kind == "time" or memory == wanted

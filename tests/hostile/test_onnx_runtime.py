@@ -162,7 +162,7 @@ def test_sides_that_must_be_multiples(tmp_path: Path, size: int) -> None:
 
 def test_a_size_that_is_baked_in(tmp_path: Path) -> None:
     reshape = helper.make_node("Reshape", ["input", "shape"], ["middle"])
-    weights = {**SCALES, "shape": np.array([1, 3, 128, 128], np.int64)}
+    weights: dict[str, NDArray[Any]] = {**SCALES, "shape": np.array([1, 3, 128, 128], np.int64)}
     path = write(tmp_path / "x.onnx", [reshape, DOUBLE], weights)
     ((code, _, hint),) = problems(path)
     assert (code, hint) == ("E510", "it takes 128x128 only: set 'model.inputs.input.dims=[1,3,128,128]'")

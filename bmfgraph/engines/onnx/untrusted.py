@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.engines.limited import Failure, call_limited
+from bmfgraph.engines.limited import Failure, available_memory, call_limited
 from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor, describe
 from bmfgraph.engines.onnx.shapes import infer_shapes
 from bmfgraph.engines.onnx.weights import OnnxError, WeightFile
@@ -83,12 +83,13 @@ def _call(function: str, path: Path, request: Mapping[str, Any]) -> Any:
         raise OnnxError(str(error), error.hint, code=error.code) from None
     if not isinstance(result, Failure):
         return result
-    if result.kind == "absent":
+    if result.kind == "absent" or (result.kind == "memory" and available_memory() < memory):
         return None
     reasons = {
         "memory": f"takes more than {memory >> 20:,} MiB of memory",
         "time": f"takes more than {seconds} s of CPU time",
         "crash": f"crashes onnx: the process {result.text}",
+        "killed": f"takes more memory than there is: the process {result.text}",
     }
     raise OnnxError(
         f"reading {str(path)!r} {reasons[result.kind]}",
