@@ -22,8 +22,10 @@ __all__ = ["Trial", "TrialRequest", "runtime_version", "trial_request", "try_mod
 
 _FUNCTION = "bmfgraph.engines.trial_process:try_onnxruntime"
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu")
-_MEMORY, _SECONDS, _WALL = 2 << 30, 10, 90.0
+_MEMORY, _SECONDS, _WALL = 2 << 30, 60, 180.0
 """Bytes, CPU seconds and seconds of a trial, besides those for the size of the model and of its inputs."""
+_THREADS = 4
+"""Threads of a trial at most, so that CPU time means about the same on all machines."""
 _PER_INPUT = 500
 """Bytes of intermediate results for each byte of the inputs in float32, at most."""
 
@@ -45,6 +47,8 @@ class TrialRequest:
     """Axes of height and width that are free, by input name."""
     compare: bool
     """Whether output sizes are taken from the trial, so that those that depend on the data must be found out."""
+    whole: bool
+    """Whether the inference must come to its end, as in a loop that may have none; others may be cut short."""
     threads: int | None = None
 
 
@@ -57,7 +61,7 @@ class Trial:
     time; ``unfinished``: nothing can be said."""
     reason: str = ""
     outputs: Mapping[str, tuple[int | None, ...]] | None = None
-    """Shape of every output; None for a size that depends on the data."""
+    """Shape of every output, with None for a size that depends on the data; None if the inference was cut short."""
     multiple: int | None = None
     """A number that must divide the sides."""
     side: int | None = None
@@ -94,6 +98,7 @@ def trial_request(
             (name, tuple(axis for axis in axes if isinstance(dims[name][axis], str))) for name, axes in sides.items()
         ),
         compare=bool(model.foreign),
+        whole=bool(model.foreign) or model.loops,
         threads=threads,
     )
 
@@ -145,17 +150,22 @@ def _tried(request: TrialRequest) -> tuple[Trial, bool]:
     """Return the result of a trial, and whether another one would have the same."""
     weights = Path(request.path).stat().st_size + sum(length for _, parts in request.external for _, length in parts)
     elements = sum(math.prod(shape) for _, _, shape in request.inputs)
-    threads = request.threads or len(os.sched_getaffinity(0))
+    threads = min(request.threads or len(os.sched_getaffinity(0)), _THREADS)
     wanted = _MEMORY + 4 * weights + _PER_INPUT * 4 * elements + (threads << 24)
     memory = min(wanted, available_memory() * 4 // 5)
     seconds = _SECONDS + (weights >> 25)
-    answer = call_limited(
-        _FUNCTION, asdict(request), memory=memory, seconds=seconds, wall_seconds=_WALL + 20 * (weights >> 25)
-    )
+    asked = asdict(replace(request, threads=threads))
+    answer = call_limited(_FUNCTION, asked, memory=memory, seconds=seconds, wall_seconds=_WALL + 20 * (weights >> 25))
     if not isinstance(answer, Failure):
         if "stage" in answer:
             return Trial(answer["stage"], answer["reason"], None, answer.get("multiple"), answer.get("side")), True
+        if "outputs" not in answer:
+            slow = f"one inference takes more than {answer['slow']}" if answer["slow"] else ""
+            return Trial("unfinished" if slow else "", slow), answer["lasting"]
         return Trial("", outputs={name: tuple(shape) for name, shape in answer["outputs"].items()}), True
+    for word in answer.reports:
+        if word.startswith("refused "):
+            return Trial("run", word.removeprefix("refused ")), True
     if answer.kind == "crash":
         return Trial("crash", answer.text), True
     if answer.kind in ("absent", "killed"):

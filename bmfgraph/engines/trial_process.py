@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ _SIDES = (32, 64, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 416, 448, 480
 """Usual sides of networks for square pictures of one size."""
 _SEARCH = 5.0
 """Seconds to look for sizes that a network takes."""
+_ENOUGH = 1.0
+"""Seconds after which an inference is cut short: mistakes in sizes show early, and frames may take long."""
+_PATIENCE = 10.0
+"""Seconds after which an inference is stopped that must come to its end."""
 _NO_MEMORY = re.compile(r"bad_alloc|bad allocation|Failed to allocate(?:.*buffer of size (?P<size>\d+))?")
 
 
@@ -33,8 +39,9 @@ def try_onnxruntime(request: Mapping[str, Any]) -> dict[str, Any]:
         request: The fields of :class:`bmfgraph.engines.trial.TrialRequest`.
 
     Returns:
-        ``outputs`` with the shape of every output; or ``stage``, load or run, with the ``reason`` of the failure, and
-        ``multiple`` or ``sides`` if the network takes such sizes.
+        ``outputs`` with the shape of every output. Or, if the inference was cut short, ``lasting``, whether it had
+        really computed until then, and ``slow``, the time if that is a reason to warn. Or ``stage``, load or run, with
+        the ``reason`` of the failure, and ``multiple`` or ``side`` if the network takes such sizes.
     """
     shapes: Shapes = {name: tuple(shape) for name, _, shape in request["inputs"]}
     dtypes = {name: dtype for name, dtype, _ in request["inputs"]}
@@ -49,23 +56,43 @@ def try_onnxruntime(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         return _failure("load", error)
     report("loaded")
+    computed = time.process_time()
+    limit = _PATIENCE if request["whole"] else _ENOUGH
+    options = _ending_after(limit)
 
-    def run(shapes: Shapes, value: float = 1) -> list[tuple[int, ...]]:
+    def run(shapes: Shapes, value: float = 1, options: Any = None) -> list[tuple[int, ...]]:
         inputs = {name: np.full(shape, value, dtypes[name]) for name, shape in shapes.items()}
-        return [np.shape(array) for array in session.run(request["outputs"], inputs)]
+        return [np.shape(array) for array in session.run(request["outputs"], inputs, options)]
 
     try:
-        outputs = run(shapes)
+        outputs = run(shapes, options=options)
         # Sizes that depend on the data differ with it.
         again = run(shapes, 0) if request["compare"] else outputs
     except Exception as error:
-        return {**_failure("run", error), **_accepted_sizes(run, shapes, dict(request["sides"]))}
+        if options.terminate:
+            lasting = time.process_time() - computed > limit / 2
+            return {"lasting": lasting, "slow": f"{limit:g} s" if request["whole"] else ""}
+        failure = _failure("run", error)
+        # The search below may exceed a limit.
+        report(f"refused {failure['reason']}")
+        return {**failure, **_accepted_sizes(run, shapes, dict(request["sides"]))}
     return {
         "outputs": {
             name: [size if size == other else None for size, other in zip(first, second, strict=False)]
             for name, first, second in zip(request["outputs"], outputs, again, strict=True)
         }
     }
+
+
+def _ending_after(seconds: float) -> Any:
+    """Return options for a run, which ends with an error after that time."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    return options
 
 
 def _failure(stage: str, error: Exception) -> dict[str, Any]:
@@ -85,7 +112,7 @@ def _accepted_sizes(run: Any, shapes: Shapes, sides: Mapping[str, Sequence[int]]
     """
     end = time.monotonic() + _SEARCH
 
-    def takes(candidates: Iterator[Shapes] | tuple[Shapes, ...]) -> bool:
+    def takes(*candidates: Shapes) -> bool:
         for candidate in candidates:
             if time.monotonic() > end:
                 return False
@@ -98,20 +125,17 @@ def _accepted_sizes(run: Any, shapes: Shapes, sides: Mapping[str, Sequence[int]]
     if not any(sides.values()):
         return {}
     for multiple in _MULTIPLES:
-        if takes(
-            tuple(_with_sides(shapes, sides, lambda size, n=multiple, k=k: _odd(size, n) + k * n) for k in (0, 2))
-        ):
+        if takes(*(_with_sides(shapes, sides, partial(_odd, multiple, extra)) for extra in (0, 2))):
             return {"multiple": multiple}
     for side in _SIDES:
-        if takes((_with_sides(shapes, sides, lambda _, n=side: n),)):
+        if takes(_with_sides(shapes, sides, lambda _, side=side: side)):
             return {"side": side}
     return {}
 
 
-def _odd(size: int, multiple: int) -> int:
-    """Return the next odd multiple of a number."""
-    count = -(-size // multiple)
-    return (count | 1) * multiple
+def _odd(multiple: int, extra: int, size: int) -> int:
+    """Return the next odd multiple of a number, and ``extra`` multiples more."""
+    return ((-(-size // multiple) | 1) + extra) * multiple
 
 
 def _with_sides(shapes: Shapes, sides: Mapping[str, Sequence[int]], changed: Any) -> Shapes:

@@ -23,7 +23,7 @@ from bmfgraph.system.files import cache_folder, file_sha256, write_whole
 
 __all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
 
-_SCHEMA = 2
+_SCHEMA = 3
 _MAX_NOTES = 32
 """Number of answers to questions of one kind that are cached for a model; the newest stay."""
 

@@ -61,6 +61,8 @@ class OnnxModel:
     """Whether the file lists its weights as inputs, as old exporters did."""
     quantized: bool
     """Whether it holds QuantizeLinear nodes."""
+    loops: bool = False
+    """Whether an operator repeats a subgraph, so that one inference may take any time."""
     foreign: tuple[str, ...] = ()
     """Operators that are not ONNX's own, so that shapes behind them cannot be inferred: the first few."""
 
@@ -105,6 +107,7 @@ def describe(path: Path) -> OnnxModel:
         external=external,
         weights_as_inputs=any(value.name in weights for value in graph.input),
         quantized=any(node.op_type == "QuantizeLinear" for node in graph.node),
+        loops=any(node.op_type in ("Loop", "Scan", "SequenceMap") for node in _all_nodes(model)),
         foreign=tuple(islice(dict.fromkeys(_foreign(model)), 5)),
     )
 

@@ -16,7 +16,7 @@ from bmfgraph.errors import UnplacedError
 
 __all__ = ["model_from", "read_limited", "shapes_limited"]
 
-_MEMORY, _SECONDS = 400 << 20, 5
+_MEMORY, _SECONDS = 400 << 20, 20
 """Bytes and CPU seconds of a child, besides those for the size of its file."""
 
 
@@ -57,6 +57,7 @@ def model_from(path: Path, sha256: str, content: Mapping[str, Any]) -> OnnxModel
         ),
         weights_as_inputs=content["weights_as_inputs"],
         quantized=content["quantized"],
+        loops=content["loops"],
         foreign=tuple(content["foreign"]),
     )
 
