@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check clean
+.PHONY: setup run test check hostile clean
 
 setup: $(READY)
 
@@ -25,6 +25,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto
+
+# `make hostile SEED=7 SECONDS=600`: another seed, and ten minutes for each fuzzer.
+SEED ?= 1
+SECONDS ?= 60
+hostile: setup
+	$(BIN)/python -m tests.hostile.fuzz --seed $(SEED) --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

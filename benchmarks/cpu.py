@@ -21,12 +21,15 @@ from typing import Any
 
 import av
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from bmfgraph import Job, Plan, compose
 from bmfgraph.sweep.engine_speed import engine_alone
+
+# isort: split
+# Behind bmfgraph, which turns its telemetry off.
+import onnxruntime
 
 ROUNDS = 3
 PRESET, CRF = "medium", "18"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reads it when it is imported, here, in a child process or by a node pack. Without it, its telemetry keeps
+# an identifier of the device in the home folder, writes a file in the temporary folder and connects to Microsoft.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "api": ("CheckResult", "Job", "compose", "engine", "load", "model"),

@@ -22,7 +22,7 @@ from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
-from bmfgraph.runner.outputs import with_output_folder
+from bmfgraph.runner.outputs import make_output_folder, with_output_folder
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
 from bmfgraph.system.progress import ProgressCallback
@@ -122,7 +122,7 @@ class Job:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
-        errors = [*plan.errors, *preflight_errors(moved, reading.spec)]
+        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=output_folder is not None)]
         # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -190,8 +190,10 @@ class Job:
         plan = self._local_plan()
         if output_folder is not None:
             plan = with_output_folder(plan, Path(output_folder))
-        if errors := preflight_errors(plan, self.spec):
+        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None):
             raise one_error(errors)
+        if output_folder is not None:
+            make_output_folder(Path(output_folder))
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
         report = report_path(self.spec.report, plan, make=True)
         reference = reference_of(self.spec.reference, plan)
@@ -246,6 +248,8 @@ class Job:
         return stream_plan(plan, tap, name, device)
 
     def _local_plan(self, reading: JobReading | None = None) -> Plan:
+        from bmfgraph.runner.engines import ask_builders
+
         if self.spec.target is not None:
             raise ConfigError(
                 "a pipeline is run, and its engines are built, on this machine only",
@@ -256,7 +260,7 @@ class Job:
         plan = compile_job(reading or self.reading)
         if plan.errors:
             raise one_error(plan.errors)
-        return plan
+        return ask_builders(plan)
 
 
 def compose(pipeline: str | None = None, *overrides: str, config_dir: Folders = (), **values: Any) -> Job:

@@ -72,6 +72,14 @@ HALVING_CONFLICT = Code(
     "`sweep.strategy=halving` excludes this launcher or sweeper.",
     "Leave it out; halving runs the cells of a grid itself.",
 )
+UNMEASURABLE_METRIC = Code(
+    "E124",
+    "No cell of the sweep can have a metric of `sweep.objective`.",
+    "Name a metric that this machine, the pipeline and `sweep.reference` have.",
+)
+FOREIGN_SWEEP_FOLDER = Code(
+    "E125", "The folder of a sweep holds files or links of others.", "Name a new folder with `sweep.dir`."
+)
 
 # Pipeline description
 MAPPING_EXPECTED = Code("E201", "A value is not a mapping, and must be.", "Write `key: value` pairs.")
@@ -176,13 +184,21 @@ UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Ch
 DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")
 UNSUPPORTED_GPU_DECODING = Code("E413", "The GPU's decoder does not support the file.", "Set `decoder=ffmpeg`.")
 DOWNSCALE_FAILURE = Code("E414", "A clip cannot be downscaled.", "Set `sweep.reference` to a clip instead.")
-MALFORMED_SOURCE = Code("E420", "A `wheel:` or `package:` source has the wrong form.", "Write it as the message shows.")
+PLAYLIST_INPUT = Code(
+    "E415", "The file is a playlist, which opens other files.", "Name a video, or set `decoder.protocols`."
+)
+MALFORMED_SOURCE = Code(
+    "E420", "A source has the wrong form, or contains a password.", "Write it as the message shows."
+)
 FETCH_FAILURE = Code("E421", "A source cannot be downloaded.", "Check the network, or name a local copy.")
 CHECKSUM_MISMATCH = Code("E422", "A file does not have the expected checksum.", "Replace it, or correct `sha256`.")
 MISSING_PACKAGE_FILE = Code(
     "E423", "A package or a wheel does not contain the file.", "Install it, or correct the path or the version."
 )
-UNUSABLE_CACHE_FOLDER = Code("E424", "The cache folder cannot be used.", "Set BMFGRAPH_CACHE to a writable folder.")
+UNUSABLE_CACHE_FOLDER = Code(
+    "E424", "The cache folder is full, not writable, or not private.", "Set BMFGRAPH_CACHE to a folder of yours."
+)
+MISSING_CHECKSUM = Code("E425", "A URL has no checksum.", "Set `sha256`, or `sha256: any` to accept any file.")
 
 # Models
 UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")
@@ -272,6 +288,7 @@ ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.",
 UNTRUSTED_HOST_CODE = Code(
     "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
 )
+FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
 
 # Installation
 MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")
@@ -330,6 +347,14 @@ SHRUNK_OUTPUT = Code(
 )
 UNFINISHED_TRIAL = Code(
     "W106", "The trial inference of a model could not be finished.", "Free some memory, or expect a slow run."
+)
+EQUAL_CELLS = Code(
+    "W109", "Two cells of a sweep do the same on this machine.", "Leave one out; no comparison can tell them apart."
+)
+UNKNOWN_BUILDER_VERSION = Code(
+    "W110",
+    "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
+    "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
 )
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(

@@ -14,6 +14,7 @@ BmfgraphError           any failure bmfgraph reports itself
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,7 +42,13 @@ __all__ = [
     "nearest",
     "one_error",
     "short_repr",
+    "without_passwords",
 ]
+
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+"""User and password of a URL."""
+_QUERY = re.compile(r"(https?://[^?#\s'\"]*)\?[^\s'\"]*", re.IGNORECASE)
+"""A URL with a query, which may hold a signature or a key."""
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
@@ -73,6 +80,11 @@ def join_sorted(words: Iterable[str]) -> str:
     return ", ".join(sorted(words)) or "none"
 
 
+def without_passwords(text: str) -> str:
+    """Return the text with *** for the user and password of every URL, and without the queries of URLs."""
+    return _QUERY.sub(r"\1?", _USER.sub("***@", text))
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake or warning."""
@@ -86,6 +98,10 @@ class Problem:
     """Advice for the user."""
     place: str = ""
     """Place in a run, such as ``node 'sink' (encoder), frame 3 at 0.120 s``; empty before a run."""
+
+    def __post_init__(self) -> None:
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, without_passwords(getattr(self, name)))
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -125,8 +141,8 @@ class BmfgraphError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", code: str, path: str = "", place: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(path, message, code, hint, place),)
-        self.message, self.hint = str(self.problems[0]), hint
-        super().__init__(f"{self.message}\n  → {hint}" if hint else self.message)
+        self.message, self.hint = str(self.problems[0]), self.problems[0].hint
+        super().__init__(f"{self.message}\n  → {self.hint}" if hint else self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _revived, (type(self), str(self)), self.__dict__
@@ -205,7 +221,7 @@ class RunError(BmfgraphError):
         code: str,
         path: str | None = None,
     ) -> None:
-        self.node, self.kind, self.cause, self.frame, self.time = node, kind, cause, frame, time
+        self.node, self.kind, self.cause, self.frame, self.time = node, kind, without_passwords(cause), frame, time
         place = f"node '{node}' ({kind})"
         if frame is not None:
             place += f", frame {frame}"

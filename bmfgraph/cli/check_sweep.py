@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bmfgraph.api import Job
 from bmfgraph.cli.check import as_data, show_problems
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.overrides import title_of
+from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.sweep.cells import identity
+from bmfgraph.sweep.equal import equal_work, no_difference
+from bmfgraph.sweep.files import claim
+from bmfgraph.sweep.measurable import objective_problems
 from bmfgraph.sweep.validate import validated_options, validated_references
 from bmfgraph.system.console import problems_as_json, say, write_stdout
 
 __all__ = ["check_sweep"]
+
+
+class _Checked(NamedTuple):
+    """The problems and the plan of a run, as far as it is right."""
+
+    varied: Mapping[str, str]
+    problems: list[Problem]
+    plan: Plan | None
+
 
 _Composed = dict[str, Any] | tuple[Problem, ...]
 """The configuration of a run, or the problems that keep it from being composed."""
@@ -35,14 +48,23 @@ def check_sweep(grid: Grid, compose: Callable[[Sequence[str]], dict[str, Any]], 
         The exit code: 2 if there is an error, else 0.
     """
     configs = [_composed(compose, run) for run in grid.runs]
-    root, problems = _check_options(grid, [config for config in configs if isinstance(config, dict)])
+    root, options, problems = _check_options(grid, [config for config in configs if isinstance(config, dict)])
+    runs = list(_check_runs(grid, configs, root))
+    right = [run for run in runs if run.plan is not None and not _has_errors(run.problems)]
+    plans = [run.plan for run in right if run.plan is not None]
+    if options is not None and not problems:
+        cells = [{"id": str(number), "varied": run} for number, run in enumerate(grid.varied)]
+        problems = objective_problems(options, plans, cells if grid.enumerated else None)
+        for number, first in equal_work(plans, [run.problems for run in right]).items():
+            run, other = right[number], right[first]
+            problems.append(no_difference(title_of(run.varied), title_of(other.varied), run.problems))
     if problems and not as_json:
         say("the sweep")
         show_problems(problems)
     document = problems_as_json(problems)
     del document["plan"]
     documents = []
-    for varied, run_problems, plan in _check_runs(grid, configs, root):
+    for varied, run_problems, plan in runs:
         if not as_json:
             say(title_of(varied))
             show_problems(run_problems, plan)
@@ -62,28 +84,31 @@ def _composed(compose: Callable[[Sequence[str]], dict[str, Any]], run: Sequence[
         return error.problems
 
 
-def _check_options(grid: Grid, configs: Sequence[dict[str, Any]]) -> tuple[Path, list[Problem]]:
-    """Return the folder of the cells, and the problems of the sweep itself."""
-    root = Path()
+def _has_errors(problems: Sequence[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _check_options(grid: Grid, configs: Sequence[dict[str, Any]]) -> tuple[Path, SweepOptions | None, list[Problem]]:
+    """Return the folder of the cells, the options, and the problems of the sweep itself."""
+    root, options = Path(), None
     if not configs:
-        return root, []
+        return root, None, []
     try:
         options = validated_options(grid, Job.from_config(configs[0]))
         root = Path(options.dir) / "cells"
+        claim(Path(options.dir), write=False)
         validated_references(options, [{"id": str(number), "varied": run} for number, run in enumerate(grid.varied)])
     except BmfgraphError as error:
-        return root, list(error.problems)
-    return root, []
+        return root, options, list(error.problems)
+    return root, options, []
 
 
-def _check_runs(
-    grid: Grid, configs: Sequence[_Composed], root: Path
-) -> Iterator[tuple[Mapping[str, str], list[Problem], Plan | None]]:
+def _check_runs(grid: Grid, configs: Sequence[_Composed], root: Path) -> Iterator[_Checked]:
     for varied, config in zip(grid.varied, configs, strict=True):
         if not isinstance(config, dict):
-            yield varied, list(config), None
+            yield _Checked(varied, list(config), None)
             continue
         # Mistakes in `sweep` are the same for all runs, and are printed once, before them.
         job = Job.from_config({**config, "sweep": None})
         result = job.check(output_folder=root / identity(job))
-        yield varied, list(result.problems), result.plan
+        yield _Checked(varied, list(result.problems), result.plan)

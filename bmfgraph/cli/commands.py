@@ -285,6 +285,7 @@ def _show(**options: Any) -> int:
 @click.option("--model", metavar="NAME", help="only engines of that model: all of them, or those chosen above")
 @click.option("--all", is_flag=True, help="all engines")
 @click.option("--dry-run", is_flag=True, help="only list what would be deleted")
+@click.option("--yes", is_flag=True, help="do not ask first; without a terminal as standard input, nothing is asked")
 def _prune(**options: Any) -> int:
     return _manage("prune", options)
 

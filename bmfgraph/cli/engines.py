@@ -12,11 +12,11 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.manifest import StoredEngine
-from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
+from bmfgraph.engines.store import EngineStore, ForeignFolderError, Removed, StoreError
+from bmfgraph.errors import ConfigError, Problem, did_you_mean, join_sorted
 from bmfgraph.plan.types import RUNTIME_NAMES
-from bmfgraph.system.console import say
-from bmfgraph.system.text import size_text
+from bmfgraph.system.console import print_problems, say
+from bmfgraph.system.text import counted, printable, size_text
 
 __all__ = ["engines_command"]
 
@@ -33,13 +33,14 @@ def engines_command(verb: str, *, store: str, as_json: bool, **options: Any) -> 
         verb: list, show, prune or verify.
         store: Folder of the store.
         as_json: Print JSON.
-        options: ``key`` for show; ``unused_days``, ``damaged``, ``model``, ``all`` and ``dry_run`` for prune.
+        options: ``key`` for show; ``unused_days``, ``damaged``, ``model``, ``all``, ``dry_run`` and ``yes`` for
+            prune.
 
     Returns:
         The exit code.
 
     Raises:
-        ConfigError: The store has no such engine or model.
+        ConfigError: The store has no such engine or model, or the folder is not a store.
     """
     run: Callable[[EngineStore, argparse.Namespace], int]
     run = {"list": _list, "show": _show, "prune": _prune, "verify": _verify}[verb]
@@ -77,10 +78,10 @@ def _print_table(summaries: Sequence[dict[str, Any]]) -> None:
         table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
     for engine in summaries:
         table.add_row(
-            *(engine[field] for field in ("model", "key", "precision", "runtime", "gpu")),
-            "\n".join(engine["shapes"]),
+            *(printable(engine[field]) for field in ("model", "key", "precision", "runtime", "gpu")),
+            "\n".join(map(printable, engine["shapes"])),
             size_text(engine["bytes"]),
-            engine["built"][:10],
+            printable(engine["built"][:10]),
             engine["damage"] or "ok",
         )
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False).print(table)
@@ -119,7 +120,7 @@ def _show(store: EngineStore, options: argparse.Namespace) -> int:
         raise _refusal(f"{subject} a key that begins with {options.key!r} in {str(store.root)!r}{near}{listed}")
     (entry,) = matches
     if entry.manifest_error:
-        say(f"error[{codes.DAMAGED_ENGINE}]: {entry.folder}: {entry.manifest_error}\n  → {_REPAIR}")
+        print_problems([Problem(str(entry.folder), str(entry.manifest_error), codes.DAMAGED_ENGINE, _REPAIR)])
         return 1
     _print_json(entry.manifest)
     return 0
@@ -136,7 +137,8 @@ def _verify(store: EngineStore, options: argparse.Namespace) -> int:
             print(f"{entry.folder}: {damage}")
         print(f"{len(entries)} engine(s), {len(damages)} damaged")
     if damages:
-        say(f"{len(damages)} engine(s) are damaged\n  → {_REPAIR}")
+        message = f"{counted(len(damages), 'engine')} of the store cannot be used"
+        print_problems([Problem("", message, codes.DAMAGED_ENGINE, _REPAIR)])
     return 1 if damages else 0
 
 
@@ -145,7 +147,20 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     if options.model is not None and options.model not in models:
         near = did_you_mean(options.model, models)
         raise _refusal(f"{str(store.root)!r} has no engines of {options.model!r}{near}; models: {join_sorted(models)}")
-    removed, busy = store.prune(lambda entry: _prune_reason(entry, options), dry_run=options.dry_run)
+
+    def prune(*, dry_run: bool) -> tuple[list[Removed], list[StoredEngine]]:
+        return store.prune(lambda entry: _prune_reason(entry, options), dry_run=dry_run)
+
+    try:
+        asks = not (options.dry_run or options.yes) and sys.stdin is not None and sys.stdin.isatty()
+        if asks and not _confirmed(prune(dry_run=True)[0]):
+            say("nothing was deleted")
+            return 1
+        removed, busy = prune(dry_run=options.dry_run)
+    except ForeignFolderError as error:
+        raise ConfigError(
+            str(error), path="--store", hint="name the folder of engine.store", code=codes.FOREIGN_STORE_FOLDER
+        ) from None
     total = sum(item.bytes for item in removed)
     if options.json:
         items = [{"folder": str(item.folder), "bytes": item.bytes, "why": item.why} for item in removed]
@@ -153,11 +168,25 @@ def _prune(store: EngineStore, options: argparse.Namespace) -> int:
     else:
         action = "would delete" if options.dry_run else "deleted"
         for item in removed:
-            print(f"{action} {item.folder} ({size_text(item.bytes)}): {item.why}")
+            print(f"{action} {_item_text(item)}")
         print(f"{action} {len(removed)} item(s), {total} bytes")
     for entry in busy:
         say(f"kept {entry.folder}: a process builds it right now")
     return 0
+
+
+def _confirmed(items: Sequence[Removed]) -> bool:
+    """Show what would be deleted, and ask the user for consent."""
+    if not items:
+        return True
+    for item in items:
+        say(f"will delete {_item_text(item)}")
+    print(f"delete {counted(len(items), 'item')}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _item_text(item: Removed) -> str:
+    return f"{printable(str(item.folder))} ({size_text(item.bytes)}): {item.why}"
 
 
 def _prune_reason(entry: StoredEngine, options: argparse.Namespace) -> str:

@@ -145,7 +145,10 @@ examples
   python -m bmfgraph engines verify --store /data/engines
   python -m bmfgraph engines prune --unused-days 30 --dry-run
   python -m bmfgraph engines prune --model centerface
-  python -m bmfgraph engines prune --all
+  python -m bmfgraph engines prune --all --yes
+
+prune deletes only engines, logs and remains of builds, in a folder that is an engine store; it follows no links. On a
+terminal it shows them and asks first. In scripts (standard input is no terminal) it deletes without a question.
 
 exit codes: 0 done, 1 an engine is damaged or the store cannot be used, 2 wrong arguments
 """,

@@ -12,9 +12,13 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
+from bmfgraph.plan.diff import changed_keys
 from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.preflight import preflight_warnings
+from bmfgraph.sweep.equal import FALLBACKS
 from bmfgraph.system.console import say, write_stdout
-from bmfgraph.system.files import write_whole
+from bmfgraph.system.files import make_parent, write_whole
+from bmfgraph.system.text import shortened
 
 __all__ = ["diff_job", "plan_job", "plan_runs"]
 
@@ -92,11 +96,22 @@ def diff_job(first: Mapping[str, Any], second: Mapping[str, Any], *, form: str =
     if form not in ("", "--json"):
         raise ConfigError(f"diff takes no {form}", hint="it prints text, or --json", code=codes.INVALID_ARGUMENT)
     plans = Job.from_config(first).plan(), Job.from_config(second).plan()
+    differ = plans[0].as_json() != plans[1].as_json()
     if form:
         _print_or_write(json.dumps(diff_json(*plans), indent=2, ensure_ascii=False) + "\n", output, exact=True)
     else:
-        _print_or_write(plan_diff(*plans), output)
-    return int(plans[0].as_json() != plans[1].as_json())
+        _print_or_write(plan_diff(*plans) if differ else _no_difference(first, second, plans), output)
+    return int(differ)
+
+
+def _no_difference(first: Mapping[str, Any], second: Mapping[str, Any], plans: Iterable[Plan]) -> str:
+    """Say why two configurations have equal plans, in a line."""
+    keys = [key for key in changed_keys(first, second) if key.partition(".")[0] != "pipeline"]
+    keys = keys or list(changed_keys(first, second))
+    fallbacks = (problem for plan in plans for problem in preflight_warnings(plan) if problem.code in FALLBACKS)
+    reasons = [f"{shortened(', '.join(keys), 80)} changes nothing in the plan"] if keys else ["the same configuration"]
+    reasons += dict.fromkeys(problem.message for problem in fallbacks)
+    return f"no difference here: {'; '.join(reasons)}\n"
 
 
 def _table(plan: Plan, *, for_people: bool) -> str:
@@ -143,8 +158,7 @@ def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> No
 def _write(output: str, data: bytes) -> None:
     path = Path(output)
     try:
-        # Outputs of a run create their folders, too.
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(path)
         write_whole(path, data)
     except OSError as error:
         raise ConfigError(

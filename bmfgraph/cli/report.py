@@ -9,7 +9,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError
-from bmfgraph.sweep.cells import CELL, RESULT, read_json
+from bmfgraph.sweep.files import CELL, RESULT, read_json
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.report.build import gather, write_report
 from bmfgraph.system.console import print_problems
@@ -59,7 +59,8 @@ def report_command(
 
 def _cells_in(root: Path) -> list[Path]:
     """List the folders of the last report's cells, or of all cells."""
-    present = [path for path in sorted(root.glob("cells/*")) if read_json(path / CELL) or read_json(path / RESULT)]
+    folders = [path for path in sorted(root.glob("cells/*")) if not path.is_symlink()]
+    present = [path for path in folders if read_json(path / CELL) or read_json(path / RESULT)]
     last_cells = {cell["id"] for cell in _last_report(root).get("cells", [])}
     return [folder for folder in present if folder.name in last_cells] or present
 
@@ -67,7 +68,7 @@ def _cells_in(root: Path) -> list[Path]:
 def _dropped(root: Path) -> dict[str, str]:
     """Return the cells that a sweep left out, and why."""
     skipped = (cell for cell in _last_report(root).get("cells", []) if cell["status"] == "skipped")
-    return {cell["id"]: cell["errors"][0]["message"] for cell in skipped}
+    return {cell["id"]: cell["errors"][0]["message"] for cell in skipped if cell["errors"]}
 
 
 def _last_report(root: Path) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from bmfgraph import error_codes as codes
 from bmfgraph.compile.map_nodes import map_nodes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.compile.select_runtime import RuntimeChoice, select_runtime
-from bmfgraph.engines.build import builder_version
+from bmfgraph.engines.builder import UNKNOWN, installed_version
 from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.nodes.engine import EngineOptions, EngineRequest, fits_dims
 from bmfgraph.plan.plan import Plan, PlanNode, json_ready
 from bmfgraph.system.files import file_sha256
@@ -145,13 +145,16 @@ def _key(
 
 
 def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoice, key: EngineKey) -> str:
-    """Return the version of the library that builds the engine, or that built an engine in the store."""
+    """Return the version of the library that builds the engine, or that built an engine in the store.
+
+    Compiling runs no program that a configuration names.
+    """
     assert choice.runtime != "onnxruntime"
     options = request.options
     if options.command:
-        return options.version or "unknown"
+        return options.version or UNKNOWN
     if options.python:
-        return builder_version(options.python, choice.runtime, node).version
+        return installed_version(options.python, choice.runtime, node)
     library = plan.machine.library(choice.runtime, builds=True)
     if library is None:
         runner = plan.machine.library(choice.runtime)
@@ -257,7 +260,7 @@ def _calibration(plan: Plan, node: PlanNode, request: EngineRequest) -> str | No
             code=codes.UNUSABLE_CALIBRATION,
         )
     try:
-        clip = file_sha256(locate(options.calibration))
+        clip = file_sha256(locate_clip(options.calibration))
     except (SourceError, OSError) as error:
         raise PlanError(
             node.name,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
@@ -14,6 +12,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, SpecError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.system.machine import NO_MACHINE, SCHEMA, Machine, find_machine, machine_from
+from bmfgraph.system.untrusted import read_json
 
 __all__ = ["compile_job"]
 
@@ -48,7 +47,7 @@ def _machine(target: str | None) -> Machine:
     if target is None:
         return find_machine()
     try:
-        description: Any = json.loads(Path(target).read_text(encoding="utf-8"))
+        description: Any = read_json(target)
         if description.get("schema", SCHEMA) != SCHEMA:
             raise ValueError
         return machine_from(description["machine"])

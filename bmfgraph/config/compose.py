@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -15,6 +16,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.hydra_errors import composition_error, unresolved
 from bmfgraph.config.overrides import (
+    dir_flags,
     free_node_fields,
     hydra_overrides,
     key_and_value,
@@ -87,7 +89,7 @@ def _expanded(arguments: Sequence[str]) -> Grid:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     overrides, search = overrides_of(free_node_fields(literal_paths(["-m", *arguments])))
-    parser = OverridesParser.create()
+    parser = OverridesParser.create(config_loader=_config_loader(arguments))
     parsed = parser.parse_overrides([override for override in overrides if override not in ("-m", "--multirun")])
     # Every run has the same sweeper and the same presets, so the first one is enough.
     first = [_choices(override)[0] for override in parsed]
@@ -115,6 +117,17 @@ def _expanded(arguments: Sequence[str]) -> Grid:
     return Grid(runs, varied, tuple(varied[0]), enumerated=True, launched=launched)
 
 
+def _config_loader(arguments: Sequence[str]) -> Any:
+    """Return Hydra's loader of the packaged and the user's configuration; ``glob()`` asks it for a group's options."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    path = create_config_search_path("pkg://bmfgraph.conf")
+    for folder in dir_flags(arguments)[1::2]:
+        path.append("command-line", f"file://{Path(folder).absolute()}")
+    return ConfigLoaderImpl(config_search_path=path)
+
+
 def _interval(key: str) -> ConfigError:
     return ConfigError(
         "an interval is not a list of values, and this sweeper runs every value",
@@ -129,7 +142,15 @@ def _choices(override: Any) -> list[str]:
     if not override.is_sweep_override():
         return [str(override.input_line)]
     if override.is_discrete_sweep():
-        return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        values = list(override.sweep_string_iterator())
+        if not values:
+            raise ConfigError(
+                f"{override.input_line!r} fits no option",
+                path=override.key_or_group,
+                hint="glob() chooses among the options of a group, such as encoder=glob(x*); list other values",
+                code=codes.UNKNOWN_GROUP_OPTION,
+            )
+        return [f"{override.get_key_element()}={value}" for value in values]
     # An interval has no list of values, so its start stands for it.
     return [f"{override.get_key_element()}={override.value().start}"]
 

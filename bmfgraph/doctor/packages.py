@@ -33,6 +33,8 @@ _BMF_FIXES = {
     "libpython3.": f"apt install libpython3.{sys.version_info.minor}, or use another Python from 3.10 to 3.12",
 }
 """The fix for a part of the error message of ``import bmf``."""
+_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""Index of the builds of torch for the CPU; those on PyPI are for CUDA."""
 _FFMPEG_FIXES = {
     "system": "remove the system's FFmpeg 4 and pip install decord==0.6.0, or install an FFmpeg 4 that has it",
     "decord": "pip install --force-reinstall --no-deps decord==0.6.0",
@@ -113,6 +115,9 @@ def torch_findings(machine: Machine, driver: tuple[int, ...]) -> Iterable[Findin
     elif machine.gpu and cuda and driver and int(cuda.partition(".")[0]) > driver[0]:
         fix = f"update NVIDIA's driver, or install a torch that was built for CUDA {driver[0]}"
         yield Finding("torch", "warn", f"{facts}, which this driver does not support", fix)
+    elif cuda and not driver:
+        install = f"pip install torch=={version.partition('+')[0]}+cpu --extra-index-url {_CPU_INDEX}"
+        yield Finding("torch", "ok", f"{facts}; without a GPU, a build for the CPU is much smaller: {install}")
     else:
         yield Finding("torch", "ok", facts)
 

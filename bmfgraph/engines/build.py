@@ -1,16 +1,15 @@
 """Build engines in child processes, and keep them in the store.
 
 TensorRT runs in a process of its own, so that its crash becomes a message, Ctrl-C ends a build at once and the memory
-is returned. The child is trt_process.py under this or another interpreter, or a program that the user names.
+is returned. The child is trt_process.py under this or another interpreter, or a program that the user names. It never
+outlives this process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,84 +18,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph import error_codes as codes
+from bmfgraph.engines.builder import SCRIPT, builder_version
 from bmfgraph.engines.external import command_line, describe_tensors, strongly_typed
-from bmfgraph.engines.manifest import ENGINE, LOG, BuildResult, StoredEngine
+from bmfgraph.engines.manifest import ENGINE, LOG, TENSORS, BuildResult, StoredEngine
 from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs
 from bmfgraph.engines.runtimes.bindings import DTYPES
 from bmfgraph.engines.spec import BuildSpec
 from bmfgraph.engines.store import EngineStore, StoreError
-from bmfgraph.errors import EngineError, InstallError, short_repr
+from bmfgraph.errors import EngineError, short_repr
 from bmfgraph.system.files import DISK_FULL
 from bmfgraph.system.processes import child, ended, last_lines
 from bmfgraph.system.text import size_text
+from bmfgraph.system.untrusted import has_form
 
 if TYPE_CHECKING:
     from bmfgraph.engines.onnx.int8 import Samples
 
-__all__ = ["BuilderVersion", "Progress", "builder_version", "ensure_engine", "find_engine"]
+__all__ = ["Progress", "builder_version", "ensure_engine", "find_engine"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase of the build, its finished steps and its number of steps."""
 
-_SCRIPT = Path(__file__).with_name("trt_process.py")
 _DISK_HINT = "make room on the disk: python -m bmfgraph engines prune"
 _STORE_HINT = "set engine.store to a folder where you may write"
-_VERSION_TIMEOUT = 120.0
-
-
-@dataclass(frozen=True)
-class BuilderVersion:
-    """The TensorRT with which an interpreter builds engines."""
-
-    library: str
-    version: str
-    strongly_typed: bool
-    """Whether the network's own types carry the precision, instead of a builder flag."""
-    has_bf16: bool
-
-
-def builder_version(python: str | None, runtime: str, node: str = "") -> BuilderVersion:
-    """Ask an interpreter for its TensorRT.
-
-    Args:
-        python: The interpreter; None: this one.
-        runtime: ``tensorrt`` or ``tensorrt_rtx``.
-        node: The node that the error names.
-
-    Raises:
-        InstallError: The interpreter does not run, or has no such library.
-    """
-    interpreter = python or sys.executable
-
-    def error(
-        message: str, hint: str = "name an interpreter that has TensorRT, or leave engine.python out"
-    ) -> Exception:
-        return InstallError(
-            message, hint=hint, code=codes.UNUSABLE_ENGINE_BUILDER, path=f"pipeline.nodes.{node}" if node else ""
-        )
-
-    try:
-        process = subprocess.run(
-            [interpreter, "-u", str(_SCRIPT), "--version", runtime],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=_VERSION_TIMEOUT,
-        )
-    except OSError as cause:
-        raise error(f"the interpreter {interpreter!r} cannot be run ({cause.strerror})") from None
-    except subprocess.TimeoutExpired:
-        raise error(f"the interpreter {interpreter!r} does not answer within two minutes") from None
-    try:
-        answer = dict(json.loads(process.stdout.strip().splitlines()[-1]))
-    except (ValueError, TypeError, IndexError):
-        last = (process.stderr.strip().splitlines() or [ended(process.returncode)])[-1]
-        raise error(f"{interpreter!r} does not say which TensorRT it has: {last}") from None
-    if "error" in answer:
-        raise error(answer["error"], answer["hint"])
-    return BuilderVersion(**answer)
+_PROGRESS = {"phase": str, "step": int, "steps": int}
+_RESULT = {"library": str, "version": str, "tensors": TENSORS}
+"""Form of the messages that a complete build sends, together."""
 
 
 def ensure_engine(
@@ -226,16 +174,23 @@ class _EngineBuild:
         job_file = folder / "job.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
         answer: dict[str, Any] = {}
-        command = [self.spec.python or sys.executable, "-u", str(_SCRIPT), str(job_file)]
+        command = [self.spec.python or sys.executable, "-u", str(SCRIPT), str(job_file)]
         with child(command, folder / LOG) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 answer.update(self._read_message(line))
         job_file.unlink()
         if "error" in answer:
-            raise self._build_error(answer["error"], hint=answer["hint"])
-        if process.returncode or "tensors" not in answer:
+            raise self._build_error(str(answer["error"]), hint=str(answer.get("hint", "")))
+        if process.returncode:
             raise self._exit_error("the builder", process.returncode, folder)
+        if not has_form(answer, _RESULT) or not (folder / ENGINE).is_file():
+            raise EngineError(
+                self.node,
+                f"{command[0]!r} ended well, and built no engine{last_lines(folder / LOG)}",
+                hint="name an interpreter that has TensorRT, or leave engine.python out",
+                code=codes.UNUSABLE_ENGINE_BUILDER,
+            )
         tensors = [
             {**tensor, "dtype": DTYPES.get(tensor["dtype"], tensor["dtype"].lower())} for tensor in answer["tensors"]
         ]
@@ -249,15 +204,14 @@ class _EngineBuild:
             return {}
         if "phase" not in message:
             return message
-        if self.progress is not None:
+        if self.progress is not None and has_form(message, _PROGRESS):
             self.progress(message["phase"], message["step"], message["steps"])
         return {}
 
     def _run_program(self, folder: Path, command: list[str], model: Any) -> BuildResult:
         """Build with the program that the user names."""
         plan, name = folder / ENGINE, repr(self.spec.command[0])
-        guarded = [sys.executable, str(_SCRIPT), "--exec", str(os.getpid()), *command]
-        with child(guarded, folder / LOG, everything=True) as process:
+        with child(command, folder / LOG, everything=True) as process:
             process.wait()
         if process.returncode:
             raise self._exit_error(name, process.returncode, folder)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.build import find_engine
+from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
-from bmfgraph.engines.manifest import ENGINE, MANIFEST, StoredEngine, read_entry
+from bmfgraph.engines.manifest import ENGINE, MANIFEST, TENSORS, StoredEngine, read_entry
 from bmfgraph.engines.runtimes.bindings import Binding, check_bindings
 from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import Machine
+from bmfgraph.system.untrusted import has_form
 
 __all__ = ["check_engine"]
 
@@ -41,9 +44,11 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine) -> list[EngineEr
         text = f"engine.path {spec.path!r} is a model, from which engines are built"
         hint = f"set model.file={spec.path} instead, and leave engine.path out"
         return [EngineError(node, text, hint=hint, code=codes.ENGINE_LOAD_FAILURE)]
-    if path.name != ENGINE or not (path.parent / MANIFEST).is_file():
+    # The user may name a link; the manifest lies beside the file itself.
+    file = Path(os.path.realpath(path))
+    if file.name != ENGINE or not os.path.lexists(file.with_name(MANIFEST)):
         return []
-    entry = read_entry(path.parent)
+    entry = read_entry(file.parent)
     if entry.manifest_error:
         text = f"engine.path {spec.path!r}: {entry.manifest_error}"
         return [EngineError(node, text, hint=_REBUILD, code=codes.DAMAGED_ENGINE)]
@@ -56,7 +61,7 @@ def _store_errors(node: str, build: BuildSpec) -> list[EngineError]:
     """Check that the store holds the engine, or that it can be built."""
     store = EngineStore(Path(build.store))
     try:
-        if build.policy == "never":
+        if build.policy == "never" and not _may_be_stored(store, build):
             find_engine(node, build, store)
         elif not store.find(build.model, build.key) and build.command:
             command_line(node, build.command, build.key, Path("network.onnx"), Path(ENGINE))
@@ -69,6 +74,12 @@ def _store_errors(node: str, build: BuildSpec) -> list[EngineError]:
             )
         ]
     return []
+
+
+def _may_be_stored(store: EngineStore, build: BuildSpec) -> bool:
+    """Return whether only the version of the builder, which is unknown, decides which stored engine is meant."""
+    nearest = store.nearest(build.model, build.key) if build.key.version == UNKNOWN and build.python else None
+    return nearest is not None and nearest[1] in ([], ["version"])
 
 
 def _origin_errors(node: str, spec: EngineSpec, key: dict[str, Any], machine: Machine) -> list[EngineError]:
@@ -113,6 +124,9 @@ def _content_errors(node: str, spec: EngineSpec, entry: StoredEngine) -> list[En
                 node, f"engine.path {spec.path!r} is damaged: {damage}", hint=_REBUILD, code=codes.DAMAGED_ENGINE
             )
         ]
+    if not has_form(entry.tensors, TENSORS):
+        text = f"engine.path {spec.path!r}: 'tensors' of {MANIFEST} has another form"
+        return [EngineError(node, text, hint=_REBUILD, code=codes.DAMAGED_ENGINE)]
     try:
         check_bindings(node, spec, [_binding(tensor) for tensor in entry.tensors])
     except EngineError as error:

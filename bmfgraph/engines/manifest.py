@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.engines.key import EngineKey
+from bmfgraph.errors import short_repr
 from bmfgraph.system.files import file_sha256
+from bmfgraph.system.untrusted import has_form, is_real_folder, open_regular, read_json
 
 __all__ = [
     "DIGITS",
@@ -20,29 +24,40 @@ __all__ = [
     "LOG",
     "MANIFEST",
     "SCHEMA",
-    "USED",
+    "TENSORS",
     "BuildResult",
     "StoredEngine",
+    "is_entry",
     "make_manifest",
+    "mark_used",
     "read_entry",
     "size_of",
 ]
 
 ENGINE, MANIFEST, LOG = "engine.plan", "manifest.json", "build.log"
-USED = "used"
+_USED = "used"
 """A file whose modification time is the time of the engine's last use."""
 SCHEMA = 1
 """Version of the manifest's form."""
 DIGITS = 16
 """Number of the key's hex digits that name an engine's folder."""
-_FIELDS: tuple[tuple[str, type], ...] = (
-    ("model", str),
-    ("key", dict),
-    ("digest", str),
-    ("tensors", list),
-    ("file", dict),
-    ("built", dict),
-)
+_KEY_NAME = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+_PROFILE = {"min": [int], "opt": [int], "max": [int]}
+TENSORS = [{"name": str, "mode": str, "dtype": str, "dims": [int], "profile?": _PROFILE}]
+"""Form of :attr:`BuildResult.tensors`."""
+_FIELDS: dict[str, Any] = {
+    "model": str,
+    "key": {
+        **dict.fromkeys(("precision", "runtime", "version", "gpu", "compute_capability"), str),
+        "profiles": {"*": _PROFILE},
+        "flags": dict,
+    },
+    "digest": str,
+    "tensors": [dict],
+    "file": {"bytes": int, "sha256": str},
+    "built": {"seconds?": (int, float), "created?": str},
+}
+"""Form of each field of a manifest."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +98,9 @@ class StoredEngine:
     @property
     def last_used(self) -> float:
         """Time of the engine's last use, in seconds since the epoch."""
-        for name in (USED, MANIFEST, "."):
+        for name in (_USED, MANIFEST, "."):
             with contextlib.suppress(OSError):
-                return (self.folder / name).stat().st_mtime
+                return (self.folder / name).lstat().st_mtime
         return 0.0
 
     def damage(self) -> str:
@@ -94,16 +109,40 @@ class StoredEngine:
             return self.manifest_error
         expected = self.manifest["file"]
         try:
-            size = self.path.stat().st_size
+            with open_regular(self.path, follow=False) as file:
+                size = os.fstat(file.fileno()).st_size
             if size != expected["bytes"]:
                 return f"{ENGINE} has {size} bytes, not {expected['bytes']}"
-            if file_sha256(self.path) != expected["sha256"]:
+            if file_sha256(self.path, follow=False) != expected["sha256"]:
                 return f"the checksum of {ENGINE} is wrong"
         except FileNotFoundError:
             return f"{ENGINE} is missing"
         except OSError as error:
             return f"{ENGINE} cannot be read ({error.strerror})"
         return ""
+
+
+def is_entry(folder: Path) -> bool:
+    """Return whether a folder has the form of an engine's folder, intact or damaged. Links do not count.
+
+    Raises:
+        OSError: The folder cannot be searched.
+    """
+    return (
+        _KEY_NAME.fullmatch(folder.name) is not None
+        and is_real_folder(folder)
+        and any(os.path.lexists(folder / name) for name in (ENGINE, MANIFEST))
+    )
+
+
+def mark_used(folder: Path) -> None:
+    """Record the time of an engine's use. Raises OSError where the store is read-only."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(folder / _USED, flags, 0o666)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_entry(folder: Path) -> StoredEngine:
@@ -116,7 +155,7 @@ def read_entry(folder: Path) -> StoredEngine:
         The engine, with ``manifest_error`` set where the manifest is missing or wrong. The engine file is not read.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST, follow=False)
         manifest_error = _manifest_error(manifest, folder.name)
     except FileNotFoundError:
         manifest_error = f"{MANIFEST} is missing"
@@ -133,11 +172,17 @@ def _manifest_error(manifest: Any, name: str) -> str:
     if not isinstance(manifest, dict):
         return f"{MANIFEST} does not hold an object"
     if manifest.get("schema") != SCHEMA:
-        return f"{MANIFEST} has schema {manifest.get('schema')!r}, but this bmfgraph reads schema {SCHEMA}"
-    for field, kind in _FIELDS:
-        if not isinstance(manifest.get(field), kind):
+        return f"{MANIFEST} has schema {short_repr(manifest.get('schema'))}, but this bmfgraph reads schema {SCHEMA}"
+    for field, form in _FIELDS.items():
+        if field not in manifest:
             return f"{MANIFEST} lacks {field!r}"
-    if manifest.get("sha256") != _checksum(manifest):
+        if not has_form(manifest[field], form):
+            return f"{field!r} of {MANIFEST} has another form"
+    try:
+        intact = manifest.get("sha256") == _checksum(manifest)
+    except RecursionError:
+        intact = False
+    if not intact:
         return f"the checksum of {MANIFEST} is wrong"
     if not manifest["digest"].startswith(name):
         return f"{MANIFEST} belongs to another engine, {manifest['digest'][:DIGITS]}"

@@ -4,7 +4,8 @@
 
 An engine appears by one rename, after all its files are written, so a killed build or a full disk never leaves a half
 engine under its name. One lock per key lets many processes ask for the same engine while one of them builds it.
-Readers need neither a lock nor write access.
+Readers need neither a lock nor write access. Links inside the store are not followed, and files and folders of another
+form are not touched.
 """
 
 from __future__ import annotations
@@ -29,22 +30,27 @@ from bmfgraph.engines.manifest import (
     ENGINE,
     LOG,
     MANIFEST,
-    USED,
     BuildResult,
     StoredEngine,
+    is_entry,
     make_manifest,
+    mark_used,
     read_entry,
     size_of,
 )
+from bmfgraph.system.untrusted import is_real_folder, make_real_folder
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-__all__ = ["BuildFunction", "EngineStore", "Removed", "StoreError"]
+__all__ = ["BuildFunction", "EngineStore", "ForeignFolderError", "Removed", "StoreError"]
 
 _FAILED = ".failed.log"
 _LOCKS = ".locks"
+"""Folder that every build creates in a store. By it, or by an intact engine, a store is recognized."""
 _BUILDING = ".building"
+_REMAINS = re.compile(rf"\.([0-9a-f]{{{DIGITS}}})\.[0-9a-f]{{8}}{re.escape(_BUILDING)}")
+_FAILED_LOG = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(_FAILED)}")
 
 
 class StoreError(Exception):
@@ -53,6 +59,10 @@ class StoreError(Exception):
     def __init__(self, message: str, errno: int | None = None) -> None:
         super().__init__(message)
         self.errno = errno
+
+
+class ForeignFolderError(StoreError):
+    """The folder is not an engine store, so nothing in it may be deleted."""
 
 
 BuildFunction = Callable[[Path, str], BuildResult]
@@ -84,19 +94,24 @@ class EngineStore:
             StoreError: The store cannot be read.
         """
         with self._oserror_as_store_error("read"):
-            self._check_root()
-            if not self.root.is_dir():
-                return []
-            names = [_folder_name(model)] if model is not None else sorted(_subfolders(self.root))
-            folders = [self.root / name / digest for name in names for digest in sorted(_subfolders(self.root / name))]
-            return [read_entry(folder) for folder in folders]
+            return [read_entry(folder) for folder in self._folders(model) if is_entry(folder)]
+
+    def names(self) -> list[tuple[str, str]]:
+        """List the names of the models' subfolders, each with the model, without a look at the engines.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._oserror_as_store_error("read"):
+            folders = [path for path in self._folders() if not path.name.startswith(".") and is_real_folder(path)]
+            return [(folder.name, read_entry(folder).model) for folder in folders]
 
     def find(self, model: str, key: EngineKey) -> StoredEngine | None:
         """Return the engine of a key, intact or damaged, or None. Raises StoreError."""
         folder = self.folder(model, key)
         with self._oserror_as_store_error("read"):
             self._check_root()
-            return read_entry(folder) if folder.is_dir() else None
+            return read_entry(folder) if is_real_folder(folder.parent) and is_real_folder(folder) else None
 
     def use(self, model: str, key: EngineKey) -> StoredEngine | None:
         """Return the engine of a key if it exists and is intact, and record the time of use. Raises StoreError."""
@@ -104,7 +119,7 @@ class EngineStore:
         if entry is None or entry.damage():
             return None
         with contextlib.suppress(OSError):  # The store may be read-only, and only `prune --unused-days` reads the time.
-            (entry.folder / USED).touch()
+            mark_used(entry.folder)
         return entry
 
     def nearest(self, model: str, key: EngineKey) -> tuple[StoredEngine, list[str]] | None:
@@ -167,8 +182,10 @@ class EngineStore:
             What was deleted (or would be), and the engines kept because a process builds them right now.
 
         Raises:
+            ForeignFolderError: The folder is not an engine store.
             StoreError: The store cannot be read or written.
         """
+        self._check_is_store()
         removed: list[Removed] = []
         busy: list[StoredEngine] = []
         for entry in self.entries():
@@ -180,14 +197,15 @@ class EngineStore:
                     continue
                 removed.append(_remove(entry.folder, reason, dry_run))
         with self._oserror_as_store_error("written"):
-            for folder in sorted(self.root.glob(f"*/.*{_BUILDING}")):
-                with self._try_lock(folder.with_name(folder.name[1 : DIGITS + 1])) as locked:
-                    if locked and folder.exists():
-                        removed.append(_remove(folder, "left over from a build that did not end", dry_run))
-            for log in sorted(self.root.glob(f"*/*{_FAILED}")):
-                removed.append(Removed(log, log.stat().st_size, "log of a build that failed"))
-                if not dry_run:
-                    log.unlink(missing_ok=True)
+            for path in self._folders():
+                if (match := _REMAINS.fullmatch(path.name)) and is_real_folder(path):
+                    with self._try_lock(path.with_name(match[1])) as locked:
+                        if locked and path.exists():
+                            removed.append(_remove(path, "left over from a build that did not end", dry_run))
+                elif _FAILED_LOG.fullmatch(path.name) and not is_real_folder(path):
+                    removed.append(Removed(path, path.lstat().st_size, "log of a build that failed"))
+                    if not dry_run:
+                        path.unlink(missing_ok=True)
         return removed, busy
 
     def folder(self, model: str, key: EngineKey) -> Path:
@@ -203,10 +221,11 @@ class EngineStore:
         """Build into a temporary folder, then publish it. The caller holds the key's lock."""
         folder = self.folder(model, key)
         with self._oserror_as_store_error("written"):
+            make_real_folder(folder.parent)
             for remains in folder.parent.glob(f".{folder.name}.*{_BUILDING}"):
-                shutil.rmtree(remains, ignore_errors=True)
+                _delete(remains)
             part = _temporary(folder)
-            part.mkdir(parents=True)
+            part.mkdir()
         try:
             start = time.monotonic()
             result = build(part, self.reason(model, key))
@@ -226,7 +245,7 @@ class EngineStore:
 
     def _lock(self, folder: Path) -> FileLock:
         locks = self.root / _LOCKS
-        locks.mkdir(parents=True, exist_ok=True)
+        make_real_folder(locks)
         # Imported here, because reading the store takes no lock.
         from filelock import FileLock
 
@@ -259,12 +278,25 @@ class EngineStore:
         if self.root.exists() and not self.root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
+    def _check_is_store(self) -> None:
+        """Raise ForeignFolderError for a folder that holds folders, but nothing by which a store is recognized."""
+        with self._oserror_as_store_error("read"):
+            self._check_root()
+            models = self._models()
+            recognized = not models or is_real_folder(self.root / _LOCKS)
+        if not recognized and all(entry.manifest_error for entry in self.entries()):
+            raise ForeignFolderError(f"{str(self.root)!r} is not an engine store: it holds {models[0].name!r}")
 
-def _subfolders(folder: Path) -> list[str]:
-    """Return the names of the visible folders in a folder, which may be missing."""
-    if not folder.is_dir():
-        return []
-    return [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    def _folders(self, model: str | None = None) -> list[Path]:
+        """Return what lies in the folders of all models, or of one. Raises OSError."""
+        self._check_root()
+        models = self._models() if model is None else [self.root / _folder_name(model)]
+        return [path for parent in models if is_real_folder(parent) for path in sorted(parent.iterdir())]
+
+    def _models(self) -> list[Path]:
+        """Return the visible folders, which hold the engines of a model each. Raises OSError."""
+        paths = sorted(self.root.iterdir()) if self.root.exists() else []
+        return [path for path in paths if not path.name.startswith(".") and is_real_folder(path)]
 
 
 def _folder_name(model: str) -> str:
@@ -278,13 +310,22 @@ def _publish(part: Path, folder: Path) -> None:
     for path in part.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    if folder.exists():
+    if os.path.lexists(folder):
         old = _temporary(folder)
         folder.rename(old)
         part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _delete(old)
     else:
         part.rename(folder)
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder, or a file or a link in its place, as far as possible."""
+    if is_real_folder(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _temporary(folder: Path) -> Path:

@@ -5,7 +5,6 @@ bmfgraph, so that another interpreter can run it.
 
     python trt_process.py JOB.json               build; JSON objects on stdout, one per line; all else on stderr
     python trt_process.py --version RUNTIME      print the interpreter's TensorRT as one JSON object
-    python trt_process.py --exec PARENT WORDS    become a program that is killed when the process PARENT ends
 
 JOB.json holds:
 
@@ -24,20 +23,20 @@ A build ends when its stdin does.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import hashlib
 import importlib
 import json
 import os
-import signal
+import stat
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
     from bmfgraph.engines.trt_network import (
@@ -65,7 +64,9 @@ INSTALL = {
     "tensorrt_rtx": "pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-PR_SET_PDEATHSIG = 1
+CACHE_BYTES = 1 << 30
+"""The largest timing cache that is read."""
+LOCK_SECONDS = 10.0
 PROGRESS_SECONDS = 0.1
 
 
@@ -82,13 +83,8 @@ class Channel:
         self._file.write(json.dumps(message) + "\n")
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, so that no build runs unattended."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-
-
 def exit_with_stdin() -> None:
-    """End this process when its stdin closes. That works through a wrapper script, where die_with_parent does not."""
+    """End this process when its stdin closes: also where the guard of the build was killed."""
 
     def wait() -> None:
         # os.read, because a daemon thread that holds sys.stdin's lock can block the interpreter's shutdown.
@@ -176,24 +172,61 @@ def make_monitor(trt: Any, channel: Channel) -> Any:
     return Monitor()
 
 
+def open_own(path: str, flags: int) -> int:
+    """Open a file of this user without following a link or waiting for a pipe. Raises OSError for any other file."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0) or status.st_mode & stat.S_IWOTH:
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "it is not a file of this user alone", path)
+    return descriptor
+
+
+def read_own(path: str) -> bytes:
+    """Read a file that ``open_own`` accepts, if it is not too large."""
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read(CACHE_BYTES)
+
+
 def read_cache(path: str) -> bytes:
     """Read a timing cache; empty where its checksum is wrong, because TensorRT can abort on damaged data."""
     try:
-        data, checksum = Path(path).read_bytes(), Path(path + ".sha256").read_text(encoding="ascii")
-    except (OSError, ValueError):
+        data, checksum = read_own(path), read_own(path + ".sha256")
+    except OSError:
         return b""
-    return data if checksum.strip() == hashlib.sha256(data).hexdigest() else b""
+    return data if checksum.strip() == hashlib.sha256(data).hexdigest().encode() else b""
 
 
 def write_cache(path: str, data: bytes) -> None:
     """Write a timing cache and its checksum; a lock makes concurrent builds write one after the other."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with Path(path + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = Path(path).parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link", str(folder))
+    with os.fdopen(open_own(path + ".lock", os.O_RDWR | os.O_CREAT), "wb") as lock:
+        acquire(lock)
         for name, content in ((path, data), (path + ".sha256", hashlib.sha256(data).hexdigest().encode())):
-            part = Path(name + ".part")
-            part.write_bytes(content)
-            part.replace(name)
+            # A new file is renamed over whatever has the name, so a link is replaced, and not followed.
+            descriptor, part = tempfile.mkstemp(dir=str(folder))
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                Path(part).replace(name)
+            except OSError:
+                Path(part).unlink()
+                raise
+
+
+def acquire(lock: IO[bytes]) -> None:
+    """Lock a file. Raises OSError if another process holds the lock for a long time."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def use_cache(config: Any, path: str) -> Any:
@@ -272,18 +305,13 @@ def build(job: dict[str, Any], channel: Channel) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the script with its command-line arguments; return the exit code."""
-    if arguments[:1] == ["--exec"]:
-        die_with_parent()
-        if os.getppid() != int(arguments[1]):
-            sys.exit("the process that asked for the build has ended")
-        os.execvp(arguments[2], arguments[2:])
     channel = Channel()
+    job: dict[str, Any] = {}
     try:
         if arguments[:1] == ["--version"]:
             channel.send(**version_of(arguments[1], load(arguments[1])))
             return 0
         job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-        die_with_parent()
         exit_with_stdin()
         build(job, channel)
         return 0
@@ -291,7 +319,7 @@ def main(arguments: list[str]) -> int:
         channel.send(error=str(error), hint=error.hint)
     except OSError as error:
         hint = "make room on the disk" if error.errno in DISK_FULL else "check who may read and write there"
-        channel.send(error="{}: {}".format(error.filename or "a file", error.strerror), hint=hint)
+        channel.send(error="{}: {}".format(error.filename or job.get("plan"), error.strerror), hint=hint)
     except Exception as error:
         traceback.print_exc()
         channel.send(error=f"{type(error).__name__}: {error}", hint="see the log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.system.files import file_error
+from bmfgraph.system.untrusted import open_regular
 
 __all__ = ["compare"]
 
@@ -126,7 +128,7 @@ def _read(path: Path, *, scored: bool) -> _Table:
     table, numbers = _Table(path), list[int | None]()
     is_csv = path.suffix.lower() == ".csv"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             for number, line in _csv_lines(file, path) if is_csv else _json_lines(file, path):
                 where = f"{str(path)!r}, line {number}"
                 if line.pts in table.frames and not is_csv:

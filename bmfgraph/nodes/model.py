@@ -155,7 +155,11 @@ class ModelSpec(Frozen):
 
     name: str = Field(description="Names the model in messages, reports and the engine store.")
     source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Checksum of `source`.")
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^([0-9a-f]{64}|any)$",
+        description="Checksum of `source`; a URL needs one. any: accept any file.",
+    )
     licence: str | None = Field(default=None, description="For the reader; nothing depends on it.")
     file: Annotated[Path | None, PathKind("file")] = Field(
         default=None, description="A local ONNX file, used instead of `source` as it is."

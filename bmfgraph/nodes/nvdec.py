@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.media.opening import open_video
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
 from bmfgraph.plan.description import BmfModuleSpec, Inferred, Needs, PythonPackage, Requirement
@@ -90,7 +91,7 @@ class NvdecSpec(DecoderSpec):
         media = super().probe(name)
         import av
 
-        with av.open(str(media.path), metadata_errors="replace") as container:
+        with open_video(media.path, media.protocols) as container:
             stream = container.streams[media.video_stream]
             assert isinstance(stream, av.VideoStream)
             context = stream.codec_context

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bmfgraph.plan.plan import Plan
 from bmfgraph.system.text import shortened
 
-__all__ = ["diff_json", "plan_diff"]
+__all__ = ["changed_keys", "diff_json", "plan_diff"]
 
 Change = list[Any]
 """Old and new value; None for a missing one."""
@@ -37,6 +37,16 @@ def plan_diff(old: Plan, new: Plan) -> str:
     for name, fields in diff["changed"].items():
         lines += [f"{name}.{path}: {_change_text(change)}" for path, change in fields.items()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """List the dotted keys whose values differ between two configurations."""
+    for key in dict.fromkeys([*old, *new]):
+        before, after, place = old.get(key), new.get(key), f"{path}.{key}" if path else str(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            yield from changed_keys(before, after, place)
+        elif before != after:
+            yield place
 
 
 def diff_json(old: Plan, new: Plan) -> dict[str, Any]:

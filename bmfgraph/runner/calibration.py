@@ -9,7 +9,8 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.errors import EngineError, SourceError
-from bmfgraph.media.sources import locate
+from bmfgraph.media.opening import open_video
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import FrameSpec, TensorSpec
 
@@ -30,7 +31,7 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
     assert build is not None
     assert build.calibration is not None
     try:
-        clip = locate(build.calibration)
+        clip = locate_clip(build.calibration)
     except SourceError as error:
         raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint, code=error.code) from None
     chains = {
@@ -82,7 +83,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
     import torch
 
     try:
-        with av.open(str(clip)) as container:
+        with open_video(clip) as container:
             if not container.streams.video:
                 raise EngineError(
                     node,
@@ -93,7 +94,7 @@ def _passages(node: str, clip: Path, count: int, length: int, source: FrameSpec)
             total = sum(1 for packet in container.demux(video=0) if packet.pts is not None)
         starts = {round(place * max(0, total - length) / max(1, count - 1)) for place in range(count)}
         passage: list[Any] = []
-        with av.open(str(clip)) as container:
+        with open_video(clip) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in starts or passage:
                     image = frame.reformat(width=source.width, height=source.height, format="rgb24")

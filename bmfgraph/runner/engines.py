@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bmfgraph.engines.build import Progress as BuildProgress
 from bmfgraph.engines.build import ensure_engine
-from bmfgraph.plan.plan import Plan
+from bmfgraph.engines.builder import builder_version
+from bmfgraph.engines.manifest import ENGINE
+from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.engines.store import EngineStore
+from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.runner.calibration import calibration_inputs
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import Progress, ProgressCallback
 
-__all__ = ["prepare_engines"]
+__all__ = ["ask_builders", "prepare_engines"]
+
+
+def ask_builders(plan: Plan) -> Plan:
+    """Return the plan with the engines of the TensorRT that ``engine.python`` reports when it runs.
+
+    A plan is compiled without running a program that its configuration names, so the version in it may be unknown, or
+    may be that of the files only.
+
+    Raises:
+        InstallError: An interpreter cannot be used; names the node.
+    """
+
+    def bound(node: PlanNode) -> PlanNode:
+        engine: EngineSpec | None = node.spec.engine_of(node.params)
+        if engine is None or engine.build is None or engine.build.python is None:
+            return node
+        build = engine.build
+        version = builder_version(build.python, build.key.runtime, node.name).version
+        build = replace(build, key=replace(build.key, version=version))
+        path = EngineStore(Path(build.store)).folder(build.model, build.key) / ENGINE
+        return replace(node, params=node.spec.with_engine(node.params, replace(engine, path=str(path), build=build)))
+
+    return replace(plan, nodes=tuple(map(bound, plan.nodes)))
 
 
 def prepare_engines(plan: Plan, *, progress: ProgressCallback | None = None) -> dict[str, Path]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.system.files import publish, reserve, unwritable
+from bmfgraph.system.files import make_parent, publish, reserve, unwritable
 
-__all__ = ["temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
 
 
 @contextlib.contextmanager
@@ -60,8 +60,19 @@ def with_output_folder(plan: Plan, folder: Path) -> Plan:
     return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
 
 
-def write_error(node: PlanNode) -> RunError | None:
-    """Return an error if the file of a node cannot be written, as far as that shows without writing; else None."""
+def make_output_folder(folder: Path) -> None:
+    """Create a folder with its parents. A failure shows when the outputs are reserved."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
+    """Return an error if the file of a node cannot be written, as far as that shows without writing; else None.
+
+    Args:
+        node: The node.
+        deep: All folders above the file will be created, also outside the current folder.
+    """
     if node.written is None:
         return None
     path = Path(node.written)
@@ -77,8 +88,8 @@ def write_error(node: PlanNode) -> RunError | None:
             return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
-    number = unwritable(target)
-    return _unwritable(node, path, os.strerror(number)) if number else None
+    obstacle = unwritable(target, deep=deep)
+    return _unwritable(node, path, obstacle) if obstacle else None
 
 
 def _reserve(node: PlanNode, path: Path) -> Path:
@@ -86,7 +97,7 @@ def _reserve(node: PlanNode, path: Path) -> Path:
     if (fault := write_error(node)) is not None:
         raise fault
     try:
-        Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
+        make_parent(Path(os.path.realpath(path)))
         return reserve(path)
     except OSError as error:
         raise _unwritable(node, path, str(error.strerror)) from None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import os
 import resource
 import shutil
 from collections.abc import Iterator
@@ -13,17 +11,18 @@ from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobSpec
+from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.check import check_engine
 from bmfgraph.engines.refusals import check_trial, trial_warning
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.nodes.engine import idle_text
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.outputs import write_error
 from bmfgraph.system import ffmpeg4
-from bmfgraph.system.files import unwritable
+from bmfgraph.system.files import make_parent, unwritable
 from bmfgraph.system.machine import RTX_CAPABILITIES, runs_rtx
 from bmfgraph.system.text import size_text
 
@@ -41,17 +40,18 @@ class Reference:
     node: str
 
 
-def preflight_errors(plan: Plan, job: JobSpec) -> list[BmfgraphError]:
+def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[BmfgraphError]:
     """Find the reasons why a run of a plan, or of its remaining nodes, would fail.
 
     Args:
         plan: The plan.
         job: Its configuration. If it has a ``target``, the libraries of this machine do not count.
+        deep: All folders above the outputs will be created, also outside the current folder.
     """
     errors: list[BmfgraphError] = [*_unrunnable(plan)]
     if job.target is None:
         errors += _not_installed(plan)
-    errors += [error for node in plan if (error := write_error(node)) is not None]
+    errors += [error for node in plan if (error := write_error(node, deep=deep)) is not None]
     try:
         report_path(job.report, plan)
         if not plan.errors:
@@ -131,6 +131,16 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                     "export it again with a newer exporter, because other programs run such a file slowly",
                 )
             )
+        if engine.build and engine.build.python and engine.build.key.version == UNKNOWN:
+            warnings.append(
+                Problem(
+                    path,
+                    f"engine.python {engine.build.python!r} tells its TensorRT only when it runs, and check and plan "
+                    "run no program: the engine's key and path in the plan are preliminary",
+                    codes.UNKNOWN_BUILDER_VERSION,
+                    "name the interpreter of the environment that holds TensorRT; build and run ask it in any case",
+                )
+            )
         requested = engine.reason.precision
         cause, install = idle_text(engine.reason)
         if plan.machine.gpu is not None and engine.device == "cpu" and plan.device == "auto":
@@ -196,15 +206,15 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
             hint="name another file",
             code=codes.UNUSABLE_REPORT_PATH,
         )
-    number = errno.EISDIR if path.is_dir() else unwritable(path)
-    if make and not number:
+    obstacle = unwritable(path)
+    if make and not obstacle:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_parent(path)
         except OSError as error:
-            number = error.errno or errno.EIO
-    if number:
+            obstacle = error.strerror or str(error)
+    if obstacle:
         raise ConfigError(
-            f"{str(path)!r} cannot be written ({os.strerror(number)})",
+            f"{str(path)!r} cannot be written ({obstacle})",
             path="report",
             hint="name a file in a folder of yours",
             code=codes.UNUSABLE_REPORT_PATH,
@@ -230,7 +240,7 @@ def reference_of(value: str | None, plan: Plan) -> Reference | None:
         remedy = "or the other encoders" if writers else "or choose another encoder"
         raise _reference_error(f"the pipeline writes {subject}", f"leave the reference out, {remedy}")
     try:
-        path = locate(value)
+        path = locate_clip(value)
         frames = probe(path, audio=None).frames
     except (SourceError, MediaError) as error:
         raise _reference_error(str(error), error.hint) from None

@@ -11,15 +11,16 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.overrides import title_of
-from bmfgraph.sweep.cells import (
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.sweep.cells import failed_result, result_head
+from bmfgraph.sweep.files import (
     CELL,
     LOG,
     MEASURED,
     RESULT,
-    failed_result,
     oserror_as_sweep_error,
     read_json,
-    result_head,
+    remove_irregular,
     write_json,
 )
 from bmfgraph.system.console import say
@@ -43,8 +44,15 @@ def run_cell(folder: Path) -> dict[str, Any]:
         BmfgraphError: The folder cannot be written.
     """
     cell = read_json(folder / CELL)
-    assert cell is not None, folder
+    if cell is None:
+        raise BmfgraphError(
+            f"{str(folder / CELL)!r} was changed while the sweep ran",
+            path="sweep.dir",
+            hint="repeat the command, and keep other programs out of the sweep's folder",
+            code=codes.FOREIGN_SWEEP_FOLDER,
+        )
     with oserror_as_sweep_error(folder):
+        remove_irregular(folder)
         for path in (folder / RESULT, folder / MEASURED, folder / LOG, *folder.glob("run-*.json"), *_parts(folder)):
             path.unlink(missing_ok=True)
         (folder / LOG).touch()
@@ -126,8 +134,10 @@ def _metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Return the median, minimum and maximum of some values, by name."""
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """Return the median, minimum and maximum of some values, by name, and the values themselves: ``runs``."""
     numbers = list(values)
     summary = {"median": statistics.median(numbers), "min": min(numbers), "max": max(numbers)}
-    return {name: round(number, 4) for name, number in summary.items()}
+    return {name: round(number, 4) for name, number in summary.items()} | {
+        "runs": [round(number, 4) for number in numbers]
+    }

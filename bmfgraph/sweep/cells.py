@@ -1,4 +1,4 @@
-"""Identify the cells of a sweep, and read and write their files.
+"""Identify the cells of a sweep, and make their results.
 
 The name of a cell's folder follows from its configuration, so the same command finds it again. The fingerprint holds
 what the measurements depend on besides: the input's bytes, models, versions. A cell with another fingerprint is
@@ -7,10 +7,9 @@ measured again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -18,42 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
-from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
-from bmfgraph.errors import BmfgraphError
 from bmfgraph.plan.plan import Plan
-from bmfgraph.system.files import file_sha256, write_whole
+from bmfgraph.sweep.equal import work_hash
+from bmfgraph.system.files import file_sha256
 from bmfgraph.system.machine import find_libraries
 
-__all__ = [
-    "CELL",
-    "LOG",
-    "MEASURED",
-    "RESULT",
-    "Cell",
-    "changes",
-    "failed_result",
-    "fingerprint",
-    "identity",
-    "oserror_as_sweep_error",
-    "read_json",
-    "result_head",
-    "write_json",
-]
+__all__ = ["Cell", "changes", "failed_result", "fingerprint", "identity", "result_head"]
 
-CELL, RESULT, MEASURED, LOG = "cell.json", "result.json", "measured.json", "log.txt"
-"""Files of a cell: its description, its result, the child's measurements, the child's output."""
-SCHEMA = 1
-"""Version of the JSON files."""
-_REQUIRED_KEYS = {
-    CELL: ("id", "sweep", "varied", "overrides", "command", "reference", "fingerprint", "settings", "data"),
-    RESULT: ("id", "sweep", "varied", "command", "status", "errors", "metrics", "nodes", "outputs", "fingerprint"),
-    MEASURED: ("problems",),
-    "report.json": ("cells",),
-}
-"""Keys without which a file counts as damaged."""
+_FINGERPRINT = 1
+"""Version of the fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +41,11 @@ class Cell:
     job: Job
     folder: Path
     command: str
-    """The command line that runs this cell alone."""
+    """The command line that runs exactly this cell, alone."""
+    ship: str
+    """The command line that runs the whole job with this variant, without what was for measuring only."""
+    left_out: tuple[str, ...] = ()
+    """The overrides that ``ship`` leaves out."""
     reference: str | None = None
     """The clip that its output is compared with, if each cell has its own."""
 
@@ -98,12 +77,12 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
         name: engine.path for name, engine in engines.items() if engine.build is None and engine.path != engine.onnx
     }
     return {
-        "schema": SCHEMA,
+        "schema": _FINGERPRINT,
         "bmfgraph": f"{__version__} {_code()}",
         "input": {name: "+".join(hashes[path] for path in paths) for name, paths in inputs.items()},
         "model": {name: engine.sha256 for name, engine in engines.items()},
         "engine": {name: file_sha256(Path(path)) for name, path in named.items()},
-        "plan": plan.hash(),
+        "plan": work_hash(plan),
         "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
         "libraries": {library.module: library.version for library in find_libraries()},
         "settings": dict(settings),
@@ -134,7 +113,7 @@ def failed_result(
     Args:
         description: The content of its cell.json.
         problems: The problems as plain data.
-        status: ``failed``, or ``refused`` if the cell was never run.
+        status: ``failed``, or if the cell was never run: ``refused`` or ``same``.
     """
     empty = {"metrics": {}, "nodes": [], "runs_on": {}, "outputs": {}, "seconds": 0.0}
     return result_head(description) | {"status": status, "errors": list(problems)} | empty
@@ -142,49 +121,6 @@ def failed_result(
 
 def result_head(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a cell's description that its result repeats, and the time of now."""
-    kept = ("id", "sweep", "varied", "overrides", "fingerprint", "command", "reference", "settings")
+    kept = ("id", "sweep", "varied", "overrides", "fingerprint", "command", "ship", "left_out", "reference", "settings")
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {name: description[name] for name in kept} | {"created": created, "kept": False}
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a file of a sweep; return None if it is missing, damaged or of another schema."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    complete = isinstance(content, dict) and all(key in content for key in _REQUIRED_KEYS.get(path.name, ()))
-    return content if complete and content.get("schema") == SCHEMA else None
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a file of a sweep in one step, and create its folder.
-
-    Raises:
-        BmfgraphError: The file cannot be written.
-    """
-    with oserror_as_sweep_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"schema": SCHEMA, **data}, indent=2, ensure_ascii=False) + "\n")
-
-
-@contextlib.contextmanager
-def oserror_as_sweep_error(path: Path, error_type: type[BmfgraphError] = BmfgraphError) -> Iterator[None]:
-    """Translate an OSError of a block that writes into the sweep's folder.
-
-    Args:
-        path: The file or folder that the message names.
-        error_type: BmfgraphError, or ConfigError before the sweep has begun.
-
-    Raises:
-        BmfgraphError: The block raised an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise error_type(
-            f"{str(path)!r} cannot be written ({error.strerror or error})",
-            path="sweep.dir",
-            hint="make room, or name a folder of yours",
-            code=codes.UNWRITABLE_OUTPUT,
-        ) from None

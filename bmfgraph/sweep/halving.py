@@ -13,7 +13,9 @@ from pathlib import Path
 from bmfgraph.compile.job import compile_job
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.sweep.cell_process import run_cell
-from bmfgraph.sweep.cells import RESULT, Cell, identity, read_json
+from bmfgraph.sweep.cells import Cell, identity
+from bmfgraph.sweep.commands import with_changes
+from bmfgraph.sweep.files import RESULT, read_json
 from bmfgraph.sweep.inputs import shortened
 from bmfgraph.sweep.objective import parse_objective, rank
 from bmfgraph.sweep.prepare import prepare
@@ -64,8 +66,11 @@ def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) 
         order = [ranked.cell["id"] for ranked in rank(report["cells"], objective) if ranked.cell["status"] == "ok"]
         survivors = order[: max(1, math.ceil(len(order) / options.eta))]
         best = {cell.id for cell, on_part in zip(left, tried, strict=True) if on_part.id in survivors}
-        # The reference of a cell must run on the same part.
+        # The reference of a cell must run on the same part, and so must the cell that stands for it.
         needed = best | {references[name] for name in best if name in references}
+        equal = _equal(left, tried)
+        needed |= {equal[name] for name in needed if name in equal}
+        needed |= {name for name, first in equal.items() if first in needed}
         reason = f"left out after rung {rung + 1} of {rungs + 1}, on {part:.0%} of the clip"
         dropped |= {on_part.folder: reason for cell, on_part in zip(left, tried, strict=True) if cell.id not in needed}
         left = [cell for cell in left if cell.id in needed]
@@ -74,9 +79,17 @@ def halve(cells: Sequence[Cell], options: SweepOptions, command: Sequence[str]) 
     return finish(Path(options.dir), folders, options, command, reasons)
 
 
+def _equal(cells: Sequence[Cell], tried: Sequence[Cell]) -> dict[str, str]:
+    """Return the id of the cell that stands for it, for each cell that does the same as another one."""
+    ids = {on_part.id: cell.id for cell, on_part in zip(cells, tried, strict=True)}
+    results = {cell.id: read_json(on_part.folder / RESULT) for cell, on_part in zip(cells, tried, strict=True)}
+    return {name: ids[result["same_as"]] for name, result in results.items() if result and result["status"] == "same"}
+
+
 def _on(cell: Cell, part: float) -> Cell:
     """Return the same cell on the first part of its input."""
     if part >= 1:
         return cell
     job = shortened(cell.job, compile_job(cell.job.reading), part)
-    return replace(cell, job=job, folder=cell.folder.parent / identity(job))
+    command = with_changes(cell.command, cell.job, job)
+    return replace(cell, job=job, command=command, folder=cell.folder.parent / identity(job))

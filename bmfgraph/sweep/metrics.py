@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,13 +13,21 @@ __all__ = [
     "METRICS",
     "Metric",
     "finite",
+    "interval",
     "measured",
     "median",
     "memory_metric",
     "quality_metric",
+    "runs_of",
     "speed_metric",
     "spread",
 ]
+
+_T_QUANTILES = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+"""97.5 % quantiles of Student's t distribution with 1 to 30 degrees of freedom; the last one serves for more."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,18 @@ class Metric:
     meaning: str
     perfect: float | None = None
     """The value of an output that equals the reference; only metrics of quality have it."""
+    exact: bool = False
+    """Whether every run gives the same value; metrics of quality always do."""
 
     @property
     def heading(self) -> str:
         """The title with a capital first letter, as in ``Steady speed``; ``mAP@50`` stays as it is."""
         return self.title if self.title[1].isupper() else self.title[0].upper() + self.title[1:]
+
+    @property
+    def varies(self) -> bool:
+        """Whether the value differs from run to run, so that one run does not show how much."""
+        return not self.exact and self.perfect is None
 
     def sign(self) -> int:
         """Return 1 if higher is better, else -1."""
@@ -84,11 +100,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             ),
             Metric("first_frame_s", "first frame", "s", 2, "lower", "From start until the first frame is done."),
             Metric("build_s", "engine build", "s", 1, "lower", "Time to build the engine, once for each machine."),
-            Metric("engine_mb", "engine size", "MB", 1, "lower", "Size of the engine's file."),
+            Metric("engine_mb", "engine size", "MB", 1, "lower", "Size of the engine's file.", exact=True),
             Metric("peak_rss_mb", "peak memory", "MB", 0, "lower", "Peak of the process's main memory."),
             Metric("peak_gpu_mb", "peak GPU memory", "MB", 0, "lower", "Peak of the GPU memory in use."),
             Metric("joules_per_frame", "energy", "J/frame", 2, "lower", "Energy divided by the number of frames."),
-            Metric("output_mb", "output size", "MB", 2, "lower", "Size of the written files."),
+            Metric("output_mb", "output size", "MB", 2, "lower", "Size of the written files.", exact=True),
             Metric(
                 "psnr_y", "PSNR-Y", "dB", 2, "higher", "Luma's peak signal-to-noise ratio, mean of all frames.", 100
             ),
@@ -139,6 +155,35 @@ def spread(cell: Mapping[str, Any], name: str) -> tuple[float, float] | None:
     """Return the minimum and maximum of a metric over a cell's runs; None if they are unknown."""
     low, high = _part(cell, name, "min"), _part(cell, name, "max")
     return None if low is None or high is None else (low, high)
+
+
+def runs_of(cell: Mapping[str, Any], name: str) -> list[float]:
+    """Return a metric's value in each run of a cell; empty if the runs are unknown."""
+    values = (cell["metrics"].get(name) or {}).get("runs") or ()
+    return [number for value in values if (number := finite(value)) is not None]
+
+
+def interval(cell: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """Return the range in which a metric of a cell lies, as far as its runs tell.
+
+    Args:
+        cell: A cell of a report.
+        name: Name of the metric.
+
+    Returns:
+        The 95 % confidence interval of the mean over the runs, by Student's t distribution. Two cells whose intervals
+        overlap are as good as each other (Georges, Buytaert and Eeckhout, Statistically Rigorous Java Performance
+        Evaluation, 2007). The median, twice, for an exact metric and for a single run. None without a value.
+    """
+    value, runs = median(cell, name), runs_of(cell, name)
+    if value is None:
+        return None
+    if len(runs) < 2 or not METRICS[name].varies:
+        return value, value
+    freedom = min(len(runs) - 1, len(_T_QUANTILES))
+    half = _T_QUANTILES[freedom - 1] * statistics.stdev(runs) / math.sqrt(len(runs))
+    mean = statistics.fmean(runs)
+    return mean - half, mean + half
 
 
 def _part(cell: Mapping[str, Any], name: str, part: str) -> float | None:

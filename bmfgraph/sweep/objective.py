@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import ConfigError, did_you_mean, short_repr
-from bmfgraph.sweep.metrics import METRICS, finite, median, speed_metric
+from bmfgraph.sweep.metrics import METRICS, finite, interval, median, speed_metric
 
 __all__ = ["Condition", "Objective", "Ranked", "objective_of", "pareto", "parse_objective", "rank"]
 
@@ -76,7 +77,8 @@ class Ranked:
 
     cell: Mapping[str, Any]
     rank: int | None
-    """Counted from 1; None for a cell that failed or violates a condition."""
+    """One more than the number of cells that are better beyond the spread of the runs, so that cells can share a rank;
+    None for a cell that failed or violates a condition."""
     violations: tuple[str, ...] = ()
     """The violated conditions as short texts."""
 
@@ -184,15 +186,23 @@ def rank(cells: Iterable[Mapping[str, Any]], objective: Objective) -> list[Ranke
         objective: The objective.
 
     Returns:
-        All cells: first those that meet the conditions, best first; then those that violate one; then those that
-        failed. Equally good cells keep their order.
+        All cells: first those that meet the conditions, by rank, then by their median; then those that violate one;
+        then those that failed. Equally good cells keep their order.
     """
     cells = list(cells)
     done = [(cell, _violations(cell, objective)) for cell in cells if cell["status"] == "ok"]
     done.sort(key=lambda pair: _sort_key(pair[0], objective))
-    fit = [Ranked(cell, place) for place, cell in enumerate((cell for cell, violations in done if not violations), 1)]
+    fit = _with_ranks([cell for cell, violations in done if not violations], objective)
     unfit = [Ranked(cell, None, violations) for cell, violations in done if violations]
     return fit + unfit + [Ranked(cell, None) for cell in cells if cell["status"] != "ok"]
+
+
+def _with_ranks(cells: Sequence[Mapping[str, Any]], objective: Objective) -> list[Ranked]:
+    sign = 1 if objective.direction == "max" else -1
+    bounds = [sorted(sign * end for end in interval(cell, objective.metric) or ()) for cell in cells]
+    lows = sorted(low for low, _ in bounds)
+    ranks = (1 + len(lows) - bisect.bisect_right(lows, high) for _, high in bounds)
+    return sorted(map(Ranked, cells, ranks), key=lambda ranked: ranked.rank or 0)
 
 
 def _sort_key(cell: Mapping[str, Any], objective: Objective) -> float:

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.api import Job
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
 from bmfgraph.media.detection_metrics import compare
 from bmfgraph.media.quality import measure
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import locate_clip
 from bmfgraph.sweep.cell_process import spread
-from bmfgraph.sweep.cells import CELL, read_json
-from bmfgraph.system.files import write_whole
+from bmfgraph.sweep.files import CELL, is_regular, read_json, write_file
+from bmfgraph.sweep.metrics import finite
+from bmfgraph.system import untrusted
 
-__all__ = ["TABLES", "find_references", "quality"]
+__all__ = ["DETECTION_METRICS", "TABLES", "find_references", "quality"]
 
 TABLES = (".jsonl", ".ndjson", ".json", ".csv")
 """File names of detections and labels end so."""
 _QUALITY = "quality.json"
 _OVERRIDE = re.compile(r"""([^\s,=]+)=(\[.*?\]|\{.*?\}|'[^']*'|"[^"]*"|[^\s,]*)""")
 """A key and its value, which may be a list or in quotes."""
-_IMAGE_METRICS, _DETECTION_METRICS = ("psnr_y", "ssim", "vmaf"), ("precision", "recall", "map50")
+_IMAGE_METRICS, DETECTION_METRICS = ("psnr_y", "ssim", "vmaf"), ("precision", "recall", "map50")
 
 
 def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], Path | None]:
@@ -63,7 +63,7 @@ def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -
         pairs = ((cell["id"], _nearest(cell["varied"], matching, fixed)) for cell in cells)
         return {cell: nearest for cell, nearest in pairs if nearest is not None}, None
     try:
-        return {}, locate(reference)
+        return {}, locate_clip(reference)
     except SourceError as error:
         raise _no_reference(str(error), error.hint) from None
 
@@ -72,7 +72,11 @@ def _nearest(varied: Mapping[str, str], cells: Sequence[Mapping[str, Any]], fixe
     """Return the id of the cell with the same fixed overrides that shares most others; failed cells come last."""
     same = [cell for cell in cells if all(cell["varied"].get(key) == varied.get(key) for key in fixed)]
     order = sorted(
-        same, key=lambda cell: (cell.get("status", "ok") != "ok", -len(cell["varied"].items() & varied.items()))
+        same,
+        key=lambda cell: (
+            cell.get("status", "ok") not in ("ok", "same"),
+            -len(cell["varied"].items() & varied.items()),
+        ),
     )
     return str(order[0]["id"]) if order else None
 
@@ -98,24 +102,27 @@ def quality(
     if pair is None:
         return {}, "it writes nothing that could be compared"
     output, other = pair
-    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pair if path.exists()]
+    # A link in the folder of a cell can lead anywhere, and nobody may write to a pipe. Users may link their own clips.
+    if not is_regular(output) or not other.is_file():
+        return {}, f"{str(other if is_regular(output) else output)!r} is missing, or not a file"
+    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pair]
     metrics = _stored(folder / _QUALITY, stamp)
     if metrics is None:
         whole = not (isinstance(reference, Path) and _cut_short(folder))
         try:
             metrics = compare(output, other) if output.suffix in TABLES else measure(output, other, whole=whole)
         except BmfgraphError as error:
-            return {}, error.message
+            return {}, f"[{error.problems[0].code}] {error.message}"
         # The file only saves time in the next report.
         with contextlib.suppress(OSError):
-            write_whole(folder / _QUALITY, json.dumps({"of": stamp, "quality": metrics}))
-    names = _DETECTION_METRICS if output.suffix in TABLES else _IMAGE_METRICS
-    return {name: spread([metrics[name]]) for name in names if metrics.get(name) is not None}, ""
+            write_file(folder / _QUALITY, json.dumps({"of": stamp, "quality": metrics}))
+    names = DETECTION_METRICS if output.suffix in TABLES else _IMAGE_METRICS
+    return {name: spread([value]) for name in names if (value := finite(metrics.get(name))) is not None}, ""
 
 
 def _cut_short(folder: Path) -> bool:
     description = read_json(folder / CELL)
-    return description is not None and Job.from_config(description["data"]).spec.cut_short
+    return description is not None and bool(description["cut_short"])
 
 
 def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tuple[Path, Path] | None:
@@ -132,7 +139,7 @@ def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tu
 def _stored(path: Path, stamp: list[Any]) -> dict[str, Any] | None:
     """Return the metrics of the same two files, if they were measured before."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = untrusted.read_json(path, follow=False)
         return dict(content["quality"]) if content["of"] == stamp else None
     except (OSError, ValueError, LookupError, TypeError):
         return None

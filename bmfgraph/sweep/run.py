@@ -11,23 +11,23 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bmfgraph.api import Job
+from bmfgraph.config.compose import composed_unresolved
 from bmfgraph.config.grid import Grid
-from bmfgraph.config.overrides import dir_flags, free_node_fields, literal_paths
+from bmfgraph.config.overrides import dir_flags, literal_paths
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import Cancelled, ConfigError
 from bmfgraph.sweep.cell_process import run_cell
-from bmfgraph.sweep.cells import RESULT, Cell, identity, oserror_as_sweep_error, read_json
+from bmfgraph.sweep.cells import Cell, identity
+from bmfgraph.sweep.commands import changed_settings, command_of, own_overrides, with_changes, without_measuring
+from bmfgraph.sweep.files import RESULT, check_folder, claim, oserror_as_sweep_error, read_json
 from bmfgraph.sweep.halving import halve
 from bmfgraph.sweep.inputs import reduced
 from bmfgraph.sweep.prepare import describe_if_new, prepare
 from bmfgraph.sweep.report.build import finish, objective_of
-from bmfgraph.sweep.validate import sweep_options, validated_options, validated_references
+from bmfgraph.sweep.validate import check_objective, sweep_options, validated_options, validated_references
 from bmfgraph.system.console import say
 
 __all__ = ["cell_job", "run_sweep"]
-
-_SWEEP_KEYS = ("sweep.", "hydra.", "hydra/")
-"""Beginnings of the keys that a cell does not need when it runs alone."""
 
 
 def run_sweep(
@@ -54,18 +54,21 @@ def run_sweep(
     jobs = [compose(run) for run in grid.runs]
     options = _with_id(validated_options(grid, jobs[0]))
     root = Path(options.dir)
+    claim(root)
     command = ["python", "-m", "bmfgraph", *arguments]
     launched = [*arguments, f"++sweep.id={options.id}", "++" + literal_paths([f"sweep.dir={root}"])[0]]
     if not grid.enumerated:
         say("this sweeper chooses its cells one by one: each is checked before it runs")
+        check_objective(options, jobs[0])
         with _locked(root):
             code = launch(launched)
             folders = _folders(root, options)
             if _stopped(code, root) or (code and not folders):
                 return code
             return max(code, finish(root, folders, options, command))
+    preset = _preset_settings(grid.runs[0], arguments)
     cells = _distinct(
-        _cell(job, run, varied, arguments, options)
+        _cell(job, run, varied, arguments, options, preset)
         for run, varied, job in zip(grid.runs, grid.varied, jobs, strict=True)
     )
     validated_references(options, [{"id": cell.id, "varied": cell.varied} for cell in cells])
@@ -81,15 +84,49 @@ def run_sweep(
 
 
 def _cell(
-    job: Job, overrides: Sequence[str], varied: Mapping[str, str], arguments: Sequence[str], options: SweepOptions
+    job: Job,
+    overrides: Sequence[str],
+    varied: Mapping[str, str],
+    arguments: Sequence[str],
+    options: SweepOptions,
+    preset: Sequence[str] = (),
 ) -> Cell:
-    """Make the cell of a run; with ``sweep.reference=input``, its input is reduced and the original the reference."""
+    """Make the cell of a run; with ``sweep.reference=input``, its input is reduced and the original the reference.
+
+    Args:
+        job: The job of the run.
+        overrides: The overrides of the run.
+        varied: Key and value of its overrides that differ from run to run.
+        arguments: The command line of the sweep.
+        options: The options of the sweep.
+        preset: What a preset such as ``+sweep=mine`` sets for the pipeline, as overrides.
+    """
+    own = (*own_overrides(overrides), *preset)
+    command = command_of(own, arguments)
+    shipped, left_out = without_measuring(own, varied, job)
     original = None
     if options.reference == "input":
+        whole = job
         job, original = reduced(job, Path(options.dir) / "inputs")
+        command = with_changes(command, whole, job)
     folder = Path(options.dir) / "cells" / identity(job)
     reference = None if original is None else str(original)
-    return Cell(tuple(overrides), varied, job, folder, command_of(overrides, arguments), reference)
+    return Cell(
+        tuple(overrides), varied, job, folder, command, command_of(shipped, arguments), tuple(left_out), reference
+    )
+
+
+def _preset_settings(overrides: Sequence[str], arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return what presets of the sweep set for the pipeline, as overrides; a cell alone cannot have the preset."""
+    own = own_overrides(overrides)
+    if not any(override.lstrip("+").startswith("sweep=") for override in overrides):
+        return ()
+    try:
+        before, after = (composed_unresolved([*words, *dir_flags(arguments)]) for words in (own, overrides))
+    except ConfigError:
+        # The preset chooses the pipeline itself.
+        return ()
+    return tuple(changed_settings(before, after | {"sweep": before["sweep"]}))
 
 
 def _distinct(cells: Iterable[Cell]) -> list[Cell]:
@@ -123,7 +160,10 @@ def _stopped(code: int, root: Path) -> bool:
     """Whether the runs were interrupted; logs how to continue."""
     if code != Cancelled.exit_code:
         return False
-    say(f"the same command continues the sweep; report of the finished cells: python -m bmfgraph report {root}")
+    say(
+        f"the same command continues the sweep; report of the finished cells: "
+        f"{shlex.join(['python', '-m', 'bmfgraph', 'report', str(root)])}"
+    )
     return True
 
 
@@ -135,27 +175,8 @@ def _with_id(options: SweepOptions) -> SweepOptions:
 def _folders(root: Path, options: SweepOptions) -> list[Path]:
     """Return the folders of the cells that belong to this sweep."""
     results = ((path, read_json(path)) for path in sorted(root.glob(f"cells/*/{RESULT}")))
-    return [path.parent for path, result in results if result is not None and result.get("sweep") == options.id]
-
-
-def command_of(overrides: Sequence[str], arguments: Sequence[str]) -> str:
-    """Return the command line that runs one cell alone.
-
-    Args:
-        overrides: The overrides of the cell.
-        arguments: The command line of the sweep, whose folders of configuration the cell needs too.
-    """
-    kept = [override for override in overrides if not _key(override).startswith(_SWEEP_KEYS)]
-    return shlex.join(["python", "-m", "bmfgraph", *dir_flags(arguments), *map(_without_needless_mark, kept)])
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0] + "."
-
-
-def _without_needless_mark(override: str) -> str:
-    bare = override.removeprefix("++")
-    return bare if free_node_fields([bare]) == [override] else override
+    mine = [path.parent for path, result in results if result is not None and result["sweep"] == options.id]
+    return [folder for folder in mine if not folder.is_symlink()]
 
 
 def cell_job(job: Job, overrides: Sequence[str], arguments: Sequence[str], swept: Collection[str]) -> float | None:
@@ -179,6 +200,7 @@ def cell_job(job: Job, overrides: Sequence[str], arguments: Sequence[str], swept
     cell = _cell(job, overrides, varied, arguments, options)
     with oserror_as_sweep_error(cell.folder):
         cell.folder.mkdir(parents=True, exist_ok=True)
+        check_folder(cell.folder)
     # Parallel launchers may run the same cell twice at the same time.
     with FileLock(cell.folder / ".lock"):
         runnable = describe_if_new(cell, options)

@@ -10,11 +10,12 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.sweep import SweepOptions
-from bmfgraph.errors import ConfigError, Problem, SpecError
+from bmfgraph.errors import BmfgraphError, ConfigError, Problem, SpecError
+from bmfgraph.sweep.measurable import objective_problems
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import TABLES, find_references
 
-__all__ = ["sweep_options", "validated_options", "validated_references"]
+__all__ = ["check_objective", "sweep_options", "validated_options", "validated_references"]
 
 
 def sweep_options(job: Job) -> SweepOptions:
@@ -54,6 +55,24 @@ def validated_options(grid: Grid, job: Job) -> SweepOptions:
     if options.strategy == "halving":
         _check_halving(grid, options)
     return options
+
+
+def check_objective(options: SweepOptions, job: Job) -> None:
+    """Refuse a metric that no cell can have, in a sweep whose sweeper chooses the cells.
+
+    Args:
+        options: The options of the sweep.
+        job: One of its runs. If it is wrong, its own check says so.
+
+    Raises:
+        SpecError: The objective has such a metric.
+    """
+    try:
+        plan = job.plan()
+    except BmfgraphError:
+        return
+    if problems := objective_problems(options, [plan], None):
+        raise SpecError(problems)
 
 
 def _check_halving(grid: Grid, options: SweepOptions) -> None:

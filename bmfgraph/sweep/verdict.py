@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bmfgraph.sweep.metrics import METRICS, Metric, median, memory_metric, quality_metric, speed_metric, spread
-from bmfgraph.sweep.objective import Objective, Ranked, objective_of, rank
+from bmfgraph.sweep.equal import EQUAL
+from bmfgraph.sweep.metrics import METRICS, Metric, median, memory_metric, quality_metric, runs_of, speed_metric
+from bmfgraph.sweep.objective import Condition, Objective, Ranked, objective_of, rank
 from bmfgraph.sweep.report.text import states, variant
 from bmfgraph.system.text import counted, shortened
 
 __all__ = ["Change", "Verdict", "change", "judge", "key_metrics", "margin", "quality_of"]
+
+_ONCE = ("inference_fps", "build_s")
+"""Metrics that are measured once, however many runs a cell has."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,23 @@ class Verdict:
     objective: Objective
     order: tuple[Ranked, ...]
     """All cells, best first."""
-    winner: Mapping[str, Any] | None
+    choice: Mapping[str, Any] | None
+    """The cell to ship: the winner, or one of several that are as good."""
+    tied: tuple[Mapping[str, Any], ...]
+    """The cells that are as good as the choice, within the spread of the runs."""
+    decided: bool
+    """Whether the choice is better than every other cell."""
     baseline: Mapping[str, Any] | None
     """The cell that the winner is compared with."""
     against: str
     """Name of the baseline, and its role."""
     headline: str
     reasons: tuple[str, ...]
+
+    @property
+    def winner(self) -> Mapping[str, Any] | None:
+        """The cell that is better than every other one; None if there is no such cell."""
+        return self.choice if self.decided else None
 
 
 @dataclass(frozen=True)
@@ -43,14 +58,53 @@ def judge(report: Mapping[str, Any]) -> Verdict:
     """Rank the cells of a report, and choose the one to ship."""
     objective = objective_of(report)
     order = tuple(rank(report["cells"], objective))
-    winner = order[0].cell if order and order[0].rank == 1 else None
-    if winner is None:
+    equal = _equal_cells(report)
+    if not order or order[0].rank != 1:
         headline, reasons = _without_winner(order, objective)
-        return Verdict(objective, order, None, None, "", headline, reasons)
-    baseline, role = _baseline(order, winner)
+        return Verdict(objective, order, None, (), False, None, "", headline, (*reasons, *equal))
+    choice = order[0].cell
+    tied = tuple(ranked.cell for ranked in order[1:] if ranked.rank == 1)
+    baseline, role = _baseline(order, choice)
     against = f"{shortened(variant(baseline), 80)}, {role}" if baseline else ""
-    reasons = tuple(filter(None, (_reason(order, objective), _caution(order, objective), _cost(report, winner))))
-    return Verdict(objective, order, winner, baseline, against, f"Ship {shortened(variant(winner), 80)}", reasons)
+    alone = bool(equal) and all(ranked.cell["status"] == "same" for ranked in order[1:])
+    reasons = (
+        *equal,
+        "" if alone else _reason(order, objective, tied),
+        "" if alone else _caution(order, objective, tied),
+        "" if alone else _cost(report, choice),
+    )
+    decided = not tied and not alone
+    headline = _headline(order, objective, tied) if not alone else "No difference here"
+    return Verdict(objective, order, choice, tied, decided, baseline, against, headline, tuple(filter(None, reasons)))
+
+
+def _headline(order: Sequence[Ranked], objective: Objective, tied: Sequence[Mapping[str, Any]]) -> str:
+    if tied:
+        names = ", ".join(variant(cell) for cell in (order[0].cell, *tied))
+        return f"Ship any of {len(tied) + 1} that are as good: {shortened(names, 80)}"
+    single = " (one repeat: no spread known)" if _spread_unknown(order, objective) else ""
+    return f"Ship {shortened(variant(order[0].cell), 80)}{single}"
+
+
+def _spread_unknown(order: Sequence[Ranked], objective: Objective) -> bool:
+    """Whether a comparison rests on a single run of a metric that differs from run to run."""
+    fit = [ranked.cell for ranked in order if ranked.rank is not None]
+    single = any(len(runs_of(cell, objective.metric)) < 2 for cell in fit)
+    return len(fit) > 1 and METRICS[objective.metric].varies and single
+
+
+def _equal_cells(report: Mapping[str, Any]) -> list[str]:
+    """Say which cells were not run, because they do the same on this machine as another one."""
+    names = {cell["id"]: variant(cell) for cell in report["cells"]}
+    groups: dict[str, list[str]] = {}
+    for cell in report["cells"]:
+        if cell["status"] == "same":
+            groups.setdefault(cell["same_as"], []).append(variant(cell))
+    return [
+        f"{EQUAL[0].upper()}{EQUAL[1:]}: {shortened(', '.join(others), 80)} "
+        f"{'does' if len(others) == 1 else 'do'} the same on this machine as {names.get(first, first)}, which ran once."
+        for first, others in groups.items()
+    ]
 
 
 def quality_of(report: Mapping[str, Any]) -> Metric | None:
@@ -125,7 +179,7 @@ def _baseline(order: Sequence[Ranked], winner: Mapping[str, Any]) -> tuple[Mappi
     return next(iter(others), None), "the next best"
 
 
-def _reason(order: Sequence[Ranked], objective: Objective) -> str:
+def _reason(order: Sequence[Ranked], objective: Objective, tied: Sequence[Mapping[str, Any]]) -> str:
     metric, value = METRICS[objective.metric], median(order[0].cell, objective.metric)
     fit = sum(ranked.rank is not None for ranked in order)
     extreme = "highest" if objective.direction == "max" else "lowest"
@@ -134,27 +188,43 @@ def _reason(order: Sequence[Ranked], objective: Objective) -> str:
     if fit == 1:
         among = f"It is the only one of {counted(len(order), 'variant')} that "
         return f"{among}{f'keeps {conditions}' if conditions else 'ran'}: {metric.full(value or 0)}."
-    return f"The {extreme} {metric.title}, {metric.full(value or 0)}, of the {among or counted(fit, 'variant')}."
+    values = [median(cell, objective.metric) or 0 for cell in (order[0].cell, *tied)]
+    if tied and metric.text(min(values)) != metric.text(max(values)):
+        text = f"{metric.text(min(values))} to {metric.full(max(values))}"
+    else:
+        text = metric.full(value or 0)
+    return f"The {extreme} {metric.title}, {text}, of the {among or counted(fit, 'variant')}."
 
 
-def _caution(order: Sequence[Ranked], objective: Objective) -> str:
-    """Return a caution if the runs of the two best cells overlap."""
-    if len(order) < 2 or order[1].rank is None:
-        return ""
-    first, second = (spread(ranked.cell, objective.metric) for ranked in order[:2])
-    if first and second and first[0] <= second[1] and second[0] <= first[1]:
-        return f"{variant(order[1].cell)} is as good within the spread of the runs."
+def _caution(order: Sequence[Ranked], objective: Objective, tied: Sequence[Mapping[str, Any]]) -> str:
+    """Say that the best cells do not differ, or that their spread is not known."""
+    metric = METRICS[objective.metric]
+    if tied and metric.varies:
+        return "Within the spread of the runs they are as good: the 95 % confidence intervals of their means overlap."
+    if tied:
+        return f"Their {metric.title} is the same."
+    if _spread_unknown(order, objective):
+        once = "One repeat" if metric.name not in _ONCE else f"The {metric.title} is measured once"
+        advice = "" if metric.name in _ONCE else " sweep.repeats=5 tells."
+        return f"{once}: no spread known, so that a small difference may be noise.{advice}"
     return ""
 
 
-def _cost(report: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
-    """Return the quality of a winner that was chosen without a condition on quality."""
+def _cost(report: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    """Return the quality of a cell that was chosen without a condition on quality."""
     quality, objective = quality_of(report), objective_of(report)
-    if quality is None or any(METRICS[part.metric].perfect is not None for part in objective.conditions):
+    asked = [objective.metric, *(condition.metric for condition in objective.conditions)]
+    if quality is None or any(METRICS[name].perfect is not None for name in asked):
         return ""
-    value = median(winner, quality.name)
-    has = f"its {quality.title} is {quality.full(value)}" if value is not None else f"its {quality.title} is unknown"
-    return f"No quality was asked for; {has}. Set one with sweep.objective='{objective} where {quality.name}>=…'."
+    value = median(choice, quality.name)
+    if value is None:
+        return f"No quality was asked for; its {quality.title} is unknown."
+    text = f"No quality was asked for; its {quality.title} is {quality.full(value)}."
+    if value == quality.perfect:
+        return text
+    least = Condition(quality.name, ">=", math.floor(value * 10**quality.digits) / 10**quality.digits)
+    advice = replace(objective, conditions=(*objective.conditions, least))
+    return f"{text} Set a limit, such as sweep.objective='{advice}'."
 
 
 def _without_winner(order: Sequence[Ranked], objective: Objective) -> tuple[str, tuple[str, ...]]:
@@ -170,6 +240,8 @@ def _without_winner(order: Sequence[Ranked], objective: Objective) -> tuple[str,
         ]
         return "No variant ran", (f"{counted(len(order), 'variant')}: {states(cells)}.", *common)
     reasons = [f"{len(done)} of {counted(len(order), 'variant')} ran; none of them meets {objective}."]
+    if all(median(cell, objective.metric) is None for cell in done):
+        reasons.append(f"{METRICS[objective.metric].title} was not measured.")
     for condition in objective.conditions:
         values = [value for cell in cells if (value := median(cell, condition.metric)) is not None]
         metric = METRICS[condition.metric]

@@ -15,8 +15,8 @@ from typing import Any
 from bmfgraph.api import Job
 from bmfgraph.engines.manifest import read_entry
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.sweep.cells import CELL, MEASURED, read_json, write_json
 from bmfgraph.sweep.engine_speed import engine_alone
+from bmfgraph.sweep.files import CELL, MEASURED, read_json, write_json
 from bmfgraph.system.console import console_output, print_problems, problems_as_json
 from bmfgraph.system.energy import EnergyMeter
 from bmfgraph.system.processes import end_with_stdin

@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-__all__ = ["EnergyMeter"]
+__all__ = ["EnergyMeter", "has_energy_counter"]
 
 
 class EnergyMeter:
@@ -37,6 +37,12 @@ class EnergyMeter:
         self._stack.close()
         if self._start is not None and end is not None:
             self.joules = (end - self._start) / 1000
+
+
+def has_energy_counter() -> bool:
+    """Return whether this machine can measure the energy of a run."""
+    with _energy_counter() as read:
+        return read() is not None
 
 
 @contextlib.contextmanager

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from pathlib import Path
+
+from bmfgraph.system.untrusted import open_regular
 
 __all__ = [
     "DISK_FULL",
     "cache_folder",
     "file_error",
     "file_sha256",
+    "make_parent",
     "publish",
     "reserve",
     "unwritable",
@@ -55,10 +59,18 @@ def file_error(path: Path | str, action: str, error: OSError) -> str:
     return f"{str(path)!r} cannot be {action} ({error.strerror or error})"
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
+def file_sha256(path: Path, *, follow: bool = True) -> str:
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal digits.
+
+    Args:
+        path: The file.
+        follow: Follow a link in the last part of the path.
+
+    Raises:
+        OSError: The file cannot be read, or it is a pipe, a device or, unless ``follow`` is true, a link.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, follow=follow) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -91,28 +103,59 @@ def publish(part: Path, path: Path) -> None:
     part.replace(os.path.realpath(path))
 
 
-def unwritable(path: Path) -> int:
+def unwritable(path: Path, *, deep: bool = False) -> str:
     """Check whether a file can be written, without writing.
 
+    Args:
+        path: The file.
+        deep: All folders above it will be created, also outside the current folder.
+
     Returns:
-        The ``errno`` of the obstacle, or 0 if none is visible.
+        The obstacle, such as ``Permission denied``; "" if none is visible.
     """
     try:
         if path.exists() and not os.access(path, os.W_OK):
-            return errno.EACCES
+            return os.strerror(errno.EACCES)
+        if path.is_dir():
+            return os.strerror(errno.EISDIR)
         if path.exists() and not path.is_file():
-            return 0
+            return _endless(path)
         # A new file is written next to the old one and then renamed, so the folder must be writable, too.
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        folders = list(Path(os.path.realpath(path)).parents)
+        folder = next(folder for folder in folders if folder.exists())
+        if not (deep or folder in folders[:2] or Path.cwd() in folders):
+            # A mistyped path must not leave a tree of folders somewhere on the disk.
+            return f"the folder {str(folders[1])!r} does not exist"
     except OSError as error:
-        return error.errno or errno.EIO
+        return os.strerror(error.errno or errno.EIO)
     if not folder.is_dir():
-        return errno.ENOTDIR
-    return 0 if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
+        return os.strerror(errno.ENOTDIR)
+    return "" if os.access(folder, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+
+
+def make_parent(path: Path) -> None:
+    """Create the folder of a file that will be written; in the current folder, also the folders above it.
+
+    Raises:
+        OSError: The folder cannot be created, or the file cannot be written.
+    """
+    if obstacle := unwritable(path):
+        raise OSError(errno.EINVAL, obstacle, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _endless(path: Path) -> str:
+    """Return why a special file is not written: a pipe waits for its reader, and a disk is no file; "" for others."""
+    mode = path.stat().st_mode
+    # Such as /dev/stdout, which may be a pipe.
+    own = os.path.realpath(path).startswith("/proc/")
+    if stat.S_ISBLK(mode) or (not own and not stat.S_ISCHR(mode)):
+        return "it is a pipe, a socket or a disk, not a file"
+    return ""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file atomically. Devices and pipes are written directly.
+    """Write a file atomically. Devices such as /dev/null and the pipes of this process are written directly.
 
     Args:
         path: The file.
@@ -123,6 +166,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
+        if obstacle := unwritable(path):
+            raise OSError(errno.EINVAL, obstacle, str(path))
         path.write_bytes(data)
         return
     part = reserve(path)

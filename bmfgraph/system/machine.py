@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bmfgraph.system.untrusted import has_form
+
 __all__ = [
     "NO_MACHINE",
     "RTX_CAPABILITIES",
@@ -18,6 +20,7 @@ __all__ = [
     "Gpu",
     "Library",
     "Machine",
+    "distribution_names",
     "find_gpu",
     "find_libraries",
     "find_machine",
@@ -38,6 +41,13 @@ _MODULES: tuple[tuple[Flavour, str, bool], ...] = (
     ("tensorrt_rtx", "tensorrt_rtx", True),
     ("tensorrt_rtx", "tensorrt_rtx_bindings", True),
 )
+_FORM = {
+    "gpu": ({"name": str, "compute_capability": str, "memory": int}, None),
+    "no_gpu": str,
+    "libraries": [{"flavour": str, "module": str, "version": str, "builds": bool}],
+    "onnxruntime_cuda": bool,
+}
+"""Form of a machine as plain data."""
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
 
@@ -102,15 +112,16 @@ def machine_from(data: Mapping[str, Any]) -> Machine:
     """Create a machine from the plain data that ``doctor --json`` writes under ``machine``.
 
     Raises:
-        KeyError: A key is missing.
-        TypeError: A value has the wrong type, or a key is unknown.
+        TypeError: A key is missing or unknown, or a value has the wrong type.
     """
+    if not has_form(data, _FORM):
+        raise TypeError("the data does not describe a machine")
     gpu = data["gpu"]
     return Machine(
         gpu=Gpu(**gpu) if gpu is not None else None,
-        no_gpu=str(data["no_gpu"]),
+        no_gpu=data["no_gpu"],
         libraries=tuple(Library(**library) for library in data["libraries"]),
-        onnxruntime_cuda=bool(data["onnxruntime_cuda"]),
+        onnxruntime_cuda=data["onnxruntime_cuda"],
     )
 
 
@@ -167,14 +178,20 @@ def find_libraries() -> tuple[Library, ...]:
     )
 
 
-def _version(module: str) -> str:
-    """Return the version of a module. NVIDIA names a distribution after its module and its CUDA version."""
+def distribution_names(flavour: Flavour) -> list[str]:
+    """Return the names of the distributions that hold a flavour's builder."""
+    return [name for kind, module, builds in _MODULES if kind == flavour and builds for name in _names(module)]
+
+
+def _names(module: str) -> list[str]:
+    """Return the names of a module's distributions. NVIDIA names one after its module and its CUDA version."""
     base = module.removesuffix("_bindings")
-    names = [
-        module,
-        *(f"{base}_{cuda}{part}" for cuda in ("cu13", "cu12", "cu11") for part in ("_bindings", "", "_libs")),
-    ]
-    for name in names:
+    versions = [f"{base}_{cuda}{part}" for cuda in ("cu13", "cu12", "cu11") for part in ("_bindings", "", "_libs")]
+    return [module, *versions]
+
+
+def _version(module: str) -> str:
+    for name in _names(module):
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,8 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from bmfgraph.system import guard
+from bmfgraph.system.untrusted import open_regular
+
 __all__ = ["child", "end_with_stdin", "ended", "last_lines", "python_command"]
 
+_LAST_SECONDS = 15.0
+"""Seconds that a guard has to end all processes; it gives up a little earlier."""
+_LOG_BYTES = 1 << 16
+"""Bytes at the end of a log in which its last lines are searched."""
 _MODULE = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; sys.argv[:1] = []; "
     "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
@@ -38,38 +46,54 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def child(command: Sequence[str], log: Path, *, everything: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """Run a process in its own process group; kill the group if the block raises.
+    """Run a program under a guard, which ends it with all its descendants when the block or this process ends.
 
-    The child's stdin stays empty and reaches its end when this process ends.
+    The program's stdin stays empty and reaches its end when this process ends.
 
     Args:
         command: The program and its arguments.
-        log: File to which the child's stderr is appended.
+        log: File to which the program's stderr is appended.
         everything: If true, stdout goes to the log, too.
 
     Yields:
-        The process. Its stdout is a pipe unless ``everything`` is true. The end of the block waits for its end.
+        The guard, which ends as the program does; with exit code 127 if the program cannot be run. Its stdout is a
+        pipe unless ``everything`` is true. The end of the block waits for its end.
 
     Raises:
         OSError: The log or the process cannot be opened.
     """
+    mark = secrets.token_hex(16)
     with log.open("ab") as file:
         output: int | IO[bytes] = file if everything else subprocess.PIPE
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=file, text=True, start_new_session=True
+            [sys.executable, "-I", "-S", guard.__file__, *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=file,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, guard.MARK: mark},
         )
+    assert process.stdin is not None
+    watcher = threading.Thread(target=_end_session, args=[process, mark], daemon=True)
+    watcher.start()
     try:
         yield process
         process.wait()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
     finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        process.stdin.close()
+        watcher.join(_LAST_SECONDS)
+        process.kill()  # A guard that is stopped does not see that its stdin is closed.
+        watcher.join()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _end_session(process: subprocess.Popen[str], mark: str) -> None:
+    """Wait for the end of a guard, and end its descendants if it was killed itself."""
+    if process.wait() < 0:
+        guard.kill_marked(process.pid, mark)
 
 
 def end_with_stdin() -> None:
@@ -97,7 +121,10 @@ def ended(code: int) -> str:
 def last_lines(log: Path, count: int = 5) -> str:
     """Return the last lines of a log, each after a line break and indented; empty if there are none."""
     try:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        with open_regular(log) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+            text = file.read(_LOG_BYTES).decode(errors="replace")
     except OSError:
         return ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return "".join(f"\n    {line[:300]}" for line in lines[-count:])

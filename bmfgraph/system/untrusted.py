@@ -11,10 +11,21 @@ import json
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["check_private", "make_private_folder", "open_regular", "read_bounded", "read_json"]
+__all__ = [
+    "check_private",
+    "has_form",
+    "is_real_folder",
+    "make_private_folder",
+    "make_real_folder",
+    "open_regular",
+    "read_bounded",
+    "read_json",
+    "replace_file",
+]
 
 _NOTE_LIMIT = 16 << 20
 """Bytes of the largest file that holds notes: a manifest, an entry of a cache, a report, a target."""
@@ -81,6 +92,74 @@ def read_json(path: Path | str, limit: int = _NOTE_LIMIT, *, follow: bool = True
         raise ValueError("the JSON is nested too deeply") from None
 
 
+def has_form(value: Any, form: Any) -> bool:
+    """Return whether JSON data has a form.
+
+    Args:
+        value: The data.
+        form: A type; None; a tuple of forms, of which one must fit; ``[form]`` for a list; or ``{name: form}`` for an
+            object, which may have further names. The name ``*`` stands for every name, and ``name?`` may be missing.
+
+    Example:
+        >>> has_form({"name": "net", "dims": [1, 3]}, {"name": str, "dims": [int], "dtype?": str})
+        True
+    """
+    if isinstance(form, tuple):
+        return any(has_form(value, part) for part in form)
+    if isinstance(form, list):
+        return isinstance(value, list) and all(has_form(item, form[0]) for item in value)
+    if isinstance(form, dict):
+        return isinstance(value, dict) and all(
+            all(has_form(item, part) for item in value.values())
+            if name == "*"
+            else has_form(value[name.rstrip("?")], part)
+            if name.rstrip("?") in value
+            else name.endswith("?")
+            for name, part in form.items()
+        )
+    # True is an int in Python.
+    return value is None if form is None else isinstance(value, form) and (form is bool or not isinstance(value, bool))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file of this user atomically. Whatever has its name is replaced; a link is not followed.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    descriptor, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def is_real_folder(path: Path) -> bool:
+    """Return whether a path is a folder, and not a link to one.
+
+    Raises:
+        OSError: A parent folder cannot be searched.
+    """
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def make_real_folder(path: Path) -> None:
+    """Create a folder, with its parents, or keep an existing one.
+
+    Raises:
+        OSError: The folder cannot be created, or its name is a link.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if not is_real_folder(path):
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+
+
 def make_private_folder(folder: Path) -> None:
     """Create a folder, with its parents, that only this user can write to; check it if it exists.
 
@@ -88,7 +167,10 @@ def make_private_folder(folder: Path) -> None:
         OSError: The folder cannot be created, or :func:`check_private` refuses it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     check_private(folder)
 
 

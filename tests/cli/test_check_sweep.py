@@ -97,8 +97,10 @@ def test_a_run_that_does_not_compose_is_one_of_them(folder: Path) -> None:
     runs = json.loads(outcome.out)["runs"]
     assert [[problem["code"] for problem in run["problems"]] for run in runs] == [[], ["E103"], ["W103"]]
     read = run_cli(f"check {UP}engine=fp32,nosuch,fp16 target=bare.json", folder, as_json=False)
-    assert read.err == "bmfgraph: engine=fp32\nbmfgraph: engine=nosuch\nbmfgraph: engine=fp16\n"
+    assert read.err == "bmfgraph: the sweep\nbmfgraph: engine=fp32\nbmfgraph: engine=nosuch\nbmfgraph: engine=fp16\n"
+    assert "engine=fp16: no difference here: does the same on this machine as engine=fp32" in read.out
     assert [line.split()[0] for line in read.out.splitlines()] == [
+        *("warning", "→", "1"),
         "super_resolution:",
         "error",
         "→",

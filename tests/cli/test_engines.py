@@ -134,7 +134,7 @@ def test_verifying(store: EngineStore, run_engines: RunEngines) -> None:
     out, err = run_engines("verify", code=1)
     assert out == f"{entry.folder}: the checksum of engine.plan is wrong\n2 engine(s), 1 damaged\n"
     assert err == (
-        "bmfgraph: 1 engine(s) are damaged\n"
+        "bmfgraph: error[E613]: 1 engine of the store cannot be used\n"
         "  → the next run builds it anew; python -m bmfgraph engines prune deletes it\n"
     )
     data = json.loads(run_engines("verify", "--json", code=1)[0])

@@ -125,7 +125,7 @@ def test_wrong_words(run: Run, words: list[str], message: str, hint: str) -> Non
 
 @pytest.mark.parametrize(
     ("output", "why"),
-    [("conf", "Is a directory"), ("clip.mp4/plan", "File exists"), ("/dev/full", "No space left on device")],
+    [("conf", "Is a directory"), ("clip.mp4/plan", "Not a directory"), ("/dev/full", "No space left on device")],
 )
 @pytest.mark.parametrize("form", ["--json", "--png"])
 def test_a_file_that_cannot_be_written(run: Run, output: str, why: str, form: str) -> None:
@@ -147,7 +147,8 @@ def test_a_folder_where_nobody_may_write(here: Path, powerless: list[str]) -> No
 
 
 def test_plans_that_are_equal(run: Run) -> None:
-    assert run("plan", "diff", "engine=fp32", "engine.precision=fp32", *UPSCALE) == (0, "", "")
+    same = "no difference here: the same configuration\n"
+    assert run("plan", "diff", "engine=fp32", "engine.precision=fp32", *UPSCALE) == (0, same, "")
     code, out, _ = run("plan", "diff", "--json", "engine=fp32", "engine.precision=fp32", *UPSCALE)
     assert code == 0
     assert json.loads(out) == {"plan": {}, "removed": {}, "added": {}, "changed": {}}

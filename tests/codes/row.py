@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from tests.codes.command import HERE, Situation
 
-__all__ = ["BUILD", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP", "TEMPORAL", "TRT", "UP", "N", "Row"]
+__all__ = [
+    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP"),
+    *("TEMPORAL", "TRT", "UP", "N", "Row"),
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ TRT = UP + "target=trt.json "
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "
 RUN = f"run {_UP}{_CLIP}{_FAST}"
 RUN_COPY = f"run --config-dir conf pipeline=copy {_CLIP}{_FAST}"
+CHECK_SWEEP = f"check -m {_UP}{_CLIP}target=bare.json sweep.dir=sweep "
 SWEEP = f"run -m {_UP}{_CLIP}{_FAST}engine.batch=1,2 sweep.dir=sweep "
 
 ODD = Situation(packs=("packs/odd",))

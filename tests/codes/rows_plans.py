@@ -70,6 +70,7 @@ ROWS: tuple[Row, ...] = (
     Row("E402", UP + "input=/dev/zero", N + "source: input '/dev/zero' is a pipe or a device, not a file"),
     Row("E403", UP + f"input={'x' * 256}", N + f"source: input '{'x' * 256}' cannot be read (File name too long)"),
     Row("E404", UP + "input=text.mp4", N + "source: input 'text.mp4' is not a video that FFmpeg can read (Invalid data found when processing input)"),
+    Row("E415", UP + "input=list.mp4", N + "source: input 'list.mp4' is a playlist, which opens other files or addresses"),
     Row("E405", UP + "input=sound.mp4", N + "source: input 'sound.mp4' has no video stream (it has: audio)"),
     Row("E406", UP + "decoder.video=3", N + "source: input 'clip.mp4' has 1 video stream: there is no stream 3\n  → set `video` to one of: 0"),
     Row("E406", UP + "decoder.audio=3", N + "source: input 'clip.mp4' has 1 audio stream: there is no stream 3"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import COPY, FIND, ODD, SWEEP, UP, N, Row
+from tests.codes.row import CHECK_SWEEP, COPY, FIND, ODD, SWEEP, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -71,6 +71,9 @@ ROWS: tuple[Row, ...] = (
     Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.launcher._target_=my.Launcher", "hydra/launcher: halving runs its cells here, one after the other, to choose between them\n  → leave it out, or set sweep.strategy=grid"),
     Row("E117", SWEEP + "sweep.strategy=halving sweep.objective=fps hydra.sweeper._target_=my.Sweeper", "hydra/sweeper: halving takes the cells of a grid, and this sweeper chooses its runs as it goes"),
     Row("E115", SWEEP + "sweep.objective=speed", "sweep.objective: unknown metric 'speed'\n  → metrics: fps, "),
+    Row("E124", CHECK_SWEEP + "engine.batch=1,2 sweep.objective='fps where psnr_y>=40' sweep.reference=null", "sweep.objective: psnr_y (PSNR-Y) cannot be measured: there is nothing to compare with\n  → set sweep.reference=input, or name a clip or overrides of one cell"),
+    Row("E124", CHECK_SWEEP + "engine.batch=1,2 sweep.objective=peak_gpu_mb", "sweep.objective: peak_gpu_mb (peak GPU memory) cannot be measured: no node runs on a GPU\n  → take peak_rss_mb"),
+    Row("E125", CHECK_SWEEP + "engine.batch=1,2 sweep.dir=foreign", "sweep.dir: 'foreign/report.html' is not a sweep's: no sweep has written into its folder, and this one would\n  → name a new folder with sweep.dir=FOLDER"),
     # files of the configuration
     Row("E116", "check --config-dir conf pipeline=unclosed", "<shop>/conf/pipeline/unclosed.yaml, line 3: expected ',' or '}', but got '<stream end>' while parsing a flow mapping"),
     Row("E116", "check --config-dir latin pipeline=latin", "latin/pipeline/latin.yaml, line 2001: it is not written in UTF-8\n  → save it as UTF-8"),
@@ -105,7 +108,7 @@ ROWS: tuple[Row, ...] = (
     Row("E207", UP + "engine.batch=0", N + "upscale.engine.batch: 0: must be at least 1"),
     Row("E208", UP + "input=", N + "source.path: '': must be text that is not empty"),
     Row("E208", UP + "'pipeline.name=a b'", "pipeline.name: 'a b': must be text of the form ^[A-Za-z0-9_-]+$"),
-    Row("E208", UP + "model.sha256=abc", N + "upscale.model.sha256: 'abc': must be text of the form ^[0-9a-f]{64}$"),
+    Row("E208", UP + "model.sha256=abc", N + "upscale.model.sha256: 'abc': must be text of the form ^([0-9a-f]{64}|any)$"),
     Row("E208", FIND + "model.decode.labels=[]", N + "detect.model.decode.labels: []: must be not empty"),
     Row("E209", UP + "decoder.start=2 decoder.end=1", N + "source.end: end 1 s is not after start 2 s\n  → set it above 2"),
     Row("E209", UP + "model.window={frames:3,outputs:[3]}", N + "upscale.model.window: outputs [3] must lie inside the window's positions 0..2"),

@@ -204,7 +204,10 @@ def fill(folder: Path) -> None:
     (folder / "newer.json").write_text(json.dumps(newer))
     _packs(folder / "packs")
     (folder / "folder").mkdir()
+    (folder / "foreign").mkdir()
+    (folder / "foreign" / "report.html").write_text("a report of someone else")
     (folder / "text.mp4").write_text("no video\n" * 200)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
 
 
 def _clips(folder: Path) -> None:

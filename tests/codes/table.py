@@ -9,6 +9,7 @@ __all__ = ["ELSEWHERE", "ROWS"]
 ROWS = (*rows_words.ROWS, *rows_plans.ROWS, *rows_machine.ROWS)
 
 ELSEWHERE = {
+    "E425": "a server sends a file: tests/hostile/test_downloads.py",
     "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
     "E808": "a Python program has a stream open: tests/test_api.py",
     "E809": "a Python program isolates a run: tests/test_api.py",

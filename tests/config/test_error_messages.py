@@ -134,7 +134,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["-net.model"], N + "net.model: is missing"),
     (UPSCALE, ["net.model=tiny"], N + "net.model: 'tiny': must be a mapping"),
     (UPSCALE, ["-net.model.file"], N + "net.model: has neither source nor file"),
-    (UPSCALE, ["net.model.sha256=abc"], N + "net.model.sha256: 'abc': must be text of the form ^[0-9a-f]{64}$"),
+    (UPSCALE, ["net.model.sha256=abc"], N + "net.model.sha256: 'abc': must be text of the form ^([0-9a-f]{64}|any)$"),
     (UPSCALE, ["net.model.file=[]"], N + "net.model.file: []: must be a path"),
     (UPSCALE, ["net.model.inputs=5"], N + "net.model.inputs: 5: must be a mapping"),
     (UPSCALE, ["net.model.outputs={537: {}}"], N + "net.model.outputs.537: 537: must be text (in quotes)"),

@@ -569,6 +569,7 @@ def test_a_full_disk(picture: Path, smaller_disk: Path, rtx: str) -> None:
     builds = Builds(smaller_disk)
     message = builds.error(picture)
     assert "No space left on device" in message
+    assert str(smaller_disk) in message
     assert "room on the disk" in message
     (smaller_disk / "filler").write_bytes(b"x" * 20_000)
     assert "room on the disk" in builds.error(picture)

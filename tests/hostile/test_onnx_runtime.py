@@ -236,4 +236,4 @@ def test_a_child_that_cannot_work_is_a_warning(
     cached_model(path)
     monkeypatch.setattr("bmfgraph.engines.limited.python_command", lambda *_: ["/nowhere/python"])
     ((code, message, _),) = problems(path)
-    assert (code, "its process cannot be started" in message) == ("W106", True)
+    assert (code, "not finished: its process ended" in message) == ("W106", True), message

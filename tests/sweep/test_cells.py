@@ -12,8 +12,8 @@ import pytest
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.run import steady_fps
-from bmfgraph.sweep.cells import RESULT, oserror_as_sweep_error, read_json, write_json
-from bmfgraph.sweep.run import command_of
+from bmfgraph.sweep.commands import command_of
+from bmfgraph.sweep.files import RESULT, oserror_as_sweep_error, read_json, write_json
 
 CONTENT = {"id": "1", "sweep": "2", "varied": {}, "command": "", "status": "ok", "errors": []} | {
     "metrics": {},

@@ -123,8 +123,8 @@ def test_cells_that_meet_the_conditions_come_first_and_failed_ones_last() -> Non
 
 def test_equal_cells_keep_their_order() -> None:
     cells = [cell(name, {}, fps=speed) for name, speed in (("c", 5.0), ("a", 7.0), ("b", 7.0), ("d", 5.0))]
-    assert ids(cells, "fps") == [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
-    assert ids(cells, "min fps") == [("c", 1), ("d", 2), ("a", 3), ("b", 4)]
+    assert ids(cells, "fps") == [("a", 1), ("b", 1), ("c", 3), ("d", 3)]
+    assert ids(cells, "min fps") == [("c", 1), ("d", 1), ("a", 3), ("b", 3)]
     assert [each["id"] for each in cells] == ["c", "a", "b", "d"]
 
 

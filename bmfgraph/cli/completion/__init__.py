@@ -145,4 +145,4 @@ def _engines(before: Sequence[str]) -> Iterator[tuple[str, str]]:
 
     store = next((value for flag, value in itertools.pairwise(before) if flag == "--store"), "engines")
     with contextlib.suppress(StoreError):
-        yield from ((entry.folder.name, entry.model) for entry in EngineStore(Path(store)).entries())
+        yield from EngineStore(Path(store)).names()

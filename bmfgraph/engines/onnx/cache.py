@@ -1,12 +1,14 @@
 """Cache what ONNX files contain, by checksum, in the user's cache folder.
 
 Reading a file needs onnx and NumPy, whose import takes a quarter of the time of ``check``. An entry holds valid
-results only, and counts only for the versions of onnx and bmfgraph that wrote it.
+results only, and counts only for the versions of onnx and bmfgraph that wrote it. What is damaged, is a link or lies
+in a folder that others can write to is ignored.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,8 @@ from bmfgraph.engines.onnx.loading import check_file
 from bmfgraph.engines.onnx.model import OnnxModel
 from bmfgraph.engines.onnx.untrusted import model_from, read_limited, shapes_limited
 from bmfgraph.engines.onnx.weights import OnnxError, WeightFile, checksum
-from bmfgraph.system.files import cache_folder, file_sha256, write_whole
+from bmfgraph.system.files import cache_folder, file_sha256
+from bmfgraph.system.untrusted import check_private, make_private_folder, read_json, replace_file
 
 __all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
 
@@ -117,17 +120,34 @@ def _file(digest: str) -> Path:
 def _read(digest: str) -> dict[str, Any]:
     """Read an entry; empty where there is none, or an invalid one."""
     try:
-        entry = json.loads(_file(digest).read_text(encoding="utf-8"))
-        return entry if entry["by"] == _versions() else {}
-    except (OSError, ValueError, KeyError, TypeError, importlib.metadata.PackageNotFoundError):
+        file = _file(digest)
+        check_private(file.parent)
+        entry: dict[str, Any] = read_json(file, follow=False)
+        intact = entry.pop("sha256") == _checksum(entry)
+        return entry if intact and entry["by"] == _versions() else {}
+    except (
+        OSError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        importlib.metadata.PackageNotFoundError,
+    ):
         return {}
 
 
 def _write(digest: str, entry: dict[str, Any]) -> None:
     # A cache that cannot be written costs time only.
     with contextlib.suppress(OSError, importlib.metadata.PackageNotFoundError):
-        _file(digest).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_file(digest), json.dumps({**entry, "by": _versions()}))
+        file = _file(digest)
+        make_private_folder(file.parent)
+        entry = {**entry, "by": _versions()}
+        replace_file(file, json.dumps({**entry, "sha256": _checksum(entry)}).encode())
+
+
+def _checksum(entry: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> list[Any]:

@@ -62,7 +62,7 @@ def quantize(model: Any, calibration: Samples | None, *, opset: int) -> Any:
             return None if sample is None else dict(sample)
 
     _add_kernel_shapes(model)
-    with tempfile.TemporaryDirectory() as folder, tool_errors_as_onnx_errors("int8"):
+    with tool_errors_as_onnx_errors("int8"), tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "quantized.onnx"
         tools.quantize_static(
             model,

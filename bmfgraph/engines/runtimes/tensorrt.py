@@ -18,6 +18,7 @@ from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
 from bmfgraph.errors import EngineError, InstallError
 from bmfgraph.plan.types import RUNTIME_NAMES
 from bmfgraph.system.machine import Library, find_libraries
+from bmfgraph.system.untrusted import open_regular
 
 if TYPE_CHECKING:
     from bmfgraph.engines.spec import EngineSpec
@@ -239,7 +240,8 @@ def _load(node: str, spec: EngineSpec, trt: Any, *, shared: bool = True) -> _Loa
         key = (str(path.resolve()), path.stat().st_mtime_ns, spec.allow_host_code)
         if shared and (loaded := _LOADED.get(key)):
             return loaded
-        data = path.read_bytes()
+        with open_regular(path, follow=spec.build is None) as file:
+            data = file.read()
     except OSError as error:
         raise EngineError(
             node,

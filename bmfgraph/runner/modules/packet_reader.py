@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 
+from bmfgraph.media.opening import open_video
 from bmfgraph.nodes.nvdec import NvdecParams
 
 __all__ = ["FrameClock", "PacketReader", "PtsMatcher"]
@@ -66,7 +67,7 @@ class PacketReader:
 
     def _can_seek(self, clock: FrameClock) -> bool:
         """Return whether seeking leads to a keyframe before the start."""
-        with av.open(self._params.path, metadata_errors="replace") as container:
+        with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
             try:
                 container.seek(clock.seek_pts or 0, stream=stream)
@@ -78,7 +79,7 @@ class PacketReader:
     def __iter__(self) -> Iterator[Any]:
         """Yield PyAV's packets. A damaged file ends at the damage, as it does for FFmpeg's decoder."""
         codec = self._params.codec
-        with av.open(self._params.path, metadata_errors="replace") as container:
+        with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
             annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream) if codec in ("h264", "hevc") else None
             if self._seek_pts is not None:

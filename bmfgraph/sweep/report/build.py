@@ -11,17 +11,19 @@ from typing import Any
 
 from bmfgraph import __version__
 from bmfgraph import error_codes as codes
+from bmfgraph.config.overrides import title_of
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.runner.report import machine_section
-from bmfgraph.sweep.cells import CELL, RESULT, failed_result, read_json
+from bmfgraph.sweep.cells import failed_result
+from bmfgraph.sweep.files import CELL, REPORTS, RESULT, claim, read_json, write_file
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import find_references, quality
 from bmfgraph.sweep.report.csv_table import csv_table
 from bmfgraph.sweep.report.page import report_page
 from bmfgraph.sweep.report.terminal import closing_text, report_table
+from bmfgraph.sweep.verdict import judge
 from bmfgraph.system.console import say, stdout_console
-from bmfgraph.system.files import write_whole
 from bmfgraph.system.machine import find_machine
 
 __all__ = ["finish", "gather", "objective_of", "write_report"]
@@ -63,24 +65,24 @@ def finish(
         dropped=dropped,
     )
     write_report(root, report)
-    return int(any(cell["status"] not in ("ok", "skipped") for cell in report["cells"]))
+    return int(any(cell["status"] not in ("ok", "same", "skipped") for cell in report["cells"]))
 
 
 def write_report(root: Path, report: dict[str, Any]) -> None:
     """Write report.json, report.csv and report.html into a folder, and print the table.
 
     Raises:
-        BmfgraphError: A file cannot be written.
+        BmfgraphError: A file cannot be written, or the folder holds a file of this name that is no report.
     """
-    texts = {
-        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
-        "report.csv": csv_table(report),
-        "report.html": report_page(report),
-    }
-    for name, text in texts.items():
+    claim(root, REPORTS)
+    contents = (
+        json.dumps(report | {"verdict": _decision(report)}, indent=2, ensure_ascii=False) + "\n",
+        csv_table(report),
+        report_page(report),
+    )
+    for name, text in zip(REPORTS, contents, strict=True):
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            write_whole(root / name, text)
+            write_file(root / name, text)
         except OSError as error:
             raise BmfgraphError(
                 f"the report {str(root / name)!r} cannot be written ({error.strerror})",
@@ -90,8 +92,25 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
             ) from None
     console = stdout_console(_PIPE_WIDTH)
     console.print(report_table(report))
-    console.print(closing_text(report))
+    # A terminal breaks long lines itself; a line break within a command could not be copied.
+    console.print(closing_text(report), soft_wrap=True)
     say(f"report: {root / 'report.html'}")
+
+
+def _decision(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the verdict as plain data."""
+    verdict = judge(report)
+    choice = verdict.choice or {}
+    return {
+        "headline": verdict.headline,
+        "reasons": list(verdict.reasons),
+        "winner": verdict.winner and verdict.winner["id"],
+        "as_good": [cell["id"] for cell in verdict.tied],
+        "command": choice.get("ship") or choice.get("command"),
+        "left_out": choice.get("left_out", []),
+        "measured_by": choice.get("command"),
+        "ranks": {ranked.cell["id"]: ranked.rank for ranked in verdict.order},
+    }
 
 
 def gather(
@@ -124,6 +143,9 @@ def gather(
     results = [(folder, _result(folder)) for folder in folders]
     references, file = find_references(reference, [result for _, result in results])
     by_id = {result["id"]: result for _, result in results}
+    # A cell that does the same as another one has no output of its own.
+    same = {result["id"]: result["same_as"] for _, result in results if result["status"] == "same"}
+    references = {cell: same.get(other, other) for cell, other in references.items()}
     cells = []
     for folder, result in results:
         cell = {key: value for key, value in result.items() if key not in ("fingerprint", "overrides", "settings")}
@@ -134,7 +156,8 @@ def gather(
             cell["errors"] = [{"code": "", "where": "", "message": dropped[result["id"]], "hint": ""}]
         elif result["status"] == "ok":
             cell["metrics"] = {**cell["metrics"], **_quality(folder, result, other, file, bool(references))}
-        others = {"is_reference": result["id"] in references.values(), "compared_with": other and other["id"]}
+        is_reference = result["id"] in references.values()
+        others = {"is_reference": is_reference, "compared_with": other and other["id"]}
         cells.append(cell | others)
     return {
         "schema": SCHEMA,
@@ -172,7 +195,7 @@ def _quality(
         reason = f"{other['id']}, which it is compared with, has none itself" if other else "no cell is its like"
     # A sweep of speed alone (`encoder=measure`) has no outputs, and needs no message for each cell.
     if reason and result["outputs"]:
-        say(f"{folder.name}: no quality: {reason}")
+        say(f"{title_of(result['varied'])}: no quality: {reason}")
     return metrics
 
 
@@ -180,8 +203,10 @@ def _result(folder: Path) -> dict[str, Any]:
     """Read the result of a cell; a cell that did not run to its end counts as failed."""
     result = read_json(folder / RESULT)
     if result is not None:
-        # Outputs lie beside the result; their paths are relative to the folder where the sweep was started.
-        return result | {"outputs": {node: str(folder / Path(path).name) for node, path in result["outputs"].items()}}
+        # A copied folder is another cell. Outputs lie beside the result; their paths are relative to the folder where
+        # the sweep was started.
+        outputs = {node: str(folder / Path(path).name) for node, path in result["outputs"].items()}
+        return result | {"id": folder.name, "outputs": outputs}
     described = read_json(folder / CELL)
     if described is None:
         raise ConfigError(
@@ -194,7 +219,7 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _pipeline(folders: Sequence[Path]) -> str:
     described = (read_json(folder / CELL) for folder in folders)
-    return ", ".join(sorted({str(cell["data"]["pipeline"]["name"]) for cell in described if cell}))
+    return ", ".join(sorted({cell["pipeline"] for cell in described if cell}))
 
 
 def _named(cells: Sequence[Mapping[str, Any]], reference: str | None, file: Path | None) -> str | None:
@@ -223,6 +248,9 @@ def objective_of(folder: Path, result: Mapping[str, Any] | None, options: SweepO
     if not options.objective:
         return None
     objective = parse_objective(options.objective)
+    if result is not None and result["status"] == "same":
+        folder = folder.with_name(result["same_as"])
+        result = read_json(folder / RESULT)
     if result is None or result["status"] != "ok":
         return math.nan
     file = Path(result["reference"]) if result.get("reference") else Path(options.reference or "")

@@ -14,7 +14,7 @@ from typing import Any
 from bmfgraph.sweep.metrics import METRICS, Metric, done, measured, median, speed_metric, spread
 from bmfgraph.sweep.report.bars import latency_bars, metric_bars, node_bars
 from bmfgraph.sweep.report.scatter import SIZE, lay_out
-from bmfgraph.sweep.report.text import date_text, problem_text, states, variant
+from bmfgraph.sweep.report.text import date_text, left_out_text, problem_text, shipped_command, states, variant
 from bmfgraph.sweep.verdict import Verdict, change, judge, key_metrics, margin
 from bmfgraph.system.text import counted, printable, shortened
 
@@ -59,7 +59,10 @@ def report_page(report: Mapping[str, Any]) -> str:
         loader=FunctionLoader(_resource),
     )
     environment.filters["px"] = lambda number: f"{number:.6g}"
-    functions = (change, counted, date_text, margin, median, problem_text, shortened, spread, states, variant)
+    functions = (
+        *(change, counted, date_text, left_out_text, margin, median, problem_text),
+        *(shipped_command, shortened, spread, states, variant),
+    )
     environment.globals.update({function.__name__: function for function in functions})
     return environment.get_template("page.html").render(
         report=report,
@@ -125,7 +128,12 @@ def _method(report: Mapping[str, Any]) -> str:
     runs = report["repeats"]
     times = "once" if runs == 1 else f"{runs} times"
     warmup = " after a run to warm up, which does not count" if report.get("warmup", True) else ""
-    medians = "Numbers are medians of the runs. " if runs > 1 else ""
+    medians = (
+        "Numbers are medians of the runs. Variants share a rank if the 95 % confidence intervals of their means "
+        "(Student's t) overlap. "
+        if runs > 1
+        else "One repeat: no spread known. "
+    )
     return f"Every variant ran {times}{warmup}. {medians}Codes of errors are explained in docs/errors.md."
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.sweep.equal import EQUAL
 from bmfgraph.sweep.metrics import METRICS, Metric, median
 from bmfgraph.sweep.objective import Ranked
-from bmfgraph.sweep.report.text import states, variant, varied_keys
+from bmfgraph.sweep.report.text import left_out_text, shipped_command, states, variant, varied_keys
 from bmfgraph.sweep.verdict import Verdict, judge, key_metrics
 
 if TYPE_CHECKING:
@@ -60,11 +61,14 @@ def closing_text(report: Mapping[str, Any]) -> Text:
     from rich.text import Text
 
     verdict = judge(report)
-    text = Text(verdict.headline, "bold green" if verdict.winner else "bold yellow")
+    text = Text(verdict.headline, "bold green" if verdict.choice else "bold yellow")
     for reason in verdict.reasons:
         text.append(f"\n{reason}", "default not bold")
-    if verdict.winner:
-        text.append(f"\n\n{verdict.winner['command']}", "cyan not bold")
+    if (choice := verdict.choice) is not None:
+        text.append(f"\n\n{shipped_command(choice)}", "cyan not bold")
+        if note := left_out_text(choice):
+            text.append(f"\n\n{note} The cell as it was measured:", "default not bold")
+            text.append(f"\n{choice['command']}", "cyan not bold")
     return text
 
 
@@ -89,10 +93,14 @@ def _state(ranked: Ranked, verdict: Verdict) -> Text:
     from rich.text import Text
 
     cell = ranked.cell
+    if cell["status"] == "same":
+        others = (variant(other.cell) for other in verdict.order if other.cell["id"] == cell["same_as"])
+        return Text(f"{EQUAL}: same as {next(others, cell['same_as'])}", "dim")
     if cell["status"] != "ok":
         code = cell["errors"][0]["code"] if cell["errors"] else ""
         return Text(f"{cell['status']} {code}".rstrip(), _STYLES.get(cell["status"], "red"))
     words = ["winner"] if cell is verdict.winner else []
+    words += ["as good"] if verdict.tied and ranked.rank == 1 else []
     words += ["reference"] if cell.get("is_reference") else []
     words += ["kept"] if cell.get("kept") else []
     return Text("\n".join(ranked.violations), "yellow") if ranked.violations else Text(", ".join(words) or "ok")

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-__all__ = ["date_text", "problem_text", "states", "variant", "varied_keys"]
+__all__ = [
+    "date_text",
+    "left_out_text",
+    "problem_text",
+    "shipped_command",
+    "states",
+    "variant",
+    "varied_keys",
+]
 
 _NAME = re.compile(r"[A-Za-z][\w.+-]*")
 _PLAIN = ("true", "false", "null", "none", "auto", "yes", "no", "on", "off")
@@ -32,6 +40,17 @@ def _value(key: str, value: str) -> str:
 def problem_text(problem: Mapping[str, Any]) -> str:
     """Return the place and the message of an error."""
     return ": ".join(str(problem[part]) for part in ("where", "message") if problem.get(part))
+
+
+def shipped_command(cell: Mapping[str, Any]) -> str:
+    """Return the command line that runs the whole job with the variant of a cell."""
+    return str(cell.get("ship") or cell["command"])
+
+
+def left_out_text(cell: Mapping[str, Any]) -> str:
+    """Say which overrides the command to ship leaves out; "" if it is the command of the measurement."""
+    left_out = " ".join(cell.get("left_out") or ())
+    return f"This command leaves out what was for measuring only: {left_out}." if left_out else ""
 
 
 def states(cells: Sequence[Mapping[str, Any]]) -> str:

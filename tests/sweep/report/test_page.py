@@ -19,7 +19,7 @@ from tests.sweep import reports
 from tests.sweep.reports import cell, error, report
 from tests.sweep.tree import Node, parsed
 
-MAKERS = [reports.super_resolution, reports.detectors, reports.without_quality, reports.failures]
+MAKERS = [reports.super_resolution, reports.detectors, reports.without_quality, reports.failures, reports.equals]
 
 
 def fifty() -> dict[str, Any]:
@@ -30,7 +30,7 @@ def fifty() -> dict[str, Any]:
     for number in range(50):
         copy = model | {"id": f"c{number:02d}", "varied": {"engine": "fp16", "engine.batch": str(number)}}
         metrics = {
-            name: {part: value * (1 + (number * 7 % 50) / 25) for part, value in parts.items()}
+            name: {part: parts[part] * (1 + (number * 7 % 50) / 25) for part in ("median", "min", "max")}
             for name, parts in model["metrics"].items()
         }
         cells.append(copy | {"metrics": metrics})
@@ -98,6 +98,13 @@ def test_the_verdict() -> None:
     assert (
         section.all("code")[0].text() == section.all("button")[0].attributes["data-copy"] == made["cells"][6]["command"]
     )
+    (equal,) = parsed(report_page(reports.equals())).all("section", class_="verdict")
+    assert equal.all("h2")[0].text() == "Ship any of 2 that are as good: fp32 · batch 1, fp32 · batch 2"
+    assert [code.text() for code in equal.all("code")] == [
+        "python -m bmfgraph engine=fp32",
+        reports.equals()["cells"][0]["command"],
+    ]
+    assert "leaves out what was for measuring only: decoder.end=1 progress=false." in equal.text()
     (none,) = parsed(report_page(reports.failures())).all("section", class_="none")
     assert none.all("h2")[0].text() == "No variant ran"
     assert not none.all("button")
@@ -276,7 +283,7 @@ def test_every_class_has_a_style() -> None:
     text = "".join(report_page(maker()) for maker in MAKERS)
     style = parsed(report_page(report())).all("style")[0].text()
     used = {word for words in re.findall(r'class="([^"]*)"', text) for word in words.split()}
-    plain = {"kept", "reference", "same", "skipped"}
+    plain = {"as-good", "kept", "reference", "same", "skipped"}
     assert {word for word in used if not re.search(rf"\.{re.escape(word)}\b", style)} == plain
     assert set(re.findall(r"\.([a-z][a-z0-9-]*)", style)) <= used
 

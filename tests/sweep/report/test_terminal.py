@@ -28,7 +28,7 @@ super_resolution: 2 ok
  ★ 1   nvdec       63.9      701    55.4   winner
    2   auto        41.0      512    38.1   ok
 """
-MAKERS = [reports.super_resolution, reports.detectors, reports.without_quality, reports.failures]
+MAKERS = [reports.super_resolution, reports.detectors, reports.without_quality, reports.failures, reports.equals]
 
 
 def test_a_small_report() -> None:
@@ -62,6 +62,11 @@ def test_ranks_states_and_codes() -> None:
     assert found["– int8 8"].endswith("crashed E803")
     assert "–       –" in found["– int8 8"]
     assert sum("★" in line for line in found.values()) == 1
+    found = rows(reports.equals())
+    assert found["1 fp32 1"].endswith("as good")
+    assert found["1 fp32 2"].endswith("as good")
+    assert found["– fp16 1"].endswith("no difference here: same as fp32 · batch 1")
+    assert not any("★" in line for line in found.values())
 
 
 def test_what_the_objective_names_has_a_column() -> None:

@@ -1,0 +1,126 @@
+"""Find the metrics of an objective that no cell of a sweep can have, before the first cell runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from bmfgraph import error_codes as codes
+from bmfgraph.config.sweep import SweepOptions
+from bmfgraph.errors import Problem
+from bmfgraph.media.quality import unmeasurable
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import FrameSpec
+from bmfgraph.sweep.metrics import METRICS
+from bmfgraph.sweep.objective import parse_objective
+from bmfgraph.sweep.references import DETECTION_METRICS, TABLES, find_references
+from bmfgraph.system.energy import has_energy_counter
+
+__all__ = ["objective_problems"]
+
+_Reference = Literal["none", "cells", "clip", "labels"]
+
+
+def objective_problems(
+    options: SweepOptions, plans: Sequence[Plan], cells: Sequence[Mapping[str, Any]] | None
+) -> list[Problem]:
+    """Return a problem for each metric of the objective that no cell can have.
+
+    Args:
+        options: The options of the sweep.
+        plans: The plans of the cells; without one there are no problems.
+        cells: The ``id`` and ``varied`` of each cell. None if a sweeper chooses them: then only the last report
+            compares cells with each other, and a condition on their quality counts as met before.
+    """
+    if not options.objective or not plans:
+        return []
+    objective = parse_objective(options.objective)
+    reference = _reference(options.reference, cells)
+    conditions = [condition.metric for condition in objective.conditions]
+    if cells is None and reference == "none":
+        conditions = [name for name in conditions if METRICS[name].perfect is None]
+    problems = []
+    for name in dict.fromkeys([objective.metric, *conditions]):
+        reasons = [_reason(name, plan, reference) for plan in plans]
+        if all(reasons):
+            reason, hint = next(filter(None, reasons))
+            problems.append(
+                Problem(
+                    "sweep.objective",
+                    f"{name} ({METRICS[name].title}) cannot be measured: {reason}",
+                    codes.UNMEASURABLE_METRIC,
+                    hint,
+                )
+            )
+    return problems
+
+
+def _reference(reference: str | None, cells: Sequence[Mapping[str, Any]] | None) -> _Reference:
+    """Return the kind of thing that outputs are compared with."""
+    if reference == "input":
+        return "clip"
+    if cells is not None:
+        references, file = find_references(reference, cells)
+    else:
+        references, file = {}, Path(reference) if reference and Path(reference).is_file() else None
+    if file is not None:
+        return "labels" if file.suffix in TABLES else "clip"
+    return "cells" if references else "none"
+
+
+def _reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
+    """Return why the cell of a plan cannot have a metric, and what to do; None if it can."""
+    if METRICS[name].perfect is not None:
+        return _quality_reason(name, plan, reference)
+    engines = [engine for _, engine in plan.engines()]
+    written = any(node.written for node in plan)
+    reasons: dict[str, tuple[bool, str, str]] = {
+        "joules_per_frame": (
+            not _on_gpu(plan) or not has_energy_counter(),
+            "only runs on an NVIDIA GPU with an energy counter have it",
+            "take another metric, such as steady_fps",
+        ),
+        "peak_gpu_mb": (not _on_gpu(plan), "no node runs on a GPU", "take peak_rss_mb"),
+        "inference_fps": (not engines, "the pipeline has no inference node", "take steady_fps"),
+        "output_mb": (
+            not written,
+            "the pipeline writes no file",
+            "choose an encoder that writes, such as encoder=x264",
+        ),
+    }
+    if name in ("build_s", "engine_mb"):
+        reasons[name] = (
+            all(engine.build is None for engine in engines),
+            "the models run as they are, without an engine that is built",
+            "take another metric, such as peak_rss_mb",
+        )
+    if name.startswith("latency_"):
+        reasons[name] = (len(plan.sources()) != 1, "only pipelines with one input have it", "take steady_fps")
+    applies, reason, hint = reasons.get(name, (False, "", ""))
+    return (reason, hint) if applies else None
+
+
+def _on_gpu(plan: Plan) -> bool:
+    return any(node.device != "cpu" for node in plan)
+
+
+def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
+    sinks = [node for node in plan if node.written]
+    tables = [node for node in sinks if Path(str(node.written)).suffix in TABLES]
+    clips = [node for node in sinks if node not in tables]
+    on_tables = reference == "labels" or (reference == "cells" and bool(tables))
+    if reference == "none":
+        return "there is nothing to compare with", "set sweep.reference=input, or name a clip or overrides of one cell"
+    if name in DETECTION_METRICS:
+        if not tables:
+            return "the pipeline writes no detections", "name their file, such as records=boxes.jsonl"
+        return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+    if not clips:
+        return "the pipeline writes no video", "choose an encoder that writes, such as encoder=x264"
+    if on_tables:
+        return "detections are compared, not frames", "take map50, recall or precision, or set sweep.reference=CLIP"
+    frames = [plan.type_of(ref) for ref in clips[0].inputs]
+    sides = next(((kind.width, kind.height) for kind in frames if isinstance(kind, FrameSpec)), ())
+    reason = unmeasurable(name, *sides)
+    return (reason, "take psnr_y") if reason else None

@@ -1,0 +1,47 @@
+"""ONNX Runtime's telemetry: no identifier, no file through a link, no line on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.runner.command import bmfgraph, start
+
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variable, which importing bmfgraph has set for the tests, too."""
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+
+
+def test_a_run_leaves_nothing_of_the_telemetry(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip()
+    for name in ("home", "tmp", "cache"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "tmp" / ".ses").symlink_to("../victim")
+    paths = {"HOME": "home", "TMPDIR": "tmp", "BMFGRAPH_CACHE": "cache", "XDG_CACHE_HOME": "home"}
+    env = {name: str(tmp_path / folder) for name, folder in paths.items()}
+    start(bmfgraph("input=clip.mp4", "output=out.mp4"), tmp_path, env=env).wait().success()
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+def test_a_home_that_cannot_be_written_is_no_message(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip()
+    env = {"HOME": "/nope/home", "BMFGRAPH_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    ended = start(bmfgraph("input=clip.mp4", "output=out.mp4", "progress=false"), tmp_path, env=env).wait().success()
+    assert [line for line in ended.err.splitlines() if not line.startswith("bmfgraph: ")] == []
+    assert not (tmp_path / ".ses").exists()
+
+
+@pytest.mark.parametrize(("value", "kept"), [(None, "1"), ("0", "0")])
+def test_a_user_keeps_the_choice(tmp_path: Path, value: str | None, kept: str) -> None:
+    code = "import os, bmfgraph; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    env = {} if value is None else {"ORT_DISABLE_TELEMETRY": value}
+    assert start([sys.executable, "-c", code], tmp_path, env=env).wait().success().out.strip() == kept
