@@ -201,7 +201,9 @@ MISSING_CHECKSUM = Code("E425", "A URL has no checksum.", "Set `sha256`, or `sha
 UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")
 INVALID_ONNX_MODEL = Code("E502", "A file is not an ONNX model, or is damaged.", "Download or export it again.")
 MISSING_EXTERNAL_WEIGHTS = Code(
-    "E503", "A model keeps its weights in a file that is missing.", "Copy that file to the model's folder."
+    "E503",
+    "A file with weights of a model is missing, cut off, or outside of the model's folder.",
+    "Copy that file to the model's folder.",
 )
 UNSUPPORTED_ONNX_VERSION = Code(
     "E505", "A model needs a newer onnx.", "Update it, or export with an older operator set."
@@ -233,6 +235,18 @@ CONFLICTING_INPUT_SHAPES = Code(
 DYNAMIC_OUTPUT_DIMENSION = Code(
     "E518", "A dimension of an output is dynamic, and must be known.", "Export the model with a fixed one."
 )
+COSTLY_MODEL = Code(
+    "E519", "Reading a model takes too much memory or time, or crashes onnx.", "Export it again, and simplify it."
+)
+UNSUPPORTED_OPERATOR = Code(
+    "E520",
+    "The runtime does not have an operator of a model.",
+    "Export the model with ONNX's own operators, or choose another runtime.",
+)
+REFUSED_MODEL = Code(
+    "E521", "The runtime refuses a model, or fails on a trial inference.", "Export it again, or update the runtime."
+)
+CRASHING_MODEL = Code("E522", "A model crashes the runtime, or never finishes loading.", "Export the model again.")
 
 # Engines and runtimes
 DEVICE_CONFLICT = Code("E601", "`device` is cpu, and another setting needs a GPU.", "Leave one of the two out.")
@@ -330,13 +344,23 @@ INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Repo
 
 # Warnings
 WEIGHTS_AS_INPUTS = Code(
-    "W101", "A model lists its weights as inputs, as old exporters did.", "Export it again; it may run twice as fast."
+    "W101",
+    "A model file of yours lists its weights as inputs, as old exporters did; here they are taken as constants.",
+    "Export it again, because other programs run it slowly.",
 )
 CPU_FALLBACK = Code("W102", "The machine has a GPU, but the model runs on the CPU.", "Install what the message names.")
 PRECISION_FALLBACK = Code(
     "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
 )
 LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+SHRUNK_OUTPUT = Code(
+    "W105",
+    "A model of fixed size makes the output smaller than the input.",
+    "Export the model with free sides, or set `dims` of its input.",
+)
+UNFINISHED_TRIAL = Code(
+    "W106", "The trial inference of a model could not be finished.", "Free some memory, or expect a slow run."
+)
 EQUAL_CELLS = Code(
     "W109", "Two cells of a sweep do the same on this machine.", "Leave one out; no comparison can tell them apart."
 )

@@ -6,6 +6,12 @@ How ``engine.precision`` gets from the plan to TensorRT's builder:
     3. onnx/precision.py: ``prepare_network`` rewrites the model: fp16, bf16 or int8 in the network's own types
     4. trt_process.py: a child process reads ``precision`` from JOB.json; trt_network.py's ``configure`` sets its flag
     5. runtimes/: ``load_engine`` loads the file that the store has published, as an ``Engine``
+
+How a model file, which may be damaged or hostile, is checked:
+    1. onnx/cache.py: ``cached_model`` answers what is known of a file by its checksum
+    2. onnx/untrusted.py: a child process with limits (limited.py) reads the file, or infers shapes, for the first time
+    3. onnx/weights.py: each tensor must fit its shape, and each weight file must lie with the model
+    4. trial.py: ``try_model`` runs one inference in such a child; refusals.py makes errors from its result
 """
 
 from __future__ import annotations

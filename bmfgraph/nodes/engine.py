@@ -13,6 +13,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor
 from bmfgraph.engines.spec import RuntimeReason
+from bmfgraph.engines.trial import TrialRequest, trial_request
 from bmfgraph.errors import FieldError, PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.model import Size
@@ -149,6 +150,22 @@ class EngineRequest:
     """Name and dims of every input, from the model's config or else from its file; text for a free dim."""
     fixed_batch: bool
     """Whether the model reads only batches of that size."""
+    sides: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Axes of height and width, by input name; none where they are unknown."""
+    own: bool = False
+    """Whether the user has named the file."""
+
+    def trial(self) -> TrialRequest:
+        """Return the request to try the model in a runtime."""
+        return trial_request(
+            self.onnx, dict(self.input_shapes), dict(self.dims), dict(self.sides), self.options.threads
+        )
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether no side of any input is free."""
+        dims = dict(self.dims)
+        return not any(isinstance(dims[name][axis], str) for name, axes in self.sides for axis in axes)
 
 
 def reason_text(reason: RuntimeReason | None, precision: str) -> str:

@@ -10,7 +10,9 @@ from pydantic import Field
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
 from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
+from bmfgraph.engines.refusals import tried_shapes
 from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.engines.trial import trial_request
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
 from bmfgraph.media.sources import UNCHECKED, locate
 from bmfgraph.nodes.base import NodeSpec
@@ -146,6 +148,11 @@ class InferenceSpec(NodeSpec):
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code
             ) from None
+        if node.metadata.foreign and any(size is None for shape in output_shapes.values() for size in shape or (None,)):
+            # ONNX does not define all operators, but their runtime does.
+            dims = {tensor.name: self._dims(tensor) for tensor in node.metadata.inputs}
+            request = trial_request(node.metadata, shapes, dims, dict(self._sides(node.metadata)), self.engine.threads)
+            output_shapes = tried_shapes(node.name, self.model.name, node.metadata.foreign, request)
         for output in node.metadata.outputs:
             first = (output_shapes[output.name] or (None,))[0]
             if first is not None and first != batch:
@@ -178,7 +185,14 @@ class InferenceSpec(NodeSpec):
             output_shapes=node.params.output_shapes,
             dims=tuple((tensor.name, self._dims(tensor)) for tensor in model.inputs),
             fixed_batch=node.params.fixed_batch,
+            sides=self._sides(model),
+            own=self.model.file is not None,
         )
+
+    def _sides(self, model: OnnxModel) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Return the axes of height and width of every input."""
+        meanings = {tensor.name: self._meaning(tensor).dims for tensor in model.inputs}
+        return tuple((name, (dims.index("height"), dims.index("width"))) for name, dims in meanings.items())
 
     def engine_of(self, params: InferenceParams) -> EngineSpec | None:
         return params.engine

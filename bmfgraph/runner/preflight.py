@@ -13,6 +13,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobSpec
 from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.check import check_engine
+from bmfgraph.engines.refusals import check_trial, trial_warning
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate_clip
@@ -68,6 +69,9 @@ def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[Bm
         ]
     for node, engine in plan.engines():
         errors += check_engine(node.name, engine, plan.machine)
+        if not plan.errors:
+            request = node.spec.engine_request(node)
+            errors += check_trial(node.name, request.model, engine, request.trial())
     return errors
 
 
@@ -116,16 +120,18 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
         for short in _short_of_room(plan)
         if not short.sure
     ]
+    warnings += _shrunk(plan)
     for node, engine in plan.engines():
         path, request = f"pipeline.nodes.{node.name}", node.spec.engine_request(node)
-        if request.onnx.weights_as_inputs:
+        if not plan.errors:
+            warnings += trial_warning(node.name, engine, request.trial())
+        if request.own and request.onnx.weights_as_inputs:
             warnings.append(
                 Problem(
                     path,
-                    f"model {request.model!r} lists its weights as inputs, which keeps runtimes from folding them: it "
-                    "may take twice as long",
+                    f"model {request.model!r} lists its weights as inputs; they are taken as constants",
                     codes.WEIGHTS_AS_INPUTS,
-                    "export it again with a newer exporter, which leaves them out of the inputs",
+                    "export it again with a newer exporter, because other programs run such a file slowly",
                 )
             )
         if engine.build and engine.build.python and engine.build.key.version == UNKNOWN:
@@ -155,6 +161,30 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                 )
             )
     return warnings
+
+
+def _shrunk(plan: Plan) -> Iterator[Problem]:
+    """Warn of clips that are smaller than their source because a model on the way takes one size only."""
+    for node in plan:
+        frames = plan.type_of(node.inputs[0]) if node.files.video else None
+        if not isinstance(frames, FrameSpec):
+            continue
+        way, refs = list[PlanNode](), list(node.inputs)
+        while refs:
+            way.append(plan.node(refs.pop().node))
+            refs += way[-1].inputs
+        sources = [port.type for step in way if not step.inputs for port in step.outputs]
+        source = next((kind for kind in sources if isinstance(kind, FrameSpec)), frames)
+        requests = [request for step in way if (request := step.spec.engine_request(step)) and request.fixed_size]
+        if requests and frames.width * frames.height < source.width * source.height:
+            yield Problem(
+                f"pipeline.nodes.{node.name}",
+                f"the output is {frames.width}x{frames.height}, smaller than its source of {source.width}x"
+                f"{source.height}: model {requests[0].model!r} has a fixed size",
+                codes.SHRUNK_OUTPUT,
+                "export the model with free height and width, or name them in model.inputs.NAME.dims if only its file "
+                "fixes them",
+            )
 
 
 def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:

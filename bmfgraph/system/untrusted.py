@@ -66,7 +66,8 @@ def read_bounded(path: Path | str, limit: int, *, follow: bool = True) -> bytes:
         OSError: As :func:`open_regular`, or the file is larger than ``limit``.
     """
     with open_regular(path, follow=follow) as file:
-        content = file.read(limit + 1)
+        # Python allocates what is asked for, so no more is asked for than the file has; files in /proc have size 0.
+        content = file.read(min(limit, max(os.fstat(file.fileno()).st_size, 1 << 20)) + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(path))
     return content

@@ -179,6 +179,5 @@ def test_nothing_heavy_is_imported_and_it_is_quick(
         assert imported[-1].isdisjoint(HEAVY), imported[-1] & set(HEAVY)
         # Seconds of one core, on a machine that has other things to do.
         assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.5
-    assert "onnx" in imported[0]
-    # What the model says is known by now.
-    assert imported[1].isdisjoint({"onnx", "numpy"})
+        # Models are read in child processes.
+        assert imported[-1].isdisjoint({"onnx", "numpy"})

@@ -121,5 +121,9 @@ ROWS: tuple[Row, ...] = (
     Row("E517", FIND + "engine.input_shapes.input=1x3x48x65", N + "detect: engine.input_shapes.input=[1, 3, 48, 65]: the model accepts [1, 3, 48, 64]"),
     Row("E517", UP + "engine.input_shapes.inptu=1x3x48x64", N + "upscale: engine.input_shapes.inptu: the model has no such input (did you mean 'input'?); it has: input"),
     Row("E517", UP + "engine.input_shapes.input=2x3x48x64", N + "upscale: engine.input_shapes.input=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
-    Row("E518", UP + "model.file=strange.onnx", N + "restore: output (float32[1xchannelsxheightxwidth] NCHW RGB): its width is still free for the given inputs"),
+    Row("E518", UP + "model.file=ragged.onnx", N + "restore: output (float32[1x3x48xwidth] NCHW RGB): its width is still free for the given inputs"),
+    Row("E519", UP + "model.file=doubling.onnx", N + f"upscale: {_NET}reading 'doubling.onnx' takes more than "),
+    Row("E520", UP + "model.file=strange.onnx", N + f"upscale: {_NET}ONNX Runtime "),
+    Row("E521", UP + "model.file=mixed.onnx", N + f"upscale: {_NET}ONNX Runtime "),
+    Row("E522", UP + "model.file=sparse.onnx", N + f"upscale: {_NET}ONNX Runtime "),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from bmfgraph.system.machine import Library, Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
@@ -253,11 +253,38 @@ def _models(folder: Path) -> None:
     add = helper.make_node("Add", ["input", "w"], ["output"])
     save_model(folder / "seven.onnx", [add], inputs, outputs, {"w": np.ones((1, 3, 7, 9), np.float32)})
     _raw_model(folder / "strange.onnx", ["N", 3, "H", "W"], domain="org.example")
-    _raw_model(folder / "unknown.onnx", [1, 3, 48, 64], domain="org.example")
+    _bad_models(folder)
     _raw_model(folder / "future.onnx", ["N", 3, "H", "W"], opset=onnx.defs.onnx_opset_version() + 70)
     model = onnx.load(str(folder / "seven.onnx"))
     onnx.save(model, str(folder / "apart.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=0)
     (folder / "weights.bin").unlink()
+
+
+def _bad_models(folder: Path) -> None:
+    """Write models that onnx or ONNX Runtime refuses, or that take too much of the machine."""
+    inputs, outputs = ([tensor_info(name, "float32", ["N", 3, "H", "W"])] for name in ("input", "output"))
+    keep = helper.make_node("Compress", ["input", "keep"], ["output"], axis=3)
+    free = [tensor_info("output", "float32", ["N", 3, "H", "kept"])]
+    save_model(folder / "ragged.onnx", [keep], inputs, free, {"keep": np.ones(7, np.bool_)})
+    add = helper.make_node("Add", ["input", "w"], ["output"])
+    save_model(folder / "mixed.onnx", [add], inputs, outputs, {"w": np.ones(1, np.float64)})
+    negate_model(folder / "small.onnx", shape=(1, 3, 24, 32))
+    many = np.array([90_000, 1, 1, 1, 1], np.int64)
+    tail = [helper.make_node("ReduceMax", ["large"], ["most"], keepdims=0)]
+    tail += [helper.make_node("Add", ["input", "most"], ["output"])]
+    expand = helper.make_node("Expand", ["input", "many"], ["large"])
+    save_model(folder / "growing.onnx", [expand, *tail], inputs, outputs, {"many": many})
+    # Shape inference computes the values of shapes, and each node doubles their number.
+    nodes = [helper.make_node("Shape", ["input"], ["s0"])]
+    nodes += [helper.make_node("Concat", [f"s{step}"] * 2, [f"s{step + 1}"], axis=0) for step in range(40)]
+    nodes += [helper.make_node("Cast", ["s40"], ["large"], to=onnx.TensorProto.FLOAT)]
+    save_model(folder / "doubling.onnx", [*nodes, *tail], inputs, outputs)
+    # One value in a tensor of 2 GiB.
+    value = numpy_helper.from_array(np.ones(1, np.float32), "large")
+    sparse = helper.make_sparse_tensor(value, numpy_helper.from_array(np.zeros(1, np.int64), "places"), [(1 << 29) - 1])
+    graph = helper.make_graph(tail, "tiny", inputs, outputs, sparse_initializer=[sparse])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(folder / "sparse.onnx"))
 
 
 def _raw_model(path: Path, shape: Shape, *, domain: str = "", opset: int = 17) -> None:

@@ -11,21 +11,24 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__
-from bmfgraph.engines.onnx.model import OnnxModel, OnnxTensor, checksum, infer_shapes, read_onnx
+from bmfgraph.engines.onnx.loading import check_file
+from bmfgraph.engines.onnx.model import OnnxModel
+from bmfgraph.engines.onnx.untrusted import model_from, read_limited, shapes_limited
+from bmfgraph.engines.onnx.weights import OnnxError, WeightFile, checksum
 from bmfgraph.system.files import cache_folder, file_sha256
 from bmfgraph.system.untrusted import check_private, make_private_folder, read_json, replace_file
 
-__all__ = ["cached_model", "cached_output_shapes"]
+__all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
 
-_SCHEMA = 1
-_MAX_SHAPES = 32
-"""Number of input sizes whose output shapes are cached for a model; the newest stay."""
+_SCHEMA = 3
+_MAX_NOTES = 32
+"""Number of answers to questions of one kind that are cached for a model; the newest stay."""
 
 
 def cached_model(path: Path, sha256: str | None = None) -> OnnxModel:
@@ -38,25 +41,28 @@ def cached_model(path: Path, sha256: str | None = None) -> OnnxModel:
     Raises:
         OnnxError: The file is not a usable ONNX model.
     """
+    check_file(path)
     try:
-        # Only files are read: a device or a pipe may have no end.
-        digest = sha256 or (file_sha256(path) if path.is_file() else "")
+        digest = sha256 or file_sha256(path)
     except OSError:
         digest = ""
     entry = _read(digest) if digest else {}
     try:
-        return _model(path, digest, entry["model"])
-    except (KeyError, TypeError):
-        model = read_onnx(path)
+        model = model_from(path, "", entry["model"])
+    except (KeyError, TypeError, ValueError):
+        model = read_limited(path)
+    else:
+        return replace(model, sha256=checksum(path, model.external, digest))
     content = {key: value for key, value in asdict(model).items() if key not in ("path", "sha256")}
-    # The file may have been replaced after its checksum was computed.
-    if digest and model.sha256 == checksum(path, model.weight_files, digest):
-        _write(digest, {**entry, "model": content})
-    return model
+    with contextlib.suppress(OSError):
+        # The file may have been replaced after its checksum was computed.
+        if digest and digest == file_sha256(path):
+            _write(digest, {**entry, "model": content})
+    return replace(model, sha256=checksum(path, model.external, digest))
 
 
 def cached_output_shapes(model: OnnxModel, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int | None, ...]]:
-    """Return what :func:`bmfgraph.engines.onnx.model.infer_shapes` returns, from the cache if possible.
+    """Return what :func:`bmfgraph.engines.onnx.shapes.infer_shapes` returns, from the cache if possible.
 
     Args:
         model: The model.
@@ -65,36 +71,46 @@ def cached_output_shapes(model: OnnxModel, inputs: Mapping[str, tuple[int, ...]]
     Raises:
         OnnxError: The network does not accept these shapes.
     """
-    entry = _read(model.sha256)
-    cached = entry.get("shapes", {})
     question = " ".join(f"{name}={'x'.join(map(str, shape))}" for name, shape in inputs.items())
     try:
-        return {name: tuple(dims) for name, dims in cached[question].items()}
-    except (AttributeError, KeyError, TypeError):
-        shapes = infer_shapes(model.path, inputs)
-    cached = cached if isinstance(cached, dict) else {}
-    newest = {key: cached[key] for key in list(cached)[1 - _MAX_SHAPES :] if key != question}
-    with contextlib.suppress(OSError):
-        if model.sha256 == checksum(model.path, model.weight_files, file_sha256(model.path)):
-            _write(model.sha256, {**entry, "shapes": {**newest, question: shapes}})
+        return {name: tuple(dims) for name, dims in noted(model.sha256, "shapes", question).items()}
+    except (AttributeError, TypeError):
+        shapes = shapes_limited(model.path, inputs)
+    note(model.path, model.sha256, model.external, "shapes", question, shapes)
     return shapes
 
 
-def _model(path: Path, digest: str, content: Mapping[str, Any]) -> OnnxModel:
-    """Restore a model. Raises KeyError or TypeError where the content has another form."""
-    return OnnxModel(
-        path=path,
-        sha256=checksum(path, content["weight_files"], digest),
-        inputs=_tensors(content["inputs"]),
-        outputs=_tensors(content["outputs"]),
-        weight_files=tuple(content["weight_files"]),
-        weights_as_inputs=content["weights_as_inputs"],
-        quantized=content["quantized"],
-    )
+def noted(sha256: str, kind: str, question: str) -> Any:
+    """Return the cached answer to a question about a model; None if there is none.
+
+    Args:
+        sha256: The model's checksum.
+        kind: ``shapes`` or ``trials``.
+        question: Everything that the answer depends on, besides the model.
+    """
+    answers = _read(sha256).get(kind)
+    return answers.get(question) if isinstance(answers, dict) else None
 
 
-def _tensors(content: Any) -> tuple[OnnxTensor, ...]:
-    return tuple(OnnxTensor(tensor["name"], tensor["dtype"], tuple(tensor["dims"])) for tensor in content)
+def note(path: Path, sha256: str, external: Sequence[WeightFile], kind: str, question: str, answer: Any) -> None:
+    """Cache the answer to a question about a model, unless its files have changed since the checksum.
+
+    Args:
+        path: The model file.
+        sha256: As in :func:`noted`, like ``kind`` and ``question``.
+        external: The model's weight files.
+        kind: See above.
+        question: See above.
+        answer: A JSON value.
+    """
+    with contextlib.suppress(OSError, OnnxError):
+        if sha256 != checksum(path, external, file_sha256(path)):
+            return
+        entry = _read(sha256)
+        answers = entry.get(kind)
+        answers = answers if isinstance(answers, dict) else {}
+        newest = {key: answers[key] for key in list(answers)[1 - _MAX_NOTES :] if key != question}
+        _write(sha256, {**entry, kind: {**newest, question: answer}})
 
 
 def _file(digest: str) -> Path:

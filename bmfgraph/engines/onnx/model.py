@@ -1,27 +1,36 @@
-"""Read an ONNX file's inputs and outputs, and infer the output shapes for given input shapes."""
+"""Read what an ONNX file contains: its inputs, outputs and weight files; and change the dims of its inputs."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.engines.onnx.graph import default_opset, replace_items
-from bmfgraph.errors import UnplacedError
+from bmfgraph.engines.onnx.graph import replace_items, subgraphs
+from bmfgraph.engines.onnx.loading import check_file, damaged, loaded
+from bmfgraph.engines.onnx.weights import OnnxError, WeightFile, checksum, weight_files_of
 from bmfgraph.system.files import file_sha256
 
-__all__ = ["OnnxError", "OnnxModel", "OnnxTensor", "checksum", "infer_shapes", "read_onnx", "with_free_dims"]
+__all__ = [
+    "OnnxError",
+    "OnnxModel",
+    "OnnxTensor",
+    "Shape",
+    "describe",
+    "is_numeric",
+    "read_onnx",
+    "tensor_of",
+    "with_free_dims",
+]
 
 Shape = tuple["int | str", ...]
-
-
-class OnnxError(UnplacedError):
-    """A file is not a usable ONNX model; ``hint`` says what to do."""
+_MOST_NODES = 250_000
+"""More nodes than networks have; ONNX needs much memory and time for each."""
 
 
 @dataclass(frozen=True)
@@ -42,60 +51,24 @@ class OnnxModel:
 
     path: Path
     sha256: str
-    """Checksum of the file and of its weight files."""
+    """Checksum of the file and of the parts of its weight files that it uses."""
     inputs: tuple[OnnxTensor, ...]
     outputs: tuple[OnnxTensor, ...]
-    weight_files: tuple[str, ...]
-    """Names of files with weights, relative to the model's folder."""
+    """The numeric ones, unless all are text or sequences, which no node reads."""
+    external: tuple[WeightFile, ...]
+    """The files with weights."""
     weights_as_inputs: bool
     """Whether the file lists its weights as inputs, as old exporters did."""
     quantized: bool
     """Whether it holds QuantizeLinear nodes."""
+    loops: bool = False
+    """Whether an operator repeats a subgraph, so that one inference may take any time."""
+    foreign: tuple[str, ...] = ()
+    """Operators that are not ONNX's own, so that shapes behind them cannot be inferred: the first few."""
 
     def input(self, name: str) -> OnnxTensor | None:
         """Return the input of a name, or None."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
-
-
-@lru_cache(maxsize=8)
-def _load(path: Path, _modified: int) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except OSError as error:
-        raise OnnxError(
-            f"{str(path)!r} cannot be read ({error.strerror})",
-            "check who may read it",
-            code=codes.UNREADABLE_MODEL_FILE,
-        ) from None
-    except DecodeError:
-        raise OnnxError(
-            f"{str(path)!r} is not an ONNX model, or it is damaged",
-            "fetch or export it again",
-            code=codes.INVALID_ONNX_MODEL,
-        ) from None
-    newest, needed = onnx.defs.onnx_opset_version(), default_opset(model)
-    if needed > newest or model.ir_version > onnx.IR_VERSION:
-        version = f"operator set {needed}" if needed > newest else f"IR version {model.ir_version}"
-        latest = newest if needed > newest else onnx.IR_VERSION
-        raise OnnxError(
-            f"{str(path)!r} is of ONNX's {version}, and onnx {onnx.__version__} knows them up to {latest}",
-            "pip install -U onnx onnxruntime, or export the model with an older one",
-            code=codes.UNSUPPORTED_ONNX_VERSION,
-        )
-    if not model.graph.node or not model.graph.output:
-        raise OnnxError(
-            f"{str(path)!r} holds no network",
-            "it may be cut off; fetch or export it again",
-            code=codes.INVALID_ONNX_MODEL,
-        )
-    return model
-
-
-def _loaded(path: Path) -> Any:
-    return _load(path, path.stat().st_mtime_ns)
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -104,54 +77,115 @@ def read_onnx(path: Path) -> OnnxModel:
     Raises:
         OnnxError: The file is missing, damaged or not an ONNX model.
     """
-    if path.is_dir():
-        raise OnnxError(f"{str(path)!r} is a folder", "name the ONNX file in it", code=codes.UNREADABLE_MODEL_FILE)
-    if not path.is_file():
-        raise OnnxError(
-            f"model file {str(path)!r} does not exist",
-            "check the path, which is relative to the current folder",
-            code=codes.UNREADABLE_MODEL_FILE,
-        )
-    graph = _loaded(path).graph
-    weights = {weight.name for weight in graph.initializer}
-    files = {entry.value for weight in graph.initializer for entry in weight.external_data if entry.key == "location"}
+    check_file(path)
+    model = describe(path)
+    return replace(model, sha256=checksum(path, model.external, file_sha256(path)))
+
+
+def describe(path: Path) -> OnnxModel:
+    """Read what a model file contains, without its checksum.
+
+    Raises:
+        OnnxError: The file is damaged or not an ONNX model.
+    """
+    model = loaded(path)
+    graph = model.graph
+    try:
+        problem = _problem(model)
+        weights = {weight.name for weight in graph.initializer}
+        external = weight_files_of(model)
+    except OnnxError as error:
+        raise OnnxError(f"{str(path)!r}: {error}", error.hint, code=error.code) from None
+    if problem:
+        raise damaged(path, problem)
+    numeric = [value for value in graph.output if is_numeric(value)]
     return OnnxModel(
         path=path,
-        sha256=checksum(path, sorted(files), file_sha256(path)),
-        inputs=tuple(_tensor(value) for value in graph.input if value.name not in weights),
-        outputs=tuple(_tensor(value) for value in graph.output),
-        weight_files=tuple(sorted(files)),
+        sha256="",
+        inputs=tuple(tensor_of(value) for value in graph.input if value.name not in weights),
+        outputs=tuple(tensor_of(value) for value in numeric or graph.output),
+        external=external,
         weights_as_inputs=any(value.name in weights for value in graph.input),
         quantized=any(node.op_type == "QuantizeLinear" for node in graph.node),
+        loops=any(node.op_type in ("Loop", "Scan", "SequenceMap") for node in _all_nodes(model)),
+        foreign=tuple(islice(dict.fromkeys(_foreign(model)), 5)),
     )
 
 
-def checksum(path: Path, weight_files: Sequence[str], digest: str) -> str:
-    """Return the sha256 (hex) of a model with all its files.
-
-    Args:
-        path: The model file.
-        weight_files: Names of its weight files, relative to its folder.
-        digest: Sha256 of the model file alone.
+def _problem(model: Any) -> str:
+    """Return the first mistake in a model's names that no runtime survives; "" for none.
 
     Raises:
-        OnnxError: A weight file is missing.
+        OnnxError: The model has too many nodes.
     """
-    if not weight_files:
-        return digest
-    total = hashlib.sha256(digest.encode())
-    for name in weight_files:
-        if not (path.parent / name).is_file():
-            raise OnnxError(
-                f"{str(path)!r} keeps weights in {name!r}, which is not beside it",
-                "copy that file there, too",
-                code=codes.MISSING_EXTERNAL_WEIGHTS,
-            )
-        total.update(file_sha256(path.parent / name).encode())
-    return total.hexdigest()
+    graph = model.graph
+    _check_count(sum(1 for _ in islice(_all_nodes(model), _MOST_NODES + 1)))
+    tensors = (value.name for value in (*graph.input, *graph.output, *graph.initializer))
+    of_nodes = (name for node in _all_nodes(model) for name in (node.op_type, node.domain, *node.input, *node.output))
+    if not all(isinstance(name, str) for name in chain(tensors, of_nodes)):
+        return "a name in it is not UTF-8"
+    weights = {weight.name for weight in graph.initializer}
+    names = Counter(value.name for value in graph.input if value.name not in weights)
+    names.update(weights)
+    names.update(name for node in graph.node for name in node.output if name)
+    if twice := next((name for name, count in names.items() if count > 1), ""):
+        return f"two of its nodes or tensors make {twice!r}"
+    functions = {(function.domain, function.name): function for function in model.functions}
+    calls = {
+        key: Counter((node.domain, node.op_type) for node in _with_subgraphs(function.node))
+        for key, function in functions.items()
+    }
+    sizes: dict[tuple[str, str], int] = {}
+    try:
+        for key in TopologicalSorter(calls).static_order():
+            sizes[key] = sum(sizes[called] * count for called, count in calls[key].items()) if key in calls else 1
+    except CycleError as error:
+        return f"its function {error.args[1][0][1]!r} calls itself"
+    _check_count(max(sizes.values(), default=0))
+    return ""
 
 
-def _tensor(value: Any) -> OnnxTensor:
+def _check_count(nodes: int) -> None:
+    if nodes > _MOST_NODES:
+        raise OnnxError(
+            f"it has more than {_MOST_NODES:,} nodes, or its functions stand for as many",
+            "simplify the model, for example with onnxsim",
+            code=codes.COSTLY_MODEL,
+        )
+
+
+def _all_nodes(model: Any) -> Iterator[Any]:
+    """Yield the nodes of a model's graph, its subgraphs and its functions."""
+    yield from _with_subgraphs(model.graph.node)
+    for function in model.functions:
+        yield from _with_subgraphs(function.node)
+
+
+def _with_subgraphs(nodes: Iterable[Any]) -> Iterator[Any]:
+    for node in nodes:
+        yield node
+        for graph in subgraphs(node):
+            yield from _with_subgraphs(graph.node)
+
+
+def _foreign(model: Any) -> Iterator[str]:
+    """Yield the operators that neither ONNX nor the model itself defines, with their domains."""
+    import onnx
+
+    own = {(function.domain, function.name) for function in model.functions}
+    for node in _all_nodes(model):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if (node.domain, node.op_type) not in own and not onnx.defs.has(node.op_type, domain):
+            yield f"{domain}.{node.op_type}" if domain else node.op_type
+
+
+def is_numeric(value: Any) -> bool:
+    """Return whether a ``ValueInfoProto`` is a tensor of numbers, and not of text, a sequence or a map."""
+    return value.type.HasField("tensor_type") and value.type.tensor_type.elem_type not in (0, 8)
+
+
+def tensor_of(value: Any) -> OnnxTensor:
+    """Return what a ``ValueInfoProto`` declares. Raises OnnxError if that is not a tensor."""
     import onnx
 
     tensor = value.type.tensor_type
@@ -162,7 +196,8 @@ def _tensor(value: Any) -> OnnxTensor:
             f"tensor {value.name!r} has no element type", "export the model again", code=codes.INVALID_ONNX_MODEL
         ) from None
     dims = tuple(
-        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or f"dim{index}"
+        # Exporters write -1 for a free dim, too.
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or f"dim{index}"
         for index, dim in enumerate(tensor.shape.dim)
     )
     return OnnxTensor(value.name, dtype, dims)
@@ -184,9 +219,12 @@ def with_free_dims(path: Path, dims: Mapping[str, Shape]) -> Any:
     import onnx
 
     model = onnx.ModelProto()
-    model.CopyFrom(_loaded(path))
+    model.CopyFrom(loaded(path))
     weights = {weight.name for weight in model.graph.initializer}
-    replace_items(model.graph.input, [value for value in model.graph.input if value.name not in weights])
+    if any(value.name in weights for value in model.graph.input):
+        replace_items(model.graph.input, [value for value in model.graph.input if value.name not in weights])
+        # Older versions require that weights are inputs, too.
+        model.ir_version = max(model.ir_version, 4)
     for value in model.graph.input:
         if value.name in dims:
             _set_dims(value, dims[value.name])
@@ -194,7 +232,9 @@ def with_free_dims(path: Path, dims: Mapping[str, Shape]) -> Any:
         del model.graph.value_info[:]
         for value in model.graph.output:
             rank = len(value.type.tensor_type.shape.dim)
-            _set_dims(value, tuple(f"{value.name}_{axis}" for axis in range(rank)))
+            # An output without a shape stays so: without dims, it would be a number.
+            if value.type.tensor_type.HasField("shape"):
+                _set_dims(value, tuple(f"{value.name}_{axis}" for axis in range(rank)))
     return model
 
 
@@ -207,43 +247,3 @@ def _set_dims(value: Any, dims: Shape) -> None:
             dim.dim_value = size
         else:
             dim.dim_param = size
-
-
-def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int | None, ...]]:
-    """Infer the shapes of the outputs by ONNX's own shape inference.
-
-    Args:
-        path: The model file.
-        inputs: Shape of every input, batch included.
-
-    Returns:
-        Shape of every output; None where a size cannot be inferred.
-
-    Raises:
-        OnnxError: The network does not accept these shapes.
-    """
-    import onnx
-
-    declared = {value.name: _tensor(value).dims for value in _loaded(path).graph.input}
-    model = with_free_dims(path, {name: shape for name, shape in inputs.items() if declared.get(name) != shape})
-    for weight in model.graph.initializer:
-        # Shape inference copies the model, so large weights, whose values do not matter, are dropped first.
-        if len(weight.raw_data) > 1 << 16:
-            weight.raw_data = b""
-            weight.data_location = onnx.TensorProto.EXTERNAL
-    try:
-        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in inputs.items())
-        reason = re.sub(r"\[\w+\] |Inference error\(s\): ", "", str(error).splitlines()[0])
-        raise OnnxError(
-            f"the network does not take {shapes}: {reason}",
-            "choose another size (`size` or `multiple` of the preprocess node), or correct model.inputs",
-            code=codes.UNSUPPORTED_INPUT_SIZE,
-        ) from None
-    return {
-        value.name: tuple(
-            dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
-        )
-        for value in model.graph.output
-    }

@@ -21,6 +21,7 @@ from bmfgraph.engines.onnx.model import OnnxError, with_free_dims
 from bmfgraph.engines.onnx.sensitive import precision_sensitive_outputs, tail
 from bmfgraph.engines.onnx.tools import import_tool, tool_errors_as_onnx_errors
 from bmfgraph.engines.onnx.uint8 import cast_uint8
+from bmfgraph.engines.onnx.weights import load_external, weight_files_of
 
 __all__ = ["prepare_network"]
 
@@ -71,30 +72,15 @@ def prepare_network(
 
 def _load_weights(model: Any, path: Path) -> None:
     """Load the weights that lie in files of their own. Raises OnnxError where the network then exceeds 2 GiB."""
-    import onnx
-    from onnx.external_data_helper import load_external_data_for_model, uses_external_data
-
-    external = [weight for weight in model.graph.initializer if uses_external_data(weight)]
-    size = path.stat().st_size
-    for weight in external:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(weight.data_type))
-        size += int(np.prod(weight.dims, dtype=np.int64)) * dtype.itemsize
+    files = weight_files_of(model)
+    size = path.stat().st_size + sum(length for file in files for _, length in file.parts)
     if size > _MESSAGE_BYTES:
         raise OnnxError(
             f"{str(path)!r} holds {size / 2**30:.1f} GiB of weights; more than 2 GiB cannot be given to a builder here",
             "build the engine from the file with trtexec, and name it: engine.path=FILE",
             code=codes.NETWORK_PREPARATION_FAILURE,
         )
-    if not external:
-        return
-    try:
-        load_external_data_for_model(model, str(path.resolve().parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise OnnxError(
-            f"the weights of {str(path)!r} cannot be read: {error}",
-            "put the file of its weights beside the model",
-            code=codes.NETWORK_PREPARATION_FAILURE,
-        ) from None
+    load_external(model, path, files)
 
 
 def _to_float16(model: Any, float32_nodes: list[str]) -> Any:

@@ -11,7 +11,7 @@ import torch
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model
-from bmfgraph.engines.onnx.model import with_free_dims
+from bmfgraph.engines.runtimes.ort_session import open_session
 from bmfgraph.errors import EngineError, InstallError, first_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Done:
 
 
 class OnnxRuntimeEngine:
-    """A session of ONNX Runtime. Weights that the file lists as inputs become constants, so they can be folded."""
+    """A session of ONNX Runtime."""
 
     streams = 1
     minimum_batch = 1
@@ -45,24 +45,19 @@ class OnnxRuntimeEngine:
                 "ONNX Runtime is not installed", hint="pip install onnxruntime", code=codes.MISSING_ONNXRUNTIME
             ) from None
         name = f"ONNX Runtime {onnxruntime.__version__}"
-        options = onnxruntime.SessionOptions()
         threads = spec.threads or len(os.sched_getaffinity(0))
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # Threads that spin between two frames take the cores from decoder and encoder.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model: str | bytes = spec.onnx
         path = Path(spec.onnx)
-        if spec.dim_overrides or cached_model(path).weights_as_inputs:
-            model = with_free_dims(path, dict(spec.dim_overrides)).SerializeToString()
-            # A model in memory has no folder, so ONNX Runtime needs the folder of its weight files.
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
-            )
+        model = cached_model(path)
         self._device = spec.device
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=_providers(spec))
+            self._session = open_session(
+                path,
+                dict(spec.dim_overrides),
+                [file.name for file in model.external],
+                weights_as_inputs=model.weights_as_inputs,
+                threads=threads,
+                providers=_providers(spec),
+            )
         except Exception as error:
             raise EngineError(
                 node,
@@ -77,7 +72,7 @@ class OnnxRuntimeEngine:
                 hint="its libraries of CUDA and cuDNN are missing: pip install 'onnxruntime-gpu[cuda,cudnn]'",
                 code=codes.MISSING_ONNXRUNTIME,
             )
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._outputs = [tensor.name for tensor in model.outputs]
         self._shapes = dict(spec.output_shapes)
         self._dtypes = {tensor: getattr(torch, dtype) for tensor, dtype in spec.tensors}
         on_cpu = spec.device == "cpu"

@@ -14,7 +14,8 @@ import pytest
 import bmfgraph
 from bmfgraph.engines.onnx import cache as notes
 from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
-from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, infer_shapes, read_onnx
+from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, describe, read_onnx
+from bmfgraph.engines.onnx.shapes import infer_shapes
 from tests.tools import detector_model, double_model, middle_model, negate_model
 
 Shapes = dict[str, tuple[int, ...]]
@@ -35,14 +36,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def read(path: Path) -> OnnxModel:
         asked.append("model")
-        return read_onnx(path)
+        return describe(path)
 
     def infer(path: Path, inputs: Shapes) -> dict[str, tuple[int | None, ...]]:
         asked.append("shapes")
         return infer_shapes(path, inputs)
 
-    monkeypatch.setattr(notes, "read_onnx", read)
-    monkeypatch.setattr(notes, "infer_shapes", infer)
+    monkeypatch.setattr(notes, "read_limited", read)
+    monkeypatch.setattr(notes, "shapes_limited", infer)
     return asked
 
 
@@ -100,7 +101,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
     path = double_model(tmp_path / "net.onnx")
 
     def read(path: Path) -> OnnxModel:
-        return read_onnx(negate_model(path))
+        return describe(negate_model(path))
 
     def infer(path: Path, inputs: Shapes) -> dict[str, tuple[int | None, ...]]:
         return infer_shapes(negate_model(path), inputs)
@@ -108,9 +109,9 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_noted(
     before = cached_model(path)
     (cache / "onnx" / f"{before.sha256}.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(notes, "infer_shapes", infer)
+        patch.setattr(notes, "shapes_limited", infer)
         assert cached_output_shapes(before, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
-        patch.setattr(notes, "read_onnx", read)
+        patch.setattr(notes, "read_limited", read)
         assert cached_model(double_model(path)).inputs[0].dtype == "float32"
     double_model(path)
     assert list((cache / "onnx").iterdir()) == []
@@ -147,7 +148,7 @@ def test_weights_in_files_of_their_own(tmp_path: Path, reads: list[str]) -> None
         convert_attribute=True,
     )
     first = cached_model(path)
-    assert first.weight_files == ("net.weights",)
+    assert [file.name for file in first.external] == ["net.weights"]
     assert cached_model(path) == first == read_onnx(path)
     assert cached_output_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
     assert cached_output_shapes(first, {"input": (1, 3, 4, 4)}) == {"output": (1, 3, 4, 4)}
@@ -171,9 +172,9 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
     right = cached_model(path), cached_output_shapes(cached_model(path), shapes)
     (note,) = (cache / "onnx").iterdir()
     told = json.loads(note.read_text())
-    assert told["by"] == [1, bmfgraph.__version__, onnx.__version__]
+    assert told["by"] == [3, bmfgraph.__version__, onnx.__version__]
     changed = {
-        "OTHER": {**told, "by": [1, bmfgraph.__version__, "1.0"]},
+        "OTHER": {**told, "by": [3, bmfgraph.__version__, "1.0"]},
         "NO MODEL": {**told, "model": {"inputs": 3}},
         "NO SHAPES": {**told, "shapes": [1]},
         "WRONG SHAPES": {**told, "shapes": {"input=1x3x48x64": 7}},

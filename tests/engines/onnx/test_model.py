@@ -11,7 +11,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from bmfgraph.engines.onnx.model import OnnxError, OnnxTensor, infer_shapes, read_onnx, with_free_dims
+from bmfgraph.engines.onnx.model import OnnxError, OnnxTensor, read_onnx, with_free_dims
+from bmfgraph.engines.onnx.shapes import infer_shapes
 from tests.tools import (
     detector_model,
     double_model,
