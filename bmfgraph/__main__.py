@@ -23,7 +23,9 @@ def run() -> None:
             pass
         os._exit(130)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # `nohup` ignores SIGHUP.
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heeded(number)]
+    for number in numbers:
         signal.signal(number, leave)
     from bmfgraph.cli.main import main
 
@@ -34,8 +36,12 @@ def run() -> None:
         sys.exit(130)
     finally:
         # Only the interpreter's own end is left. A signal must not replace the exit code now.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _is_heeded(number: int) -> bool:
+    return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
 
 
 if __name__ == "__main__":

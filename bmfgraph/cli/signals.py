@@ -24,14 +24,15 @@ INTERRUPTED = "interrupted (Ctrl-C)"
 
 ProblemPrinter = Callable[[Iterable[Problem]], None]
 """Shows problems to the user."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REASONS = {signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 _INTERVAL, _PATIENCE = 0.02, 2.0
 """Seconds between two checks whether an import has ended, and seconds after which a signal stops waiting for it."""
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 
 
 class _Interrupter:
-    """Raise KeyboardInterrupt on SIGINT and SIGTERM, but let a running import end first.
+    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP, but let a running import end first.
 
     An exception raised inside an import can get lost in a library's callback, or a library turns it into another error.
     So the first signal waits for the import's end, at most ``_PATIENCE`` seconds; a second signal does not wait.
@@ -43,7 +44,9 @@ class _Interrupter:
         self._previous: list[tuple[int, Any]] = []
         # Handlers can be set on the main thread only.
         with contextlib.suppress(ValueError):
-            self._previous += [(number, signal.signal(number, self)) for number in _SIGNALS]
+            # `nohup` ignores SIGHUP.
+            heeded = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+            self._previous += [(number, signal.signal(number, self)) for number in heeded]
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.first is None and number != signal.SIGALRM:
@@ -58,7 +61,7 @@ class _Interrupter:
         raise self.interruption()
 
     def interruption(self) -> KeyboardInterrupt:
-        return KeyboardInterrupt("terminated" if self.first == signal.SIGTERM else "")
+        return KeyboardInterrupt(_REASONS.get(signal.Signals(self.first), "") if self.first else "")
 
     def restore(self) -> None:
         """Give the signals back to the previous handlers."""
@@ -77,7 +80,7 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def ignore_signals() -> None:
-    """Ignore SIGINT and SIGTERM, because the process is about to exit with its own exit code."""
+    """Ignore these signals, because the process is about to exit with its own exit code."""
     for number in _SIGNALS:
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)
@@ -104,7 +107,7 @@ def run_command(
         The command's exit code, or that of its failure.
 
     Raises:
-        KeyboardInterrupt: SIGINT or SIGTERM came; its text is "terminated" for SIGTERM.
+        KeyboardInterrupt: A signal came; its text is the reason, and empty for SIGINT.
         SystemExit: The run was cancelled.
         OSError: The output cannot be written.
     """
