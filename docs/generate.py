@@ -154,7 +154,7 @@ def errors_page() -> str:
     lines = [
         "# Errors and warnings",
         "",
-        "<!-- from bmfgraph/error_codes.py, by python -m pytest tests/test_error_codes.py --regenerate-golden -->",
+        "<!-- from bmfgraph/error_codes/, by python -m pytest tests/test_error_codes.py --regenerate-golden -->",
         "",
         "Every message has a code. Errors end with exit code 2 where the configuration is wrong, else with 1 (130 if",
         "a run was stopped). `python -m bmfgraph check` finds those of groups E1 to E7 before a frame is decoded,",

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from hydra import compose as hydra_compose
-from hydra import initialize_config_module
+from hydra import compose as hydra_compose, initialize_config_module
 
 from bmfgraph.config.compose import plain
 from bmfgraph.config.overrides import free_node_fields
@@ -111,8 +110,7 @@ def video_frame() -> FrameMaker:
     ffmpeg4.prepare()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from bmf import VideoFrame
-        from bmf import hmp as mp
+        from bmf import VideoFrame, hmp as mp
         from bmf.lib._bmf.sdk import Rational
 
     from bmfgraph.stages.items import Frame

@@ -24,7 +24,9 @@ def modules() -> dict[Path, ast.Module]:
     """Return the modules that name codes; other interpreters run trt_process.py, which imports nothing of bmfgraph."""
     files = (REPOSITORY / "bmfgraph").rglob("*.py")
     return {
-        path: ast.parse(path.read_text()) for path in files if path.name not in ("error_codes.py", "trt_process.py")
+        path: ast.parse(path.read_text())
+        for path in files
+        if "error_codes" not in path.parts and path.name != "trt_process.py"
     }
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from bmfgraph import __version__
-from bmfgraph import error_codes as codes
+from bmfgraph import __version__, error_codes as codes
 from bmfgraph.cli.help import usage
 from bmfgraph.config.overrides import packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bmfgraph.engines.build import Progress as BuildProgress
-from bmfgraph.engines.build import ensure_engine
+from bmfgraph.engines.build import Progress as BuildProgress, ensure_engine
 from bmfgraph.engines.builder import builder_version
 from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.spec import EngineSpec

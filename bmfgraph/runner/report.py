@@ -13,8 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bmfgraph import __version__
-from bmfgraph import error_codes as codes
+from bmfgraph import __version__, error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled
 from bmfgraph.media.quality import measure
 from bmfgraph.nodes.engine import reason_text

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from bmfgraph.engines import trt_network
-from bmfgraph.engines import trt_process as script
+from bmfgraph.engines import trt_network, trt_process as script
 from bmfgraph.engines.build import builder_version, ensure_engine
 from bmfgraph.engines.external import command_line
 from bmfgraph.engines.key import Profile
@@ -33,11 +32,11 @@ from tests.engines.engine_tools import (
     ended,
     key,
     picture_model,
+    rtx as rtx,
     start,
     strange_model,
     until,
 )
-from tests.engines.engine_tools import rtx as rtx
 from tests.tools import file_system, middle_model, negate_model, save_model, tensor_info
 
 SCRIPT = Path(script.__file__)

@@ -27,8 +27,7 @@ class Pattern(Stage):
     """Frames made so far, for tests."""
 
     def process(self):
-        from bmf import VideoFrame
-        from bmf import hmp as mp
+        from bmf import VideoFrame, hmp as mp
         from bmf.lib._bmf.sdk import Rational
 
         for index in range(self.params.frames):

@@ -18,8 +18,7 @@ from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.runner.modules.packet_reader import FrameClock, PacketReader, PtsMatcher
 from bmfgraph.stages.color import ToRgb
-from bmfgraph.stages.cuda import graphed_on_cuda
-from bmfgraph.stages.cuda import stream as shared_stream
+from bmfgraph.stages.cuda import graphed_on_cuda, stream as shared_stream
 
 __all__ = ["HINT", "GpuDecoder"]
 

@@ -71,8 +71,7 @@ class NvdecModule(BmfModule):
 
     def _video_frame(self, pts: int) -> Any:
         """Return a VideoFrame of 2x2 pixels that carries the frame's time and colour properties."""
-        from bmf import VideoFrame
-        from bmf import hmp as mp
+        from bmf import VideoFrame, hmp as mp
         from bmf.lib._bmf.sdk import Rational
 
         base = self.config.params.time_base
@@ -107,8 +106,7 @@ def _template(info: Any, params: NvdecParams) -> Any:
     aspect, base = params.aspect, params.time_base
     if aspect == 1:
         return None
-    from bmf import Task, VideoFrame
-    from bmf import hmp as mp
+    from bmf import Task, VideoFrame, hmp as mp
     from bmf.lib._bmf import engine
     from bmf.lib._bmf.sdk import Rational
 

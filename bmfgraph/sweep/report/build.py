@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bmfgraph import __version__
-from bmfgraph import error_codes as codes
+from bmfgraph import __version__, error_codes as codes
 from bmfgraph.config.overrides import title_of
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError

@@ -20,8 +20,7 @@ from bmfgraph.engines.key import Profile
 from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.engines.onnx.precision import prepare_network
 from bmfgraph.errors import InstallError
-from tests.engines.engine_tools import build, picture_model
-from tests.engines.engine_tools import rtx as rtx
+from tests.engines.engine_tools import build, picture_model, rtx as rtx
 from tests.tools import double_model, middle_model, save_model, tensor_info
 
 Array = NDArray[Any]

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bmfgraph.plan.views.drawing import Point, Rect
-from bmfgraph.plan.views.drawing import straight as without_needless_points
+from bmfgraph.plan.views.drawing import Point, Rect, straight as without_needless_points
 from bmfgraph.plan.views.layout import LABEL_GAP, Block, Edge, Layout, lay_out
 
 TALL = 94.0

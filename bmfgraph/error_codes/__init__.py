@@ -6,7 +6,33 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bmfgraph.error_code import Code
+from bmfgraph.error_codes.code import Code
+from bmfgraph.error_codes.run import (
+    CELL_CRASH as CELL_CRASH,
+    CELL_TIMEOUT as CELL_TIMEOUT,
+    COMPARISON_FAILURE as COMPARISON_FAILURE,
+    INTERNAL_ERROR as INTERNAL_ERROR,
+    ISOLATED_RUN_FAILURE as ISOLATED_RUN_FAILURE,
+    MEMORY_SHORT as MEMORY_SHORT,
+    MISSING_FRAMES as MISSING_FRAMES,
+    MODULE_IN_THE_WAY as MODULE_IN_THE_WAY,
+    NODE_FAILURE as NODE_FAILURE,
+    OPEN_STREAM_CONFLICT as OPEN_STREAM_CONFLICT,
+    RUN_CANCELLED as RUN_CANCELLED,
+    THREADS_SHORT as THREADS_SHORT,
+    TIME_LIMIT as TIME_LIMIT,
+    UNWRITTEN_REPORT as UNWRITTEN_REPORT,
+)
+from bmfgraph.error_codes.warnings import (
+    CPU_FALLBACK as CPU_FALLBACK,
+    EQUAL_CELLS as EQUAL_CELLS,
+    LOW_DISK_SPACE as LOW_DISK_SPACE,
+    PRECISION_FALLBACK as PRECISION_FALLBACK,
+    SHRUNK_OUTPUT as SHRUNK_OUTPUT,
+    UNFINISHED_TRIAL as UNFINISHED_TRIAL,
+    UNKNOWN_BUILDER_VERSION as UNKNOWN_BUILDER_VERSION,
+    WEIGHTS_AS_INPUTS as WEIGHTS_AS_INPUTS,
+)
 
 __all__ = ["CODES", "Code"]
 
@@ -302,75 +328,7 @@ MISSING_NODE_PACKAGE = Code(
     "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
 )
 
-# While running
-RUN_CANCELLED = Code(
-    "E800", "Ctrl-C or a signal stopped the run.", "Start it again; nothing was written under the final name."
-)
-NODE_FAILURE = Code("E801", "A node failed during the run.", "See its frame in the message, or set `debug=true`.")
-MISSING_FRAMES = Code(
-    "E803", "A file gave fewer frames than it declares.", "Copy it again, or set `decoder.allow_truncated`."
-)
-COMPARISON_FAILURE = Code(
-    "E804", "The output cannot be compared with the reference.", "Use another reference; the output itself is complete."
-)
-UNWRITTEN_REPORT = Code(
-    "E805",
-    "The report cannot be written after the run.",
-    "Free some space, or write elsewhere; the output is complete.",
-)
-CELL_CRASH = Code("E806", "The process of a sweep's cell ended too early.", "See log.txt in the folder of the cell.")
-CELL_TIMEOUT = Code("E807", "A sweep's cell took longer than `sweep.timeout`.", "Raise `sweep.timeout`.")
-OPEN_STREAM_CONFLICT = Code(
-    "E808", "A run waits for a stream that its own thread holds open.", "Close the stream, or isolate the run."
-)
-ISOLATED_RUN_FAILURE = Code("E809", "The process of an isolated run failed.", "See the cause in the message.")
-MEMORY_SHORT = Code(
-    "E810",
-    "Memory is short: an allocation failed, or a limit is below what the run needs.",
-    "Raise the limit, or use smaller frames, `engine.batch=1` and fewer threads.",
-)
-THREADS_SHORT = Code(
-    "E811",
-    "No thread can be started, or a limit is below what the run needs.",
-    "Raise the limit, or set `encoder.threads=1` and `engine.threads=1`.",
-)
-TIME_LIMIT = Code(
-    "E812", "An isolated run took longer than `isolated.seconds`.", "Raise the limit, or give it less to do."
-)
-MODULE_IN_THE_WAY = Code(
-    "E813", "A file in the script's folder has the name of a library's module.", "Rename the file or move the script."
-)
-INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
-
-# Warnings
-WEIGHTS_AS_INPUTS = Code(
-    "W101",
-    "A model file of yours lists its weights as inputs, as old exporters did; here they are taken as constants.",
-    "Export it again, because other programs run it slowly.",
-)
-CPU_FALLBACK = Code("W102", "The machine has a GPU, but the model runs on the CPU.", "Install what the message names.")
-PRECISION_FALLBACK = Code(
-    "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
-)
-LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
-SHRUNK_OUTPUT = Code(
-    "W105",
-    "A model of fixed size makes the output smaller than the input.",
-    "Export the model with free sides, or set `dims` of its input.",
-)
-UNFINISHED_TRIAL = Code(
-    "W106", "The trial inference of a model could not be finished.", "Free some memory, or expect a slow run."
-)
-EQUAL_CELLS = Code(
-    "W109", "Two cells of a sweep do the same on this machine.", "Leave one out; no comparison can tell them apart."
-)
-UNKNOWN_BUILDER_VERSION = Code(
-    "W110",
-    "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
-    "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
-)
-
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
-    {value: value for value in tuple(globals().values()) if isinstance(value, Code)}
+    {code: code for code in sorted(value for value in tuple(globals().values()) if isinstance(value, Code))}
 )
 """Every code of this module, in order."""

@@ -1,0 +1,43 @@
+"""Explain the codes of warnings."""
+
+from __future__ import annotations
+
+from bmfgraph.error_codes.code import Code
+
+__all__ = [
+    "CPU_FALLBACK",
+    "EQUAL_CELLS",
+    "LOW_DISK_SPACE",
+    "PRECISION_FALLBACK",
+    "SHRUNK_OUTPUT",
+    "UNFINISHED_TRIAL",
+    "UNKNOWN_BUILDER_VERSION",
+    "WEIGHTS_AS_INPUTS",
+]
+
+WEIGHTS_AS_INPUTS = Code(
+    "W101",
+    "A model file of yours lists its weights as inputs, as old exporters did; here they are taken as constants.",
+    "Export it again, because other programs run it slowly.",
+)
+CPU_FALLBACK = Code("W102", "The machine has a GPU, but the model runs on the CPU.", "Install what the message names.")
+PRECISION_FALLBACK = Code(
+    "W103", "A model runs in another precision than requested.", "Set `engine.runtime` to forbid it."
+)
+LOW_DISK_SPACE = Code("W104", "The disk may have too little space for the output.", "Free some space.")
+SHRUNK_OUTPUT = Code(
+    "W105",
+    "A model of fixed size makes the output smaller than the input.",
+    "Export the model with free sides, or set `dims` of its input.",
+)
+UNFINISHED_TRIAL = Code(
+    "W106", "The trial inference of a model could not be finished.", "Free some memory, or expect a slow run."
+)
+EQUAL_CELLS = Code(
+    "W109", "Two cells of a sweep do the same on this machine.", "Leave one out; no comparison can tell them apart."
+)
+UNKNOWN_BUILDER_VERSION = Code(
+    "W110",
+    "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
+    "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
+)
