@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -25,6 +26,10 @@ from tests.tools import Pixels, file_system, make_clip, picture
 REPOSITORY = Path(__file__).parents[1]
 # Before anybody imports torch, whose threads would spin while the other workers' tests run.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# `nohup` and `&` ignore signals, and the processes that the tests start would inherit that.
+for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -70,14 +70,15 @@ def run_cell(folder: Path) -> dict[str, Any]:
     seconds = round(time.monotonic() - began, 3)
     if measured is not None and code == 0:
         result = result_head(cell) | {"status": "ok", "errors": []} | _metrics(measured)
-    elif measured is not None and measured["problems"]:
-        result = failed_result(cell, measured["problems"])
     elif code is None:
+        # The cell was asked to end, which it may report as an interruption.
         limit = cell["settings"]["timeout"]
         problem = _crash(
             codes.CELL_TIMEOUT, f"the cell took longer than {limit:g} s", "raise sweep.timeout, or leave it out"
         )
         result = failed_result(cell, [problem])
+    elif measured is not None and measured["problems"]:
+        result = failed_result(cell, measured["problems"])
     else:
         text = f"its process {ended(code)}{last_lines(folder / LOG)}"
         hint = "out of memory? see log.txt in its folder" if code == -9 else "see log.txt in its folder"

@@ -25,12 +25,3 @@ def test_a_closed_terminal_ends_the_command_with_a_word(
     assert ended.code in (130, -signal.SIGHUP if moment < 0.1 else 130)
     assert ended.code != 130 or ended.err.startswith("bmfgraph: ")
     assert not [path for path in tmp_path.iterdir() if path.name != "clip.mp4"]
-
-
-def test_nohup_lets_a_command_go_on(tmp_path: Path, clip: Callable[..., Path]) -> None:
-    clip()
-    running = start(["nohup", *bmfgraph("input=clip.mp4", "output=out.mp4")], tmp_path)
-    time.sleep(0.5)
-    running.send(signal.SIGHUP)
-    assert running.wait().code == 0
-    assert (tmp_path / "out.mp4").is_file()

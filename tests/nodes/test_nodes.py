@@ -331,7 +331,7 @@ def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: in
     ("path", "form", "found"),
     [
         ("a.jsonl", None, "jsonl"),
-        ("a.JSON", None, "jsonl"),
+        ("a.JSON", None, "json"),
         ("a.ndjson", None, "jsonl"),
         ("a.csv", None, "csv"),
         ("a.txt", "csv", "csv"),
