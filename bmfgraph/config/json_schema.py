@@ -63,6 +63,7 @@ def pipeline_schema(*, installed: bool = False) -> dict[str, Any]:
         "node": _node(nodes, groups),
         "whole_node": _whole_node({kind: _required(classes[kind], subschema) for kind, subschema in specs.items()}),
         "pipeline_file": _pipeline_file(),
+        "decode": _preset_file(models),
         "pipeline": _entry("pipeline"),
         "model": _entry("model", {"if": {"not": {"required": ["defaults"]}}, "then": {"required": ["name"]}}),
         **{group: _entry(group) for group in _GROUPS[1:]},
@@ -240,6 +241,14 @@ def _file(schema: Schema, without: Sequence[str] = ()) -> Schema:
         "properties": {"defaults": _DEFAULTS, **fields},
         "additionalProperties": False,
     }
+
+
+def _preset_file(models: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a preset: the fields of the decoding, and the meaning of the model's tensors."""
+    outputs = {"type": "array", "items": _ref("OutputMeaning"), "description": "Meaning of the outputs, in order."}
+    inputs = {"anyOf": [_ref("InputMeaning")], "description": "Meaning of the inputs."}
+    fields = models["DetectDecode"]["properties"] | {"inputs": inputs, "outputs": outputs}
+    return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
 def _pipeline_file() -> Schema:

@@ -168,7 +168,6 @@ DETECTOR_EXPECTED = Code(
     "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
 )
 MISSING_DECODE = Code("E321", "The decoding of boxes is not configured.", "Set `decode` in the model's config.")
-UNKNOWN_DECODE_TENSOR = Code("E322", "`decode` names an output that the model lacks.", "Correct `model.decode`.")
 LABEL_COUNT_MISMATCH = Code(
     "E323", "The number of labels is not the number of the model's scores.", "Correct `model.decode.labels`."
 )
@@ -176,6 +175,15 @@ UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
+FIELDS_MISMATCH = Code(
+    "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
+)
+GRID_MISMATCH = Code(
+    "E327", "The strides of the grid make another number of candidates than the model has.", "Correct `decode.grid`."
+)
+MISSING_OUTPUT_FIELD = Code(
+    "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
+)
 UNKNOWN_RECORDS_FORMAT = Code(
     "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
 )

@@ -8,27 +8,47 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import PlanError, did_you_mean, join_sorted
+from bmfgraph.errors import PlanError, join_sorted
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.model import Decode
+from bmfgraph.nodes.decode import BoxForm, DetectDecode
+from bmfgraph.nodes.fields import FieldsError, TensorFields
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
 
-__all__ = ["DetectionsNodeSpec", "DetectionsParams"]
+__all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
+
+_UNUSED = frozenset({"skip", "mask", "keypoints"})
+"""Fields that no box is made from."""
+_SINGLE = frozenset({"cx", "cy", "w", "h"})
+
+
+@dataclass(frozen=True)
+class GridParams:
+    """The cells of an undecoded head."""
+
+    levels: tuple[tuple[int, int, int], ...]
+    """Stride in pixels, rows and columns of each level."""
+    centre: float
+    exp: bool
 
 
 @dataclass(frozen=True)
 class DetectionsParams:
-    """The tensors that boxes are read from, and the thresholds for them."""
+    """The numbers that boxes are read from, and the rules for them."""
 
-    style: str
-    tensors: tuple[tuple[str, str], ...]
-    """Role and name of each output that is read."""
-    threshold: float
+    tensors: tuple[TensorFields, ...]
+    box: BoxForm
+    unit: Literal["pixels", "picture", "cells"]
+    grid: GridParams | None
+    background: Literal["none", "first", "last"]
+    nms: Literal["per_class", "all", "none"]
     iou: float
+    most: int
+    thresholds: tuple[float, ...]
+    """Minimum score of each label; 2 for a label that is not kept."""
     labels: tuple[str, ...]
-    stride: int
+    first_label: int
     placement: Placement
 
 
@@ -36,7 +56,7 @@ class DetectionsNodeSpec(NodeSpec):
     """Decodes a detector's outputs, drops weak and doubled boxes, maps the rest to source pixels."""
 
     kind: Literal["detections"] = "detections"
-    decode: Decode | None = Field(default=None, description="Null: the model's own.")
+    decode: DetectDecode | None = Field(default=None, description="Null: the model's own.")
     threshold: float | None = Field(default=None, ge=0, le=1, description="Minimum score; null: the model's.")
     iou: float | None = Field(default=None, ge=0, le=1, description="Maximum overlap of two boxes; null: the model's.")
 
@@ -44,64 +64,141 @@ class DetectionsNodeSpec(NodeSpec):
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        outputs = inputs[0]
-        if not isinstance(outputs, BundleSpec):
+        outputs, name = inputs[0], node.name
+        decode = self.decode or (outputs.decode if isinstance(outputs, BundleSpec) else None)
+        if not isinstance(outputs, BundleSpec) and not (isinstance(outputs, TensorSpec) and outputs.meaning is None):
             raise PlanError(
-                node.name,
+                name,
                 f"expects the outputs of a detector, not {outputs}",
                 hint="connect it to an inference node",
                 code=codes.DETECTOR_EXPECTED,
             )
-        decode = self.decode or outputs.decode
-        if decode is None:
+        if decode is None or not isinstance(outputs, BundleSpec):
             raise PlanError(
-                node.name,
+                name,
                 "the model's config does not describe how to read boxes from its outputs",
-                hint="set `decode` in the model's config: style ultraface or centerface, and its tensors",
+                hint="set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well",
                 code=codes.MISSING_DECODE,
             )
-        names = [tensor.name for tensor in outputs.tensors]
-        for role, name in decode.tensors().items():
-            if name not in names:
-                raise PlanError(
-                    node.name,
-                    f"decode.{role}: the model has no output {name!r}{did_you_mean(name, names)}; "
-                    f"it has: {join_sorted(names)}",
-                    hint="correct model.decode",
-                    code=codes.UNKNOWN_DECODE_TENSOR,
-                )
-        self._check_labels(node.name, decode, outputs.tensors[names.index(next(iter(decode.tensors().values())))])
         tensor = outputs.tensors[0]
         if tensor.placement is None or tensor.source is None:
             raise PlanError(
-                node.name,
+                name,
                 "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
                 hint="feed the model from a preprocess node",
                 code=codes.UNKNOWN_BOX_PLACEMENT,
             )
+        tensors = _tables(name, outputs)
+        grid = _grid(name, decode, tensors, tensor.placement)
+        _check_labels(name, decode, tensors)
+        if self.threshold is not None:
+            decode = decode.model_copy(update={"threshold": self.threshold})
         params = DetectionsParams(
-            style=decode.style,
-            tensors=tuple(decode.tensors().items()),
-            threshold=decode.threshold if self.threshold is None else self.threshold,
+            tensors=tensors,
+            box=decode.box,
+            unit=decode.unit,
+            grid=grid,
+            background=decode.background,
+            nms=decode.nms,
             iou=decode.iou if self.iou is None else self.iou,
+            most=decode.most,
+            thresholds=decode.thresholds(),
             labels=decode.labels,
-            stride=getattr(decode, "stride", 1),
+            first_label=decode.first_label,
             placement=tensor.placement,
         )
         return Inferred((Port("out", DetectionsSpec(decode.labels, tensor.source)),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
-        return f"threshold {node.params.threshold:g}", f"overlap {node.params.iou:g}"
+        params: DetectionsParams = node.params
+        overlap = f"overlap {params.iou:g}" if params.nms != "none" else "no suppression"
+        return f"threshold {min(params.thresholds):g}", overlap
 
-    def _check_labels(self, name: str, decode: Decode, scores: TensorSpec) -> None:
-        """Compare the labels with the scores: UltraFace's last axis, CenterFace's channels."""
-        background, axis = (1, -1) if decode.style == "ultraface" else (0, 1)
-        classes = scores.shape[axis] if len(scores.shape) > 1 else None
-        if classes is not None and classes - background != len(decode.labels):
+
+def _tables(name: str, outputs: BundleSpec) -> tuple[TensorFields, ...]:
+    """Return how to read each output that the model describes, with the levels of a grid in order."""
+    by_name = {tensor.name: tensor for tensor in outputs.tensors}
+    tables = []
+    for tensor, layout in outputs.layouts:
+        try:
+            tables.append(layout.read(by_name[tensor]))
+        except FieldsError as error:
+            raise PlanError(
+                name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH
+            ) from None
+    roles = {field.role for table in tables for field in table.fields}
+    lacking = ["scores"] if not roles & {"scores", "score"} else []
+    lacking += ["box"] if not roles & {"box", "distances"} and not roles >= _SINGLE else []
+    if lacking:
+        described = ", ".join(f"{table.tensor} {[field.role for field in table.fields]}" for table in tables)
+        raise PlanError(
+            name,
+            f"no output of the model has the field {lacking[0]!r}; described: {described or 'none'}; "
+            f"the model has: {join_sorted(by_name)}",
+            hint="name the fields of its outputs under model.outputs",
+            code=codes.MISSING_OUTPUT_FIELD,
+        )
+    used = (table for table in tables if {field.role for field in table.fields} - _UNUSED)
+    return tuple(sorted(used, key=lambda table: table.stride or 0))
+
+
+def _grid(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...], place: Placement) -> GridParams | None:
+    """Compare the cells of the grid with the candidates of each field."""
+    strides = decode.grid.strides if decode.grid else ()
+    levels = tuple((stride, -(-place.height // stride), -(-place.width // stride)) for stride in strides)
+    cells = {stride: rows * columns for stride, rows, columns in levels}
+    rows_of: dict[str, int] = {}
+    for table in tensors:
+        if table.rows is None:
+            continue
+        if table.stride is not None and table.rows != cells.get(table.stride):
+            raise _grid_error(
+                name, f"{table.tensor} has {table.rows} candidates", place, {table.stride: cells.get(table.stride, 0)}
+            )
+        for field in table.fields:
+            rows_of[field.role] = rows_of.get(field.role, 0) + table.rows
+    counts = {role: rows for role, rows in rows_of.items() if role != "count"}
+    if len(set(counts.values())) > 1:
+        text = ", ".join(f"{role} {rows}" for role, rows in counts.items())
+        raise PlanError(
+            name,
+            f"the fields have different numbers of candidates: {text}",
+            hint="correct model.outputs",
+            code=codes.GRID_MISMATCH,
+        )
+    if not decode.grid:
+        return None
+    if counts and sum(cells.values()) != (rows := next(iter(counts.values()))):
+        raise _grid_error(name, f"the model has {rows} candidates", place, cells)
+    return GridParams(levels, decode.grid.centre, decode.grid.size == "exp")
+
+
+def _grid_error(name: str, fact: str, place: Placement, cells: dict[int, int]) -> PlanError:
+    sums = " + ".join(map(str, cells.values()))
+    return PlanError(
+        name,
+        f"{fact}, but strides {list(cells)} on {place.width}x{place.height} make {sums} = {sum(cells.values())}",
+        hint="correct model.decode.grid.strides, or the size of the model's input",
+        code=codes.GRID_MISMATCH,
+    )
+
+
+def _check_labels(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...]) -> None:
+    """Compare the number of labels with that of the scores, the background included."""
+    for table in tensors:
+        scores = table.field("scores")
+        if scores is None:
+            continue
+        count = scores.width - (decode.background != "none")
+        if count != len(decode.labels):
+            background = f" and a background ({decode.background})" if decode.background != "none" else ""
+            width = sum(field.width for field in table.fields) - count + len(decode.labels)
+            hint = "correct model.decode.labels, model.decode.background or the fields of the output"
+            if table.rows == width < count:
+                hint = f"candidates and fields are swapped: write model.outputs.{table.tensor}.dims the other way"
             raise PlanError(
                 name,
-                f"decode.labels has {len(decode.labels)} label(s), but {scores.name} ({scores}) scores "
-                f"{classes - background}",
-                hint="correct model.decode.labels, or which tensors model.decode names",
+                f"decode.labels has {len(decode.labels)} label(s), but {table.tensor} scores {count}{background}",
+                hint=hint,
                 code=codes.LABEL_COUNT_MISMATCH,
             )

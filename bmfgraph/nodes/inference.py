@@ -23,10 +23,10 @@ from bmfgraph.nodes.engine import (
     check_shape_names,
     declared_shape,
 )
-from bmfgraph.nodes.model import InputMeaning, ModelSpec
+from bmfgraph.nodes.model import ModelSpec, OutputMeaning
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, Device, Dim, Placement, Port, PortType, TensorMeaning, TensorSpec
+from bmfgraph.plan.types import BundleSpec, Device, Dim, Port, PortType, TensorMeaning, TensorSpec
 from bmfgraph.plan.views.text import RUNTIMES
 from bmfgraph.system.text import shortened
 
@@ -91,7 +91,7 @@ class InferenceSpec(NodeSpec):
                         code=codes.UNKNOWN_MODEL_TENSOR,
                     )
         for tensor in model.inputs:
-            dims = self.model.inputs.get(tensor.name, InputMeaning()).dims
+            dims = self.model.input_meaning(tensor.name).dims
             if dims is not None and len(dims) != len(tensor.dims):
                 raise PlanError(
                     name,
@@ -124,16 +124,20 @@ class InferenceSpec(NodeSpec):
                 code=codes.MODEL_INPUT_RANK,
             )
         self._check_layout(node.name, tensor, dims, meaning)
+        described = self.model.input_meaning(tensor.name)
+        chosen = dict(zip(("height", "width"), described.size, strict=True)) if described.size else {}
         dims = declared_shape(node.name, self.engine, tensor, dims) or dims
         sizes = tuple(
-            Dim(name, size if isinstance(size, int) else None) for name, size in zip(meaning.dims, dims, strict=True)
+            Dim(name, size if isinstance(size, int) else chosen.get(name))
+            for name, size in zip(meaning.dims, dims, strict=True)
         )
         return Requirement(
             consumer=node.name,
             tensor=TensorSpec(tensor.name, sizes, tensor.dtype, meaning),
             meaning=meaning,
-            multiple=self.model.inputs.get(tensor.name, InputMeaning()).multiple,
+            multiple=described.multiple,
             window=self.model.window.window(),
+            framing=described.framing(),
         )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
@@ -164,8 +168,13 @@ class InferenceSpec(NodeSpec):
                 )
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
-        outputs = tuple(self._output(tensor, output_shapes[tensor.name], leading) for tensor in node.metadata.outputs)
-        kind = outputs[0] if len(outputs) == 1 else BundleSpec(outputs, decode=self.model.decode)
+        outputs = tuple(
+            self._output(tensor, self.model.output_meaning(tensor.name, index), output_shapes[tensor.name], leading)
+            for index, tensor in enumerate(node.metadata.outputs)
+        )
+        layouts = self._layouts(node.metadata)
+        single = len(outputs) == 1 and self.model.decode is None and not layouts
+        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
@@ -233,11 +242,15 @@ class InferenceSpec(NodeSpec):
         return shape
 
     def _dims(self, tensor: OnnxTensor) -> tuple[int | str, ...]:
-        described = self.model.inputs.get(tensor.name)
-        return described.dims if described and described.dims else tensor.dims
+        return self.model.input_meaning(tensor.name).dims or tensor.dims
 
     def _meaning(self, tensor: OnnxTensor) -> TensorMeaning:
-        return self.model.inputs.get(tensor.name, InputMeaning()).meaning()
+        return self.model.input_meaning(tensor.name).meaning()
+
+    def _layouts(self, model: OnnxModel) -> tuple[tuple[str, OutputMeaning], ...]:
+        """Return the meaning of each output that is not an image, by name."""
+        meanings = ((one.name, self.model.output_meaning(one.name, at)) for at, one in enumerate(model.outputs))
+        return tuple((name, meaning) for name, meaning in meanings if meaning and not meaning.is_picture)
 
     def _check_layout(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...], meaning: TensorMeaning) -> None:
         """Refuse a model whose channels differ from its config in place or number."""
@@ -305,9 +318,10 @@ class InferenceSpec(NodeSpec):
                 code=codes.TENSOR_SIZE_MISMATCH,
             )
 
-    def _output(self, tensor: OnnxTensor, shape: tuple[int | None, ...], source: TensorSpec) -> TensorSpec:
-        described = self.model.outputs.get(tensor.name)
-        meaning = described.meaning() if described else None
+    def _output(
+        self, tensor: OnnxTensor, described: OutputMeaning | None, shape: tuple[int | None, ...], source: TensorSpec
+    ) -> TensorSpec:
+        meaning = described.meaning() if described and described.is_picture else None
         names: tuple[str, ...] = tuple(f"dim{axis}" for axis in range(len(shape)))
         placement = source.placement
         if meaning and len(shape) == 4:
@@ -325,20 +339,5 @@ class InferenceSpec(NodeSpec):
         )
         height, width, channels = out.size_of("height"), out.size_of("width"), out.size_of("channels")
         if meaning and placement and height and width and channels:
-            out = replace(out, pictures=channels // meaning.count, placement=_scaled(placement, width, height))
+            out = replace(out, pictures=channels // meaning.count, placement=placement.scaled_to(width, height))
         return out
-
-
-def _scaled(placement: Placement, width: int, height: int) -> Placement:
-    """Return the position of the source image after the model changed the tensor's size."""
-    x, y = width / placement.width, height / placement.height
-    return Placement(
-        source_width=placement.source_width,
-        source_height=placement.source_height,
-        width=width,
-        height=height,
-        scale_x=placement.scale_x * x,
-        scale_y=placement.scale_y * y,
-        left=placement.left * x,
-        top=placement.top * y,
-    )

@@ -12,18 +12,19 @@ from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError
 from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.decode import DetectDecode, or_text, read_preset
+from bmfgraph.nodes.fields import TensorLayout
 from bmfgraph.nodes.path_kind import PathKind
+from bmfgraph.plan.description import Align, Fit, Framing, Interpolation
 from bmfgraph.plan.types import TensorMeaning, Window
 
 __all__ = [
-    "CenterFaceDecode",
-    "Decode",
     "InputMeaning",
     "Levels",
     "ModelSpec",
     "OutputMeaning",
+    "PictureMeaning",
     "Size",
-    "UltraFaceDecode",
     "WindowOptions",
     "check_divisor",
 ]
@@ -32,6 +33,8 @@ Levels = float | Annotated[tuple[float, ...], Field(min_length=1)]
 """Grey levels, one for all channels or one for each."""
 Size = Annotated[int, Field(ge=1)]
 """Size of a dim."""
+Level = Annotated[int, Field(ge=0, le=255)]
+"""A grey level."""
 
 
 def check_divisor(value: Levels | None) -> Levels | None:
@@ -47,7 +50,7 @@ def _tuple(value: Levels) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-class OutputMeaning(Frozen):
+class PictureMeaning(Frozen):
     """The meaning of an image tensor's numbers: value = (level - mean) / std, with levels in 0..255."""
 
     layout: Literal["NCHW", "NHWC"] = Field(default="NCHW", description="Order of the tensor's dims.")
@@ -58,7 +61,7 @@ class OutputMeaning(Frozen):
     _not_zero = field_validator("std")(check_divisor)
 
     @model_validator(mode="after")
-    def _one_per_channel(self) -> OutputMeaning:
+    def _one_per_channel(self) -> PictureMeaning:
         count = 1 if self.channels == "GRAY" else 3
         for name, value in (("mean", self.mean), ("std", self.std)):
             if len(_tuple(value)) not in (1, count):
@@ -70,14 +73,35 @@ class OutputMeaning(Frozen):
         return TensorMeaning(self.layout, self.channels, _tuple(self.mean), _tuple(self.std))
 
 
-class InputMeaning(OutputMeaning):
-    """An input's meaning, and the sizes that the network accepts."""
+class OutputMeaning(PictureMeaning, TensorLayout):
+    """The meaning of an output: of its fields, or of an image where it names none."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether no key says that the output is something else."""
+        return not self.model_fields_set & set(TensorLayout.model_fields)
+
+
+class InputMeaning(PictureMeaning):
+    """An input's meaning, the sizes that the network accepts, and how a frame becomes the input."""
 
     dims: tuple[Size | str, ...] | None = Field(
         default=None,
         description="Replaces the file's dims where the export fixed a size the network does not need.",
     )
     multiple: int = Field(default=1, ge=1, description="Height and width must be divisible by it.")
+    size: tuple[Size, Size] | None = Field(
+        default=None, description="[height, width] for a network that accepts several; null: the frame's."
+    )
+    fit: Fit | None = Field(default=None, description="How a frame fits the size; null: letterbox where sizes differ.")
+    align: Align = Field(default="centre", description="Place of a letterboxed frame.")
+    pad_value: Level = Field(default=0, description="Grey level of letterbox bars and padding.")
+    resize: Interpolation = Field(default="bilinear", description="Interpolation; area averages the replaced pixels.")
+    antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
+
+    def framing(self) -> Framing:
+        """Return how a frame becomes the input, as a plain value."""
+        return Framing(self.fit, self.align, self.pad_value, self.resize, self.antialias)
 
 
 class WindowOptions(Frozen):
@@ -113,43 +137,6 @@ class WindowOptions(Frozen):
         return Window(self.frames, self.outputs, self.step, self.pad)
 
 
-class _Thresholds(Frozen):
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum score of a detection.")
-    iou: float = Field(default=0.3, ge=0, le=1, description="Boxes that overlap a better one by more are dropped.")
-    labels: tuple[str, ...] = Field(
-        default=("face",), min_length=1, description="Names of the objects, in the order of the model's scores."
-    )
-
-
-class UltraFaceDecode(_Thresholds):
-    """Scores [n, 1 + labels], background first, and boxes [n, 4] as corners in 0..1 of the input image."""
-
-    style: Literal["ultraface"] = Field(description="The layout of the outputs.")
-    scores: str = Field(description="Name of the output with the scores.")
-    boxes: str = Field(description="Name of the output with the boxes.")
-
-    def tensors(self) -> dict[str, str]:
-        """Return the name of each output that is read, by its role."""
-        return {"scores": self.scores, "boxes": self.boxes}
-
-
-class CenterFaceDecode(_Thresholds):
-    """Heat map, log sizes and centre offsets on a grid of one cell per `stride` pixels (Xu et al., 2019)."""
-
-    style: Literal["centerface"] = Field(description="The layout of the outputs.")
-    heatmap: str = Field(description="Name of the output with the heat map.")
-    scale: str = Field(description="Name of the output with the log sizes.")
-    offset: str = Field(description="Name of the output with the centre offsets.")
-    stride: int = Field(default=4, ge=1, description="Input pixels per cell of the grid.")
-
-    def tensors(self) -> dict[str, str]:
-        """Return the name of each output that is read, by its role."""
-        return {"heatmap": self.heatmap, "scale": self.scale, "offset": self.offset}
-
-
-Decode = Annotated[UltraFaceDecode | CenterFaceDecode, Field(discriminator="style")]
-
-
 class ModelSpec(Frozen):
     """A model: its file, its inputs and its outputs."""
 
@@ -171,9 +158,16 @@ class ModelSpec(Frozen):
         default_factory=dict, description="Meaning of image outputs, by their names in the ONNX file."
     )
     window: WindowOptions = Field(default=WindowOptions(), description="Frames that it reads at once; null: one.")
-    decode: Decode | None = Field(
-        default=None, description="How to read boxes from a detector's outputs; null for other models."
+    decode: DetectDecode | None = Field(
+        default=None,
+        description="How to read objects from the outputs, or the name of a preset; null: not at all.",
+        json_schema_extra=or_text,
     )
+
+    @field_validator("decode", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        return {"preset": value} if isinstance(value, str) else value
 
     @field_validator("window", mode="before")
     @classmethod
@@ -185,3 +179,19 @@ class ModelSpec(Frozen):
         if self.file is None and self.source is None:
             raise FieldError("has neither source nor file", "set model.file to your ONNX file")
         return self
+
+    def input_meaning(self, name: str) -> InputMeaning:
+        """Return the meaning of an input: its own keys before those of the preset."""
+        own = self.inputs.get(name, InputMeaning())
+        defaults = InputMeaning.model_validate(self._from_preset().get("inputs", {}))
+        return defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def output_meaning(self, name: str, index: int) -> OutputMeaning | None:
+        """Return the meaning of an output: its own, or that of the preset for its place; None for neither."""
+        presets = self._from_preset().get("outputs", [])
+        if name in self.outputs or index >= len(presets):
+            return self.outputs.get(name)
+        return OutputMeaning.model_validate(presets[index])
+
+    def _from_preset(self) -> dict[str, Any]:
+        return read_preset(self.decode.preset) if self.decode and self.decode.preset else {}

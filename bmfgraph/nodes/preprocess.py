@@ -6,8 +6,8 @@ and dtype.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -15,14 +15,13 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
-from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.description import Align, Fit, Framing, Inferred, InputType, Interpolation, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, Dim, FrameSpec, Placement, Port, PortType, TensorMeaning, TensorSpec
 from bmfgraph.plan.views.text import change_text, size_text
 
 __all__ = ["PreprocessSpec", "Transform"]
 
-Fit = Literal["none", "stretch", "letterbox", "crop"]
 DType = Literal["uint8", "float16", "float32"]
 Box = tuple[int, int, int, int]
 _DTYPES = ("uint8", "int32", "int64", "float16", "float32", "float64")
@@ -60,11 +59,16 @@ class PreprocessSpec(NodeSpec):
         description="How a frame fits `size`; null: letterbox where sizes differ, else none.",
     )
     multiple: int | None = Field(default=None, ge=1, description="Pad height and width up to a multiple of it.")
-    pad_value: int = Field(default=0, ge=0, le=255, description="Grey level of letterbox bars and padding.")
-    mode: Literal["nearest", "bilinear", "bicubic", "area"] = Field(
-        default="bilinear", description="Interpolation; area averages the pixels that one pixel replaces."
+    align: Align | None = Field(default=None, description="Place of a letterboxed frame; null: the model's.")
+    pad_value: int | None = Field(
+        default=None, ge=0, le=255, description="Grey level of letterbox bars and padding; null: the model's, else 0."
     )
-    antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
+    mode: Interpolation | None = Field(
+        default=None, description="Interpolation; area averages the replaced pixels; null: the model's, else bilinear."
+    )
+    antialias: bool | None = Field(
+        default=None, description="Low-pass before shrinking (bilinear and bicubic); null: the model's, else true."
+    )
     channels: Literal["RGB", "BGR", "GRAY"] | None = Field(
         default=None, description="Order of the tensor's channels, or grey; null: the model's, else RGB."
     )
@@ -90,7 +94,8 @@ class PreprocessSpec(NodeSpec):
         assert isinstance(source, FrameSpec)
         meaning = self._meaning(node.name, requirement)
         target = self._target(requirement)
-        crop, resize, pad, placement = self._fit(node.name, source, target, requirement)
+        framing = self._framing(requirement)
+        crop, resize, pad, placement = self._fit(node.name, source, target, requirement, framing)
         dtype = self.dtype or (
             requirement.tensor.dtype if requirement else "float32" if meaning.normalised else "uint8"
         )
@@ -125,13 +130,21 @@ class PreprocessSpec(NodeSpec):
             placement=placement,
             source=source,
         )
-        params = Transform(crop, resize, self.mode, self.antialias, pad, self.pad_value, meaning, dtype, name)
+        params = Transform(
+            crop, resize, framing.resize, framing.antialias, pad, framing.pad_value, meaning, dtype, name
+        )
         return Inferred((Port("out", tensor),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         meaning: TensorMeaning = node.params.meaning
         sizes = change_text(size_text(inputs[0]), size_text(node.outputs[0].type))
         return sizes, *([str(meaning)] if meaning.normalised else [])
+
+    def _framing(self, requirement: Requirement | None) -> Framing:
+        base = requirement.framing if requirement else Framing()
+        own: dict[str, Any] = {"fit": self.fit, "align": self.align, "pad_value": self.pad_value}
+        own |= {"resize": self.mode, "antialias": self.antialias}
+        return replace(base, **{key: value for key, value in own.items() if value is not None})
 
     def _meaning(self, name: str, requirement: Requirement | None) -> TensorMeaning:
         base = requirement.meaning if requirement else TensorMeaning()
@@ -161,11 +174,16 @@ class PreprocessSpec(NodeSpec):
         return requirement.tensor.size_of("height"), requirement.tensor.size_of("width")
 
     def _fit(
-        self, name: str, source: FrameSpec, target: tuple[int | None, int | None], requirement: Requirement | None
+        self,
+        name: str,
+        source: FrameSpec,
+        target: tuple[int | None, int | None],
+        requirement: Requirement | None,
+        framing: Framing,
     ) -> tuple[Box | None, tuple[int, int] | None, Box, Placement]:
         """Return crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom), placement."""
         height, width = target[0] or source.height, target[1] or source.width
-        fit = self.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
+        fit = framing.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
         crop: Box | None = None
         inner = (source.width, source.height)
         if fit == "stretch":
@@ -187,7 +205,8 @@ class PreprocessSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
                 code=codes.UNFITTED_FRAME_SIZE,
             )
-        left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+        centred = framing.align == "centre"
+        left, top = ((width - inner[0]) // 2, (height - inner[1]) // 2) if centred else (0, 0)
         multiple = self.multiple or (requirement.multiple if requirement else 1)
         right = -(-width // multiple) * multiple - inner[0] - left
         bottom = -(-height // multiple) * multiple - inner[1] - top

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bmfgraph import error_codes as codes
 from bmfgraph.plan.types import NO_WINDOW, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec, Window
@@ -16,16 +16,39 @@ if TYPE_CHECKING:
     from bmfgraph.plan.plan import Plan, PlanNode
 
 __all__ = [
+    "Align",
     "BmfModuleSpec",
     "Files",
+    "Fit",
+    "Framing",
     "Inferred",
     "InputType",
+    "Interpolation",
     "Needs",
     "NodeDescription",
     "PythonPackage",
     "Requirement",
     "SourceInfo",
 ]
+
+
+Fit = Literal["none", "stretch", "letterbox", "crop"]
+Align = Literal["centre", "top_left"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a frame becomes an image of another size."""
+
+    fit: Fit | None = None
+    """None: letterbox where the sizes differ, else none."""
+    align: Align = "centre"
+    """Place of a letterboxed frame."""
+    pad_value: int = 0
+    """Grey level of bars and padding."""
+    resize: Interpolation = "bilinear"
+    antialias: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,8 @@ class Requirement:
     """Height and width must be divisible by it."""
     window: Window = NO_WINDOW
     """The model's temporal window, for a window node that does not set its own."""
+    framing: Framing = Framing()
+    """How a frame becomes the tensor, for a preprocess node that does not set it itself."""
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,19 @@ class Placement:
     """Tensor x of the source image's left edge; negative where the image was cropped."""
     top: float
 
+    def scaled_to(self, width: int, height: int) -> Placement:
+        """Return the position of the source image after a model changed the tensor's size."""
+        x, y = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            scale_x=self.scale_x * x,
+            scale_y=self.scale_y * y,
+            left=self.left * x,
+            top=self.top * y,
+        )
+
 
 @dataclass(frozen=True)
 class Dim:
@@ -223,7 +236,9 @@ class BundleSpec:
 
     tensors: tuple[TensorSpec, ...]
     decode: Any = None
-    """The model's ``decode`` settings: how to read detections from its outputs."""
+    """The model's ``decode`` settings: how to read objects from its outputs."""
+    layouts: tuple[tuple[str, Any], ...] = ()
+    """Meaning of the outputs that are not images, by name."""
 
     def __str__(self) -> str:
         return "tensors " + ", ".join(f"{tensor.name} {tensor}" for tensor in self.tensors)

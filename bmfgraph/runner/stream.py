@@ -249,13 +249,6 @@ def _public(item: Any, device: str | None) -> Item:
         pixels = item.pixels()
         return FrameItem(item.index, item.time, pixels if device is None else pixels.to(device), item)
     if isinstance(item, Detections):
-        corners = [(box.x1, box.y1, box.x2, box.y2) for box in item.boxes]
-        return DetectionsItem(
-            item.index,
-            item.frame.time,
-            np.array(corners, np.float32).reshape(-1, 4),
-            np.array([box.score for box in item.boxes], np.float32),
-            tuple(box.label for box in item.boxes),
-        )
+        return DetectionsItem(item.index, item.frame.time, item.corners, item.scores, item.labels)
     tensors = {name: tensor if device is None else tensor.to(device) for name, tensor in item.tensors.items()}
     return TensorsItem(item.index, tuple(frame.time for frame in item.frames), tensors)

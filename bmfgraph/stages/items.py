@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bmfgraph.plan.types import Matrix
 
@@ -111,17 +113,42 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """All objects that were detected in one frame; on the CPU on every device.
+    """All objects that were detected in one frame, as arrays by falling score; on the CPU on every device.
 
     Attributes:
         frame: The frame.
-        boxes: Its objects by falling score; empty where nothing was detected.
+        corners: Left, top, right and bottom edge of each object, in pixels of the source frame, float32 [n, 4].
+        scores: Confidence of each object in 0..1, float32 [n].
+        classes: Number of each object's class, int64 [n].
+        names: Name of each class.
     """
 
     frame: Frame
-    boxes: tuple[Box, ...]
+    corners: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frame: Frame, *boxes: Box) -> Detections:
+        """Return the detections that consist of these boxes."""
+        names = tuple(dict.fromkeys(box.label for box in boxes))
+        corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float32).reshape(-1, 4)
+        scores = np.array([box.score for box in boxes], np.float32)
+        return cls(frame, corners, scores, np.array([names.index(box.label) for box in boxes], np.int64), names)
 
     @property
     def index(self) -> int:
         """Index of the frame."""
         return self.frame.index
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each object's class."""
+        return tuple(self.names[number] for number in self.classes.tolist())
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The objects one by one, which takes longer than the arrays."""
+        rows = zip(self.labels, self.scores.tolist(), self.corners.tolist(), strict=True)
+        return tuple(Box(label, score, *corners) for label, score, corners in rows)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 __all__ = ["non_maximum_suppression", "suppress_at_once"]
 
-_MAX_CANDIDATES = 2000
-"""Best boxes that are compared with each other; the work grows with the square of their number."""
+_BLOCK = 512
+"""Boxes that are compared with each other at once; the work of a block grows with the square of it."""
 _ROUNDS = 6
 
 
 def non_maximum_suppression(
-    boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, iou: float
-) -> torch.Tensor:
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64], iou: float
+) -> NDArray[np.int64]:
     """Select the best of overlapping boxes greedily, each label by itself.
+
+    The boxes of a label are taken in blocks by falling score. Those that are kept drop boxes of the next block at once.
+    The rest of the block is settled in rounds: a box is kept if no better box that is kept overlaps it. Each round
+    settles at least the best box that is not settled yet, so the rounds end.
 
     Args:
         boxes: Corners x1, y1, x2, y2, float32 [n, 4].
@@ -25,13 +31,51 @@ def non_maximum_suppression(
     Returns:
         Indices of the boxes to keep by falling score, int64 [m].
     """
-    order = scores.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
-    overlaps = _overlaps(boxes[order], labels[order], iou).tolist()
-    kept: list[int] = []
-    for candidate in range(len(order)):
-        if not any(overlaps[better][candidate] for better in kept):
-            kept.append(candidate)
-    return order[kept]
+    order = np.argsort(-scores, kind="stable")
+    boxes, labels = boxes[order], labels[order]
+    if len(order) <= _BLOCK:
+        return order[_suppress(boxes, labels, iou)]
+    # Boxes of different labels need no comparison. A stable sort keeps the best of each label first.
+    by_label = np.argsort(labels, kind="stable")
+    groups = np.split(by_label, np.flatnonzero(np.diff(labels[by_label])) + 1)
+    kept = [group[_suppress(boxes[group], labels[group], iou)] for group in groups]
+    return order[np.sort(np.concatenate(kept))]
+
+
+def _suppress(boxes: NDArray[np.float32], labels: NDArray[np.int64], iou: float) -> NDArray[np.int64]:
+    """Return the positions of the boxes to keep, for boxes by falling score."""
+    kept = np.zeros(0, np.int64)
+    for start in range(0, len(boxes), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(boxes)))
+        if len(kept):
+            block = block[~_overlaps(boxes, labels, kept, block, iou).any(axis=0)]
+        better = np.triu(_overlaps(boxes, labels, block, block, iou), 1)
+        keep, previous = np.ones(len(block), np.bool_), np.zeros(len(block), np.bool_)
+        while not np.array_equal(keep, previous):
+            keep, previous = np.logical_not(np.logical_or.reduce(better[keep], axis=0)), keep
+        kept = np.concatenate([kept, block[keep]])
+    return kept
+
+
+def _overlaps(
+    boxes: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    iou: float,
+) -> NDArray[np.bool_]:
+    """Return which boxes of ``rows`` have the label of one of ``columns`` and overlap it by more, bool [n, m]."""
+    left, top, right, bottom = boxes[rows].T[..., None]
+    other_left, other_top, other_right, other_bottom = boxes[columns].T
+    width = np.minimum(right, other_right) - np.maximum(left, other_left)
+    height = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    area = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+    other_area = np.maximum(other_right - other_left, 0) * np.maximum(other_bottom - other_top, 0)
+    # The union of empty boxes is 0.
+    over: NDArray[np.bool_] = intersection > iou * np.maximum(area + other_area - intersection, 1e-12)
+    over &= labels[rows, None] == labels[columns]
+    return over
 
 
 def suppress_at_once(
@@ -51,14 +95,14 @@ def suppress_at_once(
     Returns:
         The boxes to keep, bool [n], and whether the last round changed nothing, so that the result is final, bool [].
     """
-    better = _overlaps(boxes, labels, iou).triu(1).to(boxes.dtype)
+    better = _pairs(boxes, labels, iou).triu(1).to(boxes.dtype)
     kept = previous = valid
     for _ in range(_ROUNDS):
         previous, kept = kept, valid & (kept.to(boxes.dtype) @ better < 0.5)
     return kept, (kept == previous).all()
 
 
-def _overlaps(boxes: torch.Tensor, labels: torch.Tensor, iou: float) -> torch.Tensor:
+def _pairs(boxes: torch.Tensor, labels: torch.Tensor, iou: float) -> torch.Tensor:
     """Return which pairs of boxes have the same label and overlap by more than ``iou``, bool [n, n]."""
     area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
     intersection = (

@@ -48,7 +48,7 @@ _CONF = {
         name: tiny
         file: detector.onnx
         inputs: {input: {mean: 127, std: 128}}
-        decode: {style: ultraface, scores: scores, boxes: boxes}
+        decode: {preset: ultraface, threshold: 0.5, box: xyxy}
         """,
     "model/middle": """
         name: middle

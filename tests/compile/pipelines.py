@@ -32,7 +32,7 @@ net:
   kind: inference
   inputs: prepare
   model:
-    {name: find, file: "@detector.onnx", inputs: {input: {}}, decode: {style: ultraface, scores: scores, boxes: boxes}}
+    {name: find, file: "@detector.onnx", inputs: {input: {}}, decode: {preset: ultraface, threshold: 0.5}}
 faces: {kind: detections, inputs: net}
 draw: {kind: overlay, inputs: [source.video, faces]}
 table: {kind: records, inputs: faces, path: "@out.jsonl"}

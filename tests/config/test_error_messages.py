@@ -52,7 +52,7 @@ nodes:
   source: {kind: decoder, path: <clip>}
   prepare: {kind: preprocess, inputs: [source.video]}
   net: {kind: inference, inputs: [prepare], model: {name: tiny, file: <detector>, inputs: {input: {mean: 127, std: 128}},
-    decode: {style: ultraface, scores: scores, boxes: boxes}}}
+    decode: {preset: ultraface, threshold: 0.5}}}
   faces: {kind: detections, inputs: [net]}
   draw: {kind: overlay, inputs: [source.video, faces]}
   table: {kind: records, inputs: [faces], path: out.jsonl}
@@ -71,13 +71,15 @@ nodes:
 """
 
 KINDS = ", ".join(kinds())
-PREPROCESS_KEYS = "antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, size, std"
+PREPROCESS_KEYS = (
+    "align, antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, size, std"
+)
 ENGINE_KEYS = (
     "allow_host_code, batch, build, builder, calibration, calibration_frames, command, cuda_graph, input_shapes, "
     "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "
     "timing_cache, version, version_compatible, workspace"
 )
-DECODE_KEYS = "boxes, iou, labels, scores, style, threshold"
+DECODE_KEYS = "background, box, classes, first_label, grid, iou, labels, most, nms, preset, task, threshold, unit"
 N = "pipeline.nodes."
 
 # One row a line reads better than what the formatter makes of it.
@@ -138,8 +140,8 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=[]"], N + "net.model.file: []: must be a path"),
     (UPSCALE, ["net.model.inputs=5"], N + "net.model.inputs: 5: must be a mapping"),
     (UPSCALE, ["net.model.outputs={537: {}}"], N + "net.model.outputs.537: 537: must be text (in quotes)"),
-    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: channels, dims, layout, mean, multiple, std"),
-    (UPSCALE, ["net.model.outputs.output={multiple: 2}"], N + "net.model.outputs.output.multiple: unknown key; allowed: channels, layout, mean, std"),
+    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: align, antialias, channels, dims, fit, layout, mean, multiple, pad_value, resize, size, std"),
+    (UPSCALE, ["net.model.outputs.output={multiple: 2}"], N + "net.model.outputs.output.multiple: unknown key; allowed: activation, channels, dims, fields, layout, mean, std, stride"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2]}"], N + "net.model.inputs.input: mean has 2 values"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2, 3], channels: GRAY}"], N + "net.model.inputs.input: mean has 3 values"),
     (UPSCALE, ["net.model.inputs.input={std: 0}"], N + "net.model.inputs.input.std: 0.0: values are divided by it, so it must not be 0"),
@@ -184,10 +186,16 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given"),
     (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is"),
     # boxes
-    (DETECT, ["net.model.decode.style=centre"], N + "net.model.decode.style: 'centre' is not allowed (did you mean 'centerface'?); allowed: ultraface, centerface"),
-    (DETECT, ["-net.model.decode.style"], N + "net.model.decode.style: is missing; allowed: centerface, ultraface"),
-    (DETECT, ["-net.model.decode.boxes"], N + "net.model.decode.boxes: is missing"),
-    (DETECT, ["net.model.decode.bxes=x"], N + f"net.model.decode.bxes: unknown key (did you mean 'boxes'?); allowed: {DECODE_KEYS}"),
+    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, nanodet, rtdetr, rtdetr_hf, ssd, ultraface, yolov10, yolov5, yolov8, yolox"),
+    (DETECT, ["net.model.decode={preset: yolov8}"], N + "net.model.decode.labels: is missing"),
+    (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
+    (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
+    (DETECT, ["net.model.decode.unit=cells"], N + "net.model.decode: unit cells and box xyxy need the grid's strides"),
+    (DETECT, ["net.model.decode.labels=coco8"], N + "net.model.decode.labels: 'coco8' is not a set of labels (did you mean 'coco80'?); sets: coco80"),
+    (DETECT, ["net.model.decode.labels='file:no.txt'"], N + "net.model.decode.labels: 'file:no.txt' cannot be read (No such file or directory)"),
+    (DETECT, ["net.model.decode.classes=[fase]"], N + "net.model.decode: 'fase' is not one of the labels (did you mean 'face'?); labels: face"),
+    (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, objectness, score, label, count, scores, distances:N, mask:N, keypoints:N, skip:N"),
+    (DETECT, ["net.model.outputs={scores: {dims: [candidates, fields]}}"], N + "net.model.outputs.scores.dims: ['candidates', 'fields']: each dim has a name of its own, and the first is batch"),
     (DETECT, ["net.model.decode.labels=[]"], N + "net.model.decode.labels: []: must be not empty"),
     (DETECT, ["faces.threshold=2"], N + "faces.threshold: 2: must be at most 1"),
     # overlay, records, encoder
@@ -265,9 +273,10 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["restore={kind: frames, inputs: [net], tensor: score}"], N + "restore: the model has 2 outputs (boxes, scores): 'score' is not one of them (did you mean 'scores'?)\n  → set pipeline.nodes.restore.tensor to one of them"),
     # detections, overlay, records
     (DETECT, ["faces.inputs=[prepare]"], N + "faces: expects the outputs of a detector, not float32[1x3x48x64] NCHW RGB (x-127)/128\n  → connect it to an inference node"),
-    (DETECT, ["-net.model.decode"], N + "faces: the model's config does not describe how to read boxes from its outputs\n  → set `decode` in the model's config: style ultraface or centerface, and its tensors"),
-    (DETECT, ["net.model.decode.scores=score"], N + "faces: decode.scores: the model has no output 'score' (did you mean 'scores'?); it has: boxes, scores\n  → correct model.decode"),
-    (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores (float32[1x3x2]) scores 1\n  → correct model.decode.labels, or which tensors model.decode names"),
+    (DETECT, ["-net.model.decode"], N + "faces: the model's config does not describe how to read boxes from its outputs\n  → set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well"),
+    (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores scores 1 and a background (first)\n  → correct model.decode.labels, model.decode.background or the fields of the output"),
+    (DETECT, ["net.model.outputs={boxes: {fields: [box, score]}}"], N + "faces: model.outputs.boxes: boxes (float32[1x3x4]): dim 2 holds 4 numbers, and the fields are 4 + 1\n  → correct `fields`, so that their widths add up"),
+    (DETECT, ["net.model.decode={task: detect, labels: [face]}"], N + "faces: no output of the model has the field 'scores'; described: none; the model has: boxes, scores\n  → name the fields of its outputs under model.outputs"),
     (DETECT, ["other={kind: decoder, path: <big>}", "draw.inputs=[other.video, faces]"], N + "draw: boxes of 64x48 frames do not fit frames of 96x64\n  → draw on the frames that the detector read"),
     (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv\n  → set pipeline.nodes.table.format to jsonl, json or csv"),
     # encoder

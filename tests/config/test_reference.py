@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from bmfgraph.config.fields import describe, model_schemas
 from bmfgraph.nodes.engine import Shape
-from bmfgraph.nodes.model import Decode, Levels, Size, WindowOptions
+from bmfgraph.nodes.model import InputMeaning, Levels, Size, WindowOptions
 from bmfgraph.nodes.registry import spec_class
 from docs.generate import nodes_reference
 from tests.nodes.test_registry import OWN
@@ -67,7 +67,7 @@ def test_every_field_of_a_node_is_described(kind: str) -> None:
         (dict[str, Any], "mapping"),
         (Annotated[str, Field(pattern="^a$")], "text of the form `^a$`"),
         (WindowOptions | None, "<WindowOptions> or null"),
-        (Decode, "<CenterFaceDecode> or <UltraFaceDecode>"),
+        (WindowOptions | InputMeaning, "<WindowOptions> or <InputMeaning>"),
         (Any, "anything"),
         (object, "anything"),
     ],

@@ -179,9 +179,9 @@ def test_frames_that_are_left_out_have_no_boxes(table: Table, tmp_path: Path) ->
 
 def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -> None:
     detections = [
-        Detections(video_frame(0), (Box("face", 0.98765, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 8, 8))),
-        Detections(video_frame(1), ()),
-        Detections(video_frame(2, pts=5), (Box('a "quoted", label', 1.0, 0, 0, 9, 9),)),
+        Detections.of(video_frame(0), Box("face", 0.98755, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 8, 8)),
+        Detections.of(video_frame(1)),
+        Detections.of(video_frame(2, pts=5), Box('a "quoted", label', 1.0, 0, 0, 9, 9)),
     ]
     paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "json", "csv")}
     for form, path in paths.items():

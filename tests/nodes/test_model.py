@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from bmfgraph.nodes.model import Decode, InputMeaning, ModelSpec, OutputMeaning, WindowOptions
+from bmfgraph.nodes.model import InputMeaning, ModelSpec, OutputMeaning, WindowOptions
+from bmfgraph.plan.description import Framing
 from bmfgraph.plan.types import NO_WINDOW, TensorMeaning, Window
 
 
@@ -72,11 +73,37 @@ def test_window_null_means_none() -> None:
     assert ModelSpec.model_validate({"name": "m", "file": "a", "window": None}).window == WindowOptions()
 
 
-def test_decode_reads_its_tensors_by_role() -> None:
-    adapter: TypeAdapter[Any] = TypeAdapter(Decode)
-    ultra = adapter.validate_python({"style": "ultraface", "scores": "s", "boxes": "b"})
-    assert ultra.tensors() == {"scores": "s", "boxes": "b"}
-    assert (ultra.threshold, ultra.iou, ultra.labels) == (0.5, 0.3, ("face",))
-    centre = adapter.validate_python({"style": "centerface", "heatmap": "h", "scale": "s", "offset": "o"})
-    assert centre.tensors() == {"heatmap": "h", "scale": "s", "offset": "o"}
-    assert centre.stride == 4
+def test_a_preset_is_the_default_of_inputs_outputs_and_decoding() -> None:
+    model = ModelSpec.model_validate(
+        {
+            "name": "m",
+            "file": "m.onnx",
+            "decode": {"preset": "yolov8", "labels": "coco80", "iou": 0.5},
+            "inputs": {"images": {"pad_value": 0}},
+        }
+    )
+    assert model.decode is not None
+    assert (model.decode.iou, model.decode.threshold, len(model.decode.labels)) == (0.5, 0.25, 80)
+    images = model.input_meaning("images")
+    assert (images.std, images.multiple, images.framing()) == (255, 32, Framing("letterbox", pad_value=0))
+    output = model.output_meaning("output0", 0)
+    assert output is not None
+    assert output.fields == ("box", "scores")
+    assert model.output_meaning("other", 1) is None
+
+
+def test_the_word_alone_names_a_preset() -> None:
+    model = ModelSpec.model_validate({"name": "m", "file": "m.onnx", "decode": "centerface"})
+    assert model.decode is not None
+    assert model.decode.grid is not None
+    assert model.decode.labels == ("face",)
+
+
+def test_an_own_description_of_an_output_replaces_that_of_the_preset() -> None:
+    outputs = {"output0": {"dims": ["batch", "candidates", "fields"], "fields": ["box", "scores"]}}
+    decode = {"preset": "yolov8", "labels": ["a"]}
+    model = ModelSpec.model_validate({"name": "m", "file": "m.onnx", "decode": decode, "outputs": outputs})
+    output = model.output_meaning("output0", 0)
+    assert output is not None
+    assert output.dims == ("batch", "candidates", "fields")
+    assert not output.is_picture

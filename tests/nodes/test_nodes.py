@@ -28,13 +28,13 @@ from bmfgraph.plan.types import (
     BundleSpec,
     ColorSpec,
     DetectionsSpec,
-    Dim,
     FrameSpec,
     PortType,
     TensorMeaning,
     TensorSpec,
     Window,
 )
+from tests.stages.detectors import bundle
 from tests.tools import detector_model, double_model, frames, middle_model, negate_model, node, placement, tensor, want
 
 AAC = AudioSpec("aac", 48_000, 2, True)
@@ -211,12 +211,14 @@ def test_inference_of_a_window(tmp_path: Path) -> None:
 
 
 def test_inference_with_several_outputs_gives_a_bundle(tmp_path: Path) -> None:
-    decode = {"style": "ultraface", "scores": "scores", "boxes": "boxes"}
-    made = inference(detector_model(tmp_path / "x.onnx"), model={"decode": decode})
+    made = inference(
+        detector_model(tmp_path / "x.onnx"), model={"decode": "ultraface", "inputs": {"input": {"mean": 0, "std": 1}}}
+    )
     out = resolve(made, tensor(dtype="float32")).outputs[0].type
     assert isinstance(out, BundleSpec)
     assert [one.name for one in out.tensors] == ["scores", "boxes"]
-    assert out.decode.style == "ultraface"
+    assert out.decode.preset == "ultraface"
+    assert [name for name, _ in out.layouts] == ["scores", "boxes"]
 
 
 def test_the_same_mean_for_each_channel_is_the_mean_for_all(tmp_path: Path) -> None:
@@ -279,41 +281,25 @@ def test_frames_choose_among_several_tensors() -> None:
 # ------------------------------------------------------------------------------------ detections, overlay, records
 
 
-ULTRA: dict[str, Any] = {"style": "ultraface", "scores": "scores", "boxes": "boxes", "threshold": 0.7}
-
-
-def bundle(**decode: Any) -> BundleSpec:
-    from bmfgraph.nodes.model import ModelSpec
-
-    model = ModelSpec.model_validate({"name": "m", "file": "x", "decode": ULTRA | decode})
-    tensors = tuple(
-        TensorSpec(
-            name,
-            (Dim("batch", 1), Dim("dim1", 3), Dim("dim2", size)),
-            "float32",
-            placement=placement(64, 48),
-            source=frames(),
-        )
-        for name, size in (("boxes", 4), ("scores", 2))
-    )
-    return BundleSpec(tensors, model.decode)
+def faces(**decode: Any) -> BundleSpec:
+    """Return the outputs of an UltraFace."""
+    return bundle("ultraface", {"scores": (1, 3, 2), "boxes": (1, 3, 4)}, placement(64, 48), **decode)
 
 
 @pytest.mark.parametrize(
-    ("options", "threshold", "iou", "style"),
+    ("options", "threshold", "iou"),
     [
-        ({}, 0.7, 0.3, "ultraface"),
-        ({"threshold": 0.0, "iou": 1.0}, 0.0, 1.0, "ultraface"),
-        ({"decode": ULTRA | {"threshold": 0.2, "iou": 0.4}}, 0.2, 0.4, "ultraface"),
+        ({}, 0.7, 0.3),
+        ({"threshold": 0.0, "iou": 1.0}, 0.0, 1.0),
+        ({"decode": {"preset": "ultraface", "threshold": 0.2, "iou": 0.4}}, 0.2, 0.4),
     ],
 )
-def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, iou: float, style: str) -> None:
-    found = resolve(node("detections", "a", **options), bundle())
-    work = found.params
-    assert isinstance(work, DetectionsParams)
-    assert (work.threshold, work.iou, work.style) == (threshold, iou, style)
-    assert work.tensors == (("scores", "scores"), ("boxes", "boxes"))
-    assert found.outputs[0].type == DetectionsSpec(("face",), frames())
+def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, iou: float) -> None:
+    result = resolve(node("detections", "a", **options), faces())
+    assert isinstance(result.params, DetectionsParams)
+    assert (result.params.thresholds, result.params.iou) == ((threshold,), iou)
+    assert [table.tensor for table in result.params.tensors] == ["scores", "boxes"]
+    assert result.outputs[0].type == DetectionsSpec(("face",), frames())
 
 
 @pytest.mark.parametrize(

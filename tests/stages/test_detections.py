@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,25 +13,22 @@ from numpy.typing import NDArray
 
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.plan.types import Placement
-from bmfgraph.stages.detections import Detect, above, best, decode_centerface, decode_ultraface
+from bmfgraph.stages.boxes import above, best
+from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
+from tests.stages.detectors import FAMILIES, Array, bundle, params
+from tests.tools import opened
 
-Array = NDArray[np.float32]
 PLACE = Placement(640, 480, 320, 240, 0.5, 0.5, 0.0, 0.0)
 
 
-def work(**options: Any) -> DetectionsParams:
-    settings: dict[str, Any] = {
-        "style": "ultraface",
-        "tensors": (("scores", "s"), ("boxes", "b")),
-        "threshold": 0.5,
-        "iou": 0.3,
-        "labels": ("face",),
-        "stride": 4,
-        "placement": PLACE,
-    }
-    return DetectionsParams(**(settings | options))
+def work(
+    scores: Sequence[int] = (1, 3, 2), boxes: Sequence[int] = (1, 3, 4), place: Placement = PLACE, **decode: Any
+) -> DetectionsParams:
+    """Return the params of UltraFace's decoding for outputs of these shapes."""
+    settings: dict[str, Any] = {"threshold": 0.5, "iou": 0.3, "labels": ("face",)}
+    return params(bundle("ultraface", {"s": scores, "b": boxes}, place, **(settings | decode)))
 
 
 def overlap(a: Array, b: Array) -> float:
@@ -57,19 +55,25 @@ def random_boxes(count: int, seed: int) -> tuple[Array, Array, NDArray[np.int64]
 
 
 @pytest.mark.parametrize("iou", [0.0, 0.3, 0.5, 1.0])
-@pytest.mark.parametrize("count", [0, 1, 2, 30, 150])
+@pytest.mark.parametrize("count", [0, 1, 2, 30, 150, 700])
 def test_suppression_is_the_plain_loop(count: int, iou: float) -> None:
     boxes, scores, labels = random_boxes(count, seed=count)
-    tensors = torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels)
-    actual = non_maximum_suppression(*tensors, iou)
+    actual = non_maximum_suppression(boxes, scores, labels, iou)
     assert actual.tolist() == suppress(boxes, scores, labels, iou)
 
 
 def test_suppression_keeps_the_first_of_equals_and_survives_empty_boxes() -> None:
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [5, 5, 5, 5], [9, 9, 2, 2]])
-    scores, labels = torch.tensor([0.5, 0.5, 0.9, 0.8]), torch.zeros(4, dtype=torch.int64)
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [5, 5, 5, 5], [9, 9, 2, 2]], np.float32)
+    scores, labels = np.array([0.5, 0.5, 0.9, 0.8], np.float32), np.zeros(4, np.int64)
     assert non_maximum_suppression(boxes, scores, labels, 0.3).tolist() == [2, 3, 0]
-    assert non_maximum_suppression(boxes, scores, torch.tensor([0, 1, 0, 0]), 0.3).tolist() == [2, 3, 0, 1]
+    assert non_maximum_suppression(boxes, scores, np.array([0, 1, 0, 0]), 0.3).tolist() == [2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("count", [3, 511, 512, 513, 3000])
+def test_a_long_chain_of_overlaps_is_settled_without_a_cap(count: int) -> None:
+    scores = np.linspace(0.9, 0.1, count, dtype=np.float32)
+    kept = non_maximum_suppression(chain(count), scores, np.zeros(count, np.int64), 0.3)
+    assert kept.tolist() == list(range(0, count, 2))
 
 
 def chain(count: int) -> Array:
@@ -125,65 +129,10 @@ def test_the_best_candidates_are_those_above_the_threshold(count: int, threshold
     assert best(3)(scores).tolist() == chosen[:3].tolist()
 
 
-def ultraface(scores: Array, boxes: Array, threshold: float, size: tuple[int, int]) -> list[tuple[Any, ...]]:
-    actual = []
-    for row, box in zip(scores, boxes, strict=True):
-        label = int(np.argmax(row[1:]))
-        if row[1 + label] > threshold:
-            actual.append(
-                (label, row[1 + label], box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1])
-            )
-    return actual
-
-
-@pytest.mark.parametrize("classes", [1, 3])
-@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.99, 1.0])
-def test_ultraface(classes: int, threshold: float) -> None:
-    random = np.random.default_rng(5)
-    scores, boxes = random.random((40, 1 + classes)).astype(np.float32), random.random((40, 4)).astype(np.float32)
-    tensors = {"scores": torch.from_numpy(scores), "boxes": torch.from_numpy(boxes)}
-    got_boxes, got_scores, got_labels = decode_ultraface(tensors, work(threshold=threshold), above(threshold))
-    expected = ultraface(scores, boxes, threshold, (320, 240))
-    assert got_labels.tolist() == [row[0] for row in expected]
-    assert got_scores.tolist() == pytest.approx([row[1] for row in expected])
-    assert np.allclose(
-        got_boxes.numpy().reshape(-1, 4), np.array([row[2:] for row in expected]).reshape(-1, 4), atol=1e-3
-    )
-
-
-def centerface(heat: Array, scale: Array, offset: Array, threshold: float, stride: int) -> list[tuple[float, ...]]:
-    """Decode as the authors' example does (before clipping): centre of the cell, exp of the sizes."""
-    actual: list[tuple[float, ...]] = []
-    rows, columns = np.where(heat[0] > threshold)
-    for row, column in zip(rows, columns, strict=True):
-        height = np.exp(scale[0, row, column]) * stride
-        width = np.exp(scale[1, row, column]) * stride
-        left = (column + offset[1, row, column] + 0.5) * stride - width / 2
-        top = (row + offset[0, row, column] + 0.5) * stride - height / 2
-        actual.append((float(heat[0, row, column]), left, top, left + width, top + height))
-    return actual
-
-
-@pytest.mark.parametrize("stride", [4, 8])
-@pytest.mark.parametrize("threshold", [0.2, 0.9, 1.0])
-def test_centerface(stride: int, threshold: float) -> None:
-    random = np.random.default_rng(7)
-    heat = random.random((1, 6, 9)).astype(np.float32)
-    scale, offset = (random.random((2, 6, 9)).astype(np.float32) for _ in range(2))
-    tensors = {"heatmap": heat, "scale": scale, "offset": offset}
-    options = work(style="centerface", threshold=threshold, stride=stride)
-    boxes, scores, labels = decode_centerface(
-        {name: torch.from_numpy(one) for name, one in tensors.items()}, options, above(options.threshold)
-    )
-    expected = centerface(heat, scale, offset, threshold, stride)
-    assert scores.tolist() == pytest.approx([row[0] for row in expected])
-    assert np.allclose(boxes.numpy().reshape(-1, 4), np.array([row[1:] for row in expected]).reshape(-1, 4), atol=1e-3)
-    assert not labels.any()
-
-
 def detect(scores: list[list[float]], boxes: list[list[float]], **options: Any) -> Any:
     tensors = {"s": torch.tensor([scores]), "b": torch.tensor([boxes])}
-    (actual,) = Detect("faces", work(**options)).process(Sample(tensors, (Frame(4, None),)))
+    stage = opened(Detect("faces", work(tensors["s"].shape, tensors["b"].shape, **options)))
+    (actual,) = stage.process(Sample(tensors, (Frame(4, None),)))
     return actual
 
 
@@ -202,13 +151,13 @@ def test_boxes_come_back_in_source_pixels_best_first() -> None:
 def test_letterbox_and_crop_are_undone_and_boxes_end_at_the_frame() -> None:
     # 640x360 letterboxed into 320x240: scale 0.5, 30 rows of bars above and below.
     boxed = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
-    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 0.5, 0.5]], placement=boxed).boxes
+    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 0.5, 0.5]], place=boxed).boxes
     assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((0, 0, 320, 180))
     # 640x480, of which the central 320x240 was cropped without scaling.
     cropped = replace(boxed, source_height=480, scale_x=1.0, scale_y=1.0, left=-160.0, top=-120.0)
-    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 1.0, 1.0]], placement=cropped).boxes
+    (box,) = detect([[0.0, 0.9]], [[0.0, 0.0, 1.0, 1.0]], place=cropped).boxes
     assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((160, 120, 480, 360))
-    (box,) = detect([[0.0, 0.9]], [[-1.0, -1.0, 9.0, 9.0]], placement=cropped).boxes
+    (box,) = detect([[0.0, 0.9]], [[-1.0, -1.0, 9.0, 9.0]], place=cropped).boxes
     assert (box.x1, box.y1, box.x2, box.y2) == (0, 0, 640, 480)
 
 
@@ -225,7 +174,8 @@ def test_labels_do_not_push_each_other_out() -> None:
 
 def test_half_precision_outputs_are_read_too() -> None:
     tensors = {"s": torch.tensor([[[0.1, 0.9]]]).half(), "b": torch.tensor([[[0, 0, 0.5, 0.5]]]).half()}
-    (actual,) = Detect("faces", work()).process(Sample(tensors, (Frame(0, None),)))
+    stage = opened(Detect("faces", work((1, 1, 2), (1, 1, 4))))
+    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
     assert actual.boxes[0].x2 == pytest.approx(320)
 
 
@@ -234,55 +184,29 @@ def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
     return stage._read(Frame(4, None), tensors, stage._table(*tensors))
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("style", ["ultraface", "centerface"])
-def test_the_table_from_the_gpu_says_the_same(style: str, threshold: float) -> None:
-    place = Placement(640, 360, 320, 240, 0.5, 0.5, 0.0, 30.0)
-    if style == "ultraface":
-        _, _, labels = random_boxes(70, seed=3)
-        boxes, best_score, _ = random_boxes(70, seed=3)
-        scores = np.full((70, 4), 0.01, np.float32)
-        scores[np.arange(70), 1 + labels] = best_score
-        inputs = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes / 125)}
-        options = work(placement=place, threshold=threshold, labels=("face", "hand", "cat"))
-    else:
-        random = np.random.default_rng(7)
-        planes = {"h": (1, 6, 9), "z": (2, 6, 9), "o": (2, 6, 9)}
-        inputs = {name: torch.from_numpy(random.random(shape).astype(np.float32)) for name, shape in planes.items()}
-        tensors = (("heatmap", "h"), ("scale", "z"), ("offset", "o"))
-        options = work(style=style, tensors=tensors, placement=place, threshold=threshold)
-    stage = Detect("faces", options)
-    (expected,) = stage.process(Sample({name: one[None] for name, one in inputs.items()}, (Frame(4, None),)))
-    actual = through_the_table(stage, *inputs.values())
-    assert (actual.index, len(actual.boxes)) == (4, len(expected.boxes))
-    assert (len(expected.boxes) > 3) is (threshold < 1)
-    for one, other in zip(actual.boxes, expected.boxes, strict=True):
-        assert one.label == other.label
-        assert (one.score, one.x1, one.y1, one.x2, one.y2) == pytest.approx(
-            (other.score, other.x1, other.y1, other.x2, other.y2), abs=1e-3
-        )
-
-
 def test_what_the_gpu_left_unsettled_is_finished() -> None:
     count = 15
     scores = np.stack([np.zeros(count), np.linspace(0.95, 0.55, count)], axis=1).astype(np.float32)
     # A better box alone, and one below the threshold that must not suppress any other.
     scores = np.concatenate([scores, np.array([[0, 0.99], [0, 0.4]], np.float32)])
     boxes = np.concatenate([chain(count), np.array([[0, 100, 20, 110], [5, 0, 25, 10]], np.float32)])
-    stage = Detect("faces", work())
+    stage = opened(Detect("faces", work((1, *scores.shape), (1, *boxes.shape))))
     inputs = torch.from_numpy(scores), torch.from_numpy(boxes / np.array([320, 240, 320, 240], np.float32))
     assert not stage._table(*inputs)[:, 8].any()
     actual = through_the_table(stage, *inputs)
     assert [round(box.x1 / 2) for box in actual.boxes] == [0, *range(0, 10 * count, 20)]
 
 
-@pytest.mark.parametrize("count", [200, 256, 257, 400])
+@pytest.mark.parametrize("count", [200, 300, 301, 400])
 def test_more_candidates_than_the_table_holds_are_found_too(count: int) -> None:
     left = np.arange(count, dtype=np.float32)
     boxes = np.stack([left, left * 0, left + 0.5, left * 0 + 1], axis=1) / count
     scores = np.stack([left * 0, 0.6 + left / count / 3], axis=1)
-    actual = through_the_table(Detect("faces", work()), torch.from_numpy(scores), torch.from_numpy(boxes))
-    assert [round(box.x1 * count / 640) for box in actual.boxes] == list(range(count))[::-1]
+    # Every other box is dropped, so that fewer remain than the table holds.
+    boxes = np.repeat(boxes, 2, axis=0)[:count]
+    stage = opened(Detect("faces", work((1, *scores.shape), (1, *boxes.shape))))
+    actual = through_the_table(stage, torch.from_numpy(scores), torch.from_numpy(boxes))
+    assert [round(box.x1 * count / 640) for box in actual.boxes] == list(range((count + 1) // 2))[::-1]
 
 
 def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> None:
@@ -306,16 +230,12 @@ def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> 
     session = ort.InferenceSession(freed)
     outputs = dict(zip(("537", "538", "539", "540"), session.run(None, {"input.1": inputs.numpy()}), strict=True))
     place = Placement(width, height, inputs.shape[3], inputs.shape[2], 1.0, 1.0, 0.0, 0.0)
-    options = work(
-        style="centerface",
-        tensors=(("heatmap", "537"), ("scale", "538"), ("offset", "539")),
-        placement=place,
-    )
+    shapes = {name: one.shape for name, one in outputs.items()}
+    stage = opened(Detect("faces", params(bundle("centerface", shapes, place))))
     tensors = {name: torch.from_numpy(one) for name, one in outputs.items()}
-    (actual,) = Detect("faces", options).process(Sample(tensors, (Frame(0, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
     (face,) = actual.boxes
-    rows = centerface(outputs["537"][0], outputs["538"][0], outputs["539"][0], 0.5, 4)
-    best = max(rows)
-    assert (face.score, face.x1, face.y1, face.x2, face.y2) == pytest.approx(best, abs=1e-3)
+    highest = max(row[1:] for row in FAMILIES["centerface"].decode(outputs, inputs.shape[3], inputs.shape[2], 0.5))
+    assert (face.score, face.x1, face.y1, face.x2, face.y2) == pytest.approx(highest, abs=1e-3)
     assert 0.2 * width < (face.x1 + face.x2) / 2 < 0.8 * width
     assert 0.15 * height < face.y2 - face.y1 < 0.9 * height

@@ -96,7 +96,7 @@ def test_labels_that_do_not_fit_are_cut() -> None:
 
 def test_the_stage_draws_on_a_copy(video_frame: FrameMaker) -> None:
     source = video_frame(6)
-    (result,) = Draw("draw", work()).process(source, Detections(source, (box(10, 10, 30, 30),)))
+    (result,) = Draw("draw", work()).process(source, Detections.of(source, box(10, 10, 30, 30)))
     assert np.array_equal(source.pixels().numpy(), picture(6, 64, 48))
     assert (result.index, result.time) == (6, source.time)
     changed = (result.pixels().numpy() != picture(6, 64, 48)).any(axis=2)

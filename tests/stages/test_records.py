@@ -18,9 +18,9 @@ from tests.conftest import FrameMaker
 @pytest.fixture
 def detections(video_frame: FrameMaker) -> list[Detections]:
     return [
-        Detections(video_frame(0), (Box("face", 0.98765, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 1, 1))),
-        Detections(video_frame(1), ()),
-        Detections(video_frame(2, pts=5), (Box('a "quoted", label', 1.0, 0, 0, 1, 1),)),
+        Detections.of(video_frame(0), Box("face", 0.98768, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 1, 1)),
+        Detections.of(video_frame(1)),
+        Detections.of(video_frame(2, pts=5), Box('a "quoted", label', 1.0, 0, 0, 1, 1)),
     ]
 
 

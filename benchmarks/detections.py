@@ -1,0 +1,86 @@
+"""Time the decoding of a detector's outputs on one CPU core, and print a table.
+
+    python benchmarks/detections.py
+
+Each row is a head of 8,400 candidates with 80 classes, of which some are above the threshold, in clusters.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import time
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from bmfgraph.nodes.decode import DetectDecode, read_preset
+from bmfgraph.nodes.detections import DetectionsNodeSpec
+from bmfgraph.nodes.model import OutputMeaning
+from bmfgraph.plan.plan import PlanNode
+from bmfgraph.plan.types import BundleSpec, ColorSpec, Dim, FrameSpec, Placement, TensorSpec
+from bmfgraph.stages.detections import Detect
+from bmfgraph.stages.items import Frame, Sample
+
+SHAPES = {"yolov8": (1, 84, 8400), "yolov5": (1, 8400, 85), "yolox": (1, 8400, 85)}
+REPEATS = 50
+
+
+def detector(preset: str) -> Detect:
+    """Return the stage for a preset and an input of 640x640."""
+    place = Placement(1280, 720, 640, 640, 0.5, 0.5, 0.0, 140.0)
+    frame = FrameSpec(1280, 720, "yuv420p", ColorSpec("bt709", False), Fraction(25), Fraction(1, 25))
+    dims = tuple(Dim(f"dim{axis}", size) for axis, size in enumerate(SHAPES[preset]))
+    tensor = TensorSpec("output0", dims, "float32", placement=place, source=frame)
+    meaning = OutputMeaning.model_validate(read_preset(preset)["outputs"][0])
+    decode = DetectDecode.model_validate({"preset": preset, "labels": "coco80"})
+    spec = DetectionsNodeSpec(inputs=("net",))
+    outputs = BundleSpec((tensor,), decode, (("output0", meaning),))
+    inferred = spec.infer(PlanNode("objects", spec, ()), (outputs,), None)
+    stage = Detect("objects", inferred.params)
+    stage.open()
+    return stage
+
+
+def output(preset: str, above: int) -> torch.Tensor:
+    """Return an output with ``above`` candidates over the threshold, in clusters of about ten boxes."""
+    random = np.random.default_rng(7)
+    table = np.zeros((8400, 84), np.float32)
+    centres = random.random((above // 10 + 1, 2)) * 500 + 70
+    cluster = random.integers(0, len(centres), 8400)
+    table[:, :2] = centres[cluster] + random.normal(0, 3, (8400, 2))
+    table[:, 2:4] = 40 + random.random((8400, 2)) * 60
+    table[:, 4:] = random.random((8400, 80)) * 0.1
+    chosen = random.choice(8400, above, replace=False)
+    table[chosen, 4 + cluster[chosen] % 80] = 0.5 + 0.4 * random.random(above)
+    if preset == "yolov8":
+        return torch.from_numpy(np.ascontiguousarray(table.T[None]))
+    if preset == "yolox":
+        # Its boxes are in cells, and its sizes are logarithms.
+        table[:, :4] = random.random((8400, 4))
+    objectness = np.ones((8400, 1), np.float32)
+    return torch.from_numpy(np.concatenate([table[:, :4], objectness, table[:, 4:]], axis=1)[None].copy())
+
+
+def main() -> None:
+    """Print the median and the least time for each head."""
+    torch.set_num_threads(1)
+    print(f"{'preset':10}{'above':>8}{'objects':>9}{'median ms':>11}{'least ms':>10}")
+    for preset in SHAPES:
+        stage = detector(preset)
+        for above in (20, 300, 2000):
+            sample = Sample({"output0": output(preset, above)}, (Frame(0, None),))
+            times, found = [], 0
+            for _ in range(REPEATS):
+                began = time.perf_counter()
+                (detections,) = stage.process(sample)
+                times.append((time.perf_counter() - began) * 1e3)
+                found = len(detections.scores)
+            print(f"{preset:10}{above:8}{found:9}{np.median(times):11.2f}{min(times):10.2f}")
+
+
+if __name__ == "__main__":
+    main()

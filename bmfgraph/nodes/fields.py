@@ -1,0 +1,199 @@
+"""Describe which numbers of an output tensor mean what, and check it against the tensor's shape."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from bmfgraph.errors import FieldError, did_you_mean
+from bmfgraph.nodes.base import Frozen
+from bmfgraph.plan.types import TensorSpec
+
+__all__ = ["Activation", "FieldsError", "OutputField", "TensorFields", "TensorLayout"]
+
+Activation = Literal["none", "sigmoid", "softmax", "exp"]
+Axis = Literal["batch", "candidates", "fields", "classes", "height", "width"]
+
+_WIDTHS = {
+    "box": 4, "cx": 1, "cy": 1, "w": 1, "h": 1, "objectness": 1, "score": 1, "label": 1, "count": 1,
+}  # fmt: skip
+"""Numbers of each field that has a fixed width."""
+_SIZED = {"distances": 4, "mask": 1, "keypoints": 1, "skip": 1}
+"""Fields whose name is followed by a size, and by how much it is multiplied."""
+_OPEN = "scores"
+"""The field that takes the numbers that the others leave."""
+_SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([1-9]))?")
+_DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {
+    2: ("batch", "candidates"),
+    3: ("batch", "candidates", "fields"),
+    4: ("batch", "fields", "height", "width"),
+}
+
+
+class FieldsError(ValueError):
+    """A description does not fit the tensor; ``hint`` is the advice for the user."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class OutputField:
+    """Some neighbouring numbers of each candidate."""
+
+    role: str
+    start: int
+    width: int
+    activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class TensorFields:
+    """How to read an output tensor as a table with a row for each candidate."""
+
+    tensor: str
+    axes: tuple[int, ...]
+    """Order of the tensor's axes, without the batch, that puts the axis of the fields last."""
+    has_fields: bool
+    """Whether the last axis holds the fields; otherwise each candidate has a single number."""
+    fields: tuple[OutputField, ...]
+    rows: int | None
+    """Number of candidates; None: free."""
+    stride: int | None
+    """Pixels of the model's input per cell, for an output that holds a single level of a grid."""
+
+    def field(self, role: str) -> OutputField | None:
+        """Return the field with that role; None if there is none."""
+        return next((field for field in self.fields if field.role == role), None)
+
+
+class TensorLayout(Frozen):
+    """The meaning of the axes and numbers of an output that is not an image."""
+
+    dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=4)] | None = Field(
+        default=None,
+        description="Meaning of each dim. Null: batch and candidates, then fields; with 4 dims: fields, height, width.",
+    )
+    fields: tuple[str, ...] | None = Field(
+        default=None,
+        description="Numbers of each candidate in order: box, cx, cy, w, h, objectness, score, scores (all that the "
+        "others leave), label, count, distances:BINS, mask:N, keypoints:NxM, skip:N.",
+    )
+    activation: Activation | dict[str, Activation] = Field(
+        default="none", description="Function that makes probabilities of all fields, or of the named ones."
+    )
+    stride: int | None = Field(
+        default=None, ge=1, description="Pixels per cell, where each level of a grid has an output of its own."
+    )
+
+    @field_validator("fields")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
+            _width(text)
+        if value is not None and sum(text == _OPEN for text in value) > 1:
+            raise FieldError(f"{list(value)}: only one field can take what the others leave", "name scores once")
+        return value
+
+    @field_validator("dims")
+    @classmethod
+    def _one_of_each(cls, value: tuple[Axis, ...] | None) -> tuple[Axis, ...] | None:
+        if value is not None and (len(set(value)) < len(value) or value[0] != "batch"):
+            raise FieldError(f"{list(value)}: each dim has a name of its own, and the first is batch", "correct dims")
+        return value
+
+    def read(self, tensor: TensorSpec) -> TensorFields:
+        """Compare the description with a tensor, and return how to read it.
+
+        Args:
+            tensor: An output of the model, with its batch dim.
+
+        Raises:
+            FieldsError: The description does not fit the shape.
+        """
+        shape, fields = tensor.shape, self.fields or ("scores",)
+        dims = self.dims or _DEFAULT_AXES.get(len(shape), ())
+        if not dims and not self.dims:
+            raise FieldsError(f"{tensor.name} has {len(shape)} dims", "describe each of them in `dims`")
+        if len(dims) != len(shape):
+            raise FieldsError(
+                f"{tensor.name} ({tensor}) has {len(shape)} dims, and dims [{', '.join(dims)}] names {len(dims)}",
+                "name each dim of the tensor",
+            )
+        axis = next((index for index, name in enumerate(dims) if name in ("fields", "classes")), None)
+        if axis is not None and not self._fits(shape[axis]):
+            raise self._misfit(tensor, dims, axis)
+        if axis is None and sum(_width(text) or 1 for text in fields) != 1:
+            raise FieldsError(
+                f"{tensor.name} ({tensor}) has one number for each candidate, not [{', '.join(fields)}]",
+                "name the dim of the fields in `dims`, or name a single field",
+            )
+        others = [index for index in range(1, len(dims)) if index != axis]
+        sizes = [shape[index] for index in others]
+        rows = None if None in sizes else math.prod(size for size in sizes if size is not None)
+        order = [*others, *([axis] if axis is not None else [])]
+        total = shape[axis] if axis is not None else 1
+        return TensorFields(
+            tensor=tensor.name,
+            axes=tuple(index - 1 for index in order),
+            has_fields=axis is not None,
+            fields=tuple(self._cut(total or 0)),
+            rows=rows,
+            stride=self.stride,
+        )
+
+    def _cut(self, total: int) -> list[OutputField]:
+        texts = self.fields or ("scores",)
+        spare = total - sum(_width(text) or 0 for text in texts)
+        start, cut = 0, []
+        for text in texts:
+            role, width = text.partition(":")[0], _width(text) or spare
+            activation = self.activation if isinstance(self.activation, str) else self.activation.get(role, "none")
+            cut.append(OutputField(role, start, width, activation))
+            start += width
+        return cut
+
+    def _fits(self, size: int | None) -> bool:
+        """Return whether the fields can have as many numbers as an axis."""
+        texts = self.fields or ("scores",)
+        fixed, is_open = sum(_width(text) or 0 for text in texts), _OPEN in texts
+        return size is not None and (size > fixed if is_open else size == fixed)
+
+    def _misfit(self, tensor: TensorSpec, dims: tuple[str, ...], axis: int) -> FieldsError:
+        """Describe fields that do not add up to their axis, with an order of the dims in which they do."""
+        size, shape = tensor.shape[axis], tensor.shape
+        widths = " + ".join(f"{_width(text) or 'scores'}" for text in self.fields or ("scores",))
+        if size is None:
+            return FieldsError(f"{tensor.name} ({tensor}): its dim {axis} is free", "export it with that dim fixed")
+        message = f"{tensor.name} ({tensor}): dim {axis} holds {size} numbers, and the fields are {widths}"
+        for other in range(1, len(shape)):
+            # A plausible axis of fields is shorter than the axis that counts the candidates.
+            if other != axis and self._fits(shape[other]) and (shape[other] or 0) < size:
+                swapped = list(dims)
+                swapped[axis], swapped[other] = swapped[other], swapped[axis]
+                return FieldsError(message, f"write dims: [{', '.join(swapped)}]")
+        return FieldsError(message, "correct `fields`, so that their widths add up")
+
+
+def _width(text: str) -> int | None:
+    """Return how many numbers a field has; None for the one that takes what the others leave.
+
+    Raises:
+        FieldError: The text is not a field.
+    """
+    name, colon, size = text.partition(":")
+    if name in _SIZED and (match := _SIZE.fullmatch(size)):
+        return int(match[1]) * int(match[2] or 1) * _SIZED[name]
+    if not colon and name in _WIDTHS:
+        return _WIDTHS[name]
+    if text == _OPEN:
+        return None
+    allowed = list(itertools.chain(_WIDTHS, [_OPEN], (f"{word}:N" for word in _SIZED)))
+    near = did_you_mean(name, [*_WIDTHS, _OPEN, *_SIZED])
+    raise FieldError(f"{text!r} is not a field{near}; fields: {', '.join(allowed)}", "correct `fields`")
