@@ -169,4 +169,7 @@ def _corners(numbers: torch.Tensor, form: str) -> torch.Tensor:
         return torch.cat([first - second / 2, first + second / 2], dim=1)
     if form == "xywh":
         return torch.cat([first, first + second], dim=1)
-    return numbers[:, [1, 0, 3, 2]] if form == "yxyx" else numbers
+    if form == "yxyx":
+        # A list of indices would be copied to the GPU, which the capture of a graph does not allow.
+        return torch.cat([first.flip(1), second.flip(1)], dim=1)
+    return numbers

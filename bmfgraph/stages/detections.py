@@ -17,7 +17,7 @@ from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
 
 __all__ = ["Detect"]
 
-_CANDIDATES = 256
+_CANDIDATES = 512
 """Candidates that are decoded on the GPU at least, where their number must be fixed."""
 
 

@@ -1,0 +1,40 @@
+"""Test that every preset decodes on the GPU, in a recorded graph, as it does on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bmfgraph.plan.types import Device, Placement
+from bmfgraph.stages.detections import Detect
+from bmfgraph.stages.items import Frame, Sample
+from tests.stages.detectors import FAMILIES, Array, bundle, params
+
+pytestmark = pytest.mark.gpu
+PLACE = Placement(1280, 720, 320, 256, 0.25, 0.25, 0.0, 38.0)
+
+
+def detected(name: str, frames: list[dict[str, Array]], device: Device) -> list[Any]:
+    """Return the detections of several frames."""
+    shapes = {key: value.shape for key, value in frames[0].items()}
+    stage = Detect("objects", params(bundle(name, shapes, PLACE, labels=FAMILIES[name].labels)))
+    stage.device = device
+    stage.open()
+    results: list[Any] = []
+    for index, outputs in enumerate(frames):
+        tensors = {key: torch.from_numpy(value).to(device) for key, value in outputs.items()}
+        results += stage.process(Sample(tensors, (Frame(index, None),)))
+    return [*results, *stage.finish()]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_gpu_finds_what_the_cpu_finds(name: str) -> None:
+    frames = [FAMILIES[name].outputs(np.random.default_rng(seed), 320, 256) for seed in range(6)]
+    for expected, actual in zip(detected(name, frames, "cpu"), detected(name, frames, "cuda"), strict=True):
+        assert len(expected.scores) > 3
+        assert (actual.index, actual.labels) == (expected.index, expected.labels)
+        assert np.allclose(actual.scores, expected.scores, atol=1e-5)
+        assert np.allclose(actual.corners, expected.corners, atol=1e-2)
