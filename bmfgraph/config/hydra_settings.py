@@ -79,7 +79,8 @@ def check_file(config_path: str, package: str | None, content: Any, source: str)
         ConfigError: It sets something below ``hydra`` that is not free.
     """
     group, _, name = config_path.rpartition("/")
-    if group != "sweep" and isinstance(content, Mapping) and "mode" in (content.get("hydra") or ()):
+    own = content.get("hydra") if isinstance(content, Mapping) else None
+    if group != "sweep" and isinstance(own, Mapping) and "mode" in own:
         # The verbs know a sweep by its command line.
         raise _refusal("hydra.mode", source)
     for place in (group, (package or "").replace("_name_", name), *_placed(content)):

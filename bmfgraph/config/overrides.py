@@ -21,6 +21,7 @@ __all__ = [
     "literal_paths",
     "overrides_of",
     "packaged_options",
+    "quoted",
     "sweeps",
     "title_of",
     "wants_traceback",
@@ -87,8 +88,12 @@ def _literal(argument: str, paths: Sequence[str], others: set[str], *, swept: bo
             value = str(Path(value).expanduser())
     if key not in paths and not _needs_quotes(f"{key}={value}", swept=swept):
         return f"{key}={value}"
-    value = value.replace("'", "\\'")
-    return f"{key}='{value}'"
+    return f"{key}={quoted(value)}"
+
+
+def quoted(text: str) -> str:
+    """Quote a text for Hydra: a quote, and backslashes before a quote or the end, need a backslash of their own."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text) + "'"
 
 
 def _needs_quotes(override: str, *, swept: bool) -> bool:
@@ -173,8 +178,7 @@ def overrides_of(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         return rest, []
     from bmfgraph.config.yaml_files import folder_address
 
-    quoted = (folder_address(folder).replace("'", "\\'") for folder in folders)
-    places = ",".join(f"'{address}'" for address in quoted)
+    places = ",".join(quoted(folder_address(folder)) for folder in folders)
     return rest, [f"hydra.searchpath=[{places}]"]
 
 

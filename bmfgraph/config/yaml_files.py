@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,12 +230,15 @@ def _close(node: _Size, outer: _Size, anchors: dict[str, _Size]) -> None:
 
 def _events(text: str) -> Iterator[yaml.Event]:
     """List the events of YAML as far as it is correct; a mistake is reported when the file is loaded."""
+    yielded = 0
     try:
-        yield from yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            yield event
+            yielded += 1
     except yaml.YAMLError:
-        # libyaml refuses some text that Python's parser reads.
+        # libyaml refuses some text that Python's parser reads, after the same events.
         with contextlib.suppress(yaml.YAMLError):
-            yield from yaml.parse(text, yaml.SafeLoader)
+            yield from itertools.islice(yaml.parse(text, yaml.SafeLoader), yielded, None)
 
 
 def _check_number(event: yaml.ScalarEvent, line: str) -> None:

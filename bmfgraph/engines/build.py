@@ -187,7 +187,7 @@ class _EngineBuild:
         if not has_form(answer, _RESULT) or not (folder / ENGINE).is_file():
             raise EngineError(
                 self.node,
-                f"{command[0]!r} ended well, and built no engine{last_lines(folder / LOG)}",
+                f"{command[0]!r} ended without an error, but built no engine{last_lines(folder / LOG)}",
                 hint="name an interpreter that has TensorRT, or leave engine.python out",
                 code=codes.UNUSABLE_ENGINE_BUILDER,
             )
@@ -217,7 +217,7 @@ class _EngineBuild:
             raise self._exit_error(name, process.returncode, folder)
         if not plan.is_file() or not plan.stat().st_size:
             raise self._build_error(
-                f"{name} ended well, and wrote no engine to {{plan}}{last_lines(folder / LOG)}",
+                f"{name} ended without an error, but wrote no engine to {{plan}}{last_lines(folder / LOG)}",
                 hint="use {plan} in engine.command for the file that it writes",
             )
         return BuildResult(describe_tensors(model, self.spec.key), {"command": list(self.spec.command)})

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError
 from bmfgraph.system.machine import Flavour, distribution_names
 from bmfgraph.system.processes import child, ended, last_lines
+from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.untrusted import has_form, open_regular, read_bounded
 
 __all__ = ["SCRIPT", "UNKNOWN", "BuilderVersion", "builder_version", "installed_version"]
@@ -102,7 +102,7 @@ def builder_version(python: str | None, runtime: str, node: str = "") -> Builder
     interpreter = _program(python or sys.executable, node)
     command = [interpreter, "-u", str(SCRIPT), "--version", runtime]
     try:
-        with tempfile.TemporaryDirectory() as folder, child(command, Path(folder, "log")) as process:
+        with temporary_folder() as folder, child(command, folder / "log") as process:
             assert process.stdout is not None
             timer = threading.Timer(_TIMEOUT, process.kill)
             timer.start()
@@ -112,7 +112,7 @@ def builder_version(python: str | None, runtime: str, node: str = "") -> Builder
             finally:
                 late = not timer.is_alive()
                 timer.cancel()
-            last = last_lines(Path(folder, "log"), 1).strip() or ended(code)
+            last = last_lines(folder / "log", 1).strip() or ended(code)
     except OSError as error:
         raise _error(f"the interpreter {interpreter!r} cannot be run ({error.strerror})", node) from None
     if late:

@@ -15,7 +15,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Literal
 
 from bmfgraph.errors import UnplacedError
 from bmfgraph.system.processes import child, end_with_stdin, ended, python_command
+from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.untrusted import read_bounded
 
 __all__ = ["Failure", "available_memory", "call_limited", "report"]
@@ -36,7 +36,7 @@ _RESULT = "result "
 class Failure:
     """The reason why a child has no result."""
 
-    kind: Literal["memory", "time", "crash", "killed", "absent"]
+    kind: Literal["memory", "time", "crash", "killed", "failed", "absent"]
     """``killed``: by SIGKILL, most often because the machine has no memory left; ``absent``: the child could not work
     at all, which says nothing about its request."""
     text: str
@@ -62,13 +62,13 @@ def call_limited(
     """
     command = python_command(__name__, function, str(memory), str(seconds), json.dumps(request))
     try:
-        with tempfile.TemporaryDirectory(prefix="bmfgraph-") as folder:
-            log = Path(folder) / "log"
+        with temporary_folder() as folder:
+            log = folder / "log"
             try:
                 with child(command, log, everything=True) as process:
                     process.wait(wall_seconds)
             except subprocess.TimeoutExpired:
-                return Failure("absent", f"was stopped after {wall_seconds:g} s")
+                return Failure("failed", f"was stopped after {wall_seconds:g} s")
             return _result(process.returncode, read_bounded(log, _LOG).decode(errors="replace").splitlines())
     except OSError as error:
         return Failure("absent", f"cannot be started ({error.strerror or error})")
@@ -89,7 +89,9 @@ def _result(code: int, lines: list[str]) -> Any | Failure:
         return Failure("killed", ended(code), reports)
     if any("bad_alloc" in line or "MemoryError" in line for line in lines[-20:]):
         return Failure("memory", ended(code), reports)
-    return Failure("crash" if code < 0 else "absent", ended(code), reports)
+    if code == 127:
+        return Failure("absent", ended(code), reports)
+    return Failure("crash" if code < 0 else "failed", ended(code), reports)
 
 
 def available_memory() -> int:

@@ -78,7 +78,7 @@ def tried_shapes(
         raise EngineError(
             node,
             f"model {model!r}: its output sizes are unknown, because ONNX does not define its operator(s) "
-            f"{', '.join(operators)}, and a trial inference gave none: {trial.reason}",
+            f"{', '.join(operators)}, and the trial inference did not find them: {trial.reason}",
             hint="export the model with fixed sizes, or with ONNX's own operators",
             code=codes.UNSUPPORTED_OPERATOR,
         )
@@ -100,9 +100,7 @@ def _refusal(node: str, model: str, request: TrialRequest, trial: Trial) -> Bmfg
         return None
     if trial.problem in ("crash", "endless"):
         how = f"crashes {runtime}: the process {reason}" if trial.problem == "crash" else f"{runtime}: {reason}"
-        hint = (
-            "the file is damaged or made to do harm, or the runtime has a bug; export it again, or update the runtime"
-        )
+        hint = "the file is damaged or malicious, or the runtime has a bug; export it again, or update the runtime"
         return EngineError(node, subject + how, hint=hint, code=codes.CRASHING_MODEL)
     if match := _OPERATOR.search(reason):
         operator = next(filter(None, match.groups())).rpartition(":")[2]

@@ -168,7 +168,7 @@ def _tried(request: TrialRequest) -> tuple[Trial, bool]:
             return Trial("run", word.removeprefix("refused ")), True
     if answer.kind == "crash":
         return Trial("crash", answer.text), True
-    if answer.kind in ("absent", "killed"):
+    if answer.kind in ("absent", "failed", "killed"):
         return Trial("unfinished", f"its process {answer.text}"), False
     limit = f"{seconds} s of CPU time" if answer.kind == "time" else f"{memory / 2**30:.1f} GiB of memory"
     lasting = answer.kind == "time" or memory == wanted

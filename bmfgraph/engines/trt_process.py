@@ -185,7 +185,8 @@ def open_own(path: str, flags: int) -> int:
 def read_own(path: str) -> bytes:
     """Read a file that ``open_own`` accepts, if it is not too large."""
     with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
-        return file.read(CACHE_BYTES)
+        # A read allocates what it is asked for.
+        return file.read(min(CACHE_BYTES, os.fstat(file.fileno()).st_size))
 
 
 def read_cache(path: str) -> bytes:

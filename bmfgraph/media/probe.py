@@ -145,7 +145,7 @@ def _probe_version(
             ) from None
         reason = str((error.log or (0, "", error.strerror))[-1])
         if error.errno == errno.EINVAL:
-            reason = "its format is not one that is read"
+            reason = "its format is not supported"
         raise MediaError(
             f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
             "it may be cut off, still being written, or not a media file; try to play it",

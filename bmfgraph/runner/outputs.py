@@ -96,7 +96,7 @@ def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
         raise fault
     with contextlib.ExitStack() as stack:
         try:
-            make_parent(Path(os.path.realpath(path)))
+            make_parent(path)
             part = stack.enter_context(reserved(path))
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None

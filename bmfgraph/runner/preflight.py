@@ -138,7 +138,7 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
             warnings.append(
                 Problem(
                     path,
-                    f"engine.python {engine.build.python!r} tells its TensorRT only when it runs, and check and plan "
+                    f"engine.python {engine.build.python!r} would have to run to tell its TensorRT, and check and plan "
                     "run no program: the engine's key and path in the plan are preliminary",
                     codes.UNKNOWN_BUILDER_VERSION,
                     "name the interpreter of the environment that holds TensorRT; build and run ask it in any case",

@@ -22,6 +22,8 @@ _FRAME = 1.5
 """Least bytes per pixel of a frame."""
 _LEAST_THREADS = 8
 """Threads of a run whose codecs and runtimes have one thread each."""
+_DECODER_THREADS = 16
+"""Threads that FFmpeg starts for a decoder at most, if it chooses their number."""
 _MANY_THREADS = 64
 
 
@@ -64,8 +66,8 @@ def _least_threads(plan: Plan) -> int:
     count = _LEAST_THREADS + sum((engine.threads or cores) - 1 for _, engine in plan.engines())
     for node in plan:
         if hasattr(node.params, "threads"):
-            # FFmpeg starts no thread for 1, and x264 starts more than one per core.
-            usual = cores + cores // 2 + 1 if node.written else cores
+            # FFmpeg starts no thread for 1, and at most 16 for a decoder; x264 starts more than one per core.
+            usual = min(cores + cores // 2 + 1, 2 * _DECODER_THREADS) if node.written else min(cores, _DECODER_THREADS)
             threads = node.params.threads or usual
             count += threads if threads > 1 else 0
     return count

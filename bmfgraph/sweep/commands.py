@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from bmfgraph.api import Job
-from bmfgraph.config.overrides import dir_flags, free_node_fields, key_and_value
+from bmfgraph.config.overrides import dir_flags, free_node_fields, key_and_value, quoted
 
 __all__ = ["changed_settings", "command_of", "own_overrides", "with_changes", "without_measuring"]
 
@@ -107,8 +107,7 @@ def _hydra_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_hydra_text, value)) + "]"
     if isinstance(value, str):
-        text = value.replace("'", "\\'")
-        return f"'{text}'"
+        return quoted(value)
     return "null" if value is None else str(value).lower()
 
 

@@ -253,7 +253,7 @@ def claim(root: Path, names: Sequence[str] = _NAMES, *, write: bool = True) -> N
         if not is_regular(root / _MARK) and read_json(root / REPORTS[0]) is None:
             taken = [name for name in names if (root / name).is_symlink() or (root / name).exists()]
             if taken:
-                raise _foreign(root / taken[0], "no sweep has written into its folder, and this one would")
+                raise _foreign(root / taken[0], "its folder was not made by a sweep, and this sweep would overwrite it")
         for name in _FOLDERS:
             if name in names:
                 check_folder(root / name)
@@ -266,7 +266,7 @@ def claim(root: Path, names: Sequence[str] = _NAMES, *, write: bool = True) -> N
 
 def _foreign(path: Path, reason: str) -> ConfigError:
     return ConfigError(
-        f"{str(path)!r} is not a sweep's: {reason}",
+        f"{str(path)!r} does not belong to a sweep: {reason}",
         path="sweep.dir",
         hint="name a new folder with sweep.dir=FOLDER, or move the file away",
         code=codes.FOREIGN_SWEEP_FOLDER,

@@ -92,7 +92,9 @@ def unwritable(path: Path, *, deep: bool = False) -> str:
         # A new file is written next to the old one and then renamed, so the folder must be writable, too.
         folders = list(Path(os.path.realpath(path)).parents)
         folder = next(folder for folder in folders if folder.exists())
-        if not (deep or folder in folders[:2] or Path.cwd() in folders):
+        # The current folder may hold a link to another disk.
+        named = Path(os.path.abspath(path)).parents  # noqa: PTH100 - resolve() follows links
+        if not (deep or folder in folders[:2] or Path.cwd() in folders or Path.cwd() in named):
             # A mistyped path must not leave a tree of folders somewhere on the disk.
             return f"the folder {str(folders[1])!r} does not exist"
     except OSError as error:

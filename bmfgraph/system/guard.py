@@ -43,7 +43,12 @@ def kill_marked(session: int, mark: str) -> None:
 
 def _processes() -> Iterator[tuple[int, int, int]]:
     """Yield the running processes: number, parent, and leader of the session."""
-    for entry in os.scandir("/proc"):
+    try:
+        entries = list(os.scandir("/proc"))
+    except OSError:
+        # Without it the descendants are not known, and only the program itself ends.
+        return
+    for entry in entries:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 stat = Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace")

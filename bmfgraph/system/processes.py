@@ -26,12 +26,16 @@ _LAST_SECONDS = 15.0
 _LOG_BYTES = 1 << 16
 """Bytes at the end of a log in which its last lines are searched."""
 _MODULE = (
-    "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; sys.argv[:1] = []; "
+    "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; root, *sys.argv = sys.argv[1:]; "
+    "from importlib import util; "
+    "own = util.spec_from_file_location('bmfgraph', root + '/__init__.py', submodule_search_locations=[root]); "
+    "sys.modules['bmfgraph'] = package = util.module_from_spec(own); own.loader.exec_module(package); "
     "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
-"""Code that runs the module ``argv[1]`` without the current folder, which ``-m`` and ``-c`` put first on the path.
+"""Code that runs the module ``argv[2]`` without the current folder, which ``-m`` and ``-c`` put first on the path.
 
-The option ``-P`` of Python does the same from version 3.11 on.
+``argv[1]`` is the folder of the package bmfgraph, which may lie in the current folder, or beside an installed one.
+The option ``-P`` of Python leaves the current folder out, too, from version 3.11 on.
 """
 
 
@@ -44,7 +48,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
         module: Full name of the module.
         arguments: Arguments of the module.
     """
-    return [sys.executable, "-u", "-c", _MODULE, module, *arguments]
+    return [sys.executable, "-u", "-c", _MODULE, str(Path(__file__).parents[1]), module, *arguments]
 
 
 @contextlib.contextmanager

@@ -96,7 +96,11 @@ def temporary_folder() -> Iterator[Path]:
             _remove_unheld(parent / name, stat.S_ISDIR, shutil.rmtree)
     while True:
         folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent)
-        lock = os.open(folder, os.O_RDONLY | _NO_SURPRISE)
+        try:
+            lock = os.open(folder, os.O_RDONLY | _NO_SURPRISE)
+        except FileNotFoundError:
+            # Another process has deleted the new folder as a leftover.
+            continue
         if _hold(lock, folder):
             break
     try:

@@ -77,5 +77,5 @@ ROWS: tuple[Row, ...] = (
     Row("W105", UP + "model.file=small.onnx target=bare.json", N + "sink: the output is 32x24, smaller than its source of 64x48: model 'vsr_x2_fast_video' has a fixed size", exit=0),
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
     Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
-    Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' tells its TensorRT only when it runs", exit=0),
+    Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
 )

@@ -84,7 +84,7 @@ ROWS: tuple[Row, ...] = (
     Row("E115", SWEEP + "sweep.objective=speed", "sweep.objective: unknown metric 'speed'\n  → metrics: fps, "),
     Row("E124", CHECK_SWEEP + "engine.batch=1,2 sweep.objective='fps where psnr_y>=40' sweep.reference=null", "sweep.objective: psnr_y (PSNR-Y) cannot be measured: there is nothing to compare with\n  → set sweep.reference=input, or name a clip or overrides of one cell"),
     Row("E124", CHECK_SWEEP + "engine.batch=1,2 sweep.objective=peak_gpu_mb", "sweep.objective: peak_gpu_mb (peak GPU memory) cannot be measured: no node runs on a GPU\n  → take peak_rss_mb"),
-    Row("E125", CHECK_SWEEP + "engine.batch=1,2 sweep.dir=foreign", "sweep.dir: 'foreign/report.html' is not a sweep's: no sweep has written into its folder, and this one would\n  → name a new folder with sweep.dir=FOLDER"),
+    Row("E125", CHECK_SWEEP + "engine.batch=1,2 sweep.dir=foreign", "sweep.dir: 'foreign/report.html' does not belong to a sweep: its folder was not made by a sweep, and this sweep would overwrite it\n  → name a new folder with sweep.dir=FOLDER"),
     # files of the configuration
     Row("E116", "check --config-dir conf pipeline=unclosed", "<shop>/conf/pipeline/unclosed.yaml, line 3: expected ',' or '}', but got '<stream end>' while parsing a flow mapping"),
     Row("E116", "check --config-dir latin pipeline=latin", "latin/pipeline/latin.yaml, line 2001: it is not written in UTF-8\n  → save it as UTF-8"),

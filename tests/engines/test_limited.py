@@ -25,8 +25,8 @@ def test_a_result() -> None:
         ("while True: pass", "time", ()),
         ("import os; os.abort()", "crash", ()),
         ("import os; os.kill(os.getpid(), 9)", "killed", ()),
-        ("import os; os.write(1, b'result {\"value\": 1}'); os._exit(3)", "absent", ()),
-        ("1 / 0", "absent", ()),
+        ("import os; os.write(1, b'result {\"value\": 1}'); os._exit(3)", "failed", ()),
+        ("1 / 0", "failed", ()),
     ],
 )
 def test_a_failure(code: str, kind: str, reports: tuple[str, ...]) -> None:
@@ -43,4 +43,4 @@ def test_a_child_that_never_ends_is_stopped() -> None:
         seconds=5,
         wall_seconds=1.0,
     )
-    assert failure == Failure("absent", "was stopped after 1 s")
+    assert failure == Failure("failed", "was stopped after 1 s")

@@ -63,7 +63,7 @@ def test_check_and_plan_run_no_program(folder: Path) -> None:
     check = job(*words).check()
     (warning,) = [problem for problem in check.problems if problem.code == "W110"]
     assert (warning.path, warning.severity) == ("pipeline.nodes.upscale", "warning")
-    assert "evil.sh' tells its TensorRT only when it runs" in warning.message
+    assert "evil.sh' would have to run to tell its TensorRT" in warning.message
     plan = job(*words).plan()
     assert plan.node("upscale").params.engine.build.key.version == "unknown"
     command = job("engine.builder=command", "engine.command=[./evil.sh]")

@@ -90,10 +90,11 @@ def _call(function: str, path: Path, request: Mapping[str, Any]) -> Any:
         "memory": f"takes more than {memory >> 20:,} MiB of memory",
         "time": f"takes more than {seconds} s of CPU time",
         "crash": f"crashes onnx: the process {result.text}",
+        "failed": f"cannot be finished: the process {result.text}",
         "killed": f"takes more memory than there is: the process {result.text}",
     }
     raise OnnxError(
         f"reading {str(path)!r} {reasons[result.kind]}",
-        "the file is damaged or made to do harm; export the model again, and simplify it with onnxsim if it is huge",
+        "the file is damaged or malicious; export the model again, and simplify it with onnxsim if it is huge",
         code=codes.COSTLY_MODEL,
     )
