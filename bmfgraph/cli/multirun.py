@@ -200,6 +200,10 @@ def _diff(arguments: Sequence[str], form: str, output: str | None) -> int:
             hint='plan diff engine=fp32 "engine=fp16 engine.batch=4" pipeline=super_resolution',
             code=codes.INVALID_ARGUMENT,
         )
+    shared = [argument for argument in arguments if argument.startswith("pipeline=")]
+    if len(shared) == 1 and shared[0] in arguments[:2] and len(arguments) > 2:
+        # The pipeline was written first, and belongs to both.
+        arguments = [*(argument for argument in arguments if argument != shared[0]), shared[0]]
     first, second, *common = arguments
     configs = (composed([*_split(overrides), *common]) for overrides in (first, second))
     return diff_job(*configs, form=form, output=output)

@@ -7,6 +7,7 @@ in the cache under its final name only when it is complete, so it is read withou
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -202,9 +203,9 @@ def _cached(kind: str, source: str, name: str) -> Path:
     base: Path | None = None
     try:
         # The user may have put a link there; the folders inside are bmfgraph's own.
-        base = Path(os.path.realpath(cache_folder()))
-        folder = base
-        make_private_folder(base)
+        base = cache_folder()
+        folder = Path(os.path.realpath(base))
+        make_private_folder(folder)
         for part in (kind, hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:32]):
             folder = folder / part
             make_private_folder(folder)
@@ -218,7 +219,9 @@ def _intact(path: Path, sha256: str | None) -> bool:
     """Return whether the cache holds the file, with the checksum if there is one."""
     try:
         check_private(path.parent)
-        return path.is_file() and not path.is_symlink() and sha256 in (None, file_sha256(path))
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link", str(path))
+        return path.is_file() and sha256 in (None, file_sha256(path))
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -6,6 +6,7 @@ and addresses. So only formats that hold all their data themselves are accepted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from bmfgraph.system.untrusted import open_regular
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["Protocol", "is_playlist", "open_video", "opening_options"]
+__all__ = ["Protocol", "ffmpeg_name", "is_playlist", "open_video", "opening_options"]
 
 Protocol = Literal["file", "http", "https", "crypto", "data"]
 
@@ -81,7 +82,13 @@ def open_video(path: Path | str, protocols: Iterable[Protocol] = ()) -> InputCon
     import av
 
     open_regular(path).close()
-    return av.open(str(path), options=opening_options(protocols), metadata_errors="replace")
+    return av.open(ffmpeg_name(path), options=opening_options(protocols), metadata_errors="replace")
+
+
+def ffmpeg_name(path: Path | str) -> str:
+    """Return a name by which FFmpeg opens that file: it takes what stands before a colon for a protocol."""
+    # resolve() would follow links.
+    return os.path.abspath(path) if ":" in str(path) else str(path)  # noqa: PTH100
 
 
 def is_playlist(path: Path) -> bool:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from bmfgraph.media.opening import Protocol, opening_options
+from bmfgraph.media.opening import Protocol, ffmpeg_name, opening_options
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -70,7 +70,7 @@ class AudioNodeSpec(NodeSpec):
 
 def file_options(params: AudioParams, node: PlanNode, plan: Plan) -> dict[str, Any]:
     """Return the options of BMF's decoder for the part of the file that is read, and for compressed audio."""
-    options: dict[str, Any] = {"input_path": params.path, "dec_params": opening_options(params.protocols)}
+    options: dict[str, Any] = {"input_path": ffmpeg_name(params.path), "dec_params": opening_options(params.protocols)}
     # BMF counts from the first packet of any stream. Where audio begins before 0, that is not the time origin.
     early = max(0.0, -float(params.origin))
     if params.start is not None:

@@ -188,7 +188,7 @@ def test_files_that_are_too_large(server: Server, cache: Path, monkeypatch: pyte
     for path in ("huge", "endless"):
         error = refused(f"{server.url}/{path}", "any")
         assert error.code == "E421"
-        assert "at most" in str(error)
+        assert "the limit is" in str(error)
         assert kept(cache) == []
         monkeypatch.setattr(download, "SIZE_LIMIT", 1 << 20)
 
@@ -234,10 +234,9 @@ def test_a_cache_that_others_can_write_to(server: Server, cache: Path, tmp_path:
     assert "every user can write" in str(refused(f"{server.url}/plain", SHA256))
     cache.rmdir()
     (tmp_path / "other").mkdir()
+    (tmp_path / "other").chmod(0o777)
     cache.symlink_to("other")
-    error = refused(f"{server.url}/plain", SHA256)
-    assert error.code == "E424"
-    assert "a link" in str(error)
+    assert refused(f"{server.url}/plain", SHA256).code == "E424"
     assert list((tmp_path / "other").iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from bmfgraph.errors import ConfigError, SourceError
 from bmfgraph.media import download, fetching
 from bmfgraph.media.sources import locate
 from bmfgraph.system.files import make_parent
+from tests.runner.command import bmfgraph, frames_in, start
+from tests.tools import make_clip
 
 
 def test_an_https_proxy_is_asked_for_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +104,18 @@ def test_quoted_text_is_read_by_hydra_as_it_was(text: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([f"key={quoted(text)}"])
     value = override.value()
     assert getattr(value, "text", value) == text
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "file:clip.mp4", "Film: part 1.mp4"])
+def test_a_colon_in_a_relative_name_is_no_protocol(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=2)
+    make_clip(tmp_path / name, frames=5)
+    start(bmfgraph(f"input={name}", "output=out.mp4"), tmp_path).wait().success()
+    assert frames_in(tmp_path / "out.mp4") == 5
+
+
+def test_the_pipeline_of_both_may_be_named_first(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=2)
+    words = ("pipeline=super_resolution", "engine=fp32", "engine=fp16", "input=clip.mp4")
+    ended = start([sys.executable, "-m", "bmfgraph", "plan", "diff", *words], tmp_path).wait()
+    assert (ended.code, ended.out.partition(":")[0]) == (0, "no difference here")

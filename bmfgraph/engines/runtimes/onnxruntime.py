@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
         """Load a model. Raises EngineError, which names ``node``, or InstallError."""
         try:
             import onnxruntime
-        except ImportError:
+        except ModuleNotFoundError:
             raise InstallError(
                 "ONNX Runtime is not installed", hint="pip install onnxruntime", code=codes.MISSING_ONNXRUNTIME
             ) from None
