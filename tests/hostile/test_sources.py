@@ -80,7 +80,7 @@ def test_a_wheel_that_unpacks_to_more_than_the_limit(
     wheel(tmp_path, "bomb", {"zeros": bytes(2 << 20)}, compression=zipfile.ZIP_DEFLATED)
     error = refused("wheel:bomb==1.0/zeros")
     assert error.code == "E421"
-    assert "at most 1,048,576" in str(error)
+    assert "the limit is 1,048,576 bytes" in str(error)
     assert [path.name for path in cache.rglob("*") if path.is_file()] == [".lock"]
 
 

@@ -180,7 +180,7 @@ def test_a_cache_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("BMFGRAPH_CACHE", str(blocked))
     message, hint = refused("http://127.0.0.1:1/net.onnx")
     assert message == f"the cache folder {str(blocked)!r} cannot be used (Not a directory)"
-    assert hint == "set BMFGRAPH_CACHE to a folder where you may write"
+    assert hint == "set BMFGRAPH_CACHE to a folder that belongs to you"
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_home(no_home: None) -> None:
     message, hint = refused("http://127.0.0.1:1/net.onnx")
     assert message == "the cache folder cannot be used (no home folder is known)"
-    assert hint == "set BMFGRAPH_CACHE to a folder where you may write"
+    assert hint == "set BMFGRAPH_CACHE to a folder that belongs to you"
 
 
 # --------------------------------------------------------------------------------------------------- wheels
