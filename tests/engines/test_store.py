@@ -258,6 +258,7 @@ def test_prune_takes_away_what_a_killed_build_left(store: EngineStore, make: Mak
     store.ensure("net", key(gpu="NVIDIA L4"), make, say=quiet)
     process = start(ENDLESS, store.root)
     (left_over,) = until(lambda: building(store))
+    until(lambda: sum(path.stat().st_size for path in left_over.iterdir()) == 6)
     process.kill()
     process.communicate()
     (would,), _ = store.prune(lambda _: "", dry_run=True)

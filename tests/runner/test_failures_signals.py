@@ -89,9 +89,9 @@ def test_ctrl_c_at_any_moment_of_the_start(
     sent = running.send(signal.SIGINT)
     ended = running.wait()
     assert time.monotonic() - sent < 5.3
-    # Before bmfgraph's first line, the signal ends Python itself, perhaps with a message.
+    # Before bmfgraph's first line, the signal ends Python itself; during its imports, a word is printed.
     assert ended.code in (130, -signal.SIGINT), ended
-    if ended.code == 130 and ended.err:
+    if ended.code == 130 and ended.err not in ("", "bmfgraph: interrupted\n"):
         ended.error(130)
     assert place.files() == []
 
