@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import PlanError, join_sorted
+from bmfgraph.errors import FieldError, PlanError, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decode import BoxForm, DetectDecode
-from bmfgraph.nodes.fields import FieldsError, TensorFields
+from bmfgraph.nodes.fields import TensorFields
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
@@ -122,7 +122,7 @@ def _tables(name: str, outputs: BundleSpec) -> tuple[TensorFields, ...]:
     for tensor, layout in outputs.layouts:
         try:
             tables.append(layout.read(by_name[tensor]))
-        except FieldsError as error:
+        except FieldError as error:
             raise PlanError(
                 name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH
             ) from None

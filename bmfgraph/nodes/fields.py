@@ -14,7 +14,7 @@ from bmfgraph.errors import FieldError, did_you_mean
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.plan.types import TensorSpec
 
-__all__ = ["Activation", "FieldsError", "OutputField", "TensorFields", "TensorLayout"]
+__all__ = ["Activation", "OutputField", "TensorFields", "TensorLayout"]
 
 Activation = Literal["none", "sigmoid", "softmax", "exp"]
 Axis = Literal["batch", "candidates", "fields", "classes", "height", "width"]
@@ -33,14 +33,6 @@ _DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {
     3: ("batch", "candidates", "fields"),
     4: ("batch", "fields", "height", "width"),
 }
-
-
-class FieldsError(ValueError):
-    """A description does not fit the tensor; ``hint`` is the advice for the user."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -115,14 +107,14 @@ class TensorLayout(Frozen):
             tensor: An output of the model, with its batch dim.
 
         Raises:
-            FieldsError: The description does not fit the shape.
+            FieldError: The description does not fit the shape.
         """
         shape, fields = tensor.shape, self.fields or ("scores",)
         dims = self.dims or _DEFAULT_AXES.get(len(shape), ())
         if not dims and not self.dims:
-            raise FieldsError(f"{tensor.name} has {len(shape)} dims", "describe each of them in `dims`")
+            raise FieldError(f"{tensor.name} has {len(shape)} dims", "describe each of them in `dims`")
         if len(dims) != len(shape):
-            raise FieldsError(
+            raise FieldError(
                 f"{tensor.name} ({tensor}) has {len(shape)} dims, and dims [{', '.join(dims)}] names {len(dims)}",
                 "name each dim of the tensor",
             )
@@ -130,7 +122,7 @@ class TensorLayout(Frozen):
         if axis is not None and not self._fits(shape[axis]):
             raise self._misfit(tensor, dims, axis)
         if axis is None and sum(_width(text) or 1 for text in fields) != 1:
-            raise FieldsError(
+            raise FieldError(
                 f"{tensor.name} ({tensor}) has one number for each candidate, not [{', '.join(fields)}]",
                 "name the dim of the fields in `dims`, or name a single field",
             )
@@ -165,20 +157,20 @@ class TensorLayout(Frozen):
         fixed, is_open = sum(_width(text) or 0 for text in texts), _OPEN in texts
         return size is not None and (size > fixed if is_open else size == fixed)
 
-    def _misfit(self, tensor: TensorSpec, dims: tuple[str, ...], axis: int) -> FieldsError:
+    def _misfit(self, tensor: TensorSpec, dims: tuple[str, ...], axis: int) -> FieldError:
         """Describe fields that do not add up to their axis, with an order of the dims in which they do."""
         size, shape = tensor.shape[axis], tensor.shape
         widths = " + ".join(f"{_width(text) or 'scores'}" for text in self.fields or ("scores",))
         if size is None:
-            return FieldsError(f"{tensor.name} ({tensor}): its dim {axis} is free", "export it with that dim fixed")
+            return FieldError(f"{tensor.name} ({tensor}): its dim {axis} is free", "export it with that dim fixed")
         message = f"{tensor.name} ({tensor}): dim {axis} holds {size} numbers, and the fields are {widths}"
         for other in range(1, len(shape)):
             # A plausible axis of fields is shorter than the axis that counts the candidates.
             if other != axis and self._fits(shape[other]) and (shape[other] or 0) < size:
                 swapped = list(dims)
                 swapped[axis], swapped[other] = swapped[other], swapped[axis]
-                return FieldsError(message, f"write dims: [{', '.join(swapped)}]")
-        return FieldsError(message, "correct `fields`, so that their widths add up")
+                return FieldError(message, f"write dims: [{', '.join(swapped)}]")
+        return FieldError(message, "correct `fields`, so that their widths add up")
 
 
 def _width(text: str) -> int | None:
