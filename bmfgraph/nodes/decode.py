@@ -121,13 +121,13 @@ def preset_names() -> list[str]:
     )
 
 
-@lru_cache(maxsize=64)
 def _text(group: str, name: str) -> str:
     return str(_folder(group).joinpath(f"{name}.yaml").read_text("utf-8"))
 
 
+@lru_cache(maxsize=64)
 def read_preset(name: str) -> dict[str, Any]:
-    """Return the content of a preset.
+    """Return the content of a preset, which a model asks for at each of its tensors. Do not write into it.
 
     Raises:
         FieldError: There is no such preset.
