@@ -10,7 +10,16 @@ from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors, map_nodes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import InputType, Plan, PlanNode, Ref, Requirement
-from bmfgraph.plan.types import NO_WINDOW, AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, PortType, TensorSpec
+from bmfgraph.plan.types import (
+    NO_WINDOW,
+    AudioSpec,
+    BundleSpec,
+    DetectionsSpec,
+    FrameSpec,
+    PortType,
+    ResultSpec,
+    TensorSpec,
+)
 
 __all__ = ["infer_types"]
 
@@ -118,19 +127,19 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
         TensorSpec: "one tensor",
         BundleSpec: "tensors",
         AudioSpec: "audio",
-        DetectionsSpec: "detections",
     }
+    expected = accepted.type.noun if issubclass(accepted.type, ResultSpec) else names.get(accepted.type)
     joins = {
         (FrameSpec, TensorSpec): "put a node {kind: preprocess} between them",
         (TensorSpec, FrameSpec): "put a node {kind: frames} between them",
         (BundleSpec, FrameSpec): "put a node {kind: frames} between them",
         (BundleSpec, DetectionsSpec): "put a node {kind: detections} between them",
+        (BundleSpec, ResultSpec): "put a node such as {kind: detections} between them, by the task of the model",
         (DetectionsSpec, FrameSpec): "put a node {kind: overlay} between them to draw the boxes",
     }
     raise PlanError(
         node.name,
-        f"({node.kind}) input {index} expects {names.get(accepted.type, accepted.type.__name__)}, "
-        f"but {ref} produces {kind}",
+        f"({node.kind}) input {index} expects {expected or accepted.type.__name__}, but {ref} produces {kind}",
         hint=_in_order(node, inputs, types)
         or _other_port(plan, ref, accepted)
         or joins.get((type(kind), accepted.type), "connect an output of that type"),

@@ -247,8 +247,14 @@ def _preset_file(models: Mapping[str, Schema]) -> Schema:
     """Return the schema of a preset: the fields of the decoding, and the meaning of the model's tensors."""
     outputs = {"type": "array", "items": _ref("OutputMeaning"), "description": "Meaning of the outputs, in order."}
     inputs = {"anyOf": [_ref("InputMeaning")], "description": "Meaning of the inputs."}
-    fields = models["DetectDecode"]["properties"] | {"inputs": inputs, "outputs": outputs}
-    return {"type": "object", "properties": fields, "additionalProperties": False}
+    more = {"inputs": inputs, "outputs": outputs}
+    tasks = {
+        name.removesuffix("Decode").lower(): {
+            "type": "object", "properties": schema["properties"] | more, "additionalProperties": False
+        }
+        for name, schema in models.items() if name.endswith("Decode")
+    }  # fmt: skip
+    return _chosen_by("task", tasks)
 
 
 def _pipeline_file() -> Schema:

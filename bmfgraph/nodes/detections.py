@@ -12,9 +12,10 @@ from bmfgraph.errors import FieldError, PlanError, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decode import BoxForm, DetectDecode
 from bmfgraph.nodes.fields import TensorFields
+from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorSpec
+from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
 
@@ -64,33 +65,13 @@ class DetectionsNodeSpec(NodeSpec):
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
-        outputs, name = inputs[0], node.name
-        decode = self.decode or (outputs.decode if isinstance(outputs, BundleSpec) else None)
-        if not isinstance(outputs, BundleSpec) and not (isinstance(outputs, TensorSpec) and outputs.meaning is None):
-            raise PlanError(
-                name,
-                f"expects the outputs of a detector, not {outputs}",
-                hint="connect it to an inference node",
-                code=codes.DETECTOR_EXPECTED,
-            )
-        if decode is None or not isinstance(outputs, BundleSpec):
-            raise PlanError(
-                name,
-                "the model's config does not describe how to read boxes from its outputs",
-                hint="set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well",
-                code=codes.MISSING_DECODE,
-            )
-        tensor = outputs.tensors[0]
-        if tensor.placement is None or tensor.source is None:
-            raise PlanError(
-                name,
-                "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
-                hint="feed the model from a preprocess node",
-                code=codes.UNKNOWN_BOX_PLACEMENT,
-            )
+        name = node.name
+        outputs, decode, frames, placement = model_outputs(
+            name, inputs[0], self.decode, DetectDecode, "{preset: yolov8, labels: coco80}"
+        )
         tensors = _tables(name, outputs)
-        grid = _grid(name, decode, tensors, tensor.placement)
-        _check_labels(name, decode, tensors)
+        grid = _grid(name, decode, tensors, placement)
+        labels = _labels(name, decode, tensors)
         if self.threshold is not None:
             decode = decode.model_copy(update={"threshold": self.threshold})
         params = DetectionsParams(
@@ -103,11 +84,11 @@ class DetectionsNodeSpec(NodeSpec):
             iou=decode.iou if self.iou is None else self.iou,
             most=decode.most,
             thresholds=decode.thresholds(),
-            labels=decode.labels,
+            labels=labels,
             first_label=decode.first_label,
-            placement=tensor.placement,
+            placement=placement,
         )
-        return Inferred((Port("out", DetectionsSpec(decode.labels, tensor.source)),), params)
+        return Inferred((Port("out", DetectionsSpec(frames, labels)),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: DetectionsParams = node.params
@@ -183,14 +164,14 @@ def _grid_error(name: str, fact: str, place: Placement, cells: dict[int, int]) -
     )
 
 
-def _check_labels(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...]) -> None:
-    """Compare the number of labels with that of the scores, the background included."""
+def _labels(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...]) -> tuple[str, ...]:
+    """Return the labels, as many as there are scores without the background."""
     for table in tensors:
         scores = table.field("scores")
         if scores is None:
             continue
         count = scores.width - (decode.background != "none")
-        if count != len(decode.labels):
+        if decode.labels is not None and count != len(decode.labels):
             background = f" and a background ({decode.background})" if decode.background != "none" else ""
             width = sum(field.width for field in table.fields) - count + len(decode.labels)
             hint = "correct model.decode.labels, model.decode.background or the fields of the output"
@@ -202,3 +183,5 @@ def _check_labels(name: str, decode: DetectDecode, tensors: tuple[TensorFields, 
                 hint=hint,
                 code=codes.LABEL_COUNT_MISMATCH,
             )
+        return label_names(name, decode, table.tensor, count)
+    return label_names(name, decode, "the model", len(decode.labels or ()))

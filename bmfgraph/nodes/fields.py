@@ -14,10 +14,12 @@ from bmfgraph.errors import FieldError, did_you_mean
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.plan.types import TensorSpec
 
-__all__ = ["Activation", "OutputField", "TensorFields", "TensorLayout"]
+__all__ = ["Activation", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
 
 Activation = Literal["none", "sigmoid", "softmax", "exp"]
-Axis = Literal["batch", "candidates", "fields", "classes", "height", "width"]
+Axis = Literal[
+    "batch", "candidates", "fields", "classes", "height", "width", "channels", "time", "prototypes", "embedding"
+]
 
 _WIDTHS = {
     "box": 4, "cx": 1, "cy": 1, "w": 1, "h": 1, "objectness": 1, "score": 1, "label": 1, "count": 1,
@@ -63,6 +65,18 @@ class TensorFields:
     def field(self, role: str) -> OutputField | None:
         """Return the field with that role; None if there is none."""
         return next((field for field in self.fields if field.role == role), None)
+
+
+@dataclass(frozen=True)
+class TensorAxes:
+    """How to read an output tensor whose axes come in a certain order."""
+
+    tensor: str
+    axes: tuple[int, ...]
+    """Order of the tensor's axes, without the batch: axes of size 1 that have no meaning, then the wanted ones."""
+    sizes: tuple[int | None, ...]
+    """Sizes of the wanted axes; None: free."""
+    activation: Activation
 
 
 class TensorLayout(Frozen):
@@ -138,6 +152,39 @@ class TensorLayout(Frozen):
             fields=tuple(self._cut(total or 0)),
             rows=rows,
             stride=self.stride,
+        )
+
+    def arrange(self, tensor: TensorSpec, wanted: tuple[Axis, ...]) -> TensorAxes:
+        """Compare the dims with a tensor, and return how to bring the wanted axes into order.
+
+        Args:
+            tensor: An output of the model, with its batch dim.
+            wanted: Axes in the order in which they are read. Without ``dims``, they are the tensor's, in this order.
+
+        Raises:
+            FieldError: The tensor does not have these axes.
+        """
+        shape = tensor.shape
+        dims: tuple[str, ...] = self.dims or ("batch", *wanted, *("" for _ in shape[len(wanted) + 1 :]))
+        missing = [name for name in wanted if name not in dims]
+        if len(dims) != len(shape) or missing:
+            raise FieldError(
+                f"{tensor.name} ({tensor}) has {len(shape)} dims, and dims [{', '.join(filter(None, dims))}] "
+                + (f"lack {missing[0]}" if missing else f"name {len(dims)}"),
+                f"name each dim of the tensor, such as [batch, {', '.join(wanted)}]",
+            )
+        axes = [dims.index(name) for name in wanted]
+        others = [axis for axis in range(1, len(dims)) if axis not in axes]
+        for axis in others:
+            if shape[axis] != 1:
+                raise FieldError(
+                    f"{tensor.name} ({tensor}): dim {axis} ({dims[axis] or 'without a name'}) must be 1, because each "
+                    f"frame has one result with the dims {', '.join(wanted)}",
+                    f"name the dims as they are, such as [batch, {', '.join(wanted)}], or set another decode.task",
+                )
+        activation = self.activation if isinstance(self.activation, str) else "none"
+        return TensorAxes(
+            tensor.name, tuple(axis - 1 for axis in (*others, *axes)), tuple(shape[axis] for axis in axes), activation
         )
 
     def _cut(self, total: int) -> list[OutputField]:

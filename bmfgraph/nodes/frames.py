@@ -94,8 +94,9 @@ class FramesSpec(NodeSpec):
     def _tensor(self, name: str, source: PortType) -> TensorSpec:
         if isinstance(source, BundleSpec):
             names = [tensor.name for tensor in source.tensors]
-            if self.tensor in names:
-                return next(tensor for tensor in source.tensors if tensor.name == self.tensor)
+            chosen = self.tensor or (names[0] if len(names) == 1 else None)
+            if chosen in names:
+                return source.tensors[names.index(chosen)]
             fault = f"{self.tensor!r} is not one of them{did_you_mean(self.tensor, names)}" if self.tensor else ""
             raise PlanError(
                 name,

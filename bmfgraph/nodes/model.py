@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError
 from bmfgraph.nodes.base import Frozen
-from bmfgraph.nodes.decode import DetectDecode, or_text, read_preset
+from bmfgraph.nodes.decode import AnyDecode, any_of, read_preset
 from bmfgraph.nodes.fields import TensorLayout
 from bmfgraph.nodes.path_kind import PathKind
 from bmfgraph.plan.description import Align, Fit, Framing, Interpolation
@@ -158,16 +158,11 @@ class ModelSpec(Frozen):
         default_factory=dict, description="Meaning of image outputs, by their names in the ONNX file."
     )
     window: WindowOptions = Field(default=WindowOptions(), description="Frames that it reads at once; null: one.")
-    decode: DetectDecode | None = Field(
+    decode: AnyDecode | None = Field(
         default=None,
-        description="How to read objects from the outputs, or the name of a preset; null: not at all.",
-        json_schema_extra=or_text,
+        description="How to read results from the outputs, or the name of a preset; null: not at all.",
+        json_schema_extra=any_of,
     )
-
-    @field_validator("decode", mode="before")
-    @classmethod
-    def _preset(cls, value: Any) -> Any:
-        return {"preset": value} if isinstance(value, str) else value
 
     @field_validator("window", mode="before")
     @classmethod

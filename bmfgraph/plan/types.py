@@ -1,4 +1,4 @@
-"""Define the types of edges: frames, tensors, audio, detections.
+"""Define the types of edges: frames, tensors, audio, results.
 
 All types are frozen, compare by value and print as one short phrase for messages and tables.
 """
@@ -6,8 +6,17 @@ All types are frozen, compare by value and print as one short phrase for message
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, Literal
+
+from bmfgraph.plan.frame_types import Chroma, ColorSpec, Device, FrameSpec, Matrix, default_matrix
+from bmfgraph.plan.result_types import (
+    ClassesSpec,
+    DetectionsSpec,
+    EmbeddingsSpec,
+    ResultSpec,
+    SegmentsSpec,
+    TextsSpec,
+)
 
 __all__ = [
     "NO_WINDOW",
@@ -15,87 +24,34 @@ __all__ = [
     "AudioSpec",
     "BundleSpec",
     "Chroma",
+    "ClassesSpec",
     "ColorSpec",
     "DetectionsSpec",
     "Device",
     "Dim",
+    "EmbeddingsSpec",
     "FrameSpec",
     "Matrix",
     "Placement",
     "Port",
     "PortType",
+    "ResultSpec",
     "Runtime",
+    "SegmentsSpec",
     "TensorMeaning",
     "TensorSpec",
+    "TextsSpec",
     "Window",
     "default_matrix",
     "device_of",
     "on_device",
 ]
 
-Device = Literal["cpu", "cuda"]
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 RUNTIME_NAMES: dict[str, str] = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 """The vendors' names of the runtimes, for people."""
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "GRAY"]
-Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]
-Chroma = Literal["left", "center", ""]
-"""Horizontal place of the chroma samples of 4:2:0 and 4:2:2: on the left luma sample or between two ("": unknown)."""
-
-
-@dataclass(frozen=True)
-class ColorSpec:
-    """Relation of YUV to RGB: the conversion matrix, and whether luma spans 16..235 or 0..255."""
-
-    matrix: Matrix
-    full_range: bool
-    tagged: bool = True
-    """False: the stream has no colour tags, and the matrix was chosen by the frame size."""
-
-    @property
-    def yuv(self) -> Matrix:
-        """Matrix to write with; RGB sources become BT.709."""
-        return "bt709" if self.matrix == "rgb" else self.matrix
-
-    def __str__(self) -> str:
-        return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
-
-
-def default_matrix(width: int, height: int) -> Matrix:
-    """Return the matrix that players assume for untagged video: BT.709 for large frames, else BT.601."""
-    return "bt709" if width >= 1280 or height > 576 else "bt601"
-
-
-@dataclass(frozen=True)
-class FrameSpec:
-    """Video frames. ``width`` and ``height`` in pixels, as displayed (rotation applied)."""
-
-    width: int
-    height: int
-    pixel_format: str
-    color: ColorSpec
-    rate: Fraction
-    time_base: Fraction
-    variable_rate: bool = False
-    time_grid: Fraction | None = None
-    """Seconds; every frame's time is a multiple of it. None: the time from one frame to the next, 1/rate."""
-    chroma: Chroma = ""
-    device: Device = "cpu"
-
-    def as_rgb(self, width: int | None = None, height: int | None = None) -> FrameSpec:
-        """Return the type of the RGB24 frames that a stage makes of these, in another size if one is given."""
-        return replace(
-            self,
-            width=width or self.width,
-            height=height or self.height,
-            pixel_format="rgb24",
-            color=ColorSpec(self.color.yuv, False, self.color.tagged),
-        )
-
-    def __str__(self) -> str:
-        rate = float(self.rate)
-        return f"frames {self.width}x{self.height} {self.pixel_format} {self.color} {rate:g} fps on {self.device}"
 
 
 @dataclass(frozen=True)
@@ -257,18 +213,7 @@ class AudioSpec:
         return f"audio {self.codec} {self.rate} Hz {self.channels} ch{' copied' if self.copied else ''}"
 
 
-@dataclass(frozen=True)
-class DetectionsSpec:
-    """Labelled boxes of each frame, in source pixels: x1, y1, x2, y2 with y downwards."""
-
-    labels: tuple[str, ...]
-    source: FrameSpec
-
-    def __str__(self) -> str:
-        return f"detections of {'/'.join(self.labels)} in {self.source.width}x{self.source.height}"
-
-
-PortType = FrameSpec | TensorSpec | BundleSpec | AudioSpec | DetectionsSpec
+PortType = FrameSpec | TensorSpec | BundleSpec | AudioSpec | ResultSpec
 
 
 @dataclass(frozen=True)
@@ -283,11 +228,11 @@ def device_of(kind: PortType) -> Device | None:
     """Return the device that holds the values of an edge; None for types that are always on the CPU."""
     if isinstance(kind, BundleSpec):
         return kind.tensors[0].device
-    return kind.device if isinstance(kind, (FrameSpec, TensorSpec)) else None
+    return getattr(kind, "device", None)
 
 
 def on_device(kind: PortType, device: Device) -> PortType:
     """Return the same type on another device; types that are always on the CPU stay as they are."""
     if isinstance(kind, BundleSpec):
         return replace(kind, tensors=tuple(replace(tensor, device=device) for tensor in kind.tensors))
-    return replace(kind, device=device) if isinstance(kind, (FrameSpec, TensorSpec)) else kind
+    return replace(kind, device=device) if isinstance(kind, (FrameSpec, TensorSpec, SegmentsSpec)) else kind

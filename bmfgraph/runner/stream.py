@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from bmfgraph.runner.run import run_plan
 
 if TYPE_CHECKING:
     import torch
+
+    from bmfgraph.stages.items import Result
 
 __all__ = [
     "DetectionsItem",
@@ -93,7 +95,7 @@ class TensorsItem:
     """By name, each with a batch dim of 1."""
 
 
-Item = FrameItem | DetectionsItem | TensorsItem
+Item: TypeAlias = "FrameItem | DetectionsItem | TensorsItem | Result"
 
 
 def tapped(reading: JobReading, outputs: Sequence[str]) -> tuple[JobReading, str]:
@@ -243,12 +245,15 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
 
 
 def _public(item: Any, device: str | None) -> Item:
-    from bmfgraph.stages.items import Detections, Frame
+    from bmfgraph.stages.items import Frame, Result
+    from bmfgraph.stages.results import Detections
 
     if isinstance(item, Frame):
         pixels = item.pixels()
         return FrameItem(item.index, item.time, pixels if device is None else pixels.to(device), item)
     if isinstance(item, Detections):
         return DetectionsItem(item.index, item.frame.time, item.corners, item.scores, item.labels)
+    if isinstance(item, Result):
+        return item
     tensors = {name: tensor if device is None else tensor.to(device) for name, tensor in item.tensors.items()}
     return TensorsItem(item.index, tuple(frame.time for frame in item.frames), tensors)

@@ -1,7 +1,7 @@
 """Do the work of the node kinds at run time, with torch and without BMF's graph.
 
-A stage of your own is a subclass of ``Stage``. It gets and returns ``Frame``, ``Sample`` and ``Detections`` items;
-``new_frame`` makes a frame to write into. ``stages.cuda`` has the GPU's shared stream.
+A stage of your own is a subclass of ``Stage``. It gets and returns items: ``Frame``, ``Sample``, and subclasses of
+``Result`` such as ``Detections``. ``new_frame`` makes a frame to write into. ``stages.cuda`` has the GPU's stream.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from bmfgraph.system.lazy import lazy_names
 if TYPE_CHECKING:
     from bmfgraph.stages.base import Stage
     from bmfgraph.stages.bmf_frames import new_frame
-    from bmfgraph.stages.items import Box, Detections, Frame, Sample
+    from bmfgraph.stages.items import Frame, Result, Sample
+    from bmfgraph.stages.results import Box, Detections
 
-__all__ = ["Box", "Detections", "Frame", "Sample", "Stage", "new_frame"]
+__all__ = ["Box", "Detections", "Frame", "Result", "Sample", "Stage", "new_frame"]
 
 # Torch reads it when it is loaded: threads that spin between two frames take the cores from decoder and encoder.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -24,5 +25,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Torch is slow to import, and most stages are imported without these names.
 __getattr__ = lazy_names(
     __name__,
-    {"base": ("Stage",), "bmf_frames": ("new_frame",), "items": ("Box", "Detections", "Frame", "Sample")},
+    {
+        "base": ("Stage",),
+        "bmf_frames": ("new_frame",),
+        "items": ("Frame", "Result", "Sample"),
+        "results": ("Box", "Detections"),
+    },
 )

@@ -54,7 +54,7 @@ class Stage:
         """Process one item from each input, all with the same frame index.
 
         Args:
-            items: A Frame, Sample or Detections for each input, in the order of the node's ``inputs``. Read only; see
+            items: A Frame, Sample or Result for each input, in the order of the node's ``inputs``. Read only; see
                 :mod:`bmfgraph.stages.items` for shapes, dtypes and memory.
 
         A source is called once, without items; its iterator is read a few items at a time, as its consumers have room.

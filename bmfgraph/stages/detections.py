@@ -12,8 +12,9 @@ from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.boxes import BoxReader, above, best
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction, constant
-from bmfgraph.stages.items import Detections, Frame, Sample
+from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
+from bmfgraph.stages.results import Detections
 
 __all__ = ["Detect"]
 

@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bmfgraph.plan.types import Matrix
 
-__all__ = ["Box", "Detections", "Frame", "Sample"]
+__all__ = ["Frame", "Result", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,53 +87,21 @@ class Sample:
         """Index of the first frame."""
         return self.frames[0].index
 
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One detected object.
-
-    Attributes:
-        label: Name of the object's class.
-        score: Confidence in 0..1.
-        x1: Left edge, in pixels of the source frame.
-        y1: Top edge; y grows downwards.
-        x2: Right edge.
-        y2: Bottom edge.
-    """
-
-    label: str
-    score: float
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+    @property
+    def time(self) -> Fraction:
+        """Presentation time of the first frame in seconds."""
+        return self.frames[0].time
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
-    """All objects that were detected in one frame, as arrays by falling score; on the CPU on every device.
+class Result:
+    """A result of one frame; the base class of all items that are neither frames nor tensors.
 
     Attributes:
         frame: The frame.
-        corners: Left, top, right and bottom edge of each object, in pixels of the source frame, float32 [n, 4].
-        scores: Confidence of each object in 0..1, float32 [n].
-        classes: Number of each object's class, int64 [n].
-        names: Name of each class.
     """
 
     frame: Frame
-    corners: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, frame: Frame, *boxes: Box) -> Detections:
-        """Return the detections that consist of these boxes."""
-        names = tuple(dict.fromkeys(box.label for box in boxes))
-        corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float32).reshape(-1, 4)
-        scores = np.array([box.score for box in boxes], np.float32)
-        return cls(frame, corners, scores, np.array([names.index(box.label) for box in boxes], np.int64), names)
 
     @property
     def index(self) -> int:
@@ -143,12 +109,6 @@ class Detections:
         return self.frame.index
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Name of each object's class."""
-        return tuple(self.names[number] for number in self.classes.tolist())
-
-    @property
-    def boxes(self) -> tuple[Box, ...]:
-        """The objects one by one, which takes longer than the arrays."""
-        rows = zip(self.labels, self.scores.tolist(), self.corners.tolist(), strict=True)
-        return tuple(Box(label, score, *corners) for label, score, corners in rows)
+    def time(self) -> Fraction:
+        """Presentation time of the frame in seconds."""
+        return self.frame.time

@@ -13,7 +13,8 @@ from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.cuda import constant
-from bmfgraph.stages.items import Box, Detections, Frame
+from bmfgraph.stages.items import Frame
+from bmfgraph.stages.results import Box, Detections
 
 __all__ = ["Draw", "draw_boxes"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.items import Detections
+from bmfgraph.stages.results import Detections
 
 __all__ = ["COLUMNS", "Write"]
 

@@ -104,7 +104,6 @@ ROWS: tuple[Row, ...] = (
     Row("E203", UP + "engine.precison=fp16", N + "upscale.engine.precison: unknown key (did you mean 'precision'?); allowed: allow_host_code, "),
     Row("E204", UP + "~pipeline.nodes.upscale.model", N + "upscale.model: is missing\n  → set pipeline.nodes.upscale.model"),
     Row("E204", UP + "pipeline.nodes.prepare.size=[4]", N + "prepare.size.1: is missing\n  → make the list longer"),
-    Row("E204", FIND + "model.decode.preset=yolov8", N + "detect.model.decode.labels: is missing"),
     Row("E205", UP + "engine.precision=fp61", N + "upscale.engine.precision: 'fp61' is not allowed (did you mean 'fp16'?); allowed: fp32, tf32, fp16, bf16, int8\n  → set pipeline.nodes.upscale.engine.precision=fp16, or leave it out"),
     Row("E205", UP + "pipeline.nodes.prepare.layout=nchw", N + "prepare.layout: 'nchw' is not allowed (did you mean 'NCHW'?); allowed: NCHW, NHWC"),
     Row("E206", UP + "engine.batch=true", N + "upscale.engine.batch: true: must be a number\n  → set pipeline.nodes.upscale.engine.batch to a number"),

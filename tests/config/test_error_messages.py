@@ -187,7 +187,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is"),
     # boxes
     (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, nanodet, rtdetr, rtdetr_hf, ssd, ultraface, yolov10, yolov5, yolov8, yolox"),
-    (DETECT, ["net.model.decode={preset: yolov8}"], N + "net.model.decode.labels: is missing"),
+    (DETECT, ["net.model.decode={task: detct}"], N + "net.model.decode.task: 'detct' is not allowed (did you mean 'detect'?); allowed: detect, classify, segment, map, read, embed"),
     (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
     (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
     (DETECT, ["net.model.decode.unit=cells"], N + "net.model.decode: unit cells and box xyxy need the grid's strides"),
@@ -272,8 +272,9 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["restore={kind: frames, inputs: [net]}"], N + "restore: the model has 2 outputs (boxes, scores): name one\n  → set pipeline.nodes.restore.tensor to one of them"),
     (DETECT, ["restore={kind: frames, inputs: [net], tensor: score}"], N + "restore: the model has 2 outputs (boxes, scores): 'score' is not one of them (did you mean 'scores'?)\n  → set pipeline.nodes.restore.tensor to one of them"),
     # detections, overlay, records
-    (DETECT, ["faces.inputs=[prepare]"], N + "faces: expects the outputs of a detector, not float32[1x3x48x64] NCHW RGB (x-127)/128\n  → connect it to an inference node"),
-    (DETECT, ["-net.model.decode"], N + "faces: the model's config does not describe how to read boxes from its outputs\n  → set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well"),
+    (DETECT, ["faces.inputs=[prepare]"], N + "faces: expects the outputs of a model, not float32[1x3x48x64] NCHW RGB (x-127)/128\n  → connect it to an inference node"),
+    (DETECT, ["net.model.decode={task: read}"], N + "faces: reads the task detect, but model.decode.task is read\n  → use the node that reads the task read, or set model.decode, such as {preset: yolov8, labels: coco80}"),
+    (DETECT, ["-net.model.decode"], N + "faces: the model's config does not describe how to read results from its outputs\n  → set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well"),
     (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores scores 1 and a background (first)\n  → correct model.decode.labels, model.decode.background or the fields of the output"),
     (DETECT, ["net.model.outputs={boxes: {fields: [box, score]}}"], N + "faces: model.outputs.boxes: boxes (float32[1x3x4]): dim 2 holds 4 numbers, and the fields are 4 + 1\n  → correct `fields`, so that their widths add up"),
     (DETECT, ["net.model.decode={task: detect, labels: [face]}"], N + "faces: no output of the model has the field 'scores'; described: none; the model has: boxes, scores\n  → name the fields of its outputs under model.outputs"),

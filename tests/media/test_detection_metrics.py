@@ -13,8 +13,8 @@ import pytest
 from bmfgraph.errors import RunError
 from bmfgraph.media.detection_metrics import compare
 from bmfgraph.nodes.records import RecordsParams
-from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.records import Write
+from bmfgraph.stages.results import Box, Detections
 from tests.conftest import FrameMaker
 
 BoxTuple = tuple[str, float | None, Sequence[float]]

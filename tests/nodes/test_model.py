@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bmfgraph.nodes.decode import DetectDecode
 from bmfgraph.nodes.model import InputMeaning, ModelSpec, OutputMeaning, WindowOptions
 from bmfgraph.plan.description import Framing
 from bmfgraph.plan.types import NO_WINDOW, TensorMeaning, Window
@@ -82,7 +83,8 @@ def test_a_preset_is_the_default_of_inputs_outputs_and_decoding() -> None:
             "inputs": {"images": {"pad_value": 0}},
         }
     )
-    assert model.decode is not None
+    assert isinstance(model.decode, DetectDecode)
+    assert model.decode.labels is not None
     assert (model.decode.iou, model.decode.threshold, len(model.decode.labels)) == (0.5, 0.25, 80)
     images = model.input_meaning("images")
     assert (images.std, images.multiple, images.framing()) == (255, 32, Framing("letterbox", pad_value=0))
@@ -94,7 +96,7 @@ def test_a_preset_is_the_default_of_inputs_outputs_and_decoding() -> None:
 
 def test_the_word_alone_names_a_preset() -> None:
     model = ModelSpec.model_validate({"name": "m", "file": "m.onnx", "decode": "centerface"})
-    assert model.decode is not None
+    assert isinstance(model.decode, DetectDecode)
     assert model.decode.grid is not None
     assert model.decode.labels == ("face",)
 

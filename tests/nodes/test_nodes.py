@@ -299,7 +299,7 @@ def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, i
     assert isinstance(result.params, DetectionsParams)
     assert (result.params.thresholds, result.params.iou) == ((threshold,), iou)
     assert [table.tensor for table in result.params.tensors] == ["scores", "boxes"]
-    assert result.outputs[0].type == DetectionsSpec(("face",), frames())
+    assert result.outputs[0].type == DetectionsSpec(frames(), ("face",))
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, i
 )
 def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: int, font: int) -> None:
     source = frames(64, height, "rgb24")
-    work = resolve(node("overlay", "a", "b", **options), source, DetectionsSpec(("face",), source)).params
+    work = resolve(node("overlay", "a", "b", **options), source, DetectionsSpec(source, ("face",))).params
     assert isinstance(work, OverlayParams)
     assert (work.thickness, work.font_size) == (thickness, font)
 
@@ -326,7 +326,7 @@ def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: in
 )
 def test_records_go_by_the_extension_unless_told(path: str, form: str | None, found: str) -> None:
     made = node("records", "a", path=path, format=form)
-    assert resolve(made, DetectionsSpec(("face",), frames())).params == RecordsParams(path, found)
+    assert resolve(made, DetectionsSpec(frames(), ("face",))).params == RecordsParams(path, found)
 
 
 # ------------------------------------------------------------------------------------------------------ encoder

@@ -39,7 +39,7 @@ def test_equal_values_are_equal_and_cannot_change() -> None:
         (BundleSpec((tensor(name="a"), tensor(name="b"))), "tensors a {0}, b {0}".format("uint8[1x3x48x64] NCHW RGB")),
         (AudioSpec("aac", 48000, 2, True), "audio aac 48000 Hz 2 ch copied"),
         (AudioSpec("aac", 48000, 2, False), "audio aac 48000 Hz 2 ch"),
-        (DetectionsSpec(("face", "hand"), frames()), "detections of face/hand in 64x48"),
+        (DetectionsSpec(frames(), ("face", "hand")), "detections of face/hand in 64x48"),
         (Window(7, (2, 3, 4), 3), "window of 7, outputs [2, 3, 4], step 3, pad edge"),
         (TensorMeaning("NHWC", "BGR", (127,), (128,)), "NHWC BGR (x-127)/128"),
         (TensorMeaning(mean=(123.675, 116.28, 103.53), std=(58.395,)), "NCHW RGB (x-123.675/116.28/103.53)/58.395"),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from bmfgraph.nodes.overlay import OverlayParams
-from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.overlay import Draw, draw_boxes
+from bmfgraph.stages.results import Box, Detections
 from tests.conftest import FrameMaker
 from tests.tools import picture
 

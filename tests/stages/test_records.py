@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bmfgraph.nodes.records import RecordsParams
-from bmfgraph.stages.items import Box, Detections
 from bmfgraph.stages.records import COLUMNS, Write
+from bmfgraph.stages.results import Box, Detections
 from tests.conftest import FrameMaker
 
 

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import RUNTIME_NAMES, AudioSpec, BundleSpec, Device, FrameSpec, PortType, TensorSpec
+from bmfgraph.plan.types import (
+    RUNTIME_NAMES,
+    AudioSpec,
+    BundleSpec,
+    DetectionsSpec,
+    Device,
+    FrameSpec,
+    PortType,
+    TensorSpec,
+)
 from bmfgraph.system.text import counted
 
 __all__ = [
@@ -44,7 +53,9 @@ def type_parts(kind: PortType) -> tuple[str, str]:
         return f"{len(kind.tensors)} tensors", "/".join(dict.fromkeys(tensor.dtype for tensor in kind.tensors))
     if isinstance(kind, AudioSpec):
         return f"audio {kind.codec}", ""
-    return (f"{'/'.join(kind.labels)} boxes" if len(kind.labels) < 3 else f"boxes, {len(kind.labels)} labels"), ""
+    if isinstance(kind, DetectionsSpec):
+        return (f"{'/'.join(kind.labels)} boxes" if len(kind.labels) < 3 else f"boxes, {len(kind.labels)} labels"), ""
+    return kind.noun, ""
 
 
 def type_text(kind: PortType) -> str:

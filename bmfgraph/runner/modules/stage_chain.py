@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from bmf import Packet, Timestamp
@@ -15,7 +14,7 @@ from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.items import Detections, Frame, Sample
+from bmfgraph.stages.items import Frame, Result, Sample
 
 __all__ = ["StageChainConfig", "StageChainModule"]
 
@@ -109,7 +108,7 @@ class StageChainModule(BmfModule):
             _check_item(item, "process")
             timings.add(started, time.perf_counter())
             timings.frames += 1
-            timings.last_time = _time_of(item)
+            timings.last_time = item.time
             self._push(1, (item,), outputs)
             if self.monitor.stopped:
                 return self._end(task)
@@ -142,7 +141,7 @@ class StageChainModule(BmfModule):
         results = _checked(stage.process(*items), "process")
         timings.add(started, time.perf_counter())
         timings.frames += 1
-        timings.last_time = _time_of(items[0])
+        timings.last_time = items[0].time
         for item in results:
             self._push(position + 1, (item,), outputs)
         return None
@@ -168,10 +167,10 @@ class StageChainModule(BmfModule):
             if stream.payload == "video_frame" and item.image is not None:
                 raise TypeError("it produced a frame on the GPU, but the next node expects one on the CPU")
             packet = Packet(item.video if stream.payload == "video_frame" else item)
-            packet.timestamp = round(_time_of(item) * MICRO)
+            packet.timestamp = round(item.time * MICRO)
             outputs[number].put(packet)
 
-    def _check_output(self, item: Frame | Sample | Detections) -> None:
+    def _check_output(self, item: Frame | Sample | Result) -> None:
         """Check the order of the items, and the size of a frame against the spec."""
         if item.index <= self.last_index:
             raise ValueError(
@@ -195,7 +194,7 @@ class StageChainModule(BmfModule):
         elif self.item is None:
             self.monitor.fail(self.active, error, doing="" if source else "after the last frame")
         else:
-            self.monitor.fail(self.active, error, frame=self.item.index, time=_time_of(self.item))
+            self.monitor.fail(self.active, error, frame=self.item.index, time=self.item.time)
 
     def _end(self, task: Any) -> None:
         super()._end(task)
@@ -208,7 +207,7 @@ def _drain(queue: Any) -> Iterator[Any]:
         yield queue.get()
 
 
-def _checked(results: Any, method: str) -> list[Frame | Sample | Detections]:
+def _checked(results: Any, method: str) -> list[Frame | Sample | Result]:
     """Return the result of a stage's method as a list of items; raise where it is anything else."""
     items = list(_iterator(results, method))
     for item in items:
@@ -226,13 +225,7 @@ def _iterator(results: Any, method: str) -> Iterator[Any]:
 
 
 def _check_item(item: Any, method: str) -> None:
-    if not isinstance(item, Frame | Sample | Detections):
-        raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Detections")
+    if not isinstance(item, Frame | Sample | Result):
+        raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Result")
     if isinstance(item, Sample) and not item.frames:
         raise ValueError(f"{method} produced a Sample without frames")
-
-
-def _time_of(item: Frame | Sample | Detections) -> Fraction:
-    if isinstance(item, Frame):
-        return item.time
-    return item.frames[0].time if isinstance(item, Sample) else item.frame.time

@@ -1,0 +1,122 @@
+"""Find the outputs of a model, and the settings of a task, for a node that reads results from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.nodes.decode import Decode, LabelledDecode
+from bmfgraph.nodes.fields import TensorLayout
+from bmfgraph.plan.types import BundleSpec, FrameSpec, Placement, PortType, TensorSpec
+
+__all__ = ["described_output", "label_names", "model_outputs"]
+
+_Decode = TypeVar("_Decode", bound=Decode)
+_Read = TypeVar("_Read")
+
+
+def model_outputs(
+    name: str, source: PortType, own: _Decode | None, task: type[_Decode], example: str
+) -> tuple[BundleSpec, _Decode, FrameSpec, Placement]:
+    """Return a model's outputs, how to read results from them, the frames it has read, and their place in its input.
+
+    Args:
+        name: Name of the node.
+        source: Type of the node's input.
+        own: The node's own settings; None: those of the model.
+        task: The settings that the node understands.
+        example: Settings for the hint.
+
+    Raises:
+        PlanError: The input is not a model, or its config describes nothing or another task.
+    """
+    word = task.model_fields["task"].default
+    if not isinstance(source, BundleSpec) and not (isinstance(source, TensorSpec) and source.meaning is None):
+        raise PlanError(
+            name,
+            f"expects the outputs of a model, not {source}",
+            hint="connect it to an inference node",
+            code=codes.DETECTOR_EXPECTED,
+        )
+    decode = own or (source.decode if isinstance(source, BundleSpec) else None)
+    if decode is None or not isinstance(source, BundleSpec):
+        raise PlanError(
+            name,
+            "the model's config does not describe how to read results from its outputs",
+            hint=f"set model.decode, such as {example}, or describe model.outputs as well",
+            code=codes.MISSING_DECODE,
+        )
+    if not isinstance(decode, task):
+        raise PlanError(
+            name,
+            f"reads the task {word}, but model.decode.task is {decode.task}",
+            hint=f"use the node that reads the task {decode.task}, or set model.decode, such as {example}",
+            code=codes.MISSING_DECODE,
+        )
+    frames, placement = source.tensors[0].source, source.tensors[0].placement
+    if frames is None or placement is None:
+        raise PlanError(
+            name,
+            "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
+            hint="feed the model from a preprocess node",
+            code=codes.UNKNOWN_BOX_PLACEMENT,
+        )
+    return source, decode, frames, placement
+
+
+def described_output(name: str, outputs: BundleSpec, read: Callable[[TensorSpec, TensorLayout], _Read]) -> _Read:
+    """Read the only output that matters: the only one that the model describes, else its only one.
+
+    Args:
+        name: Name of the node.
+        outputs: The model's outputs.
+        read: Function of the output and its layout, which raises a FieldError where they do not fit.
+
+    Raises:
+        PlanError: There are several, or the description does not fit.
+    """
+    by_name = {tensor.name: tensor for tensor in outputs.tensors}
+    layouts = dict(outputs.layouts) or {tensor: TensorLayout() for tensor in by_name}
+    if len(layouts) != 1:
+        raise PlanError(
+            name,
+            f"the model has several outputs ({', '.join(by_name)}), and {len(outputs.layouts)} are described",
+            hint="describe the one that holds the result under model.outputs",
+            code=codes.MISSING_OUTPUT_FIELD,
+        )
+    ((tensor, layout),) = layouts.items()
+    try:
+        return read(by_name[tensor], layout)
+    except FieldError as error:
+        raise PlanError(name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH) from None
+
+
+def label_names(name: str, decode: LabelledDecode, tensor: str, count: int) -> tuple[str, ...]:
+    """Return the names of the classes, one for each score.
+
+    Args:
+        name: Name of the node.
+        decode: The settings of the task.
+        tensor: Name of the output.
+        count: Number of its scores, without a background.
+
+    Raises:
+        PlanError: The labels are missing, or there are more or fewer of them.
+    """
+    if decode.labels is None:
+        raise PlanError(
+            name,
+            f"the names of the {count} class(es) are unknown: neither the config nor the model's file has them",
+            hint="set model.decode.labels to a list, a set such as coco80, or file:NAMES.txt",
+            code=codes.LABEL_COUNT_MISMATCH,
+        )
+    if len(decode.labels) != count:
+        raise PlanError(
+            name,
+            f"decode.labels has {len(decode.labels)} label(s), but {tensor} scores {count}",
+            hint="correct model.decode.labels or the dims of the output",
+            code=codes.LABEL_COUNT_MISMATCH,
+        )
+    return decode.labels
