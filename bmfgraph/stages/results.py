@@ -51,13 +51,15 @@ class Masks:
     Attributes:
         values: A pixel belongs to the object where its interpolated value is above ``threshold``; float32
             [n, rows, columns].
-        threshold: Least value.
+        threshold: Least value: of a logit where the model gives logits, so 0 for a probability of 0.5.
         placement: Position of the source frame in the grid.
+        by_box: Whether the grid covers the box of its object instead; only the size of the source frame is then read.
     """
 
     values: NDArray[np.float32]
     threshold: float
     placement: Placement
+    by_box: bool = False
 
     def patch(self, number: int, corners: NDArray[np.float32]) -> tuple[int, int, NDArray[np.bool_]]:
         """Return the pixels of an object inside its box, by bilinear interpolation.
@@ -78,8 +80,12 @@ class Masks:
             )
         )
         grid = self.values[number]
-        down = _weights(top, bottom, place.scale_y, place.top, grid.shape[0])
-        across = _weights(left, right, place.scale_x, place.left, grid.shape[1])
+        scale_x, scale_y, offset_x, offset_y = place.scale_x, place.scale_y, place.left, place.top
+        if self.by_box:
+            scale_y, scale_x = np.array(grid.shape) / np.maximum(corners[2:] - corners[:2], 1e-6)[::-1]
+            offset_x, offset_y = -corners[0] * scale_x, -corners[1] * scale_y
+        down = _weights(top, bottom, scale_y, offset_y, grid.shape[0])
+        across = _weights(left, right, scale_x, offset_x, grid.shape[1])
         return left, top, down @ grid @ across.T > self.threshold
 
 
