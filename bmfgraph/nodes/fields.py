@@ -86,7 +86,7 @@ class TensorAxes:
 class TensorLayout(Frozen):
     """The meaning of the axes and numbers of an output that is not an image."""
 
-    dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=4)] | None = Field(
+    dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=5)] | None = Field(
         default=None,
         description="Meaning of each dim. Null: batch and candidates, then fields; with 4 dims: fields, height, width.",
     )

@@ -41,9 +41,9 @@ class DetectionsSpec(ResultSpec):
 
     def __str__(self) -> str:
         parts = [(self.masks, "masks"), (self.rotated, "angles"), (self.keypoints, f"{len(self.keypoints)} keypoints")]
-        more = "".join(f" with {text}" for present, text in parts if present)
+        more = ", ".join(text for present, text in parts if present)
         labels = "/".join(self.labels) if len(self.labels) < 6 else f"{len(self.labels)} labels"
-        return f"detections of {labels}{more} in {self.source.width}x{self.source.height}"
+        return f"detections of {labels}{more and f' with {more}'} in {self.source.width}x{self.source.height}"
 
 
 @dataclass(frozen=True)

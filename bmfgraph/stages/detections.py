@@ -143,7 +143,7 @@ class Detect(Stage):
             labels,
             self.params.labels,
             angles=angles,
-            keypoints=None if points is None else points_in_source(points.reshape(len(points), -1, 3), place),
+            keypoints=None if points is None else points_in_source(points.reshape(-1, points.shape[1] // 3, 3), place),
             masks=self._masks(parts["mask"], prototypes) if "mask" in parts else None,
             embeddings=parts.get("embedding"),
         )

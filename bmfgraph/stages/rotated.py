@@ -17,9 +17,9 @@ def rotated_intersection(
     """Compute the exact area that two rotated boxes share.
 
     In the frame of the second box, that box is |x| <= a, |y| <= b. A vertical line cuts the first box in an interval,
-    of which the part with |y| <= b counts. By Green's theorem, the area is therefore the integral of y, limited to -b..b,
-    along the edges of the first box, over x limited to -a..a. On an edge, limited y consists of three straight pieces.
-    The sum is continuous in the corners, so boxes that are equal or share an edge need no special case.
+    of which the part with |y| <= b counts. By Green's theorem, the area is therefore the integral of y, limited to
+    -b..b, along the edges of the first box, over x limited to -a..a. On an edge, limited y consists of three straight
+    pieces. The sum is continuous in the corners, so boxes that are equal or share an edge need no special case.
 
     Args:
         boxes: Corners before the turn, float32 [..., 4].

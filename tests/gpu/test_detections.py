@@ -11,7 +11,8 @@ import torch
 from bmfgraph.plan.types import Device, Placement
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
-from tests.stages.detectors import FAMILIES, Array, bundle, params
+from tests.stages.detectors import Array, bundle, params
+from tests.stages.object_detectors import FAMILIES
 
 pytestmark = pytest.mark.gpu
 PLACE = Placement(1280, 720, 320, 256, 0.25, 0.25, 0.0, 38.0)
