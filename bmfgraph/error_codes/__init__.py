@@ -185,17 +185,13 @@ MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
 MASKS_MISMATCH = Code(
-    "E329", "The masks do not fit the outputs of the model.", "Correct `decode.masks` and the fields of the outputs."
+    "E329", "The masks do not fit the outputs.", "Correct `decode.masks` and the fields of the outputs."
 )
 UNKNOWN_RECORDS_FORMAT = Code(
     "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
 )
-KEYPOINTS_MISMATCH = Code(
-    "E331", "The number of keypoints is not the number of their names.", "Correct `decode.keypoints.names`."
-)
-ROTATED_BOX_FORM = Code(
-    "E332", "Boxes with an angle are not centre and size in pixels or cells.", "Correct `decode.box` and `decode.unit`."
-)
+KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
+ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")

@@ -79,7 +79,7 @@ ENGINE_KEYS = (
     "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "
     "timing_cache, version, version_compatible, workspace"
 )
-DECODE_KEYS = "background, box, classes, first_label, grid, iou, labels, most, nms, preset, task, threshold, unit"
+DECODE_KEYS = "background, box, classes, first_label, grid, iou, keypoints, labels, masks, most, nms, preset, task, threshold, unit"
 N = "pipeline.nodes."
 
 # One row a line reads better than what the formatter makes of it.
@@ -186,7 +186,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given"),
     (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is"),
     # boxes
-    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, nanodet, rtdetr, rtdetr_hf, ssd, ultraface, yolov10, yolov5, yolov8, yolox"),
+    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, mask_rcnn, nanodet, picodet, rtdetr, rtdetr_hf, rtmdet, scrfd, ssd, ultraface, yolo26, yolov10, yolov5, yolov8, yolov8_obb, yolov8_pose, yolov8_seg, yolox"),
     (DETECT, ["net.model.decode={task: detct}"], N + "net.model.decode.task: 'detct' is not allowed (did you mean 'detect'?); allowed: detect, classify, segment, map, read, embed"),
     (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
     (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
@@ -194,7 +194,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.labels=coco8"], N + "net.model.decode.labels: 'coco8' is not a set of labels (did you mean 'coco80'?); sets: coco80"),
     (DETECT, ["net.model.decode.labels='file:no.txt'"], N + "net.model.decode.labels: 'file:no.txt' cannot be read (No such file or directory)"),
     (DETECT, ["net.model.decode.classes=[fase]"], N + "net.model.decode: 'fase' is not one of the labels (did you mean 'face'?); labels: face"),
-    (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, objectness, score, label, count, scores, distances:N, mask:N, keypoints:N, skip:N"),
+    (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, angle, objectness, score, label, count, scores, distances:N, mask:N, keypoints:NxM, embedding:N, skip:N"),
     (DETECT, ["net.model.outputs={scores: {dims: [candidates, fields]}}"], N + "net.model.outputs.scores.dims: ['candidates', 'fields']: each dim has a name of its own, and the first is batch"),
     (DETECT, ["net.model.decode.labels=[]"], N + "net.model.decode.labels: []: must be not empty"),
     (DETECT, ["faces.threshold=2"], N + "faces.threshold: 2: must be at most 1"),

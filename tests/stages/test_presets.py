@@ -74,6 +74,17 @@ def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     check(stage._read(Frame(0, None), inputs, stage._table(*inputs), *prototypes), expected, placement)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_table_has_a_fixed_size_and_needs_no_values(name: str) -> None:
+    """A CUDA graph can record only this. Tensors of the device ``meta`` have no values."""
+    outputs = FAMILIES[name].outputs(np.random.default_rng(1), 320, 256)
+    shapes = {key: value.shape for key, value in outputs.items()}
+    stage = opened(Detect("faces", params(bundle(name, shapes, PLACES["whole"], labels=FAMILIES[name].labels))))
+    table = stage._table(*(torch.empty(shapes[key][1:], device="meta") for key in stage._names))
+    assert table.device.type == "meta"
+    assert 20 <= len(table) <= 512
+
+
 def check(actual: Any, expected: list[Row], place: Placement) -> None:
     assert len(actual.scores) == len(expected)
     assert actual.classes.tolist() == [row[0] for row in expected]
