@@ -12,15 +12,8 @@ from bmfgraph.errors import FieldError, PlanError, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decode import BoxForm, DetectDecode
 from bmfgraph.nodes.fields import TensorFields
-from bmfgraph.nodes.object_fields import (
-    KeypointParams,
-    MaskParams,
-    check_angle,
-    described,
-    keypoint_params,
-    mask_output,
-    mask_params,
-)
+from bmfgraph.nodes.mask_fields import MaskParams, mask_output, mask_params, outputs_by_name
+from bmfgraph.nodes.object_fields import KeypointParams, check_angle, described, keypoint_params
 from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
@@ -81,7 +74,7 @@ class DetectionsNodeSpec(NodeSpec):
         outputs, decode, frames, placement = model_outputs(
             name, inputs[0], self.decode, DetectDecode, "{preset: yolov8, labels: coco80}"
         )
-        tensors, masks, keypoints = _tables(name, outputs, decode)
+        tensors, masks, keypoints = _tables(name, outputs, decode, placement)
         rotated = check_angle(name, decode, tensors)
         grid = _grid(name, decode, tensors, placement)
         labels = _labels(name, decode, tensors)
@@ -115,10 +108,10 @@ class DetectionsNodeSpec(NodeSpec):
 
 
 def _tables(
-    name: str, outputs: BundleSpec, decode: DetectDecode
+    name: str, outputs: BundleSpec, decode: DetectDecode, place: Placement
 ) -> tuple[tuple[TensorFields, ...], MaskParams | None, KeypointParams | None]:
     """Return how to read each output that the model describes, with the levels of a grid in order."""
-    by_name, masks = {tensor.name: tensor for tensor in outputs.tensors}, mask_output(outputs, decode)
+    by_name, masks = outputs_by_name(outputs), mask_output(outputs, decode)
     read = []
     for tensor, layout in outputs.layouts:
         try:
@@ -129,7 +122,8 @@ def _tables(
                 name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH
             ) from None
     tables = tuple(sorted(read, key=lambda table: table.stride or 0))
-    mask, keypoints = mask_params(name, decode, outputs, tables), keypoint_params(name, decode, tables)
+    mask = mask_params(name, decode, outputs, tables, place)
+    keypoints = keypoint_params(name, decode, tables)
     roles = {field.role for table in tables for field in table.fields}
     lacking = ["scores"] if not roles & {"scores", "score"} else []
     lacking += ["box"] if not roles & {"box", "distances"} and not roles >= _SINGLE else []

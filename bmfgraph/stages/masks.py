@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bmfgraph.nodes.object_fields import MaskParams
+from bmfgraph.nodes.mask_fields import MaskParams
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages.results import Masks
 

@@ -112,8 +112,9 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, str]] = [
     ({"o": (1, CANDIDATES, 85)}, {"o": V5}, COCO | CELLS | {"grid": GRID | {"anchors": 3}}, f"the model has {CANDIDATES} candidates, but strides [8, 16, 32] on 640x416 with 3 candidates a cell make 12480 + 3120 + 780 = {CANDIDATES * 3}", "strides"),
     # masks
     ({"o": (1, 116, 8400), "p": (1, 64, 104, 160)}, SEG, COCO | {"masks": {}}, "p (float32[1x64x104x160]) has 64 prototypes, but the fields of o have mask:32", "write mask:64 in the fields, or correct model.outputs.p.dims"),
-    ({"o": (1, 84, 8400), "p": (1, 32, 104, 160)}, SEG | {"o": V8}, COCO | {"masks": {}}, "has 32 prototypes, but the fields have no field mask:N", "write mask:32"),
-    ({"o": (1, 116, 8400), "p": (1, 104, 160, 32)}, SEG, COCO | {"masks": {}}, "has 104 prototypes, but the fields of o have mask:32", "model.outputs.p.dims"),
+    ({"o": (1, 84, 8400), "p": (1, 32, 104, 160)}, SEG | {"o": V8}, COCO | {"masks": {}}, "has 32 prototypes, but the fields have no mask:N", "write mask:32"),
+    ({"o": (1, 116, 8400), "p": (1, 104, 160, 32)}, SEG, COCO | {"masks": {}}, "has 104 prototypes, but the fields of o have mask:32", "write model.outputs.p.dims: [batch, height, width, prototypes]"),
+    ({"o": (1, 116, 8400), "p": (1, 32, 160, 104)}, SEG, COCO | {"masks": {}}, "p (float32[1x32x160x104]) has prototypes of 104x160, which do not have the proportions of the input of 640x416", "correct the order of height and width in model.outputs.p.dims"),
     ({"o": (1, 116, 8400), "p": (1, 32, 104)}, SEG, COCO | {"masks": {}}, "p (float32[1x32x104]) has 3 dims, and dims [batch, prototypes, height, width] name 4", "such as [batch, prototypes, height, width]"),
     ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, SEG, COCO | {"masks": {"prototypes": "q"}}, "decode.masks.prototypes: 'q' is not a described output; described: o, p; the model has: o, p", "describe model.outputs.q with dims: [batch, prototypes, height, width]"),
     ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, {"o": SEG["o"]}, COCO | {"masks": {}}, "decode.masks.prototypes: no output has the dim prototypes; described: o", "describe model.outputs.NAME"),
