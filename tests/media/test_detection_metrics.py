@@ -185,7 +185,7 @@ def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -
     ]
     paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "json", "csv")}
     for form, path in paths.items():
-        stage = Write("table", RecordsParams(str(path), form))
+        stage = Write("table", RecordsParams(str(path), form, columns=("label", "score", "x1", "y1", "x2", "y2")))
         stage.open()
         for item in detections:
             assert list(stage.process(item)) == []
