@@ -11,7 +11,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
-from bmfgraph.media.detection_metrics import compare
+from bmfgraph.media.accuracy import compare
 from bmfgraph.media.quality import measure
 from bmfgraph.media.sources import locate_clip
 from bmfgraph.sweep.cell_process import spread
