@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
@@ -11,15 +12,20 @@ from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import Problem
 from bmfgraph.media.quality import unmeasurable
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.types import FrameSpec
+from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, ResultSpec, SegmentsSpec, TextsSpec
+from bmfgraph.plan.types import FrameSpec, PortType
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
-from bmfgraph.sweep.references import DETECTION_METRICS, TABLES, find_references
+from bmfgraph.sweep.references import RECORD_METRICS, TABLES, find_references
 from bmfgraph.system.energy import has_energy_counter
 
 __all__ = ["objective_problems"]
 
 _Reference = Literal["none", "cells", "clip", "labels"]
+_TYPES: Mapping[str, type[ResultSpec]] = MappingProxyType(
+    {"detections": DetectionsSpec, "classes": ClassesSpec, "segments": SegmentsSpec, "texts": TextsSpec}
+)
+"""The type of the records that have the metrics of a task. Node packs may write others."""
 
 
 def objective_problems(
@@ -112,15 +118,33 @@ def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, 
     on_tables = reference == "labels" or (reference == "cells" and bool(tables))
     if reference == "none":
         return "there is nothing to compare with", "set sweep.reference=input, or name a clip or overrides of one cell"
-    if name in DETECTION_METRICS:
-        if not tables:
-            return "the pipeline writes no detections", "name their file, such as records=boxes.jsonl"
-        return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+    task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
+    if task is not None:
+        return _record_reason(name, task, [plan.type_of(node.inputs[0]) for node in tables[:1]], on_tables)
     if not clips:
         return "the pipeline writes no video", "choose an encoder that writes, such as encoder=x264"
     if on_tables:
-        return "detections are compared, not frames", "take map50, recall or precision, or set sweep.reference=CLIP"
+        return "records are compared, not frames", "take a metric of records, or set sweep.reference=CLIP"
     frames = [plan.type_of(ref) for ref in clips[0].inputs]
     sides = next(((kind.width, kind.height) for kind in frames if isinstance(kind, FrameSpec)), ())
     reason = unmeasurable(name, *sides)
     return (reason, "take psnr_y") if reason else None
+
+
+def _record_reason(name: str, task: str, records: Sequence[PortType], on_tables: bool) -> tuple[str, str] | None:
+    """Return why records of a type cannot have a metric of a task."""
+    if not records:
+        return (
+            f"the pipeline writes no {task}",
+            f"name their file, such as records={'boxes' if task == 'detections' else task}.jsonl",
+        )
+    result = records[0]
+    other = next((key for key, kind in _TYPES.items() if isinstance(result, kind) and key != task), None)
+    if other is not None:
+        return f"the pipeline writes {other}, not {task}", f"take one of {', '.join(RECORD_METRICS[other])}"
+    if isinstance(result, DetectionsSpec):
+        if name == "mask_map" and not result.masks:
+            return "the detections have no masks", "take map"
+        if name == "oks_map" and not result.keypoints:
+            return "the detections have no keypoints", "take map"
+    return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")

@@ -6,7 +6,9 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bmfgraph import error_codes as codes
@@ -19,14 +21,23 @@ from bmfgraph.sweep.files import CELL, is_regular, read_json, write_file
 from bmfgraph.sweep.metrics import finite
 from bmfgraph.system import untrusted
 
-__all__ = ["DETECTION_METRICS", "TABLES", "find_references", "quality"]
+__all__ = ["RECORD_METRICS", "TABLES", "find_references", "quality"]
 
 TABLES = (".jsonl", ".ndjson", ".json", ".csv")
-"""File names of detections and labels end so."""
+"""File names of records and labels end so."""
 _QUALITY = "quality.json"
 _OVERRIDE = re.compile(r"""([^\s,=]+)=(\[.*?\]|\{.*?\}|'[^']*'|"[^"]*"|[^\s,]*)""")
 """A key and its value, which may be a list or in quotes."""
-_IMAGE_METRICS, DETECTION_METRICS = ("psnr_y", "ssim", "vmaf"), ("precision", "recall", "map50")
+_IMAGE_METRICS = ("psnr_y", "ssim", "vmaf")
+RECORD_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "detections": ("map50", "recall", "precision", "map", "map50_coco", "map75_coco", "mask_map", "oks_map"),
+        "classes": ("top1", "top5"),
+        "segments": ("miou", "pixel_accuracy"),
+        "texts": ("cer", "exact_text"),
+    }
+)
+"""The metrics of records by task."""
 
 
 def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], Path | None]:
@@ -116,7 +127,7 @@ def quality(
         # The file only saves time in the next report.
         with contextlib.suppress(OSError):
             write_file(folder / _QUALITY, json.dumps({"of": stamp, "quality": metrics}))
-    names = DETECTION_METRICS if output.suffix in TABLES else _IMAGE_METRICS
+    names = chain(*RECORD_METRICS.values()) if output.suffix in TABLES else _IMAGE_METRICS
     return {name: spread([value]) for name in names if (value := finite(metrics.get(name))) is not None}, ""
 
 
@@ -126,7 +137,7 @@ def _cut_short(folder: Path) -> bool:
 
 
 def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tuple[Path, Path] | None:
-    """Return the output to compare, and its reference. Detections come before a clip, which may show their boxes."""
+    """Return the output to compare, and its reference. Records come before a clip, which may show their boxes."""
     tables = {node: Path(path) for node, path in outputs.items() if Path(path).suffix in TABLES}
     clips = {node: Path(path) for node, path in outputs.items() if node not in tables}
     if isinstance(reference, Path):
