@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.sweep import SweepOptions
-from bmfgraph.errors import Problem
+from bmfgraph.errors import Problem, RunError
+from bmfgraph.media.accuracy import contents
 from bmfgraph.media.quality import unmeasurable
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, ResultSpec, SegmentsSpec, TextsSpec
@@ -26,6 +28,8 @@ _TYPES: Mapping[str, type[ResultSpec]] = MappingProxyType(
     {"detections": DetectionsSpec, "classes": ClassesSpec, "segments": SegmentsSpec, "texts": TextsSpec}
 )
 """The type of the records that have the metrics of a task. Node packs may write others."""
+_PARTS: Mapping[str, str] = MappingProxyType({"mask_map": "masks", "oks_map": "keypoints"})
+"""What detections must have for a metric."""
 
 
 def objective_problems(
@@ -42,13 +46,20 @@ def objective_problems(
     if not options.objective or not plans:
         return []
     objective = parse_objective(options.objective)
-    reference = _reference(options.reference, cells)
+    reference, labels = _reference(options.reference, cells)
     conditions = [condition.metric for condition in objective.conditions]
     if cells is None and reference == "none":
         conditions = [name for name in conditions if METRICS[name].perfect is None]
+    names = [*dict.fromkeys([objective.metric, *conditions])]
+    held: set[str] = set()
+    if labels is not None and any(name in chain(*RECORD_METRICS.values()) for name in names):
+        try:
+            held = contents(labels)
+        except RunError as error:
+            return [Problem("sweep.reference", error.cause, codes.UNUSABLE_REFERENCE, error.hint)]
     problems = []
-    for name in dict.fromkeys([objective.metric, *conditions]):
-        reasons = [_reason(name, plan, reference) for plan in plans]
+    for name in names:
+        reasons = [_reason(name, plan, reference) or _labels_reason(name, held) for plan in plans]
         if all(reasons):
             reason, hint = next(filter(None, reasons))
             problems.append(
@@ -62,17 +73,17 @@ def objective_problems(
     return problems
 
 
-def _reference(reference: str | None, cells: Sequence[Mapping[str, Any]] | None) -> _Reference:
-    """Return the kind of thing that outputs are compared with."""
+def _reference(reference: str | None, cells: Sequence[Mapping[str, Any]] | None) -> tuple[_Reference, Path | None]:
+    """Return the kind of thing that outputs are compared with, and the file of labels."""
     if reference == "input":
-        return "clip"
+        return "clip", None
     if cells is not None:
         references, file = find_references(reference, cells)
     else:
         references, file = {}, Path(reference) if reference and Path(reference).is_file() else None
     if file is not None:
-        return "labels" if file.suffix in TABLES else "clip"
-    return "cells" if references else "none"
+        return ("labels", file) if file.suffix in TABLES else ("clip", None)
+    return ("cells" if references else "none"), None
 
 
 def _reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
@@ -120,7 +131,7 @@ def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, 
         return "there is nothing to compare with", "set sweep.reference=input, or name a clip or overrides of one cell"
     task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
     if task is not None:
-        return _record_reason(name, task, [plan.type_of(node.inputs[0]) for node in tables[:1]], on_tables)
+        return _records_reason(name, task, [plan.type_of(node.inputs[0]) for node in tables], on_tables)
     if not clips:
         return "the pipeline writes no video", "choose an encoder that writes, such as encoder=x264"
     if on_tables:
@@ -131,20 +142,34 @@ def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, 
     return (reason, "take psnr_y") if reason else None
 
 
-def _record_reason(name: str, task: str, records: Sequence[PortType], on_tables: bool) -> tuple[str, str] | None:
-    """Return why records of a type cannot have a metric of a task."""
+def _records_reason(name: str, task: str, records: Sequence[PortType], on_tables: bool) -> tuple[str, str] | None:
+    """Return why no file of records of these types can have a metric of a task."""
     if not records:
-        return (
-            f"the pipeline writes no {task}",
-            f"name their file, such as records={'boxes' if task == 'detections' else task}.jsonl",
-        )
-    result = records[0]
-    other = next((key for key, kind in _TYPES.items() if isinstance(result, kind) and key != task), None)
-    if other is not None:
+        file = "boxes" if task == "detections" else task
+        return f"the pipeline writes no {task}", f"name their file, such as records={file}.jsonl"
+    reasons = [_type_reason(name, task, result) for result in records]
+    if all(reasons):
+        return reasons[0]
+    return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+
+
+def _type_reason(name: str, task: str, result: PortType) -> tuple[str, str] | None:
+    other = next((key for key, kind in _TYPES.items() if isinstance(result, kind)), task)
+    if other != task:
         return f"the pipeline writes {other}, not {task}", f"take one of {', '.join(RECORD_METRICS[other])}"
     if isinstance(result, DetectionsSpec):
-        if name == "mask_map" and not result.masks:
-            return "the detections have no masks", "take map"
-        if name == "oks_map" and not result.keypoints:
-            return "the detections have no keypoints", "take map"
-    return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+        part = _PARTS.get(name, "")
+        if (part == "masks" and not result.masks) or (part == "keypoints" and not result.keypoints):
+            return f"the detections have no {part}", "take map"
+    return None
+
+
+def _labels_reason(name: str, held: Set[str]) -> tuple[str, str] | None:
+    """Return why labels do not give a metric, from what they hold; empty labels give every one."""
+    task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
+    need = _PARTS.get(name, task)
+    if not held or need is None or need in held:
+        return None
+    names = [name for task in held & RECORD_METRICS.keys() for name in RECORD_METRICS[task]]
+    others = [name for name in names if name not in _PARTS or _PARTS[name] in held]
+    return f"the labels have no {need}", f"add them to the labels, or take one of {', '.join(others)}"

@@ -14,22 +14,36 @@ from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, ResultSpec, SegmentsSpec, TextsSpec
 from bmfgraph.plan.types import ColorSpec, FrameSpec, Port
 from bmfgraph.sweep.measurable import objective_problems
+from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.references import RECORD_METRICS
 
 FRAMES = FrameSpec(64, 48, "yuv420p", ColorSpec("bt601", False), Fraction(25), Fraction(1, 25))
 CELLS = [{"id": name, "varied": {"engine": name}} for name in ("fp32", "fp16")]
 
 
-def reason(metric: str, result: ResultSpec, reference: str = "auto") -> tuple[str, str]:
-    """Return why a pipeline that writes a result cannot have a metric, and the hint; empty if it can."""
-    nodes = (
-        PlanNode("find", DetectionsNodeSpec(), outputs=(Port("results", result),)),
-        PlanNode("table", RecordsSpec(path="a.jsonl"), (Ref("find"),), params=RecordsParams("a.jsonl", "jsonl")),
-    )
-    options = SweepOptions(dir="cells", reference=reference, objective=f"fps where {metric}>=0.5")
-    problems = objective_problems(options, [Plan("some", nodes)], CELLS)
-    assert all(problem.code == "E124" and problem.path == "sweep.objective" for problem in problems)
-    return next(((problem.message.rpartition(": ")[2], problem.hint) for problem in problems), ("", ""))
+def found(metric: str, *results: ResultSpec, reference: str | Path = "auto") -> list[tuple[str, str, str]]:
+    """Return the code, the reason and the hint of the problem that a pipeline which writes some results has."""
+    nodes = []
+    for number, result in enumerate(results):
+        nodes += [
+            PlanNode(f"find{number}", DetectionsNodeSpec(), outputs=(Port("results", result),)),
+            PlanNode(
+                f"table{number}",
+                RecordsSpec(path=f"{number}.jsonl"),
+                (Ref(f"find{number}"),),
+                params=RecordsParams(f"{number}.jsonl", "jsonl"),
+            ),
+        ]
+    options = SweepOptions(dir="cells", reference=str(reference), objective=f"fps where {metric}>=0.5")
+    problems = objective_problems(options, [Plan("some", tuple(nodes))], CELLS)
+    return [
+        (
+            problem.code,
+            problem.message.removeprefix(f"{metric} ({METRICS[metric].title}) cannot be measured: "),
+            problem.hint,
+        )
+        for problem in problems
+    ]
 
 
 PLAIN, FULL = DetectionsSpec(FRAMES), DetectionsSpec(FRAMES, masks=True, keypoints=("nose", "chin"))
@@ -45,23 +59,45 @@ RESULTS = {
 def test_a_task_has_its_own_metrics(task: str) -> None:
     for other, names in RECORD_METRICS.items():
         for name in names:
-            message, hint = reason(name, RESULTS[task])
-            assert message == ("" if task == other else f"the pipeline writes {task}, not {other}")
-            assert hint == ("" if task == other else f"take one of {', '.join(RECORD_METRICS[task])}")
+            reason = (
+                "E124",
+                f"the pipeline writes {task}, not {other}",
+                f"take one of {', '.join(RECORD_METRICS[task])}",
+            )
+            assert found(name, RESULTS[task]) == ([] if task == other else [reason])
+
+
+def test_one_of_several_files_is_enough() -> None:
+    assert found("cer", FULL, RESULTS["texts"]) == found("map", FULL, RESULTS["texts"]) == []
+    assert found("top1", FULL, RESULTS["texts"])[0][1] == "the pipeline writes detections, not classes"
 
 
 def test_detections_without_masks_or_keypoints() -> None:
-    assert reason("mask_map", PLAIN) == ("the detections have no masks", "take map")
-    assert reason("oks_map", PLAIN) == ("the detections have no keypoints", "take map")
-    assert reason("map", PLAIN) == ("", "")
+    assert found("mask_map", PLAIN) == [("E124", "the detections have no masks", "take map")]
+    assert found("oks_map", PLAIN) == [("E124", "the detections have no keypoints", "take map")]
+    assert found("map", PLAIN) == []
 
 
 def test_the_reference_of_records_is_labels(tmp_path: Path) -> None:
     clip, labels = tmp_path / "clip.mp4", tmp_path / "labels.jsonl"
-    for path in (clip, labels):
-        path.write_bytes(b"")
-    assert reason("cer", RESULTS["texts"], str(clip)) == (
-        "the reference is a clip",
-        "name labels with sweep.reference=labels.jsonl",
+    clip.write_bytes(b"")
+    hint = "name labels with sweep.reference=labels.jsonl"
+    assert found("cer", RESULTS["texts"], reference=clip) == [("E124", "the reference is a clip", hint)]
+    # Labels without a line are the ground truth of frames in which nothing is.
+    labels.write_bytes(b"")
+    assert found("cer", RESULTS["texts"], reference=labels) == []
+    labels.write_text('{"pts": 0, "detections": [{"label": "cat", "box": [0, 0, 4, 4], "keypoints": [[1, 2]]}]}')
+    assert found("oks_map", FULL, reference=labels) == []
+    hint = "add them to the labels, or take one of map50, recall, precision, map, map50_coco, map75_coco, oks_map"
+    assert found("mask_map", FULL, reference=labels) == [("E124", "the labels have no masks", hint)]
+    assert found("cer", RESULTS["texts"], reference=labels) == [("E124", "the labels have no texts", hint)]
+
+
+def test_damaged_labels_are_found_before_the_first_cell_runs(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("{}")
+    message, hint = (
+        f"{str(labels)!r}, line 1: pts: Field required",
+        "use labels in a format that the records node writes",
     )
-    assert reason("cer", RESULTS["texts"], str(labels)) == ("", "")
+    assert found("map", FULL, reference=labels) == [("E112", message, hint)]

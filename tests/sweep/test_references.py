@@ -86,6 +86,14 @@ def test_records_have_the_metrics_of_their_task(tmp_path: Path) -> None:
         {"cer": 0.2, "exact_text": 0.0},
         "",
     )
+    # A second file has another task, whose metrics come beside them.
+    boxes = tmp_path / "boxes.jsonl"
+    boxes.write_text(
+        json.dumps({"frame": 0, "pts": 0.0, "detections": [{"label": "a", "score": 1, "box": [0, 0, 4, 4]}]})
+    )
+    outputs = {"boxes": str(boxes), "table": str(output)}
+    assert quality(tmp_path, {"outputs": outputs}, labels)[0].keys() == {"cer", "exact_text"}
+    assert {"map", "cer"} < quality(tmp_path, {"outputs": outputs}, outputs)[0].keys()
     labels.write_text("3")
     metrics, reason = quality(tmp_path, {"outputs": {"table": str(output)}}, labels)
     assert (metrics, reason[:7]) == ({}, "[E804] ")

@@ -4,6 +4,6 @@
 and keypoints share, and each of the other modules has the metrics of one task.
 """
 
-from bmfgraph.media.accuracy.comparing import compare
+from bmfgraph.media.accuracy.comparing import compare, contents
 
-__all__ = ["compare"]
+__all__ = ["compare", "contents"]

@@ -14,7 +14,7 @@ from bmfgraph.media.accuracy.records import TASKS, comparison_error, read
 from bmfgraph.media.accuracy.segments import compare_segments
 from bmfgraph.media.accuracy.texts import compare_texts
 
-__all__ = ["compare"]
+__all__ = ["compare", "contents"]
 
 _COMPARISONS: Mapping[str, Callable[[Sequence[Pair]], dict[str, Any]]] = MappingProxyType(
     {"classes": compare_classes, "segments": compare_segments, "texts": compare_texts}
@@ -22,7 +22,7 @@ _COMPARISONS: Mapping[str, Callable[[Sequence[Pair]], dict[str, Any]]] = Mapping
 
 
 def compare(path: Path, reference: Path, *, iou: float = 0.5) -> dict[str, Any]:
-    """Compare two files in a format that the ``records`` node writes, in all tasks that the reference has.
+    """Compare two files in a format that the ``records`` node writes, in all tasks that both have.
 
     Frames are joined by ``pts``. A frame that a file leaves out has nothing there.
 
@@ -71,13 +71,25 @@ def compare(path: Path, reference: Path, *, iou: float = 0.5) -> dict[str, Any]:
         )
     pairs = join(predictions, truth)
     metrics: dict[str, Any] = {"reference": str(reference), "iou": iou, "frames": len(pairs)}
-    tasks = truth.tasks or predictions.tasks or {"detections"}
+    tasks = truth.tasks & predictions.tasks or truth.tasks or predictions.tasks or {"detections"}
     if "detections" in tasks:
         metrics |= compare_detections(pairs, iou)
     for task, comparison in _COMPARISONS.items():
         if task in tasks:
             metrics |= comparison(pairs)
     return metrics
+
+
+def contents(path: Path) -> set[str]:
+    """Return the tasks that a file of ground truth has, and ``masks`` and ``keypoints`` if its boxes have them.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+    table = read(path, scored=False)
+    boxes = [box for frame in table.frames.values() for box in frame.detections or ()]
+    masks, keypoints = (any(getattr(box, name) is not None for box in boxes) for name in ("mask", "keypoints"))
+    return table.tasks | ({"masks"} if masks else set()) | ({"keypoints"} if keypoints else set())
 
 
 def _listed(tasks: set[str]) -> str:
