@@ -14,20 +14,26 @@ from bmfgraph.errors import Problem, RunError
 from bmfgraph.media.accuracy import contents
 from bmfgraph.media.quality import unmeasurable
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, ResultSpec, SegmentsSpec, TextsSpec
+from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, ResultSpec, SegmentsSpec, TextsSpec
 from bmfgraph.plan.types import FrameSpec, PortType
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
-from bmfgraph.sweep.references import RECORD_METRICS, TABLES, find_references
+from bmfgraph.sweep.references import RECORD_METRICS, TABLES, UNREAD, find_references
 from bmfgraph.system.energy import has_energy_counter
 
 __all__ = ["objective_problems"]
 
 _Reference = Literal["none", "cells", "clip", "labels"]
 _TYPES: Mapping[str, type[ResultSpec]] = MappingProxyType(
-    {"detections": DetectionsSpec, "classes": ClassesSpec, "segments": SegmentsSpec, "texts": TextsSpec}
+    {
+        "detections": DetectionsSpec,
+        "classes": ClassesSpec,
+        "segments": SegmentsSpec,
+        "texts": TextsSpec,
+        "embeddings": EmbeddingsSpec,
+    }
 )
-"""The type of the records that have the metrics of a task. Node packs may write others."""
+"""The type of the results of each task. Node packs may write others."""
 _PARTS: Mapping[str, str] = MappingProxyType({"mask_map": "masks", "oks_map": "keypoints"})
 """What detections must have for a metric."""
 
@@ -124,14 +130,18 @@ def _on_gpu(plan: Plan) -> bool:
 
 def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
     sinks = [node for node in plan if node.written]
-    tables = [node for node in sinks if Path(str(node.written)).suffix in TABLES]
-    clips = [node for node in sinks if node not in tables]
+    suffixes = {node.name: Path(str(node.written)).suffix for node in sinks}
+    tables = [node for node in sinks if suffixes[node.name] in TABLES]
+    unread = [suffix for suffix in suffixes.values() if suffix in UNREAD]
+    clips = [node for node in sinks if suffixes[node.name] not in (*TABLES, *UNREAD)]
     on_tables = reference == "labels" or (reference == "cells" and bool(tables))
     if reference == "none":
         return "there is nothing to compare with", "set sweep.reference=input, or name a clip or overrides of one cell"
     task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
     if task is not None:
-        return _records_reason(name, task, [plan.type_of(node.inputs[0]) for node in tables], on_tables)
+        if unread and not tables:
+            return f"records in {unread[0]} are not compared", "write .jsonl"
+        return _records_reason(name, task, [plan.type_of(ref) for node in tables for ref in node.inputs], on_tables)
     if not clips:
         return "the pipeline writes no video", "choose an encoder that writes, such as encoder=x264"
     if on_tables:
@@ -156,7 +166,8 @@ def _records_reason(name: str, task: str, records: Sequence[PortType], on_tables
 def _type_reason(name: str, task: str, result: PortType) -> tuple[str, str] | None:
     other = next((key for key, kind in _TYPES.items() if isinstance(result, kind)), task)
     if other != task:
-        return f"the pipeline writes {other}, not {task}", f"take one of {', '.join(RECORD_METRICS[other])}"
+        names = RECORD_METRICS.get(other, ("steady_fps",))
+        return f"the pipeline writes {other}, not {task}", f"take one of {', '.join(names)}"
     if isinstance(result, DetectionsSpec):
         part = _PARTS.get(name, "")
         if (part == "masks" and not result.masks) or (part == "keypoints" and not result.keypoints):

@@ -21,10 +21,12 @@ from bmfgraph.sweep.files import CELL, is_regular, read_json, write_file
 from bmfgraph.sweep.metrics import finite
 from bmfgraph.system import untrusted
 
-__all__ = ["RECORD_METRICS", "TABLES", "find_references", "quality"]
+__all__ = ["RECORD_METRICS", "TABLES", "UNREAD", "find_references", "quality"]
 
 TABLES = (".jsonl", ".ndjson", ".json", ".csv")
 """File names of records and labels end so."""
+UNREAD = (".parquet", ".zip")
+"""File names of records that are written for other programs end so; they are not compared."""
 _QUALITY = "quality.json"
 _OVERRIDE = re.compile(r"""([^\s,=]+)=(\[.*?\]|\{.*?\}|'[^']*'|"[^"]*"|[^\s,]*)""")
 """A key and its value, which may be a list or in quotes."""
@@ -147,7 +149,7 @@ def _pairs(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> l
     Records come before a clip, which may show their boxes. Each file of records may have a task of its own.
     """
     tables = {node: Path(path) for node, path in outputs.items() if Path(path).suffix in TABLES}
-    clips = [(node, Path(path)) for node, path in outputs.items() if node not in tables][:1]
+    clips = [(node, Path(path)) for node, path in outputs.items() if Path(path).suffix not in (*TABLES, *UNREAD)][:1]
     if isinstance(reference, Path):
         chosen = [*tables.items()] if reference.suffix in TABLES else clips
         return [(output, reference) for _, output in chosen]

@@ -11,7 +11,7 @@ from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.nodes.detections import DetectionsNodeSpec
 from bmfgraph.nodes.records import RecordsParams, RecordsSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
-from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, ResultSpec, SegmentsSpec, TextsSpec
+from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, ResultSpec, SegmentsSpec, TextsSpec
 from bmfgraph.plan.types import ColorSpec, FrameSpec, Port
 from bmfgraph.sweep.measurable import objective_problems
 from bmfgraph.sweep.metrics import METRICS
@@ -21,7 +21,9 @@ FRAMES = FrameSpec(64, 48, "yuv420p", ColorSpec("bt601", False), Fraction(25), F
 CELLS = [{"id": name, "varied": {"engine": name}} for name in ("fp32", "fp16")]
 
 
-def found(metric: str, *results: ResultSpec, reference: str | Path = "auto") -> list[tuple[str, str, str]]:
+def found(
+    metric: str, *results: ResultSpec, reference: str | Path = "auto", suffix: str = ".jsonl"
+) -> list[tuple[str, str, str]]:
     """Return the code, the reason and the hint of the problem that a pipeline which writes some results has."""
     nodes = []
     for number, result in enumerate(results):
@@ -29,9 +31,9 @@ def found(metric: str, *results: ResultSpec, reference: str | Path = "auto") -> 
             PlanNode(f"find{number}", DetectionsNodeSpec(), outputs=(Port("results", result),)),
             PlanNode(
                 f"table{number}",
-                RecordsSpec(path=f"{number}.jsonl"),
+                RecordsSpec(path=f"{number}{suffix}"),
                 (Ref(f"find{number}"),),
-                params=RecordsParams(f"{number}.jsonl", "jsonl"),
+                params=RecordsParams(f"{number}{suffix}", "jsonl"),
             ),
         ]
     options = SweepOptions(dir="cells", reference=str(reference), objective=f"fps where {metric}>=0.5")
@@ -70,6 +72,16 @@ def test_a_task_has_its_own_metrics(task: str) -> None:
 def test_one_of_several_files_is_enough() -> None:
     assert found("cer", FULL, RESULTS["texts"]) == found("map", FULL, RESULTS["texts"]) == []
     assert found("top1", FULL, RESULTS["texts"])[0][1] == "the pipeline writes detections, not classes"
+
+
+def test_embeddings_have_no_metric() -> None:
+    reason = "the pipeline writes embeddings, not classes"
+    assert found("top1", EmbeddingsSpec(FRAMES)) == [("E124", reason, "take one of steady_fps")]
+
+
+def test_records_for_other_programs_are_not_compared() -> None:
+    assert found("map", FULL, suffix=".parquet") == [("E124", "records in .parquet are not compared", "write .jsonl")]
+    assert found("psnr_y", FULL, suffix=".zip")[0][1] == "the pipeline writes no video"
 
 
 def test_detections_without_masks_or_keypoints() -> None:

@@ -94,6 +94,10 @@ def test_records_have_the_metrics_of_their_task(tmp_path: Path) -> None:
     outputs = {"boxes": str(boxes), "table": str(output)}
     assert quality(tmp_path, {"outputs": outputs}, labels)[0].keys() == {"cer", "exact_text"}
     assert {"map", "cer"} < quality(tmp_path, {"outputs": outputs}, outputs)[0].keys()
+    # A table for other programs is no clip.
+    (tmp_path / "boxes.parquet").write_bytes(b"PAR1")
+    unread = {"table": str(tmp_path / "boxes.parquet")}
+    assert quality(tmp_path, {"outputs": unread}, unread) == ({}, "it writes nothing that could be compared")
     labels.write_text("3")
     metrics, reason = quality(tmp_path, {"outputs": {"table": str(output)}}, labels)
     assert (metrics, reason[:7]) == ({}, "[E804] ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bmfgraph.media.accuracy.items import Class
 from bmfgraph.media.accuracy.joining import Pair
 from bmfgraph.media.accuracy.matching import ratio
-from bmfgraph.media.accuracy.records import Class
 
 __all__ = ["compare_classes"]
 

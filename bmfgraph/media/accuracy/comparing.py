@@ -9,8 +9,9 @@ from typing import Any
 
 from bmfgraph.media.accuracy.classes import compare_classes
 from bmfgraph.media.accuracy.detections import compare_detections
+from bmfgraph.media.accuracy.items import TASKS, comparison_error
 from bmfgraph.media.accuracy.joining import Pair, join
-from bmfgraph.media.accuracy.records import TASKS, comparison_error, read
+from bmfgraph.media.accuracy.records import read
 from bmfgraph.media.accuracy.segments import compare_segments
 from bmfgraph.media.accuracy.texts import compare_texts
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from bmfgraph.media import rle
+from bmfgraph.media.accuracy.items import Box, comparison_error
 from bmfgraph.media.accuracy.joining import Pair
 from bmfgraph.media.accuracy.keypoints import oks
 from bmfgraph.media.accuracy.matching import COCO_THRESHOLDS, Candidates, Floats, Matches, match, ratio
-from bmfgraph.media.accuracy.records import Box, comparison_error
 from bmfgraph.media.accuracy.shapes import box_iou
 
 __all__ = ["compare_detections"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmfgraph.media.accuracy.records import Frame, Table, comparison_error
+from bmfgraph.media.accuracy.items import Frame, comparison_error
+from bmfgraph.media.accuracy.records import Table
 
 __all__ = ["Pair", "join"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmfgraph.media import rle
+from bmfgraph.media.accuracy.items import Segment, comparison_error
 from bmfgraph.media.accuracy.joining import Pair
 from bmfgraph.media.accuracy.matching import ratio
-from bmfgraph.media.accuracy.records import Segment, comparison_error
 
 __all__ = ["VOID", "compare_segments"]
 

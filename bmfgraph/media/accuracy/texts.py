@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bmfgraph.media.accuracy.items import Text
 from bmfgraph.media.accuracy.joining import Pair
 from bmfgraph.media.accuracy.matching import ratio
-from bmfgraph.media.accuracy.records import Text
 from bmfgraph.media.accuracy.shapes import box_iou
 
 __all__ = ["compare_texts", "edits"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -15,10 +14,6 @@ import pytest
 from bmfgraph.errors import RunError
 from bmfgraph.media.accuracy import compare
 from bmfgraph.media.accuracy.shapes import box_iou
-from bmfgraph.nodes.records import RecordsParams
-from bmfgraph.stages.records import Write
-from bmfgraph.stages.results import Box, Detections
-from tests.conftest import FrameMaker
 from tests.media.accuracy.files import write
 
 BoxTuple = tuple[str, float | None, Sequence[float]]
@@ -207,24 +202,6 @@ def test_frames_that_are_left_out_have_no_boxes(table: Table, tmp_path: Path) ->
 
 
 # -------------------------------------------------------------------------------------------------- files
-
-
-def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -> None:
-    detections = [
-        Detections.of(video_frame(0), Box("face", 0.98755, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 8, 8)),
-        Detections.of(video_frame(1)),
-        Detections.of(video_frame(2, pts=5), Box('a "quoted", label', 1.0, 0, 0, 9, 9)),
-    ]
-    paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "json", "csv")}
-    for form, path in paths.items():
-        stage = Write("table", RecordsParams(str(path), form, columns=("label", "score", "x1", "y1", "x2", "y2")))
-        stage.open()
-        for item in detections:
-            assert list(stage.process(item)) == []
-        assert list(stage.finish()) == []
-    for path, other in itertools.product(paths.values(), repeat=2):
-        result = compare(path, other)
-        assert (result["frames"], result["matched"], result["map50"], result["mean_iou"]) == (3, 3, 1.0, 1.0)
 
 
 def test_labels_from_a_spreadsheet(table: Table, tmp_path: Path) -> None:

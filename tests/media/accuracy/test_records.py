@@ -12,7 +12,7 @@ import pytest
 
 from bmfgraph.errors import RunError
 from bmfgraph.media import rle
-from bmfgraph.media.accuracy import compare, records
+from bmfgraph.media.accuracy import compare, csv_table, records
 
 BOX = {"label": "cat", "score": 0.5, "box": [0, 0, 4, 4]}
 GOOD = {"pts": 0, "detections": [BOX]}
@@ -66,7 +66,50 @@ def test_lines_of_another_form(tmp_path: Path, line: str, reason: str) -> None:
 def test_an_array_that_is_nested_too_deeply(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     path.write_text("[" * 100_000)
-    assert refusal(path).startswith(f"{str(path)!r} is not a JSON array (")
+    assert refusal(path).startswith(f"{str(path)!r} is not a JSON document (")
+
+
+IMAGE, CATEGORY = {"id": 7, "pts": 0}, {"id": 3, "name": "cat"}
+ANNOTATION = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 4, 4], "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"images": [{"id": 7}]}, ": images.0.pts: Field required"),
+        ({"images": None}, ": images: Input should be a valid tuple"),
+        ({"annotations": [ANNOTATION | {"category_id": 4}]}, ": annotations.0 has an unknown image or category"),
+        ({"annotations": [ANNOTATION | {"iscrowd": 1}]}, ": annotations.0.iscrowd: Input should be 0"),
+        ({"annotations": [ANNOTATION | {"bbox": [1e9, 0, 1, 1]}]}, ": box.2: Input should be less than or equal to"),
+        ({"annotations": [ANNOTATION | {"keypoints": [1]}]}, ": keypoints.0."),
+        (
+            {"annotations": [ANNOTATION | {"segmentation": [[0, 0, 4, 4]]}]},
+            ": annotations.0.segmentation: Input should be",
+        ),
+        ({"images": [IMAGE, IMAGE | {"id": 8}]}, ", line 2: a second line for the frame at 0 s"),
+    ],
+)
+def test_documents_of_another_form(tmp_path: Path, document: dict[str, Any], reason: str) -> None:
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps({"images": [IMAGE], "categories": [CATEGORY], "annotations": []} | document))
+    assert refusal(path).startswith(f"{str(path)!r}{reason}"), refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("pts,text\n0," + "a" * 10_001 + "\n", ", line 2: texts.0.text: String should have at most 10000"),
+        ("pts,label,mask\n0,road,[\n", ", line 2: mask is not JSON (Expecting value"),
+        ("pts,label,mask\n0,road," + "[" * 100_000 + "\n", ", line 2: mask is not JSON (maximum recursion depth"),
+        ("pts,label,mask\n0,road,\n", ", line 2: segments.0.mask: Field required"),
+        ("text\nexit\n", ", line 1: no column pts"),
+        ("pts,label\n0," + "a" * 200_000 + "\n", " is not a readable text file (field larger than field limit"),
+    ],
+)
+def test_tables_of_another_form(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "found.csv"
+    path.write_text(text)
+    assert refusal(path).startswith(f"{str(path)!r}{reason}"), refusal(path)
 
 
 def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +118,8 @@ def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lines.write_text(many)
     array.write_text(f"[{', '.join(many.splitlines())}]")
     rows.write_text("pts,label,score,x1,y1,x2,y2\n" + "0,cat,0.5,0,0,1,1\n" * 5)
-    monkeypatch.setattr(records, "_MAX_ITEMS", 4)
+    for module in (records, csv_table):
+        monkeypatch.setattr(module, "MAX_ITEMS", 4)
     assert refusal(lines) == f"{str(lines)!r}, line 5: more than 4 frames and items"
     assert refusal(array) == f"{str(array)!r}, line 5: more than 4 frames and items"
     assert refusal(rows) == f"{str(rows)!r}, line 6: more than 4 rows"
@@ -88,8 +132,8 @@ def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert refusal(lines) == f"{str(lines)!r} is larger than 100 bytes"
     monkeypatch.setattr(records, "_MAX_LINE", 20)
     assert refusal(lines) == f"{str(lines)!r} has a line of more than 20 characters"
-    monkeypatch.setattr(records, "_MAX_ARRAY", 100)
-    assert refusal(array) == f"{str(array)!r} is a JSON array of more than 100 characters"
+    monkeypatch.setattr(records, "_MAX_DOCUMENT", 100)
+    assert refusal(array) == f"{str(array)!r} is a JSON document of more than 100 characters"
 
 
 @pytest.mark.parametrize("start", ["", "["])
