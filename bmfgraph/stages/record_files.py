@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from bmfgraph.media.rle import decode
 from bmfgraph.nodes.records import RecordsParams
 
-__all__ = ["FORMATS", "RecordFile"]
+__all__ = ["FORMATS", "Coco", "Csv", "Json", "JsonLines", "Parquet", "RecordFile", "Yolo"]
 
 Record = Mapping[str, Any]
 _BOX = ("x1", "y1", "x2", "y2")
