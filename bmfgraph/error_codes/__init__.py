@@ -188,7 +188,10 @@ MASKS_MISMATCH = Code(
     "E329", "The masks do not fit the outputs.", "Correct `decode.masks` and the fields of the outputs."
 )
 UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
 )
 KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
 ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
