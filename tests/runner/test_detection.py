@@ -12,6 +12,7 @@ import pytest
 from onnx import helper
 
 import bmfgraph as bg
+from bmfgraph.media.rle import decode
 from bmfgraph.runner.stream import DetectionsItem
 from tests.conftest import located
 from tests.runner.command import bmfgraph, start
@@ -135,6 +136,15 @@ def test_masks_and_keypoints_of_a_network_with_a_known_answer(
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     expected = [{"red": [16 * at, 32, 16 * at + 32, 64], "blue": [144, 48, 176, 80]} for at in range(3)]
     assert [{row["label"]: row["box"] for row in line["detections"]} for line in lines] == expected
+    for line in lines:
+        for row in line["detections"]:
+            left, top, right, bottom = row["box"]
+            assert [number for point in row["keypoints"] for number in point[:2]] == pytest.approx(row["box"], abs=0.01)
+            # All rows and columns of the square, but its blurred edge.
+            found = decode(row["mask"])
+            assert found.shape == (96, 192)
+            assert found[int(top) + 2 : int(bottom) - 2, int(left) + 2 : int(right) - 2].all()
+            assert found.sum() <= (right - left) * (bottom - top)
 
     monkeypatch.chdir(tmp_path)
     job = bg.compose("detection", "model=net", input="clip.mkv", config_dir="my")
