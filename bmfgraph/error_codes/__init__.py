@@ -155,7 +155,6 @@ INVALID_PREPROCESS_DTYPE = Code(
 )
 WRONG_MEAN_STD_LENGTH = Code("E312", "`mean` or `std` has the wrong length.", "Give one value, or one per channel.")
 UNDESCRIBED_MODEL_OUTPUT = Code("E313", "The output is not an image of known size.", "Describe it in `model.outputs`.")
-GRAY_FRAME_TENSOR = Code("E314", "A grey tensor cannot become frames.", "Repeat the channel inside the model.")
 OUTPUT_CHANNEL_MISMATCH = Code(
     "E315", "A model's output has the wrong channel count.", "Correct `model.window` or `model.outputs`."
 )
@@ -174,7 +173,7 @@ LABEL_COUNT_MISMATCH = Code(
 UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
-BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
+BOX_FRAME_MISMATCH = Code("E325", "The result belongs to frames of another size.", "Connect the model's frames.")
 FIELDS_MISMATCH = Code(
     "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
 )
@@ -186,6 +185,10 @@ MISSING_OUTPUT_FIELD = Code(
 )
 UNKNOWN_RECORDS_FORMAT = Code(
     "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+)
+TOO_MANY_CLASSES = Code("E337", "A label map has more than 255 classes.", "Join classes inside the model.")
+UNUSED_OPTION = Code(
+    "E338", "An option of a label map or a map has no effect with the others.", "Change or remove one of them."
 )
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
