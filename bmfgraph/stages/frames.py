@@ -70,7 +70,7 @@ def label_image(classes: torch.Tensor, params: LabelFramesParams) -> torch.Tenso
     if params.colors:
         black = (0, 0, 0) * (256 - len(params.colors))
         table = constant(tuple(itertools.chain(*params.colors, black)), classes.device, torch.uint8).view(256, 3)
-        image = table[classes.long()].permute(2, 0, 1)
+        image = table.index_select(0, classes.flatten().int()).view(*classes.shape, 3).permute(2, 0, 1)
     if classes.shape != (params.height, params.width):
         image = F.interpolate(image[None], (params.height, params.width), mode="nearest-exact")[0]
     return image.expand(3, -1, -1).permute(1, 2, 0)

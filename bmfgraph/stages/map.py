@@ -76,7 +76,9 @@ class Map(Stage):
                 shares = shares.masked_fill(self._outside, 0)
             color = constant(tuple(map(float, params.background)), shares.device)
             return _levels(torch.lerp(color, frame.float(), shares[..., None])), limits
-        image = color_table(params.colors, shares.device)[(shares * 255).round_().long()]
+        numbers = (shares * 255).round_().int()
+        # Faster than indexing with brackets.
+        image = color_table(params.colors, shares.device).index_select(0, numbers.flatten()).view(*shares.shape, 3)
         if frame is not None:
             assert params.blend is not None
             image = _levels(torch.lerp(frame.float(), image.float(), params.blend))

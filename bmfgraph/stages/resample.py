@@ -39,7 +39,6 @@ class Resampler:
             height: Height of the result.
             device: Device of the maps.
         """
-        self.height = height
         self._rows = _Axis(place.top, place.source_height * place.scale_y, place.height, height, device)
         self._columns = _Axis(place.left, place.source_width * place.scale_x, place.width, width, device)
 
@@ -54,8 +53,11 @@ class Resampler:
         Returns:
             float32 [n, end - start, width of the result].
         """
-        rows = self._rows.linear(planes, 1, start, self.height if end is None else end)
-        return self._columns.linear(rows, 2, 0, None).float()
+        end = self._rows.count if end is None else end
+        # Rows are cheap to take and columns are not, so the columns come first, while there are few rows.
+        first, last = self._rows.span(start, end)
+        wide = self._columns.linear(planes[:, first : last + 1], 2, 0, self._columns.count)
+        return self._rows.linear(wide, 1, start, end, first).float()
 
     def nearest(self, planes: torch.Tensor) -> torch.Tensor:
         """Take the nearest pixels.
@@ -89,6 +91,7 @@ class _Axis:
     def __init__(self, offset: float, span: float, size: int, count: int, device: torch.device | str) -> None:
         # Products of scales and sizes are whole only up to the rounding of floats.
         offset, span = round(offset, 6), round(span, 6)
+        self.count = count
         self.lowest = min(max(0, math.ceil(offset - 0.5)), size - 1)
         self.highest = max(self.lowest, min(size, math.ceil(offset + span - 0.5)) - 1)
         self.cropped = offset < 0 or offset + span > size
@@ -98,16 +101,22 @@ class _Axis:
         self._nearest = places.floor().clamp(self.lowest, self.highest).long().to(device)
         centres = (places - 0.5).clamp(self.lowest, self.highest)
         low = centres.floor().long()
-        self._low, self._high = low.to(device), (low + 1).clamp(max=self.highest).to(device)
-        self._weights = (centres - low).float().to(device)
+        high = (low + 1).clamp(max=self.highest)
+        self._ends = low.tolist(), high.tolist()
+        self._low, self._high, self._weights = low.to(device), high.to(device), (centres - low).float().to(device)
 
-    def linear(self, planes: torch.Tensor, dim: int, start: int, end: int | None) -> torch.Tensor:
-        end = len(self._low) if end is None else end
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the first and the last pixel that positions ``start`` to ``end`` lie between."""
+        return self._ends[0][start], self._ends[1][end - 1]
+
+    def linear(self, planes: torch.Tensor, dim: int, start: int, end: int, skipped: int = 0) -> torch.Tensor:
+        """Interpolate along a dim of planes that lack the first ``skipped`` pixels."""
         if self._steps:
-            return planes.narrow(dim, self.lowest + start, end - start)
-        low, high = (planes.index_select(dim, part[start:end]).float() for part in (self._low, self._high))
+            return planes.narrow(dim, self.lowest + start - skipped, end - start)
+        low, high = (planes.index_select(dim, part[start:end] - skipped).float() for part in (self._low, self._high))
         shape = [-1 if axis == dim else 1 for axis in range(planes.dim())]
         return torch.lerp(low, high, self._weights[start:end].view(shape))
 
     def nearest(self, planes: torch.Tensor, dim: int) -> torch.Tensor:
+        """Take the nearest pixel along a dim."""
         return planes.index_select(dim, self._nearest)

@@ -77,10 +77,11 @@ class Segment(Stage):
             best = best.sigmoid_()
         elif activation == "exp":
             best = best.exp_()
-        least = constant(params.thresholds, scores.device)[numbers]
+        least = constant(params.thresholds, scores.device).index_select(0, numbers.flatten()).view(numbers.shape)
         return torch.where(best >= least, numbers, params.background)
 
     def _finished(self, numbers: torch.Tensor) -> torch.Tensor:
         """Drop the classes that are not kept, and what the model has not seen; uint8 [height, width]."""
-        classes = self._kept[numbers]
+        # Faster than indexing with brackets.
+        classes = self._kept.index_select(0, numbers.flatten()).view(numbers.shape)
         return classes if self._outside is None else classes.masked_fill(self._outside, NO_CLASS)
