@@ -39,7 +39,7 @@ class MapParams:
     invert: bool
     blend: float | None
     """Share of the map over the frames; None: the frames are not read, or the map cuts them out."""
-    background: tuple[int, int, int] | None
+    background: tuple[int, int, int] | Literal["blur"] | None
     width: int
     height: int
 
@@ -65,9 +65,10 @@ class MapSpec(NodeSpec):
         le=1,
         description="Share of the map over the frames of the second input; null: 0.5, or with `background` none.",
     )
-    background: tuple[_Level, _Level, _Level] | None = Field(
+    background: tuple[_Level, _Level, _Level] | Literal["blur"] | None = Field(
         default=None,
-        description="RGB, 0..255, that replaces the frames of the second input where the map is low, as for a matte.",
+        description="Replaces the frames of the second input where the map is low, as for a matte: RGB, 0..255, or "
+        "blur: the frames out of focus.",
     )
 
     stage: ClassVar[str] = "bmfgraph.stages.map:Map"
@@ -81,12 +82,17 @@ class MapSpec(NodeSpec):
             raise FieldError(f"{list(value)}: the second value must be above the first", "use invert to exchange them")
         return value
 
+    @property
+    def _background(self) -> str:
+        """The background as YAML has it."""
+        return self.background if isinstance(self.background, str) else str(list(self.background or ()))
+
     def accepts(self, index: int) -> InputType | None:
         return InputType(FrameSpec, "rgb24") if index == 1 else None
 
     def check_options(self, name: str) -> None:
         if len(self.inputs) == 1 and (self.blend is not None or self.background is not None):
-            option = f"blend {self.blend}" if self.background is None else f"background {list(self.background)}"
+            option = f"blend {self.blend}" if self.background is None else f"background {self._background}"
             raise PlanError(
                 name,
                 f"{option} needs the frames, but the node has one input",
@@ -96,7 +102,7 @@ class MapSpec(NodeSpec):
         if self.blend is not None and self.background is not None:
             raise PlanError(
                 name,
-                f"blend {self.blend} and background {list(self.background)} are both set, and only one is possible",
+                f"blend {self.blend} and background {self._background} are both set, and only one is possible",
                 hint="blend shows the map over the frames, background cuts the frames out: leave one out",
                 code=codes.UNUSED_OPTION,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from bmfgraph.nodes.map import MapParams
 from bmfgraph.stages.base import Stage
@@ -19,6 +20,8 @@ __all__ = ["Map"]
 
 _LOW, _HIGH = 0.01, 0.99
 """Shares of the values below the ends of an automatic range."""
+_BLUR = 1 / 60
+"""Sides of the squares that a blurred frame is averaged over, as a share of its shorter side."""
 
 
 class Map(Stage):
@@ -74,8 +77,12 @@ class Map(Stage):
             assert frame is not None
             if self._outside is not None:
                 shares = shares.masked_fill(self._outside, 0)
-            color = constant(tuple(map(float, params.background)), shares.device)
-            return _levels(torch.lerp(color, frame.float(), shares[..., None])), limits
+            levels = frame.float()
+            if params.background == "blur":
+                behind = _blurred(levels)
+            else:
+                behind = constant(tuple(map(float, params.background)), shares.device)
+            return _levels(torch.lerp(behind, levels, shares[..., None])), limits
         numbers = (shares * 255).round_().int()
         # Faster than indexing with brackets.
         image = color_table(params.colors, shares.device).index_select(0, numbers.flatten()).view(*shares.shape, 3)
@@ -93,6 +100,17 @@ class Map(Stage):
         last = len(values) - 1
         ends = torch.stack([values.kthvalue(1 + round(share * last)).values for share in (_LOW, _HIGH)])
         return torch.where(earlier.isnan(), ends, torch.lerp(ends, earlier, self.params.smooth))
+
+
+def _blurred(image: torch.Tensor) -> torch.Tensor:
+    """Return an image [height, width, 3] out of focus: means of squares, smoothed twice and interpolated."""
+    height, width = image.shape[:2]
+    side = max(2, round(min(height, width) * _BLUR))
+    planes = image.permute(2, 0, 1)[None]
+    small = F.interpolate(planes, (max(1, height // side), max(1, width // side)), mode="area")
+    for _ in range(2):
+        small = F.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
+    return F.interpolate(small, (height, width), mode="bilinear")[0].permute(1, 2, 0)
 
 
 def _levels(image: torch.Tensor) -> torch.Tensor:

@@ -82,7 +82,12 @@ def test_label_maps_travel_and_become_frames() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"smooth": 0.5}, {"colors": "turbo", "framed": True}, {"background": [9, 8, 7], "framed": True, "range": [1, 4]}],
+    [
+        {"smooth": 0.5},
+        {"colors": "turbo", "framed": True},
+        {"background": [9, 8, 7], "framed": True, "range": [1, 4]},
+        {"background": "blur", "framed": True, "range": [1, 4]},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("place", PLACES)

@@ -140,6 +140,23 @@ def test_a_matte_cuts_the_frames_out(video_frame: FrameMaker) -> None:
     assert image.tolist() == [[back, [50, 100, 30], [100, 100, 20], [150, 100, 10]], [front, front, back, front]]
 
 
+def test_a_matte_puts_the_rest_out_of_focus(video_frame: FrameMaker) -> None:
+    place = Placement(60, 30, 60, 30, 1.0, 1.0, 0.0, 0.0)
+    # Stripes two pixels wide, which are grey from afar.
+    frame = np.zeros((30, 60, 3), np.uint8)
+    frame[:, np.arange(60) // 2 % 2 == 0] = (200, 100, 40)
+    matte = np.zeros((1, 30, 60), np.float32)
+    matte[:, :15] = 1
+    image = Drawing(video_frame, matte.shape, {"value": "matte"}, place=place, framed=True, background="blur")(
+        matte, frame
+    )
+    assert np.array_equal(image[:15], frame[:15])
+    assert abs(image[15:, 6:-6].astype(int) - [100, 50, 20]).max() <= 34
+    whole = np.full((30, 60, 3), (9, 200, 77), np.uint8)
+    draw = Drawing(video_frame, matte.shape, {"value": "matte"}, place=place, framed=True, background="blur")
+    assert np.array_equal(draw(matte, whole), whole)
+
+
 @pytest.mark.parametrize("stride", [1, 4])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["depth_anything", "midas", "matte"])
