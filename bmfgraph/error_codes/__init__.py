@@ -162,7 +162,9 @@ AMBIGUOUS_OUTPUT_TENSOR = Code(
     "E316", "A model has several outputs, or none of this name.", "Set `tensor` to its name."
 )
 NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
-TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
+TENSOR_EXPECTED = Code(
+    "E318", "A frames node takes tensors or label maps, and gets another type.", "Connect an inference node."
+)
 DETECTOR_EXPECTED = Code(
     "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
 )
