@@ -186,7 +186,10 @@ MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
 UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
 )
 TOO_MANY_CLASSES = Code("E337", "A label map has more than 255 classes.", "Join classes inside the model.")
 UNUSED_OPTION = Code(
