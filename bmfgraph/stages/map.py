@@ -12,7 +12,7 @@ from bmfgraph.nodes.map import MapParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.color_maps import color_table
-from bmfgraph.stages.cuda import constant, graphed_on_cuda
+from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.resample import Resampler, planes_of
 
@@ -33,6 +33,11 @@ class Map(Stage):
         params, device = self.params, torch.device(self.device)
         self._resampler = Resampler(params.output.placement, params.width, params.height, self.device)
         self._outside = self._resampler.outside()
+        # A recorded graph reads these tensors at every frame, so they live as long as the stage.
+        self._colors = color_table(params.colors, device)
+        self._background = torch.tensor(
+            params.background if isinstance(params.background, tuple) else (0, 0, 0), dtype=torch.float32, device=device
+        )
         # The range of the earlier frames stays on the device. NaN: there are none yet.
         self._range = torch.tensor(params.range or (torch.nan, torch.nan), device=device)
         self._draw = graphed_on_cuda(self._drawn, device)
@@ -78,14 +83,11 @@ class Map(Stage):
             if self._outside is not None:
                 shares = shares.masked_fill(self._outside, 0)
             levels = frame.float()
-            if params.background == "blur":
-                behind = _blurred(levels)
-            else:
-                behind = constant(tuple(map(float, params.background)), shares.device)
+            behind = _blurred(levels) if params.background == "blur" else self._background
             return _levels(torch.lerp(behind, levels, shares[..., None])), limits
         numbers = (shares * 255).round_().int()
         # Faster than indexing with brackets.
-        image = color_table(params.colors, shares.device).index_select(0, numbers.flatten()).view(*shares.shape, 3)
+        image = self._colors.index_select(0, numbers.flatten()).view(*shares.shape, 3)
         if frame is not None:
             assert params.blend is not None
             image = _levels(torch.lerp(frame.float(), image.float(), params.blend))

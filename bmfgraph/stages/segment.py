@@ -9,7 +9,7 @@ import torch
 
 from bmfgraph.nodes.segment import NO_CLASS, SegmentParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.cuda import constant, graphed_on_cuda
+from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Sample
 from bmfgraph.stages.resample import Resampler, planes_of
 from bmfgraph.stages.results import Segments
@@ -31,7 +31,9 @@ class Segment(Stage):
         self._outside = self._resampler.outside()
         kept = [number if least <= 1 else params.background for number, least in enumerate(params.thresholds)]
         kept += [NO_CLASS] * (NO_CLASS + 1 - len(kept))
+        # A recorded graph reads these tensors at every frame, so they live as long as the stage.
         self._kept = torch.tensor(kept, dtype=torch.uint8, device=self.device)
+        self._thresholds = torch.tensor(params.thresholds, device=self.device)
         self._classes = graphed_on_cuda(self._numbers if params.numbers else self._best, self.device)
 
     def process(self, *items: Any) -> Iterable[Segments]:
@@ -77,7 +79,7 @@ class Segment(Stage):
             best = best.sigmoid_()
         elif activation == "exp":
             best = best.exp_()
-        least = constant(params.thresholds, scores.device).index_select(0, numbers.flatten()).view(numbers.shape)
+        least = self._thresholds.index_select(0, numbers.flatten()).view(numbers.shape)
         return torch.where(best >= least, numbers, params.background)
 
     def _finished(self, numbers: torch.Tensor) -> torch.Tensor:
