@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.overlay import OverlaySpec as Overlay
     from bmfgraph.nodes.preprocess import PreprocessSpec as Preprocess
     from bmfgraph.nodes.records import RecordsSpec as Records
+    from bmfgraph.nodes.redact import RedactSpec as Redact
+    from bmfgraph.nodes.resize import ResizeSpec as Resize
     from bmfgraph.nodes.window import WindowSpec as Window
 
 __all__ = [
@@ -72,7 +74,9 @@ __all__ = [
     "Preprocess",
     "PythonPackage",
     "Records",
+    "Redact",
     "Requirement",
+    "Resize",
     "SourceInfo",
     "TensorMeaning",
     "TensorSpec",
@@ -90,6 +94,8 @@ _LAZY = {
     "Overlay": "overlay:OverlaySpec",
     "Preprocess": "preprocess:PreprocessSpec",
     "Records": "records:RecordsSpec",
+    "Redact": "redact:RedactSpec",
+    "Resize": "resize:ResizeSpec",
     "Window": "window:WindowSpec",
 }
 """Kinds by their names in Python, imported when they are used."""

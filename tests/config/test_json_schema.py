@@ -69,6 +69,8 @@ REQUIRED = {
     "inference": {"inputs", "model"},
     "nvdec": {"path"},
     "overlay": {"inputs"},
+    "redact": {"inputs"},
+    "resize": {"inputs"},
     "preprocess": {"inputs"},
     "records": {"inputs", "path"},
     "window": {"inputs"},
