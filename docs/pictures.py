@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
     for words in ((), ("style=pixelate",), ("style=fill", "shape=ellipse")):
         faces.append(frame("redaction", "hide", "carphone", *(f"+pipeline.nodes.hide.{word}" for word in words)))
     save(folder / "redaction.png", [enlarged(picture, 2) for picture in faces])
-    save(folder / "overlay.png", [objects_in(bunny)[145:605, 60:700]])
+    save(folder / "overlay.png", [objects_in(bunny)[145:605, 48:748]])
     save(folder / "segments.png", [halved(segments_in(bunny))])
     save(folder / "label_sizes.png", [enlarged(sizes_in(car), 2), sizes_in(enlarged(bunny, 3))[460:748, 1200:1850]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +27,17 @@ def label_picture(parts: tuple[str, ...], size: int, color: Color) -> NDArray[np
     """Return a text in black or white on a colour.
 
     Args:
-        parts: Parts of the text. Each is rendered once: a label and a score together would be new in most frames.
+        parts: Words of the text. Each is rendered once: a label and a score together would be new in most frames.
         size: Of the font, in pixels.
         color: Colour of the background, RGB.
 
     Returns:
         uint8 [height, width, 3]. All texts of a size are equally high.
     """
-    pictures = [_part(part[:_LONGEST], size) for part in parts]
-    edge = np.zeros((pictures[0].shape[0], max(1, size // 5)), np.uint8)
-    return _mixtures(color).take(np.concatenate([edge, *pictures, edge], axis=1), axis=0)
+    pictures = [_part("".join(c if c.isprintable() else " " for c in part[:_LONGEST]), size) for part in parts]
+    edge, gap = (np.zeros((pictures[0].shape[0], width), np.uint8) for width in (max(1, size // 5), max(3, size // 4)))
+    row = [part for picture in pictures for part in (gap, picture)][1:]
+    return _mixtures(color).take(np.concatenate([edge, *row, edge], axis=1), axis=0)
 
 
 @lru_cache(maxsize=2048)
@@ -44,7 +46,7 @@ def _part(text: str, size: int) -> NDArray[np.uint8]:
     font = _font(size)
     _, top, _, bottom = font.getbbox("Äg|")
     margin = max(1, size // 5)
-    area = (max(1, round(font.getlength(text))), round(bottom - top) + 2 * margin)
+    area = (max(1, ceil(font.getlength(text))), round(bottom - top) + 2 * margin)
     picture = Image.new("L", area)
     ImageDraw.Draw(picture).text((0, margin - top), text, font=font, fill=255)
     return np.array(picture)

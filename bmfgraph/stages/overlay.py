@@ -20,7 +20,7 @@ from bmfgraph.stages.items import Frame, Result
 from bmfgraph.stages.labels import Places, contrast, label_picture
 from bmfgraph.stages.results import Classes, Detections, Segments, Texts
 
-__all__ = ["Draw", "draw_results", "draw_segments"]
+__all__ = ["Draw", "draw_results", "draw_segments", "segment_table", "with_segments"]
 
 _NO_CLASS = 255
 """The value of a label map that is no class."""
@@ -59,14 +59,16 @@ class Draw(Stage):
         height, width = image.shape[:2]
         for classes, background in maps:
             if background not in self._tables:
-                self._tables[background] = torch.from_numpy(segment_table(self.params, background)).to(image.device)
-            image = _with_segments(image, classes, self._tables[background])
+                self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
+            image = with_segments(image, classes, self._tables[background])
         layer = self._layers.setdefault((width, height), Layer(width, height))
         draw_results(layer, results, self.params)
-        numbers, tiles = (
-            torch.from_numpy(array).pin_memory().to(image.device, non_blocking=True) for array in layer.take()
-        )
-        return composite(image, numbers, tiles)
+        numbers, tiles = layer.take()
+        return composite(image, _uploaded(numbers, image.device), _uploaded(tiles, image.device))
+
+
+def _uploaded(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(array).pin_memory().to(device, non_blocking=True)
 
 
 def draw_results(canvas: Canvas, results: Sequence[Result], params: OverlayParams) -> None:
@@ -85,7 +87,7 @@ def draw_results(canvas: Canvas, results: Sequence[Result], params: OverlayParam
             labels += _detection_labels(result, params) if params.label else ()
         elif isinstance(result, Classes):
             labels += (
-                ((f"{label} ", f"{score:.2f}"), _color(number, params), None)
+                ((label, f"{score:.2f}"), _color(number, params), None)
                 for label, score, number in zip(result.labels, result.scores, result.classes.tolist(), strict=True)
             )
         elif isinstance(result, Texts):
@@ -120,7 +122,7 @@ def segment_table(params: OverlayParams, background: int) -> NDArray[np.uint8]:
     return (levels + (colors - levels) * opacity + 0.5).astype(np.uint8)
 
 
-def _with_segments(image: torch.Tensor, classes: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+def with_segments(image: torch.Tensor, classes: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """Return a new image as :func:`draw_segments` makes it, on any device."""
     height, width = image.shape[:2]
     rows, columns = (
@@ -197,14 +199,14 @@ def _palette(color: Color | None) -> NDArray[np.uint8]:
 def _detection_labels(
     result: Detections, params: OverlayParams
 ) -> Iterable[tuple[tuple[str, ...], Color, NDArray[np.float32]]]:
-    ids = [()] * len(result.scores) if result.ids is None else [(f"#{number} ",) for number in result.ids.tolist()]
+    ids = [()] * len(result.scores) if result.ids is None else [(f"#{number}",) for number in result.ids.tolist()]
     corners = result.corners
     if result.angles is not None and len(corners):
         quads = result.quads()
         corners = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)
     rows = zip(ids, result.labels, result.scores.tolist(), result.classes.tolist(), corners, strict=True)
     for number, label, score, cls, box in rows:
-        yield (*number, f"{label} ", f"{score:.2f}"), _color(cls, params), box
+        yield (*number, label, f"{score:.2f}"), _color(cls, params), box
 
 
 def _texts(

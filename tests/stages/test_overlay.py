@@ -15,7 +15,7 @@ from bmfgraph.plan.types import Placement
 from bmfgraph.stages.canvas import Canvas
 from bmfgraph.stages.items import Result
 from bmfgraph.stages.labels import label_picture
-from bmfgraph.stages.overlay import Draw, draw_results, draw_segments, segment_table
+from bmfgraph.stages.overlay import Draw, draw_results, draw_segments, segment_table, with_segments
 from bmfgraph.stages.results import Box, Classes, Detections, Masks, Segments, Texts
 from tests.conftest import FrameMaker
 from tests.tools import picture
@@ -125,7 +125,7 @@ def test_each_class_has_its_colour() -> None:
 
 
 def test_the_label_stands_above_the_box_or_inside_it() -> None:
-    text = label_picture(("face ", "0.88"), 10, GREEN)
+    text = label_picture(("face", "0.88"), 10, GREEN)
     line = text.shape[0]
     assert holds(drawn([box(10, 30, 40, 45)], label=True, size=(120, 60)), 10, 30 - line, text)
     assert holds(drawn([box(10, line, 40, 45)], label=True, size=(120, 60)), 10, 0, text)
@@ -134,14 +134,14 @@ def test_the_label_stands_above_the_box_or_inside_it() -> None:
 
 
 def test_the_label_is_moved_into_the_frame() -> None:
-    text = label_picture(("face ", "0.88"), 10, GREEN)
+    text = label_picture(("face", "0.88"), 10, GREEN)
     width = text.shape[1]
     assert holds(drawn([box(110, 30, 118, 45)], label=True, size=(120, 60)), 120 - width, 30 - text.shape[0], text)
     assert holds(drawn([box(-9, 30, 28, 45)], label=True, size=(120, 60)), 0, 30 - text.shape[0], text)
 
 
 def test_labels_avoid_each_other() -> None:
-    text = label_picture(("face ", "0.88"), 10, GREEN)
+    text = label_picture(("face", "0.88"), 10, GREEN)
     line = text.shape[0]
     pixels = drawn([box(10, 30, 40, 52)] * 3, label=True, size=(120, 80))
     assert [holds(pixels, 10, top, text) for top in (30 - line, 30, 52)] == [True] * 3
@@ -153,7 +153,7 @@ def test_labels_avoid_each_other() -> None:
 def test_the_number_of_an_object_is_in_its_label() -> None:
     faces = Detections.of(NO_FRAME, box(10, 30, 40, 45))
     numbered = Detections(faces.frame, faces.corners, faces.scores, faces.classes, faces.names, ids=np.array([12]))
-    text = label_picture(("#12 face 0.88",), 10, GREEN)
+    text = label_picture(("#12", "face", "0.88"), 10, GREEN)
     actual = drawing(numbered, label=True, size=(120, 60))
     assert painted(actual)[:30].any(axis=0).sum() == text.shape[1]
 
@@ -165,17 +165,25 @@ def test_text_is_readable_on_light_and_dark() -> None:
 
 
 def test_labels_that_do_not_fit_are_cut() -> None:
-    text = label_picture(("face ", "0.88"), 40, GREEN)
+    text = label_picture(("face", "0.88"), 40, GREEN)
     assert np.array_equal(drawn([box(0, 0, 8, 8)], label=True, font_size=40, size=(16, 12)), text[:12, :16])
+
+
+def test_texts_that_no_font_can_write() -> None:
+    line = label_picture(("a",), 10, GREEN).shape[0]
+    for text in ("", "a\nb", "\ud800", "\x00", "字" * 1000):
+        pixels = drawing(Texts(NO_FRAME, (text,), np.ones(1, np.float32), np.zeros((0, 4), np.float32)))
+        assert painted(pixels)[0, 0]
+        assert not painted(pixels)[line:].any()
 
 
 def test_classes_are_lines_in_the_corner() -> None:
     names = ("cat", "dog", "fox")
     result = Classes(NO_FRAME, np.array([0.75, 0.25], np.float32), np.array([2, 0]), names)
     pixels = drawing(result, color=None, size=(120, 60))
-    first, second = (label_picture((name, "0.75"), 10, color_of(2)).shape[0] for name in ("fox ", "cat "))
-    assert holds(pixels, 0, 0, label_picture(("fox ", "0.75"), 10, color_of(2)))
-    assert holds(pixels, 0, first, label_picture(("cat ", "0.25"), 10, color_of(0)))
+    first, second = (label_picture((name, "0.75"), 10, color_of(2)).shape[0] for name in ("fox", "cat"))
+    assert holds(pixels, 0, 0, label_picture(("fox", "0.75"), 10, color_of(2)))
+    assert holds(pixels, 0, first, label_picture(("cat", "0.25"), 10, color_of(0)))
     assert (pixels[first + second :] == 7).all()
 
 
@@ -195,9 +203,9 @@ def test_a_label_leaves_room_for_the_lines_in_the_corner() -> None:
     pixels = np.full((60, 120, 3), 7, np.uint8)
     results = [Detections.of(NO_FRAME, box(0, 0, 50, 50)), classes]
     draw_results(Canvas(pixels), results, style(label=True, skeletons=((), ()), backgrounds=(-1, -1)))
-    assert holds(pixels, 0, 0, label_picture(("cat ", "0.75"), 10, GREEN))
+    assert holds(pixels, 0, 0, label_picture(("cat", "0.75"), 10, GREEN))
     assert holds(
-        pixels, 0, 50 - label_picture(("face ",), 10, GREEN).shape[0], label_picture(("face ", "0.88"), 10, GREEN)
+        pixels, 0, 50 - label_picture(("face",), 10, GREEN).shape[0], label_picture(("face", "0.88"), 10, GREEN)
     )
 
 
@@ -237,7 +245,7 @@ def test_a_rotated_box_is_a_polygon() -> None:
 
 
 def test_the_label_of_a_rotated_box_stands_above_its_highest_point() -> None:
-    text = label_picture(("face ", "0.88"), 10, GREEN)
+    text = label_picture(("face", "0.88"), 10, GREEN)
     pixels = drawn([box(40, 30, 60, 50, angle=np.pi / 4)], label=True, size=(120, 80))
     assert holds(pixels, round(50 - 200**0.5), round(40 - 200**0.5) - text.shape[0], text)
 
@@ -280,6 +288,17 @@ def test_sizes_of_maps_that_are_no_fraction_of_the_frame() -> None:
     draw_segments(pixels, np.array([[0, 1, 2]], np.uint8), segment_table(style(color=None, opacity=1), -1))
     # The centres of the seven pixels lie at 3/14, 9/14, 15/14 and so on of the map's three columns.
     assert pixels[4].tolist() == [list(color_of(number)) for number in (0, 0, 1, 1, 1, 2, 2)]
+
+
+@pytest.mark.parametrize("size", [(12, 9), (5, 7), (30, 20)], ids=str)
+def test_tensors_are_blended_as_arrays_are(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(2)
+    pixels = random.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    classes = random.integers(0, 256, size[::-1], dtype=np.uint8)
+    table = segment_table(style(color=None, opacity=0.3), 3)
+    blended = with_segments(*(torch.from_numpy(array.copy()) for array in (pixels, classes, table)))
+    draw_segments(pixels, classes, table)
+    assert np.array_equal(blended.numpy(), pixels)
 
 
 # ------------------------------------------------------------------------------------------------------ the stage

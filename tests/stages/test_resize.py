@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import bmfgraph as bg
 from bmfgraph.nodes.resize import ResizeParams
 from bmfgraph.stages.resize import Resize
 from tests.conftest import FrameMaker
@@ -45,3 +49,18 @@ def test_shrinking_without_a_low_pass_skips_pixels(video_frame: FrameMaker) -> N
     stripes[:, ::4] = 240
     assert np.abs(resized(video_frame, stripes, 16, 8, "bilinear")[:, 1:-1].astype(int) - 60).max() <= 15
     assert (resized(video_frame, stripes, 16, 8, "bilinear", antialias=False) == 0).all()
+
+
+def test_a_pipeline_shrinks_frames_and_keeps_their_times(clip: Callable[..., Path]) -> None:
+    pipeline = bg.Pipeline("shrink")
+    source = pipeline.add("source", "decoder", path=str(clip(size=(64, 48), frames=4)))
+    small = pipeline.add("small", "resize", source.video, size=[24, 0], mode="area")
+    pipeline.add("sink", "encoder", small, container="null")
+    job = bg.Job(pipeline)
+    with contextlib.closing(job.stream("source", "small")) as stream:
+        pairs = [(before, after, before.numpy(), after.numpy()) for before, after in stream]
+    assert len(pairs) == 4
+    for before, after, large, little in pairs:
+        assert before.pts == after.pts
+        expected = large.reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
+        assert np.abs(little - expected).max() <= 0.5
