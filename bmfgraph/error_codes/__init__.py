@@ -174,9 +174,7 @@ LABEL_COUNT_MISMATCH = Code(
 UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
-BOX_FRAME_MISMATCH = Code(
-    "E325", "The results belong to frames of another size.", "Connect the frames that the model read."
-)
+BOX_FRAME_MISMATCH = Code("E325", "The results belong to frames of another size.", "Connect the model's frames.")
 FIELDS_MISMATCH = Code(
     "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
 )
@@ -187,7 +185,10 @@ MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
 UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
 )
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
