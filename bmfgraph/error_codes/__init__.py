@@ -187,6 +187,9 @@ MISSING_OUTPUT_FIELD = Code(
 UNKNOWN_RECORDS_FORMAT = Code(
     "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
 )
+REGION_OUTSIDE_FRAME = Code(
+    "E334", "The region of a preprocess node reaches beyond the frame.", "Correct `region`, in pixels of the frame."
+)
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")

@@ -55,6 +55,7 @@ ROWS: tuple[Row, ...] = (
     Row("E327", FIND + "'+model.decode.grid={strides: [8]}'", N + "faces: the model has 3 candidates, but strides [8] on 64x48 make 48 = 48\n  → correct model.decode.grid.strides"),
     Row("E328", FIND + "model.decode.preset=null +model.decode.labels=[face]", N + "faces: no output of the model has the field 'scores'"),
     Row("E330", FIND + "records=faces.txt", N + "table: path 'faces.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv"),
+    Row("E334", UP + "pipeline.nodes.prepare.region=[0,0,64,49]", N + "prepare: region [0, 0, 64, 49] ends at 64x49, beyond frames of 64x48\n  → correct pipeline.nodes.prepare.region"),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),
     Row("E342", UP + "output=out.webm", N + "sink: webm files cannot hold codec x264; allowed: vp9"),
