@@ -14,7 +14,7 @@ from bmfgraph.errors import FieldError, did_you_mean
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.plan.types import TensorSpec
 
-__all__ = ["Activation", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
+__all__ = ["Activation", "Axis", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
 
 Activation = Literal["none", "sigmoid", "softmax", "exp"]
 Axis = Literal[
