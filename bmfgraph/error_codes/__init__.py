@@ -165,14 +165,16 @@ AMBIGUOUS_OUTPUT_TENSOR = Code(
 NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
 TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
 DETECTOR_EXPECTED = Code(
-    "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
+    "E320", "A node that reads results takes a model's outputs, and gets another type.", "Connect an inference node."
 )
-MISSING_DECODE = Code("E321", "The decoding of boxes is not configured.", "Set `decode` in the model's config.")
+MISSING_DECODE = Code(
+    "E321", "How to read results from the model's outputs is not configured.", "Set `decode` in the model's config."
+)
 LABEL_COUNT_MISMATCH = Code(
     "E323", "The number of labels is not the number of the model's scores.", "Correct `model.decode.labels`."
 )
 UNKNOWN_BOX_PLACEMENT = Code(
-    "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
+    "E324", "Results cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
 FIELDS_MISMATCH = Code(

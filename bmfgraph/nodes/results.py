@@ -59,7 +59,7 @@ def model_outputs(
     if frames is None or placement is None:
         raise PlanError(
             name,
-            "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
+            "the position of the source frame in the model's input is unknown, so results cannot be mapped back",
             hint="feed the model from a preprocess node",
             code=codes.UNKNOWN_BOX_PLACEMENT,
         )

