@@ -164,6 +164,13 @@ class TensorLayout(Frozen):
         Raises:
             FieldError: The tensor does not have these axes.
         """
+        if self.fields not in (None, ("scores",)) or isinstance(self.activation, dict):
+            key = "activation" if isinstance(self.activation, dict) else "fields"
+            raise FieldError(
+                f"{tensor.name} ({tensor}) has no fields, because each frame has one result with the dims "
+                f"{', '.join(wanted)}, but `{key}` names some",
+                "leave `fields` out, and give one `activation` for all numbers",
+            )
         shape = tensor.shape
         dims: tuple[str, ...] = self.dims or ("batch", *wanted, *("" for _ in shape[len(wanted) + 1 :]))
         missing = [name for name in wanted if name not in dims]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bmfgraph.errors import PlanError
@@ -43,6 +44,7 @@ def infer(
         ("classify", (1, 3), {}, ABC, (0,), (3,)),
         ("classify", (1, 3, 1, 1), {"activation": "softmax"}, ABC, (1, 2, 0), (3,)),
         ("classify", (1, 1, 1, 3), {"dims": ["batch", "height", "width", "classes"]}, ABC, (0, 1, 2), (3,)),
+        ("classify", (1, 3), {"fields": ["scores"]}, ABC, (0,), (3,)),
         ("classify", (1, 4), {}, ABC | {"background": "first"}, (0,), (4,)),
         ("embed", (1, 512), {}, {}, (0,), (512,)),
         ("embed", (1, 512, 1, 1), {}, {}, (1, 2, 0), (512,)),
@@ -96,6 +98,8 @@ WRONG = [
     ("classify", (1, 3, 7, 7), {}, ABC, "E326", "model.outputs.o: o (float32[1x3x7x7]): dim 2 (without a name) must be 1, because each frame has one result with the dims classes", "set another decode.task"),
     ("classify", (1, 3), {"dims": ["batch", "embedding"]}, ABC, "E326", "model.outputs.o: o (float32[1x3]) has 2 dims, and dims [batch, embedding] lack classes", "such as [batch, classes]"),
     ("classify", (1, 3, 1, 1), {"dims": ["batch", "classes"]}, ABC, "E326", "model.outputs.o: o (float32[1x3x1x1]) has 4 dims, and dims [batch, classes] name 2", "name each dim of the tensor"),
+    ("classify", (1, 3), {"fields": ["box", "scores"]}, ABC, "E326", "model.outputs.o: o (float32[1x3]) has no fields, because each frame has one result with the dims classes, but `fields` names some", "leave `fields` out"),
+    ("classify", (1, 3), {"activation": {"scores": "softmax"}}, ABC, "E326", "but `activation` names some", "give one `activation` for all numbers"),
     # embed
     ("embed", (1, 197, 768), {}, {}, "E326", "model.outputs.o: o (float32[1x197x768]): dim 2 (without a name) must be 1", "name the dims as they are"),
     ("embed", (1, None), {}, {}, "E326", "model.outputs.o: o (float32[1xd1]): its dim 1 is free", "export it with that dim fixed"),
@@ -147,13 +151,29 @@ def test_a_charset_has_one_character_in_each_line(text: str, characters: tuple[s
     assert ReadDecode.model_validate({"charset": f"file:{tmp_path / 'chars.txt'}"}).charset == characters
 
 
-def test_presets_of_these_tasks_give_inputs_and_outputs() -> None:
-    own = [name for name in preset_names() if read_preset(name)["task"] in TASKS]
-    assert own == ["classification", "embedding", "ppocr_cls", "ppocr_rec", "reid"]
-    for name in own:
+IMAGENET = ("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ("RGB", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALF, HALF_BGR = ("RGB", 0.5, 0.5), ("BGR", 0.5, 0.5)
+PREPARED: dict[str, tuple[Any, ...]] = {
+    "arcface": (*HALF, (112, 112), "stretch"),
+    "classification": (*IMAGENET, (224, 224), "crop"),
+    "clip": (*CLIP, (224, 224), "crop"),
+    "embedding": (*IMAGENET, (224, 224), "crop"),
+    "ppocr_cls": (*HALF_BGR, (48, 192), "letterbox"),
+    "ppocr_rec": (*HALF_BGR, None, None),
+    "reid": (*IMAGENET, (256, 128), "stretch"),
+}
+"""Channels, mean and deviation of values in 0..1, size and fit, as the families' own code has them."""
+
+
+def test_presets_prepare_frames_as_their_families_do() -> None:
+    assert [name for name in preset_names() if read_preset(name)["task"] in TASKS] == list(PREPARED)
+    for name, (channels, mean, std, size, fit) in PREPARED.items():
         model = ModelSpec.model_validate({"name": "m", "file": "m.onnx", "decode": name})
-        assert model.decode is not None
-        assert model.input_meaning("x").mean != 0
+        meaning = model.input_meaning("x")
+        assert (meaning.channels, meaning.size, meaning.fit) == (channels, size, fit)
+        assert np.allclose(np.divide(meaning.mean, 255), mean, atol=1e-6)
+        assert np.allclose(np.divide(meaning.std, 255), std, atol=1e-6)
         assert model.output_meaning("y", 0) is not None
 
 
