@@ -56,8 +56,10 @@ class PreprocessSpec(NodeSpec):
         default=None,
         description="[left, top, width, height] of the only part of the frame that is used, in its pixels; null: all.",
     )
-    size: tuple[Size, Size] | None = Field(
-        default=None, description="[height, width]; null: the sizes that the model fixes, else the source's."
+    size: tuple[Size | None, Size | None] | None = Field(
+        default=None,
+        description="[height, width]; null: the sizes that the model fixes, else the source's; null for one of them: "
+        "as the frame's shape makes it.",
     )
     fit: Fit | None = Field(
         default=None,

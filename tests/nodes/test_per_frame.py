@@ -160,7 +160,7 @@ PREPARED: dict[str, tuple[Any, ...]] = {
     "clip": (*CLIP, (224, 224), "crop"),
     "embedding": (*IMAGENET, (224, 224), "crop"),
     "ppocr_cls": (*HALF_BGR, (48, 192), "letterbox"),
-    "ppocr_rec": (*HALF_BGR, None, None),
+    "ppocr_rec": (*HALF_BGR, (48, None), None),
     "reid": (*IMAGENET, (256, 128), "stretch"),
 }
 """Channels, mean and deviation of values in 0..1, size and fit, as the families' own code has them."""

@@ -58,6 +58,7 @@ SD = frames(640, 480)
         # one side fixed by the model
         (HD, {}, want(height=360), None, (640, 360), (0, 0, 0, 0), (360, 640)),
         (HD, {}, want(width=640), None, (640, 360), (0, 0, 0, 0), (360, 640)),
+        (HD, {"size": [360, None]}, want(), None, (640, 360), (0, 0, 0, 0), (360, 640)),
         (frames(5000, 2), {}, want(width=100), None, (100, 1), (0, 0, 0, 0), (1, 100)),
         (HD, {"fit": "stretch"}, want(height=360), None, (1280, 360), (0, 0, 0, 0), (360, 1280)),
         # a region is fitted as a frame of its size is
