@@ -187,7 +187,10 @@ MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
 UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
 )
 REGION_OUTSIDE_FRAME = Code(
     "E334", "The region of a preprocess node reaches beyond the frame.", "Correct `region`, in pixels of the frame."
