@@ -30,7 +30,7 @@ class Classify(PerFrame[Classes]):
             values = values[:-1]
         valid = values >= self._thresholds
         # A value that is not a number is not valid either.
-        scores, classes = values.where(valid, float("-inf")).sort(descending=True, stable=True)
+        scores, classes = values.masked_fill(~valid, float("-inf")).sort(descending=True, stable=True)
         return torch.stack([scores[: self.params.top], classes[: self.params.top].float()])
 
     def build(self, frame: Frame, numbers: torch.Tensor) -> Classes:
