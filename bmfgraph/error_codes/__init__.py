@@ -143,14 +143,16 @@ TENSOR_EXPECTED = Code(
     "E318", "A frames node takes tensors or label maps, and gets another type.", "Connect an inference node."
 )
 DETECTOR_EXPECTED = Code(
-    "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
+    "E320", "A node that reads results takes a model's outputs, and gets another type.", "Connect an inference node."
 )
-MISSING_DECODE = Code("E321", "The decoding of boxes is not configured.", "Set `decode` in the model's config.")
+MISSING_DECODE = Code(
+    "E321", "How to read results from the model's outputs is not configured.", "Set `decode` in the model's config."
+)
 LABEL_COUNT_MISMATCH = Code(
     "E323", "The number of labels is not the number of the model's scores.", "Correct `model.decode.labels`."
 )
 UNKNOWN_BOX_PLACEMENT = Code(
-    "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
+    "E324", "Results cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The result belongs to frames of another size.", "Connect the model's frames.")
 BOX_FRAME_MISMATCH = Code("E325", "The results belong to frames of another size.", "Connect the model's frames.")
@@ -177,6 +179,9 @@ ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set
 TOO_MANY_CLASSES = Code("E337", "A label map has more than 255 classes.", "Join classes inside the model.")
 UNUSED_OPTION = Code(
     "E338", "An option of a label map or a map has no effect with the others.", "Change or remove one of them."
+)
+REGION_OUTSIDE_FRAME = Code(
+    "E334", "The region of a preprocess node reaches beyond the frame.", "Correct `region`, in pixels of the frame."
 )
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")

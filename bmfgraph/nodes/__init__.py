@@ -35,8 +35,10 @@ from bmfgraph.plan.types import (
 )
 
 if TYPE_CHECKING:
+    from bmfgraph.nodes.classify import ClassifySpec as Classify
     from bmfgraph.nodes.decoder import DecoderSpec as Decoder
     from bmfgraph.nodes.detections import DetectionsNodeSpec as Detections
+    from bmfgraph.nodes.embed import EmbedSpec as Embed
     from bmfgraph.nodes.encoder import EncoderSpec as Encoder
     from bmfgraph.nodes.frames import FramesSpec as Frames
     from bmfgraph.nodes.inference import InferenceSpec as Inference
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.nvdec import NvdecSpec as Nvdec
     from bmfgraph.nodes.overlay import OverlaySpec as Overlay
     from bmfgraph.nodes.preprocess import PreprocessSpec as Preprocess
+    from bmfgraph.nodes.read import ReadSpec as Read
     from bmfgraph.nodes.records import RecordsSpec as Records
     from bmfgraph.nodes.redact import RedactSpec as Redact
     from bmfgraph.nodes.resize import ResizeSpec as Resize
@@ -54,10 +57,12 @@ __all__ = [
     "AudioSpec",
     "BmfModuleSpec",
     "BundleSpec",
+    "Classify",
     "ColorSpec",
     "Decoder",
     "Detections",
     "DetectionsSpec",
+    "Embed",
     "Encoder",
     "Files",
     "FrameSpec",
@@ -76,6 +81,7 @@ __all__ = [
     "PortType",
     "Preprocess",
     "PythonPackage",
+    "Read",
     "Records",
     "Redact",
     "Requirement",
@@ -89,8 +95,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Classify": "classify:ClassifySpec",
     "Decoder": "decoder:DecoderSpec",
     "Detections": "detections:DetectionsNodeSpec",
+    "Embed": "embed:EmbedSpec",
     "Encoder": "encoder:EncoderSpec",
     "Frames": "frames:FramesSpec",
     "Inference": "inference:InferenceSpec",
@@ -98,6 +106,7 @@ _LAZY = {
     "Nvdec": "nvdec:NvdecSpec",
     "Overlay": "overlay:OverlaySpec",
     "Preprocess": "preprocess:PreprocessSpec",
+    "Read": "read:ReadSpec",
     "Records": "records:RecordsSpec",
     "Redact": "redact:RedactSpec",
     "Resize": "resize:ResizeSpec",

@@ -14,7 +14,7 @@ from bmfgraph.errors import FieldError, did_you_mean
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.plan.types import TensorSpec
 
-__all__ = ["Activation", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
+__all__ = ["Activation", "Axis", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
 
 Activation = Literal["none", "sigmoid", "softmax", "exp"]
 Axis = Literal[
@@ -181,6 +181,13 @@ class TensorLayout(Frozen):
         Raises:
             FieldError: The tensor does not have these axes.
         """
+        if self.fields not in (None, ("scores",), ("label",)) or isinstance(self.activation, dict):
+            key = "activation" if isinstance(self.activation, dict) else "fields"
+            raise FieldError(
+                f"{tensor.name} ({tensor}) has no fields, because each frame has one result with the dims "
+                f"{', '.join(wanted)}, but `{key}` names some",
+                "leave `fields` out, and give one `activation` for all numbers",
+            )
         shape = tensor.shape
         dims: tuple[str, ...] = self.dims or ("batch", *wanted, *("" for _ in shape[len(wanted) + 1 :]))
         missing = [name for name in wanted if name not in dims]

@@ -95,14 +95,9 @@ class FramesSpec(NodeSpec):
                 hint="correct model.window.outputs or model.outputs",
                 code=codes.OUTPUT_CHANNEL_MISMATCH,
             )
-        crop = (
-            round(placement.left),
-            round(placement.top),
-            round(placement.source_width * placement.scale_x),
-            round(placement.source_height * placement.scale_y),
-        )
-        left, top = max(crop[0], 0), max(crop[1], 0)
-        cut = (left, top, min(crop[2], width - left), min(crop[3], height - top))
+        left, top, inner_width, inner_height = placement.place_of_shown_part()
+        left, top = max(left, 0), max(top, 0)
+        cut = (left, top, min(inner_width, width - left), min(inner_height, height - top))
         whole = cut == (0, 0, width, height)
         out = source.as_rgb(cut[2], cut[3])
         params = FramesParams(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)

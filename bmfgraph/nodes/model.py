@@ -90,8 +90,10 @@ class InputMeaning(PictureMeaning):
         description="Replaces the file's dims where the export fixed a size the network does not need.",
     )
     multiple: int = Field(default=1, ge=1, description="Height and width must be divisible by it.")
-    size: tuple[Size, Size] | None = Field(
-        default=None, description="[height, width] for a network that accepts several; null: the frame's."
+    size: tuple[Size | None, Size | None] | None = Field(
+        default=None,
+        description="[height, width] for a network that accepts several; null: the frame's; null for one of them: as "
+        "the frame's shape makes it.",
     )
     fit: Fit | None = Field(default=None, description="How a frame fits the size; null: letterbox where sizes differ.")
     align: Align = Field(default="centre", description="Place of a letterboxed frame.")

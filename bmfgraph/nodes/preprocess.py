@@ -7,7 +7,7 @@ and dtype.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -23,6 +23,7 @@ from bmfgraph.plan.views.text import change_text, size_text
 __all__ = ["PreprocessSpec", "Transform"]
 
 DType = Literal["uint8", "float16", "float32"]
+Offset = Annotated[int, Field(ge=0)]
 Box = tuple[int, int, int, int]
 _DTYPES = ("uint8", "int32", "int64", "float16", "float32", "float64")
 
@@ -51,8 +52,14 @@ class PreprocessSpec(NodeSpec):
     """Turns frames into tensors: fit to a size, pad, order channels, normalise, lay out."""
 
     kind: Literal["preprocess"] = "preprocess"
-    size: tuple[Size, Size] | None = Field(
-        default=None, description="[height, width]; null: the sizes that the model fixes, else the source's."
+    region: tuple[Offset, Offset, Size, Size] | None = Field(
+        default=None,
+        description="[left, top, width, height] of the only part of the frame that is used, in its pixels; null: all.",
+    )
+    size: tuple[Size | None, Size | None] | None = Field(
+        default=None,
+        description="[height, width]; null: the sizes that the model fixes, else the source's; null for one of them: "
+        "as the frame's shape makes it.",
     )
     fit: Fit | None = Field(
         default=None,
@@ -95,6 +102,7 @@ class PreprocessSpec(NodeSpec):
         meaning = self._meaning(node.name, requirement)
         target = self._target(requirement)
         framing = self._framing(requirement)
+        self._check_region(node.name, source)
         crop, resize, pad, placement = self._fit(node.name, source, target, requirement, framing)
         dtype = self.dtype or (
             requirement.tensor.dtype if requirement else "float32" if meaning.normalised else "uint8"
@@ -165,6 +173,19 @@ class PreprocessSpec(NodeSpec):
                 )
         return meaning
 
+    def _check_region(self, name: str, source: FrameSpec) -> None:
+        if self.region is None:
+            return
+        left, top, width, height = self.region
+        if left + width > source.width or top + height > source.height:
+            raise PlanError(
+                name,
+                f"region {list(self.region)} ends at {left + width}x{top + height}, beyond frames of {source.width}x"
+                f"{source.height}",
+                hint=f"correct pipeline.nodes.{name}.region: [left, top, width, height] in pixels of the frame",
+                code=codes.REGION_OUTSIDE_FRAME,
+            )
+
     def _target(self, requirement: Requirement | None) -> tuple[int | None, int | None]:
         """Return height and width, set by the YAML or fixed by the model; None if free."""
         if self.size:
@@ -182,26 +203,35 @@ class PreprocessSpec(NodeSpec):
         framing: Framing,
     ) -> tuple[Box | None, tuple[int, int] | None, Box, Placement]:
         """Return crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom), placement."""
-        height, width = target[0] or source.height, target[1] or source.width
-        fit = framing.fit or ("none" if (height, width) == (source.height, source.width) else "letterbox")
-        crop: Box | None = None
-        inner = (source.width, source.height)
+        left, top, source_width, source_height = self.region or (0, 0, source.width, source.height)
+        height, width = target[0] or source_height, target[1] or source_width
+        fit = framing.fit or ("none" if (height, width) == (source_height, source_width) else "letterbox")
+        if fit == "letterbox" and (target[0] is None) != (target[1] is None):
+            # The free side follows the other one, so there are no bars.
+            fit = "stretch"
+            if target[1] is None:
+                width = max(1, round(source_width * height / source_height))
+            else:
+                height = max(1, round(source_height * width / source_width))
+        crop: Box | None = self.region
+        inner = (source_width, source_height)
         if fit == "stretch":
             inner = (width, height)
         elif fit == "letterbox":
-            scale = min(width / source.width, height / source.height)
-            inner = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
+            scale = min(width / source_width, height / source_height)
+            inner = (max(1, round(source_width * scale)), max(1, round(source_height * scale)))
         elif fit == "crop":
-            scale = max(width / source.width, height / source.height)
-            cropped_width = max(1, min(source.width, round(width / scale)))
-            cropped_height = max(1, min(source.height, round(height / scale)))
-            left, top = (source.width - cropped_width) // 2, (source.height - cropped_height) // 2
+            scale = max(width / source_width, height / source_height)
+            cropped_width = max(1, min(source_width, round(width / scale)))
+            cropped_height = max(1, min(source_height, round(height / scale)))
+            left += (source_width - cropped_width) // 2
+            top += (source_height - cropped_height) // 2
             crop = (left, top, cropped_width, cropped_height)
             inner = (width, height)
-        elif target != (None, None) and (height, width) != (source.height, source.width):
+        elif target != (None, None) and (height, width) != (source_height, source_width):
             raise PlanError(
                 name,
-                f"fit none keeps {source.width}x{source.height}, but {width}x{height} is required",
+                f"fit none keeps {source_width}x{source_height}, but {width}x{height} is required",
                 hint=f"set pipeline.nodes.{name}.fit to letterbox, stretch or crop",
                 code=codes.UNFITTED_FRAME_SIZE,
             )
@@ -221,6 +251,7 @@ class PreprocessSpec(NodeSpec):
             scale_y=scale_y,
             left=left - (crop[0] * scale_x if crop else 0.0),
             top=top - (crop[1] * scale_y if crop else 0.0),
+            region=crop,
         )
         resize = inner if inner != (used_width, used_height) else None
         return crop, resize, (left, top, right, bottom), placement

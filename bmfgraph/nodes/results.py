@@ -8,10 +8,10 @@ from typing import TypeVar
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.nodes.decode import Decode, LabelledDecode
-from bmfgraph.nodes.fields import TensorLayout
+from bmfgraph.nodes.fields import TensorAxes, TensorLayout
 from bmfgraph.plan.types import BundleSpec, FrameSpec, Placement, PortType, TensorSpec
 
-__all__ = ["described_output", "label_names", "model_outputs"]
+__all__ = ["described_output", "known_size", "label_names", "model_outputs"]
 
 _Decode = TypeVar("_Decode", bound=Decode)
 _Read = TypeVar("_Read")
@@ -59,7 +59,7 @@ def model_outputs(
     if frames is None or placement is None:
         raise PlanError(
             name,
-            "the position of the source frame in the model's input is unknown, so boxes cannot be mapped back",
+            "the position of the source frame in the model's input is unknown, so results cannot be mapped back",
             hint="feed the model from a preprocess node",
             code=codes.UNKNOWN_BOX_PLACEMENT,
         )
@@ -93,7 +93,21 @@ def described_output(name: str, outputs: BundleSpec, read: Callable[[TensorSpec,
         raise PlanError(name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH) from None
 
 
-def label_names(name: str, decode: LabelledDecode, tensor: str, count: int) -> tuple[str, ...]:
+def known_size(tensor: TensorSpec, output: TensorAxes, axis: int = 0) -> TensorAxes:
+    """Return how an output is read, if the size of a wanted axis is known.
+
+    Raises:
+        FieldError: It is free.
+    """
+    if output.sizes[axis] is None:
+        place = output.axes[axis - len(output.sizes)] + 1
+        raise FieldError(f"{tensor.name} ({tensor}): its dim {place} is free", "export it with that dim fixed")
+    return output
+
+
+def label_names(
+    name: str, decode: LabelledDecode, tensor: str, count: int, background: str = "none"
+) -> tuple[str, ...]:
     """Return the names of the classes, one for each score.
 
     Args:
@@ -101,6 +115,7 @@ def label_names(name: str, decode: LabelledDecode, tensor: str, count: int) -> t
         decode: The settings of the task.
         tensor: Name of the output.
         count: Number of its scores, without a background.
+        background: Place of the score that stands for no class, which ``count`` leaves out; none: there is none.
 
     Raises:
         PlanError: The labels are missing, or there are more or fewer of them.
@@ -113,10 +128,16 @@ def label_names(name: str, decode: LabelledDecode, tensor: str, count: int) -> t
             code=codes.LABEL_COUNT_MISMATCH,
         )
     if len(decode.labels) != count:
+        hint = "correct model.decode.labels or the dims of the output"
+        if background == "none" and len(decode.labels) == count - 1:
+            hint = f"set model.decode.background to first or last if a score stands for no class; else {hint}"
+        elif background != "none" and len(decode.labels) == count + 1:
+            hint = f"set model.decode.background=none if each score has a label; else {hint}"
+        extra = f" and a background ({background})" if background != "none" else ""
         raise PlanError(
             name,
-            f"decode.labels has {len(decode.labels)} label(s), but {tensor} scores {count}",
-            hint="correct model.decode.labels or the dims of the output",
+            f"decode.labels has {len(decode.labels)} label(s), but {tensor} scores {count}{extra}",
+            hint=hint,
             code=codes.LABEL_COUNT_MISMATCH,
         )
     return decode.labels

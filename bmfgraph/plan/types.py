@@ -70,6 +70,22 @@ class Placement:
     left: float
     """Tensor x of the source image's left edge; negative where the image was cropped."""
     top: float
+    region: tuple[int, int, int, int] | None = None
+    """Left, top, width and height of the only part of the source image that the tensor shows; None: all of it."""
+
+    def shown_part(self) -> tuple[int, int, int, int]:
+        """Return left, top, width and height of the part of the source image that the tensor shows."""
+        return self.region or (0, 0, self.source_width, self.source_height)
+
+    def place_of_shown_part(self) -> tuple[int, int, int, int]:
+        """Return left, top, width and height of that part in the tensor, without bars, rounded to its pixels."""
+        left, top, width, height = self.shown_part()
+        return (
+            round(self.left + left * self.scale_x),
+            round(self.top + top * self.scale_y),
+            round(width * self.scale_x),
+            round(height * self.scale_y),
+        )
 
     def scaled_to(self, width: int, height: int) -> Placement:
         """Return the position of the source image after a model changed the tensor's size."""

@@ -25,6 +25,8 @@ OPTIONS = {
     # Presets of decoding and sets of labels and keypoints are no groups.
     if group.is_dir() and not group.name.startswith("_") and group.name not in ("decode", "labels", "keypoints")
 }
+_MODELS = {"detection": "centerface", "classification": "ppocr_cls", "map": "centerface"}
+"""Models of pipelines that have none of their own."""
 
 
 @pytest.mark.parametrize(
@@ -35,9 +37,8 @@ def test_every_option_composes_to_a_valid_spec(compose: Compose, group: str, opt
     if group != "pipeline":
         # What is not among the defaults is added.
         overrides = ["pipeline=super_resolution", f"{'+' * (group == 'sweep')}{group}={option}"]
-    if option in ("detection", "map"):
-        # They have no model of their own.
-        overrides.append("model=centerface")
+    if option in _MODELS:
+        overrides.append(f"model={_MODELS[option]}")
     if option == "bmf_v1":
         overrides.append("model.file=v1.onnx")
     data = compose(*overrides)

@@ -73,7 +73,7 @@ nodes:
 
 KINDS = ", ".join(kinds())
 PREPROCESS_KEYS = (
-    "align, antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, size, std"
+    "align, antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, region, size, std"
 )
 ENGINE_KEYS = (
     "allow_host_code, batch, build, builder, calibration, calibration_frames, command, cuda_graph, input_shapes, "
@@ -193,7 +193,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
     (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
     (DETECT, ["net.model.decode.unit=cells"], N + "net.model.decode: unit cells and box xyxy need the grid's strides"),
-    (DETECT, ["net.model.decode.labels=coco8"], N + "net.model.decode.labels: 'coco8' is not a set of labels (did you mean 'coco80'?); sets: coco80"),
+    (DETECT, ["net.model.decode.labels=coco8"], N + "net.model.decode.labels: 'coco8' is not a set of labels (did you mean 'coco80'?); sets: ade20k150, cityscapes19, coco80, imagenet1k, voc21"),
     (DETECT, ["net.model.decode.labels='file:no.txt'"], N + "net.model.decode.labels: 'file:no.txt' cannot be read (No such file or directory)"),
     (DETECT, ["net.model.decode.classes=[fase]"], N + "net.model.decode: 'fase' is not one of the labels (did you mean 'face'?); labels: face"),
     (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, angle, objectness, score, label, count, scores, distances:N, mask:N, keypoints:NxM, embedding:N, skip:N"),

@@ -62,8 +62,10 @@ DECODER = "kind: nvdec\nstart: 1.5\n"
 ENCODER = "codec: vp9\nbit_rate: 4M\n"
 GROUPS = {"model": MODEL, "engine": ENGINE, "decoder": DECODER, "encoder": ENCODER}
 REQUIRED = {
+    "classify": {"inputs"},
     "decoder": {"path"},
     "detections": {"inputs"},
+    "embed": {"inputs"},
     "encoder": {"inputs"},
     "frames": {"inputs"},
     "inference": {"inputs", "model"},
@@ -74,6 +76,7 @@ REQUIRED = {
     "redact": {"inputs"},
     "resize": {"inputs"},
     "preprocess": {"inputs"},
+    "read": {"inputs"},
     "records": {"inputs", "path"},
     "window": {"inputs"},
 }

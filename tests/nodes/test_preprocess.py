@@ -56,7 +56,17 @@ SD = frames(640, 480)
             (999, 2),
         ),
         # one side fixed by the model
-        (HD, {}, want(height=360), None, (640, 360), (320, 0, 320, 0), (360, 1280)),
+        (HD, {}, want(height=360), None, (640, 360), (0, 0, 0, 0), (360, 640)),
+        (HD, {}, want(width=640), None, (640, 360), (0, 0, 0, 0), (360, 640)),
+        (HD, {"size": [360, None]}, want(), None, (640, 360), (0, 0, 0, 0), (360, 640)),
+        (frames(5000, 2), {}, want(width=100), None, (100, 1), (0, 0, 0, 0), (1, 100)),
+        (HD, {"fit": "stretch"}, want(height=360), None, (1280, 360), (0, 0, 0, 0), (360, 1280)),
+        # a region is fitted as a frame of its size is
+        (HD, {"region": [100, 50, 320, 40]}, None, (100, 50, 320, 40), None, (0, 0, 0, 0), (40, 320)),
+        (HD, {"region": [100, 50, 320, 40]}, want(height=48), (100, 50, 320, 40), (384, 48), (0, 0, 0, 0), (48, 384)),
+        (HD, {"region": [8, 4, 40, 20]}, want(64, 64), (8, 4, 40, 20), (64, 32), (0, 16, 0, 16), (64, 64)),
+        (HD, {"region": [8, 4, 40, 20], "fit": "crop"}, want(5, 5), (18, 4, 20, 20), (5, 5), (0, 0, 0, 0), (5, 5)),
+        (HD, {"region": [0, 0, 1280, 720]}, None, (0, 0, 1280, 720), None, (0, 0, 0, 0), (720, 1280)),
         # a multiple is padded, from the model or the YAML
         (HD, {}, want(multiple=32), None, None, (0, 0, 0, 16), (736, 1280)),
         (HD, {"multiple": 100}, want(multiple=32), None, None, (0, 0, 20, 80), (800, 1300)),
@@ -86,7 +96,14 @@ def test_fit(
 
 @pytest.mark.parametrize(
     ("options", "wanted"),
-    [({}, want(640, 480)), ({"fit": "crop"}, want(640, 480)), ({"fit": "stretch"}, want(300, 700)), ({}, want())],
+    [
+        ({}, want(640, 480)),
+        ({"fit": "crop"}, want(640, 480)),
+        ({"fit": "stretch"}, want(300, 700)),
+        ({}, want()),
+        ({"region": [30, 20, 100, 50]}, want(640, 480)),
+        ({"region": [30, 20, 100, 50], "fit": "crop"}, want(640, 480)),
+    ],
 )
 def test_the_placement_maps_the_source_into_the_tensor(options: dict[str, Any], wanted: Requirement) -> None:
     params, tensor = resolved(HD, wanted, **options)
@@ -99,6 +116,16 @@ def test_the_placement_maps_the_source_into_the_tensor(options: dict[str, Any], 
         assert place.left + x * place.scale_x == pytest.approx(params.pad[0] + across)
         assert place.top + y * place.scale_y == pytest.approx(params.pad[1] + down)
     assert (place.width, place.height) == (tensor.size_of("width"), tensor.size_of("height"))
+    assert place.shown_part() == (left, top, width, height)
+    assert place.place_of_shown_part() == (*params.pad[:2], *inner)
+
+
+@pytest.mark.parametrize("region", [[1, 0, 1280, 720], [0, 700, 10, 21]])
+def test_a_region_lies_inside_the_frame(region: list[int]) -> None:
+    right, bottom = region[0] + region[2], region[1] + region[3]
+    with pytest.raises(PlanError, match=f"ends at {right}x{bottom}, beyond frames of 1280x720") as failure:
+        resolved(HD, None, region=region)
+    assert failure.value.problems[0].code == "E334"
 
 
 @pytest.mark.parametrize(

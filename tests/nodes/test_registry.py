@@ -16,8 +16,8 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 
 OWN = [
-    *("decoder", "detections", "encoder", "frames", "inference", "map", "nvdec", "overlay", "preprocess"),
-    *("records", "redact", "resize", "segment", "window"),
+    *("classify", "decoder", "detections", "embed", "encoder", "frames", "inference", "map", "nvdec", "overlay"),
+    *("preprocess", "read", "records", "redact", "resize", "segment", "window"),
 ]
 
 

@@ -51,7 +51,7 @@ def in_source(rows: list[Row], place: Placement) -> list[Row]:
     return mapped
 
 
-def test_every_preset_has_a_decoder_of_its_own_here() -> None:
+def test_every_preset_of_a_detector_has_a_decoder_of_its_own_here() -> None:
     assert [name for name in preset_names() if read_preset(name)["task"] == "detect"] == sorted(FAMILIES)
 
 

@@ -26,7 +26,7 @@ from bmfgraph.system.untrusted import check_private, make_private_folder, read_j
 
 __all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
 
-_SCHEMA = 3
+_SCHEMA = 4
 _MAX_NOTES = 32
 """Number of answers to questions of one kind that are cached for a model; the newest stay."""
 

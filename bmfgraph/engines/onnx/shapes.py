@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
+from bmfgraph.engines.onnx.folding import fold_sizes, sizes_of
 from bmfgraph.engines.onnx.loading import loaded
 from bmfgraph.engines.onnx.model import OnnxError, Shape, is_numeric, tensor_of, with_free_dims
 from bmfgraph.engines.onnx.weights import load_external, weight_files_of
@@ -54,6 +55,8 @@ def infer_shapes(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str,
             weight.data_location = onnx.TensorProto.EXTERNAL
     try:
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        while any(None in sizes_of(value) for value in model.graph.output) and fold_sizes(model):
+            model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in inputs.items())
         reason = re.sub(r"\[\w+\] |Inference error\(s\): ", "", first_line(error))
@@ -78,7 +81,7 @@ def _known_dims(value: Any, declared: Shape, trusted: bool) -> tuple[int | None,
     sizes = [size if trusted and isinstance(size, int) else None for size in declared]
     if not tensor.HasField("shape"):
         return tuple(sizes)
-    inferred = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+    inferred = sizes_of(value)
     if len(sizes) != len(inferred):
         sizes = [None] * len(inferred)
     return tuple(size if known is None else known for known, size in zip(inferred, sizes, strict=True))

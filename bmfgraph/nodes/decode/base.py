@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ __all__ = [
     "LabelledDecode",
     "Labels",
     "Score",
+    "named_set",
     "or_text",
     "preset_names",
     "read_preset",
@@ -43,8 +45,12 @@ def _nothing_required(schema: dict[str, Any]) -> None:
     schema.pop("required", None)
 
 
+def _labels_in(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
 def _named_labels(value: Any) -> Any:
-    return _label_set(value) if isinstance(value, str) else value
+    return named_set(value, _labels_in) if isinstance(value, str) else value
 
 
 Labels = Annotated[tuple[str, ...], Field(min_length=1, json_schema_extra=or_text), BeforeValidator(_named_labels)]
@@ -132,15 +138,23 @@ def read_preset(name: str) -> dict[str, Any]:
     return content
 
 
-def _label_set(text: str) -> tuple[str, ...]:
+def named_set(text: str, split: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the names in a set of the package, or in a file.
+
+    Args:
+        text: Name of the set, or ``file:`` with a path.
+        split: Function from the text of a file to the names in it.
+
+    Raises:
+        FieldError: There is no such set, or the file cannot be read.
+    """
     if text.startswith("file:"):
         try:
-            lines = read_bounded(text.removeprefix("file:"), _LABELS_LIMIT).decode().splitlines()
+            return split(read_bounded(text.removeprefix("file:"), _LABELS_LIMIT).decode())
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             hint = "name a text file with a label in each line"
             raise FieldError(f"{text!r} cannot be read ({reason})", hint) from None
-        return tuple(line.strip() for line in lines if line.strip())
     return tuple(map(str, read_set("labels", text, "write a list, file:NAMES.txt, or one of these sets")))
 
 

@@ -1,0 +1,77 @@
+"""Read one small result for each frame from an output of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from bmfgraph.nodes.fields import TensorAxes
+from bmfgraph.stages.base import Stage
+from bmfgraph.stages.cuda import AsyncDownload, graphed_on_cuda
+from bmfgraph.stages.items import Frame, Result, Sample
+
+__all__ = ["PerFrame"]
+
+_Item = TypeVar("_Item", bound=Result)
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "none": lambda values: values,
+    "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "softmax": lambda values: values.softmax(dim=-1),
+}
+
+
+class PerFrame(Stage, Generic[_Item]):
+    """Convert each Sample to a Result of each of its frames.
+
+    A subclass computes the result in :meth:`reduce`, on any device, and makes the item of it in :meth:`build`, on the
+    CPU. Its params have the field ``output``.
+    """
+
+    def open(self) -> None:
+        self._download: AsyncDownload[list[_Item]] = AsyncDownload()
+        self._output: TensorAxes = self.params.output
+        self._reduced = graphed_on_cuda(self._reduce, self.device)
+
+    def process(self, *items: Any) -> Iterable[_Item]:
+        sample: Sample = items[0]
+        result = self._reduced(sample.tensors[self._output.tensor][0])
+        if self.device == "cuda":
+            built = self._download.put([result], lambda copies: self._build(sample.frames, copies[0]))
+            return chain.from_iterable(built)
+        return self._build(sample.frames, result)
+
+    def finish(self) -> Iterable[_Item]:
+        return chain.from_iterable(self._download.drain())
+
+    def reduce(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the numbers that the result is made of.
+
+        Args:
+            values: The wanted axes of the output after its activation, float32.
+
+        Returns:
+            A small tensor whose shape does not depend on the values.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.reduce")
+
+    def build(self, frame: Frame, numbers: torch.Tensor) -> _Item:
+        """Return the result of a frame.
+
+        Args:
+            frame: The frame.
+            numbers: What :meth:`reduce` returned, on the CPU.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.build")
+
+    def _reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        ordered = tensor.permute(self._output.axes)
+        extra = len(self._output.axes) - len(self._output.sizes)
+        values = ordered.reshape(ordered.shape[extra:]).float()
+        return self.reduce(_ACTIVATIONS[self._output.activation](values))
+
+    def _build(self, frames: tuple[Frame, ...], numbers: torch.Tensor) -> list[_Item]:
+        return [self.build(frame, numbers) for frame in frames]
