@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.overlay import OverlaySpec as Overlay
     from bmfgraph.nodes.preprocess import PreprocessSpec as Preprocess
     from bmfgraph.nodes.records import RecordsSpec as Records
+    from bmfgraph.nodes.stitch import StitchSpec as Stitch
+    from bmfgraph.nodes.tiles import TilesSpec as Tiles
     from bmfgraph.nodes.window import WindowSpec as Window
 
 __all__ = [
@@ -74,8 +76,10 @@ __all__ = [
     "Records",
     "Requirement",
     "SourceInfo",
+    "Stitch",
     "TensorMeaning",
     "TensorSpec",
+    "Tiles",
     "Window",
     "register",
 ]
@@ -90,6 +94,8 @@ _LAZY = {
     "Overlay": "overlay:OverlaySpec",
     "Preprocess": "preprocess:PreprocessSpec",
     "Records": "records:RecordsSpec",
+    "Stitch": "stitch:StitchSpec",
+    "Tiles": "tiles:TilesSpec",
     "Window": "window:WindowSpec",
 }
 """Kinds by their names in Python, imported when they are used."""
