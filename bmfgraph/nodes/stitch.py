@@ -86,8 +86,12 @@ class StitchSpec(NodeSpec):
 
     def _axes(self, name: str, source: PortType, tensor: TensorSpec) -> tuple[int, int]:
         """Return the axes of height and width."""
-        layout = dict(source.layouts).get(tensor.name) if isinstance(source, BundleSpec) else None
-        names = (layout.dims if layout else None) or tuple(dim.name for dim in tensor.dims)
+        names = tuple(dim.name for dim in tensor.dims)
+        if tensor.meaning is None and isinstance(source, BundleSpec):
+            layout = dict(source.layouts).get(tensor.name)
+            # Tasks read outputs that are not described in this order.
+            last = (*("" for _ in names[2:]), "height", "width")[-len(names) :]
+            names = (layout.dims if layout else None) or (last if source.decode else names)
         if "height" not in names or "width" not in names:
             raise PlanError(
                 name,
