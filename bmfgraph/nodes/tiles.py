@@ -29,7 +29,7 @@ class TilesParams:
 
 
 class TilesSpec(NodeSpec):
-    """Cuts pictures to overlapping tiles for the model; ``stitch`` or ``detections`` puts its outputs together."""
+    """Cuts pictures to overlapping tiles for the model; stitch or detections puts its outputs together."""
 
     kind: Literal["tiles"] = "tiles"
     size: tuple[Size, Size] | None = Field(

@@ -8,7 +8,7 @@ from tests.codes.command import HERE, Situation
 
 __all__ = [
     *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP"),
-    *("TEMPORAL", "TRT", "UP", "N", "Row"),
+    *("STITCH", "TEMPORAL", "TILES", "TRT", "UP", "N", "Row"),
 ]
 
 
@@ -43,6 +43,9 @@ TEMPORAL = f"check --config-dir conf pipeline=super_resolution model=middle {_CL
 """A model that reads 7 frames and produces 3."""
 MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
 """A model with two inputs."""
+TILES = UP + "'+pipeline.nodes.tiles={kind: tiles, inputs: [prepare]}' pipeline.nodes.window.inputs=[tiles] "
+STITCH = TILES + "'+pipeline.nodes.stitch={kind: stitch, inputs: [upscale]}' pipeline.nodes.restore.inputs=[stitch] "
+"""Super resolution in tiles, without and with the node that puts them together."""
 TRT = UP + "target=trt.json "
 """The same on a machine with TensorRT."""
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import helper
 
 from tests.tools import Pixels, save_model, tensor_info
@@ -60,7 +62,7 @@ def blob_model(path: Path) -> Path:
         helper.make_node("Reshape", ["planes", "shape"], ["boxes"]),
     ]
     across, down = numbers.reshape(1, 1, 1, SIDE), numbers.reshape(1, 1, SIDE, 1)
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "zero": np.array([0], np.int64),
         "one": np.array([1], np.int64),
         "threshold": np.array(128, np.float32),

@@ -74,7 +74,7 @@ def test_suppression_of_all_classes_lets_a_box_lose_against_another_class() -> N
     assert detected(detector(nms="all"), tiles, {1: 1}) == [("b", 0.9, (184, 20, 224, 60))]
 
 
-def test_small_objects_in_front_of_large_ones_stay() -> None:
+def test_the_edges_of_the_picture_cut_nothing() -> None:
     # The box at x 85..99 ends at the edge of its tile, and loses; that at the edge of the picture is not cut.
     tiles: dict[int, list[Row]] = {
         0: [(0, 0, 80, 80, 0.9), (85, 30, 99, 44, 0.8), (0, 0, 10, 10, 0.6)],

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from bmfgraph.plan.types import Dim, TensorSpec
+from bmfgraph.plan.types import Device, Dim, TensorSpec
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.stitch import Stitch
 from bmfgraph.stages.tiles import CutTiles
-from tests.tools import node, opened, tensor, want
+from tests.tools import node, tensor, want
 
 __all__ = ["cut_and_stitched"]
 
@@ -25,6 +25,7 @@ def cut_and_stitched(
     layout: str = "NCHW",
     scale: int = 1,
     multiple: int = 1,
+    device: Device = "cpu",
 ) -> torch.Tensor:
     """Return what a model that changes the size by ``scale`` makes of a picture in tiles [height, width]."""
     sizes = dict(zip(("height", "width"), picture.shape[2:] if layout == "NCHW" else picture.shape[1:3], strict=True))
@@ -39,10 +40,14 @@ def cut_and_stitched(
     )
     stitch = node("stitch", "net")
     joined = stitch.spec.infer(stitch, (replace(cut, dims=dims),), None)
-    (sample,) = opened(CutTiles("tiles", inferred.params)).process(Sample({"input": picture}, (Frame(3, None),)))
+    cutter, stitcher = CutTiles("tiles", inferred.params), Stitch("stitch", joined.params)
+    for stage in (cutter, stitcher):
+        stage.device = device
+        stage.open()
+    (sample,) = cutter.process(Sample({"input": picture.to(device)}, (Frame(3, None),)))
     assert tuple(sample.tensors["input"].shape) == cut.shape
     answer = Sample({"input": model(sample.tensors["input"])}, sample.frames)
-    (whole,) = opened(Stitch("stitch", joined.params)).process(answer)
+    (whole,) = stitcher.process(answer)
     result = whole.tensors["input"]
     assert isinstance(joined.outputs[0].type, TensorSpec)
     assert (whole.index, tuple(result.shape)) == (3, joined.outputs[0].type.shape)
