@@ -27,10 +27,12 @@ class _Job:
         frames: Frames that the sample stands for.
     """
 
+    __slots__ = ("begun", "ended", "frames", "inputs", "outputs", "rows")
+
     def __init__(self, inputs: Tensors, frames: tuple[Frame, ...]) -> None:
         self.inputs = inputs
         self.frames = frames
-        self.rows = len(next(iter(inputs.values())))
+        self.rows = next(iter(inputs.values())).shape[0]
         self.begun = 0
         self.ended = 0
         self.outputs: Tensors = {}
@@ -46,10 +48,10 @@ class _Job:
             return inputs
         return {name: tensor[first : self.begun] for name, tensor in inputs.items()}
 
-    def put(self, outputs: Tensors) -> None:
-        """Add the outputs of the next rows."""
-        first, self.ended = self.ended, self.ended + len(next(iter(outputs.values())))
-        if self.ended - first == self.rows:
+    def put(self, outputs: Tensors, count: int) -> None:
+        """Add the outputs of the next ``count`` rows."""
+        first, self.ended = self.ended, self.ended + count
+        if count == self.rows:
             self.outputs = outputs
             return
         for name, tensor in outputs.items():
@@ -122,11 +124,10 @@ class Infer(Stage):
         self._rows -= count
         # Pad the batch to the model's fixed, or the engine's minimum, batch size.
         size = max(count, self.params.batch if self.params.fixed_batch else self._engine.minimum_batch)
-        inputs = {}
-        for name in self._names:
-            tensors = [part[name] for part in parts]
-            tensors += [tensors[-1][-1:]] * (size - count)
-            inputs[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+        inputs = parts[0]
+        if size > count or len(parts) > 1:
+            padding = [{name: tensor[-1:] for name, tensor in parts[-1].items()}] * (size - count)
+            inputs = {name: torch.cat([part[name] for part in (*parts, *padding)]) for name in self._names}
         self._running.append((self._engine.begin(inputs), shares, size))
 
     def _end(self) -> Iterator[Sample]:
@@ -141,7 +142,8 @@ class Infer(Stage):
                 )
         first = 0
         for job, count in shares:
-            job.put({name: tensor[first : first + count] for name, tensor in outputs.items()})
+            whole = count == size
+            job.put(outputs if whole else {name: one[first : first + count] for name, one in outputs.items()}, count)
             first += count
         while self._jobs and self._jobs[0].ended == self._jobs[0].rows:
             job = self._jobs.popleft()

@@ -71,6 +71,8 @@ REQUIRED = {
     "overlay": {"inputs"},
     "preprocess": {"inputs"},
     "records": {"inputs", "path"},
+    "stitch": {"inputs"},
+    "tiles": {"inputs"},
     "window": {"inputs"},
 }
 
