@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from bmfgraph.errors import PlanError
+from bmfgraph.nodes.decode import DetectDecode
 from bmfgraph.nodes.detections import DetectionsParams
-from bmfgraph.plan.types import Placement, Tiling
+from bmfgraph.nodes.model import OutputMeaning
+from bmfgraph.plan.types import BundleSpec, Dim, Placement, Tiling
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
 from tests.stages.detectors import bundle, params
@@ -132,3 +136,45 @@ def test_more_boxes_than_the_table_holds_are_found_too() -> None:
         assert len(result.scores) == 2 * count
         # The order of equal scores is not defined.
         assert sorted(other.boxes, key=str) == sorted(result.boxes, key=str)
+
+
+def described(fields: list[str], width: int, **decode: Any) -> BundleSpec:
+    """Return the outputs of a model with two candidates in each tile."""
+    tensor = bundle("yolov10", {"output0": (6, 2, width)}, Placement(200, 150, 200, 150, 1, 1, 0, 0), labels=("a",))
+    meaning = OutputMeaning.model_validate({"dims": ["batch", "candidates", "fields"], "fields": fields})
+    settings = DetectDecode.model_validate({"box": "xyxy", "labels": ["a"], **decode})
+    return BundleSpec((replace(tensor.tensors[0], tiling=TILING),), settings, (("output0", meaning),))
+
+
+def test_keypoints_are_moved_with_their_boxes() -> None:
+    work = params(
+        described(["box", "score", "keypoints:2x3"], 11, keypoints={"names": ["left", "right"], "unit": "pixels"})
+    )
+    table = torch.zeros(6, 2, 11)
+    table[4, 0] = torch.tensor([20, 30, 40, 60, 0.9, 22, 33, 0.8, 38, 57, 0.7])
+    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0, None),)))
+    assert result.corners.tolist() == [[80, 80, 100, 110]]
+    assert result.keypoints is not None
+    assert result.keypoints[0, :, :2].tolist() == [[82, 83], [98, 107]]
+    assert result.keypoints[0, :, 2].tolist() == pytest.approx([0.8, 0.7])
+
+
+def test_a_turned_box_is_cut_where_its_corner_ends() -> None:
+    work = params(described(["box", "score", "angle"], 6, box="cxcywh"))
+    table = torch.zeros(6, 2, 6)
+    # A quarter turn makes 4x14 of 14x4: the box ends at y 99.5 of tile 0. Tile 3 begins 50 lower, and sees all of it.
+    table[0, 0] = torch.tensor([30, 92.5, 14, 4, 0.95, math.pi / 2])
+    table[3, 0] = torch.tensor([30, 50, 30, 4, 0.9, math.pi / 2])
+    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0, None),)))
+    assert result.scores.tolist() == pytest.approx([0.9])
+
+
+def test_masks_are_not_read_from_tiles() -> None:
+    outputs = described(["box", "score", "mask:4"], 9, masks={"prototypes": "output1"})
+    prototypes = replace(
+        outputs.tensors[0], name="output1", dims=tuple(Dim(f"dim{at}", size) for at, size in enumerate((6, 4, 25, 25)))
+    )
+    layout = OutputMeaning.model_validate({"dims": ["batch", "prototypes", "height", "width"]})
+    outputs = replace(outputs, tensors=(*outputs.tensors, prototypes), layouts=(*outputs.layouts, ("output1", layout)))
+    with pytest.raises(PlanError, match="masks are read from whole pictures, but the outputs are of 3x2 tiles"):
+        params(outputs)
