@@ -136,7 +136,9 @@ GRAY_FRAME_TENSOR = Code("E314", "A grey tensor cannot become frames.", "Repeat 
 OUTPUT_CHANNEL_MISMATCH = Code(
     "E315", "A model's output has the wrong channel count.", "Correct `model.window` or `model.outputs`."
 )
-AMBIGUOUS_OUTPUT_TENSOR = Code("E316", "A model has several outputs, or none of this name.", "Set `tensor` to one.")
+AMBIGUOUS_OUTPUT_TENSOR = Code(
+    "E316", "A model has several outputs, or none of this name.", "Set `tensor` to its name."
+)
 NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
 TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
 DETECTOR_EXPECTED = Code(
@@ -222,7 +224,9 @@ MISSING_EXTERNAL_WEIGHTS = Code(
     "A file with weights of a model is missing, cut off, or outside of the model's folder.",
     "Copy that file to the model's folder.",
 )
-UNSUPPORTED_ONNX_VERSION = Code("E505", "A model needs a newer onnx.", "Update it, or export with an older opset.")
+UNSUPPORTED_ONNX_VERSION = Code(
+    "E505", "A model needs a newer onnx.", "Update it, or export with an older operator set."
+)
 UNKNOWN_MODEL_TENSOR = Code(
     "E506", "The config names a tensor that the model does not have.", "Correct `model.inputs` or `model.outputs`."
 )
