@@ -20,6 +20,7 @@ from bmfgraph.plan.types import (
     ResultSpec,
     SegmentsSpec,
     TensorSpec,
+    tiling_of,
 )
 
 __all__ = ["infer_types"]
@@ -121,6 +122,14 @@ def _inputs(plan: Plan, node: PlanNode) -> tuple[tuple[Ref, ...], tuple[PortType
 
 def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tuple[PortType, ...], index: int) -> None:
     ref, kind, accepted = inputs[index], types[index], node.spec.accepts(index)
+    tiling = tiling_of(kind)
+    if tiling and not node.spec.takes_tiles:
+        raise PlanError(
+            node.name,
+            f"({node.kind}) works on whole pictures, but {ref} produces {tiling}",
+            hint="put a node {kind: stitch} between them, after the model",
+            code=codes.UNSTITCHED_TILES,
+        )
     if accepted is None or isinstance(kind, accepted.type):
         return
     names: dict[type, str] = {

@@ -282,6 +282,12 @@ REFUSED_MODEL = Code(
     "E521", "The runtime refuses a model, or fails on a trial inference.", "Export it again, or update the runtime."
 )
 CRASHING_MODEL = Code("E522", "A model crashes the runtime, or never finishes loading.", "Export the model again.")
+MISSING_TILE_SIZE = Code("E531", "The size of tiles is unknown.", "Set `size` of the tiles node.")
+INVALID_OVERLAP = Code("E532", "Tiles overlap by their whole size.", "Set a smaller `overlap`, or larger tiles.")
+UNSTITCHED_TILES = Code("E533", "A node works on whole pictures, and gets tiles.", "Put a stitch node before it.")
+TILES_EXPECTED = Code("E534", "A stitch node gets no tiles.", "Put a tiles node before the model.")
+UNALIGNED_TILES = Code("E535", "Tiles begin between two pixels of the output.", "Set `multiple` of the model's input.")
+CONFLICTING_TILES = Code("E536", "The inputs of a model are cut to tiles differently.", "Cut all of them alike.")
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {code: code for code in sorted(value for value in tuple(globals().values()) if isinstance(value, Code))}

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.redact import RedactSpec as Redact
     from bmfgraph.nodes.resize import ResizeSpec as Resize
     from bmfgraph.nodes.segment import SegmentNodeSpec as Segment
+    from bmfgraph.nodes.stitch import StitchSpec as Stitch
+    from bmfgraph.nodes.tiles import TilesSpec as Tiles
     from bmfgraph.nodes.window import WindowSpec as Window
 
 __all__ = [
@@ -88,8 +90,10 @@ __all__ = [
     "Resize",
     "Segment",
     "SourceInfo",
+    "Stitch",
     "TensorMeaning",
     "TensorSpec",
+    "Tiles",
     "Window",
     "register",
 ]
@@ -111,6 +115,8 @@ _LAZY = {
     "Redact": "redact:RedactSpec",
     "Resize": "resize:ResizeSpec",
     "Segment": "segment:SegmentNodeSpec",
+    "Stitch": "stitch:StitchSpec",
+    "Tiles": "tiles:TilesSpec",
     "Window": "window:WindowSpec",
 }
 """Kinds by their names in Python, imported when they are used."""

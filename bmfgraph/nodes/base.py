@@ -54,6 +54,8 @@ class NodeSpec(Frozen):
     """Devices that the stage can work on. With ``cuda``, its items are on ``Stage.device``."""
     transfer: ClassVar[bool] = False
     """Whether it moves items between CPU and GPU and changes nothing else."""
+    takes_tiles: ClassVar[bool] = False
+    """Whether the stage works on the tiles of a picture, one in each row of its tensors."""
     cpu_hint: ClassVar[str] = ""
     """For a kind that needs a GPU: advice how to do the same work on the CPU."""
     fixed_fields: ClassVar[tuple[str, ...]] = ()

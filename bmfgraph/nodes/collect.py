@@ -25,6 +25,7 @@ class CollectSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.collect:Collect"
     arity: ClassVar[tuple[int, int]] = (1, 99)
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+    takes_tiles: ClassVar[bool] = True
 
     def ports(self) -> tuple[str, ...]:
         return ()

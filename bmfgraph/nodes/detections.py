@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -17,7 +17,7 @@ from bmfgraph.nodes.object_fields import KeypointParams, check_angle, described,
 from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType
+from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, Tiling, tiling_of
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
 
@@ -56,6 +56,8 @@ class DetectionsParams:
     keypoints: KeypointParams | None
     masks: MaskParams | None
     placement: Placement
+    tiling: Tiling | None = None
+    """The tiles of which the outputs have a row each; ``placement`` then has the size of a tile."""
 
 
 class DetectionsNodeSpec(NodeSpec):
@@ -68,13 +70,24 @@ class DetectionsNodeSpec(NodeSpec):
 
     stage: ClassVar[str] = "bmfgraph.stages.detections:Detect"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+    takes_tiles: ClassVar[bool] = True
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         name = node.name
         outputs, decode, frames, placement = model_outputs(
             name, inputs[0], self.decode, DetectDecode, "{preset: yolov8, labels: coco80}"
         )
+        tiling = tiling_of(outputs)
+        if tiling:
+            placement = replace(placement, width=tiling.width, height=tiling.height)
         tensors, masks, keypoints = _tables(name, outputs, decode, placement)
+        if tiling and masks is not None:
+            raise PlanError(
+                name,
+                f"masks are read from whole pictures, but the outputs are of {tiling}",
+                hint="read no masks: write skip:N for mask:N, and leave model.decode.masks out",
+                code=codes.UNSTITCHED_TILES,
+            )
         rotated = check_angle(name, decode, tensors)
         grid = _grid(name, decode, tensors, placement)
         labels = _labels(name, decode, tensors)
@@ -86,7 +99,8 @@ class DetectionsNodeSpec(NodeSpec):
             unit=decode.unit,
             grid=grid,
             background=decode.background,
-            nms=decode.nms,
+            # A model that needs no suppression still finds an object in several tiles.
+            nms="per_class" if tiling and decode.nms == "none" else decode.nms,
             iou=decode.iou if self.iou is None else self.iou,
             most=decode.most,
             thresholds=decode.thresholds(),
@@ -96,6 +110,7 @@ class DetectionsNodeSpec(NodeSpec):
             keypoints=keypoints,
             masks=masks,
             placement=placement,
+            tiling=tiling,
         )
         names, skeleton = (decode.keypoints.names, decode.keypoints.skeleton) if decode.keypoints else ((), ())
         result = DetectionsSpec(frames, labels, masks is not None, rotated, names, skeleton)

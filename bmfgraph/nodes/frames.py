@@ -25,7 +25,7 @@ from bmfgraph.plan.types import (
 )
 from bmfgraph.plan.views.text import change_text, size_text
 
-__all__ = ["FramesParams", "FramesSpec", "LabelFramesParams"]
+__all__ = ["FramesParams", "FramesSpec", "LabelFramesParams", "chosen_tensor"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class FramesSpec(NodeSpec):
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         if isinstance(inputs[0], SegmentsSpec):
             return self._label_frames(inputs[0])
-        tensor = self._tensor(node.name, inputs[0])
+        tensor = chosen_tensor(node.name, inputs[0], self.tensor)
         meaning, source, placement = tensor.meaning, tensor.source, tensor.placement
         width, height = tensor.size_of("width"), tensor.size_of("height")
         if meaning is not None and (not width or not height):
@@ -117,32 +117,42 @@ class FramesSpec(NodeSpec):
         params = LabelFramesParams(colors if self.colors == "palette" else (), out.width, out.height)
         return Inferred((Port("out", out),), params)
 
-    def _tensor(self, name: str, source: PortType) -> TensorSpec:
-        if isinstance(source, BundleSpec):
-            names = [tensor.name for tensor in source.tensors]
-            chosen = self.tensor or (names[0] if len(names) == 1 else None)
-            if chosen in names:
-                return source.tensors[names.index(chosen)]
-            fault = f"{self.tensor!r} is not one of them{did_you_mean(self.tensor, names)}" if self.tensor else ""
-            raise PlanError(
-                name,
-                f"the model has {len(names)} outputs ({join_sorted(names)}): {fault or 'name one'}",
-                hint=f"set pipeline.nodes.{name}.tensor to one of them",
-                code=codes.AMBIGUOUS_OUTPUT_TENSOR,
-            )
-        if not isinstance(source, TensorSpec):
-            hint = "frames need no conversion: connect them directly" if isinstance(source, FrameSpec) else ""
-            raise PlanError(
-                name,
-                f"expects tensors, not {source}",
-                hint=hint or "connect it to an inference node",
-                code=codes.TENSOR_EXPECTED,
-            )
-        if self.tensor and self.tensor != source.name:
-            raise PlanError(
-                name,
-                f"tensor {self.tensor!r}: the only tensor is {source.name!r}",
-                hint=f"set pipeline.nodes.{name}.tensor={source.name}, or leave it out",
-                code=codes.AMBIGUOUS_OUTPUT_TENSOR,
-            )
-        return source
+
+def chosen_tensor(name: str, source: PortType, chosen: str | None) -> TensorSpec:
+    """Return the tensor that a node works on.
+
+    Args:
+        name: Name of the node.
+        source: Type of its input.
+        chosen: The node's option ``tensor``.
+
+    Raises:
+        PlanError: The input has no tensors, several, or none of that name.
+    """
+    if isinstance(source, BundleSpec):
+        names = [tensor.name for tensor in source.tensors]
+        if chosen in names or (chosen is None and len(names) == 1):
+            return source.tensors[names.index(chosen or names[0])]
+        fault = f"{chosen!r} is not one of them{did_you_mean(chosen, names)}" if chosen else ""
+        raise PlanError(
+            name,
+            f"the model has {len(names)} outputs ({join_sorted(names)}): {fault or 'name one'}",
+            hint=f"set pipeline.nodes.{name}.tensor to one of them",
+            code=codes.AMBIGUOUS_OUTPUT_TENSOR,
+        )
+    if not isinstance(source, TensorSpec):
+        hint = "frames need no conversion: connect them directly" if isinstance(source, FrameSpec) else ""
+        raise PlanError(
+            name,
+            f"expects tensors, not {source}",
+            hint=hint or "connect it to an inference node",
+            code=codes.TENSOR_EXPECTED,
+        )
+    if chosen and chosen != source.name:
+        raise PlanError(
+            name,
+            f"tensor {chosen!r}: the only tensor is {source.name!r}",
+            hint=f"set pipeline.nodes.{name}.tensor={source.name}, or leave it out",
+            code=codes.AMBIGUOUS_OUTPUT_TENSOR,
+        )
+    return source

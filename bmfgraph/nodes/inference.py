@@ -24,6 +24,7 @@ from bmfgraph.nodes.engine import (
     declared_shape,
 )
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
+from bmfgraph.nodes.tiles import check_same_tiles
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, Device, Dim, Port, PortType, TensorMeaning, TensorSpec
@@ -62,6 +63,7 @@ class InferenceSpec(NodeSpec):
     stage: ClassVar[str] = "bmfgraph.stages.inference:Infer"
     arity: ClassVar[tuple[int, int]] = (1, 16)
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+    takes_tiles: ClassVar[bool] = True
 
     def accepts(self, index: int) -> InputType:
         return InputType(TensorSpec)
@@ -145,6 +147,7 @@ class InferenceSpec(NodeSpec):
         for source, tensor in zip(inputs, node.metadata.inputs, strict=True):
             assert isinstance(source, TensorSpec)
             shapes[tensor.name] = self._shape(node.name, source, tensor)
+        check_same_tiles(node.name, inputs)
         batch = self.engine.batch
         try:
             output_shapes = cached_output_shapes(node.metadata, shapes)
@@ -330,14 +333,16 @@ class InferenceSpec(NodeSpec):
         out = TensorSpec(
             name=tensor.name,
             # One item's share of the batch.
-            dims=(Dim("batch", 1), *dims[1:]),
+            dims=(source.dims[0], *dims[1:]),
             dtype=tensor.dtype,
             meaning=meaning,
             window=source.window,
             placement=placement,
             source=source.source,
+            tiling=source.tiling,
         )
         height, width, channels = out.size_of("height"), out.size_of("width"), out.size_of("channels")
         if meaning and placement and height and width and channels:
-            out = replace(out, pictures=channels // meaning.count, placement=placement.scaled_to(width, height))
+            whole = placement if source.tiling else placement.scaled_to(width, height)
+            out = replace(out, pictures=channels // meaning.count, placement=whole)
         return out

@@ -34,6 +34,7 @@ class WindowSpec(NodeSpec):
 
     stage: ClassVar[str] = "bmfgraph.stages.window:Gather"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+    takes_tiles: ClassVar[bool] = True
 
     def accepts(self, index: int) -> InputType:
         return InputType(TensorSpec)

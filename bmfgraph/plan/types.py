@@ -41,10 +41,12 @@ __all__ = [
     "TensorMeaning",
     "TensorSpec",
     "TextsSpec",
+    "Tiling",
     "Window",
     "default_matrix",
     "device_of",
     "on_device",
+    "tiling_of",
 ]
 
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
@@ -173,8 +175,33 @@ NO_WINDOW = Window()
 
 
 @dataclass(frozen=True)
+class Tiling:
+    """Overlapping tiles of equal size that cover a picture, row by row; in pixels of the model's input."""
+
+    width: int
+    """Width of a tile; larger than the picture where that was padded on the right."""
+    height: int
+    lefts: tuple[int, ...]
+    """Left edge of each column, rising."""
+    tops: tuple[int, ...]
+    """Top edge of each row, rising."""
+    picture_width: int
+    picture_height: int
+    overlap: int
+    """Least overlap of two neighbours."""
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Left and top edge of each tile, in the order of the tensor's rows."""
+        return tuple((left, top) for top in self.tops for left in self.lefts)
+
+    def __str__(self) -> str:
+        return f"{len(self.lefts)}x{len(self.tops)} tiles of {self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
 class TensorSpec:
-    """One tensor per item; the images of a window lie side by side along the channels."""
+    """One tensor per item; the images of a window lie side by side along the channels, tiles along the first dim."""
 
     name: str
     dims: tuple[Dim, ...]
@@ -187,6 +214,8 @@ class TensorSpec:
     source: FrameSpec | None = None
     """The frames that the tensor was made from."""
     device: Device = "cpu"
+    tiling: Tiling | None = None
+    """The tiles along the first dim; None: the tensor is of the whole picture. ``placement`` is the picture's."""
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -252,3 +281,10 @@ def on_device(kind: PortType, device: Device) -> PortType:
     if isinstance(kind, BundleSpec):
         return replace(kind, tensors=tuple(replace(tensor, device=device) for tensor in kind.tensors))
     return replace(kind, device=device) if isinstance(kind, (FrameSpec, TensorSpec, SegmentsSpec)) else kind
+
+
+def tiling_of(kind: PortType) -> Tiling | None:
+    """Return the tiles that the tensors of an edge hold; None for other types and whole pictures."""
+    if isinstance(kind, BundleSpec):
+        return kind.tensors[0].tiling
+    return kind.tiling if isinstance(kind, TensorSpec) else None

@@ -99,7 +99,7 @@ class TensorsItem:
     pts: tuple[Fraction, ...]
     """Presentation times in seconds of all frames that they stand for."""
     tensors: dict[str, torch.Tensor] = field(repr=False)
-    """By name, each with a batch dim of 1."""
+    """By name, each with a batch dim of 1, or of as many as the picture has tiles."""
 
 
 Item: TypeAlias = "FrameItem | DetectionsItem | TensorsItem | Result"

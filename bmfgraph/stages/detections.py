@@ -20,6 +20,7 @@ from bmfgraph.stages.masks import masks_of_boxes, masks_of_prototypes
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
 from bmfgraph.stages.results import Detections, Masks
 from bmfgraph.stages.rotated import rotated_in_source
+from bmfgraph.stages.tiled_detections import TiledReader
 
 __all__ = ["Detect"]
 
@@ -36,7 +37,7 @@ class Detect(Stage):
 
     def open(self) -> None:
         self._download: AsyncDownload[Detections] = AsyncDownload()
-        self._reader = BoxReader(self.params)
+        self._reader = TiledReader(self.params) if self.params.tiling else BoxReader(self.params)
         self._names = tuple(table.tensor for table in self.params.tensors)
         masks = self.params.masks
         if masks is not None and masks.form == "boxes":
@@ -50,7 +51,9 @@ class Detect(Stage):
     def process(self, *items: Any) -> Iterable[Detections]:
         sample: Sample = items[0]
         frame = sample.frames[0]
-        outputs = [sample.tensors[name][0] for name in self._names]
+        outputs = [sample.tensors[name] for name in self._names]
+        if not self.params.tiling:
+            outputs = [output[0] for output in outputs]
         prototypes = [sample.tensors[self._prototypes][0]] if self._prototypes else []
         if self.device == "cuda":
             # Prototypes take less room than masks of as many objects as there may be, so the CPU combines them.
@@ -96,7 +99,8 @@ class Detect(Stage):
             scores,
             labels.float(),
             kept.float(),
-            (scores > self._least).float(),
+            # The scores of boxes that a tile has cut are negative.
+            (scores.abs() > self._least).float(),
             final.float().expand_as(scores),
         )
         return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)

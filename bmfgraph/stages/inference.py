@@ -1,4 +1,4 @@
-"""Run the node kind ``inference``: join samples to batches, run the engine, and split its outputs."""
+"""Run the node kind ``inference``: join the rows of samples to batches, run the engine, and split its outputs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,55 @@ from bmfgraph.stages.items import Frame, Sample
 
 __all__ = ["Infer"]
 
-Frames = tuple[Frame, ...]
+Tensors = dict[str, torch.Tensor]
+
+
+class _Job:
+    """A sample whose rows are on their way through the engine.
+
+    Args:
+        inputs: The model's inputs by name; the first dim of each counts the rows.
+        frames: Frames that the sample stands for.
+    """
+
+    __slots__ = ("begun", "ended", "frames", "inputs", "outputs", "rows")
+
+    def __init__(self, inputs: Tensors, frames: tuple[Frame, ...]) -> None:
+        self.inputs = inputs
+        self.frames = frames
+        self.rows = next(iter(inputs.values())).shape[0]
+        self.begun = 0
+        self.ended = 0
+        self.outputs: Tensors = {}
+
+    def take(self, count: int) -> Tensors:
+        """Return the inputs of the next rows."""
+        first, self.begun = self.begun, self.begun + count
+        inputs = self.inputs
+        if self.begun == self.rows:
+            # The outputs of other rows may take their time.
+            self.inputs = {}
+        if count == self.rows:
+            return inputs
+        return {name: tensor[first : self.begun] for name, tensor in inputs.items()}
+
+    def put(self, outputs: Tensors, count: int) -> None:
+        """Add the outputs of the next ``count`` rows."""
+        first, self.ended = self.ended, self.ended + count
+        if count == self.rows:
+            self.outputs = outputs
+            return
+        for name, tensor in outputs.items():
+            if first == 0:
+                # One tensor for all rows, so that the outputs of a batch are free once they are copied.
+                self.outputs[name] = tensor.new_empty((self.rows, *tensor.shape[1:]))
+            self.outputs[name][first : self.ended] = tensor
 
 
 class Infer(Stage):
-    """Run one engine on samples of its inputs.
+    """Run one engine on the rows of samples.
+
+    A batch is filled across the rows of a sample and across samples. A sample leaves when all its rows are done.
 
     An engine with several streams runs as many inferences at once. The result of one is returned when that many have
     begun.
@@ -32,8 +76,13 @@ class Infer(Stage):
         assert self.params.engine is not None
         self._engine = load_engine(self.name, self.params.engine)
         self._names = [name for name, _ in self.params.inputs]
-        self._batch: list[tuple[Sample, ...]] = []
-        self._running: deque[tuple[Pending, list[Frames], int]] = deque()
+        self._waiting: deque[_Job] = deque()
+        """Samples with rows that are not begun."""
+        self._rows = 0
+        """Number of those rows."""
+        self._jobs: deque[_Job] = deque()
+        """Samples that have not left."""
+        self._running: deque[tuple[Pending, list[tuple[_Job, int]], int]] = deque()
 
     @property
     def engine_description(self) -> str:
@@ -43,34 +92,47 @@ class Infer(Stage):
         return self._engine.description + (f" ({reason})" if reason else "")
 
     def process(self, *items: Any) -> Iterable[Sample]:
-        self._batch.append(items)
-        if len(self._batch) < self.params.batch:
-            return
-        self._begin()
-        if len(self._running) >= self._engine.streams:
-            yield from self._end()
+        inputs = {name: _input_tensor(sample, name) for name, sample in zip(self._names, items, strict=True)}
+        job = _Job(inputs, items[0].frames)
+        self._waiting.append(job)
+        self._jobs.append(job)
+        self._rows += job.rows
+        while self._rows >= self.params.batch:
+            self._begin()
+            if len(self._running) >= self._engine.streams:
+                yield from self._end()
 
     def finish(self) -> Iterable[Sample]:
-        if self._batch:
+        if self._rows:
             self._begin()
         while self._running:
             yield from self._end()
 
     def _begin(self) -> None:
-        """Begin the inference of the collected batch."""
-        batch, self._batch = self._batch, []
+        """Begin the inference of the next rows, as many as a batch holds."""
+        shares: list[tuple[_Job, int]] = []
+        parts: list[Tensors] = []
+        count = 0
+        while self._waiting and count < self.params.batch:
+            job = self._waiting[0]
+            share = min(job.rows - job.begun, self.params.batch - count)
+            shares.append((job, share))
+            parts.append(job.take(share))
+            count += share
+            if job.begun == job.rows:
+                self._waiting.popleft()
+        self._rows -= count
         # Pad the batch to the model's fixed, or the engine's minimum, batch size.
-        size = max(len(batch), self.params.batch if self.params.fixed_batch else self._engine.minimum_batch)
-        inputs = {}
-        for position, name in enumerate(self._names):
-            tensors = [_input_tensor(samples[position], name) for samples in batch]
-            tensors += tensors[-1:] * (size - len(tensors))
-            inputs[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-        self._running.append((self._engine.begin(inputs), [samples[0].frames for samples in batch], size))
+        size = max(count, self.params.batch if self.params.fixed_batch else self._engine.minimum_batch)
+        inputs = parts[0]
+        if size > count or len(parts) > 1:
+            padding = [{name: tensor[-1:] for name, tensor in parts[-1].items()}] * (size - count)
+            inputs = {name: torch.cat([part[name] for part in (*parts, *padding)]) for name in self._names}
+        self._running.append((self._engine.begin(inputs), shares, size))
 
     def _end(self) -> Iterator[Sample]:
-        """End the oldest inference, and yield a sample for each one of its batch."""
-        pending, batch_frames, size = self._running.popleft()
+        """End the oldest inference, and yield the samples that are complete."""
+        pending, shares, size = self._running.popleft()
         outputs = pending.outputs()
         for name, tensor in outputs.items():
             if tensor.shape[0] != size:
@@ -78,8 +140,14 @@ class Infer(Stage):
                     f"output {name} has the shape {list(tensor.shape)}, "
                     f"but its first dimension must be the batch size {size}"
                 )
-        for position, frames in enumerate(batch_frames):
-            yield Sample({name: tensor[position : position + 1] for name, tensor in outputs.items()}, frames)
+        first = 0
+        for job, count in shares:
+            whole = count == size
+            job.put(outputs if whole else {name: one[first : first + count] for name, one in outputs.items()}, count)
+            first += count
+        while self._jobs and self._jobs[0].ended == self._jobs[0].rows:
+            job = self._jobs.popleft()
+            yield Sample(job.outputs, job.frames)
 
     def close(self) -> None:
         self.__dict__.pop("_engine", None)

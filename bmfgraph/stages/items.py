@@ -73,8 +73,9 @@ class Sample:
     """Input or output tensors of a model.
 
     Attributes:
-        tensors: Tensors by name. Their first dimension is a batch of 1; shape, dtype, layout, channel order and value
-            range are those of the edge's TensorSpec in the plan. All of them are on the stage's device.
+        tensors: Tensors by name. Their first dimension is 1, or the number of a picture's tiles; shape, dtype, layout,
+            channel order and value range are those of the edge's TensorSpec in the plan. All of them are on the
+            stage's device.
         frames: Frames that the sample stands for, in order, at least one. A window of several frames stands only for
             those that the model's output replaces.
     """

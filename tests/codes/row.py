@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tests.codes.command import HERE, Situation
 
 __all__ = [
-    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SEGMENT", "SWEEP"),
-    *("TEMPORAL", "TRT", "UP", "N", "Row"),
+    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SEGMENT", "STITCH", "SWEEP"),
+    *("TEMPORAL", "TILES", "TRT", "UP", "N", "Row"),
 ]
 
 
@@ -47,6 +47,9 @@ SEGMENT = (
     f"check pipeline=segmentation model=ppocr_det model.file=grey.onnx '+model.inputs.input.channels=GRAY' {_CLIP}"
 )
 """A model with one number for each pixel."""
+TILES = UP + "'+pipeline.nodes.tiles={kind: tiles, inputs: [prepare]}' pipeline.nodes.window.inputs=[tiles] "
+STITCH = TILES + "'+pipeline.nodes.stitch={kind: stitch, inputs: [upscale]}' pipeline.nodes.restore.inputs=[stitch] "
+"""Super resolution in tiles, without and with the node that puts them together."""
 TRT = UP + "target=trt.json "
 """The same on a machine with TensorRT."""
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import COPY, FIND, MIX, ODD, RUN_COPY, SEGMENT, TEMPORAL, UP, N, Row
+from tests.codes.row import COPY, FIND, MIX, ODD, RUN_COPY, SEGMENT, STITCH, TEMPORAL, TILES, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -139,4 +139,11 @@ ROWS: tuple[Row, ...] = (
     Row("E520", UP + "model.file=strange.onnx", N + f"upscale: {_NET}ONNX Runtime "),
     Row("E521", UP + "model.file=mixed.onnx", N + f"upscale: {_NET}ONNX Runtime "),
     Row("E522", UP + "model.file=sparse.onnx", N + f"upscale: {_NET}ONNX Runtime "),
+    # tiles
+    Row("E531", STITCH, N + "tiles: the model accepts any size, so the size of a tile is unknown\n  → set pipeline.nodes.tiles.size to [height, width], such as [256,256]"),
+    Row("E532", STITCH + "pipeline.nodes.tiles.size=[32,32]", N + "tiles: overlap 32: tiles of width 32 overlap by at most 31\n  → set pipeline.nodes.tiles.overlap=4, or larger tiles"),
+    Row("E533", TILES + "pipeline.nodes.tiles.size=[40,40]", N + "restore: (frames) works on whole pictures, but upscale.out produces 4x2 tiles of 40x40\n  → put a node {kind: stitch} between them, after the model"),
+    Row("E534", UP + "'+pipeline.nodes.stitch={kind: stitch, inputs: [upscale]}' pipeline.nodes.restore.inputs=[stitch]", N + "stitch: expects the outputs of a model for tiles, not uint8[1x3x96x128] NCHW RGB\n  → put a node {kind: tiles} between preprocess and inference"),
+    Row("E535", STITCH + "model.file=half.onnx pipeline.nodes.tiles.size=[30,30] pipeline.nodes.tiles.overlap=5", N + "stitch: output (float32[6x3x15x15] NCHW RGB) has 0.5 pixels for each of the input, so tiles that begin at [0, 25, 34] in 64 pixels begin between two pixels of it\n  → set `multiple` of the model's input to 2"),
+    Row("E536", MIX + "'+pipeline.nodes.tiles={kind: tiles, inputs: [one], size: [32,32], overlap: 8}' pipeline.nodes.net.inputs=[tiles,two]", N + "net: its inputs are cut differently: 3x2 tiles of 32x32, whole pictures\n  → put the same tiles node before each of them, or before none"),
 )

@@ -251,6 +251,8 @@ def _models(folder: Path) -> None:
     add = helper.make_node("Add", ["input", "input"], ["output"], name="sum")
     save_model(folder / "sums.onnx", [add], inputs, outputs)
     inputs, outputs = ([tensor_info(name, "float32", ["N", 3, "H", "W"])] for name in ("input", "output"))
+    pool = helper.make_node("AveragePool", ["input"], ["output"], kernel_shape=[2, 2], strides=[2, 2])
+    save_model(folder / "half.onnx", [pool], inputs, [tensor_info("output", "float32", ["N", 3, "H2", "W2"])])
     add = helper.make_node("Add", ["input", "w"], ["output"])
     save_model(folder / "seven.onnx", [add], inputs, outputs, {"w": np.ones((1, 3, 7, 9), np.float32)})
     _raw_model(folder / "strange.onnx", ["N", 3, "H", "W"], domain="org.example")

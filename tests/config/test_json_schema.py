@@ -78,6 +78,8 @@ REQUIRED = {
     "preprocess": {"inputs"},
     "read": {"inputs"},
     "records": {"inputs", "path"},
+    "stitch": {"inputs"},
+    "tiles": {"inputs"},
     "window": {"inputs"},
 }
 

@@ -17,7 +17,7 @@ from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 
 OWN = [
     *("classify", "decoder", "detections", "embed", "encoder", "frames", "inference", "map", "nvdec", "overlay"),
-    *("preprocess", "read", "records", "redact", "resize", "segment", "window"),
+    *("preprocess", "read", "records", "redact", "resize", "segment", "stitch", "tiles", "window"),
 ]
 
 

@@ -99,3 +99,28 @@ def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
     with pytest.raises(EngineError, match=r"^pipeline\.nodes\.net: ONNX Runtime .* cannot load "):
         stage(path, 1)
+
+
+def rows(index: int, count: int) -> Sample:
+    """Return a sample with that many rows, all different."""
+    return Sample({"input": (100 * index + torch.arange(count)).float().view(-1, 1, 1, 1).expand(-1, 3, 4, 6)},
+                  (Frame(index, None),))  # fmt: skip
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["free batch", "fixed batch"])
+def test_batches_are_filled_across_rows_and_samples(tmp_path: Path, fixed: bool) -> None:
+    shape = (4, 3, 4, 6) if fixed else ("N", 3, "H", "W")
+    infer = stage(negate_model(tmp_path / "x.onnx", shape=shape), 4, fixed=fixed)
+    sizes: list[int] = []
+    begin = infer._engine.begin
+    infer._engine.begin = lambda inputs: sizes.append(len(inputs["input"])) or begin(inputs)  # type: ignore[method-assign, func-returns-value]
+    counts = [15, 1, 15, 2, 1]
+    steps = [list(infer.process(rows(index, count))) for index, count in enumerate(counts)]
+    steps.append(list(infer.finish()))
+    assert sizes == [4] * 8 + [4 if fixed else 2]
+    # The 15 rows of the first sample end with the row of the second in a batch.
+    assert [[one.index for one in step] for step in steps] == [[], [0, 1], [], [2], [], [3, 4]]
+    out = [one for step in steps for one in step]
+    for index, (one, count) in enumerate(zip(out, counts, strict=True)):
+        assert one.tensors["output"].shape == (count, 3, 4, 6)
+        assert one.tensors["output"][:, 0, 0, 0].tolist() == [255 - 100 * index - row for row in range(count)]
