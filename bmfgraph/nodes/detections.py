@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from bmfgraph.nodes.fields import TensorFields
 from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType
+from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, TensorMeaning
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
 
@@ -51,6 +51,8 @@ class DetectionsParams:
     labels: tuple[str, ...]
     first_label: int
     placement: Placement
+    inputs: tuple[tuple[str, TensorMeaning], ...] = field(default=(), metadata={"json": False})
+    """The numbers that the model reads, by the names of its inputs, for warnings."""
 
 
 class DetectionsNodeSpec(NodeSpec):
@@ -87,6 +89,7 @@ class DetectionsNodeSpec(NodeSpec):
             labels=labels,
             first_label=decode.first_label,
             placement=placement,
+            inputs=outputs.inputs,
         )
         return Inferred((Port("out", DetectionsSpec(frames, labels)),), params)
 
@@ -136,8 +139,8 @@ def _grid(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...], pl
             raise _grid_error(
                 name, f"{table.tensor} has {table.rows} candidates", place, {table.stride: cells.get(table.stride, 0)}
             )
-        for field in table.fields:
-            rows_of[field.role] = rows_of.get(field.role, 0) + table.rows
+        for part in table.fields:
+            rows_of[part.role] = rows_of.get(part.role, 0) + table.rows
     counts = {role: rows for role, rows in rows_of.items() if role != "count"}
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{role} {rows}" for role, rows in counts.items())

@@ -174,7 +174,8 @@ class InferenceSpec(NodeSpec):
         )
         layouts = self._layouts(node.metadata)
         single = len(outputs) == 1 and self.model.decode is None and not layouts
-        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts)
+        meanings = tuple((tensor.name, self._meaning(tensor)) for tensor in node.metadata.inputs)
+        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts, meanings)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),

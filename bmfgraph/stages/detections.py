@@ -12,6 +12,7 @@ from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.boxes import BoxReader, above, best
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction, constant
+from bmfgraph.stages.detections_check import DetectionsCheck
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
 from bmfgraph.stages.results import Detections
@@ -30,6 +31,7 @@ class Detect(Stage):
     def open(self) -> None:
         self._download: AsyncDownload[Detections] = AsyncDownload()
         self._reader = BoxReader(self.params)
+        self._check = DetectionsCheck(self.params, self._reader, self.warn)
         self._names = tuple(table.tensor for table in self.params.tensors)
         self._thresholds = np.array(self.params.thresholds, np.float32)
         self._least = min(self.params.thresholds)
@@ -42,15 +44,26 @@ class Detect(Stage):
         outputs = [sample.tensors[name][0] for name in self._names]
         if self.device == "cuda":
             table = self._graphed_table(*outputs)
-            return self._download.put([table], lambda copies: self._read(frame, outputs, copies[0]))
+            checked = outputs if self._check.looks else []
+            return self._download.put([table, *checked], lambda copies: self._downloaded(frame, outputs, copies))
+        self._check.look(outputs)
         return (self._exact(frame, outputs),)
 
     def finish(self) -> Iterable[Detections]:
-        return self._download.drain()
+        yield from self._download.drain()
+        self._check.finish()
+
+    def _downloaded(self, frame: Frame, outputs: Sequence[torch.Tensor], copies: Sequence[torch.Tensor]) -> Detections:
+        """Read the detections from the copy of the table, after a look at the copies of the first outputs."""
+        table, *checked = copies
+        if checked:
+            self._check.look(checked)
+        return self._read(frame, outputs, table)
 
     def _exact(self, frame: Frame, outputs: Sequence[torch.Tensor]) -> Detections:
         """Decode all candidates above the threshold, on any device; on the GPU this waits."""
-        candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), above(self._least))
+        select = self._check.noting(above(self._least))
+        candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), select)
         boxes, scores, labels = (tensor.cpu().numpy() for tensor in candidates)
         valid = np.flatnonzero(scores > self._thresholds[labels])
         boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
@@ -89,6 +102,8 @@ class Detect(Stage):
         """Read the detections from the copy of the table."""
         # For a few numbers, NumPy takes a fraction of torch's time.
         rows = table.numpy()
+        if len(rows):
+            self._check.note(float(rows[0, 4]), above_threshold=bool(rows[0, 7]))
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
             return self._exact(frame, outputs)
