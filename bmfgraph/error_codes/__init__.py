@@ -7,6 +7,15 @@ from types import MappingProxyType
 from typing import Final
 
 from bmfgraph.error_codes.code import Code
+from bmfgraph.error_codes.installation import (
+    MISSING_BMF as MISSING_BMF,
+    MISSING_ENCODER as MISSING_ENCODER,
+    MISSING_FFMPEG as MISSING_FFMPEG,
+    MISSING_HARDWARE_DECODER as MISSING_HARDWARE_DECODER,
+    MISSING_NODE_PACKAGE as MISSING_NODE_PACKAGE,
+    MISSING_ONNXRUNTIME as MISSING_ONNXRUNTIME,
+    MISSING_PYNVVIDEOCODEC as MISSING_PYNVVIDEOCODEC,
+)
 from bmfgraph.error_codes.run import (
     CELL_CRASH as CELL_CRASH,
     CELL_TIMEOUT as CELL_TIMEOUT,
@@ -205,6 +214,11 @@ VARIABLE_RATE_AVI = Code("E346", "AVI does not support a variable frame rate.", 
 ODD_FRAME_SIZE = Code("E347", "The pixel format does not allow an odd size.", "Use yuv444p, or an even size.")
 UNSUPPORTED_AUDIO = Code("E348", "The container does not support the audio codec.", "Set `audio: none`, or write .mkv.")
 FRAME_TOO_LARGE = Code("E349", "The frames are larger than the codec allows.", "Use another codec, or smaller frames.")
+UNREAD_TASK = Code("E358", "No node reads the results of the model's task.", "Set `decode.task` of the model.")
+UNREADABLE_PICTURE = Code("E359", "A picture cannot be read.", "Name a png, jpg, webp or bmp file, or a clip.")
+UNUSABLE_PREDICTIONS = Code(
+    "E360", "The origin's predictions of `--against` cannot be compared.", "Write them as the message shows."
+)
 
 # Files
 FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
@@ -326,21 +340,6 @@ UNTRUSTED_HOST_CODE = Code(
     "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
 )
 FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
-
-# Installation
-MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")
-MISSING_FFMPEG = Code("E702", "FFmpeg 4 is missing or incomplete.", "Run `pip install decord==0.6.0`.")
-MISSING_ENCODER = Code("E703", "The installed FFmpeg does not have the encoder.", "Choose another codec.")
-MISSING_HARDWARE_DECODER = Code("E704", "The installed FFmpeg lacks the hardware decoder.", "Set `decoder=nvdec`.")
-MISSING_ONNXRUNTIME = Code(
-    "E705", "ONNX Runtime or its CUDA provider is not installed.", "Run `pip install onnxruntime`, or onnxruntime-gpu."
-)
-MISSING_PYNVVIDEOCODEC = Code(
-    "E706", "PyNvVideoCodec is missing or cannot be loaded.", "Run `pip install PyNvVideoCodec`."
-)
-MISSING_NODE_PACKAGE = Code(
-    "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
-)
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {code: code for code in sorted(value for value in tuple(globals().values()) if isinstance(value, Code))}

@@ -24,6 +24,7 @@ from bmfgraph.nodes.engine import (
     declared_shape,
 )
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
+from bmfgraph.nodes.results import declaration_hash
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, Device, Dim, Port, PortType, TensorMeaning, TensorSpec
@@ -198,6 +199,10 @@ class InferenceSpec(NodeSpec):
             sides=self._sides(model),
             own=self.model.file is not None,
         )
+
+    def declaration(self, node: PlanNode) -> str:
+        inputs = {tensor.name: self.model.input_meaning(tensor.name) for tensor in node.metadata.inputs}
+        return declaration_hash(inputs, node.outputs[0].type)
 
     def _sides(self, model: OnnxModel) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Return the axes of height and width of every input."""
