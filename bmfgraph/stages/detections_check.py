@@ -18,7 +18,7 @@ _FRAMES = 30
 """First frames that are looked at, until one has a candidate."""
 _BEST = 100
 """Candidates whose boxes and labels are looked at."""
-_NEAR = 0.25
+_NEAR = 0.4
 """Share of the threshold from which the best score of a run without detections is worth a warning."""
 
 

@@ -56,6 +56,7 @@ def check_scores(
         return []
     if problem := _degenerate(values, output, inputs):
         return [problem]
+    values = np.maximum(values, np.finfo(np.float32).min)
     least, most = float(values.min()), float(values.max())
     is_share = least >= -_TOLERANCE and most <= 1 + _TOLERANCE
     sums = values.sum(axis=1)
@@ -187,10 +188,11 @@ def _scores_problem(message: str, hint: str) -> Problem:
 
 def _degenerate(values: Array, output: str, inputs: Inputs) -> Problem | None:
     """Return a warning about scores that tell nothing: not finite, all equal, or all exactly 0 or 1."""
-    finite = np.isfinite(values)
+    # A score of minus infinity is how some models exclude a candidate.
+    broken = int((np.isnan(values) | np.isposinf(values)).sum())
     least, most = float(values.min()), float(values.max())
-    if not finite.all():
-        fact = f"{int((~finite).sum())} of the {values.size} scores in {output} are not finite numbers"
+    if broken:
+        fact = f"{broken} of the {values.size} scores in {output} are not finite numbers"
     elif values.size < _MANY or most == 0:
         # A model that pads its output has nothing but zeros where it finds nothing.
         return None

@@ -179,6 +179,20 @@ def test_equal_results_give_a_certificate_that_plan_shows_until_the_declaration_
     assert json.loads(run("plan", *plan)[0]) == planned
 
 
+def test_every_frame_of_a_clip_is_compared_that_the_origin_has(run: Run, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", frames=4, size=(64, 64))
+    write_lines("origin.jsonl", *({"frame": frame, "detections": TRUTH} for frame in (0, 2)))
+    out = json.loads(run("model", "try", "net.yaml", "clip.mkv", "--against", "origin.jsonl", "--json")[0])
+    assert [frame["frame"] for frame in out["frames"]] == [0, 1, 2]
+    assert {key: out["against"][key] for key in ("equal", "frames", "matched", "missing", "extra")} == {
+        "equal": True,
+        "frames": 2,
+        "matched": 6,
+        "missing": [],
+        "extra": [],
+    }
+
+
 def test_differences_are_named_and_give_no_certificate(run: Run) -> None:
     moved = {**TRUTH[0], "box": [8, 6, 28, 26]}
     other = {"label": "dog", "score": 0.6, "box": [50, 50, 60, 60]}

@@ -77,15 +77,16 @@ def try_command(
         BmfgraphError: As in a run.
     """
     origin = read_records(Path(against)) if against is not None else {}
-    target = Path(output) if output is not None else Path(f"{Path(picture).stem}_try.png")
-    _check_target(target, [Path(text) for text in (picture, model, against) if text])
     with temporary_folder() as folder:
         option, folders = _chosen(model, folder)
-        source = _still(Path(picture), folder)
-        base = _pipeline(source)
-        choices = ([f"model={option}", *overrides], [*folders, *config_dir])
-        job = _with_results(base, *choices)
+        still = _still(Path(picture), folder)
+        base = _pipeline(str(still or picture))
+        job = _with_results(base, [f"model={option}", *overrides], [*folders, *config_dir])
         plan = _plan(job, _RESULTS)
+        # A clip may be named by an interpolation or lie in a package.
+        source = Path(picture) if still else Path(plan.node(_SOURCE).files.reads[0])
+        target = Path(output) if output is not None else Path(f"{source.stem}_try.png")
+        _check_target(target, [Path(text) for text in (source, model, against) if text])
         drawn = _drawn(job)
         records: dict[int, Record] = {}
         plain: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ def try_command(
             records, origin, threshold=lambda label: thresholds.get(label, 0.0), tolerance=tolerance.score
         )
     equal = parity is None or parity.within(tolerance.iou, tolerance.score)
-    certificates = _certify(plan, parity, Path(str(against)), Path(picture)) if parity is not None and equal else []
+    certificates = _certify(plan, parity, Path(str(against)), source) if parity is not None and equal else []
     _print(plain, target, parity, equal, certificates, as_json=as_json)
     return 0 if equal else 1
 
@@ -119,9 +120,9 @@ def try_command(
 # ----------------------------------------------------------------------------------------------- the pipeline
 
 
-def _pipeline(source: Path) -> dict[str, Any]:
+def _pipeline(source: str) -> dict[str, Any]:
     return {
-        _SOURCE: {"kind": "decoder", "path": str(source), "audio": None},
+        _SOURCE: {"kind": "decoder", "path": source, "audio": None},
         "prepare": {"kind": "preprocess", "inputs": [f"{_SOURCE}.video"]},
         _MODEL: {"kind": "inference", "inputs": ["prepare"], "model": "${model}", "engine": "${engine}"},
     }
@@ -199,10 +200,10 @@ def _chosen(model: str, folder: Path) -> tuple[str, list[str]]:
     return name, [str(own.parent)]
 
 
-def _still(path: Path, folder: Path) -> Path:
-    """Return a file with the picture's pixels, upright and as RGB, which the decoder node reads; a clip as it is."""
+def _still(path: Path, folder: Path) -> Path | None:
+    """Return a file with the picture's pixels, upright and as RGB, which the decoder node reads; None for a clip."""
     if path.suffix.lower() not in _PICTURES:
-        return path
+        return None
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
