@@ -23,6 +23,8 @@ _TOLERANCE = 0.01
 """Distance from 0..1, and from a sum of 1, that rounding to fp16 explains."""
 _MANY = 20
 """Rows or numbers from which it is no accident that all of them agree."""
+_LEAST = np.float32(-1e30)
+"""Takes the place of minus infinity, so that sums stay finite."""
 _CORNER = 2.0
 """Pixels of the input that fractions of it, 0..1, reach."""
 _FAR = 4.0
@@ -56,7 +58,7 @@ def check_scores(
         return []
     if problem := _degenerate(values, output, inputs):
         return [problem]
-    values = np.maximum(values, np.finfo(np.float32).min)
+    values = np.maximum(values, _LEAST)
     least, most = float(values.min()), float(values.max())
     is_share = least >= -_TOLERANCE and most <= 1 + _TOLERANCE
     sums = values.sum(axis=1)

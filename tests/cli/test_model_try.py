@@ -15,7 +15,8 @@ from PIL import Image
 
 from bmfgraph.cli.main import main
 from bmfgraph.media.parity import Parity, Record, compare_records
-from tests.nodes.wrong_models import RIGHT, detector
+from tests.nodes.wrong_models import RIGHT, constant_model, detector
+from tests.stages.detectors import FAMILIES, greedy
 from tests.tools import Pixels, make_clip, save_model, tensor_info
 
 Run = Callable[..., tuple[str, str]]
@@ -177,6 +178,31 @@ def test_equal_results_give_a_certificate_that_plan_shows_until_the_declaration_
     for path in (Path("cache") / "parity").iterdir():
         path.unlink()
     assert json.loads(run("plan", *plan)[0]) == planned
+
+
+@pytest.mark.parametrize("name", ["yolov8", "yolox", "detr"])
+def test_a_decoder_written_from_the_publication_agrees(run: Run, name: str) -> None:
+    family = FAMILIES[name]
+    outputs = family.outputs(np.random.default_rng(1), 64, 64)
+    constant_model(Path("family.onnx"), outputs)
+    write_model("family.yaml", {"file": "family.onnx", "decode": {"preset": name, "labels": list(family.labels)}})
+    rows = family.decode(outputs, 64, 64, family.threshold)
+    kept = rows if family.iou is None else greedy(rows, family.iou)
+    assert len(kept) > 3
+    boxes = [
+        {
+            "label": family.labels[label],
+            "score": score,
+            "box": [min(max(float(value), 0.0), 64.0) for value in corners],
+        }
+        for label, score, *corners in kept
+    ]
+    write_lines("origin.jsonl", {"frame": 0, "detections": boxes})
+    out = json.loads(run("model", "try", "family.yaml", "grey.png", "--against", "origin.jsonl", "--json")[0])
+    against = out["against"]
+    assert (against["equal"], against["matched"], against["missing"], against["extra"]) == (True, len(kept), [], [])
+    assert against["least_iou"] > 0.9999
+    assert against["score_difference"] < 1e-5
 
 
 def test_every_frame_of_a_clip_is_compared_that_the_origin_has(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onnx import helper
 
 from tests.tools import save_model, tensor_info
 
-__all__ = ["MODELS", "RIGHT", "Declaration", "detector"]
+__all__ = ["MODELS", "RIGHT", "Declaration", "constant_model", "detector"]
 
 Array = NDArray[np.float32]
 Declaration = dict[str, Any]
@@ -125,19 +126,24 @@ RIGHT: dict[str, Declaration] = {
 """The right declaration of each model."""
 
 
-def detector(path: Path, name: str) -> Path:
-    """Write a model: ``images`` float32 [1, 3, 64, 64] to its outputs."""
-    outputs = {key: np.ascontiguousarray(table[None]).astype(np.float32) for key, table in MODELS[name].items()}
+def constant_model(path: Path, outputs: Mapping[str, NDArray[Any]], *, scaled: bool = False) -> Path:
+    """Write a model: ``images`` float32 [1, 3, 64, 64] to the same outputs for each picture, with the batch dim.
+
+    Args:
+        path: The file.
+        outputs: The tables by name.
+        scaled: With a further output ``scores`` that depends on the input.
+    """
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
     ]
-    weights: dict[str, Array] = {"nothing": np.array(0, np.float32)}
+    weights: dict[str, NDArray[Any]] = {"nothing": np.array(0, np.float32)}
     for key, table in outputs.items():
         nodes.append(helper.make_node("Add", [f"{key}_table", "zero"], [key]))
         weights[f"{key}_table"] = table
     shapes = {key: table.shape for key, table in outputs.items()}
-    if name == "scaled":
+    if scaled:
         # Logits that grow with the mean of the input, which is about 0.5 where it is in 0..1.
         nodes += [
             helper.make_node("Mul", ["gains", "mean"], ["logits"]),
@@ -152,3 +158,9 @@ def detector(path: Path, name: str) -> Path:
         [tensor_info(key, "float32", shape) for key, shape in shapes.items()],
         weights,
     )
+
+
+def detector(path: Path, name: str) -> Path:
+    """Write one of the models."""
+    outputs = {key: np.ascontiguousarray(table[None]).astype(np.float32) for key, table in MODELS[name].items()}
+    return constant_model(path, outputs, scaled=name == "scaled")
