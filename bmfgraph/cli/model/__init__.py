@@ -21,8 +21,8 @@ MODEL = VerbGroup(
 @MODEL.command(
     "try", cls=Verb, help=HELP["model try"], short_help="draw its results, compare them", add_help_option=False
 )
-@click.argument("model", metavar="MODEL")
-@click.argument("picture", metavar="PICTURE")
+@click.argument("model", metavar="MODEL", type=FILE)
+@click.argument("picture", metavar="PICTURE", type=FILE)
 @click.argument("overrides", metavar="KEY=VALUE", nargs=-1)
 @click.option("--output", type=FILE, metavar="FILE", help="the picture to write (default: NAME_try.png)")
 @click.option("--against", type=FILE, metavar="FILE", help="the origin's predictions, as JSON Lines")
