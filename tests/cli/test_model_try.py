@@ -96,6 +96,12 @@ def test_overrides_and_names_work_as_in_a_run(run: Run) -> None:
     assert json.loads(run("model", "try", "my/model/own.yaml", "grey.png", "--json")[0])["output"] == "grey_try.png"
 
 
+def test_nothing_detected_is_said_with_the_best_score(run: Run) -> None:
+    out, err = run("model", "try", "net.yaml", "grey.png", "model.decode.threshold=0.95")
+    assert out.splitlines()[0] == "frame 0: 0 results"
+    assert "warning[W116]: pipeline.nodes.results: nothing was detected in 1 frame(s): the best score was 0.9\n" in err
+
+
 def test_a_model_of_pictures_gives_its_picture(run: Run) -> None:
     save_model(
         Path("half.onnx"),

@@ -80,8 +80,8 @@ def try_command(
     with temporary_folder() as folder:
         option, folders = _chosen(model, folder)
         still = _still(Path(picture), folder)
-        base = _pipeline(str(still or picture))
-        job = _with_results(base, [f"model={option}", *overrides], [*folders, *config_dir])
+        pipeline = {"name": "try", "nodes": _nodes(str(still or picture))}
+        job = _with_results(load(pipeline, f"model={option}", *overrides, config_dir=[*folders, *config_dir]))
         plan = _plan(job, _RESULTS)
         # A clip may be named by an interpolation or lie in a package.
         source = Path(picture) if still else Path(plan.node(_SOURCE).files.reads[0])
@@ -97,7 +97,8 @@ def try_command(
                 plain.append(record)
                 if len(plain) == 1:
                     _save(frame.numpy(), target)
-                if len(plain) > max(origin, default=0):
+                # A picture's run goes on to its end, where it may warn that nothing was detected.
+                if still is None and len(plain) > max(origin, default=0):
                     break
         if not plain:
             raise ConfigError(
@@ -120,7 +121,7 @@ def try_command(
 # ----------------------------------------------------------------------------------------------- the pipeline
 
 
-def _pipeline(source: str) -> dict[str, Any]:
+def _nodes(source: str) -> dict[str, Any]:
     return {
         _SOURCE: {"kind": "decoder", "path": source, "audio": None},
         "prepare": {"kind": "preprocess", "inputs": [f"{_SOURCE}.video"]},
@@ -128,13 +129,9 @@ def _pipeline(source: str) -> dict[str, Any]:
     }
 
 
-def _with_results(base: dict[str, Any], overrides: list[str], folders: list[str]) -> Job:
+def _with_results(job: Job) -> Job:
     """Add the node that reads the model's task, and one that draws its results where there is such a node."""
-
-    def job(**nodes: Any) -> Job:
-        return load({"name": "try", "nodes": {**base, **nodes}}, *overrides, config_dir=folders)
-
-    outputs = _plan(job(), _MODEL).node(_MODEL).outputs[0].type
+    outputs = _plan(job, _MODEL).node(_MODEL).outputs[0].type
     task = getattr(_decode(outputs), "task", "")
     is_picture = isinstance(outputs, TensorSpec) and outputs.meaning is not None
     if (kind := "frames" if is_picture else reader_of(task)) is None:
@@ -144,14 +141,18 @@ def _with_results(base: dict[str, Any], overrides: list[str], folders: list[str]
             hint="set model.decode to a preset such as yolov8, or to the settings of a task",
             code=codes.UNREAD_TASK,
         )
-    results = {_RESULTS: {"kind": kind, "inputs": [_MODEL]}}
-    undrawn = job(**results)
+    undrawn = _with_node(job, _RESULTS, {"kind": kind, "inputs": [_MODEL]})
     if isinstance(_plan(undrawn, _RESULTS).node(_RESULTS).outputs[0].type, FrameSpec):
         return undrawn
-    whole = job(**results, **{_DRAWN: {"kind": "overlay", "inputs": [f"{_SOURCE}.video", _RESULTS]}})
+    whole = _with_node(undrawn, _DRAWN, {"kind": "overlay", "inputs": [f"{_SOURCE}.video", _RESULTS]})
     errors = compile_job(tapped(whole.reading, [_DRAWN])[0]).errors
     drawable = not any(problem.path == f"pipeline.nodes.{_DRAWN}" for error in errors for problem in error.problems)
     return whole if drawable else undrawn
+
+
+def _with_node(job: Job, name: str, node: dict[str, Any]) -> Job:
+    pipeline = job.config["pipeline"]
+    return Job.from_config({**job.config, "pipeline": {**pipeline, "nodes": {**pipeline["nodes"], name: node}}})
 
 
 def _drawn(job: Job) -> str:
