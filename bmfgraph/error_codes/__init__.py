@@ -7,6 +7,29 @@ from types import MappingProxyType
 from typing import Final
 
 from bmfgraph.error_codes.code import Code
+from bmfgraph.error_codes.files import (
+    CHECKSUM_MISMATCH as CHECKSUM_MISMATCH,
+    DISK_FULL as DISK_FULL,
+    DOWNSCALE_FAILURE as DOWNSCALE_FAILURE,
+    EMPTY_TIME_RANGE as EMPTY_TIME_RANGE,
+    FETCH_FAILURE as FETCH_FAILURE,
+    FILE_EXPECTED as FILE_EXPECTED,
+    FILE_NOT_FOUND as FILE_NOT_FOUND,
+    MALFORMED_SOURCE as MALFORMED_SOURCE,
+    MISSING_CHECKSUM as MISSING_CHECKSUM,
+    MISSING_PACKAGE_FILE as MISSING_PACKAGE_FILE,
+    NO_VIDEO_STREAM as NO_VIDEO_STREAM,
+    PLAYLIST_INPUT as PLAYLIST_INPUT,
+    STREAM_NOT_FOUND as STREAM_NOT_FOUND,
+    TRUNCATED_FILE as TRUNCATED_FILE,
+    UNDECODABLE_VIDEO as UNDECODABLE_VIDEO,
+    UNREADABLE_FILE as UNREADABLE_FILE,
+    UNREADABLE_VIDEO as UNREADABLE_VIDEO,
+    UNSUPPORTED_GPU_DECODING as UNSUPPORTED_GPU_DECODING,
+    UNUSABLE_CACHE_FOLDER as UNUSABLE_CACHE_FOLDER,
+    UNWRITABLE_OUTPUT as UNWRITABLE_OUTPUT,
+    URL_INPUT as URL_INPUT,
+)
 from bmfgraph.error_codes.installation import (
     MISSING_BMF as MISSING_BMF,
     MISSING_ENCODER as MISSING_ENCODER,
@@ -199,9 +222,17 @@ GRID_MISMATCH = Code(
 MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
-UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+MASKS_MISMATCH = Code(
+    "E329", "The masks do not fit the outputs.", "Correct `decode.masks` and the fields of the outputs."
 )
+UNKNOWN_RECORDS_FORMAT = Code(
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
+)
+KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
+ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
@@ -219,37 +250,6 @@ UNREADABLE_PICTURE = Code("E359", "A picture cannot be read.", "Name a png, jpg,
 UNUSABLE_PREDICTIONS = Code(
     "E360", "The origin's predictions of `--against` cannot be compared.", "Write them as the message shows."
 )
-
-# Files
-FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
-FILE_EXPECTED = Code("E402", "The path leads to a folder, a pipe or a device.", "Name a file.")
-UNREADABLE_FILE = Code("E403", "A file cannot be read.", "Check its permissions.")
-UNREADABLE_VIDEO = Code("E404", "FFmpeg cannot read a file as video.", "Try to play it; it may be truncated or empty.")
-NO_VIDEO_STREAM = Code("E405", "A file has no video stream.", "Name a file with video.")
-STREAM_NOT_FOUND = Code("E406", "A file has no stream of this number.", "Use a lower number; the first is 0.")
-TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.allow_truncated`.")
-UNDECODABLE_VIDEO = Code("E408", "No frame of a video stream can be decoded.", "Try to play the file.")
-URL_INPUT = Code("E409", "The input is a URL.", "Download it first.")
-EMPTY_TIME_RANGE = Code("E410", "No frame lies between `start` and `end`.", "Move `start` or `end`.")
-UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Choose another path.")
-DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")
-UNSUPPORTED_GPU_DECODING = Code("E413", "The GPU's decoder does not support the file.", "Set `decoder=ffmpeg`.")
-DOWNSCALE_FAILURE = Code("E414", "A clip cannot be downscaled.", "Set `sweep.reference` to a clip instead.")
-PLAYLIST_INPUT = Code(
-    "E415", "The file is a playlist, which opens other files.", "Name a video, or set `decoder.protocols`."
-)
-MALFORMED_SOURCE = Code(
-    "E420", "A source has the wrong form, or contains a password.", "Write it as the message shows."
-)
-FETCH_FAILURE = Code("E421", "A source cannot be downloaded.", "Check the network, or name a local copy.")
-CHECKSUM_MISMATCH = Code("E422", "A file does not have the expected checksum.", "Replace it, or correct `sha256`.")
-MISSING_PACKAGE_FILE = Code(
-    "E423", "A package or a wheel does not contain the file.", "Install it, or correct the path or the version."
-)
-UNUSABLE_CACHE_FOLDER = Code(
-    "E424", "The cache folder is full, not writable, or not private.", "Set BMFGRAPH_CACHE to a folder of yours."
-)
-MISSING_CHECKSUM = Code("E425", "A URL has no checksum.", "Set `sha256`, or `sha256: any` to accept any file.")
 
 # Models
 UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")

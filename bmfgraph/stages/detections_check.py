@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -43,17 +43,16 @@ class DetectionsCheck:
         """Whether it still looks at outputs."""
         return self._remaining > 0
 
-    def look(self, outputs: Sequence[torch.Tensor]) -> None:
+    def look(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Look at the outputs of one of the first frames.
 
         Args:
-            outputs: On the CPU, without the batch dim, in the order of the node's tables.
+            tensors: The outputs by name, on the CPU, without the batch dim.
         """
         if not self.looks:
             return
         self._remaining -= 1
         params = self._params
-        tensors = dict(zip((table.tensor for table in params.tensors), outputs, strict=True))
         problems = []
         for role in ("scores", "score"):
             if place := self._reader.field(role):
@@ -83,7 +82,7 @@ class DetectionsCheck:
             numbers = numbers[scores[numbers] > 0]
             return numbers
 
-        corners, scores, _ = self._reader.candidates(tensors, best_ones)
+        corners, scores, *_ = self._reader.candidates(tensors, best_ones)
         if not len(scores):
             return []
         self._remaining = 0

@@ -16,7 +16,7 @@ from PIL import Image
 from bmfgraph.cli.main import main
 from bmfgraph.media.parity import Parity, Record, compare_records
 from tests.nodes.wrong_models import RIGHT, constant_model, detector
-from tests.stages.detectors import FAMILIES, greedy
+from tests.stages.object_detectors import FAMILIES
 from tests.tools import Pixels, make_clip, save_model, tensor_info
 
 Run = Callable[..., tuple[str, str]]
@@ -192,8 +192,7 @@ def test_a_decoder_written_from_the_publication_agrees(run: Run, name: str) -> N
     outputs = family.outputs(np.random.default_rng(1), 64, 64)
     constant_model(Path("family.onnx"), outputs)
     write_model("family.yaml", {"file": "family.onnx", "decode": {"preset": name, "labels": list(family.labels)}})
-    rows = family.decode(outputs, 64, 64, family.threshold)
-    kept = rows if family.iou is None else greedy(rows, family.iou)
+    kept = family.detect(outputs, 64, 64)
     assert len(kept) > 3
     boxes = [
         {
