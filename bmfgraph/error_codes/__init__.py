@@ -7,70 +7,9 @@ from types import MappingProxyType
 from typing import Final
 
 from bmfgraph.error_codes.code import Code
-from bmfgraph.error_codes.files import (
-    CHECKSUM_MISMATCH as CHECKSUM_MISMATCH,
-    DISK_FULL as DISK_FULL,
-    DOWNSCALE_FAILURE as DOWNSCALE_FAILURE,
-    EMPTY_TIME_RANGE as EMPTY_TIME_RANGE,
-    FETCH_FAILURE as FETCH_FAILURE,
-    FILE_EXPECTED as FILE_EXPECTED,
-    FILE_NOT_FOUND as FILE_NOT_FOUND,
-    MALFORMED_SOURCE as MALFORMED_SOURCE,
-    MISSING_CHECKSUM as MISSING_CHECKSUM,
-    MISSING_PACKAGE_FILE as MISSING_PACKAGE_FILE,
-    NO_VIDEO_STREAM as NO_VIDEO_STREAM,
-    PLAYLIST_INPUT as PLAYLIST_INPUT,
-    STREAM_NOT_FOUND as STREAM_NOT_FOUND,
-    TRUNCATED_FILE as TRUNCATED_FILE,
-    UNDECODABLE_VIDEO as UNDECODABLE_VIDEO,
-    UNREADABLE_FILE as UNREADABLE_FILE,
-    UNREADABLE_VIDEO as UNREADABLE_VIDEO,
-    UNSUPPORTED_GPU_DECODING as UNSUPPORTED_GPU_DECODING,
-    UNUSABLE_CACHE_FOLDER as UNUSABLE_CACHE_FOLDER,
-    UNWRITABLE_OUTPUT as UNWRITABLE_OUTPUT,
-    URL_INPUT as URL_INPUT,
-)
-from bmfgraph.error_codes.installation import (
-    MISSING_BMF as MISSING_BMF,
-    MISSING_ENCODER as MISSING_ENCODER,
-    MISSING_FFMPEG as MISSING_FFMPEG,
-    MISSING_HARDWARE_DECODER as MISSING_HARDWARE_DECODER,
-    MISSING_NODE_PACKAGE as MISSING_NODE_PACKAGE,
-    MISSING_ONNXRUNTIME as MISSING_ONNXRUNTIME,
-    MISSING_PYNVVIDEOCODEC as MISSING_PYNVVIDEOCODEC,
-)
-from bmfgraph.error_codes.run import (
-    CELL_CRASH as CELL_CRASH,
-    CELL_TIMEOUT as CELL_TIMEOUT,
-    COMPARISON_FAILURE as COMPARISON_FAILURE,
-    INTERNAL_ERROR as INTERNAL_ERROR,
-    ISOLATED_RUN_FAILURE as ISOLATED_RUN_FAILURE,
-    MEMORY_SHORT as MEMORY_SHORT,
-    MISSING_FRAMES as MISSING_FRAMES,
-    MODULE_IN_THE_WAY as MODULE_IN_THE_WAY,
-    NODE_FAILURE as NODE_FAILURE,
-    OPEN_STREAM_CONFLICT as OPEN_STREAM_CONFLICT,
-    RUN_CANCELLED as RUN_CANCELLED,
-    THREADS_SHORT as THREADS_SHORT,
-    TIME_LIMIT as TIME_LIMIT,
-    UNWRITTEN_REPORT as UNWRITTEN_REPORT,
-)
-from bmfgraph.error_codes.warnings import (
-    BACKGROUND_SUSPECTED as BACKGROUND_SUSPECTED,
-    BOXES_ELSEWHERE as BOXES_ELSEWHERE,
-    CPU_FALLBACK as CPU_FALLBACK,
-    EQUAL_CELLS as EQUAL_CELLS,
-    LABELS_BEYOND_LIST as LABELS_BEYOND_LIST,
-    LOW_DISK_SPACE as LOW_DISK_SPACE,
-    MEANINGLESS_SCORES as MEANINGLESS_SCORES,
-    NOTHING_DETECTED as NOTHING_DETECTED,
-    PRECISION_FALLBACK as PRECISION_FALLBACK,
-    SCORES_BEYOND_RANGE as SCORES_BEYOND_RANGE,
-    SHRUNK_OUTPUT as SHRUNK_OUTPUT,
-    UNFINISHED_TRIAL as UNFINISHED_TRIAL,
-    UNKNOWN_BUILDER_VERSION as UNKNOWN_BUILDER_VERSION,
-    WEIGHTS_AS_INPUTS as WEIGHTS_AS_INPUTS,
-)
+from bmfgraph.error_codes.machine import *
+from bmfgraph.error_codes.run import *
+from bmfgraph.error_codes.warnings import *
 
 __all__ = ["CODES", "Code"]
 
@@ -193,7 +132,6 @@ INVALID_PREPROCESS_DTYPE = Code(
 )
 WRONG_MEAN_STD_LENGTH = Code("E312", "`mean` or `std` has the wrong length.", "Give one value, or one per channel.")
 UNDESCRIBED_MODEL_OUTPUT = Code("E313", "The output is not an image of known size.", "Describe it in `model.outputs`.")
-GRAY_FRAME_TENSOR = Code("E314", "A grey tensor cannot become frames.", "Repeat the channel inside the model.")
 OUTPUT_CHANNEL_MISMATCH = Code(
     "E315", "A model's output has the wrong channel count.", "Correct `model.window` or `model.outputs`."
 )
@@ -201,7 +139,9 @@ AMBIGUOUS_OUTPUT_TENSOR = Code(
     "E316", "A model has several outputs, or none of this name.", "Set `tensor` to its name."
 )
 NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
-TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
+TENSOR_EXPECTED = Code(
+    "E318", "A frames node takes tensors or label maps, and gets another type.", "Connect an inference node."
+)
 DETECTOR_EXPECTED = Code(
     "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
 )
@@ -212,7 +152,7 @@ LABEL_COUNT_MISMATCH = Code(
 UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
-BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
+BOX_FRAME_MISMATCH = Code("E325", "The result belongs to frames of another size.", "Connect the model's frames.")
 FIELDS_MISMATCH = Code(
     "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
 )
@@ -233,6 +173,10 @@ RECORDS_FORMAT_MISMATCH = Code(
 )
 KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
 ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
+TOO_MANY_CLASSES = Code("E337", "A label map has more than 255 classes.", "Join classes inside the model.")
+UNUSED_OPTION = Code(
+    "E338", "An option of a label map or a map has no effect with the others.", "Change or remove one of them."
+)
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
@@ -250,6 +194,37 @@ UNREADABLE_PICTURE = Code("E359", "A picture cannot be read.", "Name a png, jpg,
 UNUSABLE_PREDICTIONS = Code(
     "E360", "The origin's predictions of `--against` cannot be compared.", "Write them as the message shows."
 )
+
+# Files
+FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
+FILE_EXPECTED = Code("E402", "The path leads to a folder, a pipe or a device.", "Name a file.")
+UNREADABLE_FILE = Code("E403", "A file cannot be read.", "Check its permissions.")
+UNREADABLE_VIDEO = Code("E404", "FFmpeg cannot read a file as video.", "Try to play it; it may be truncated or empty.")
+NO_VIDEO_STREAM = Code("E405", "A file has no video stream.", "Name a file with video.")
+STREAM_NOT_FOUND = Code("E406", "A file has no stream of this number.", "Use a lower number; the first is 0.")
+TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.allow_truncated`.")
+UNDECODABLE_VIDEO = Code("E408", "No frame of a video stream can be decoded.", "Try to play the file.")
+URL_INPUT = Code("E409", "The input is a URL.", "Download it first.")
+EMPTY_TIME_RANGE = Code("E410", "No frame lies between `start` and `end`.", "Move `start` or `end`.")
+UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Choose another path.")
+DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")
+UNSUPPORTED_GPU_DECODING = Code("E413", "The GPU's decoder does not support the file.", "Set `decoder=ffmpeg`.")
+DOWNSCALE_FAILURE = Code("E414", "A clip cannot be downscaled.", "Set `sweep.reference` to a clip instead.")
+PLAYLIST_INPUT = Code(
+    "E415", "The file is a playlist, which opens other files.", "Name a video, or set `decoder.protocols`."
+)
+MALFORMED_SOURCE = Code(
+    "E420", "A source has the wrong form, or contains a password.", "Write it as the message shows."
+)
+FETCH_FAILURE = Code("E421", "A source cannot be downloaded.", "Check the network, or name a local copy.")
+CHECKSUM_MISMATCH = Code("E422", "A file does not have the expected checksum.", "Replace it, or correct `sha256`.")
+MISSING_PACKAGE_FILE = Code(
+    "E423", "A package or a wheel does not contain the file.", "Install it, or correct the path or the version."
+)
+UNUSABLE_CACHE_FOLDER = Code(
+    "E424", "The cache folder is full, not writable, or not private.", "Set BMFGRAPH_CACHE to a folder of yours."
+)
+MISSING_CHECKSUM = Code("E425", "A URL has no checksum.", "Set `sha256`, or `sha256: any` to accept any file.")
 
 # Models
 UNREADABLE_MODEL_FILE = Code("E501", "A model file is missing or cannot be read.", "Correct `model.file`.")
@@ -302,46 +277,7 @@ REFUSED_MODEL = Code(
 )
 CRASHING_MODEL = Code("E522", "A model crashes the runtime, or never finishes loading.", "Export the model again.")
 
-# Engines and runtimes
-DEVICE_CONFLICT = Code("E601", "`device` is cpu, and another setting needs a GPU.", "Leave one of the two out.")
-ENGINE_FILE_NOT_FOUND = Code(
-    "E602", "The file of `engine.path` does not exist.", "Correct the path, or leave it out to build an engine."
-)
-ENGINE_RUNTIME_CONFLICT = Code(
-    "E603", "ONNX Runtime cannot run an engine of TensorRT.", "Leave `engine.path` or `engine.runtime` out."
-)
-UNSUPPORTED_PRECISION = Code("E604", "ONNX Runtime does not support the precision.", "Set it to fp32, or use TensorRT.")
-MISSING_GPU = Code("E605", "A GPU is required, and the machine has none.", "Use the CPU, or another machine.")
-MISSING_TENSORRT = Code("E606", "TensorRT is not installed, or cannot build engines.", "Run `pip install tensorrt`.")
-UNUSABLE_CALIBRATION = Code("E607", "int8 cannot be calibrated.", "Set `engine.calibration` to a typical clip.")
-CONFLICTING_OPTIMIZATION_PROFILE = Code(
-    "E608", "`engine.profiles` contradicts the model or the frames.", "Correct it, or set it to auto."
-)
-MISSING_STORED_ENGINE = Code(
-    "E609", "The store lacks the engine, and `engine.build` is never.", "Set `engine.build=auto`."
-)
-ENGINE_GPU_MISMATCH = Code("E610", "The engine was built for another GPU.", "Build it on the machine that runs it.")
-ENGINE_LIBRARY_MISMATCH = Code(
-    "E611", "The engine was built by another library or version.", "Build it again, or with `version_compatible`."
-)
-ENGINE_BINDING_MISMATCH = Code("E612", "The engine's bindings do not match the model or the shapes.", "Build it again.")
-DAMAGED_ENGINE = Code("E613", "The engine file is damaged.", "Build it again.")
-UNUSABLE_ENGINE_STORE = Code(
-    "E614", "The engine store cannot be read or written.", "Set `engine.store` to a writable folder."
-)
-UNUSABLE_ENGINE_BUILDER = Code(
-    "E615", "`engine.python` or `engine.command` cannot be used.", "Correct it as the message says."
-)
-ENGINE_BUILD_FAILURE = Code("E616", "TensorRT cannot build the network.", "Read the log that the message names.")
-NETWORK_PREPARATION_FAILURE = Code("E617", "The network cannot be prepared.", "Change the model or the precision.")
-UNSUPPORTED_RTX_GPU = Code("E618", "TensorRT-RTX does not support this GPU.", "Use TensorRT.")
-ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.", "Rebuild it, or update the runtime.")
-UNTRUSTED_HOST_CODE = Code(
-    "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
-)
-FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
-
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {code: code for code in sorted(value for value in tuple(globals().values()) if isinstance(value, Code))}
 )
-"""Every code of this module, in order."""
+"""Every code, in order."""

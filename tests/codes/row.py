@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.codes.command import HERE, Situation
 
 __all__ = [
-    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SWEEP"),
+    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SEGMENT", "SWEEP"),
     *("TEMPORAL", "TRT", "UP", "N", "Row"),
 ]
 
@@ -43,6 +43,10 @@ TEMPORAL = f"check --config-dir conf pipeline=super_resolution model=middle {_CL
 """A model that reads 7 frames and produces 3."""
 MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
 """A model with two inputs."""
+SEGMENT = (
+    f"check pipeline=segmentation model=ppocr_det model.file=grey.onnx '+model.inputs.input.channels=GRAY' {_CLIP}"
+)
+"""A model with one number for each pixel."""
 TRT = UP + "target=trt.json "
 """The same on a machine with TensorRT."""
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "

@@ -114,7 +114,7 @@ def try_command(
         )
     equal = parity is None or parity.within(tolerance.iou, tolerance.score)
     certificates = _certify(plan, parity, Path(str(against)), source) if parity is not None and equal else []
-    _print(plain, target, parity, equal, certificates, as_json=as_json)
+    _print(plain, target, drawn, parity, equal, certificates, as_json=as_json)
     return 0 if equal else 1
 
 
@@ -299,17 +299,21 @@ def _version(runtime: str) -> str:
     return runtime
 
 
-def _lines(records: Sequence[dict[str, Any]], target: Path) -> Iterator[str]:
+def _lines(records: Sequence[dict[str, Any]], picture: str) -> Iterator[str]:
     for record in records:
+        if len(record) == 1:
+            # The results are pixels.
+            continue
         lines = record_lines(record)
         yield f"frame {record['frame']}: {counted(len(lines), 'result')}"
         yield from lines
-    yield f"{target}: the results, drawn"
+    yield picture
 
 
 def _print(
     records: Sequence[dict[str, Any]],
     target: Path,
+    drawn: str,
     parity: Parity | None,
     equal: bool,
     certificates: Sequence[Certificate],
@@ -320,7 +324,8 @@ def _print(
         comparison = None if parity is None else {"equal": equal, **vars(parity)}
         write_json({"output": str(target), "frames": list(records), "against": comparison})
         return
-    for line in _lines(records, target):
+    about = "the picture, because no node draws these results" if drawn == _SOURCE else "the results, drawn"
+    for line in _lines(records, f"{target}: {about}"):
         write_stdout(line + "\n")
     if parity is None:
         return
