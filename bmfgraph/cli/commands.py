@@ -7,14 +7,14 @@ called, so that ``--help`` and the completion start fast.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from bmfgraph import error_codes as codes
 from bmfgraph.cli.help import FLAGS, HELP, PLAN_FORMATS, VERBS
-from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup, refuse_bare_pipeline
+from bmfgraph.cli.model import MODEL
+from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup, existing_folders, refuse_bare_pipeline
 from bmfgraph.config.overrides import CONFIG_DIR
 from bmfgraph.errors import ConfigError, did_you_mean
 
@@ -24,20 +24,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 COMMANDS = VerbGroup("bmfgraph", code=codes.UNKNOWN_VERB, default="run", add_help_option=False)
 """The whole command line: an optional verb, then its arguments."""
+COMMANDS.add_command(MODEL)
 
 
 # ------------------------------------------------------------------------------------------- Hydra's flags
-
-
-def _existing_folders(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise ConfigError(
-                f"--config-dir {folder!r}: there is no such folder",
-                hint="correct it; it is relative to this folder",
-                code=codes.MISSING_CONFIG_FOLDER,
-            )
-    return folders
 
 
 def _complete(ctx: click.Context, param: click.Parameter, request: str | None) -> None:
@@ -69,7 +59,7 @@ _HYDRA = (
         *CONFIG_DIR,
         multiple=True,
         type=FOLDER,
-        callback=_existing_folders,
+        callback=existing_folders,
         metavar="DIR",
         help="a folder with options of yours",
     ),

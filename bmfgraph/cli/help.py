@@ -15,6 +15,7 @@ VERBS = {
     "plan": "print the compiled pipeline: JSON, table, drawing; compare two",
     "build": "build the engines and run nothing",
     "engines": "list, show, verify and prune the engines that were built",
+    "model": "try a model on one picture, and compare it with its origin",
     "doctor": "what this machine can run, and how to fix what it cannot",
     "report": "write a sweep's report again, or one report of several sweeps",
     "schema": "the JSON Schema of pipeline files, for editors",
@@ -152,6 +153,32 @@ prune deletes only engines, logs and remains of builds, in a folder that is an e
 terminal it shows them and asks first. In scripts (standard input is no terminal) it deletes without a question.
 
 exit codes: 0 done, 1 an engine is damaged or the store cannot be used, 2 wrong arguments
+""",
+    "model": """\
+python -m bmfgraph model VERB
+
+Find out what a model's file needs in its config, and whether the config is right.
+
+verbs (each has a --help of its own)
+{verbs}
+
+exit codes: 0 done, 1 the run failed or the results differ, 2 wrong arguments or configuration
+""",
+    "model try": """\
+python -m bmfgraph model try MODEL PICTURE [KEY=VALUE ...] [FLAGS]
+
+Run a model on a picture, or on the first frame of a clip: draw the results into a picture, and print them. MODEL is a
+model file (YAML), or an option of the group model. With --against, compare the results with the predictions of the
+model's origin: a line of JSON for each frame. If they agree, `plan` shows it from then on.
+
+{flags}
+
+examples
+  python -m bmfgraph model try my_conf/model/yolo11n.yaml street.jpg
+  python -m bmfgraph model try centerface people.png model.decode.threshold=0.3 --output faces.png
+  python -m bmfgraph model try my_conf/model/yolo11n.yaml street.jpg --against torch.jsonl --iou 0.98
+
+exit codes: 0 done, 1 the run failed or the results differ, 2 wrong arguments or configuration
 """,
     "doctor": """\
 python -m bmfgraph doctor [--json]

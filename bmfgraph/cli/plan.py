@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.config.overrides import title_of
+from bmfgraph.engines.certificate import Certificate, load_certificate
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.diff import changed_keys
 from bmfgraph.plan.plan import Plan
@@ -47,6 +49,7 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
         _write(output, plan_png(plan))
     elif form == "--table":
         table = _table(plan, for_people=output is None and sys.stdout.isatty())
+        table += "".join(f"{name}: {certificate}\n" for name, certificate in _certificates(plan).items())
         if output is None:
             write_stdout(table, colored=True)
         else:
@@ -76,7 +79,7 @@ def plan_runs(
     plans = []
     for varied, data in runs:
         try:
-            plans.append({"run": varied, "plan": Job.from_config(data).plan().as_json()})
+            plans.append({"run": varied, "plan": _as_json(Job.from_config(data).plan())})
         except BmfgraphError:
             say(title_of(varied))
             raise
@@ -141,7 +144,21 @@ def _text(plan: Plan, form: str) -> str:
         from bmfgraph.runner.export import bmf_graph
 
         return json.dumps(bmf_graph(plan), indent=2) + "\n"
-    return json.dumps(plan.as_json(), indent=2) + "\n"
+    return json.dumps(_as_json(plan), indent=2) + "\n"
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan, and beside it the parity certificates, on which its hash does not depend."""
+    certificates = {name: asdict(certificate) for name, certificate in _certificates(plan).items()}
+    return plan.as_json() | ({"parity": certificates} if certificates else {})
+
+
+def _certificates(plan: Plan) -> dict[str, Certificate]:
+    """Return the certificate of each node whose model was compared with its origin, by node name."""
+    loaded = {
+        node.name: load_certificate(engine.sha256, node.spec.declaration(node)) for node, engine in plan.engines()
+    }
+    return {name: certificate for name, certificate in loaded.items() if certificate is not None}
 
 
 def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from bmfgraph.cli.help import usage
 from bmfgraph.config.overrides import packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
-__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "refuse_bare_pipeline", "usage_error"]
+__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "existing_folders", "refuse_bare_pipeline", "usage_error"]
 
 _HELP = ("-h", "--help")
 
@@ -85,6 +86,22 @@ class VerbGroup(click.Group):
 
     def get_help(self, ctx: click.Context) -> str:
         return _filled(self)
+
+
+def existing_folders(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a folder of ``--config-dir`` that does not exist; a callback of click.
+
+    Raises:
+        ConfigError: It does not exist.
+    """
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ConfigError(
+                f"--config-dir {folder!r}: there is no such folder",
+                hint="correct it; it is relative to this folder",
+                code=codes.MISSING_CONFIG_FOLDER,
+            )
+    return folders
 
 
 def refuse_bare_pipeline(word: str, text: str, code: str) -> None:

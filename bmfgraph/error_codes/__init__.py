@@ -200,6 +200,11 @@ MISSING_MASKS = Code(
 )
 UNDETECTED_LABEL = Code("E351", "The detector has no such label.", "Correct `labels`.")
 AMBIGUOUS_FRAME_SIZE = Code("E352", "`size` and `scale` give no size, or two.", "Set one of them.")
+UNREAD_TASK = Code("E358", "No node reads the results of the model's task.", "Set `decode.task` of the model.")
+UNREADABLE_PICTURE = Code("E359", "A picture cannot be read.", "Name a png, jpg, webp or bmp file, or a clip.")
+UNUSABLE_PREDICTIONS = Code(
+    "E360", "The origin's predictions of `--against` cannot be compared.", "Write them as the message shows."
+)
 
 # Files
 FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from bmfgraph.error_codes.code import Code
 
 __all__ = [
+    "BACKGROUND_SUSPECTED",
+    "BOXES_ELSEWHERE",
     "CPU_FALLBACK",
     "EQUAL_CELLS",
+    "LABELS_BEYOND_LIST",
     "LOW_DISK_SPACE",
+    "MEANINGLESS_SCORES",
+    "NOTHING_DETECTED",
     "PRECISION_FALLBACK",
+    "SCORES_BEYOND_RANGE",
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
     "UNKNOWN_BUILDER_VERSION",
@@ -40,4 +46,34 @@ UNKNOWN_BUILDER_VERSION = Code(
     "W110",
     "The TensorRT of `engine.python` is known only when it runs, which `check` and `plan` do not do.",
     "`build` and `run` ask it; the engine's key and path then differ from those in the plan.",
+)
+BOXES_ELSEWHERE = Code(
+    "W111",
+    "The first boxes of a model lie where no object can be: all in a corner, far beyond the picture, or inverted.",
+    "Correct `decode.unit` or `decode.box` as the message says.",
+)
+SCORES_BEYOND_RANGE = Code(
+    "W112",
+    "The first scores of a model lie beyond 0..1, or do not fit the declared activation.",
+    "Correct `activation` of the output.",
+)
+LABELS_BEYOND_LIST = Code(
+    "W113",
+    "The first labels of a model have numbers that the list of labels does not have.",
+    "Correct `decode.labels`, `decode.first_label` or the order of `fields`.",
+)
+MEANINGLESS_SCORES = Code(
+    "W114",
+    "The first scores of a model are all equal, all exactly 0 or 1, or not finite.",
+    "Correct `mean` and `std` of the model's input.",
+)
+BACKGROUND_SUSPECTED = Code(
+    "W115",
+    "The first or last class of a model is the best one nearly everywhere, and is not declared as the background.",
+    "Correct `decode.background`.",
+)
+NOTHING_DETECTED = Code(
+    "W116",
+    "A whole run has detected nothing, and the best score was not far below the threshold.",
+    "Lower `decode.threshold`, or check the config with `model try`.",
 )

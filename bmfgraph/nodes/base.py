@@ -140,6 +140,14 @@ class NodeSpec(Frozen):
         """Return ``params`` with that engine."""
         raise NotImplementedError(f"{type(self).__name__}.with_engine")
 
+    def declaration(self, node: PlanNode) -> str:
+        """Return the SHA-256 of the meaning of the model's tensors, as the config declares it; "" without a model.
+
+        Args:
+            node: The node, with its ``metadata`` and output types.
+        """
+        return ""
+
     def audio_reader(self, params: Any, audio: AudioSpec) -> NodeSpec | None:
         """Return the spec of a source that reads the audio of this source alone, on its port ``audio``.
 

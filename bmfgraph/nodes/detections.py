@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -17,7 +17,17 @@ from bmfgraph.nodes.object_fields import KeypointParams, check_angle, described,
 from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, Port, PortType, Tiling, tiling_of
+from bmfgraph.plan.types import (
+    BundleSpec,
+    DetectionsSpec,
+    Device,
+    Placement,
+    Port,
+    PortType,
+    TensorMeaning,
+    Tiling,
+    tiling_of,
+)
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
 
@@ -58,6 +68,8 @@ class DetectionsParams:
     placement: Placement
     tiling: Tiling | None = None
     """The tiles of which the outputs have a row each; ``placement`` then has the size of a tile."""
+    inputs: tuple[tuple[str, TensorMeaning], ...] = field(default=(), metadata={"json": False})
+    """The numbers that the model reads, by the names of its inputs, for warnings."""
 
 
 class DetectionsNodeSpec(NodeSpec):
@@ -111,6 +123,7 @@ class DetectionsNodeSpec(NodeSpec):
             masks=masks,
             placement=placement,
             tiling=tiling,
+            inputs=outputs.inputs,
         )
         names, skeleton = (decode.keypoints.names, decode.keypoints.skeleton) if decode.keypoints else ((), ())
         result = DetectionsSpec(frames, labels, masks is not None, rotated, names, skeleton)
@@ -167,8 +180,8 @@ def _grid(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...], pl
         if table.stride is not None and table.rows != cells.get(table.stride):
             level = {table.stride: cells.get(table.stride, 0)}
             raise _grid_error(name, f"{table.tensor} has {table.rows} candidates", place, level, anchors)
-        for field in table.fields:
-            rows_of[field.role] = rows_of.get(field.role, 0) + table.rows
+        for part in table.fields:
+            rows_of[part.role] = rows_of.get(part.role, 0) + table.rows
     counts = {role: rows for role, rows in rows_of.items() if role != "count"}
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{role} {rows}" for role, rows in counts.items())

@@ -24,6 +24,7 @@ from bmfgraph.nodes.engine import (
     declared_shape,
 )
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
+from bmfgraph.nodes.results import declaration_hash
 from bmfgraph.nodes.tiles import check_same_tiles
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
@@ -177,7 +178,8 @@ class InferenceSpec(NodeSpec):
         )
         layouts = self._layouts(node.metadata)
         single = len(outputs) == 1 and self.model.decode is None and not layouts
-        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts)
+        meanings = tuple((tensor.name, self._meaning(tensor)) for tensor in node.metadata.inputs)
+        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts, meanings)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
@@ -200,6 +202,10 @@ class InferenceSpec(NodeSpec):
             sides=self._sides(model),
             own=self.model.file is not None,
         )
+
+    def declaration(self, node: PlanNode) -> str:
+        inputs = {tensor.name: self.model.input_meaning(tensor.name) for tensor in node.metadata.inputs}
+        return declaration_hash(inputs, node.outputs[0].type)
 
     def _sides(self, model: OnnxModel) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Return the axes of height and width of every input."""

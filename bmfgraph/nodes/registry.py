@@ -5,17 +5,18 @@ A kind is imported when a pipeline uses it, so that a broken node pack harms onl
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError, did_you_mean, join_sorted, nearest
 from bmfgraph.nodes.base import NodeSpec
 
-__all__ = ["GROUP", "RegistryError", "kinds", "register", "spec_class"]
+__all__ = ["GROUP", "RegistryError", "kinds", "reader_of", "register", "spec_class"]
 
 GROUP = "bmfgraph.nodes"
 
@@ -81,6 +82,22 @@ def _entry_points_on(_path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
 def kinds() -> list[str]:
     """Return all kinds in alphabetical order; nothing is imported."""
     return sorted({*_entry_points(), *_REGISTERED})
+
+
+def reader_of(task: str) -> str | None:
+    """Return the kind that reads the results of a task: its ``decode`` option is of the settings of that task.
+
+    Kinds that cannot be loaded are left out.
+    """
+    from bmfgraph.nodes.decode import Decode
+
+    for kind in kinds():
+        with contextlib.suppress(RegistryError):
+            field = spec_class(kind).model_fields.get("decode")
+            for cls in get_args(field.annotation) if field else ():
+                if isinstance(cls, type) and issubclass(cls, Decode) and cls.model_fields["task"].default == task:
+                    return kind
+    return None
 
 
 @cache

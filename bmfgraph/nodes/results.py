@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.decode import Decode, LabelledDecode
 from bmfgraph.nodes.fields import TensorAxes, TensorLayout
 from bmfgraph.plan.types import BundleSpec, FrameSpec, Placement, PortType, TensorSpec
 
-__all__ = ["described_output", "known_size", "label_names", "model_outputs"]
+__all__ = ["declaration_hash", "described_output", "known_size", "label_names", "model_outputs"]
 
 _Decode = TypeVar("_Decode", bound=Decode)
 _Read = TypeVar("_Read")
@@ -64,6 +67,22 @@ def model_outputs(
             code=codes.UNKNOWN_BOX_PLACEMENT,
         )
     return source, decode, frames, placement
+
+
+def declaration_hash(inputs: Mapping[str, Frozen], outputs: PortType) -> str:
+    """Return the SHA-256 of the meaning of a model's tensors.
+
+    Args:
+        inputs: Meaning of each input, by name.
+        outputs: Type of the model's outputs.
+    """
+    decode, layouts = (outputs.decode, outputs.layouts) if isinstance(outputs, BundleSpec) else (None, ())
+    parts = {
+        "inputs": {name: meaning.model_dump(mode="json") for name, meaning in inputs.items()},
+        "outputs": {name: meaning.model_dump(mode="json") for name, meaning in layouts},
+        "decode": decode.model_dump(mode="json") if decode is not None else None,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def described_output(name: str, outputs: BundleSpec, read: Callable[[TensorSpec, TensorLayout], _Read]) -> _Read:

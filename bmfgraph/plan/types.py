@@ -240,6 +240,8 @@ class BundleSpec:
     """The model's ``decode`` settings: how to read objects from its outputs."""
     layouts: tuple[tuple[str, Any], ...] = ()
     """Meaning of the outputs that are not images, by name."""
+    inputs: tuple[tuple[str, TensorMeaning], ...] = ()
+    """Meaning of the numbers that the model reads, by the names of its inputs."""
 
     def __str__(self) -> str:
         return "tensors " + ", ".join(f"{tensor.name} {tensor}" for tensor in self.tensors)

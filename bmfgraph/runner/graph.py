@@ -131,7 +131,7 @@ def _stage_chain(
     stages = []
     for node in members:
         stage = make_stage(node)
-        stage.device = node.device
+        stage.device, stage.receive_warning = node.device, monitor.warn
         opened.append(stage)
         try:
             with _on(node.device):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import BmfgraphError, Cancelled, RunError, first_line
+from bmfgraph.errors import BmfgraphError, Cancelled, Problem, RunError, first_line
+from bmfgraph.system.console import print_problems
 from bmfgraph.system.files import DISK_FULL
 from bmfgraph.system.obstacles import obstacle, shortage
 
@@ -71,6 +72,7 @@ class RunMonitor:
         working: Names of the nodes that BMF has created and not yet closed.
         on_shutdown: Callbacks of nodes for after the end of the whole graph.
         held: Locks on the run's files, which end with the run.
+        problems: Warnings of the nodes, in the order of time.
     """
 
     def __init__(self) -> None:
@@ -85,6 +87,7 @@ class RunMonitor:
         self.working: set[str] = set()
         self.on_shutdown: list[Callable[[], None]] = []
         self.held = contextlib.ExitStack()
+        self.problems: list[Problem] = []
 
     @property
     def stopped(self) -> bool:
@@ -94,6 +97,12 @@ class RunMonitor:
     def timings_of(self, name: str, kind: str) -> NodeTimings:
         """Return the timings of a node, new ones at the first call."""
         return self.timings.setdefault(name, NodeTimings(name, kind))
+
+    def warn(self, problem: Problem) -> None:
+        """Keep a warning of a node, and log it at once, because a run may take hours."""
+        with self._lock:
+            self.problems.append(problem)
+        print_problems([problem])
 
     def cancel(self, why: str) -> None:
         """End the run because the user or the caller wants it; ``why`` is the text of the error."""

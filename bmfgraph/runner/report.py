@@ -21,7 +21,7 @@ from bmfgraph.plan.plan import PlanNode, json_ready
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.preflight import Reference
 from bmfgraph.runner.result import NodeResult, RunResult, percentile
-from bmfgraph.system.console import say
+from bmfgraph.system.console import problems_as_json, say
 from bmfgraph.system.files import write_whole
 from bmfgraph.system.machine import Gpu, find_libraries
 from bmfgraph.system.text import size_text
@@ -81,6 +81,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         ],
         "quality": result.quality,
         "warnings": list(result.warnings),
+        "problems": problems_as_json(result.problems)["problems"],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmfgraph.errors import Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.runner.monitor import NodeTimings
@@ -60,6 +61,8 @@ class RunResult:
     """Peak of the GPU memory that torch held; None if the GPU was not used."""
     quality: dict[str, Any] | None = None
     """Metrics of the output against the reference, if one was given."""
+    problems: tuple[Problem, ...] = ()
+    """Warnings of nodes with their codes: results that contradict the model's config."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The configuration of the run."""
 

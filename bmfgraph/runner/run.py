@@ -96,6 +96,7 @@ def run_plan(
         engines=engines,
         ffmpeg=source,
         warnings=tuple(warnings),
+        problems=tuple(monitor.problems),
         peak_rss=_peak_rss(),
         peak_gpu=_peak_gpu(plan),
     )

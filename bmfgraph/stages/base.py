@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
+from bmfgraph.errors import Problem
 from bmfgraph.plan.types import Device
 
 __all__ = ["Stage"]
@@ -32,6 +34,7 @@ class Stage:
         name: Name of the node.
         params: Parameters that the node's spec inferred.
         device: ``cpu`` or ``cuda``, set before ``open``.
+        receive_warning: Takes the warnings of :meth:`warn`, set before ``open``; None where nobody takes them.
 
     Example:
         >>> class Negative(Stage):
@@ -42,10 +45,12 @@ class Stage:
     """
 
     device: Device = "cpu"
+    receive_warning: Callable[[Problem], None] | None = None
 
     def __init__(self, name: str, params: Any) -> None:
         self.name = name
         self.params = params
+        self._warned: set[str] = set()
 
     def open(self) -> None:
         """Acquire what the whole run needs: engines, files, buffers."""
@@ -68,6 +73,16 @@ class Stage:
     def finish(self) -> Iterable[Any]:
         """Return the items that are held back; called once, after the last item."""
         return ()
+
+    def warn(self, problem: Problem) -> None:
+        """Report a warning about this node to the user, and in the run's result; each code once.
+
+        Args:
+            problem: The warning; the node becomes its path.
+        """
+        if self.receive_warning is not None and problem.code not in self._warned:
+            self._warned.add(problem.code)
+            self.receive_warning(replace(problem, path=f"pipeline.nodes.{self.name}"))
 
     def close(self) -> None:
         """Release everything. Called in every case, also after a failure, and also where ``open`` failed."""

@@ -120,6 +120,15 @@ class BoxReader:
                 parts.append(self._values(tensors, role, chosen))
         return torch.cat(parts, dim=1)
 
+    def field(self, role: str) -> tuple[str, OutputField] | None:
+        """Return the output that holds the field with that role, and the field; None if there is none."""
+        places = self._places.get(role)
+        return (places[0][0].tensor, places[0][1]) if places else None
+
+    def before_activation(self, tensors: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
+        """Return the numbers of a field of all candidates as the model gives them, float32 [n, width]."""
+        return self._raw(tensors, role)
+
     def _from_scores(
         self, tensors: Mapping[str, torch.Tensor], select: Select
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

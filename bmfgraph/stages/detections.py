@@ -14,6 +14,7 @@ from bmfgraph.plan.types import Placement
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.boxes import BoxReader, above, best
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction, constant
+from bmfgraph.stages.detections_check import DetectionsCheck
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.keypoints import points_in_source
 from bmfgraph.stages.masks import masks_of_boxes, masks_of_prototypes
@@ -37,7 +38,9 @@ class Detect(Stage):
 
     def open(self) -> None:
         self._download: AsyncDownload[Detections] = AsyncDownload()
-        self._reader = TiledReader(self.params) if self.params.tiling else BoxReader(self.params)
+        reader = BoxReader(self.params)
+        self._reader = TiledReader(self.params, reader) if self.params.tiling else reader
+        self._check = DetectionsCheck(self.params, reader, self.warn)
         self._names = tuple(table.tensor for table in self.params.tensors)
         masks = self.params.masks
         if masks is not None and masks.form == "boxes":
@@ -51,6 +54,7 @@ class Detect(Stage):
     def process(self, *items: Any) -> Iterable[Detections]:
         sample: Sample = items[0]
         frame = sample.frames[0]
+        self._check.frames += 1
         outputs = [sample.tensors[name] for name in self._names]
         if not self.params.tiling:
             outputs = [output[0] for output in outputs]
@@ -58,17 +62,35 @@ class Detect(Stage):
         if self.device == "cuda":
             # Prototypes take less room than masks of as many objects as there may be, so the CPU combines them.
             tensors = [self._graphed_table(*outputs), *prototypes]
-            return self._download.put(tensors, lambda copies: self._read(frame, outputs, *copies))
+            checked = self._whole(outputs) if self._check.looks else []
+            return self._download.put(
+                [*checked, *tensors], lambda copies: self._downloaded(frame, outputs, copies, len(checked))
+            )
+        self._check.look(dict(zip(self._names, self._whole(outputs), strict=True)))
         return (self._exact(frame, outputs, *prototypes),)
 
     def finish(self) -> Iterable[Detections]:
-        return self._download.drain()
+        yield from self._download.drain()
+        self._check.finish()
+
+    def _whole(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the outputs of one picture that the model has read: the frame, or the tile in its middle."""
+        return [output[len(output) // 2] for output in outputs] if self.params.tiling else outputs
+
+    def _downloaded(
+        self, frame: Frame, outputs: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], checked: int
+    ) -> Detections:
+        """Read the detections from copies: those of ``checked`` outputs to look at, of the table, of the prototypes."""
+        if checked:
+            self._check.look(dict(zip(self._names, copies[:checked], strict=True)))
+        return self._read(frame, outputs, *copies[checked:])
 
     def _exact(
         self, frame: Frame, outputs: Sequence[torch.Tensor], prototypes: torch.Tensor | None = None
     ) -> Detections:
         """Decode all candidates above the threshold, on any device; on the GPU this waits."""
-        candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), above(self._least))
+        select = self._check.noting(above(self._least))
+        candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), select)
         boxes, scores, labels, extras = (tensor.cpu().numpy() for tensor in candidates)
         valid = np.flatnonzero(scores > self._thresholds[labels])
         boxes, scores, labels, extras = boxes[valid], scores[valid], labels[valid], extras[valid]
@@ -115,6 +137,8 @@ class Detect(Stage):
         """Read the detections from the copy of the table."""
         # For a few numbers, NumPy takes a fraction of torch's time.
         rows = table.numpy()
+        if len(rows):
+            self._check.note(float(rows[0, 4]), above_threshold=bool(rows[0, 7]))
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
             return self._exact(frame, outputs, prototypes)

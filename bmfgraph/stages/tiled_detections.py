@@ -31,11 +31,12 @@ class TiledReader:
 
     Args:
         params: As for BoxReader; ``placement`` has the size of a tile.
+        reader: Reader of a single tile.
     """
 
-    def __init__(self, params: DetectionsParams) -> None:
+    def __init__(self, params: DetectionsParams, reader: BoxReader) -> None:
         self._params = params
-        self._reader = BoxReader(params)
+        self._reader = reader
         self.columns = self._reader.columns
         self._places: dict[torch.device, Places] = {}
 

@@ -208,6 +208,7 @@ def fill(folder: Path) -> None:
     (folder / "foreign").mkdir()
     (folder / "foreign" / "report.html").write_text("a report of someone else")
     (folder / "text.mp4").write_text("no video\n" * 200)
+    (folder / "damaged.jpg").write_bytes(b"\xff\xd8 no picture")
     (folder / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
 
 

@@ -18,5 +18,11 @@ ELSEWHERE = {
     "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
+    "W111": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
+    "W112": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
+    "W113": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
+    "W114": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
+    "W115": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
+    "W116": "only a whole run shows it: tests/nodes/test_wrong_declarations.py",
 }
 """Code -> the reason why no row provokes it, and the test that does."""

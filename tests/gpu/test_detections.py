@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bmfgraph.errors import Problem
 from bmfgraph.plan.types import Device, Placement
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
@@ -46,3 +47,25 @@ def test_the_gpu_finds_what_the_cpu_finds(name: str) -> None:
         assert (actual.masks is None) == (expected.masks is None)
         if expected.masks is not None:
             assert np.allclose(actual.masks.values, expected.masks.values, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("decode", "expected"),
+    [({}, []), ({"unit": "picture"}, ["W111"]), ({"threshold": 1.0}, ["W116"])],
+)
+def test_the_first_frames_on_the_gpu_give_the_warnings_of_the_cpu(decode: dict[str, Any], expected: list[str]) -> None:
+    devices: tuple[Device, ...] = ("cpu", "cuda")
+    for device in devices:
+        warnings: list[Problem] = []
+        outputs = [FAMILIES["yolov8"].outputs(np.random.default_rng(seed), 320, 256) for seed in range(6)]
+        shapes = {key: value.shape for key, value in outputs[0].items()}
+        stage = Detect("objects", params(bundle("yolov8", shapes, PLACE, labels=["a", "b", "c"], **decode)))
+        stage.device = device
+        stage.receive_warning = warnings.append
+        stage.open()
+        for index, tensors in enumerate(outputs):
+            placed = {key: torch.from_numpy(value).to(device) for key, value in tensors.items()}
+            list(stage.process(Sample(placed, (Frame(index, None),))))
+        list(stage.finish())
+        assert [warning.code for warning in warnings] == expected
+        assert all(warning.path == "pipeline.nodes.objects" for warning in warnings)

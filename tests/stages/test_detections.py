@@ -210,6 +210,25 @@ def test_more_candidates_than_the_table_holds_are_found_too(count: int) -> None:
     assert [round(box.x1 * count / 640) for box in actual.boxes] == list(range((count + 1) // 2))[::-1]
 
 
+def test_only_the_first_outputs_with_a_candidate_are_looked_at() -> None:
+    """On a GPU, outputs are copied as long as they are looked at; the copies are read later, as here."""
+    outputs = FAMILIES["yolov8"].outputs(np.random.default_rng(2), 320, 256)["output0"]
+    place = Placement(320, 256, 320, 256, 1.0, 1.0, 0.0, 0.0)
+    stage = Detect(
+        "objects", params(bundle("yolov8", {"output0": outputs.shape}, place, labels=list("abc"), unit="picture"))
+    )
+    warnings: list[str] = []
+    stage.receive_warning = lambda problem: warnings.append(f"{problem.code} {problem.path}")
+    opened(stage)
+    empty = torch.zeros(outputs.shape[1:])
+    stage._downloaded(Frame(0, None), [empty], [empty, stage._table(empty)], 1)
+    assert (warnings, stage._check.looks) == ([], True)
+    full = torch.from_numpy(outputs[0])
+    for index in (1, 2):
+        stage._downloaded(Frame(index, None), [full], [full, stage._table(full)], 1)
+        assert (warnings, stage._check.looks) == (["W111 pipeline.nodes.objects"], False)
+
+
 def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> None:
     """Run the real network on a real frame: one face, at its position."""
     import av
