@@ -14,6 +14,7 @@ from bmfgraph.config.overrides import title_of
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.diff import changed_keys
 from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.views.models import models_json, models_text
 from bmfgraph.runner.preflight import preflight_warnings
 from bmfgraph.sweep.equal import FALLBACKS
 from bmfgraph.system.console import say, terminal_console, write_stdout
@@ -46,7 +47,7 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
 
         _write(output, plan_png(plan))
     elif form == "--table":
-        table = _table(plan, for_people=output is None and sys.stdout.isatty())
+        table = _table(plan, for_people=output is None and sys.stdout.isatty()) + models_text(plan)
         if output is None:
             write_stdout(table, colored=True)
         else:
@@ -76,7 +77,7 @@ def plan_runs(
     plans = []
     for varied, data in runs:
         try:
-            plans.append({"run": varied, "plan": Job.from_config(data).plan().as_json()})
+            plans.append({"run": varied, "plan": _json(Job.from_config(data).plan())})
         except BmfgraphError:
             say(title_of(varied))
             raise
@@ -141,7 +142,13 @@ def _text(plan: Plan, form: str) -> str:
         from bmfgraph.runner.export import bmf_graph
 
         return json.dumps(bmf_graph(plan), indent=2) + "\n"
-    return json.dumps(plan.as_json(), indent=2) + "\n"
+    return json.dumps(_json(plan), indent=2) + "\n"
+
+
+def _json(plan: Plan) -> dict[str, Any]:
+    """Return the plan, and where the values of its models come from, which its hash does not cover."""
+    models = models_json(plan)
+    return plan.as_json() | ({"models": models} if models else {})
 
 
 def _print_or_write(text: str, output: str | None, *, exact: bool = False) -> None:

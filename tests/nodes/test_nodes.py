@@ -17,8 +17,10 @@ from bmfgraph.nodes.convert import ConvertParams, ConvertSpec
 from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.nodes.encoder import EncoderParams
+from bmfgraph.nodes.facts import complete
 from bmfgraph.nodes.frames import FramesParams
 from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.nodes.window import WindowParams
@@ -153,7 +155,8 @@ def test_window_hands_the_want_up() -> None:
 
 def inference(path: Path, **options: Any) -> PlanNode:
     model = {"name": "m", "file": str(path)} | options.pop("model", {})
-    return node("inference", "a", name="net", facts=read_onnx(path), model=model, **options)
+    facts = complete(ModelSpec.model_validate(model), read_onnx(path))
+    return node("inference", "a", name="net", facts=facts, model=model, **options)
 
 
 @pytest.mark.parametrize(

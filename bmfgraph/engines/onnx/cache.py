@@ -26,7 +26,7 @@ from bmfgraph.system.untrusted import check_private, make_private_folder, read_j
 
 __all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
 
-_SCHEMA = 3
+_SCHEMA = 4
 _MAX_NOTES = 32
 """Number of answers to questions of one kind that are cached for a model; the newest stay."""
 
@@ -49,7 +49,7 @@ def cached_model(path: Path, sha256: str | None = None) -> OnnxModel:
     entry = _read(digest) if digest else {}
     try:
         model = model_from(path, "", entry["model"])
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         model = read_limited(path)
     else:
         return replace(model, sha256=checksum(path, model.external, digest))

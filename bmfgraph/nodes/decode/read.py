@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bmfgraph.nodes.decode.base import Decode, Labels, Score
 
-__all__ = ["ReadDecode"]
+__all__ = ["ReadDecode", "characters_of"]
 
 
 class ReadDecode(Decode):
@@ -18,7 +18,20 @@ class ReadDecode(Decode):
     blank: Literal["first", "last"] = Field(default="first", description="Place of the score for no character.")
     charset: Labels | None = Field(
         default=None,
-        description="Characters in the order of the scores: a list, a set, or file:CHARACTERS.txt with one in each "
-        "line; null: those in the model's file.",
+        description="Characters in the order of the scores: a list, a set, file:CHARACTERS.txt with one in each line, "
+        "or metadata:KEY; null: those in the model's file.",
     )
     threshold: Score = Field(default=0.0, description="Minimum mean score of a text.")
+
+
+def characters_of(text: str) -> tuple[str, ...]:
+    """Return the characters that PaddleOCR notes in its files, one in a line.
+
+    Args:
+        text: The value of the metadata key ``character``.
+
+    Returns:
+        The characters in the order of the scores, without the blank; PaddleOCR appends a space.
+    """
+    lines = text.removesuffix("\n").split("\n")
+    return (*(line.removesuffix("\r") for line in lines), " ")

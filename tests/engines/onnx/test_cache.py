@@ -172,9 +172,9 @@ def test_damaged_notes_and_those_of_another_onnx(tmp_path: Path, cache: Path, re
     right = cached_model(path), cached_output_shapes(cached_model(path), shapes)
     (note,) = (cache / "onnx").iterdir()
     told = json.loads(note.read_text())
-    assert told["by"] == [3, bmfgraph.__version__, onnx.__version__]
+    assert told["by"] == [4, bmfgraph.__version__, onnx.__version__]
     changed = {
-        "OTHER": {**told, "by": [3, bmfgraph.__version__, "1.0"]},
+        "OTHER": {**told, "by": [4, bmfgraph.__version__, "1.0"]},
         "NO MODEL": {**told, "model": {"inputs": 3}},
         "NO SHAPES": {**told, "shapes": [1]},
         "WRONG SHAPES": {**told, "shapes": {"input=1x3x48x64": 7}},
