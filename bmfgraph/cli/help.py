@@ -15,6 +15,7 @@ VERBS = {
     "plan": "print the compiled pipeline: JSON, table, drawing; compare two",
     "build": "build the engines and run nothing",
     "engines": "list, show, verify and prune the engines that were built",
+    "model": "look into a model's file, and write its YAML",
     "doctor": "what this machine can run, and how to fix what it cannot",
     "report": "write a sweep's report again, or one report of several sweeps",
     "schema": "the JSON Schema of pipeline files, for editors",
@@ -55,6 +56,7 @@ keys
   report      write the run's report there, as JSON
   reference   a clip to measure the output's PSNR against
   target      check and plan for the machine that `doctor --json` described in that file
+  policy      deny: licences that no model may have, such as policy.deny=[AGPL-3.0]
   progress    false: no progress bar          debug   true: tracebacks with errors
   pipeline.nodes.NODE.FIELD=VALUE             any field of any node
 
@@ -152,6 +154,23 @@ prune deletes only engines, logs and remains of builds, in a folder that is an e
 terminal it shows them and asks first. In scripts (standard input is no terminal) it deletes without a question.
 
 exit codes: 0 done, 1 an engine is damaged or the store cannot be used, 2 wrong arguments
+""",
+    "model": """\
+python -m bmfgraph model VERB
+
+Look at models.
+
+verbs (each has a --help of its own)
+{verbs}
+
+examples
+  python -m bmfgraph model inspect net.onnx > my_conf/model/net.yaml
+  python -m bmfgraph --config-dir my_conf pipeline=detection model=net input=clip.mp4
+
+inspect writes what the file and the files beside it say, and guesses the rest from the shapes of the tensors. A comment
+marks each guess, and the head of the file lists what no file tells.
+
+exit codes: 0 done, 2 wrong arguments, or the file is not a usable model
 """,
     "doctor": """\
 python -m bmfgraph doctor [--json]

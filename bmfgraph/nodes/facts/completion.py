@@ -23,7 +23,7 @@ from bmfgraph.nodes.model import ModelSpec, OutputMeaning, PictureMeaning
 from bmfgraph.plan.description import ModelDescription, ModelValue
 from bmfgraph.plan.types import TensorMeaning
 
-__all__ = ["CompletedModel", "complete"]
+__all__ = ["CompletedModel", "complete", "read_facts"]
 
 YAML, DEFAULT = "YAML", "default"
 
@@ -65,7 +65,7 @@ def complete(spec: ModelSpec, onnx: OnnxModel) -> CompletedModel:
     Raises:
         FactError: The file says a value that the config leaves to it wrongly, or the values do not fit together.
     """
-    facts = _facts(spec, onnx)
+    facts = read_facts(spec, onnx)
     own = spec.decode
     preset = own.preset if own else None
     task = facts.decode.get("task", Fact(None, "")).value or _task_of(facts.decode.get("preset"))
@@ -116,7 +116,13 @@ def complete(spec: ModelSpec, onnx: OnnxModel) -> CompletedModel:
     return CompletedModel(onnx, data, _description(spec, onnx, facts, data, values))
 
 
-def _facts(spec: ModelSpec, onnx: OnnxModel) -> Facts:
+def read_facts(spec: ModelSpec, onnx: OnnxModel) -> Facts:
+    """Return what a model's file, and the files beside it, say.
+
+    Args:
+        spec: The model's config, for the place of the file.
+        onnx: The file.
+    """
     facts = Facts()
     # Only a file that the user named has a folder of its own; others lie in a cache.
     if spec.file or Path(str(spec.source)) == onnx.path:
