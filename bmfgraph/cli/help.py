@@ -164,8 +164,8 @@ verbs (each has a --help of its own)
 {verbs}
 
 examples
-  python -m bmfgraph model inspect net.onnx > my_conf/model/net.yaml
-  python -m bmfgraph --config-dir my_conf pipeline=detection model=net input=clip.mp4
+  python -m bmfgraph model inspect net.onnx > my_conf/model/net.yaml     # an option of the group model
+  python -m bmfgraph model inspect net.onnx --json
 
 inspect writes what the file and the files beside it say, and guesses the rest from the shapes of the tensors. A comment
 marks each guess, and the head of the file lists what no file tells.

@@ -7,6 +7,12 @@ from types import MappingProxyType
 from typing import Final
 
 from bmfgraph.error_codes.code import Code
+from bmfgraph.error_codes.models import (
+    DENIED_LICENCE as DENIED_LICENCE,
+    INVALID_MODEL_METADATA as INVALID_MODEL_METADATA,
+    MISSING_MODEL_METADATA as MISSING_MODEL_METADATA,
+    UNSUPPORTED_MODEL_TASK as UNSUPPORTED_MODEL_TASK,
+)
 from bmfgraph.error_codes.run import (
     CELL_CRASH as CELL_CRASH,
     CELL_TIMEOUT as CELL_TIMEOUT,
@@ -199,22 +205,6 @@ VARIABLE_RATE_AVI = Code("E346", "AVI does not support a variable frame rate.", 
 ODD_FRAME_SIZE = Code("E347", "The pixel format does not allow an odd size.", "Use yuv444p, or an even size.")
 UNSUPPORTED_AUDIO = Code("E348", "The container does not support the audio codec.", "Set `audio: none`, or write .mkv.")
 FRAME_TOO_LARGE = Code("E349", "The frames are larger than the codec allows.", "Use another codec, or smaller frames.")
-INVALID_MODEL_METADATA = Code(
-    "E353",
-    "What a model's file, or a file beside it, says about the model cannot be read.",
-    "Set the value in the model's config; it replaces that of the file.",
-)
-MISSING_MODEL_METADATA = Code(
-    "E354", "The model's file does not hold what the config leaves to it.", "Set the value in the model's config."
-)
-DENIED_LICENCE = Code(
-    "E355", "`policy.deny` forbids the licence of a model.", "Use another model, or change `policy.deny`."
-)
-UNSUPPORTED_MODEL_TASK = Code(
-    "E356",
-    "The file names a task of its model that no preset reads.",
-    "Describe `model.outputs` and `model.decode`.",
-)
 
 # Files
 FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
