@@ -47,11 +47,12 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
 
         _write(output, plan_png(plan))
     elif form == "--table":
-        table = _table(plan, for_people=output is None and sys.stdout.isatty()) + models_text(plan)
+        table, models = _table(plan, for_people=output is None and sys.stdout.isatty()), models_text(plan)
         if output is None:
             write_stdout(table, colored=True)
+            write_stdout(models)
         else:
-            _print_or_write(table, output)
+            _print_or_write(table + models, output)
     else:
         _print_or_write(_text(plan, form), output, exact=True)
 

@@ -66,6 +66,8 @@ HEAD = (1, 3, 64, 96)
         ((1, 3, 416, 416), {"a": (1, 3549, 6)}, "yolox", 1, "3549 cells of strides 8, 16, 32 of 416x416"),
         ((1, 3, 640, 640), {"a": (1, 300, 6)}, "yolov10", 80, "300 rows are no grid of 640x640"),
         ((1, 3, 640, 640), {"a": (1, 25200, 85)}, "yolov5", 80, "25200 = 3 anchors"),
+        (HEAD, {"a": (1, 126, 84)}, "yolov8", 80, "84 = 4 + 80 classes, with the dims exchanged"),
+        (HEAD, {"a": (1, 126, 6)}, "yolox", 1, "; 126 finished boxes would be preset yolov10"),
         (HEAD, {"a": (1, 30, 8)}, "rtdetr", 4, "30 queries; 8 = 4 + 4 classes"),
         (HEAD, {"a": (1, 128, 35)}, "nanodet", 3, "35 = 3 classes + 4 x 8"),
         (HEAD, {"a": (1, 39, 126), "b": (1, 32, 16, 24)}, None, 3, "39 = 4 + 3 classes + 32 coefficients of masks"),

@@ -68,6 +68,7 @@ ROWS: tuple[Row, ...] = (
     Row("E348", UP + "input=flac.mkv output=out.mov", N + "sink: mov files cannot hold the source's audio, flac; allowed: aac, "),
     Row("E353", NOTED + "model.file=shouted.onnx", N + "detect: model 'noted': metadata 'names' is not a list, a mapping, a number or a text: 'cat!'\n  → set the value in the model's config, which replaces it"),
     Row("E354", NOTED + "'+model.decode={preset: yolov8, labels: metadata:labels}'", N + "detect: model 'noted': 'metadata:labels': the metadata of noted.onnx has no 'labels'; it has: license, names, stride, task\n  → write a list, a set such as coco80, or file:NAMES.txt"),
+    Row("E354", NOTED + "'+pipeline.nodes.objects.decode={preset: yolov8, labels: metadata:names}'", N + "objects: decode.labels 'metadata:names': only the config of a model can name what is in the model's file\n  → write it as model.decode.labels, and leave decode.labels of the node out"),
     Row("E355", NOTED + "policy.deny=[agpl-3.0]", N + "detect: model 'noted' has the licence 'AGPL-3.0 License' by the metadata of noted.onnx, and policy.deny has agpl-3.0\n  → choose another model"),
     Row("E356", NOTED + "model.file=dancing.onnx", N + "detect: model 'noted': metadata task 'dance' of dancing.onnx has no preset; presets: "),
     # files

@@ -305,6 +305,13 @@ def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, i
     assert result.outputs[0].type == DetectionsSpec(frames(), ("face",))
 
 
+def test_detections_take_the_labels_of_the_model_where_the_node_has_none() -> None:
+    spec = {"task": "detect", "box": "xyxy", "unit": "picture", "background": "first"}
+    result = resolve(node("detections", "a", decode=spec), faces(labels=["head"]))
+    assert isinstance(result.params, DetectionsParams)
+    assert result.params.labels == ("head",)
+
+
 @pytest.mark.parametrize(
     ("height", "options", "thickness", "font"),
     [(48, {}, 1, 9), (720, {}, 3, 22), (2160, {}, 9, 68), (720, {"thickness": 1, "font_size": 4}, 1, 4)],

@@ -90,8 +90,10 @@ def _masks(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
     return True
 
 
-def _set_fields(result: Guess, output: Output, fields: list[str]) -> None:
-    result.set(["outputs", output.name, "dims"], ["batch", "fields", "candidates"])
+def _set_fields(
+    result: Guess, output: Output, fields: list[str], dims: Sequence[str] = ("batch", "fields", "candidates")
+) -> None:
+    result.set(["outputs", output.name, "dims"], list(dims))
     result.set(["outputs", output.name, "fields"], fields)
 
 
@@ -124,11 +126,18 @@ def _boxes(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
         result.preset("yolov5", f"{words}; {second} = 5 + {second - 5} classes", second - 5)
     elif strides := picture.grid(first):
         words = f"{first} cells of strides {_list(strides)} of {size}"
-        if len(strides) == 4 and second > 32:
+        if second == 4 + _COCO:
+            result.preset("yolov8", f"{words}; 84 = 4 + 80 classes, with the dims exchanged", _COCO)
+            _set_fields(result, outputs[0], ["box", "scores"], ["batch", "candidates", "fields"])
+        elif len(strides) == 4 and second > 32:
             result.preset("nanodet", f"{words}; {second} = {second - 32} classes + 4 x 8", second - 32)
         else:
             result.preset("yolox", f"{words}, so it is no list of finished boxes; {second} = 5 + classes", second - 5)
-            result.unknown.append("whether the boxes are decoded already: then set decode.unit to pixels, grid to null")
+            result.unknown.append(
+                f"whether {sizes_text(outputs[0].sizes)} are boxes in cells of the grid (yolox), or already in pixels: "
+                "then set decode.unit to pixels and decode.grid to null"
+                + (f"; {first} finished boxes would be preset yolov10" if second == 6 and first <= 1000 else "")
+            )
     elif second == 6 and first <= 1000:
         result.preset("yolov10", f"{first} rows are no grid of {size}, so they are finished boxes", _COCO)
         result.unknown.append("how many classes there are")

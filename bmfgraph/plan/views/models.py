@@ -32,7 +32,7 @@ def models_text(plan: Plan) -> str:
 
 
 def _model_text(node: str, model: ModelDescription) -> str:
-    licences = ", ".join(f"{licence.value} ({licence.origin})" for licence in model.licences) or "unknown"
+    licences = ", ".join(f"{_value_text(licence.value)} ({licence.origin})" for licence in model.licences) or "unknown"
     lines = [f"{node}: model {model.name}, licence {licences}"]
     groups: dict[str, dict[str, list[str]]] = {}
     for value in model.values:
@@ -52,4 +52,5 @@ def _value_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_value_text(part)}' for key, part in value.items())}}}"
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if text.isprintable() else repr(text)
