@@ -7,38 +7,10 @@ from types import MappingProxyType
 from typing import Final
 
 from bmfgraph.error_codes.code import Code
-from bmfgraph.error_codes.models import (
-    DENIED_LICENCE as DENIED_LICENCE,
-    INVALID_MODEL_METADATA as INVALID_MODEL_METADATA,
-    MISSING_MODEL_METADATA as MISSING_MODEL_METADATA,
-    UNSUPPORTED_MODEL_TASK as UNSUPPORTED_MODEL_TASK,
-)
-from bmfgraph.error_codes.run import (
-    CELL_CRASH as CELL_CRASH,
-    CELL_TIMEOUT as CELL_TIMEOUT,
-    COMPARISON_FAILURE as COMPARISON_FAILURE,
-    INTERNAL_ERROR as INTERNAL_ERROR,
-    ISOLATED_RUN_FAILURE as ISOLATED_RUN_FAILURE,
-    MEMORY_SHORT as MEMORY_SHORT,
-    MISSING_FRAMES as MISSING_FRAMES,
-    MODULE_IN_THE_WAY as MODULE_IN_THE_WAY,
-    NODE_FAILURE as NODE_FAILURE,
-    OPEN_STREAM_CONFLICT as OPEN_STREAM_CONFLICT,
-    RUN_CANCELLED as RUN_CANCELLED,
-    THREADS_SHORT as THREADS_SHORT,
-    TIME_LIMIT as TIME_LIMIT,
-    UNWRITTEN_REPORT as UNWRITTEN_REPORT,
-)
-from bmfgraph.error_codes.warnings import (
-    CPU_FALLBACK as CPU_FALLBACK,
-    EQUAL_CELLS as EQUAL_CELLS,
-    LOW_DISK_SPACE as LOW_DISK_SPACE,
-    PRECISION_FALLBACK as PRECISION_FALLBACK,
-    SHRUNK_OUTPUT as SHRUNK_OUTPUT,
-    UNFINISHED_TRIAL as UNFINISHED_TRIAL,
-    UNKNOWN_BUILDER_VERSION as UNKNOWN_BUILDER_VERSION,
-    WEIGHTS_AS_INPUTS as WEIGHTS_AS_INPUTS,
-)
+from bmfgraph.error_codes.machine import *
+from bmfgraph.error_codes.models import *
+from bmfgraph.error_codes.run import *
+from bmfgraph.error_codes.warnings import *
 
 __all__ = ["CODES", "Code"]
 
@@ -190,9 +162,17 @@ GRID_MISMATCH = Code(
 MISSING_OUTPUT_FIELD = Code(
     "E328", "The outputs lack a field that the task needs.", "Name the fields under `model.outputs`."
 )
-UNKNOWN_RECORDS_FORMAT = Code(
-    "E330", "The format of the records is unknown.", "Use .jsonl, .json or .csv, or set `format`."
+MASKS_MISMATCH = Code(
+    "E329", "The masks do not fit the outputs.", "Correct `decode.masks` and the fields of the outputs."
 )
+UNKNOWN_RECORDS_FORMAT = Code(
+    "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
+)
+RECORDS_FORMAT_MISMATCH = Code(
+    "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
+)
+KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
+ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")
@@ -288,61 +268,7 @@ REFUSED_MODEL = Code(
 )
 CRASHING_MODEL = Code("E522", "A model crashes the runtime, or never finishes loading.", "Export the model again.")
 
-# Engines and runtimes
-DEVICE_CONFLICT = Code("E601", "`device` is cpu, and another setting needs a GPU.", "Leave one of the two out.")
-ENGINE_FILE_NOT_FOUND = Code(
-    "E602", "The file of `engine.path` does not exist.", "Correct the path, or leave it out to build an engine."
-)
-ENGINE_RUNTIME_CONFLICT = Code(
-    "E603", "ONNX Runtime cannot run an engine of TensorRT.", "Leave `engine.path` or `engine.runtime` out."
-)
-UNSUPPORTED_PRECISION = Code("E604", "ONNX Runtime does not support the precision.", "Set it to fp32, or use TensorRT.")
-MISSING_GPU = Code("E605", "A GPU is required, and the machine has none.", "Use the CPU, or another machine.")
-MISSING_TENSORRT = Code("E606", "TensorRT is not installed, or cannot build engines.", "Run `pip install tensorrt`.")
-UNUSABLE_CALIBRATION = Code("E607", "int8 cannot be calibrated.", "Set `engine.calibration` to a typical clip.")
-CONFLICTING_OPTIMIZATION_PROFILE = Code(
-    "E608", "`engine.profiles` contradicts the model or the frames.", "Correct it, or set it to auto."
-)
-MISSING_STORED_ENGINE = Code(
-    "E609", "The store lacks the engine, and `engine.build` is never.", "Set `engine.build=auto`."
-)
-ENGINE_GPU_MISMATCH = Code("E610", "The engine was built for another GPU.", "Build it on the machine that runs it.")
-ENGINE_LIBRARY_MISMATCH = Code(
-    "E611", "The engine was built by another library or version.", "Build it again, or with `version_compatible`."
-)
-ENGINE_BINDING_MISMATCH = Code("E612", "The engine's bindings do not match the model or the shapes.", "Build it again.")
-DAMAGED_ENGINE = Code("E613", "The engine file is damaged.", "Build it again.")
-UNUSABLE_ENGINE_STORE = Code(
-    "E614", "The engine store cannot be read or written.", "Set `engine.store` to a writable folder."
-)
-UNUSABLE_ENGINE_BUILDER = Code(
-    "E615", "`engine.python` or `engine.command` cannot be used.", "Correct it as the message says."
-)
-ENGINE_BUILD_FAILURE = Code("E616", "TensorRT cannot build the network.", "Read the log that the message names.")
-NETWORK_PREPARATION_FAILURE = Code("E617", "The network cannot be prepared.", "Change the model or the precision.")
-UNSUPPORTED_RTX_GPU = Code("E618", "TensorRT-RTX does not support this GPU.", "Use TensorRT.")
-ENGINE_LOAD_FAILURE = Code("E619", "A runtime cannot load the engine or model.", "Rebuild it, or update the runtime.")
-UNTRUSTED_HOST_CODE = Code(
-    "E620", "The engine contains CPU code.", "If you trust it, set `engine.allow_host_code=true`."
-)
-FOREIGN_STORE_FOLDER = Code("E621", "The folder of `--store` is not an engine store.", "Name the folder of a store.")
-
-# Installation
-MISSING_BMF = Code("E701", "BMF is not installed.", "Run `pip install 'bmfgraph[cpu]'` or `'bmfgraph[gpu]'`.")
-MISSING_FFMPEG = Code("E702", "FFmpeg 4 is missing or incomplete.", "Run `pip install decord==0.6.0`.")
-MISSING_ENCODER = Code("E703", "The installed FFmpeg does not have the encoder.", "Choose another codec.")
-MISSING_HARDWARE_DECODER = Code("E704", "The installed FFmpeg lacks the hardware decoder.", "Set `decoder=nvdec`.")
-MISSING_ONNXRUNTIME = Code(
-    "E705", "ONNX Runtime or its CUDA provider is not installed.", "Run `pip install onnxruntime`, or onnxruntime-gpu."
-)
-MISSING_PYNVVIDEOCODEC = Code(
-    "E706", "PyNvVideoCodec is missing or cannot be loaded.", "Run `pip install PyNvVideoCodec`."
-)
-MISSING_NODE_PACKAGE = Code(
-    "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
-)
-
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {code: code for code in sorted(value for value in tuple(globals().values()) if isinstance(value, Code))}
 )
-"""Every code of this module, in order."""
+"""Every code, in order."""

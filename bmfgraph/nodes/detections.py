@@ -12,6 +12,8 @@ from bmfgraph.errors import FieldError, PlanError, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decode import BoxForm, DetectDecode
 from bmfgraph.nodes.fields import TensorFields
+from bmfgraph.nodes.mask_fields import MaskParams, mask_output, mask_params, outputs_by_name
+from bmfgraph.nodes.object_fields import KeypointParams, check_angle, described, keypoint_params
 from bmfgraph.nodes.results import label_names, model_outputs
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
@@ -19,8 +21,6 @@ from bmfgraph.plan.types import BundleSpec, DetectionsSpec, Device, Placement, P
 
 __all__ = ["DetectionsNodeSpec", "DetectionsParams", "GridParams"]
 
-_UNUSED = frozenset({"skip", "mask", "keypoints"})
-"""Fields that no box is made from."""
 _SINGLE = frozenset({"cx", "cy", "w", "h"})
 
 
@@ -30,6 +30,8 @@ class GridParams:
 
     levels: tuple[tuple[int, int, int], ...]
     """Stride in pixels, rows and columns of each level."""
+    anchors: int
+    """Candidates of each cell."""
     centre: float
     exp: bool
 
@@ -50,6 +52,9 @@ class DetectionsParams:
     """Minimum score of each label; 2 for a label that is not kept."""
     labels: tuple[str, ...]
     first_label: int
+    rotated: bool
+    keypoints: KeypointParams | None
+    masks: MaskParams | None
     placement: Placement
 
 
@@ -69,7 +74,8 @@ class DetectionsNodeSpec(NodeSpec):
         outputs, decode, frames, placement = model_outputs(
             name, inputs[0], self.decode, DetectDecode, "{preset: yolov8, labels: coco80}"
         )
-        tensors = _tables(name, outputs)
+        tensors, masks, keypoints = _tables(name, outputs, decode, placement)
+        rotated = check_angle(name, decode, tensors)
         grid = _grid(name, decode, tensors, placement)
         labels = _labels(name, decode, tensors)
         if self.threshold is not None:
@@ -86,9 +92,14 @@ class DetectionsNodeSpec(NodeSpec):
             thresholds=decode.thresholds(),
             labels=labels,
             first_label=decode.first_label,
+            rotated=rotated,
+            keypoints=keypoints,
+            masks=masks,
             placement=placement,
         )
-        return Inferred((Port("out", DetectionsSpec(frames, labels)),), params)
+        names, skeleton = (decode.keypoints.names, decode.keypoints.skeleton) if decode.keypoints else ((), ())
+        result = DetectionsSpec(frames, labels, masks is not None, rotated, names, skeleton)
+        return Inferred((Port("out", result),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: DetectionsParams = node.params
@@ -96,46 +107,51 @@ class DetectionsNodeSpec(NodeSpec):
         return f"threshold {min(params.thresholds):g}", overlap
 
 
-def _tables(name: str, outputs: BundleSpec) -> tuple[TensorFields, ...]:
+def _tables(
+    name: str, outputs: BundleSpec, decode: DetectDecode, place: Placement
+) -> tuple[tuple[TensorFields, ...], MaskParams | None, KeypointParams | None]:
     """Return how to read each output that the model describes, with the levels of a grid in order."""
-    by_name = {tensor.name: tensor for tensor in outputs.tensors}
-    tables = []
+    by_name, masks = outputs_by_name(outputs), mask_output(outputs, decode)
+    read = []
     for tensor, layout in outputs.layouts:
         try:
-            tables.append(layout.read(by_name[tensor]))
+            if tensor != masks:
+                read.append(layout.read(by_name[tensor]))
         except FieldError as error:
             raise PlanError(
                 name, f"model.outputs.{tensor}: {error}", hint=error.hint, code=codes.FIELDS_MISMATCH
             ) from None
+    tables = tuple(sorted(read, key=lambda table: table.stride or 0))
+    mask = mask_params(name, decode, outputs, tables, place)
+    keypoints = keypoint_params(name, decode, tables)
     roles = {field.role for table in tables for field in table.fields}
     lacking = ["scores"] if not roles & {"scores", "score"} else []
     lacking += ["box"] if not roles & {"box", "distances"} and not roles >= _SINGLE else []
     if lacking:
-        described = ", ".join(f"{table.tensor} {[field.role for field in table.fields]}" for table in tables)
         raise PlanError(
             name,
-            f"no output of the model has the field {lacking[0]!r}; described: {described or 'none'}; "
+            f"no output of the model has the field {lacking[0]!r}; described: {described(tables)}; "
             f"the model has: {join_sorted(by_name)}",
             hint="name the fields of its outputs under model.outputs",
             code=codes.MISSING_OUTPUT_FIELD,
         )
-    used = (table for table in tables if {field.role for field in table.fields} - _UNUSED)
-    return tuple(sorted(used, key=lambda table: table.stride or 0))
+    unused = {"skip"} | ({"keypoints"} if keypoints is None else set()) | ({"mask"} if mask is None else set())
+    return tuple(table for table in tables if {field.role for field in table.fields} - unused), mask, keypoints
 
 
 def _grid(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...], place: Placement) -> GridParams | None:
     """Compare the cells of the grid with the candidates of each field."""
     strides = decode.grid.strides if decode.grid else ()
     levels = tuple((stride, -(-place.height // stride), -(-place.width // stride)) for stride in strides)
-    cells = {stride: rows * columns for stride, rows, columns in levels}
+    anchors = decode.grid.anchors if decode.grid else 1
+    cells = {stride: rows * columns * anchors for stride, rows, columns in levels}
     rows_of: dict[str, int] = {}
     for table in tensors:
         if table.rows is None:
             continue
         if table.stride is not None and table.rows != cells.get(table.stride):
-            raise _grid_error(
-                name, f"{table.tensor} has {table.rows} candidates", place, {table.stride: cells.get(table.stride, 0)}
-            )
+            level = {table.stride: cells.get(table.stride, 0)}
+            raise _grid_error(name, f"{table.tensor} has {table.rows} candidates", place, level, anchors)
         for field in table.fields:
             rows_of[field.role] = rows_of.get(field.role, 0) + table.rows
     counts = {role: rows for role, rows in rows_of.items() if role != "count"}
@@ -150,15 +166,16 @@ def _grid(name: str, decode: DetectDecode, tensors: tuple[TensorFields, ...], pl
     if not decode.grid:
         return None
     if counts and sum(cells.values()) != (rows := next(iter(counts.values()))):
-        raise _grid_error(name, f"the model has {rows} candidates", place, cells)
-    return GridParams(levels, decode.grid.centre, decode.grid.size == "exp")
+        raise _grid_error(name, f"the model has {rows} candidates", place, cells, anchors)
+    return GridParams(levels, anchors, decode.grid.centre, decode.grid.size == "exp")
 
 
-def _grid_error(name: str, fact: str, place: Placement, cells: dict[int, int]) -> PlanError:
+def _grid_error(name: str, fact: str, place: Placement, cells: dict[int, int], anchors: int) -> PlanError:
+    each = f" with {anchors} candidates a cell" if anchors > 1 else ""
     sums = " + ".join(map(str, cells.values()))
     return PlanError(
         name,
-        f"{fact}, but strides {list(cells)} on {place.width}x{place.height} make {sums} = {sum(cells.values())}",
+        f"{fact}, but strides {list(cells)} on {place.width}x{place.height}{each} make {sums} = {sum(cells.values())}",
         hint="correct model.decode.grid.strides, or the size of the model's input",
         code=codes.GRID_MISMATCH,
     )

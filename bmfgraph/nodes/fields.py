@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError, did_you_mean
 from bmfgraph.nodes.base import Partial
@@ -22,14 +22,16 @@ Axis = Literal[
 ]
 
 _WIDTHS = {
-    "box": 4, "cx": 1, "cy": 1, "w": 1, "h": 1, "objectness": 1, "score": 1, "label": 1, "count": 1,
+    "box": 4, "cx": 1, "cy": 1, "w": 1, "h": 1, "angle": 1, "objectness": 1, "score": 1, "label": 1, "count": 1,
 }  # fmt: skip
 """Numbers of each field that has a fixed width."""
-_SIZED = {"distances": 4, "mask": 1, "keypoints": 1, "skip": 1}
+_SIZED = {"distances": 4, "mask": 1, "keypoints": 1, "embedding": 1, "skip": 1}
 """Fields whose name is followed by a size, and by how much it is multiplied."""
+_POINTS = "keypoints"
+"""The field whose size has two parts: points, and numbers of each."""
 _OPEN = "scores"
 """The field that takes the numbers that the others leave."""
-_SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([1-9]))?")
+_SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([23]))?")
 _DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {
     2: ("batch", "candidates"),
     3: ("batch", "candidates", "fields"),
@@ -45,6 +47,8 @@ class OutputField:
     start: int
     width: int
     activation: Activation = "none"
+    group: int = 1
+    """Numbers of each point."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,15 @@ class TensorAxes:
 class TensorLayout(Partial):
     """The meaning of the axes and numbers of an output that is not an image."""
 
-    dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=4)] | None = Field(
+    dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=5)] | None = Field(
         default=None,
         description="Meaning of each dim. Null: batch and candidates, then fields; with 4 dims: fields, height, width.",
     )
     fields: tuple[str, ...] | None = Field(
         default=None,
         description="Numbers of each candidate in order: box, cx, cy, w, h, objectness, score, scores (all that the "
-        "others leave), label, count, distances:BINS, mask:N, keypoints:NxM, skip:N.",
+        "others leave), label, count, angle in radians, distances:BINS, mask:N, keypoints:NxM with M = 2 (x, y) or 3 "
+        "(x, y, score), embedding:N, skip:N.",
     )
     activation: Activation | dict[str, Activation] = Field(
         default="none", description="Function that makes probabilities of all fields, or of the named ones."
@@ -106,6 +111,18 @@ class TensorLayout(Partial):
         if value is not None and sum(text == _OPEN for text in value) > 1:
             raise FieldError(f"{list(value)}: only one field can take what the others leave", "name scores once")
         return value
+
+    @model_validator(mode="after")
+    def _activations_of_fields(self) -> TensorLayout:
+        roles = [text.partition(":")[0] for text in self.fields or (_OPEN,)]
+        for name in self.activation if isinstance(self.activation, dict) else ():
+            if name not in roles:
+                raise FieldError(
+                    f"activation names {name!r}, which is not one of the fields{did_you_mean(name, roles)}; "
+                    f"fields: {', '.join(roles)}",
+                    "correct `activation`",
+                )
+        return self
 
     @field_validator("dims")
     @classmethod
@@ -194,7 +211,8 @@ class TensorLayout(Partial):
         for text in texts:
             role, width = text.partition(":")[0], _width(text) or spare
             activation = self.activation if isinstance(self.activation, str) else self.activation.get(role, "none")
-            cut.append(OutputField(role, start, width, activation))
+            group = int(text[-1]) if role == _POINTS else 1
+            cut.append(OutputField(role, start, width, activation, group))
             start += width
         return cut
 
@@ -227,12 +245,14 @@ def _width(text: str) -> int | None:
         FieldError: The text is not a field.
     """
     name, colon, size = text.partition(":")
-    if name in _SIZED and (match := _SIZE.fullmatch(size)):
+    if name in _SIZED and (match := _SIZE.fullmatch(size)) and (name == _POINTS) == bool(match[2]):
         return int(match[1]) * int(match[2] or 1) * _SIZED[name]
     if not colon and name in _WIDTHS:
         return _WIDTHS[name]
     if text == _OPEN:
         return None
-    allowed = list(itertools.chain(_WIDTHS, [_OPEN], (f"{word}:N" for word in _SIZED)))
+    allowed = list(
+        itertools.chain(_WIDTHS, [_OPEN], (f"{word}:{'NxM' if word == _POINTS else 'N'}" for word in _SIZED))
+    )
     near = did_you_mean(name, [*_WIDTHS, _OPEN, *_SIZED])
     raise FieldError(f"{text!r} is not a field{near}; fields: {', '.join(allowed)}", "correct `fields`")

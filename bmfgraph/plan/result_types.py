@@ -8,6 +8,8 @@ from bmfgraph.plan.frame_types import Device, FrameSpec
 
 __all__ = ["ClassesSpec", "DetectionsSpec", "EmbeddingsSpec", "ResultSpec", "SegmentsSpec", "TextsSpec"]
 
+_BOX = ("x1", "y1", "x2", "y2")
+
 
 @dataclass(frozen=True)
 class ResultSpec:
@@ -21,6 +23,10 @@ class ResultSpec:
 
     def __str__(self) -> str:
         return f"{self.noun} of {self.source.width}x{self.source.height}"
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of its values in a table of records, where a row holds a single one of its objects."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,14 @@ class DetectionsSpec(ResultSpec):
 
     def __str__(self) -> str:
         parts = [(self.masks, "masks"), (self.rotated, "angles"), (self.keypoints, f"{len(self.keypoints)} keypoints")]
-        more = "".join(f" with {text}" for present, text in parts if present)
+        more = ", ".join(text for present, text in parts if present)
         labels = "/".join(self.labels) if len(self.labels) < 6 else f"{len(self.labels)} labels"
-        return f"detections of {labels}{more} in {self.source.width}x{self.source.height}"
+        return f"detections of {labels}{more and f' with {more}'} in {self.source.width}x{self.source.height}"
+
+    def columns(self) -> tuple[str, ...]:
+        points = [f"{name}_{part}" for name in self.keypoints for part in ("x", "y", "score")]
+        more = [name for name, present in (("angle", self.rotated), ("mask", self.masks)) if present]
+        return ("label", "score", *_BOX, *more, *points)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,9 @@ class ClassesSpec(ResultSpec):
     labels: tuple[str, ...] = ()
 
     noun = "classes"
+
+    def columns(self) -> tuple[str, ...]:
+        return ("label", "score")
 
 
 @dataclass(frozen=True)
@@ -69,12 +83,18 @@ class SegmentsSpec(ResultSpec):
 
     noun = "label maps"
 
+    def columns(self) -> tuple[str, ...]:
+        return ("label", "pixels", "mask")
+
 
 @dataclass(frozen=True)
 class TextsSpec(ResultSpec):
     """The text that was read in each frame."""
 
     noun = "texts"
+
+    def columns(self) -> tuple[str, ...]:
+        return ("text", "score", *_BOX)
 
 
 @dataclass(frozen=True)
@@ -84,3 +104,6 @@ class EmbeddingsSpec(ResultSpec):
     size: int = 0
 
     noun = "embeddings"
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"value_{place}" for place in range(self.size))

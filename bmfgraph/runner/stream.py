@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from bmfgraph.stages.items import Result
+    from bmfgraph.stages.results import Masks
 
 __all__ = [
     "DetectionsItem",
@@ -81,6 +82,12 @@ class DetectionsItem:
     """float32 [n], 0..1."""
     labels: tuple[str, ...]
     """The label of each box."""
+    angles: NDArray[np.float32] | None = None
+    """Radians by which each box is turned about its centre, clockwise on the screen, float32 [n]."""
+    keypoints: NDArray[np.float32] | None = None
+    """x and y in pixels of the source frame, and score, of each point, float32 [n, points, 3]."""
+    masks: Masks | None = None
+    """The pixels of each object: ``masks.patch(number, boxes[number])``."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +259,8 @@ def _public(item: Any, device: str | None) -> Item:
         pixels = item.pixels()
         return FrameItem(item.index, item.time, pixels if device is None else pixels.to(device), item)
     if isinstance(item, Detections):
-        return DetectionsItem(item.index, item.frame.time, item.corners, item.scores, item.labels)
+        more = item.angles, item.keypoints, item.masks
+        return DetectionsItem(item.index, item.frame.time, item.corners, item.scores, item.labels, *more)
     if isinstance(item, Result):
         return item
     tensors = {name: tensor if device is None else tensor.to(device) for name, tensor in item.tensors.items()}

@@ -1,19 +1,34 @@
-"""Read candidates from the output tensors of a detector: boxes, scores and labels."""
+"""Read candidates from the output tensors of a detector: boxes, scores, labels, and what else belongs to each."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.nodes.fields import OutputField, TensorFields
 from bmfgraph.stages.cuda import constant
+from bmfgraph.stages.keypoints import read_points
 
 __all__ = ["BoxReader", "Candidates", "Select", "above", "best"]
 
-Candidates = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Boxes float32 [n, 4] in pixels of the model's input, scores float32 [n], label numbers int64 [n]."""
+
+class Candidates(NamedTuple):
+    """Candidates of one set of outputs, in pixels of the model's input."""
+
+    boxes: torch.Tensor
+    """Corners, float32 [n, 4]; where boxes are rotated, before the turn about their centres."""
+    scores: torch.Tensor
+    """float32 [n]."""
+    labels: torch.Tensor
+    """int64 [n]."""
+    extras: torch.Tensor
+    """Everything else, float32 [n, m]; :attr:`BoxReader.columns` says where what is."""
+
+
 Select = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of all candidates, float32 [n], to the indices of those that are decoded, int64 [m]."""
 
@@ -51,6 +66,23 @@ class BoxReader:
             for field in table.fields:
                 self._places.setdefault(field.role, []).append((table, field))
         self._cells: dict[torch.device, torch.Tensor] = {}
+        self.columns = self._columns()
+
+    def _columns(self) -> dict[str, slice]:
+        """Return the columns of the extras of a candidate: angle, keypoints, mask, embedding."""
+        params, masks = self._params, self._params.masks
+        widths = {role: places[0][1].width for role, places in self._places.items()}
+        widths["keypoints"] = params.keypoints.count * 3 if params.keypoints else 0
+        if masks is None:
+            widths["mask"] = 0
+        elif masks.form == "boxes":
+            widths["mask"] = math.prod(size or 0 for size in masks.tensor.sizes[1:])
+        start, columns_of = 0, {}
+        for role in ("angle", "keypoints", "mask", "embedding"):
+            if width := widths.get(role, 0):
+                columns_of[role] = slice(start, start + width)
+                start += width
+        return columns_of
 
     def candidates(self, tensors: Mapping[str, torch.Tensor], select: Select) -> Candidates:
         """Decode the selected candidates.
@@ -69,7 +101,24 @@ class BoxReader:
             if "label" in present:
                 labels = self._values(tensors, "label")[chosen, 0].round().long() - self._params.first_label
                 labels = labels.clamp(0, len(self._params.labels) - 1)
-        return self._boxes(tensors, chosen), scores[chosen], labels
+        boxes = self._boxes(tensors, chosen)
+        return Candidates(boxes, scores[chosen], labels, self._extras(tensors, chosen, boxes))
+
+    def _extras(self, tensors: Mapping[str, torch.Tensor], chosen: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        """Return what the selected candidates have besides boxes, float32 [n, m]."""
+        parts, params = [boxes[:, :0]], self._params
+        for role in self.columns:
+            if role == "keypoints" and params.keypoints is not None:
+                cells = self._grid(chosen.device)[chosen] if params.keypoints.unit == "cells" else None
+                score = _ACTIVATIONS[self._places[role][0][1].activation]
+                parts.append(read_points(self._raw(tensors, role)[chosen], score, params, boxes, cells))
+            elif role == "mask" and params.masks is not None and params.masks.form == "boxes":
+                masks = params.masks.tensor
+                grids = tensors[masks.tensor].permute(masks.axes).flatten(-2).flatten(0, -2)
+                parts.append(grids[chosen].float())
+            else:
+                parts.append(self._values(tensors, role, chosen))
+        return torch.cat(parts, dim=1)
 
     def _from_scores(
         self, tensors: Mapping[str, torch.Tensor], select: Select
@@ -106,7 +155,7 @@ class BoxReader:
         numbers = self._numbers(tensors, chosen)
         if params.grid is not None and params.unit == "cells":
             cells = self._grid(device)[chosen]
-            origin, stride = cells[:, :2] + params.grid.centre, cells[:, 2:]
+            origin, stride = cells[:, :2], cells[:, 2:]
             if params.box == "ltrb":
                 return torch.cat([origin - numbers[:, :2], origin + numbers[:, 2:]], dim=1) * stride
             if params.box == "cxcywh":
@@ -115,7 +164,7 @@ class BoxReader:
             return _corners(numbers, params.box) * stride
         if params.grid is not None and params.box == "ltrb":
             cells = self._grid(device)[chosen]
-            origin = (cells[:, :2] + params.grid.centre) * cells[:, 2:]
+            origin = cells[:, :2] * cells[:, 2:]
             return torch.cat([origin - numbers[:, :2], origin + numbers[:, 2:]], dim=1)
         corners = _corners(numbers, params.box)
         if params.unit == "picture":
@@ -134,14 +183,17 @@ class BoxReader:
         return torch.cat([self._values(tensors, role, chosen) for role in ("cx", "cy", "w", "h")], dim=1)
 
     def _grid(self, device: torch.device) -> torch.Tensor:
-        """Return column, row and stride of each cell, float32 [cells, 3]."""
+        """Return the origin of each candidate in cells, x then y, and its stride, float32 [candidates, 3]."""
         if device not in self._cells:
             assert self._params.grid is not None
             levels = []
             for stride, rows, columns in self._params.grid.levels:
                 y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
                 levels.append(torch.stack([x.flatten(), y.flatten(), torch.full((rows * columns,), stride)], dim=1))
-            self._cells[device] = torch.cat(levels).float().to(device)
+            grid = self._params.grid
+            cells = torch.cat(levels).repeat_interleave(grid.anchors, dim=0).float()
+            cells[:, :2] += grid.centre
+            self._cells[device] = cells.to(device)
         return self._cells[device]
 
     def _raw(self, tensors: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Run the node kind ``detections``: decode a detector's output tensors to boxes in pixels of the source frame."""
+"""Run the node kind ``detections``: decode a detector's output tensors to objects in pixels of the source frame."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bmfgraph.nodes.detections import DetectionsParams
+from bmfgraph.plan.types import Placement
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.boxes import BoxReader, above, best
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction, constant
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.keypoints import points_in_source
+from bmfgraph.stages.masks import masks_of_boxes, masks_of_prototypes
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
-from bmfgraph.stages.results import Detections
+from bmfgraph.stages.results import Detections, Masks
+from bmfgraph.stages.rotated import rotated_in_source
 
 __all__ = ["Detect"]
 
 _CANDIDATES = 512
 """Candidates that are decoded on the GPU at least, where their number must be fixed."""
+_COLUMNS = 9
+"""Columns of the table before those of the extras."""
 
 
 class Detect(Stage):
@@ -31,6 +38,10 @@ class Detect(Stage):
         self._download: AsyncDownload[Detections] = AsyncDownload()
         self._reader = BoxReader(self.params)
         self._names = tuple(table.tensor for table in self.params.tensors)
+        masks = self.params.masks
+        if masks is not None and masks.form == "boxes":
+            self._names = (*self._names, masks.tensor.tensor)
+        self._prototypes = masks.tensor.tensor if masks is not None and masks.form == "prototypes" else None
         self._thresholds = np.array(self.params.thresholds, np.float32)
         self._least = min(self.params.thresholds)
         self._most = max(_CANDIDATES, self.params.most)
@@ -40,42 +51,47 @@ class Detect(Stage):
         sample: Sample = items[0]
         frame = sample.frames[0]
         outputs = [sample.tensors[name][0] for name in self._names]
+        prototypes = [sample.tensors[self._prototypes][0]] if self._prototypes else []
         if self.device == "cuda":
-            table = self._graphed_table(*outputs)
-            return self._download.put([table], lambda copies: self._read(frame, outputs, copies[0]))
-        return (self._exact(frame, outputs),)
+            # Prototypes take less room than masks of as many objects as there may be, so the CPU combines them.
+            tensors = [self._graphed_table(*outputs), *prototypes]
+            return self._download.put(tensors, lambda copies: self._read(frame, outputs, *copies))
+        return (self._exact(frame, outputs, *prototypes),)
 
     def finish(self) -> Iterable[Detections]:
         return self._download.drain()
 
-    def _exact(self, frame: Frame, outputs: Sequence[torch.Tensor]) -> Detections:
+    def _exact(
+        self, frame: Frame, outputs: Sequence[torch.Tensor], prototypes: torch.Tensor | None = None
+    ) -> Detections:
         """Decode all candidates above the threshold, on any device; on the GPU this waits."""
         candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), above(self._least))
-        boxes, scores, labels = (tensor.cpu().numpy() for tensor in candidates)
+        boxes, scores, labels, extras = (tensor.cpu().numpy() for tensor in candidates)
         valid = np.flatnonzero(scores > self._thresholds[labels])
-        boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
+        boxes, scores, labels, extras = boxes[valid], scores[valid], labels[valid], extras[valid]
         if self.params.nms == "none":
             kept = np.argsort(-scores, kind="stable")
         else:
             groups = labels if self.params.nms == "per_class" else np.zeros_like(labels)
-            kept = non_maximum_suppression(boxes, scores, groups, self.params.iou)
+            angles = extras[:, 0] if self.params.rotated else None
+            kept = non_maximum_suppression(boxes, scores, groups, self.params.iou, angles)
         kept = kept[: self.params.most]
-        corners = self._in_source(torch.from_numpy(boxes[kept])).numpy()
-        return Detections(frame, corners, scores[kept], labels[kept], self.params.labels)
+        return self._detections(frame, boxes[kept], scores[kept], labels[kept], extras[kept], prototypes)
 
     def _table(self, *outputs: torch.Tensor) -> torch.Tensor:
         """Decode the best candidates without a wait.
 
-        Returns float32 [candidates, 9], by falling score: 4 corners in the source frame, score, label, and as 0 or 1:
-        kept by the suppression, above the least threshold, suppression final.
+        Returns float32 [candidates, 9 + extras], by falling score: 4 corners in the model's input, score, label, and as
+        0 or 1: kept by the suppression, above the least threshold, suppression final; then the extras.
         """
         tensors = dict(zip(self._names, outputs, strict=True))
-        boxes, scores, labels = self._reader.candidates(tensors, best(self._most))
+        boxes, scores, labels, extras = self._reader.candidates(tensors, best(self._most))
         kept = valid = scores > constant(self.params.thresholds, scores.device)[labels]
         final = torch.ones((), dtype=torch.bool, device=scores.device)
         if self.params.nms != "none":
             groups = labels if self.params.nms == "per_class" else torch.zeros_like(labels)
-            kept, final = suppress_at_once(boxes, groups, valid, self.params.iou)
+            angles = extras[:, 0] if self.params.rotated else None
+            kept, final = suppress_at_once(boxes, groups, valid, self.params.iou, angles)
         columns = (
             scores,
             labels.float(),
@@ -83,22 +99,68 @@ class Detect(Stage):
             (scores > self._least).float(),
             final.float().expand_as(scores),
         )
-        return torch.cat([self._in_source(boxes), torch.stack(columns, dim=1)], dim=1)
+        return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)
 
-    def _read(self, frame: Frame, outputs: Sequence[torch.Tensor], table: torch.Tensor) -> Detections:
+    def _read(
+        self,
+        frame: Frame,
+        outputs: Sequence[torch.Tensor],
+        table: torch.Tensor,
+        prototypes: torch.Tensor | None = None,
+    ) -> Detections:
         """Read the detections from the copy of the table."""
         # For a few numbers, NumPy takes a fraction of torch's time.
         rows = table.numpy()
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
-            return self._exact(frame, outputs)
+            return self._exact(frame, outputs, prototypes)
         rows = rows[rows[:, 6] > 0][: self.params.most]
-        return Detections(frame, rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), self.params.labels)
+        labels = rows[:, 5].astype(np.int64)
+        return self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)
 
-    def _in_source(self, boxes: torch.Tensor) -> torch.Tensor:
-        """Convert corners in the model's input to corners in the source frame, clamped to the frame."""
-        placement, device = self.params.placement, boxes.device
-        offset = constant((placement.left, placement.top) * 2, device)
-        scale = constant((placement.scale_x, placement.scale_y) * 2, device)
-        limit = constant((float(placement.source_width), float(placement.source_height)) * 2, device)
-        return ((boxes - offset) / scale).clamp(min=0).minimum(limit)
+    def _detections(
+        self,
+        frame: Frame,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        extras: NDArray[np.float32],
+        prototypes: torch.Tensor | None,
+    ) -> Detections:
+        """Convert the objects that are kept from the model's input to the source frame."""
+        place = self.params.placement
+        parts = {role: extras[:, columns] for role, columns in self._reader.columns.items()}
+        angles = None
+        if "angle" in parts:
+            corners, angles = rotated_in_source(boxes, parts["angle"][:, 0], place)
+        else:
+            corners = _in_source(boxes, place)
+        points = parts.get("keypoints")
+        return Detections(
+            frame,
+            corners,
+            scores,
+            labels,
+            self.params.labels,
+            angles=angles,
+            keypoints=None if points is None else points_in_source(points.reshape(-1, points.shape[1] // 3, 3), place),
+            masks=self._masks(parts["mask"], prototypes) if "mask" in parts else None,
+            embeddings=parts.get("embedding"),
+        )
+
+    def _masks(self, values: NDArray[np.float32], prototypes: torch.Tensor | None) -> Masks:
+        """Return the masks of the objects from their weights, or from their own values."""
+        masks = self.params.masks
+        assert masks is not None
+        if prototypes is None:
+            return masks_of_boxes(values, masks, self.params.placement)
+        return masks_of_prototypes(values, prototypes, masks, self.params.placement)
+
+
+def _in_source(boxes: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
+    """Convert corners in the model's input to corners in the source frame, clamped to the frame."""
+    offset = np.array((place.left, place.top) * 2, np.float32)
+    scale = np.array((place.scale_x, place.scale_y) * 2, np.float32)
+    limit = np.array((place.source_width, place.source_height) * 2, np.float32)
+    corners: NDArray[np.float32] = ((boxes - offset) / scale).clip(0, limit)
+    return corners

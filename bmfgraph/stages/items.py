@@ -112,3 +112,7 @@ class Result:
     def time(self) -> Fraction:
         """Presentation time of the frame in seconds."""
         return self.frame.time
+
+    def record(self) -> dict[str, Any]:
+        """Return what the node ``records`` writes of it: plain values by key, such as a list of mappings."""
+        return {}

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bmfgraph.media.rle import encode
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages.items import Frame, Result
 
@@ -51,13 +52,15 @@ class Masks:
     Attributes:
         values: A pixel belongs to the object where its interpolated value is above ``threshold``; float32
             [n, rows, columns].
-        threshold: Least value.
+        threshold: Least value: of a logit where the model gives logits, so 0 for a probability of 0.5.
         placement: Position of the source frame in the grid.
+        by_box: Whether the grid covers the box of its object instead; only the size of the source frame is then read.
     """
 
     values: NDArray[np.float32]
     threshold: float
     placement: Placement
+    by_box: bool = False
 
     def patch(self, number: int, corners: NDArray[np.float32]) -> tuple[int, int, NDArray[np.bool_]]:
         """Return the pixels of an object inside its box, by bilinear interpolation.
@@ -78,9 +81,20 @@ class Masks:
             )
         )
         grid = self.values[number]
-        down = _weights(top, bottom, place.scale_y, place.top, grid.shape[0])
-        across = _weights(left, right, place.scale_x, place.left, grid.shape[1])
+        scale_x, scale_y, offset_x, offset_y = place.scale_x, place.scale_y, place.left, place.top
+        if self.by_box:
+            scale_y, scale_x = np.array(grid.shape) / np.maximum(corners[2:] - corners[:2], 1e-6)[::-1]
+            offset_x, offset_y = -corners[0] * scale_x, -corners[1] * scale_y
+        down = _weights(top, bottom, scale_y, offset_y, grid.shape[0])
+        across = _weights(left, right, scale_x, offset_x, grid.shape[1])
         return left, top, down @ grid @ across.T > self.threshold
+
+    def whole(self, number: int, corners: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return the pixels of an object as a picture of the whole source frame, bool [height, width]."""
+        left, top, patch = self.patch(number, corners)
+        picture = np.zeros((self.placement.source_height, self.placement.source_width), np.bool_)
+        picture[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+        return picture
 
 
 def _weights(start: int, end: int, scale: float, offset: float, size: int) -> NDArray[np.float32]:
@@ -167,6 +181,28 @@ class Detections(Result):
         chosen["attributes"] = {name: array[numbers] for name, array in self.attributes.items()}
         return replace(self, **chosen)
 
+    def record(self) -> dict[str, Any]:
+        return {"detections": [self._object(number) for number in range(len(self.scores))]}
+
+    def _object(self, number: int) -> dict[str, Any]:
+        """Return an object for a person or a program to read: pixels with two decimals, scores with four."""
+        values: dict[str, Any] = {} if self.ids is None else {"id": int(self.ids[number])}
+        values |= {
+            "label": self.names[self.classes[number]],
+            "score": round(float(self.scores[number]), 4),
+            "box": [round(value, 2) for value in self.corners[number].tolist()],
+        }
+        if self.angles is not None:
+            values["angle"] = round(float(self.angles[number]), 4)
+        if self.keypoints is not None:
+            values["keypoints"] = [[round(x, 2), round(y, 2), round(score, 4)] for x, y, score in
+                                   self.keypoints[number].tolist()]  # fmt: skip
+        if self.masks is not None:
+            values["mask"] = encode(self.masks.whole(number, self.corners[number]))
+        if self.embeddings is not None:
+            values["embedding"] = self.embeddings[number].tolist()
+        return values | {name: array[number].tolist() for name, array in self.attributes.items()}
+
     def quads(self) -> NDArray[np.float32]:
         """Return the four corner points of each box, clockwise from the top left one before the turn.
 
@@ -202,6 +238,10 @@ class Classes(Result):
         """Names of the classes."""
         return tuple(self.names[number] for number in self.classes.tolist())
 
+    def record(self) -> dict[str, Any]:
+        rows = zip(self.labels, self.scores.tolist(), strict=True)
+        return {"classes": [{"label": label, "score": round(score, 4)} for label, score in rows]}
+
 
 @dataclass(frozen=True, slots=True)
 class Segments(Result):
@@ -215,6 +255,16 @@ class Segments(Result):
 
     classes: torch.Tensor
     names: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        classes = self.classes.cpu().numpy()
+        present = [number for number in np.unique(classes).tolist() if number < len(self.names)]
+        return {
+            "segments": [
+                {"label": self.names[number], "pixels": int(mask.sum()), "mask": encode(mask)}
+                for number, mask in ((number, classes == number) for number in present)
+            ]
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +281,15 @@ class Texts(Result):
     scores: NDArray[np.float32]
     corners: NDArray[np.float32]
 
+    def record(self) -> dict[str, Any]:
+        rows = zip(self.texts, self.scores.tolist(), self.corners.tolist(), strict=True)
+        return {
+            "texts": [
+                {"text": text, "score": round(score, 4), "box": [round(value, 2) for value in box]}
+                for text, score, box in rows
+            ]
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding(Result):
@@ -241,3 +300,6 @@ class Embedding(Result):
     """
 
     values: NDArray[np.float32]
+
+    def record(self) -> dict[str, Any]:
+        return {"embedding": self.values.tolist()}

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.sweep import SweepOptions
-from bmfgraph.errors import Problem
+from bmfgraph.errors import Problem, RunError
+from bmfgraph.media.accuracy import contents
 from bmfgraph.media.quality import unmeasurable
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.types import FrameSpec
+from bmfgraph.plan.result_types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, ResultSpec, SegmentsSpec, TextsSpec
+from bmfgraph.plan.types import FrameSpec, PortType
 from bmfgraph.sweep.metrics import METRICS
 from bmfgraph.sweep.objective import parse_objective
-from bmfgraph.sweep.references import DETECTION_METRICS, TABLES, find_references
+from bmfgraph.sweep.references import RECORD_METRICS, TABLES, UNREAD, find_references
 from bmfgraph.system.energy import has_energy_counter
 
 __all__ = ["objective_problems"]
 
 _Reference = Literal["none", "cells", "clip", "labels"]
+_TYPES: Mapping[str, type[ResultSpec]] = MappingProxyType(
+    {
+        "detections": DetectionsSpec,
+        "classes": ClassesSpec,
+        "segments": SegmentsSpec,
+        "texts": TextsSpec,
+        "embeddings": EmbeddingsSpec,
+    }
+)
+"""The type of the results of each task. Node packs may write others."""
+_PARTS: Mapping[str, str] = MappingProxyType({"mask_map": "masks", "oks_map": "keypoints"})
+"""What detections must have for a metric."""
 
 
 def objective_problems(
@@ -36,13 +52,20 @@ def objective_problems(
     if not options.objective or not plans:
         return []
     objective = parse_objective(options.objective)
-    reference = _reference(options.reference, cells)
+    reference, labels = _reference(options.reference, cells)
     conditions = [condition.metric for condition in objective.conditions]
     if cells is None and reference == "none":
         conditions = [name for name in conditions if METRICS[name].perfect is None]
+    names = [*dict.fromkeys([objective.metric, *conditions])]
+    held: set[str] = set()
+    if labels is not None and any(name in chain(*RECORD_METRICS.values()) for name in names):
+        try:
+            held = contents(labels)
+        except RunError as error:
+            return [Problem("sweep.reference", error.cause, codes.UNUSABLE_REFERENCE, error.hint)]
     problems = []
-    for name in dict.fromkeys([objective.metric, *conditions]):
-        reasons = [_reason(name, plan, reference) for plan in plans]
+    for name in names:
+        reasons = [_reason(name, plan, reference) or _labels_reason(name, held) for plan in plans]
         if all(reasons):
             reason, hint = next(filter(None, reasons))
             problems.append(
@@ -56,17 +79,17 @@ def objective_problems(
     return problems
 
 
-def _reference(reference: str | None, cells: Sequence[Mapping[str, Any]] | None) -> _Reference:
-    """Return the kind of thing that outputs are compared with."""
+def _reference(reference: str | None, cells: Sequence[Mapping[str, Any]] | None) -> tuple[_Reference, Path | None]:
+    """Return the kind of thing that outputs are compared with, and the file of labels."""
     if reference == "input":
-        return "clip"
+        return "clip", None
     if cells is not None:
         references, file = find_references(reference, cells)
     else:
         references, file = {}, Path(reference) if reference and Path(reference).is_file() else None
     if file is not None:
-        return "labels" if file.suffix in TABLES else "clip"
-    return "cells" if references else "none"
+        return ("labels", file) if file.suffix in TABLES else ("clip", None)
+    return ("cells" if references else "none"), None
 
 
 def _reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
@@ -107,20 +130,57 @@ def _on_gpu(plan: Plan) -> bool:
 
 def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
     sinks = [node for node in plan if node.written]
-    tables = [node for node in sinks if Path(str(node.written)).suffix in TABLES]
-    clips = [node for node in sinks if node not in tables]
+    suffixes = {node.name: Path(str(node.written)).suffix for node in sinks}
+    tables = [node for node in sinks if suffixes[node.name] in TABLES]
+    unread = [suffix for suffix in suffixes.values() if suffix in UNREAD]
+    clips = [node for node in sinks if suffixes[node.name] not in (*TABLES, *UNREAD)]
     on_tables = reference == "labels" or (reference == "cells" and bool(tables))
     if reference == "none":
         return "there is nothing to compare with", "set sweep.reference=input, or name a clip or overrides of one cell"
-    if name in DETECTION_METRICS:
-        if not tables:
-            return "the pipeline writes no detections", "name their file, such as records=boxes.jsonl"
-        return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+    task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
+    if task is not None:
+        if unread and not tables:
+            return f"records in {unread[0]} are not compared", "write .jsonl"
+        return _records_reason(name, task, [plan.type_of(ref) for node in tables for ref in node.inputs], on_tables)
     if not clips:
         return "the pipeline writes no video", "choose an encoder that writes, such as encoder=x264"
     if on_tables:
-        return "detections are compared, not frames", "take map50, recall or precision, or set sweep.reference=CLIP"
+        return "records are compared, not frames", "take a metric of records, or set sweep.reference=CLIP"
     frames = [plan.type_of(ref) for ref in clips[0].inputs]
     sides = next(((kind.width, kind.height) for kind in frames if isinstance(kind, FrameSpec)), ())
     reason = unmeasurable(name, *sides)
     return (reason, "take psnr_y") if reason else None
+
+
+def _records_reason(name: str, task: str, records: Sequence[PortType], on_tables: bool) -> tuple[str, str] | None:
+    """Return why no file of records of these types can have a metric of a task."""
+    if not records:
+        file = "boxes" if task == "detections" else task
+        return f"the pipeline writes no {task}", f"name their file, such as records={file}.jsonl"
+    reasons = [_type_reason(name, task, result) for result in records]
+    if all(reasons):
+        return reasons[0]
+    return None if on_tables else ("the reference is a clip", "name labels with sweep.reference=labels.jsonl")
+
+
+def _type_reason(name: str, task: str, result: PortType) -> tuple[str, str] | None:
+    other = next((key for key, kind in _TYPES.items() if isinstance(result, kind)), task)
+    if other != task:
+        names = RECORD_METRICS.get(other, ("steady_fps",))
+        return f"the pipeline writes {other}, not {task}", f"take one of {', '.join(names)}"
+    if isinstance(result, DetectionsSpec):
+        part = _PARTS.get(name, "")
+        if (part == "masks" and not result.masks) or (part == "keypoints" and not result.keypoints):
+            return f"the detections have no {part}", "take map"
+    return None
+
+
+def _labels_reason(name: str, held: Set[str]) -> tuple[str, str] | None:
+    """Return why labels do not give a metric, from what they hold; empty labels give every one."""
+    task = next((task for task, names in RECORD_METRICS.items() if name in names), None)
+    need = _PARTS.get(name, task)
+    if not held or need is None or need in held:
+        return None
+    names = [name for task in held & RECORD_METRICS.keys() for name in RECORD_METRICS[task]]
+    others = [name for name in names if name not in _PARTS or _PARTS[name] in held]
+    return f"the labels have no {need}", f"add them to the labels, or take one of {', '.join(others)}"

@@ -110,11 +110,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             ),
             Metric("ssim", "SSIM", "", 4, "higher", "Structural similarity of the images, at most 1.", 1),
             Metric("vmaf", "VMAF", "", 1, "higher", "Netflix's estimate of the quality for viewers, at most 100.", 100),
+            Metric("mask_map", "mask mAP", "", 3, "higher", "COCO's average precision of masks, 0.50 to 0.95.", 1),
+            Metric("oks_map", "OKS mAP", "", 3, "higher", "COCO's average precision of keypoints, 0.50 to 0.95.", 1),
             Metric(
                 "map50", "mAP@50", "", 3, "higher", "Mean average precision of boxes that overlap by half or more.", 1
             ),
+            Metric("map", "COCO mAP", "", 3, "higher", "COCO's average precision of boxes, overlaps 0.50 to 0.95.", 1),
+            Metric("map50_coco", "COCO mAP@50", "", 3, "higher", "COCO's average precision at an overlap of 0.50.", 1),
+            Metric("map75_coco", "COCO mAP@75", "", 3, "higher", "COCO's average precision at an overlap of 0.75.", 1),
             Metric("precision", "precision", "", 3, "higher", "Share of the predicted boxes that are right.", 1),
             Metric("recall", "recall", "", 3, "higher", "Share of the true boxes that are detected.", 1),
+            Metric("top1", "top-1", "", 3, "higher", "Share of the frames whose class is right.", 1),
+            Metric("top5", "top-5", "", 3, "higher", "Share of the frames whose class is among the best five.", 1),
+            Metric("miou", "mIoU", "", 3, "higher", "Intersection over union of label maps, mean of the labels.", 1),
+            Metric("pixel_accuracy", "pixel accuracy", "", 3, "higher", "Share of the pixels with the right label.", 1),
+            Metric("cer", "CER", "", 3, "lower", "Wrong characters, divided by the characters of the true texts.", 0),
+            Metric("exact_text", "exact texts", "", 3, "higher", "Share of the true texts that are read exactly.", 1),
         )
     }
 )

@@ -6,12 +6,14 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError, SourceError, join_sorted
-from bmfgraph.media.detection_metrics import compare
+from bmfgraph.media.accuracy import compare
 from bmfgraph.media.quality import measure
 from bmfgraph.media.sources import locate_clip
 from bmfgraph.sweep.cell_process import spread
@@ -19,14 +21,25 @@ from bmfgraph.sweep.files import CELL, is_regular, read_json, write_file
 from bmfgraph.sweep.metrics import finite
 from bmfgraph.system import untrusted
 
-__all__ = ["DETECTION_METRICS", "TABLES", "find_references", "quality"]
+__all__ = ["RECORD_METRICS", "TABLES", "UNREAD", "find_references", "quality"]
 
 TABLES = (".jsonl", ".ndjson", ".json", ".csv")
-"""File names of detections and labels end so."""
+"""File names of records and labels end so."""
+UNREAD = (".parquet", ".zip")
+"""File names of records that are written for other programs end so; they are not compared."""
 _QUALITY = "quality.json"
 _OVERRIDE = re.compile(r"""([^\s,=]+)=(\[.*?\]|\{.*?\}|'[^']*'|"[^"]*"|[^\s,]*)""")
 """A key and its value, which may be a list or in quotes."""
-_IMAGE_METRICS, DETECTION_METRICS = ("psnr_y", "ssim", "vmaf"), ("precision", "recall", "map50")
+_IMAGE_METRICS = ("psnr_y", "ssim", "vmaf")
+RECORD_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "detections": ("map50", "recall", "precision", "map", "map50_coco", "map75_coco", "mask_map", "oks_map"),
+        "classes": ("top1", "top5"),
+        "segments": ("miou", "pixel_accuracy"),
+        "texts": ("cer", "exact_text"),
+    }
+)
+"""The metrics of records by task."""
 
 
 def find_references(reference: str | None, cells: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], Path | None]:
@@ -98,25 +111,30 @@ def quality(
     Returns:
         The metrics, each with median, min and max; and the reason if there are none, else "".
     """
-    pair = _pair(result["outputs"], reference)
-    if pair is None:
+    pairs = _pairs(result["outputs"], reference)
+    if not pairs:
         return {}, "it writes nothing that could be compared"
-    output, other = pair
-    # A link in the folder of a cell can lead anywhere, and nobody may write to a pipe. Users may link their own clips.
-    if not is_regular(output) or not other.is_file():
-        return {}, f"{str(other if is_regular(output) else output)!r} is missing, or not a file"
-    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pair]
+    for output, other in pairs:
+        # A link in the folder of a cell can lead anywhere, and nobody may write to a pipe. Users may link their clips.
+        if not is_regular(output) or not other.is_file():
+            return {}, f"{str(other if is_regular(output) else output)!r} is missing, or not a file"
+    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in chain(*pairs)]
     metrics = _stored(folder / _QUALITY, stamp)
     if metrics is None:
         whole = not (isinstance(reference, Path) and _cut_short(folder))
-        try:
-            metrics = compare(output, other) if output.suffix in TABLES else measure(output, other, whole=whole)
-        except BmfgraphError as error:
-            return {}, f"[{error.problems[0].code}] {error.message}"
+        metrics, reasons = {}, []
+        for output, other in pairs:
+            try:
+                more = compare(output, other) if output.suffix in TABLES else measure(output, other, whole=whole)
+                metrics = more | metrics
+            except BmfgraphError as error:
+                reasons.append(f"[{error.problems[0].code}] {error.message}")
+        if len(reasons) == len(pairs):
+            return {}, reasons[0]
         # The file only saves time in the next report.
         with contextlib.suppress(OSError):
             write_file(folder / _QUALITY, json.dumps({"of": stamp, "quality": metrics}))
-    names = DETECTION_METRICS if output.suffix in TABLES else _IMAGE_METRICS
+    names = (*_IMAGE_METRICS, *chain(*RECORD_METRICS.values()))
     return {name: spread([value]) for name in names if (value := finite(metrics.get(name))) is not None}, ""
 
 
@@ -125,15 +143,17 @@ def _cut_short(folder: Path) -> bool:
     return description is not None and bool(description["cut_short"])
 
 
-def _pair(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> tuple[Path, Path] | None:
-    """Return the output to compare, and its reference. Detections come before a clip, which may show their boxes."""
+def _pairs(outputs: Mapping[str, str], reference: Mapping[str, str] | Path) -> list[tuple[Path, Path]]:
+    """Return the outputs to compare, each with its reference: all records, else the first clip.
+
+    Records come before a clip, which may show their boxes. Each file of records may have a task of its own.
+    """
     tables = {node: Path(path) for node, path in outputs.items() if Path(path).suffix in TABLES}
-    clips = {node: Path(path) for node, path in outputs.items() if node not in tables}
+    clips = [(node, Path(path)) for node, path in outputs.items() if Path(path).suffix not in (*TABLES, *UNREAD)][:1]
     if isinstance(reference, Path):
-        output = next(iter((tables if reference.suffix in TABLES else clips).values()), None)
-        return None if output is None else (output, reference)
-    node = next(iter(tables or clips), "")
-    return (Path(outputs[node]), Path(reference[node])) if node in reference else None
+        chosen = [*tables.items()] if reference.suffix in TABLES else clips
+        return [(output, reference) for _, output in chosen]
+    return [(output, Path(reference[node])) for node, output in [*tables.items()] or clips if node in reference]
 
 
 def _stored(path: Path, stamp: list[Any]) -> dict[str, Any] | None:

@@ -222,8 +222,12 @@ def _cost(report: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     text = f"No quality was asked for; its {quality.title} is {quality.full(value)}."
     if value == quality.perfect:
         return text
-    least = Condition(quality.name, ">=", math.floor(value * 10**quality.digits) / 10**quality.digits)
-    advice = replace(objective, conditions=(*objective.conditions, least))
+    scale = 10**quality.digits
+    if quality.better == "higher":
+        limit = Condition(quality.name, ">=", math.floor(value * scale) / scale)
+    else:
+        limit = Condition(quality.name, "<=", math.ceil(value * scale) / scale)
+    advice = replace(objective, conditions=(*objective.conditions, limit))
     return f"{text} Set a limit, such as sweep.objective='{advice}'."
 
 

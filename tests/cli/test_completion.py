@@ -72,7 +72,10 @@ def test_the_first_word_is_a_verb_or_a_key() -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("bmfgraph pipeline=", {"pipeline=detection", "pipeline=super_resolution", "pipeline=face_detection"}),
+        (
+            "bmfgraph pipeline=",
+            {"pipeline=detection", "pipeline=face_detection", "pipeline=pose", "pipeline=super_resolution"},
+        ),
         ("bmfgraph run pipeline=f", {"pipeline=face_detection"}),
         ("bmfgraph -m engine=fp32,fp", {"engine=fp32,fp32", "engine=fp32,fp16"}),
         ("bmfgraph engine=fp16 engine.p", {"engine.path=", "engine.precision=", "engine.profiles=", "engine.python="}),

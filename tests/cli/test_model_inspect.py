@@ -70,8 +70,20 @@ HEAD = (1, 3, 64, 96)
         (HEAD, {"a": (1, 126, 6)}, "yolox", 1, "; 126 finished boxes would be preset yolov10"),
         (HEAD, {"a": (1, 30, 8)}, "rtdetr", 4, "30 queries; 8 = 4 + 4 classes"),
         (HEAD, {"a": (1, 128, 35)}, "nanodet", 3, "35 = 3 classes + 4 x 8"),
-        (HEAD, {"a": (1, 39, 126), "b": (1, 32, 16, 24)}, None, 3, "39 = 4 + 3 classes + 32 coefficients of masks"),
-        (HEAD, {"a": (1, 56, 126)}, None, 1, "56 = 4 + 1 class + 17 keypoints; 4 + 52 classes is possible, too"),
+        (
+            HEAD,
+            {"a": (1, 39, 126), "b": (1, 32, 16, 24)},
+            "yolov8_seg",
+            3,
+            "39 = 4 + 3 classes + 32 coefficients",
+        ),
+        (
+            HEAD,
+            {"a": (1, 56, 126)},
+            "yolov8_pose",
+            1,
+            "56 = 4 + 1 class + 17 keypoints; 4 + 52 classes is",
+        ),
         (HEAD, {"a": (1, 100, 4), "b": (1, 100, 4)}, "detr", 3, "100 queries; with RT-DETR's sigmoid it is rtdetr_hf"),
         (HEAD, {"a": (1, 300, 2), "b": (1, 300, 4)}, "ultraface", 1, "300 boxes, and scores of a face"),
         (HEAD, {"a": (1, 300, 3), "b": (1, 300, 4)}, "rtdetr_hf", 3, "300 queries; with DETR's softmax it is detr"),
@@ -91,7 +103,7 @@ def test_detectors_without_metadata(
     inspect: Inspect,
     shape: Shape,
     outputs: Mapping[str, Sequence[int]],
-    preset: str | None,
+    preset: str,
     labels: int,
     comment: str,
 ) -> None:
@@ -100,7 +112,7 @@ def test_detectors_without_metadata(
     assert comment in text
     spec = complete(ModelSpec.model_validate(yaml.safe_load(text)), read_onnx(path)).spec
     assert isinstance(spec.decode, DetectDecode)
-    assert preset in (None, spec.decode.preset)
+    assert spec.decode.preset == preset
     assert len(spec.decode.labels or ()) == labels
     # A network of constants does not follow the size of its free or replaced dims.
     if spec.decode.preset not in ("centerface",) and "h" not in shape:

@@ -22,8 +22,8 @@ Compose = Callable[..., dict[str, Any]]
 OPTIONS = {
     group.name: sorted(file.name.removesuffix(".yaml") for file in group.iterdir() if file.name.endswith(".yaml"))
     for group in resources.files("bmfgraph.conf").iterdir()
-    # Presets of decoding and sets of labels are no groups.
-    if group.is_dir() and not group.name.startswith("_") and group.name not in ("decode", "labels")
+    # Presets of decoding and sets of labels and keypoints are no groups.
+    if group.is_dir() and not group.name.startswith("_") and group.name not in ("decode", "labels", "keypoints")
 }
 
 

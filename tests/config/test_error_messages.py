@@ -79,7 +79,7 @@ ENGINE_KEYS = (
     "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "
     "timing_cache, version, version_compatible, workspace"
 )
-DECODE_KEYS = "background, box, classes, first_label, grid, iou, labels, most, nms, preset, task, threshold, unit"
+DECODE_KEYS = "background, box, classes, first_label, grid, iou, keypoints, labels, masks, most, nms, preset, task, threshold, unit"
 N = "pipeline.nodes."
 
 # One row a line reads better than what the formatter makes of it.
@@ -186,7 +186,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given"),
     (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is"),
     # boxes
-    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, nanodet, rtdetr, rtdetr_hf, ssd, ultraface, yolov10, yolov5, yolov8, yolox"),
+    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, mask_rcnn, nanodet, picodet, rtdetr, rtdetr_hf, rtmdet, scrfd, ssd, ultraface, yolo26, yolov10, yolov5, yolov8, yolov8_obb, yolov8_pose, yolov8_seg, yolox"),
     (DETECT, ["net.model.decode={task: detct}"], N + "net.model.decode.task: 'detct' is not allowed (did you mean 'detect'?); allowed: detect, classify, segment, map, read, embed"),
     (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
     (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
@@ -194,14 +194,14 @@ SPEC: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.labels=coco8"], N + "net.model.decode.labels: 'coco8' is not a set of labels (did you mean 'coco80'?); sets: coco80"),
     (DETECT, ["net.model.decode.labels='file:no.txt'"], N + "net.model.decode.labels: 'file:no.txt' cannot be read (No such file or directory)"),
     (DETECT, ["net.model.decode.classes=[fase]"], N + "net.model.decode: 'fase' is not one of the labels (did you mean 'face'?); labels: face"),
-    (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, objectness, score, label, count, scores, distances:N, mask:N, keypoints:N, skip:N"),
+    (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, angle, objectness, score, label, count, scores, distances:N, mask:N, keypoints:NxM, embedding:N, skip:N"),
     (DETECT, ["net.model.outputs={scores: {dims: [candidates, fields]}}"], N + "net.model.outputs.scores.dims: ['candidates', 'fields']: each dim has a name of its own, and the first is batch"),
     (DETECT, ["net.model.decode.labels=[]"], N + "net.model.decode.labels: []: must be not empty"),
     (DETECT, ["faces.threshold=2"], N + "faces.threshold: 2: must be at most 1"),
     # overlay, records, encoder
     (DETECT, ["draw.color=[1, 2, 300]"], N + "draw.color.2: 300: must be at most 255"),
     (DETECT, ["table.path=''"], N + "table.path: '': must be text that is not empty"),
-    (DETECT, ["table.format=xml"], N + "table.format: 'xml' is not allowed; allowed: jsonl, json, csv"),
+    (DETECT, ["table.format=xml"], N + "table.format: 'xml' is not allowed; allowed: jsonl, json, csv, parquet, coco, yolo"),
     (UPSCALE, ["sink.bit_rate=4Q"], N + "sink.bit_rate: '4Q' is not a bit rate"),
     (UPSCALE, ["sink.bit_rate=[1]"], N + "sink.bit_rate: [1]: must be a whole number or text (in quotes)"),
     (UPSCALE, ["sink.crf=64"], N + "sink.crf: 64: must be at most 63"),
@@ -222,7 +222,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["sink.inputs=[prepare]"], N + f"sink: (encoder) input 0 expects frames, but prepare.out produces {SR_TENSOR}\n  → put a node {{kind: frames}} between them"),
     (DETECT, ["sink.inputs=[net]"], N + "sink: (encoder) input 0 expects frames, but net.out produces tensors scores float32[1x3x2], boxes float32[1x3x4]\n  → put a node {kind: frames} between them"),
     (DETECT, ["sink.inputs=[faces]"], N + "sink: (encoder) input 0 expects frames, but faces.out produces detections of face in 64x48\n  → put a node {kind: overlay} between them to draw the boxes"),
-    (DETECT, ["table.inputs=[net]"], N + "table: (records) input 0 expects detections, but net.out produces tensors scores float32[1x3x2], boxes float32[1x3x4]\n  → put a node {kind: detections} between them"),
+    (DETECT, ["table.inputs=[net]"], N + "table: (records) input 0 expects results, but net.out produces tensors scores float32[1x3x2], boxes float32[1x3x4]\n  → put a node such as {kind: detections} between them, by the task of the model"),
     (UPSCALE, ["sink.inputs=[source.audio]"], N + "sink: (encoder) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch copied\n  → connect source.video instead"),
     (UPSCALE, ["source.path=<silent>", "sink.inputs=[source.audio]"], N + "sink: its input source.audio is missing: the file of 'source' does not have it\n  → take the node out, or read a file that has it"),
     (DETECT, ["source.path=<silent>", "draw.inputs=[source.video, source.audio]"], N + "draw: its input source.audio is missing: the file of 'source' does not have it\n  → take the node out, or read a file that has it"),
@@ -279,7 +279,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.outputs={boxes: {fields: [box, score]}}"], N + "faces: model.outputs.boxes: boxes (float32[1x3x4]): dim 2 holds 4 numbers, and the fields are 4 + 1\n  → correct `fields`, so that their widths add up"),
     (DETECT, ["net.model.decode={task: detect, labels: [face]}"], N + "faces: no output of the model has the field 'scores'; described: none; the model has: boxes, scores\n  → name the fields of its outputs under model.outputs"),
     (DETECT, ["other={kind: decoder, path: <big>}", "draw.inputs=[other.video, faces]"], N + "draw: boxes of 64x48 frames do not fit frames of 96x64\n  → draw on the frames that the detector read"),
-    (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv\n  → set pipeline.nodes.table.format to jsonl, json or csv"),
+    (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv, .parquet, .zip\n  → set pipeline.nodes.table.format to jsonl, json, csv, parquet, coco or yolo"),
     # encoder
     (UPSCALE, ["-sink.path"], N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     (UPSCALE, ["sink.path=out.gif"], N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts\n  → give the file one of them, or set pipeline.nodes.sink.container"),

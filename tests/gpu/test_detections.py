@@ -11,7 +11,8 @@ import torch
 from bmfgraph.plan.types import Device, Placement
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
-from tests.stages.detectors import FAMILIES, Array, bundle, params
+from tests.stages.detectors import Array, bundle, params
+from tests.stages.object_detectors import FAMILIES
 
 pytestmark = pytest.mark.gpu
 PLACE = Placement(1280, 720, 320, 256, 0.25, 0.25, 0.0, 38.0)
@@ -38,3 +39,10 @@ def test_the_gpu_finds_what_the_cpu_finds(name: str) -> None:
         assert (actual.index, actual.labels) == (expected.index, expected.labels)
         assert np.allclose(actual.scores, expected.scores, atol=1e-5)
         assert np.allclose(actual.corners, expected.corners, atol=1e-2)
+        for name in ("angles", "keypoints"):
+            assert (getattr(actual, name) is None) == (getattr(expected, name) is None)
+            if getattr(expected, name) is not None:
+                assert np.allclose(getattr(actual, name), getattr(expected, name), atol=1e-2)
+        assert (actual.masks is None) == (expected.masks is None)
+        if expected.masks is not None:
+            assert np.allclose(actual.masks.values, expected.masks.values, atol=1e-3)

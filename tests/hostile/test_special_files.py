@@ -10,7 +10,7 @@ import pytest
 
 import bmfgraph as bg
 from bmfgraph.errors import RunError, SourceError
-from bmfgraph.media.detection_metrics import compare
+from bmfgraph.media.accuracy import compare
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.quality import measure
 from bmfgraph.media.sources import locate, locate_clip

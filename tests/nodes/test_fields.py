@@ -15,8 +15,8 @@ from bmfgraph.nodes.decode import DetectDecode
 from bmfgraph.nodes.detections import DetectionsNodeSpec, DetectionsParams
 from bmfgraph.nodes.model import OutputMeaning
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, Dim, Placement, TensorSpec
-from tests.tools import frames
+from bmfgraph.plan.types import DetectionsSpec, Placement
+from tests.stages.detectors import described, params
 
 INPUT = Placement(640, 416, 640, 416, 1.0, 1.0, 0.0, 0.0)
 COCO = {"labels": "coco80"}
@@ -24,6 +24,15 @@ V8 = {"dims": ["batch", "fields", "candidates"], "fields": ["box", "scores"]}
 V5 = {"dims": ["batch", "candidates", "fields"], "fields": ["box", "objectness", "scores"]}
 GRID = {"strides": [8, 16, 32]}
 CELLS = {"unit": "cells", "grid": GRID}
+SEG = {"o": V8 | {"fields": ["box", "scores", "mask:32"]}, "p": {"dims": ["batch", "prototypes", "height", "width"]}}
+SMALL = {
+    "s": {"fields": ["scores"]},
+    "b": {"fields": ["box"]},
+    "m": {"dims": ["batch", "candidates", "height", "width"]},
+}
+POSE = V8 | {"fields": ["box", "scores", "keypoints:17x3"]}
+PERSON = {"labels": ["person"]}
+OBB = {"o": V8 | {"fields": ["box", "scores", "angle"]}}
 CANDIDATES = 80 * 52 + 40 * 26 + 20 * 13
 
 
@@ -31,21 +40,7 @@ def infer(
     shapes: Mapping[str, tuple[int | None, ...]], outputs: dict[str, Any], decode: dict[str, Any]
 ) -> DetectionsParams:
     """Compile a ``detections`` node for outputs of these shapes, with the batch dim."""
-    tensors = tuple(
-        TensorSpec(
-            name,
-            tuple(Dim(f"d{at}", size) for at, size in enumerate(shape)),
-            "float32",
-            placement=INPUT,
-            source=frames(INPUT.source_width, INPUT.source_height),
-        )
-        for name, shape in shapes.items()
-    )
-    layouts = tuple((name, OutputMeaning.model_validate(layout)) for name, layout in outputs.items())
-    bundle = BundleSpec(tensors, DetectDecode.model_validate(decode), layouts)
-    spec = DetectionsNodeSpec(inputs=("net",))
-    params: DetectionsParams = spec.infer(PlanNode("faces", spec, ()), (bundle,), None).params
-    return params
+    return params(described(shapes, outputs, decode, INPUT))
 
 
 GOOD: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -54,6 +49,13 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"o": (1, CANDIDATES, 85)}, {"o": V5}, COCO | CELLS),
     ({"o": (1, 116, 8400)}, {"o": V8 | {"fields": ["box", "scores", "mask:32"]}}, COCO),
     ({"o": (1, 56, 8400)}, {"o": V8 | {"fields": ["box", "scores", "keypoints:17x3"]}}, {"labels": ["person"]}),
+    ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, SEG, COCO),
+    ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, SEG, COCO | {"masks": {}}),
+    ({"o": (1, 116, 8400), "p": (1, 32, None, None)}, SEG, COCO | {"masks": {"prototypes": "p"}}),
+    ({"s": (1, 50, 80), "b": (1, 50, 4), "m": (1, 50, 1, 28, 28)}, SMALL | {"m": {"dims": ["batch", "candidates", "channels", "height", "width"]}}, COCO | {"masks": {"boxes": "m", "size": 28}}),
+    ({"o": (1, 56, 8400)}, {"o": POSE}, PERSON | {"keypoints": {"names": "coco17"}}),
+    ({"o": (1, 85, 8400)}, OBB, COCO),
+    ({"o": (1, CANDIDATES * 2, 4), "s": (1, CANDIDATES * 2)}, {"o": {"fields": ["box"]}, "s": {"fields": ["scores"]}}, PERSON | CELLS | {"grid": GRID | {"anchors": 2}, "box": "ltrb"}),
     ({"s": (1, 100, 92), "b": (1, 100, 4)}, {"s": {}, "b": {"fields": ["box"]}}, COCO | {"labels": [str(n) for n in range(91)], "background": "last"}),
     ({"s": (1, 80, 52, 80), "b": (1, 4, 52, 80)}, {"s": {"fields": ["scores"]}, "b": {"fields": ["box"]}}, COCO | {"unit": "cells", "grid": {"strides": [8]}}),
 ]  # fmt: skip
@@ -107,6 +109,27 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, str]] = [
     ({"o": (1, CANDIDATES, 85)}, {"o": V5}, COCO | {"unit": "cells", "grid": {"strides": [4, 8, 16]}}, f"the model has {CANDIDATES} candidates", "strides"),
     ({"o": (1, 4160, 85)}, {"o": V5 | {"stride": 16}}, COCO | CELLS, "o has 4160 candidates, but strides [16] on 640x416 make 1040", "strides"),
     ({"s": (1, 100, 80), "b": (1, 99, 4)}, {"s": {"fields": ["scores"]}, "b": {"fields": ["box"]}}, COCO, "different numbers of candidates: scores 100, box 99", "model.outputs"),
+    ({"o": (1, CANDIDATES, 85)}, {"o": V5}, COCO | CELLS | {"grid": GRID | {"anchors": 3}}, f"the model has {CANDIDATES} candidates, but strides [8, 16, 32] on 640x416 with 3 candidates a cell make 12480 + 3120 + 780 = {CANDIDATES * 3}", "strides"),
+    # masks
+    ({"o": (1, 116, 8400), "p": (1, 64, 104, 160)}, SEG, COCO | {"masks": {}}, "p (float32[1x64x104x160]) has 64 prototypes, but the fields of o have mask:32", "write mask:64 in the fields, or correct model.outputs.p.dims"),
+    ({"o": (1, 84, 8400), "p": (1, 32, 104, 160)}, SEG | {"o": V8}, COCO | {"masks": {}}, "has 32 prototypes, but the fields have no mask:N", "write mask:32"),
+    ({"o": (1, 116, 8400), "p": (1, 104, 160, 32)}, SEG, COCO | {"masks": {}}, "has 104 prototypes, but the fields of o have mask:32", "write model.outputs.p.dims: [batch, height, width, prototypes]"),
+    ({"o": (1, 116, 8400), "p": (1, 32, 160, 104)}, SEG, COCO | {"masks": {}}, "p (float32[1x32x160x104]) has prototypes of 104x160, which do not have the proportions of the input of 640x416", "correct the order of height and width in model.outputs.p.dims"),
+    ({"o": (1, 116, 8400), "p": (1, 32, 104)}, SEG, COCO | {"masks": {}}, "p (float32[1x32x104]) has 3 dims, and dims [batch, prototypes, height, width] name 4", "such as [batch, prototypes, height, width]"),
+    ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, SEG, COCO | {"masks": {"prototypes": "q"}}, "decode.masks.prototypes: 'q' is not a described output; described: o, p; the model has: o, p", "describe model.outputs.q with dims: [batch, prototypes, height, width]"),
+    ({"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, {"o": SEG["o"]}, COCO | {"masks": {}}, "decode.masks.prototypes: no output has the dim prototypes; described: o", "describe model.outputs.NAME"),
+    ({"s": (1, 50, 80), "b": (1, 50, 4), "m": (1, 50, 14, 14)}, SMALL, COCO | {"masks": {"boxes": "m", "size": 28}}, "has masks of 14x14, and decode.masks.size is 28", "correct decode.masks.size"),
+    ({"s": (1, 50, 80), "b": (1, 50, 4), "m": (1, 50, None, 28)}, SMALL, COCO | {"masks": {"boxes": "m"}}, "has masks of freex28", "export the model with fixed dims"),
+    ({"s": (1, 50, 80), "b": (1, 50, 4), "m": (1, 49, 28, 28)}, SMALL, COCO | {"masks": {"boxes": "m"}}, "has 49 masks, but the others have other numbers of candidates: s has 50, b has 50", "model.outputs.m.dims"),
+    # keypoints
+    ({"o": (1, 56, 8400)}, {"o": POSE}, PERSON | {"keypoints": {"names": "face5"}}, "decode.keypoints.names has 5 name(s), but o has the field keypoints:17x3", "name 17 points, or write keypoints:5x3"),
+    ({"o": (1, 56, 8400)}, {"o": V8 | {"fields": ["box", "score", "skip:51"]}}, PERSON | {"keypoints": {"names": "coco17"}}, "no output of the model has the field 'keypoints'; described: o ['box', 'score', 'skip']", "write keypoints:17x2, or x3 with a score"),
+    ({"o": (1, 40, 8400)}, {"o": POSE}, PERSON | {"keypoints": {"names": "coco17"}}, "dim 1 holds 40 numbers, and the fields are 4 + scores + 51", "widths add up"),
+    ({"o": (1, 56, 8400)}, {"o": POSE | {"fields": ["box", "scores", "keypoints:17x2"]}}, PERSON | {"keypoints": {"names": "coco17"}}, "has 1 label(s), but o scores 18", "the fields of the output"),
+    # angles
+    ({"o": (1, 85, 8400)}, OBB, COCO | {"box": "xyxy"}, "the field angle turns a box about its centre, but decode.box is xyxy and decode.unit pixels", "set box: cxcywh"),
+    ({"o": (1, 85, 8400)}, OBB, COCO | {"unit": "picture"}, "decode.box is cxcywh and decode.unit picture", "unit: pixels or cells"),
+    ({"o": (1, CANDIDATES, 86)}, {"o": {"fields": ["box", "scores", "angle", "skip:1"]}}, COCO | CELLS | {"box": "ltrb"}, "decode.box is ltrb", "set box: cxcywh"),
     # missing fields
     ({"o": (1, 300, 4)}, {"o": {"fields": ["box"]}}, COCO, "no output of the model has the field 'scores'; described: o ['box']", "model.outputs"),
     ({"o": (1, 300, 80)}, {"o": {"fields": ["scores"]}}, COCO, "no output of the model has the field 'box'", "model.outputs"),
@@ -122,7 +145,7 @@ def test_what_can_be_proved_is_an_error_with_the_right_value(
     with pytest.raises(PlanError, match=re.escape(message)) as raised:
         infer(shapes, outputs, decode)
     assert hint in raised.value.problems[0].hint
-    assert raised.value.problems[0].code in ("E323", "E326", "E327", "E328")
+    assert raised.value.problems[0].code in ("E323", "E326", "E327", "E328", "E329", "E331", "E332")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +158,60 @@ def test_what_can_be_proved_is_an_error_with_the_right_value(
         ({"labels": "coco81"}, "'coco81' is not a set of labels (did you mean 'coco80'?)"),
         ({"preset": "yolov9x", "labels": "coco80"}, "'yolov9x' is not a preset"),
         ({"labels": "coco80", "threshold": 1.5}, "less than or equal to 1"),
+        ({"masks": {"prototypes": "p", "boxes": "m"}}, "prototypes and boxes are two forms of masks"),
+        ({"masks": {"size": 28}}, "size 28 belongs to the masks of boxes"),
+        ({"masks": {"threshold": 1}}, "less than 1"),
+        (
+            {"keypoints": {"names": "coco18"}},
+            "'coco18' is not a set of keypoints (did you mean 'coco17'?); sets: coco17, face5",
+        ),
+        ({"keypoints": {"names": ["a", "b", "a"]}}, "names: 'a' occurs twice"),
+        (
+            {"keypoints": {"names": ["a", "b"], "skeleton": [[0, 1], [1, 2]]}},
+            "skeleton: [1, 2] joins point 2, but the 2 points are numbered 0..1",
+        ),
+        (
+            {"keypoints": {"names": "face5", "skeleton": "coco17"}},
+            "skeleton: [15, 13] joins point 15, but the 5 points are numbered 0..4",
+        ),
+        ({"keypoints": {"names": "coco17", "unit": "cells"}}, "keypoints.unit cells needs the grid's strides"),
     ],
 )
 def test_what_contradicts_itself_is_an_error(decode: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(message)):
         DetectDecode.model_validate(decode)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"fields": ["box", "keypoints:17"]}, "'keypoints:17' is not a field; fields: "),
+        ({"fields": ["box", "keypoints:17x4"]}, "keypoints:NxM"),
+        ({"fields": ["box", "mask:32x2"]}, "'mask:32x2' is not a field"),
+        ({"fields": ["box", "angel"]}, "'angel' is not a field (did you mean 'angle'?)"),
+        (
+            {"fields": ["box", "scores"], "activation": {"score": "sigmoid"}},
+            "activation names 'score', which is not one of the fields (did you mean 'scores'?)",
+        ),
+    ],
+)
+def test_fields_that_there_are_not(layout: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        OutputMeaning.model_validate(layout)
+
+
+def test_the_type_of_the_edge_says_what_objects_have() -> None:
+    layouts = {"o": V8 | {"fields": ["box", "scores", "angle", "mask:32", "keypoints:5x2"]}, "p": SEG["p"]}
+    decode = COCO | {"masks": {}, "keypoints": {"names": "face5", "skeleton": [[0, 1]]}}
+    bundle = described({"o": (1, 127, 8400), "p": (1, 32, 104, 160)}, layouts, decode, INPUT)
+    spec = DetectionsNodeSpec(inputs=("net",))
+    (port,) = spec.infer(PlanNode("faces", spec, ()), (bundle,), None).outputs
+    assert isinstance(port.type, DetectionsSpec)
+    assert (port.type.masks, port.type.rotated, port.type.skeleton) == (True, True, ((0, 1),))
+    assert port.type.keypoints == ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    assert str(port.type) == "detections of 80 labels with masks, angles, 5 keypoints in 640x416"
+
+
+def test_what_is_not_wanted_is_not_read() -> None:
+    shapes, layouts = {"o": (1, 116, 8400), "p": (1, 32, 104, 160)}, SEG
+    assert infer(shapes, layouts, COCO | {"preset": "yolov8_seg", "masks": None}).masks is None

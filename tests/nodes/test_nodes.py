@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bmfgraph.engines.onnx.model import read_onnx
+from bmfgraph.errors import PlanError
 from bmfgraph.media.probe import probe
 from bmfgraph.nodes.convert import ConvertParams, ConvertSpec
 from bmfgraph.nodes.decoder import DecoderParams
@@ -22,12 +23,12 @@ from bmfgraph.nodes.frames import FramesParams
 from bmfgraph.nodes.inference import InferenceParams
 from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.nodes.overlay import OverlayParams
-from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
 from bmfgraph.plan.types import (
     AudioSpec,
     BundleSpec,
+    ClassesSpec,
     ColorSpec,
     DetectionsSpec,
     FrameSpec,
@@ -40,6 +41,8 @@ from tests.stages.detectors import bundle
 from tests.tools import detector_model, double_model, frames, middle_model, negate_model, node, placement, tensor, want
 
 AAC = AudioSpec("aac", 48_000, 2, True)
+
+COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
 
 
 def resolve(made: PlanNode, *inputs: PortType, wanted: Requirement | None = None) -> Inferred:
@@ -332,11 +335,31 @@ def test_overlay_sizes_follow_the_frame(height: int, options: Any, thickness: in
         ("a.csv", None, "csv"),
         ("a.txt", "csv", "csv"),
         ("a.csv", "jsonl", "jsonl"),
+        ("a.parquet", None, "parquet"),
+        ("a.zip", None, "yolo"),
+        ("a.json", "coco", "coco"),
     ],
 )
 def test_records_go_by_the_extension_unless_told(path: str, form: str | None, found: str) -> None:
     made = node("records", "a", path=path, format=form)
-    assert resolve(made, DetectionsSpec(frames(), ("face",))).params == RecordsParams(path, found)
+    params = resolve(made, DetectionsSpec(frames(), ("face",))).params
+    assert (params.path, params.format) == (path, found)
+    assert params.columns == (COLUMNS if found in ("csv", "parquet") else ())
+    assert params.labels == (("face",) if found in ("coco", "yolo") else ())
+    assert params.empty_frames == (found not in ("parquet", "yolo"))
+
+
+@pytest.mark.parametrize(
+    ("path", "kinds", "words"),
+    [
+        ("a.csv", 2, "format csv holds the results of one node, and 2 are connected"),
+        ("a.zip", 1, "format yolo holds detections, not classes of 64x48"),
+    ],
+)
+def test_a_format_that_cannot_hold_the_results(path: str, kinds: int, words: str) -> None:
+    with pytest.raises(PlanError, match=words) as error:
+        resolve(node("records", *"ab"[:kinds], path=path), *[ClassesSpec(frames(), ("day",))] * kinds)
+    assert error.value.problems[0].code == "E361"
 
 
 # ------------------------------------------------------------------------------------------------------ encoder

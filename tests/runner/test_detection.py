@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from onnx import helper
 
+import bmfgraph as bg
+from bmfgraph.media.rle import decode
+from bmfgraph.runner.stream import DetectionsItem
+from tests.conftest import located
 from tests.runner.command import bmfgraph, start
-from tests.tools import save_model, tensor_info
+from tests.tools import Pixels, save_model, tensor_info
 
 
 def yolov8_model(path: Path, boxes: list[tuple[float, float, float, float]], labels: list[int], classes: int) -> Path:
@@ -51,3 +57,127 @@ def test_a_model_of_three_lines_gives_labelled_boxes(tmp_path: Path, clip: Calla
         # Its upper part lies in the bar above the frame.
         assert (person["label"], person["score"], person["box"]) == ("person", 0.7, [8.0, 0.0, 24.0, 32.0])
     assert (tmp_path / "out.mp4").is_file()
+
+
+def blob_model(path: Path) -> Path:
+    """Find squares of 16x16 pixels, red or blue, in ``images`` float32 [1, 3, 96, 96].
+
+    ``output0`` [1, 14, 121], for squares at multiples of 8 pixels: box, two scores, the weights of two prototypes, and
+    two corners of the square. ``output1`` [1, 2, 24, 24]: how red and how blue are 4x4 pixels, as logits.
+    """
+    colours = np.array([[1, -1, -1], [-1, -1, 1]], np.float32)[:, :, None, None]
+    at = np.arange(11, dtype=np.float32) * 8
+    left, top = np.tile(at, 11), np.repeat(at, 11)
+    boxes = np.stack([left + 8, top + 8, left * 0 + 16, left * 0 + 16])
+    places = np.stack([left, top, left + 16, top + 16])
+    return save_model(
+        path,
+        [
+            helper.make_node("Conv", ["images", "colours"], ["shares"]),
+            helper.make_node("Relu", ["shares"], ["planes"]),
+            helper.make_node("AveragePool", ["planes"], ["squares"], kernel_shape=[16, 16], strides=[8, 8]),
+            helper.make_node("Reshape", ["squares", "shape"], ["scores"]),
+            helper.make_node("Mul", ["scores", "twenty"], ["weights"]),
+            helper.make_node("ReduceMax", ["scores"], ["seen"], axes=[1], keepdims=1),
+            helper.make_node(
+                "Concat", ["boxes", "scores", "weights", "first", "seen", "second", "seen"], ["output0"], axis=1
+            ),
+            helper.make_node("AveragePool", ["planes"], ["cells"], kernel_shape=[4, 4], strides=[4, 4]),
+            helper.make_node("Sub", ["cells", "half"], ["output1"]),
+        ],
+        [tensor_info("images", "float32", [1, 3, 96, 96])],
+        [tensor_info("output0", "float32", [1, 14, 121]), tensor_info("output1", "float32", [1, 2, 24, 24])],
+        {
+            "colours": colours,
+            "shape": np.array([1, 2, 121], np.int64),
+            "twenty": np.array(20, np.float32),
+            "half": np.array(0.5, np.float32),
+            "boxes": boxes[None],
+            "first": places[None, :2],
+            "second": places[None, 2:],
+        },
+    )
+
+
+BLOBS = """
+name: net
+file: net.onnx
+outputs:
+  output0: {dims: [batch, fields, candidates], fields: [box, scores, "mask:2", "keypoints:2x3"]}
+decode:
+  preset: yolov8_seg
+  threshold: 0.8
+  labels: [red, blue]
+  keypoints: {names: [top_left, bottom_right], skeleton: [[0, 1]]}
+"""
+
+
+def blobs(index: int, width: int, height: int) -> Pixels:
+    """Draw a red square that moves, and a blue one."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[32:64, 16 * index : 16 * index + 32] = (255, 0, 0)
+    pixels[48:80, 144:176] = (0, 0, 255)
+    return pixels
+
+
+def test_masks_and_keypoints_of_a_network_with_a_known_answer(
+    tmp_path: Path, clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The frame fills 96x48 of the input, 24 rows below its top.
+    clip("clip.mkv", size=(192, 96), frames=3, codec="ffv1", pix_fmt="bgr0", draw=blobs)
+    blob_model(tmp_path / "net.onnx")
+    own = tmp_path / "my" / "model" / "net.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(BLOBS)
+    command = bmfgraph(
+        "--config-dir", "my", "pipeline=detection", "model=net", "input=clip.mkv", "output=out.mp4", "records=out.jsonl"
+    )
+    start(command, tmp_path).wait().success()
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    expected = [{"red": [16 * at, 32, 16 * at + 32, 64], "blue": [144, 48, 176, 80]} for at in range(3)]
+    assert [{row["label"]: row["box"] for row in line["detections"]} for line in lines] == expected
+    for line in lines:
+        for row in line["detections"]:
+            left, top, right, bottom = row["box"]
+            assert [number for point in row["keypoints"] for number in point[:2]] == pytest.approx(row["box"], abs=0.01)
+            # All rows and columns of the square, but its blurred edge.
+            found = decode(row["mask"])
+            assert found.shape == (96, 192)
+            assert found[int(top) + 2 : int(bottom) - 2, int(left) + 2 : int(right) - 2].all()
+            assert found.sum() <= (right - left) * (bottom - top)
+
+    monkeypatch.chdir(tmp_path)
+    job = bg.compose("detection", "model=net", input="clip.mkv", config_dir="my")
+    for boxes, found in zip(expected, job.stream("objects"), strict=True):
+        assert isinstance(found, DetectionsItem)
+        assert found.keypoints is not None
+        assert found.masks is not None
+        assert len(found.labels) == 2
+        for number, label in enumerate(found.labels):
+            corners = np.array(boxes[label])
+            assert found.keypoints[number, :, :2].flatten().tolist() == pytest.approx(corners.tolist(), abs=1e-3)
+            assert found.keypoints[number, :, 2].tolist() == pytest.approx([found.scores[number]] * 2)
+            # A mask for the whole frame is the square; the shrinking of the frame blurs its edge.
+            _, _, pixels = found.masks.patch(number, np.array([0, 0, 192, 96], np.float32))
+            square = np.zeros((96, 192), np.bool_)
+            square[corners[1] : corners[3], corners[0] : corners[2]] = True
+            assert (pixels & square).sum() >= 0.9 * (pixels | square).sum()
+
+
+def test_poses_of_a_real_face_are_plausible(compose: Callable[..., dict[str, Any]]) -> None:
+    composed = compose("pipeline=pose")
+    located(composed["model"]["source"], composed["model"]["sha256"])
+    job = bg.compose("pose", input=str(located(composed["samples"]["carphone"])))
+    frames = 0
+    for found in job.stream("poses"):
+        frames += 1
+        assert found.keypoints.shape == (len(found.labels), 5, 3)
+        left_eye, right_eye, nose, left_mouth, right_mouth = found.keypoints[0, :, :2]
+        x1, y1, x2, y2 = found.boxes[0]
+        for x, y in found.keypoints[0, :, :2]:
+            assert x1 < x < x2
+            assert y1 < y < y2
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+        assert left_eye[0] < right_eye[0]
+        assert left_mouth[0] < right_mouth[0]
+    assert frames == 120

@@ -16,15 +16,23 @@ from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, Dim, Placement, TensorSpec
 from tests.tools import frames
 
-__all__ = ["FAMILIES", "Array", "Family", "Row", "bundle", "greedy", "params"]
+__all__ = ["BOXES", "Array", "Family", "Row", "boxes", "bundle", "centred", "described", "greedy", "params", "sigmoid"]
 
 Array = NDArray[np.float32]
-Row = tuple[int, float, float, float, float, float]
-"""Label number, score, and corners in pixels of the input."""
+Row = tuple[Any, ...]
+"""Label number, score, corners in pixels of the input, and a dict of what else belongs to the object."""
 
 
 def bundle(preset: str, shapes: Mapping[str, Sequence[int]], place: Placement, **decode: Any) -> BundleSpec:
     """Return the outputs of a model whose config names a preset; shapes with the batch dim."""
+    outputs = dict(zip(shapes, read_preset(preset)["outputs"], strict=False))
+    return described(shapes, outputs, {"preset": preset, **decode}, place)
+
+
+def described(
+    shapes: Mapping[str, Sequence[int | None]], outputs: Mapping[str, Any], decode: Mapping[str, Any], place: Placement
+) -> BundleSpec:
+    """Return the outputs of a model whose config describes each; shapes with the batch dim."""
     source = frames(place.source_width, place.source_height)
     tensors = tuple(
         TensorSpec(
@@ -36,9 +44,8 @@ def bundle(preset: str, shapes: Mapping[str, Sequence[int]], place: Placement, *
         )
         for name, shape in shapes.items()
     )
-    meanings = [OutputMeaning.model_validate(one) for one in read_preset(preset)["outputs"]]
-    spec = DetectDecode.model_validate({"preset": preset, **decode})
-    return BundleSpec(tensors, spec, tuple(zip(shapes, meanings, strict=False)))
+    layouts = tuple((name, OutputMeaning.model_validate(layout)) for name, layout in outputs.items())
+    return BundleSpec(tensors, DetectDecode.model_validate(decode), layouts)
 
 
 def params(outputs: BundleSpec, **options: Any) -> DetectionsParams:
@@ -48,11 +55,11 @@ def params(outputs: BundleSpec, **options: Any) -> DetectionsParams:
     return found
 
 
-def greedy(rows: Sequence[Row], iou: float, most: int = 300) -> list[Row]:
+def greedy(rows: Sequence[Row], iou: float, overlap: Overlap | None = None, most: int = 300) -> list[Row]:
     """Suppress greedily, by the definition."""
     kept: list[Row] = []
     for row in sorted(rows, key=lambda row: -row[1]):
-        if all(row[0] != other[0] or _overlap(row[2:], other[2:]) <= iou for other in kept):
+        if all(row[0] != other[0] or (overlap or _overlap)(row[2:], other[2:]) <= iou for other in kept):
             kept.append(row)
     return kept[:most]
 
@@ -61,6 +68,9 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(across, 0.0) * max(down, 0.0)
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both) if both else 0.0
+
+
+Overlap = Callable[[Sequence[Any], Sequence[Any]], float]
 
 
 @dataclass(frozen=True)
@@ -73,17 +83,26 @@ class Family:
     iou: float | None
     """Overlap of the suppression; None: the model does it itself."""
     labels: tuple[str, ...] = ("a", "b", "c")
+    overlap: Overlap | None = None
+    """Overlap of two objects; None: that of upright boxes."""
+
+    def detect(self, outputs: dict[str, Array], width: int, height: int) -> list[Row]:
+        """Return the objects that the family's own decoder finds, best first."""
+        rows = self.decode(outputs, width, height, self.threshold)
+        if self.iou is None:
+            return sorted(rows, key=lambda row: -row[1])[:300]
+        return greedy(rows, self.iou, self.overlap)
 
 
-def _sigmoid(x: Any) -> Any:
+def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-def _centred(cx: float, cy: float, w: float, h: float) -> tuple[float, float, float, float]:
+def centred(cx: float, cy: float, w: float, h: float) -> tuple[float, float, float, float]:
     return float(cx - w / 2), float(cy - h / 2), float(cx + w / 2), float(cy + h / 2)
 
 
-def _boxes(random: np.random.Generator, count: int, width: int, height: int) -> Array:
+def boxes(random: np.random.Generator, count: int, width: int, height: int) -> Array:
     """Return centres and sizes inside of a picture, [n, 4]."""
     size = 0.05 + 0.3 * random.random((count, 2))
     centre = size / 2 + random.random((count, 2)) * (1 - size)
@@ -91,7 +110,7 @@ def _boxes(random: np.random.Generator, count: int, width: int, height: int) -> 
 
 
 def _yolov5(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
-    table = np.concatenate([_boxes(random, 60, width, height), random.random((60, 4))], axis=1)
+    table = np.concatenate([boxes(random, 60, width, height), random.random((60, 4))], axis=1)
     return {"output0": table[None].astype(np.float32)}
 
 
@@ -101,12 +120,12 @@ def _decode_yolov5(tensors: dict[str, Array], width: int, height: int, threshold
         label = int(line[5:].argmax())
         score = float(line[4] * line[5 + label])
         if score > threshold:
-            rows.append((label, score, *_centred(*line[:4])))
+            rows.append((label, score, *centred(*line[:4])))
     return rows
 
 
 def _yolov8(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
-    table = np.concatenate([_boxes(random, 70, width, height), random.random((70, 3))], axis=1)
+    table = np.concatenate([boxes(random, 70, width, height), random.random((70, 3))], axis=1)
     return {"output0": np.ascontiguousarray(table.T[None]).astype(np.float32)}
 
 
@@ -115,19 +134,19 @@ def _decode_yolov8(tensors: dict[str, Array], width: int, height: int, threshold
     for line in tensors["output0"][0].T:
         label = int(line[4:].argmax())
         if line[4 + label] > threshold:
-            rows.append((label, float(line[4 + label]), *_centred(*line[:4])))
+            rows.append((label, float(line[4 + label]), *centred(*line[:4])))
     return rows
 
 
 def _yolov10(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
-    corners = np.array([_centred(*box) for box in _boxes(random, 50, width, height)])
+    corners = np.array([centred(*box) for box in boxes(random, 50, width, height)])
     table = np.concatenate([corners, random.random((50, 1)), random.integers(0, 3, (50, 1))], axis=1)
     return {"output0": table[None].astype(np.float32)}
 
 
 def _decode_yolov10(tensors: dict[str, Array], width: int, height: int, threshold: float) -> list[Row]:
     return [
-        (int(line[5]), float(line[4]), *(float(value) for value in line[:4]))  # type: ignore[misc]
+        (int(line[5]), float(line[4]), *(float(value) for value in line[:4]))
         for line in tensors["output0"][0]
         if line[4] > threshold
     ]
@@ -152,13 +171,13 @@ def _decode_yolox(tensors: dict[str, Array], width: int, height: int, threshold:
                 score = float(line[4] * line[5 + label])
                 if score > threshold:
                     w, h = np.exp(line[2]) * stride, np.exp(line[3]) * stride
-                    rows.append((label, score, *_centred((x + line[0]) * stride, (y + line[1]) * stride, w, h)))
+                    rows.append((label, score, *centred((x + line[0]) * stride, (y + line[1]) * stride, w, h)))
     return rows
 
 
 def _rtdetr(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
     return {
-        "output0": np.concatenate([_boxes(random, 40, 1, 1), random.random((40, 3))], axis=1)[None].astype(np.float32)
+        "output0": np.concatenate([boxes(random, 40, 1, 1), random.random((40, 3))], axis=1)[None].astype(np.float32)
     }
 
 
@@ -167,14 +186,14 @@ def _decode_rtdetr(tensors: dict[str, Array], width: int, height: int, threshold
     for line in tensors["output0"][0]:
         label = int(line[4:].argmax())
         if line[4 + label] > threshold:
-            rows.append((label, float(line[4 + label]), *_centred(*(line[:4] * scale))))
+            rows.append((label, float(line[4 + label]), *centred(*(line[:4] * scale))))
     return rows
 
 
 def _logits(classes: int) -> Callable[[np.random.Generator, int, int], dict[str, Array]]:
     def outputs(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
         logits = (random.random((1, 30, classes)) * 8 - 4).astype(np.float32)
-        return {"logits": logits, "pred_boxes": _boxes(random, 30, 1, 1)[None]}
+        return {"logits": logits, "pred_boxes": boxes(random, 30, 1, 1)[None]}
 
     return outputs
 
@@ -183,9 +202,9 @@ def _decode_rtdetr_hf(tensors: dict[str, Array], width: int, height: int, thresh
     scale, rows = np.array([width, height, width, height]), []
     for logits, box in zip(tensors["logits"][0], tensors["pred_boxes"][0], strict=True):
         label = int(logits.argmax())
-        score = float(_sigmoid(logits[label]))
+        score = float(sigmoid(logits[label]))
         if score > threshold:
-            rows.append((label, score, *_centred(*(box * scale))))
+            rows.append((label, score, *centred(*(box * scale))))
     return rows
 
 
@@ -195,12 +214,12 @@ def _decode_detr(tensors: dict[str, Array], width: int, height: int, threshold: 
         shares = np.exp(logits) / np.exp(logits).sum()
         label = int(shares[:-1].argmax())
         if shares[label] > threshold:
-            rows.append((label, float(shares[label]), *_centred(*(box * scale))))
+            rows.append((label, float(shares[label]), *centred(*(box * scale))))
     return rows
 
 
 def _ssd(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
-    corners = np.array([_centred(*box) for box in _boxes(random, 20, 1, 1)], np.float32)[:, [1, 0, 3, 2]]
+    corners = np.array([centred(*box) for box in boxes(random, 20, 1, 1)], np.float32)[:, [1, 0, 3, 2]]
     return {
         "detection_boxes": corners[None],
         "detection_classes": random.integers(1, 4, (1, 20)).astype(np.float32),
@@ -221,7 +240,7 @@ def _decode_ssd(tensors: dict[str, Array], width: int, height: int, threshold: f
 
 
 def _ultraface(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
-    corners = np.array([_centred(*box) for box in _boxes(random, 40, 1, 1)], np.float32)
+    corners = np.array([centred(*box) for box in boxes(random, 40, 1, 1)], np.float32)
     return {"scores": random.random((1, 40, 4)).astype(np.float32), "boxes": corners[None]}
 
 
@@ -232,7 +251,7 @@ def _decode_ultraface(tensors: dict[str, Array], width: int, height: int, thresh
         if scores[1 + label] > threshold:
             corners = (float(value) for value in box * [width, height, width, height])
             rows.append((label, float(scores[1 + label]), *corners))
-    return rows  # type: ignore[return-value]
+    return rows
 
 
 def _centerface(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
@@ -251,7 +270,10 @@ def _decode_centerface(tensors: dict[str, Array], width: int, height: int, thres
         h, w = np.exp(tensors["538"][0, :, y, x]) * 4
         dy, dx = tensors["539"][0, :, y, x]
         score = float(tensors["537"][0, 0, y, x])
-        rows.append((0, score, *_centred((x + dx + 0.5) * 4, (y + dy + 0.5) * 4, w, h)))
+        left, top, right, bottom = centred((x + dx + 0.5) * 4, (y + dy + 0.5) * 4, w, h)
+        marks = tensors["540"][0, :, y, x]
+        points = [(marks[2 * at + 1] * w + left, marks[2 * at] * h + top, 1.0) for at in range(5)]
+        rows.append((0, score, left, top, right, bottom, {"keypoints": points}))
     return rows
 
 
@@ -277,10 +299,11 @@ def _decode_nanodet(tensors: dict[str, Array], width: int, height: int, threshol
     return rows
 
 
-FAMILIES: Mapping[str, Family] = {
+BOXES: Mapping[str, Family] = {
     "yolov5": Family(_yolov5, _decode_yolov5, 0.25, 0.45),
     "yolov8": Family(_yolov8, _decode_yolov8, 0.25, 0.7),
     "yolov10": Family(_yolov10, _decode_yolov10, 0.25, None),
+    "yolo26": Family(_yolov10, _decode_yolov10, 0.25, None),
     "yolox": Family(_yolox, _decode_yolox, 0.3, 0.45),
     "rtdetr": Family(_rtdetr, _decode_rtdetr, 0.25, None),
     "rtdetr_hf": Family(_logits(3), _decode_rtdetr_hf, 0.5, None),

@@ -17,7 +17,8 @@ from bmfgraph.stages.boxes import above, best
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
-from tests.stages.detectors import FAMILIES, Array, bundle, params
+from tests.stages.detectors import Array, bundle, described, params
+from tests.stages.object_detectors import FAMILIES
 from tests.tools import opened
 
 PLACE = Placement(640, 480, 320, 240, 0.5, 0.5, 0.0, 0.0)
@@ -235,7 +236,49 @@ def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> 
     tensors = {name: torch.from_numpy(one) for name, one in outputs.items()}
     (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
     (face,) = actual.boxes
-    highest = max(row[1:] for row in FAMILIES["centerface"].decode(outputs, inputs.shape[3], inputs.shape[2], 0.5))
+    rows = FAMILIES["centerface"].decode(outputs, inputs.shape[3], inputs.shape[2], 0.5)
+    *highest, more = max(rows, key=lambda row: row[1])[1:]
     assert (face.score, face.x1, face.y1, face.x2, face.y2) == pytest.approx(highest, abs=1e-3)
+    assert np.allclose(face.keypoints, more["keypoints"], atol=1e-3)
     assert 0.2 * width < (face.x1 + face.x2) / 2 < 0.8 * width
     assert 0.15 * height < face.y2 - face.y1 < 0.9 * height
+
+
+def read(shapes: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Decode outputs by a description without a preset, on the CPU and by the table of a fixed size."""
+    tensors = {name: torch.tensor([values], dtype=torch.float32) for name, values in shapes.items()}
+    bundle = described({name: tuple(tensor.shape) for name, tensor in tensors.items()}, outputs, settings, PLACE)
+    stage = opened(Detect("objects", params(bundle)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    inputs = [tensors[name][0] for name in stage._names]
+    table = stage._read(Frame(0, None), inputs, stage._table(*inputs))
+    for name in ("corners", "keypoints", "embeddings"):
+        assert np.array_equal(getattr(actual, name), getattr(table, name))
+    return actual
+
+
+def test_points_and_vectors_belong_to_their_object() -> None:
+    line = [0.5, 0.5, 0.25, 0.5, 0.25, 0.5, 0.0, 0.75, 1.5, 9.0, 7.0, 8.0]
+    other = [0.2, 0.2, 0.1, 0.1, 0.1, 0.2, 2.0, 0.3, 0.4, -2.0, 5.0, 6.0]
+    fields = ["box", "keypoints:2x3", "embedding:2"]
+    actual = read(
+        {"o": [other, line], "s": [[0.6], [0.9]]},
+        {"o": {"fields": fields, "activation": {"keypoints": "sigmoid"}}, "s": {"fields": ["scores"]}},
+        {
+            "labels": ["one"],
+            "unit": "picture",
+            "keypoints": {"names": ["a", "b"], "unit": "picture", "order": "yx"},
+        },
+    )
+    assert actual.embeddings.tolist() == [[7, 8], [5, 6]]
+    # Points may lie beyond the frame of 640x480. Their scores are logits.
+    assert np.allclose(actual.keypoints[0], [(320, 120, 0.5), (960, 360, 1 / (1 + np.exp(-9)))], atol=1e-4)
+    assert np.allclose(actual.keypoints[1, 0], (128, 48, 1 / (1 + np.exp(-2))), atol=1e-4)
+
+
+def test_nothing_found_has_no_points_but_their_shape() -> None:
+    described_fields = {"o": {"fields": ["box", "score", "keypoints:3x2"]}}
+    settings: dict[str, Any] = {"labels": ["one"], "keypoints": {"names": ["a", "b", "c"]}}
+    actual = read({"o": [[0.0] * 11]}, described_fields, settings)
+    assert actual.keypoints.shape == (0, 3, 3)
+    assert actual.boxes == ()

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from bmfgraph.nodes.decode import preset_names
+from bmfgraph.nodes.decode import preset_names, read_preset
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
-from tests.stages.detectors import FAMILIES, Row, bundle, greedy, params
+from tests.stages.detectors import Array, Row, bundle, greedy, params
+from tests.stages.object_detectors import FAMILIES
 from tests.tools import opened
 
 PLACES = {
@@ -24,25 +26,33 @@ PLACES = {
 
 
 def in_source(rows: list[Row], place: Placement) -> list[Row]:
-    """Map corners to the source frame, and cut them off at its edges."""
-    mapped = []
-    for label, score, *corners in rows:
-        left, top, right, bottom = (
-            min(max((value - offset) / scale, 0.0), limit)
-            for value, offset, scale, limit in zip(
-                corners,
-                (place.left, place.top) * 2,
-                (place.scale_x, place.scale_y) * 2,
-                (place.source_width, place.source_height) * 2,
-                strict=True,
+    """Map objects to the source frame; upright boxes are cut off at its edges."""
+    offset, scale = np.array([place.left, place.top]), np.array([place.scale_x, place.scale_y])
+    size, mapped = np.array([place.source_width, place.source_height]), []
+    for label, score, *rest in rows:
+        corners = np.array(rest[:4]).reshape(2, 2)
+        more: dict[str, Any] = dict(*rest[4:])
+        points = (corners - offset) / scale
+        if "angle" in more:
+            # The sides of the box, as vectors in the source frame.
+            cosine, sine = np.cos(more["angle"]), np.sin(more["angle"])
+            (width, height), centre = corners[1] - corners[0], points.mean(axis=0)
+            across, down = np.array([cosine, sine]) * width / scale, np.array([-sine, cosine]) * height / scale
+            half = np.array([np.hypot(*across), np.hypot(*down)]) / 2
+            points, more["angle"] = np.stack([centre - half, centre + half]), np.arctan2(across[1], across[0])
+        else:
+            points = np.minimum(np.maximum(points, 0), size)
+        if "keypoints" in more:
+            more["keypoints"] = (
+                [((x, y) - offset) / scale for x, y, _ in more["keypoints"]],
+                [score for *_, score in more["keypoints"]],
             )
-        )
-        mapped.append((label, score, left, top, right, bottom))
+        mapped.append((label, score, *points.flatten(), more))
     return mapped
 
 
 def test_every_preset_has_a_decoder_of_its_own_here() -> None:
-    assert preset_names() == sorted(FAMILIES)
+    assert [name for name in preset_names() if read_preset(name)["task"] == "detect"] == sorted(FAMILIES)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -50,29 +60,72 @@ def test_every_preset_has_a_decoder_of_its_own_here() -> None:
 def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     family, placement = FAMILIES[name], PLACES[place]
     outputs = family.outputs(np.random.default_rng(len(name) + len(place)), placement.width, placement.height)
-    rows = family.decode(outputs, placement.width, placement.height, family.threshold)
+    rows = family.detect(outputs, placement.width, placement.height)
     assert len(rows) > 3
-    kept = sorted(rows, key=lambda row: -row[1])[:300] if family.iou is None else greedy(rows, family.iou)
-    expected = in_source(kept, placement)
-    stage = opened(
-        Detect(
-            "faces",
-            params(bundle(name, {key: value.shape for key, value in outputs.items()}, placement, labels=family.labels)),
-        )
-    )
+    expected = in_source(rows, placement)
+    shapes = {key: value.shape for key, value in outputs.items()}
+    stage = opened(Detect("faces", params(bundle(name, shapes, placement, labels=family.labels))))
     tensors = {key: torch.from_numpy(value) for key, value in outputs.items()}
     (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
-    check(actual, expected)
+    check(actual, expected, placement)
     # The same by the table of a fixed size, as on a GPU.
     inputs = [tensors[key][0] for key in stage._names]
-    check(stage._read(Frame(0, None), inputs, stage._table(*inputs)), expected)
+    prototypes = [tensors[stage._prototypes][0]] if stage._prototypes else []
+    check(stage._read(Frame(0, None), inputs, stage._table(*inputs), *prototypes), expected, placement)
 
 
-def check(actual: Any, expected: list[Row]) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_table_has_a_fixed_size_and_needs_no_values(name: str) -> None:
+    """A CUDA graph can record only this. Tensors of the device ``meta`` have no values."""
+    outputs = FAMILIES[name].outputs(np.random.default_rng(1), 320, 256)
+    shapes = {key: value.shape for key, value in outputs.items()}
+    stage = opened(Detect("faces", params(bundle(name, shapes, PLACES["whole"], labels=FAMILIES[name].labels))))
+    table = stage._table(*(torch.empty(shapes[key][1:], device="meta") for key in stage._names))
+    assert table.device.type == "meta"
+    assert 20 <= len(table) <= 512
+
+
+def check(actual: Any, expected: list[Row], place: Placement) -> None:
     assert len(actual.scores) == len(expected)
     assert actual.classes.tolist() == [row[0] for row in expected]
     assert np.allclose(actual.scores, [row[1] for row in expected], atol=1e-5)
-    assert np.allclose(actual.corners, [row[2:] for row in expected], atol=1e-3)
+    assert np.allclose(actual.corners, [row[2:6] for row in expected], atol=1e-3)
+    has = {key for row in expected for key in row[6]}
+    assert (actual.angles is not None, actual.keypoints is not None) == ("angle" in has, "keypoints" in has)
+    assert (actual.masks is not None) == bool(has & {"mask", "small"})
+    for at, (*_, more) in enumerate(expected):
+        if "angle" in more:
+            assert abs(np.exp(1j * actual.angles[at]) - np.exp(1j * more["angle"])) < 1e-5
+        if "keypoints" in more:
+            points, scores = more["keypoints"]
+            assert np.allclose(actual.keypoints[at, :, :2], points, atol=1e-3)
+            assert np.allclose(actual.keypoints[at, :, 2], scores, atol=1e-5)
+        if "mask" in more or "small" in more:
+            left, top, pixels = actual.masks.patch(at, actual.corners[at])
+            wanted = mask_by_hand(more, actual.corners[at], place, left, top, pixels.shape)
+            assert (pixels & wanted).sum() >= 0.999 * (pixels | wanted).sum()
+
+
+def mask_by_hand(
+    more: dict[str, Any], corners: Array, place: Placement, left: int, top: int, shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Sample the mask at the centre of each pixel of a patch, between the four nearest values."""
+    x, y = np.meshgrid(left + 0.5 + np.arange(shape[1]), top + 0.5 + np.arange(shape[0]))
+    if "mask" in more:
+        # Logits on a grid over the whole input, a quarter of its size.
+        grid, least = more["mask"], 0.0
+        x, y = (x * place.scale_x + place.left) / 4 - 0.5, (y * place.scale_y + place.top) / 4 - 0.5
+    else:
+        grid, least = more["small"], 0.5
+        x = (x - corners[0]) / (corners[2] - corners[0]) * grid.shape[1] - 0.5
+        y = (y - corners[1]) / (corners[3] - corners[1]) * grid.shape[0] - 0.5
+    x, y = x.clip(0, grid.shape[1] - 1), y.clip(0, grid.shape[0] - 1)
+    x0, y0 = x.astype(int), y.astype(int)
+    x1, y1 = np.minimum(x0 + 1, grid.shape[1] - 1), np.minimum(y0 + 1, grid.shape[0] - 1)
+    upper = grid[y0, x0] * (1 - (x - x0)) + grid[y0, x1] * (x - x0)
+    lower = grid[y1, x0] * (1 - (x - x0)) + grid[y1, x1] * (x - x0)
+    sampled: NDArray[np.bool_] = upper * (1 - (y - y0)) + lower * (y - y0) > least
+    return sampled
 
 
 def test_classes_are_kept_and_thresholds_hold_for_their_label() -> None:
@@ -87,7 +140,7 @@ def test_classes_are_kept_and_thresholds_hold_for_their_label() -> None:
     stage = opened(Detect("faces", found))
     (actual,) = stage.process(Sample({"output0": torch.from_numpy(outputs["output0"])}, (Frame(0, None),)))
     expected = greedy([row for row in rows if row[1] > {0: 0.8, 1: 2.0, 2: 0.95}[row[0]]], 0.7)
-    check(actual, in_source(expected, PLACES["whole"]))
+    check(actual, in_source(expected, PLACES["whole"]), PLACES["whole"])
     assert set(actual.labels) == {"a", "c"}
 
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from bmfgraph.nodes.records import RecordsParams
-from bmfgraph.stages.records import COLUMNS, Write
-from bmfgraph.stages.results import Box, Detections
+from bmfgraph.plan.types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, Placement, SegmentsSpec, TextsSpec
+from bmfgraph.stages.items import Result
+from bmfgraph.stages.records import Write
+from bmfgraph.stages.results import Box, Classes, Detections, Embedding, Masks, Segments, Texts
 from tests.conftest import FrameMaker
+from tests.tools import frames
+
+COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
+LABELS = ("face", "hand", 'a "quoted", label')
 
 
 @pytest.fixture
@@ -24,11 +34,12 @@ def detections(video_frame: FrameMaker) -> list[Detections]:
     ]
 
 
-def write(path: Path, form: str, items: list[Detections]) -> None:
-    stage = Write("table", RecordsParams(str(path), form))
+def write(path: Path, form: str, items: Sequence[Result | tuple[Result, ...]], **more: Any) -> None:
+    params = {"columns": COLUMNS, "labels": LABELS, "width": 64, "height": 48, **more}
+    stage = Write("table", RecordsParams(str(path), form, **params))
     stage.open()
     for item in items:
-        assert list(stage.process(item)) == []
+        assert list(stage.process(*(item if isinstance(item, tuple) else (item,)))) == []
     assert list(stage.finish()) == []
     stage.close()
 
@@ -51,7 +62,7 @@ def test_csv_holds_a_row_for_every_box(tmp_path: Path, detections: list[Detectio
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["face", "hand", "", 'a "quoted", label']
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == ("frame", "pts", *COLUMNS)
     assert rows[0] == {
         "frame": "0",
         "pts": "0.0",
@@ -103,3 +114,123 @@ def test_csv_keeps_frames_without_a_box(tmp_path: Path, detections: list[Detecti
         rows = list(csv.DictReader(file))
     assert [row["frame"] for row in rows] == ["0", "0", "1", "2"]
     assert rows[2] == dict.fromkeys(COLUMNS, "") | {"frame": "1", "pts": "0.04"}
+
+
+def test_frames_without_a_result_can_be_left_out(tmp_path: Path, detections: list[Detections]) -> None:
+    for form in ("jsonl", "csv", "coco"):
+        write(tmp_path / form, form, detections, empty_frames=False)
+    lines = [json.loads(line)["frame"] for line in (tmp_path / "jsonl").read_text().splitlines()]
+    with (tmp_path / "csv").open(newline="") as file:
+        rows = [row["frame"] for row in csv.DictReader(file)]
+    assert (lines, rows) == ([0, 2], ["0", "0", "2"])
+    assert [image["frame"] for image in json.loads((tmp_path / "coco").read_text())["images"]] == [0, 2]
+
+
+def test_parquet_has_the_rows_of_csv(tmp_path: Path, detections: list[Detections]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write(tmp_path / "a.parquet", "parquet", detections)
+    table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [(row["frame"], row["pts"], row["label"], row["x1"]) for row in table] == [
+        (0, 0.0, "face", pytest.approx(1.23)),
+        (0, 0.0, "hand", 0.0),
+        (1, 0.04, None, None),
+        (2, 0.2, 'a "quoted", label', 0.0),
+    ]
+    write(tmp_path / "none.parquet", "parquet", [])
+    assert parquet.read_table(tmp_path / "none.parquet").num_rows == 0
+
+
+def test_yolo_is_a_zip_of_a_text_file_for_each_frame(tmp_path: Path, detections: list[Detections]) -> None:
+    write(tmp_path / "a.zip", "yolo", detections)
+    with zipfile.ZipFile(tmp_path / "a.zip") as file:
+        texts = {name: file.read(name).decode() for name in file.namelist()}
+    assert list(texts) == ["labels/000000.txt", "labels/000001.txt", "labels/000002.txt", "classes.txt"]
+    # The box of 1.23, 2, 30, 40 in a frame of 64x48.
+    assert texts["labels/000000.txt"].splitlines()[0] == "0 0.243984 0.437500 0.449531 0.791667 0.9877"
+    assert texts["labels/000001.txt"] == ""
+    assert texts["classes.txt"] == 'face\nhand\na "quoted", label\n'
+
+
+def objects(frame: Any) -> Detections:
+    """Return an object with everything that an object can have. Its mask fills the left half of the frame."""
+    masks = Masks(np.array([[[1, 0]]], np.float32), 0.5, Placement(4, 2, 2, 1, 0.5, 0.5, 0, 0))
+    return Detections(
+        frame,
+        np.array([[0, 0, 4, 2]], np.float32),
+        np.array([0.5], np.float32),
+        np.array([1]),
+        ("face", "hand"),
+        ids=np.array([7]),
+        angles=np.array([0.25], np.float32),
+        keypoints=np.array([[[1, 2, 0.5], [3, 4, 1]]], np.float32),
+        masks=masks,
+        attributes={"colour": np.array(["red"])},
+    )
+
+
+def test_coco_holds_annotations_images_and_categories(tmp_path: Path, video_frame: FrameMaker) -> None:
+    more = {"labels": ("face", "hand"), "keypoints": ("left", "right"), "skeleton": ((0, 1),), "width": 4, "height": 2}
+    write(tmp_path / "a.json", "coco", [Detections.of(video_frame(0)), objects(video_frame(1))], **more)
+    document = json.loads((tmp_path / "a.json").read_text())
+    size = {"width": 4, "height": 2}
+    assert document["images"] == [
+        {"id": 1, "file_name": "000000.png", "frame": 0, "pts": 0.0, **size},
+        {"id": 2, "file_name": "000001.png", "frame": 1, "pts": 0.04, **size},
+    ]
+    assert document["categories"][1] == {"id": 2, "name": "hand", "keypoints": ["left", "right"], "skeleton": [[1, 2]]}
+    (annotation,) = document["annotations"]
+    # Columns first: 4 pixels of the left half, then 4 of the right one; COCO's runs begin with the background.
+    assert annotation == {
+        "id": 1, "image_id": 2, "category_id": 2, "bbox": [0.0, 0.0, 4.0, 2.0], "area": 4, "iscrowd": 0, "score": 0.5,
+        "segmentation": {"size": [2, 4], "counts": "044"},
+        "keypoints": [1.0, 2.0, 2, 3.0, 4.0, 2], "num_keypoints": 2,
+    }  # fmt: skip
+
+
+def test_all_results_of_a_frame_are_in_one_line(tmp_path: Path, video_frame: FrameMaker) -> None:
+    frame = video_frame(0)
+    results = (
+        objects(frame),
+        Classes(frame, np.array([0.75], np.float32), np.array([1]), ("day", "night")),
+        Segments(frame, torch.tensor([[0, 255], [0, 255]], dtype=torch.uint8), ("road",)),
+        Texts(frame, ("grüße",), np.array([0.5], np.float32), np.array([[0, 0, 4, 2]], np.float32)),
+        Embedding(frame, np.array([0.5, -1], np.float32)),
+    )
+    write(tmp_path / "a.jsonl", "jsonl", [results])
+    assert json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8")) == {
+        "frame": 0,
+        "pts": 0.0,
+        "detections": [
+            {
+                "id": 7, "label": "hand", "score": 0.5, "box": [0.0, 0.0, 4.0, 2.0], "angle": 0.25,
+                "keypoints": [[1.0, 2.0, 0.5], [3.0, 4.0, 1.0]], "mask": {"size": [2, 4], "counts": "044"},
+                "colour": "red",
+            }
+        ],
+        "classes": [{"label": "night", "score": 0.75}],
+        "segments": [{"label": "road", "pixels": 2, "mask": {"size": [2, 2], "counts": "022"}}],
+        "texts": [{"text": "grüße", "score": 0.5, "box": [0.0, 0.0, 4.0, 2.0]}],
+        "embedding": [0.5, -1.0],
+    }  # fmt: skip
+
+
+def test_a_table_has_the_columns_that_the_type_of_the_edge_promises(tmp_path: Path, video_frame: FrameMaker) -> None:
+    frame, source = video_frame(0), frames(4, 2)
+    cases = (
+        (DetectionsSpec(source, ("face", "hand"), True, True, ("a", "b")), objects(frame)),
+        (ClassesSpec(source, ("day",)), Classes(frame, np.array([1], np.float32), np.array([0]), ("day",))),
+        (SegmentsSpec(source, ("road",)), Segments(frame, torch.zeros(1, 1, dtype=torch.uint8), ("road",))),
+        (TextsSpec(source), Texts(frame, ("a",), np.array([1], np.float32), np.array([[0, 0, 4, 2]], np.float32))),
+        (EmbeddingsSpec(source, 2), Embedding(frame, np.array([0.5, -1], np.float32))),
+    )
+    for spec, result in cases:
+        write(tmp_path / "a.csv", "csv", [result], columns=spec.columns())
+        with (tmp_path / "a.csv").open(newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert tuple(row) == ("frame", "pts", *spec.columns())
+        assert all(row.values()), row
+    write(tmp_path / "a.csv", "csv", [objects(frame)], columns=cases[0][0].columns())
+    text = (tmp_path / "a.csv").read_text().splitlines()
+    assert text[0] == "frame,pts,label,score,x1,y1,x2,y2,angle,mask,a_x,a_y,a_score,b_x,b_y,b_score"
+    assert text[1].startswith("0,0.0,hand,0.5,0.0,0.0,4.0,2.0,0.25,")
+    assert text[1].endswith(",1.0,2.0,0.5,3.0,4.0,1.0")

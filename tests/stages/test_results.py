@@ -68,3 +68,14 @@ def test_a_mask_follows_the_letterbox() -> None:
     values = np.array([[[0, 0], [1, 1], [0, 0], [0, 0]]], np.float32)
     masks = Masks(values, 0.5, Placement(2, 2, 2, 4, 1.0, 1.0, 0, 1))
     assert masks.patch(0, np.array([0, 0, 2, 2], np.float32))[2].tolist() == [[True, True], [False, False]]
+
+
+def test_a_mask_of_a_box_covers_it() -> None:
+    # Its left half belongs to the object. The size of the frame is all that its placement says.
+    place = Placement(20, 10, 320, 320, 16.0, 16.0, 0.0, 80.0)
+    masks = Masks(np.array([[[1, 0]]], np.float32), 0.5, place, by_box=True)
+    left, top, pixels = masks.patch(0, np.array([2, 4, 10, 6], np.float32))
+    assert (left, top, pixels.tolist()) == (2, 4, [[True] * 4 + [False] * 4] * 2)
+    # A box that leaves the frame keeps the scale of its mask.
+    left, top, pixels = masks.patch(0, np.array([16, 8, 24, 12], np.float32))
+    assert (left, top, pixels.tolist()) == (16, 8, [[True] * 4] * 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["cell", "detectors", "equals", "failures", "report", "super_resolution", "without_quality"]
+__all__ = ["cell", "detectors", "equals", "failures", "readers", "report", "super_resolution", "without_quality"]
 
 H100 = "NVIDIA H100 80GB HBM3 (compute capability 9.0)"
 
@@ -167,6 +167,29 @@ def detectors() -> dict[str, Any]:
         reference="labels.jsonl",
         pipeline="face_detection",
     )
+
+
+def readers() -> dict[str, Any]:
+    """Return a report of four cells that read text: a lower error rate is better."""
+    rows = {
+        "fp32": (61.0, 0.012, 0.95),
+        "fp16": (104.0, 0.013, 0.94),
+        "int8": (139.0, 0.048, 0.81),
+        "int4": (163.0, 0.187, 0.4),
+    }
+    cells = [
+        cell(
+            f"r{number}",
+            {"engine": engine},
+            fps=fps * 0.9,
+            steady_fps=fps,
+            latency_p95_ms=2100 / fps,
+            cer=cer,
+            exact_text=exact,
+        )
+        for number, (engine, (fps, cer, exact)) in enumerate(rows.items())
+    ]
+    return report(*cells, objective="steady_fps where cer<=0.05", reference="labels.jsonl", pipeline="reading")
 
 
 def without_quality() -> dict[str, Any]:

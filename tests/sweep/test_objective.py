@@ -19,6 +19,8 @@ from tests.sweep.reports import cell, failures, report, super_resolution, withou
         ("latency_p95_ms", Objective("latency_p95_ms", "min")),
         ("max build_s", Objective("build_s", "max")),
         ("min fps", Objective("fps", "min")),
+        ("fps where map>=0.5", Objective("fps", "max", (Condition("map", ">=", 0.5),))),
+        ("cer", Objective("cer", "min")),
         ("fps where psnr_y>=45", Objective("fps", "max", (Condition("psnr_y", ">=", 45.0),))),
         (
             "  FPS\tWhere psnr_y >= 4.5e1 AND latency_p99_ms<.5 and ssim == 1. and output_mb<=+3 and recall>-1",
@@ -213,6 +215,10 @@ def test_one_metric_represents_quality() -> None:
     assert quality_metric(cells, ["fps", "ssim"]) == METRICS["ssim"]
     assert quality_metric(cells, ["vmaf"]) == METRICS["psnr_y"]
     assert quality_metric(cells[1:]) is None
+    # Masks say more than their boxes.
+    masks = [cell("a", {}, map50=0.9, map=0.6, mask_map=0.5, precision=0.9)]
+    assert [metric.name for metric in measured(masks)] == ["mask_map", "map50", "map", "precision"]
+    assert quality_metric(masks) == METRICS["mask_map"]
 
 
 def test_numbers_as_texts() -> None:
@@ -224,11 +230,16 @@ def test_numbers_as_texts() -> None:
         "identical",
         "1.0000",
     )
-    assert [METRICS[name].heading for name in ("fps", "peak_gpu_mb", "map50", "psnr_y")] == [
+    assert [
+        METRICS[name].heading for name in ("fps", "peak_gpu_mb", "map50", "psnr_y", "cer", "oks_map", "exact_text")
+    ] == [
         "End-to-end speed",
         "Peak GPU memory",
         "mAP@50",
         "PSNR-Y",
+        "CER",
+        "OKS mAP",
+        "Exact texts",
     ]
 
 
@@ -237,4 +248,5 @@ def test_every_metric_is_explained() -> None:
         assert metric.name == name
         assert metric.meaning.endswith("."), name
         assert metric.better == ("higher" if "fps" in name or metric.perfect else "lower"), name
+        assert metric.perfect != 0 or name == "cer"
     assert len({metric.title for metric in METRICS.values()}) == len(METRICS)

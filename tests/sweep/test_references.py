@@ -76,6 +76,33 @@ def test_quality_is_measured_once_unless_its_file_is_damaged(tmp_path: Path) -> 
     assert quality(folder, {"outputs": outputs}, outputs)[0]["psnr_y"]["median"] == 7
 
 
+def test_records_have_the_metrics_of_their_task(tmp_path: Path) -> None:
+    record = {"frame": 0, "pts": 0.0, "texts": [{"text": "exit", "score": 0.5}]}
+    output, labels = tmp_path / "texts.jsonl", tmp_path / "labels.jsonl"
+    output.write_text(json.dumps(record))
+    labels.write_text(json.dumps(record | {"texts": [{"text": "exist"}]}))
+    metrics, reason = quality(tmp_path, {"outputs": {"table": str(output)}}, labels)
+    assert ({name: values["median"] for name, values in metrics.items()}, reason) == (
+        {"cer": 0.2, "exact_text": 0.0},
+        "",
+    )
+    # A second file has another task, whose metrics come beside them.
+    boxes = tmp_path / "boxes.jsonl"
+    boxes.write_text(
+        json.dumps({"frame": 0, "pts": 0.0, "detections": [{"label": "a", "score": 1, "box": [0, 0, 4, 4]}]})
+    )
+    outputs = {"boxes": str(boxes), "table": str(output)}
+    assert quality(tmp_path, {"outputs": outputs}, labels)[0].keys() == {"cer", "exact_text"}
+    assert {"map", "cer"} < quality(tmp_path, {"outputs": outputs}, outputs)[0].keys()
+    # A table for other programs is no clip.
+    (tmp_path / "boxes.parquet").write_bytes(b"PAR1")
+    unread = {"table": str(tmp_path / "boxes.parquet")}
+    assert quality(tmp_path, {"outputs": unread}, unread) == ({}, "it writes nothing that could be compared")
+    labels.write_text("3")
+    metrics, reason = quality(tmp_path, {"outputs": {"table": str(output)}}, labels)
+    assert (metrics, reason[:7]) == ({}, "[E804] ")
+
+
 @pytest.mark.parametrize(
     ("overrides", "cut_short"),
     [

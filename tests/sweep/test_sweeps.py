@@ -262,7 +262,7 @@ def test_detections_are_compared_with_those_of_another_cell(sweep: Sweep, folder
         pytest.skip("the detector cannot be fetched")
     assert ended.code == 0, ended
     for cell in report(folder, "face_detection")["cells"]:
-        assert {"precision", "recall", "map50"} <= set(cell["metrics"])
+        assert {"precision", "recall", "map50", "map", "map50_coco", "map75_coco"} <= set(cell["metrics"])
 
 
 def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:

@@ -106,6 +106,8 @@ def test_nothing_ran() -> None:
         ("psnr_y", 44.0, 100.0, None),
         ("psnr_y", 100.0, 100.0, Change("the same", "same")),
         ("recall", 0.95, 0.9, Change("+0.050", "better")),
+        ("cer", 0.02, 0.03, Change("−0.010", "better")),
+        ("cer", 0.5, 0.0, Change("+0.500", "worse")),
     ],
 )
 def test_changes(metric: str, value: float, base: float, expected: Change | None) -> None:
@@ -119,6 +121,15 @@ def test_margins() -> None:
     assert margin(objective, METRICS["psnr_y"], 100.0) is None
     assert margin(objective, METRICS["psnr_y"], 40.0) is None
     assert margin(objective, METRICS["fps"], 40.0) is None
+
+
+def test_the_advised_limit_of_an_error_rate_is_an_upper_one() -> None:
+    verdict = judge(report(cell("a", {"engine": "fp16"}, steady_fps=9.0, cer=0.0121, exact_text=0.8), repeats=1))
+    assert verdict.reasons[-1] == (
+        "No quality was asked for; its CER is 0.012. "
+        "Set a limit, such as sweep.objective='steady_fps where cer<=0.013'."
+    )
+    assert judge(report(cell("a", {}, fps=9.0, cer=0.0))).reasons[-1] == "No quality was asked for; its CER is 0.000."
 
 
 def test_key_metrics() -> None:

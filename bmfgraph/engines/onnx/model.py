@@ -67,7 +67,7 @@ class OnnxModel:
     """Whether an operator repeats a subgraph, so that one inference may take any time."""
     foreign: tuple[str, ...] = ()
     """Operators that are not ONNX's own, so that shapes behind them cannot be inferred: the first few."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What the exporter noted; entries beyond the limits are left out."""
 
     def input(self, name: str) -> OnnxTensor | None:

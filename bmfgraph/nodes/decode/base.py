@@ -22,7 +22,17 @@ from bmfgraph.errors import FieldError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Partial
 from bmfgraph.system.untrusted import read_bounded
 
-__all__ = ["Decode", "LabelledDecode", "Labels", "Score", "decode_defaults", "or_text", "preset_names", "read_preset"]
+__all__ = [
+    "Decode",
+    "LabelledDecode",
+    "Labels",
+    "Score",
+    "decode_defaults",
+    "or_text",
+    "preset_names",
+    "read_preset",
+    "read_set",
+]
 
 _LABELS_LIMIT = 1 << 20
 """Bytes of the largest file of labels."""
@@ -168,11 +178,19 @@ def _label_set(text: str) -> tuple[str, ...]:
             hint = "name a text file with a label in each line"
             raise FieldError(f"{text!r} cannot be read ({reason})", hint) from None
         return tuple(line.strip() for line in lines if line.strip())
-    sets = sorted(path.name.removesuffix(".yaml") for path in _folder("labels").iterdir())
+    return tuple(map(str, read_set("labels", text, "write a list, file:NAMES.txt, or one of these sets")))
+
+
+def read_set(group: str, text: str, hint: str) -> Any:
+    """Return the content of a set that a folder of the configuration holds under this name.
+
+    Raises:
+        FieldError: There is no such set.
+    """
+    sets = sorted(path.name.removesuffix(".yaml") for path in _folder(group).iterdir() if path.name.endswith(".yaml"))
     if text not in sets:
-        hint = "write a list, file:NAMES.txt, or one of these sets"
-        raise FieldError(f"{text!r} is not a set of labels{did_you_mean(text, sets)}; sets: {join_sorted(sets)}", hint)
-    return tuple(map(str, yaml.safe_load(_text("labels", text))))
+        raise FieldError(f"{text!r} is not a set of {group}{did_you_mean(text, sets)}; sets: {join_sorted(sets)}", hint)
+    return yaml.safe_load(_text(group, text))
 
 
 def _folder(group: str) -> Any:

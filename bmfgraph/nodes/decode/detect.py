@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from bmfgraph.errors import FieldError
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.decode.base import LabelledDecode, Score
+from bmfgraph.nodes.decode.keypoints import KeypointDecode
+from bmfgraph.nodes.decode.masks import MaskDecode
 
 __all__ = ["BoxForm", "CellGrid", "DetectDecode"]
 
@@ -21,6 +23,7 @@ class CellGrid(Frozen):
     strides: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="Pixels of the model's input per cell, level by level."
     )
+    anchors: int = Field(default=1, ge=1, le=64, description="Candidates of each cell, one after the other.")
     centre: float = Field(default=0.0, ge=0, le=1, description="Origin of a cell: 0 its corner, 0.5 its middle.")
     size: Literal["linear", "exp"] = Field(default="linear", description="exp: width and height are logarithms.")
 
@@ -46,6 +49,8 @@ class DetectDecode(LabelledDecode):
         default=0.25, description="Minimum score of a detection; or one for each label, with `default` for the others."
     )
     first_label: int = Field(default=0, ge=0, description="Number of the first class in a `label` field.")
+    masks: MaskDecode | None = Field(default=None, description="The pixels of each object; null: not read.")
+    keypoints: KeypointDecode | None = Field(default=None, description="The points of each object; null: not read.")
 
     @model_validator(mode="after")
     def _consistent(self) -> DetectDecode:
@@ -53,4 +58,6 @@ class DetectDecode(LabelledDecode):
             raise FieldError(
                 f"unit {self.unit} and box {self.box} need the grid's strides", "set grid: {strides: [8, 16, 32]}"
             )
+        if self.keypoints and self.keypoints.unit == "cells" and self.grid is None:
+            raise FieldError("keypoints.unit cells needs the grid's strides", "set grid: {strides: [8, 16, 32]}")
         return self

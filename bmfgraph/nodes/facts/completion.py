@@ -186,7 +186,7 @@ def _joined(spec: ModelSpec, sections: Mapping[str, Section]) -> tuple[ModelSpec
             if isinstance(fact.value, FactError):
                 raise fact.value
             part[key] = fact.value
-            values.append(ModelValue(f"{path}.{key}", fact.value, fact.origin))
+            values.append(ModelValue(f"{path}.{key}", _plain(fact.value), fact.origin))
         group, _, name = path.partition(".")
         if name:
             data[group][name] = part
@@ -212,7 +212,7 @@ def _description(
 ) -> ModelDescription:
     known = {value.path for value in values}
     defaults = [
-        ModelValue(f"{path}.{key}", field.default, DEFAULT)
+        ModelValue(f"{path}.{key}", _plain(field.default), DEFAULT)
         for path, model in _parts(data)
         for key, field in _kind(model).model_fields.items()
         if f"{path}.{key}" not in known and field.default is not None
@@ -221,6 +221,10 @@ def _description(
     licences += [ModelValue("licence", facts.licence.value, facts.licence.origin)] if facts.licence else []
     file = str(spec.file) if spec.file else str(spec.source)
     return ModelDescription(spec.name, file, tuple(licences), (*values, *defaults))
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def _kind(model: BaseModel) -> type[BaseModel]:

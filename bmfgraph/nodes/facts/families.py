@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bmfgraph.nodes.decode import preset_names
 from bmfgraph.nodes.facts.guess_parts import Guess, Output, Picture, sizes_text
 from bmfgraph.system.text import counted
 
@@ -83,18 +82,9 @@ def _masks(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
     fields, count = outputs[0].sizes[1:]
     if fields is None or not picture.grid(count) or outputs[1].sizes[1] != 32 or fields <= 36:
         return False
-    preset = "yolov8_seg" if "yolov8_seg" in preset_names() else "yolov8"
-    result.preset(preset, f"{fields} = 4 + {fields - 36} classes + 32 coefficients of masks", fields - 36)
-    if preset == "yolov8":
-        _set_fields(result, outputs[0], ["box", "scores", "mask:32"])
+    reason = f"{fields} = 4 + {fields - 36} classes + 32 coefficients of masks"
+    result.preset("yolov8_seg", reason, fields - 36)
     return True
-
-
-def _set_fields(
-    result: Guess, output: Output, fields: list[str], dims: Sequence[str] = ("batch", "fields", "candidates")
-) -> None:
-    result.set(["outputs", output.name, "dims"], list(dims))
-    result.set(["outputs", output.name, "fields"], fields)
 
 
 def _boxes(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
@@ -110,12 +100,11 @@ def _boxes(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
             return False
         words = f"{second} cells of strides {_list(strides)} of {size}; " if strides else ""
         if first == 56:
-            preset = "yolov8_pose" if "yolov8_pose" in preset_names() else "yolov8"
-            result.preset(preset, f"{words}56 = 4 + 1 class + 17 keypoints; 4 + 52 classes is possible, too", 1)
-            if preset == "yolov8":
-                _set_fields(result, outputs[0], ["box", "scores", "keypoints:17x3"])
+            # The preset names the class.
+            result.preset("yolov8_pose", f"{words}56 = 4 + 1 class + 17 keypoints; 4 + 52 classes is possible, too")
             return True
         result.preset("yolov8", f"{words}{first} = 4 + {first - 4} classes", first - 4)
+        result.unknown.append(f"whether the last of the {first} is the angle of a turned box: then preset yolov8_obb")
         if not strides:
             result.unknown.append(f"whether {outputs[0].name} {sizes_text(outputs[0].sizes)} holds boxes at all")
         return True
@@ -128,7 +117,9 @@ def _boxes(result: Guess, picture: Picture, outputs: list[Output]) -> bool:
         words = f"{first} cells of strides {_list(strides)} of {size}"
         if second == 4 + _COCO:
             result.preset("yolov8", f"{words}; 84 = 4 + 80 classes, with the dims exchanged", _COCO)
-            _set_fields(result, outputs[0], ["box", "scores"], ["batch", "candidates", "fields"])
+            path = ["outputs", outputs[0].name]
+            result.set([*path, "dims"], ["batch", "candidates", "fields"])
+            result.set([*path, "fields"], ["box", "scores"])
         elif len(strides) == 4 and second > 32:
             result.preset("nanodet", f"{words}; {second} = {second - 32} classes + 4 x 8", second - 32)
         else:

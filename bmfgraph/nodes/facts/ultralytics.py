@@ -49,6 +49,7 @@ def read_ultralytics(onnx: OnnxModel, facts: Facts) -> None:
     if task == "pose" and "kpt_shape" in notes and preset == "yolov8_pose":
         section = facts.outputs.setdefault(onnx.outputs[0].name, {})
         facts.note(section, "fields", METADATA, lambda: _pose_fields(notes))
+        facts.note(facts.decode, "keypoints", METADATA, lambda: _points(notes))
 
 
 def _preset(onnx: OnnxModel, task: str) -> str:
@@ -68,7 +69,8 @@ def _preset(onnx: OnnxModel, task: str) -> str:
         if is_rtdetr or (width == 4 + count != rows and not (ends or (width == 6 and rows == 300))):
             return "rtdetr"
         ends = ends or (width == 6 and rows != 4 + count)
-    return ("yolov10" if ends else "yolov8") + suffix
+    finished = "yolo26" if "yolo26" in notes.get("description", "").lower() else "yolov10"
+    return (finished if ends else "yolov8") + suffix
 
 
 def _finished(notes: Mapping[str, str]) -> bool:
@@ -112,6 +114,12 @@ def _integers(key: str, notes: Mapping[str, str], most: int) -> list[int] | None
 
 def _pair(key: str, notes: Mapping[str, str]) -> list[int] | None:
     return _integers(key, notes, 65_536)
+
+
+def _points(notes: Mapping[str, str]) -> dict[str, list[str]] | None:
+    """Return names for other points than the 17 of COCO, which the preset names."""
+    count, _ = _integers("kpt_shape", notes, 999) or [17, 3]
+    return None if count == 17 else {"names": [f"point_{index}" for index in range(count)]}
 
 
 def _pose_fields(notes: Mapping[str, str]) -> list[str]:

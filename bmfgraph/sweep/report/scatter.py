@@ -147,7 +147,9 @@ def lay_out(report: Mapping[str, Any], width: float, height: float) -> Scatter |
     frame = Rect(_LEFT, _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
     conditions = verdict.objective.conditions
     x = _axis(speed, [pace for pace, _ in values.values()], conditions, frame.x, frame.right, int(width / 110))
-    y = _axis(quality, [worth for _, worth in values.values()], conditions, frame.bottom, frame.y, int(height / 70))
+    # Up is better, so the scale of a metric whose lower values are better is turned round.
+    ends = (frame.bottom, frame.y) if quality.better == "higher" else (frame.y, frame.bottom)
+    y = _axis(quality, [worth for _, worth in values.values()], conditions, *ends, int(height / 70))
     front = pareto(report["cells"], speed.name, quality.name)
     dots, names = [], {}
     for ranked in verdict.order:
@@ -184,7 +186,7 @@ def _axis(
     metric: Metric, values: Sequence[float], conditions: Iterable[Condition], start: float, end: float, count: int
 ) -> Axis:
     limits = [condition.number for condition in conditions if condition.metric == metric.name]
-    perfect = metric.perfect
+    perfect = _top(metric)
     near = [value for value in values if perfect is None or value < perfect]
     scale = near + [limit for limit in limits if perfect is None or limit <= perfect]
     gap = perfect is not None and len(near) < len(values) and _far(perfect, near)
@@ -205,6 +207,11 @@ def _axis(
     return Axis(metric, bottom, top, start, end + band, texts, perfect, end + band / 2)
 
 
+def _top(metric: Metric) -> float | None:
+    """Return the perfect value if it is the highest one, which may have a band of its own. A scale shows a lowest 0."""
+    return metric.perfect if metric.better == "higher" else None
+
+
 def _far(perfect: float, near: Sequence[float]) -> bool:
     """Return True if the perfect value is so far away that it would press the others together."""
     return not near or perfect - max(near) > 0.6 * (max(near) - min(near))
@@ -222,7 +229,7 @@ def _steps(dots: Sequence[Dot], frame: Rect) -> tuple[Point, ...]:
 def _limits(conditions: Iterable[Condition], x: Axis, y: Axis, frame: Rect, dots: Sequence[Dot]) -> tuple[Limit, ...]:
     limits: list[Limit] = []
     for condition in conditions:
-        perfect = METRICS[condition.metric].perfect
+        perfect = _top(METRICS[condition.metric])
         axis = {x.metric.name: x, y.metric.name: y}.get(condition.metric)
         if axis is None or (perfect is not None and condition.number > perfect):
             continue
@@ -236,7 +243,9 @@ def _limits(conditions: Iterable[Condition], x: Axis, y: Axis, frame: Rect, dots
 
 def _limit(condition: Condition, at: float, upright: bool, frame: Rect, blocked: Sequence[Rect]) -> Limit:
     """Draw a condition as a line at ``at`` px, with its label at the first free place beside the line."""
-    minimum = condition.sign in (">", ">=")
+    # Whether the line excludes what is left of it or below it.
+    higher = upright or METRICS[condition.metric].better == "higher"
+    minimum = (condition.sign in (">", ">=")) == higher
     width, height = text_width(condition.text, SIZE), SIZE + 4
     if upright:
         left, right = (frame.x, at) if minimum else (at, frame.right)

@@ -49,6 +49,9 @@ def origins(model: CompletedModel, *origin: str) -> dict[str, Any]:
         ({"description": "Ultralytics RT-DETR-l model", "names": "{0: 'a', 1: 'b'}"}, (1, 300, 6), "rtdetr"),
         ({"names": "{0: 'a', 1: 'b'}"}, (1, 300, 6), "yolov10"),
         ({"task": ""}, (1, 2520, 8), "yolov5"),
+        ({"end2end": "True", "description": "Ultralytics YOLO26n model"}, (1, 300, 6), "yolo26"),
+        ({"task": "segment"}, (1, 39, 126), "yolov8_seg"),
+        ({"task": "obb"}, (1, 8, 126), "yolov8_obb"),
     ],
 )
 def test_ultralytics_detectors(tmp_path: Path, metadata: dict[str, str], shape: list[int], preset: str) -> None:
@@ -73,6 +76,9 @@ def test_each_value_has_its_origin(tmp_path: Path) -> None:
     assert "outputs.output0.mean" not in origins(model, "default")
     assert [(one.value, one.origin) for one in model.description.licences] == [(YOLO["license"], "metadata")]
     # One that the file names is weaker.
+    grid = {"strides": [8, 16]}
+    values = origins(completed(path, decode={"preset": "yolox", "grid": grid}), "YAML")
+    assert values["decode.grid"] | grid == values["decode.grid"]
     own = completed(path, licence="MIT")
     assert own.spec.inputs["images"].multiple == 64
     assert [one.value for one in own.description.licences] == ["MIT", YOLO["license"]]
@@ -83,6 +89,19 @@ def test_a_fixed_input_needs_no_size_and_grey_is_read(tmp_path: Path) -> None:
     path = shaped_model(tmp_path / "net.onnx", {"images": (1, 1, 64, 96)}, {"output0": (1, 7, 126)}, notes)
     images = completed(path).spec.inputs["images"]
     assert (images.size, images.channels, images.fit, images.std) == (None, "GRAY", "letterbox", 255)
+
+
+def test_the_keypoints_of_a_pose(tmp_path: Path) -> None:
+    notes = YOLO | {"task": "pose", "names": "{0: 'person'}", "kpt_shape": "[17, 3]"}
+    path = shaped_model(tmp_path / "net.onnx", {"images": FIXED}, {"y": (1, 56, 126)}, notes)
+    spec = completed(path).spec
+    assert spec.decode is not None
+    assert (spec.decode.preset, spec.outputs["y"].fields) == ("yolov8_pose", ("box", "scores", "keypoints:17x3"))
+    assert len(getattr(spec.decode, "keypoints").names) == 17  # noqa: B009
+    hand = shaped_model(tmp_path / "a.onnx", {"images": FIXED}, {"y": (1, 9, 126)}, notes | {"kpt_shape": "(2, 2)"})
+    model = completed(hand)
+    assert model.spec.outputs["y"].fields == ("box", "scores", "keypoints:2x2")
+    assert origins(model, "metadata")["decode.keypoints"] == {"names": ["point_0", "point_1"]}
 
 
 def test_an_ultralytics_classifier(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bmfgraph.plan.views.drawing import Rect, text_width
 from bmfgraph.sweep.objective import objective_of, pareto
 from bmfgraph.sweep.report.scatter import SIZE, Dot, Scatter, lay_out, nice_ticks
-from tests.sweep.reports import cell, detectors, failures, report, super_resolution, without_quality
+from tests.sweep.reports import cell, detectors, failures, readers, report, super_resolution, without_quality
 
 SIZES = [(1100, 440), (350, 360)]
 
@@ -145,6 +145,17 @@ def test_more_is_right_and_up() -> None:
     assert all(value <= 1 for value, _ in plot.y.ticks)
 
 
+def test_a_lower_error_rate_is_further_up() -> None:
+    plot = laid_out(readers(), *SIZES[0])
+    assert plot.y.metric.name == "cer"
+    assert plot.frame.y <= plot.y.pixel(0.012) < plot.y.pixel(0.187) <= plot.frame.bottom
+    assert all(dot.on_front for dot in plot.dots)
+    (limit,) = plot.limits
+    assert (limit.text, limit.line[1]) == ("CER ≤ 0.05", plot.y.pixel(0.05))
+    out = [dot.id for dot in plot.dots if limit.out.overlaps(Rect(dot.x, dot.y, 0.1, 0.1))]
+    assert out == [dot.id for dot in plot.dots if "misses" in dot.kinds] == ["r3"]
+
+
 def test_limits_of_the_objective() -> None:
     made = super_resolution() | {"objective": "steady_fps where psnr_y>=45 and steady_fps<=250 and peak_gpu_mb<3000"}
     plot = laid_out(made, *SIZES[0])
@@ -167,6 +178,8 @@ def test_limits_of_the_objective() -> None:
         [cell("a", {}, steady_fps=3.0, psnr_y=100.0)],
         [cell("a", {}, steady_fps=0.0, psnr_y=0.0)],
         [cell("a", {}, fps=3.0, recall=1.0), cell("b", {}, fps=3.0, recall=1.0)],
+        [cell("a", {}, fps=3.0, cer=0.0), cell("b", {}, fps=3.0, cer=0.0)],
+        [cell("a", {}, fps=3.0, cer=0.0), cell("b", {}, fps=3.0, cer=1.7)],
         [cell("a", {}, fps=1e-9, ssim=-0.5), cell("b", {}, fps=1e9, ssim=0.5)],
         [cell("a", {}, fps=3.0, ssim=0.1 + 0.2), cell("b", {}, fps=3.0, ssim=0.3)],
     ],

@@ -1,21 +1,20 @@
-"""Test precision, recall and average precision against values computed by hand."""
+"""Test precision, recall and average precision of boxes against values computed by hand."""
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bmfgraph.errors import RunError
-from bmfgraph.media.detection_metrics import compare
-from bmfgraph.nodes.records import RecordsParams
-from bmfgraph.stages.records import Write
-from bmfgraph.stages.results import Box, Detections
-from tests.conftest import FrameMaker
+from bmfgraph.media.accuracy import compare
+from bmfgraph.media.accuracy.shapes import box_iou
+from tests.media.accuracy.files import write
 
 BoxTuple = tuple[str, float | None, Sequence[float]]
 Table = Callable[..., Path]
@@ -73,6 +72,11 @@ def test_average_precision_computed_by_hand(table: Table) -> None:
         "precision": 0.6,
         "recall": 0.75,
         "map50": round(17 / 30, 4),
+        # COCO takes the precision at 101 recalls: 26 up to 1/4, 25 up to 2/4, 25 up to 3/4, and 0 beyond. The third
+        # match overlaps by 8/12, which is too little above 0.65.
+        "map": round((4 * (26 + 25 * 2 / 3 + 25 * 3 / 5) / 101 + 6 * (26 + 25 * 2 / 3) / 101) / 10, 6),
+        "map50_coco": round((26 + 25 * 2 / 3 + 25 * 3 / 5) / 101, 6),
+        "map75_coco": round((26 + 25 * 2 / 3) / 101, 6),
         "mean_iou": round((1 + 1 + 8 / 12) / 3, 4),
         "labels": {"face": {"found": 5, "wanted": 4, "matched": 3, "ap": round(17 / 30, 4)}},
     }
@@ -146,6 +150,29 @@ def test_boxes_of_no_size_match_their_equals(table: Table) -> None:
     assert compare(path, other)["matched"] == 1
 
 
+def test_rotated_boxes() -> None:
+    """A square and the same one turned by 45° share an octagon of 2(√2 - 1) times its area. 90° make it the same."""
+    square, other = np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 10, 10], [30, 0, 40, 10]])
+    octagon = 2 * (math.sqrt(2) - 1)
+    overlaps = box_iou(square, other, np.zeros(1), np.full(2, math.pi / 4))
+    assert overlaps == pytest.approx(np.array([[octagon / (2 - octagon), 0.0]]))
+    assert box_iou(square, other, np.zeros(1), np.full(2, math.pi / 2)) == pytest.approx(np.array([[1.0, 0.0]]))
+    # Clockwise in the picture: a wide box turns its right end down, onto a box below the middle.
+    wide, below = np.array([[0.0, 0, 20, 2]]), np.array([[9.0, 1, 11, 11]])
+    assert box_iou(wide, below, np.array([math.pi / 2]), np.zeros(1))[0, 0] == pytest.approx(20 / 40)
+    right, left = np.array([[14.0, 5, 18, 9]]), np.array([[2.0, 5, 6, 9]])
+    assert box_iou(wide, right, np.array([math.pi / 4]), np.zeros(1))[0, 0] > 0.1
+    assert box_iou(wide, left, np.array([math.pi / 4]), np.zeros(1))[0, 0] == 0
+
+
+def test_an_angle_counts(tmp_path: Path) -> None:
+    box = {"label": "ship", "score": 0.5, "box": [0, 0, 40, 4]}
+    predictions = write(tmp_path / "a.jsonl", [{"detections": [box | {"angle": 0.02}]}])
+    across = write(tmp_path / "b.jsonl", [{"detections": [box | {"angle": math.pi / 2}]}])
+    assert compare(predictions, write(tmp_path / "c.jsonl", [{"detections": [box]}]))["map50"] == 1.0
+    assert compare(predictions, across)["map50"] == 0.0
+
+
 # ------------------------------------------------------------------------------------------------- frames
 
 
@@ -177,30 +204,19 @@ def test_frames_that_are_left_out_have_no_boxes(table: Table, tmp_path: Path) ->
 # -------------------------------------------------------------------------------------------------- files
 
 
-def test_what_the_records_node_writes(tmp_path: Path, video_frame: FrameMaker) -> None:
-    detections = [
-        Detections.of(video_frame(0), Box("face", 0.98755, 1.234, 2.0, 30.005, 40.0), Box("hand", 0.5, 0, 0, 8, 8)),
-        Detections.of(video_frame(1)),
-        Detections.of(video_frame(2, pts=5), Box('a "quoted", label', 1.0, 0, 0, 9, 9)),
-    ]
-    paths = {form: tmp_path / f"a.{form}" for form in ("jsonl", "json", "csv")}
-    for form, path in paths.items():
-        stage = Write("table", RecordsParams(str(path), form))
-        stage.open()
-        for item in detections:
-            assert list(stage.process(item)) == []
-        assert list(stage.finish()) == []
-    for path, other in itertools.product(paths.values(), repeat=2):
-        result = compare(path, other)
-        assert (result["frames"], result["matched"], result["map50"], result["mean_iou"]) == (3, 3, 1.0, 1.0)
-
-
 def test_labels_from_a_spreadsheet(table: Table, tmp_path: Path) -> None:
     """The file has a byte order mark, columns in another order, other columns, and no scores."""
     truth = tmp_path / "labels.CSV"
     truth.write_bytes(b"\xef\xbb\xbfwho,label,pts,x1,y1,x2,y2\r\nme,face,0,0,0,10,10\r\nme,face,0,20,0,30,10\r\n")
     result = compare(table("a.jsonl", {0.0: BOX}), truth)
     assert (result["precision"], result["recall"]) == (1.0, 0.5)
+
+
+def test_two_frames_of_the_reference_at_one_time(table: Table) -> None:
+    predictions, truth = table("a.jsonl", {0.0: BOX}), table("b.jsonl", {0.0: BOX, 0.0005: BOX})
+    assert refused(predictions, truth) == (
+        f"{str(truth)!r} has frames at 0 s and at 0.0005 s, which are the same frame of {str(predictions)!r}"
+    )
 
 
 def refused(predictions: Path, reference: Path) -> str:
@@ -225,7 +241,7 @@ def labelled(**other: Any) -> str:
     [
         ("a.jsonl", line() + "{\n", ", line 2: Invalid JSON"),
         ("a.jsonl", line(pts=None), ", line 1: pts: Input should be a valid number"),
-        ("a.jsonl", '{"pts": 0}', ", line 1: detections: Field required"),
+        ("a.jsonl", '{"pts": 0}', ", line 1: none of detections, classes, segments, texts"),
         ("a.jsonl", line(pts=float("nan")), ", line 1: pts: Input should be a finite number"),
         ("a.jsonl", line() + line(frame=1), ", line 2: a second line for the frame at 0 s"),
         ("a.jsonl", labelled(label=None), ", line 1: detections.0.label: Input should be a valid string"),
