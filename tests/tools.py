@@ -19,11 +19,14 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import TypeAdapter
 
 from bmfgraph.engines.spec import EngineSpec
+from bmfgraph.nodes.decode import AnyDecode, read_preset
+from bmfgraph.nodes.model import OutputMeaning
 from bmfgraph.nodes.registry import spec_class
 from bmfgraph.plan.plan import PlanNode, Ref, Requirement
-from bmfgraph.plan.types import ColorSpec, Dim, FrameSpec, Placement, TensorMeaning, TensorSpec
+from bmfgraph.plan.types import BundleSpec, ColorSpec, Dim, FrameSpec, Placement, TensorMeaning, TensorSpec
 from bmfgraph.stages.base import Stage
 
 StageKind = TypeVar("StageKind", bound=Stage)
@@ -328,6 +331,20 @@ def tensor(
         "source": frames(width, height),
     }
     return TensorSpec(name, tuple(Dim(one, sizes[one]) for one in order), dtype, **(settings | other))
+
+
+def model_output(
+    shape: Shape, place: Placement, decode: Mapping[str, Any], *, dtype: str = "float32", **meaning: Any
+) -> BundleSpec:
+    """The output ``out`` of a model on an edge, with what its config says; the keys of a preset are the defaults."""
+    settings: Any = TypeAdapter(AnyDecode).validate_python(dict(decode))
+    presets = read_preset(settings.preset)["outputs"] if settings.preset else [{}]
+    dims = tuple(Dim(f"dim{at}", size if isinstance(size, int) else None) for at, size in enumerate(shape))
+    source = frames(place.source_width, place.source_height)
+    out = TensorSpec("out", dims, dtype, placement=place, source=source)
+    meaning = presets[0] | meaning
+    layouts = (("out", OutputMeaning.model_validate(meaning)),) if meaning else ()
+    return BundleSpec((out,), settings, layouts)
 
 
 def want(

@@ -18,6 +18,7 @@ from bmfgraph.plan.types import (
     FrameSpec,
     PortType,
     ResultSpec,
+    SegmentsSpec,
     TensorSpec,
 )
 
@@ -136,6 +137,7 @@ def _check_type(plan: Plan, node: PlanNode, inputs: tuple[Ref, ...], types: tupl
         (BundleSpec, DetectionsSpec): "put a node {kind: detections} between them",
         (BundleSpec, ResultSpec): "put a node such as {kind: detections} between them, by the task of the model",
         (DetectionsSpec, FrameSpec): "put a node {kind: overlay} between them to draw the boxes",
+        (SegmentsSpec, FrameSpec): "put a node {kind: frames} between them",
     }
     raise PlanError(
         node.name,

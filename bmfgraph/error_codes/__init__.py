@@ -133,7 +133,6 @@ INVALID_PREPROCESS_DTYPE = Code(
 )
 WRONG_MEAN_STD_LENGTH = Code("E312", "`mean` or `std` has the wrong length.", "Give one value, or one per channel.")
 UNDESCRIBED_MODEL_OUTPUT = Code("E313", "The output is not an image of known size.", "Describe it in `model.outputs`.")
-GRAY_FRAME_TENSOR = Code("E314", "A grey tensor cannot become frames.", "Repeat the channel inside the model.")
 OUTPUT_CHANNEL_MISMATCH = Code(
     "E315", "A model's output has the wrong channel count.", "Correct `model.window` or `model.outputs`."
 )
@@ -141,7 +140,9 @@ AMBIGUOUS_OUTPUT_TENSOR = Code(
     "E316", "A model has several outputs, or none of this name.", "Set `tensor` to its name."
 )
 NESTED_WINDOW = Code("E317", "A window node gets windows as its input.", "Use one window node per model.")
-TENSOR_EXPECTED = Code("E318", "A frames node takes tensors, and gets another type.", "Connect an inference node.")
+TENSOR_EXPECTED = Code(
+    "E318", "A frames node takes tensors or label maps, and gets another type.", "Connect an inference node."
+)
 DETECTOR_EXPECTED = Code(
     "E320", "A detections node takes a detector's outputs, and gets another type.", "Connect an inference node."
 )
@@ -152,7 +153,7 @@ LABEL_COUNT_MISMATCH = Code(
 UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
-BOX_FRAME_MISMATCH = Code("E325", "The boxes belong to frames of another size.", "Draw on the detector's frames.")
+BOX_FRAME_MISMATCH = Code("E325", "The result belongs to frames of another size.", "Connect the model's frames.")
 FIELDS_MISMATCH = Code(
     "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
 )
@@ -173,6 +174,10 @@ RECORDS_FORMAT_MISMATCH = Code(
 )
 KEYPOINTS_MISMATCH = Code("E331", "The keypoints are not as many as their names.", "Correct `keypoints.names`.")
 ROTATED_BOX_FORM = Code("E332", "Boxes with an angle have the wrong form.", "Set `box: cxcywh`, `unit: pixels`.")
+TOO_MANY_CLASSES = Code("E337", "A label map has more than 255 classes.", "Join classes inside the model.")
+UNUSED_OPTION = Code(
+    "E338", "An option of a label map or a map has no effect with the others.", "Change or remove one of them."
+)
 MISSING_ENCODER_PATH = Code("E340", "An encoder has no path.", "Set `path`, or `container: 'null'` to measure only.")
 UNKNOWN_CONTAINER = Code("E341", "The extension does not name a container.", "Rename the file, or set `container`.")
 CODEC_CONTAINER_CONFLICT = Code("E342", "The container does not support the codec.", "Use another codec or container.")

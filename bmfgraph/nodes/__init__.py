@@ -40,10 +40,12 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.encoder import EncoderSpec as Encoder
     from bmfgraph.nodes.frames import FramesSpec as Frames
     from bmfgraph.nodes.inference import InferenceSpec as Inference
+    from bmfgraph.nodes.map import MapSpec as Map
     from bmfgraph.nodes.nvdec import NvdecSpec as Nvdec
     from bmfgraph.nodes.overlay import OverlaySpec as Overlay
     from bmfgraph.nodes.preprocess import PreprocessSpec as Preprocess
     from bmfgraph.nodes.records import RecordsSpec as Records
+    from bmfgraph.nodes.segment import SegmentNodeSpec as Segment
     from bmfgraph.nodes.window import WindowSpec as Window
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "Inference",
     "Inferred",
     "InputType",
+    "Map",
     "Needs",
     "NodeSpec",
     "Nvdec",
@@ -73,6 +76,7 @@ __all__ = [
     "PythonPackage",
     "Records",
     "Requirement",
+    "Segment",
     "SourceInfo",
     "TensorMeaning",
     "TensorSpec",
@@ -86,10 +90,12 @@ _LAZY = {
     "Encoder": "encoder:EncoderSpec",
     "Frames": "frames:FramesSpec",
     "Inference": "inference:InferenceSpec",
+    "Map": "map:MapSpec",
     "Nvdec": "nvdec:NvdecSpec",
     "Overlay": "overlay:OverlaySpec",
     "Preprocess": "preprocess:PreprocessSpec",
     "Records": "records:RecordsSpec",
+    "Segment": "segment:SegmentNodeSpec",
     "Window": "window:WindowSpec",
 }
 """Kinds by their names in Python, imported when they are used."""

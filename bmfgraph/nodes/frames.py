@@ -1,4 +1,4 @@
-"""``frames``: turn a model's output tensor into frames."""
+"""``frames``: turn a model's output tensor, or a label map, into frames."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from pydantic import Field
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.palette import color_of
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec
+from bmfgraph.plan.types import (
+    BundleSpec,
+    Device,
+    FrameSpec,
+    Port,
+    PortType,
+    SegmentsSpec,
+    TensorMeaning,
+    TensorSpec,
+)
 from bmfgraph.plan.views.text import change_text, size_text
 
-__all__ = ["FramesParams", "FramesSpec"]
+__all__ = ["FramesParams", "FramesSpec", "LabelFramesParams"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +41,34 @@ class FramesParams:
     height: int
 
 
+@dataclass(frozen=True)
+class LabelFramesParams:
+    """The colours of a label map, and the size of its frames."""
+
+    colors: tuple[tuple[int, int, int], ...]
+    """RGB of each class; pixels without a class are black. Empty: the class numbers are grey levels."""
+    width: int
+    height: int
+
+
 class FramesSpec(NodeSpec):
-    """Turns image tensors into frames; padding added before the model is cut off again."""
+    """Turns image tensors into frames; padding added before the model is cut off again.
+
+    A label map becomes frames of the source's size, with sharp edges.
+    """
 
     kind: Literal["frames"] = "frames"
     tensor: str | None = Field(default=None, description="Name of the model's output, if it has several.")
+    colors: Literal["palette", "numbers"] = Field(
+        default="palette", description="Of a label map: a colour for each class, or class numbers as grey levels."
+    )
 
     stage: ClassVar[str] = "bmfgraph.stages.frames:ToFrames"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        if isinstance(inputs[0], SegmentsSpec):
+            return self._label_frames(inputs[0])
         tensor = self._tensor(node.name, inputs[0])
         meaning, source, placement = tensor.meaning, tensor.source, tensor.placement
         width, height = tensor.size_of("width"), tensor.size_of("height")
@@ -57,13 +85,6 @@ class FramesSpec(NodeSpec):
                 f"{tensor.name} ({tensor}) is not an image of a known size",
                 hint=f"describe it under model.outputs.{tensor.name}: {{layout: NCHW, channels: RGB}}",
                 code=codes.UNDESCRIBED_MODEL_OUTPUT,
-            )
-        if meaning.channels == "GRAY":
-            raise PlanError(
-                node.name,
-                f"{tensor.name} ({tensor}) is grey; frames are made from RGB or BGR tensors",
-                hint="repeat the grey channel three times inside the model",
-                code=codes.GRAY_FRAME_TENSOR,
             )
         expected = len(tensor.window.outputs) if tensor.window.frames > 1 else 1
         if tensor.size_of("channels") != meaning.count * expected:
@@ -89,7 +110,17 @@ class FramesSpec(NodeSpec):
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         sizes = change_text(size_text(inputs[0]), size_text(node.outputs[0].type))
+        if isinstance(node.params, LabelFramesParams):
+            return sizes, "class colours" if node.params.colors else "class numbers"
         return sizes, *([f"{node.params.pictures} frames a tensor"] if node.params.pictures > 1 else [])
+
+    def _label_frames(self, segments: SegmentsSpec) -> Inferred:
+        out = segments.source.as_rgb()
+        colors = tuple(
+            (0, 0, 0) if number == segments.background else color_of(number) for number in range(len(segments.labels))
+        )
+        params = LabelFramesParams(colors if self.colors == "palette" else (), out.width, out.height)
+        return Inferred((Port("out", out),), params)
 
     def _tensor(self, name: str, source: PortType) -> TensorSpec:
         if isinstance(source, BundleSpec):

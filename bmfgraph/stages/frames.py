@@ -1,46 +1,79 @@
-"""Run the node kind ``frames``: convert tensors to video frames with the time and properties of their sources."""
+"""Run the node kind ``frames``: convert tensors and label maps to frames with the time of their sources."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
-from bmfgraph.nodes.frames import FramesParams
+from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.results import Segments
 
-__all__ = ["ToFrames", "levels"]
+__all__ = ["ToFrames", "label_image", "levels"]
 
 
 class ToFrames(Stage):
-    """Convert a Sample to one Frame for each frame that it stands for."""
+    """Convert a Sample to one Frame for each frame that it stands for, and Segments to one Frame."""
 
-    params: FramesParams
+    params: FramesParams | LabelFramesParams
 
     def process(self, *items: Any) -> Iterable[Frame]:
-        sample: Sample = items[0]
-        # The last window of a clip stands for fewer frames than its tensor has images.
-        for frame, image in zip(sample.frames, self._images(sample.tensors[self.params.tensor]), strict=False):
+        item: Sample | Segments = items[0]
+        for frame, image in self._images(item):
             if self.device == "cuda":
-                yield Frame(frame.index, frame.video, frame.matrix, levels(image, self.params))
+                yield Frame(frame.index, frame.video, frame.matrix, image)
                 continue
             result, pixels = new_frame(frame, self.params.width, self.params.height)
-            pixels.copy_(levels(image, self.params))
+            pixels.copy_(image)
             yield result
 
-    def _images(self, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yield each image of the tensor as [height, width, channels]."""
-        meaning = self.params.meaning
-        whole = tensor[0] if meaning.layout == "NHWC" else tensor[0].permute(1, 2, 0)
-        if self.params.crop:
-            left, top, width, height = self.params.crop
-            whole = whole[top : top + height, left : left + width]
-        for place in range(self.params.pictures):
-            yield whole[..., place * meaning.count : (place + 1) * meaning.count]
+    def _images(self, item: Sample | Segments) -> Iterator[tuple[Frame, torch.Tensor]]:
+        if isinstance(self.params, LabelFramesParams):
+            assert isinstance(item, Segments)
+            yield item.frame, label_image(item.classes, self.params)
+            return
+        assert isinstance(item, Sample)
+        # The last window of a clip stands for fewer frames than its tensor has images.
+        for frame, image in zip(item.frames, _pictures(item.tensors[self.params.tensor], self.params), strict=False):
+            yield frame, levels(image, self.params)
+
+
+def _pictures(tensor: torch.Tensor, params: FramesParams) -> Iterator[torch.Tensor]:
+    """Yield each image of the tensor as [height, width, channels]."""
+    meaning = params.meaning
+    whole = tensor[0] if meaning.layout == "NHWC" else tensor[0].permute(1, 2, 0)
+    if params.crop:
+        left, top, width, height = params.crop
+        whole = whole[top : top + height, left : left + width]
+    for place in range(params.pictures):
+        yield whole[..., place * meaning.count : (place + 1) * meaning.count]
+
+
+def label_image(classes: torch.Tensor, params: LabelFramesParams) -> torch.Tensor:
+    """Draw a label map with a colour for each class, or with class numbers as grey levels.
+
+    Args:
+        classes: uint8 [rows, columns] on any device.
+        params: Colours, and the size of the image, to which the nearest pixels are taken.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+    """
+    image = classes[None]
+    if params.colors:
+        black = (0, 0, 0) * (256 - len(params.colors))
+        table = constant(tuple(itertools.chain(*params.colors, black)), classes.device, torch.uint8).view(256, 3)
+        image = table.index_select(0, classes.flatten().int()).view(*classes.shape, 3).permute(2, 0, 1)
+    if classes.shape != (params.height, params.width):
+        image = F.interpolate(image[None], (params.height, params.width), mode="nearest-exact")[0]
+    return image.expand(3, -1, -1).permute(1, 2, 0)
 
 
 def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
@@ -51,7 +84,8 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
         params: Mean and standard deviation of the values, and their channel order.
 
     Returns:
-        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, channels].
+        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, 3]. Grey becomes
+        three equal channels.
     """
     meaning = params.meaning
     if image.dtype != torch.uint8:
@@ -62,4 +96,6 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
         else:
             image = torch.addcmul(offset, image.float(), constant(meaning.std, image.device))
         image = image.clamp_(0, 255).to(torch.uint8)
+    if meaning.channels == "GRAY":
+        return image.expand(-1, -1, 3)
     return image.flip(-1) if meaning.channels == "BGR" else image

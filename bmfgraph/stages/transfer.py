@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,15 +14,17 @@ from bmfgraph.stages.bmf_frames import frame_of_planes
 from bmfgraph.stages.color import ToRgb, ToYuv
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.results import Segments
 
 __all__ = ["Download", "Upload"]
 
 
 _CUDA = torch.device("cuda")
+_Item = Frame | Sample | Segments
 
 
 class Upload(Stage):
-    """Copy frames and samples to the GPU, and convert frames to RGB there."""
+    """Copy frames, samples and label maps to the GPU, and convert frames to RGB there."""
 
     params: UploadParams
 
@@ -34,24 +37,29 @@ class Upload(Stage):
         # On a stream of their own, copies do not queue behind inferences, so their page-locked memory is free sooner.
         self._stream = torch.cuda.Stream()
 
-    def process(self, *items: Any) -> Iterable[Frame | Sample]:
+    def process(self, *items: Any) -> Iterable[_Item]:
         with torch.cuda.stream(self._stream):
-            result = self._upload(items[0])
+            result, tensors = self._upload(items[0])
         shared = torch.cuda.current_stream()
         shared.wait_stream(self._stream)
-        for tensor in result.tensors.values() if isinstance(result, Sample) else (result.pixels(),):
+        for tensor in tensors:
             tensor.record_stream(shared)
         return (result,)
 
-    def _upload(self, item: Frame | Sample) -> Frame | Sample:
+    def _upload(self, item: _Item) -> tuple[_Item, Collection[torch.Tensor]]:
+        """Return the item on the GPU, and its tensors."""
         if isinstance(item, Sample):
-            return Sample({name: _to_gpu(tensor) for name, tensor in item.tensors.items()}, item.frames)
+            tensors = {name: _to_gpu(tensor) for name, tensor in item.tensors.items()}
+            return Sample(tensors, item.frames), tensors.values()
+        if isinstance(item, Segments):
+            classes = _to_gpu(item.classes)
+            return replace(item, classes=classes), (classes,)
         if self._to_rgb is None:
             image = _to_gpu(item.pixels())
         else:
             planes = [_to_gpu(torch.from_numpy(plane.numpy())) for plane in item.video.frame().data()]
             image = self._to_rgb(*planes).permute(1, 2, 0)
-        return Frame(item.index, item.video, item.matrix, image)
+        return Frame(item.index, item.video, item.matrix, image), (image,)
 
 
 def _of_planes(to_rgb: ToRgb) -> Callable[..., torch.Tensor]:
@@ -64,12 +72,12 @@ def _to_gpu(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class Download(Stage):
-    """Copy frames and samples to the CPU; frames are first converted to the pixel format of their consumer."""
+    """Copy frames, samples and label maps to the CPU; frames first get the pixel format of their consumer."""
 
     params: DownloadParams
 
     def open(self) -> None:
-        self._download: AsyncDownload[Frame | Sample] = AsyncDownload()
+        self._download: AsyncDownload[_Item] = AsyncDownload()
         params = self.params
         self._to_yuv = None
         if params.pixel_format not in (None, "rgb24"):
@@ -79,7 +87,7 @@ class Download(Stage):
                 ToYuv(params.pixel_format, params.color, params.chroma, params.width, params.height, _CUDA)
             )
 
-    def process(self, *items: Any) -> Iterable[Frame | Sample]:
+    def process(self, *items: Any) -> Iterable[_Item]:
         item = items[0]
         if isinstance(item, Sample):
             names = list(item.tensors)
@@ -87,10 +95,13 @@ class Download(Stage):
             return self._download.put(
                 list(item.tensors.values()), lambda copies: Sample(dict(zip(names, copies, strict=True)), sample.frames)
             )
+        if isinstance(item, Segments):
+            segments: Segments = item
+            return self._download.put([item.classes], lambda copies: replace(segments, classes=copies[0]))
         frame: Frame = item
         pixel_format = self.params.pixel_format or "rgb24"
         planes = self._to_yuv(frame.pixels()) if self._to_yuv else (frame.pixels().contiguous(),)
         return self._download.put(planes, lambda copies: frame_of_planes(frame, copies, pixel_format))
 
-    def finish(self) -> Iterable[Frame | Sample]:
+    def finish(self) -> Iterable[_Item]:
         return self._download.drain()

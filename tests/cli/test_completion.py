@@ -24,6 +24,7 @@ from bmfgraph.cli.completion import answer, complete
 from bmfgraph.cli.completion.shells import Answer
 from bmfgraph.cli.help import VERBS
 from bmfgraph.cli.main import main
+from bmfgraph.config.overrides import packaged_options
 from bmfgraph.errors import ConfigError
 from tests.cli.flags import flags_of
 
@@ -74,7 +75,7 @@ def test_the_first_word_is_a_verb_or_a_key() -> None:
     [
         (
             "bmfgraph pipeline=",
-            {"pipeline=detection", "pipeline=face_detection", "pipeline=pose", "pipeline=super_resolution"},
+            {f"pipeline={name}" for name in packaged_options("pipeline")},
         ),
         ("bmfgraph run pipeline=f", {"pipeline=face_detection"}),
         ("bmfgraph -m engine=fp32,fp", {"engine=fp32,fp32", "engine=fp32,fp16"}),

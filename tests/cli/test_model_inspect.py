@@ -134,6 +134,7 @@ def test_detectors_without_metadata(
 )
 def test_other_tasks_without_metadata(
     tmp_path: Path,
+    clip: Callable[..., Path],
     inspect: Inspect,
     shape: Shape,
     outputs: Sequence[int],
@@ -149,6 +150,9 @@ def test_other_tasks_without_metadata(
     names = getattr(spec.decode, "labels", None) or getattr(spec.decode, "charset", None) or ()
     counts = {"classify": outputs[1], "segment": outputs[1], "read": outputs[-1] - 1}
     assert len(names) == counts.get(decode["task"], 0)
+    pipeline = {"segment": "segmentation", "map": "map"}.get(decode["task"])
+    if pipeline:
+        assert problems(tmp_path, pipeline, clip("clip.mp4", size=(96, 64))) == []
 
 
 def test_a_file_that_says_everything(tmp_path: Path, clip: Callable[..., Path], inspect: Inspect) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.codes.command import HERE, Situation
 
 __all__ = [
-    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "NOTED", "ODD", "RUN", "RUN_COPY", "SWEEP"),
+    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "NOTED", "ODD", "RUN", "RUN_COPY", "SEGMENT", "SWEEP"),
     *("TEMPORAL", "TRT", "UP", "N", "Row"),
 ]
 
@@ -45,6 +45,10 @@ NOTED = f"check --config-dir conf pipeline=detection model=noted records=out.jso
 """A model whose file says what it does."""
 MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
 """A model with two inputs."""
+SEGMENT = (
+    f"check pipeline=segmentation model=ppocr_det model.file=grey.onnx '+model.inputs.input.channels=GRAY' {_CLIP}"
+)
+"""A model with one number for each pixel."""
 TRT = UP + "target=trt.json "
 """The same on a machine with TensorRT."""
 BUILD = f"build {_UP}{_CLIP}{_FAST}engine.runtime=tensorrt_rtx engine.store=built engine.builder=command "

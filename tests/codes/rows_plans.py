@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import COPY, FIND, MIX, NOTED, ODD, RUN_COPY, TEMPORAL, UP, N, Row
+from tests.codes.row import COPY, FIND, MIX, NOTED, ODD, RUN_COPY, SEGMENT, TEMPORAL, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -40,7 +40,6 @@ ROWS: tuple[Row, ...] = (
     Row("E311", UP + "model.file=strings.onnx", N + "prepare: 'upscale' needs object; image tensors can be: uint8, int32, int64, float16, float32, float64"),
     Row("E312", UP + "pipeline.nodes.prepare.mean=[1,2]", N + "prepare: mean [1.0, 2.0] has 2 values, but RGB has 3 channel(s)"),
     Row("E313", UP + "~model.outputs", N + "restore: output (uint8[1x3x96x128]) is not an image of a known size\n  → describe it under model.outputs.output: {layout: NCHW, channels: RGB}"),
-    Row("E314", UP + "model.file=grey.onnx model.inputs.input.channels=GRAY model.outputs.output.channels=GRAY", N + "restore: output (float32[1x1x48x64] NCHW GRAY) is grey; frames are made from RGB or BGR tensors"),
     Row("E315", TEMPORAL + "model.window={frames:7,outputs:[2,3],step:2}", N + "restore: output:0 (uint8[1x48x64x9] NHWC RGB) has 9 channels, but 2 RGB frame(s) of a window of 7, outputs [2, 3], step 2, pad edge need 6"),
     Row("E316", UP + "pipeline.nodes.restore.tensor=outpt", N + "restore: tensor 'outpt': the only tensor is 'output'\n  → set pipeline.nodes.restore.tensor=output, or leave it out"),
     Row("E316", FIND + "'+pipeline.nodes.restore={kind: frames, inputs: [detect]}'", N + "restore: the model has 2 outputs (boxes, scores): name one", also=_IDLE),
@@ -58,6 +57,9 @@ ROWS: tuple[Row, ...] = (
     Row("E330", FIND + "records=faces.txt", N + "table: path 'faces.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv, .parquet, .zip"),
     Row("E331", FIND + "'+model.outputs.scores={fields: [\"keypoints:1x2\"]}' '+model.decode.keypoints={names: [eye, nose]}'", N + "faces: decode.keypoints.names has 2 name(s), but scores has the field keypoints:1x2\n  → name 1 points"),
     Row("E332", FIND + "'+model.outputs.scores={fields: [score, angle]}'", N + "faces: the field angle turns a box about its centre, but decode.box is xyxy and decode.unit picture\n  → set box: cxcywh"),
+    Row("E337", SEGMENT + "'model.decode.labels=file:many.txt' '+model.outputs.output.fields=[label]'", N + "segments: 256 classes do not fit a label map, whose numbers are 0..254\n  → join classes inside the model"),
+    Row("E338", SEGMENT + "pipeline=map model.decode.preset=matte pipeline.nodes.draw.blend=0.5", N + "draw: blend 0.5 needs the frames, but the node has one input\n  → set inputs: [net, source.video]"),
+    Row("E338", SEGMENT + "pipeline=map model.decode.preset=matte pipeline.nodes.draw.smooth=0.5", N + "draw: smooth 0.5 has no effect on the fixed range [0.0, 1.0]\n  → set range: auto"),
     Row("E361", FIND + "records=faces.zip pipeline.nodes.table.inputs=[faces,faces]", N + "table: format yolo holds the results of one node, and 2 are connected\n  → write .jsonl"),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bmfgraph.config.overrides import packaged_options
 from tests.codes.command import Situation
 from tests.codes.row import CHECK_SWEEP, COPY, FIND, ODD, SWEEP, UP, N, Row
 
 __all__ = ["ROWS"]
 
 _TWICE = Situation(packs=("packs/first", "packs/second"))
+PIPELINES = ", ".join(packaged_options("pipeline"))
 _BROKEN = Situation(packs=("packs/broken",))
 _LEAVING = Situation(packs=("packs/leaving",))
 
@@ -18,7 +20,7 @@ ROWS: tuple[Row, ...] = (
     # words
     Row("E101", "chek pipeline=copy", "unknown verb 'chek' (did you mean 'check'?); verbs: build, check, doctor, "),
     Row("E102", "check --config-dir my_conf pipeline=copy", "--config-dir 'my_conf': there is no such folder"),
-    Row("E103", "check pipeline=super_resolutoin", "pipeline=super_resolutoin: there is no such option (did you mean 'super_resolution'?); options: detection, face_detection, pose, super_resolution"),
+    Row("E103", "check pipeline=super_resolutoin", f"pipeline=super_resolutoin: there is no such option (did you mean 'super_resolution'?); options: {PIPELINES}"),
     Row("E103", UP + "engine=fp61", "engine=fp61: there is no such option (did you mean 'fp16'?); options: bf16, fp16, fp32, int8, tf32"),
     Row("E103", UP + "decoder=null", "decoder=null: a group cannot be null\n  → leave it out, or choose one of its options"),
     Row("E103", UP + "model=double.onnx", "model=double.onnx: there is no such option; options: bmf_v1, "),
@@ -36,10 +38,10 @@ ROWS: tuple[Row, ...] = (
     Row("E105", UP + "sweep=precision", "sweep: this group is added with a +\n  → write +sweep=precision"),
     Row("E106", "check --config-dir conf pipeline=defaults", "pipeline/defaults: its defaults override /model, which works in files of the whole configuration only\n  → put `# @package _global_` on its first line"),
     Row("E106", "check --config-dir conf pipeline=astray", "pipeline/astray: its defaults override /modl, which is not a group (did you mean 'model'?); groups: decoder, "),
-    Row("E107", "check", "pipeline: needs a value, and the command line gives it none; options: detection, face_detection, pose, super_resolution\n  → add pipeline=... to the command line"),
+    Row("E107", "check", f"pipeline: needs a value, and the command line gives it none; options: {PIPELINES}\n  → add pipeline=... to the command line"),
     Row("E107", UP + "model=bmf_v1 model.file=???", "model.file: needs a value (it is '???')\n  → add model.file=... to the command line"),
     Row("E107", "check --config-dir conf pipeline=nameless", "pipeline.name: is missing: the file that was chosen with pipeline=... describes no pipeline"),
-    Row("E107", "check pipline=super_resolution input=clip.mp4", "pipeline: needs a value, and 'pipline=super_resolution' gives it none; options: detection, face_detection, pose, super_resolution\n  → write pipeline=super_resolution"),
+    Row("E107", "check pipline=super_resolution input=clip.mp4", f"pipeline: needs a value, and 'pipline=super_resolution' gives it none; options: {PIPELINES}\n  → write pipeline=super_resolution"),
     Row("E107", UP.replace("model.file=double.onnx", "~model"), "model: needs a value: pipeline.nodes.upscale.model uses it, and no model is chosen; options: bmf_v1, "),
     Row("E108", UP + "'input=${samples.carphon}'", "input: ${samples.carphon} names nothing: samples has no 'carphon' (did you mean 'carphone'?); it has: bigbuckbunny, bikes, carphone"),
     Row("E108", UP + "'input=${sampels.carphone}'", "input: ${sampels.carphone} names nothing: the configuration has no 'sampels' (did you mean 'samples'?); it has: debug, "),

@@ -250,6 +250,7 @@ def _models(folder: Path) -> None:
     detector_model(folder / "detector.onnx")
     identity_model(folder / "flat.onnx", "float32", {"input": ["N", 3, "L"]}, {"output": ["N", 3, "L"]})
     identity_model(folder / "strings.onnx", "string", picture, as_output)
+    (folder / "many.txt").write_text("".join(f"class {number}\n" for number in range(256)))
     identity_model(folder / "grey.onnx", "float32", {"input": ["N", 1, "H", "W"]}, {"output": ["N", 1, "H", "W"]})
     (folder / "empty.onnx").touch()
     inputs, outputs = ([tensor_info(name, "uint8", ["N", 3, "H", "W"])] for name in ("input", "output"))

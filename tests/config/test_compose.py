@@ -35,8 +35,8 @@ def test_every_option_composes_to_a_valid_spec(compose: Compose, group: str, opt
     if group != "pipeline":
         # What is not among the defaults is added.
         overrides = ["pipeline=super_resolution", f"{'+' * (group == 'sweep')}{group}={option}"]
-    if option == "detection":
-        # It has no model of its own.
+    if option in ("detection", "map"):
+        # They have no model of their own.
         overrides.append("model=centerface")
     if option == "bmf_v1":
         overrides.append("model.file=v1.onnx")

@@ -18,6 +18,7 @@ from onnx import helper
 from bmfgraph.compile import compile_pipeline
 from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.errors import BmfgraphError, EngineError, PlanError, RunError, SpecError
+from bmfgraph.nodes.decode import preset_names
 from bmfgraph.nodes.registry import kinds
 from tests.tools import (
     detector_model,
@@ -79,6 +80,7 @@ ENGINE_KEYS = (
     "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "
     "timing_cache, version, version_compatible, workspace"
 )
+PRESETS = ", ".join(preset_names())
 DECODE_KEYS = "background, box, classes, first_label, grid, iou, keypoints, labels, masks, most, nms, preset, task, threshold, unit"
 N = "pipeline.nodes."
 
@@ -186,7 +188,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={builder: command, command: [trtexec], python: py}"], N + "net.engine: `python` and `command` are both given"),
     (UPSCALE, ["net.engine={path: x.plan, build: always}"], N + "net.engine: `path` names an engine that is used as it is"),
     # boxes
-    (DETECT, ["net.model.decode.preset=ultrafase"], N + "net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: centerface, detr, mask_rcnn, nanodet, picodet, rtdetr, rtdetr_hf, rtmdet, scrfd, ssd, ultraface, yolo26, yolov10, yolov5, yolov8, yolov8_obb, yolov8_pose, yolov8_seg, yolox"),
+    (DETECT, ["net.model.decode.preset=ultrafase"], N + f"net.model.decode: 'ultrafase' is not a preset (did you mean 'ultraface'?); presets: {PRESETS}"),
     (DETECT, ["net.model.decode={task: detct}"], N + "net.model.decode.task: 'detct' is not allowed (did you mean 'detect'?); allowed: detect, classify, segment, map, read, embed"),
     (DETECT, ["net.model.decode.box=xyhw"], N + "net.model.decode.box: 'xyhw' is not allowed (did you mean 'xywh'?); allowed: cxcywh, xyxy, xywh, yxyx, ltrb"),
     (DETECT, ["net.model.decode.bxo=xyxy"], N + f"net.model.decode.bxo: unknown key (did you mean 'box'?); allowed: {DECODE_KEYS}"),
@@ -268,7 +270,6 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["restore.tensor=outpt"], N + "restore: tensor 'outpt': the only tensor is 'output'\n  → set pipeline.nodes.restore.tensor=output, or leave it out"),
     (UPSCALE, ["restore.inputs=[source.video]"], N + "restore: expects tensors, not frames 64x48 yuv420p bt601/limited? 25 fps on cpu\n  → frames need no conversion: connect them directly"),
     (UPSCALE, ["restore.inputs=[source.audio]"], N + "restore: expects tensors, not audio aac 48000 Hz 1 ch copied\n  → connect it to an inference node"),
-    (UPSCALE, ["prepare.channels=GRAY", "restore.inputs=[prepare]", "-window", "-net"], N + "restore: prepare (uint8[1x1x48x64] NCHW GRAY) is grey; frames are made from RGB or BGR tensors\n  → repeat the grey channel three times inside the model"),
     (DETECT, ["restore={kind: frames, inputs: [net]}"], N + "restore: the model has 2 outputs (boxes, scores): name one\n  → set pipeline.nodes.restore.tensor to one of them"),
     (DETECT, ["restore={kind: frames, inputs: [net], tensor: score}"], N + "restore: the model has 2 outputs (boxes, scores): 'score' is not one of them (did you mean 'scores'?)\n  → set pipeline.nodes.restore.tensor to one of them"),
     # detections, overlay, records

@@ -67,6 +67,8 @@ REQUIRED = {
     "encoder": {"inputs"},
     "frames": {"inputs"},
     "inference": {"inputs", "model"},
+    "map": {"inputs"},
+    "segment": {"inputs"},
     "nvdec": {"path"},
     "overlay": {"inputs"},
     "preprocess": {"inputs"},

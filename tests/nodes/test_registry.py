@@ -15,7 +15,10 @@ from bmfgraph.config.pipeline import parse_pipeline
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 
-OWN = ["decoder", "detections", "encoder", "frames", "inference", "nvdec", "overlay", "preprocess", "records", "window"]
+OWN = [
+    *("decoder", "detections", "encoder", "frames", "inference", "map", "nvdec", "overlay", "preprocess"),
+    *("records", "segment", "window"),
+]
 
 
 def make_pack(folder: Path, distribution: str, entries: dict[str, str]) -> Path:

@@ -27,6 +27,7 @@ PLANS = {
     "super_resolution_gpu": (GPU, ["pipeline=super_resolution", "engine=fp16", "decoder=nvdec"]),
     "face_detection": (NO_MACHINE, ["pipeline=face_detection"]),
     "face_detection_gpu": (GPU, ["pipeline=face_detection", "engine=fp16"]),
+    "segmentation_gpu": (GPU, ["pipeline=segmentation"]),
 }
 
 

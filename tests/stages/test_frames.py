@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from bmfgraph.nodes.frames import FramesParams
+from bmfgraph.nodes.palette import color_of
 from bmfgraph.plan.plan import Inferred
-from bmfgraph.plan.types import TensorMeaning
+from bmfgraph.plan.types import FrameSpec, SegmentsSpec, TensorMeaning
 from bmfgraph.stages.frames import ToFrames, levels
 from bmfgraph.stages.items import Sample
 from bmfgraph.stages.preprocess import Preprocess
+from bmfgraph.stages.results import Segments
 from tests.conftest import FrameMaker
 from tests.tools import frames, node, opened, picture
 
@@ -69,6 +71,44 @@ def test_preprocess_and_back_is_the_picture(
     (result,) = opened(ToFrames("b", second.params)).process(sample)
     assert np.array_equal(result.pixels().numpy(), picture(3, 64, 48))
     assert (result.index, result.time) == (3, frame.time)
+
+
+def test_grey_becomes_three_equal_channels(video_frame: FrameMaker) -> None:
+    pre = node("preprocess", "a", channels="GRAY", mean=10, std=2)
+    first: Inferred = pre.spec.infer(pre, (frames(64, 48, "rgb24"),), None)
+    post = node("frames", "b")
+    second: Inferred = post.spec.infer(post, (first.outputs[0].type,), None)
+    (sample,) = opened(Preprocess("a", first.params)).process(video_frame(3))
+    (result,) = opened(ToFrames("b", second.params)).process(sample)
+    luma = picture(3, 64, 48) @ np.array([0.299, 0.587, 0.114])
+    assert abs(result.pixels().numpy() - luma[..., None]).max() <= 0.501
+    assert result.pixels().shape == (48, 64, 3)
+
+
+def label_frames(video_frame: FrameMaker, classes: list[list[int]], **options: Any) -> Any:
+    """Return the pixels of the frames that a label map of a 4x2 frame becomes."""
+    made = node("frames", "a", **options)
+    spec = SegmentsSpec(frames(4, 2), ("sky", "road", "car"), 2, 2, background=1)
+    inferred: Inferred = made.spec.infer(made, (spec,), None)
+    out = inferred.outputs[0].type
+    assert isinstance(out, FrameSpec)
+    assert (out.width, out.height, out.pixel_format) == (4, 2, "rgb24")
+    frame = video_frame(3, np.zeros((2, 4, 3), np.uint8))
+    segments = Segments(frame, torch.tensor(classes, dtype=torch.uint8), spec.labels)
+    (result,) = opened(ToFrames("b", inferred.params)).process(segments)
+    assert (result.index, result.time) == (3, frame.time)
+    return result.pixels().numpy()
+
+
+def test_a_label_map_has_the_colours_of_its_classes(video_frame: FrameMaker) -> None:
+    image = label_frames(video_frame, [[0, 2], [1, 255]])
+    sky, car, black = color_of(0), color_of(2), (0, 0, 0)
+    assert np.array_equal(image, [[sky, sky, car, car], [black] * 4])
+
+
+def test_a_label_map_has_its_numbers_as_grey_levels(video_frame: FrameMaker) -> None:
+    image = label_frames(video_frame, [[0, 2], [1, 255]], colors="numbers")
+    assert np.array_equal(image, [[(number,) * 3 for number in row] for row in [(0, 0, 2, 2), (1, 1, 255, 255)]])
 
 
 def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> None:
