@@ -96,6 +96,10 @@ class Decode(Partial):
         kept = self.model_fields_set | {"task"}
         return {key: value for key, value in handler(self).items() if key in kept} | self._words
 
+    def says(self, key: str) -> bool:
+        """Return whether the user or the preset sets a key, which otherwise has its default."""
+        return key in self.model_fields_set or key in decode_defaults({"preset": self.preset})
+
     @property
     def words(self) -> dict[str, str]:
         """Keys whose values are in the model's file, with such as ``metadata:names``."""
