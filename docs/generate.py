@@ -13,7 +13,7 @@ from bmfgraph.error_codes import CODES
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import EngineOptions
 from bmfgraph.nodes.model import ModelSpec
-from bmfgraph.plan.types import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, TensorSpec
+from bmfgraph.plan.types import AudioSpec, BundleSpec, DetectionsSpec, FrameSpec, ResultSpec, TensorSpec
 
 __all__ = ["errors_page", "nodes_reference"]
 
@@ -64,10 +64,9 @@ _CARRIES = {
     BundleSpec: "the outputs of a model",
     DetectionsSpec: "detections",
     FrameSpec: "frames",
+    ResultSpec: "results",
     TensorSpec: "a tensor",
 }
-_MANY = 3
-"""Kinds with that many inputs or more take one type on all of them."""
 
 _GROUPS = {
     "E1": "Command line and configuration",
@@ -112,8 +111,8 @@ def _ends(cls: type[NodeSpec]) -> str:
     """Describe the number and the types of the inputs, and the names of the outputs."""
     node = cls.model_construct()
     minimum, maximum = cls.arity
-    types = [node.accepts(index) for index in range(maximum if maximum < _MANY else 1)]
-    carried = ", ".join(_CARRIES.get(one.type, "") for one in types if one)
+    types = dict.fromkeys(accepted.type for index in range(maximum) if (accepted := node.accepts(index)))
+    carried = ", ".join(_CARRIES.get(kind, "") for kind in types)
     count = str(maximum) if minimum == maximum else f"{minimum} to {maximum}"
     inputs = f"{count}{f' ({carried})' if carried else ''}" if maximum else "none"
     ports = ", ".join(f"`{port}`" for port in node.ports()) or "none"

@@ -154,6 +154,7 @@ UNKNOWN_BOX_PLACEMENT = Code(
     "E324", "Boxes cannot be mapped to the source image.", "Feed the model from a preprocess node."
 )
 BOX_FRAME_MISMATCH = Code("E325", "The result belongs to frames of another size.", "Connect the model's frames.")
+BOX_FRAME_MISMATCH = Code("E325", "The results belong to frames of another size.", "Connect the model's frames.")
 FIELDS_MISMATCH = Code(
     "E326", "The fields of an output do not fit its shape.", "Correct `dims` or `fields` as the message says."
 )
@@ -190,6 +191,11 @@ VARIABLE_RATE_AVI = Code("E346", "AVI does not support a variable frame rate.", 
 ODD_FRAME_SIZE = Code("E347", "The pixel format does not allow an odd size.", "Use yuv444p, or an even size.")
 UNSUPPORTED_AUDIO = Code("E348", "The container does not support the audio codec.", "Set `audio: none`, or write .mkv.")
 FRAME_TOO_LARGE = Code("E349", "The frames are larger than the codec allows.", "Use another codec, or smaller frames.")
+MISSING_MASKS = Code(
+    "E350", "Objects without masks cannot be redacted by their masks.", "Set `shape` to box or ellipse."
+)
+UNDETECTED_LABEL = Code("E351", "The detector has no such label.", "Correct `labels`.")
+AMBIGUOUS_FRAME_SIZE = Code("E352", "`size` and `scale` give no size, or two.", "Set one of them.")
 
 # Files
 FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from bmfgraph.nodes.overlay import OverlaySpec as Overlay
     from bmfgraph.nodes.preprocess import PreprocessSpec as Preprocess
     from bmfgraph.nodes.records import RecordsSpec as Records
+    from bmfgraph.nodes.redact import RedactSpec as Redact
+    from bmfgraph.nodes.resize import ResizeSpec as Resize
     from bmfgraph.nodes.segment import SegmentNodeSpec as Segment
     from bmfgraph.nodes.window import WindowSpec as Window
 
@@ -75,7 +77,9 @@ __all__ = [
     "Preprocess",
     "PythonPackage",
     "Records",
+    "Redact",
     "Requirement",
+    "Resize",
     "Segment",
     "SourceInfo",
     "TensorMeaning",
@@ -95,6 +99,8 @@ _LAZY = {
     "Overlay": "overlay:OverlaySpec",
     "Preprocess": "preprocess:PreprocessSpec",
     "Records": "records:RecordsSpec",
+    "Redact": "redact:RedactSpec",
+    "Resize": "resize:ResizeSpec",
     "Segment": "segment:SegmentNodeSpec",
     "Window": "window:WindowSpec",
 }

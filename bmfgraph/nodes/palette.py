@@ -1,18 +1,41 @@
-"""Define the colours of classes."""
+"""Choose the colour that a class is drawn in."""
 
 from __future__ import annotations
 
-__all__ = ["color_of"]
+__all__ = ["COLORS", "Color", "color_of"]
 
-# Twenty colours that stay apart for most eyes: bright ones first, then darker and paler ones.
-_PALETTE = bytes.fromhex(
-    "e6194b 3cb44b ffe119 4363d8 f58231 911eb4 42d4f4 f032e6 bfef45 fabed4"
-    "469990 dcbeff 9a6324 fffac8 800000 aaffc3 808000 ffd8b1 000075 a9a9a9"
+Color = tuple[int, int, int]
+
+COLORS: tuple[Color, ...] = (
+    (0, 230, 118),
+    (170, 0, 255),
+    (255, 85, 10),
+    (0, 140, 180),
+    (255, 190, 255),
+    (255, 190, 35),
+    (0, 150, 0),
+    (255, 0, 175),
+    (55, 210, 255),
+    (165, 140, 255),
+    (170, 95, 140),
+    (160, 115, 0),
+    (150, 255, 220),
+    (210, 250, 0),
+    (80, 100, 255),
+    (240, 130, 175),
+    (155, 175, 65),
+    (225, 0, 85),
+    (245, 105, 255),
+    (0, 185, 165),
 )
+"""RGB, 0..255. After the first, each is the colour that is farthest from all earlier ones in OKLab, among those of
+OKLCH lightness 0.58 to 0.93 and chroma above 0.11: neither dark nor grey, at least 0.13 from each other."""
 
 
-def color_of(number: int) -> tuple[int, int, int]:
-    """Return the RGB colour of a class, 0..255; the colours repeat after twenty classes."""
-    start = 3 * number % len(_PALETTE)
-    red, green, blue = _PALETTE[start : start + 3]
-    return red, green, blue
+def color_of(number: int) -> Color:
+    """Return the colour of a class, RGB in 0..255. The colours repeat after the last one.
+
+    Args:
+        number: Number of the class, from 0.
+    """
+    return COLORS[number % len(COLORS)]

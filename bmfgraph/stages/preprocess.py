@@ -13,6 +13,7 @@ from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import GraphedFunction, constant
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.resizing import resized
 
 __all__ = ["Preprocess", "apply"]
 
@@ -51,7 +52,9 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
         pixels = pixels[top : top + height, left : left + width]
     x = pixels.permute(2, 0, 1)[None]
     if transform.resize:
-        x = _resize(x, transform)
+        width, height = transform.resize
+        integer = "int" in transform.dtype
+        x = resized(x, width, height, mode=transform.mode, antialias=transform.antialias, integer=integer)
     if any(transform.pad):
         left, top, right, bottom = transform.pad
         x = F.pad(x, (left, right, top, bottom), value=transform.pad_value)
@@ -74,21 +77,3 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
 
 def _per_channel(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor | float:
     return values[0] if len(values) == 1 else constant(values, like.device).view(1, -1, 1, 1)
-
-
-def _resize(x: torch.Tensor, transform: Transform) -> torch.Tensor:
-    assert transform.resize
-    width, height = transform.resize
-    mode, smooth = transform.mode, transform.mode in ("bilinear", "bicubic")
-    if mode == "area":
-        return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
-    if not smooth:
-        return F.interpolate(x, (height, width), mode="nearest-exact")
-    integer = "int" in transform.dtype
-    if not integer or x.is_cuda:
-        # Torch resizes uint8 in fixed point, which can be one level off, and on the CPU only.
-        x = x.float()
-    x = F.interpolate(x, (height, width), mode=mode, antialias=transform.antialias, align_corners=False)
-    if x.is_floating_point() and mode == "bicubic":
-        x = x.clamp(0, 255)
-    return x.round().to(torch.uint8) if integer and x.is_floating_point() else x

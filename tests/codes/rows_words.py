@@ -137,7 +137,7 @@ ROWS: tuple[Row, ...] = (
     Row("E213", UP + "'+pipeline.nodes.x={kind: leaving, inputs: [restore]}'", N + "x.kind: kind 'leaving' cannot be loaded from leaving_pack:Leaving of package leaving-pack (SystemExit: 0)", situation=_LEAVING),
     Row("E214", UP + "'+pipeline.nodes.x={kind: no_kind, inputs: [restore]}'", N + "x.kind: kind 'no_kind': odd_kinds:NoKind is not a subclass of bmfgraph.nodes.base.NodeSpec\n  → correct the entry point of its package", situation=ODD),
     Row("E215", UP + "pipeline.nodes.prepare.inputs=[]", N + "prepare.inputs: kind 'preprocess' takes 1 input(s), not 0"),
-    Row("E215", FIND + "pipeline.nodes.draw.inputs=[source.video]", N + "draw.inputs: kind 'overlay' takes 2 input(s), not 1\n  → give it frames, then the detections of the same frames"),
+    Row("E215", FIND + "pipeline.nodes.draw.inputs=[source.video]", N + "draw.inputs: kind 'overlay' takes 2 to 16 input(s), not 1\n  → give it frames, then results of the same frames in any order"),
     Row("E216", UP + "pipeline.nodes.sink.inputs=[restor]", N + "sink.inputs.0: 'restor': there is no node 'restor' (did you mean 'restore'?); nodes: prepare, restore, sink, source, upscale, window\n  → write restore"),
     Row("E216", COPY + "~pipeline.nodes.source", N + "sink.inputs.0: 'source.video': there is no node 'source'; nodes: sink"),
     Row("E217", UP + "pipeline.nodes.prepare.inputs=[source.vide]", N + "prepare.inputs.0: 'source.vide': node 'source' has no port 'vide' (did you mean 'video'?); ports: audio, video\n  → write source.video"),

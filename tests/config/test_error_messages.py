@@ -279,7 +279,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores scores 1 and a background (first)\n  → correct model.decode.labels, model.decode.background or the fields of the output"),
     (DETECT, ["net.model.outputs={boxes: {fields: [box, score]}}"], N + "faces: model.outputs.boxes: boxes (float32[1x3x4]): dim 2 holds 4 numbers, and the fields are 4 + 1\n  → correct `fields`, so that their widths add up"),
     (DETECT, ["net.model.decode={task: detect, labels: [face]}"], N + "faces: no output of the model has the field 'scores'; described: none; the model has: boxes, scores\n  → name the fields of its outputs under model.outputs"),
-    (DETECT, ["other={kind: decoder, path: <big>}", "draw.inputs=[other.video, faces]"], N + "draw: boxes of 64x48 frames do not fit frames of 96x64\n  → draw on the frames that the detector read"),
+    (DETECT, ["other={kind: decoder, path: <big>}", "draw.inputs=[other.video, faces]"], N + "draw: detections of 64x48 frames do not fit frames of 96x64\n  → connect the frames that the model read"),
     (DETECT, ["table.path=out.txt"], N + "table: path 'out.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv, .parquet, .zip\n  → set pipeline.nodes.table.format to jsonl, json, csv, parquet, coco or yolo"),
     # encoder
     (UPSCALE, ["-sink.path"], N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),

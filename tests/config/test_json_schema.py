@@ -71,6 +71,8 @@ REQUIRED = {
     "segment": {"inputs"},
     "nvdec": {"path"},
     "overlay": {"inputs"},
+    "redact": {"inputs"},
+    "resize": {"inputs"},
     "preprocess": {"inputs"},
     "records": {"inputs", "path"},
     "window": {"inputs"},

@@ -39,7 +39,7 @@ def test_links_lead_somewhere() -> None:
 def test_what_goes_in_and_out_is_told() -> None:
     found = sections()
     assert "Inputs: none. Outputs: `video`, `audio`." in found["decoder"]
-    assert "Inputs: 2 (frames, detections). Outputs: `out`." in found["overlay"]
+    assert "Inputs: 2 to 16 (frames, results). Outputs: `out`." in found["overlay"]
     assert "Inputs: 1 to 16 (a tensor). Outputs: `out`." in found["inference"]
     assert "Inputs: 1 to 2 (frames, sound). Outputs: none." in found["encoder"]
 

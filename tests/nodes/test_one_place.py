@@ -9,7 +9,7 @@ import bmfgraph
 
 PACKAGE = Path(bmfgraph.__file__).parent
 OWN_ROOMS = ("nodes", "stages", "runner/modules")
-NOT_KINDS = {"base", "registry", "engine", "model", "codecs", "path_kind"}
+NOT_KINDS = {"base", "registry", "engine", "model", "codecs", "palette", "path_kind"}
 """Modules of nodes/ that are shared by kinds."""
 KINDS = {path.stem for path in (PACKAGE / "nodes").glob("*.py")} - NOT_KINDS - {"__init__"}
 

@@ -17,7 +17,7 @@ from bmfgraph.nodes.registry import GROUP, RegistryError, kinds, spec_class
 
 OWN = [
     *("decoder", "detections", "encoder", "frames", "inference", "map", "nvdec", "overlay", "preprocess"),
-    *("records", "segment", "window"),
+    *("records", "redact", "resize", "segment", "window"),
 ]
 
 
