@@ -268,6 +268,30 @@ def identity_model(
     )
 
 
+def shaped_model(
+    path: Path,
+    inputs: Mapping[str, Shape],
+    outputs: Mapping[str, Sequence[int]],
+    metadata: Mapping[str, str] | None = None,
+    dtype: str = "float32",
+) -> Path:
+    """Inputs of these shapes, and outputs of these sizes full of zeros, as a network's file declares them."""
+    sizes = {f"{name}_size": np.array(shape, np.int64) for name, shape in outputs.items()}
+    zero = numpy_helper.from_array(np.zeros(1, dtype), "zero")
+    nodes = [helper.make_node("ConstantOfShape", [f"{name}_size"], [name], value=zero) for name in outputs]
+    save_model(
+        path,
+        nodes,
+        [tensor_info(name, dtype, shape) for name, shape in inputs.items()],
+        [tensor_info(name, dtype, tuple(shape)) for name, shape in outputs.items()],
+        sizes,
+    )
+    model = onnx.load(str(path))
+    helper.set_model_props(model, dict(metadata or {}))
+    onnx.save(model, str(path))
+    return path
+
+
 # ------------------------------------------------------------------------------------------------- plan nodes
 
 

@@ -12,9 +12,18 @@ from typing import Any, TypeVar
 import click
 
 from bmfgraph import error_codes as codes
-from bmfgraph.cli.help import FLAGS, HELP, PLAN_FORMATS, VERBS
-from bmfgraph.cli.model import MODEL
-from bmfgraph.cli.verb import FILE, FOLDER, Verb, VerbGroup, existing_folders, refuse_bare_pipeline
+from bmfgraph.cli.help import HELP, PLAN_FORMATS, VERBS
+from bmfgraph.cli.model.commands import MODEL
+from bmfgraph.cli.verb import (
+    FILE,
+    FOLDER,
+    Verb,
+    VerbGroup,
+    existing_folders,
+    inner_verb,
+    json_flag,
+    refuse_bare_pipeline,
+)
 from bmfgraph.config.overrides import CONFIG_DIR
 from bmfgraph.errors import ConfigError, did_you_mean
 
@@ -148,9 +157,6 @@ def _verb(name: str, cls: type[Verb] = Verb) -> Callable[[Function], click.Comma
     return COMMANDS.command(name, cls=cls, help=HELP[name], short_help=VERBS[name], add_help_option=False)
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="for programs")
-
-
 # -------------------------------------------------------------------------- verbs that take a configuration
 
 
@@ -171,7 +177,7 @@ def _run(request: Any) -> int:
 
 
 @_verb("check", _Configured)
-@_json
+@json_flag
 def _check(request: Any, as_json: bool) -> int:
     from bmfgraph.cli.multirun import check
 
@@ -209,7 +215,7 @@ def _build(request: Any) -> int:
 
 
 @_verb("doctor")
-@_json
+@json_flag
 def _doctor(as_json: bool) -> int:
     from bmfgraph.doctor import doctor_command
 
@@ -247,7 +253,7 @@ def _schema(installed: bool) -> int:
     add_help_option=False,
 )
 @click.option("--store", default="engines", type=FOLDER, metavar="DIR", help="folder of the engines (default: engines)")
-@_json
+@json_flag
 @click.pass_context
 def _engines(ctx: click.Context, store: str, as_json: bool) -> None:
     # Flags may stand before or after the verb.
@@ -256,15 +262,9 @@ def _engines(ctx: click.Context, store: str, as_json: bool) -> None:
 
 def _engines_verb(name: str, about: str, arguments: str = "[FLAGS]") -> Callable[[Function], Function]:
     def declare(function: Function) -> Function:
-        command = _engines.command(
-            name,
-            cls=Verb,
-            short_help=about,
-            help=f"python -m bmfgraph engines {name} {arguments}".rstrip() + f"\n\n{about.capitalize()}.\n\n{FLAGS}\n",
-            add_help_option=False,
-        )
+        command = inner_verb(_engines, name, about, arguments)
         store = click.option("--store", default="engines", type=FOLDER, metavar="DIR", help="folder of the engines")
-        command(store(_json(function)))
+        command(store(json_flag(function)))
         return function
 
     return declare

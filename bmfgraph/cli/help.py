@@ -15,7 +15,7 @@ VERBS = {
     "plan": "print the compiled pipeline: JSON, table, drawing; compare two",
     "build": "build the engines and run nothing",
     "engines": "list, show, verify and prune the engines that were built",
-    "model": "try a model on one picture, and compare it with its origin",
+    "model": "write the YAML of a model's file, try it on a picture, compare it with its origin",
     "doctor": "what this machine can run, and how to fix what it cannot",
     "report": "write a sweep's report again, or one report of several sweeps",
     "schema": "the JSON Schema of pipeline files, for editors",
@@ -56,6 +56,7 @@ keys
   report      write the run's report there, as JSON
   reference   a clip to measure the output's PSNR against
   target      check and plan for the machine that `doctor --json` described in that file
+  policy      deny: licences that no model may have, such as policy.deny=[AGPL-3.0]
   progress    false: no progress bar          debug   true: tracebacks with errors
   pipeline.nodes.NODE.FIELD=VALUE             any field of any node
 
@@ -161,6 +162,13 @@ Find out what a model's file needs in its config, and whether the config is righ
 
 verbs (each has a --help of its own)
 {verbs}
+
+examples
+  python -m bmfgraph model inspect net.onnx > my_conf/model/net.yaml     # an option of the group model
+  python -m bmfgraph model inspect net.onnx --json
+
+inspect writes what the file and the files beside it say, and guesses the rest from the shapes of the tensors. A comment
+marks each guess, and the head of the file lists what no file tells.
 
 exit codes: 0 done, 1 the run failed or the results differ, 2 wrong arguments or configuration
 """,

@@ -16,6 +16,7 @@ from bmfgraph.engines.certificate import Certificate, load_certificate
 from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.plan.diff import changed_keys
 from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.views.models import models_json, models_text
 from bmfgraph.runner.preflight import preflight_warnings
 from bmfgraph.sweep.equal import FALLBACKS
 from bmfgraph.system.console import say, terminal_console, write_stdout
@@ -49,11 +50,13 @@ def plan_job(data: dict[str, Any], form: str = "--json", output: str | None = No
         _write(output, plan_png(plan))
     elif form == "--table":
         table = _table(plan, for_people=output is None and sys.stdout.isatty())
-        table += "".join(f"{name}: {certificate}\n" for name, certificate in _certificates(plan).items())
+        models = models_text(plan)
+        models += "".join(f"{name}: {certificate}\n" for name, certificate in _certificates(plan).items())
         if output is None:
             write_stdout(table, colored=True)
+            write_stdout(models)
         else:
-            _print_or_write(table, output)
+            _print_or_write(table + models, output)
     else:
         _print_or_write(_text(plan, form), output, exact=True)
 
@@ -148,9 +151,11 @@ def _text(plan: Plan, form: str) -> str:
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan, and beside it the parity certificates, on which its hash does not depend."""
+    """Return the plan, and beside it what its hash does not cover: origins of its models' values, and certificates."""
+    models = models_json(plan)
     certificates = {name: asdict(certificate) for name, certificate in _certificates(plan).items()}
-    return plan.as_json() | ({"parity": certificates} if certificates else {})
+    beside = {"models": models, "parity": certificates}
+    return plan.as_json() | {key: value for key, value in beside.items() if value}
 
 
 def _certificates(plan: Plan) -> dict[str, Certificate]:

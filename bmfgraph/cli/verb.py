@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bmfgraph import __version__, error_codes as codes
-from bmfgraph.cli.help import usage
+from bmfgraph.cli.help import FLAGS, usage
 from bmfgraph.config.overrides import packaged_options
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
-__all__ = ["FILE", "FOLDER", "FileName", "Verb", "VerbGroup", "existing_folders", "refuse_bare_pipeline", "usage_error"]
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "FileName",
+    "Verb",
+    "VerbGroup",
+    "existing_folders",
+    "inner_verb",
+    "json_flag",
+    "refuse_bare_pipeline",
+    "usage_error",
+]
 
 _HELP = ("-h", "--help")
 
@@ -30,6 +41,8 @@ class FileName(click.ParamType):  # type: ignore[type-arg]
 
 
 FILE, FOLDER = FileName("file"), FileName("folder")
+json_flag = click.option("--json", "as_json", is_flag=True, help="for programs")
+"""Declares the flag of a verb that prints JSON, too."""
 
 
 class Verb(click.Command):
@@ -102,6 +115,26 @@ def existing_folders(ctx: click.Context, param: click.Parameter, folders: tuple[
                 code=codes.MISSING_CONFIG_FOLDER,
             )
     return folders
+
+
+def inner_verb(
+    group: click.Group, name: str, about: str, arguments: str
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declare a verb of a group, whose help is made of its parts.
+
+    Args:
+        group: The group.
+        name: The verb.
+        about: What it does, beginning with a verb.
+        arguments: Its arguments, for its help.
+    """
+    return group.command(
+        name,
+        cls=Verb,
+        short_help=about,
+        help=f"python -m bmfgraph {group.name} {name} {arguments}\n\n{about[:1].upper()}{about[1:]}.\n\n{FLAGS}\n",
+        add_help_option=False,
+    )
 
 
 def refuse_bare_pipeline(word: str, text: str, code: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.compile import compile_read_pipeline
+from bmfgraph.compile.licences import without_denied_models
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, Problem, SpecError
 from bmfgraph.plan.plan import Plan
@@ -55,6 +56,7 @@ def compile_job(job: JobReading) -> Plan:
     plan = compile_read_pipeline(
         job.spec.pipeline, job.lost_nodes, [SpecError(inside)] if inside else [], machine, device
     )
+    plan = without_denied_models(plan, job.spec.policy.deny if job.spec.policy else ())
     return replace(plan, errors=(*errors, *plan.errors))
 
 

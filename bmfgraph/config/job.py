@@ -17,7 +17,7 @@ from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.path_kind import FilePath, path_kind
 from bmfgraph.system.text import size_bytes
 
-__all__ = ["ASIDE", "GROUPS", "Group", "Isolation", "JobReading", "JobSpec", "path_keys", "read_job"]
+__all__ = ["ASIDE", "GROUPS", "Group", "Isolation", "JobReading", "JobSpec", "Policy", "path_keys", "read_job"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ class Isolation(Frozen):
         return None if self.memory is None else size_bytes(self.memory)
 
 
+class Policy(Frozen):
+    """Rules of the user's organisation."""
+
+    deny: tuple[Annotated[str, Field(min_length=2)], ...] = Field(
+        default=(), description="Licences that no model may have, by their SPDX ids, such as AGPL-3.0."
+    )
+
+
 Options = Annotated[Mapping[str, Any] | None, Group()]
 
 
@@ -92,6 +100,9 @@ class JobSpec(Frozen):
     debug: Annotated[StrictBool | None, Aside()] = Field(default=False, description="Print tracebacks with errors.")
     isolated: Annotated[StrictBool | Isolation | None, Aside()] = Field(
         default=False, description="Run in a child process: true, or its limits."
+    )
+    policy: Annotated[Policy | None, Aside()] = Field(
+        default=None, description="Rules for the models that a pipeline may use."
     )
     sweep: Annotated[SweepOptions | None, Aside()] = None
     samples: Annotated[Mapping[str, Any] | None, Aside()] = Field(

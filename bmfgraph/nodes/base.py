@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement, SourceInfo
+from bmfgraph.plan.description import (
+    BmfModuleSpec,
+    Files,
+    Inferred,
+    InputType,
+    ModelDescription,
+    Needs,
+    Requirement,
+    SourceInfo,
+)
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
 from bmfgraph.plan.views.text import change_text, size_text
@@ -18,13 +27,21 @@ if TYPE_CHECKING:
     from bmfgraph.engines.spec import EngineSpec
     from bmfgraph.nodes.engine import EngineRequest
 
-__all__ = ["Frozen", "NodeSpec"]
+__all__ = ["Frozen", "NodeSpec", "Partial"]
 
 
 class Frozen(BaseModel):
     """A pydantic model that refuses unknown keys and cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Partial(Frozen):
+    """Settings that another source completes, so that those which are left out stay left out in written data."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
 
 
 class NodeSpec(Frozen):
@@ -147,6 +164,10 @@ class NodeSpec(Frozen):
             node: The node, with its ``metadata`` and output types.
         """
         return ""
+
+    def model_description(self, node: PlanNode) -> ModelDescription | None:
+        """Return the model that the node runs, with the origin of each value; None for none."""
+        return None
 
     def audio_reader(self, params: Any, audio: AudioSpec) -> NodeSpec | None:
         """Return the spec of a source that reads the audio of this source alone, on its port ``audio``.

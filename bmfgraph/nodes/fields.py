@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError, did_you_mean
-from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.base import Partial
 from bmfgraph.plan.types import TensorSpec
 
 __all__ = ["Activation", "Axis", "OutputField", "TensorAxes", "TensorFields", "TensorLayout"]
@@ -83,7 +83,7 @@ class TensorAxes:
     activation: Activation
 
 
-class TensorLayout(Frozen):
+class TensorLayout(Partial):
     """The meaning of the axes and numbers of an output that is not an image."""
 
     dims: Annotated[tuple[Axis, ...], Field(min_length=2, max_length=5)] | None = Field(

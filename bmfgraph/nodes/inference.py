@@ -9,11 +9,11 @@ from pydantic import Field
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
-from bmfgraph.engines.onnx.model import OnnxError, OnnxModel, OnnxTensor
+from bmfgraph.engines.onnx.model import OnnxError, OnnxTensor
 from bmfgraph.engines.refusals import tried_shapes
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.engines.trial import trial_request
-from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
+from bmfgraph.errors import EngineError, PlanError, SourceError
 from bmfgraph.media.sources import UNCHECKED, locate
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.engine import (
@@ -23,12 +23,14 @@ from bmfgraph.nodes.engine import (
     check_shape_names,
     declared_shape,
 )
+from bmfgraph.nodes.facts import CompletedModel, FactError, complete
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
+from bmfgraph.nodes.model_checks import check_dims, check_input, check_layout, check_tensor_names
 from bmfgraph.nodes.results import declaration_hash
 from bmfgraph.nodes.tiles import check_same_tiles
-from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
+from bmfgraph.plan.description import Files, Inferred, InputType, ModelDescription, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import BundleSpec, Device, Dim, Port, PortType, TensorMeaning, TensorSpec
+from bmfgraph.plan.types import BundleSpec, Device, Dim, Port, PortType, TensorSpec
 from bmfgraph.plan.views.text import RUNTIMES
 from bmfgraph.system.text import shortened
 
@@ -69,7 +71,7 @@ class InferenceSpec(NodeSpec):
     def accepts(self, index: int) -> InputType:
         return InputType(TensorSpec)
 
-    def probe(self, name: str) -> OnnxModel:
+    def probe(self, name: str) -> CompletedModel:
         try:
             if self.model.file:
                 model = cached_model(self.model.file)
@@ -79,30 +81,13 @@ class InferenceSpec(NodeSpec):
                 model = cached_model(path, None if expected == UNCHECKED else expected)
         except (SourceError, OnnxError) as error:
             raise EngineError(name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code) from None
-        for side, described, tensors in (
-            ("inputs", self.model.inputs, model.inputs),
-            ("outputs", self.model.outputs, model.outputs),
-        ):
-            names = [tensor.name for tensor in tensors]
-            for key in described:
-                if key not in names:
-                    raise PlanError(
-                        name,
-                        f"model.{side}.{key}: {model.path.name} has no such tensor{did_you_mean(key, names)}; "
-                        f"it has: {join_sorted(names)}",
-                        hint=f"correct the names under model.{side}",
-                        code=codes.UNKNOWN_MODEL_TENSOR,
-                    )
-        for tensor in model.inputs:
-            dims = self.model.input_meaning(tensor.name).dims
-            if dims is not None and len(dims) != len(tensor.dims):
-                raise PlanError(
-                    name,
-                    f"model.inputs.{tensor.name}.dims has {len(dims)} entries, but the file's input {tensor} "
-                    f"has {len(tensor.dims)}",
-                    hint="give a size or a name for each dimension of the file's input",
-                    code=codes.WRONG_DIMS_LENGTH,
-                )
+        check_tensor_names(name, self.model, model)
+        try:
+            completed = complete(self.model, model)
+        except FactError as error:
+            message = f"model {self.model.name!r}: {error}"
+            raise PlanError(name, message, hint=error.hint, code=error.code) from None
+        check_dims(name, completed)
         if len(model.inputs) != len(self.inputs):
             names = [tensor.name for tensor in model.inputs]
             raise PlanError(
@@ -113,12 +98,13 @@ class InferenceSpec(NodeSpec):
                 code=codes.MODEL_INPUT_COUNT,
             )
         check_shape_names(name, self.engine, [tensor.name for tensor in model.inputs])
-        return model
+        return completed
 
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
-        tensor: OnnxTensor = node.metadata.inputs[index]
-        meaning = self._meaning(tensor)
-        dims = self._dims(tensor)
+        model: CompletedModel = node.metadata
+        tensor = model.onnx.inputs[index]
+        described = model.spec.inputs[tensor.name]
+        meaning, dims = described.meaning(), model.dims(tensor)
         if len(dims) != 4:
             raise PlanError(
                 node.name,
@@ -126,8 +112,7 @@ class InferenceSpec(NodeSpec):
                 hint="reshape inside the model",
                 code=codes.MODEL_INPUT_RANK,
             )
-        self._check_layout(node.name, tensor, dims, meaning)
-        described = self.model.input_meaning(tensor.name)
+        check_layout(node.name, model, tensor)
         chosen = dict(zip(("height", "width"), described.size, strict=True)) if described.size else {}
         dims = declared_shape(node.name, self.engine, tensor, dims) or dims
         sizes = tuple(
@@ -144,24 +129,26 @@ class InferenceSpec(NodeSpec):
         )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        model: CompletedModel = node.metadata
+        onnx, decode = model.onnx, model.spec.decode
         shapes: dict[str, Shape] = {}
-        for source, tensor in zip(inputs, node.metadata.inputs, strict=True):
+        for source, tensor in zip(inputs, onnx.inputs, strict=True):
             assert isinstance(source, TensorSpec)
-            shapes[tensor.name] = self._shape(node.name, source, tensor)
+            shapes[tensor.name] = self._shape(node.name, source, model, tensor)
         check_same_tiles(node.name, inputs)
         batch = self.engine.batch
         try:
-            output_shapes = cached_output_shapes(node.metadata, shapes)
+            output_shapes = cached_output_shapes(onnx, shapes)
         except OnnxError as error:
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code
             ) from None
-        if node.metadata.foreign and any(size is None for shape in output_shapes.values() for size in shape or (None,)):
+        if onnx.foreign and any(size is None for shape in output_shapes.values() for size in shape or (None,)):
             # ONNX does not define all operators, but their runtime does.
-            dims = {tensor.name: self._dims(tensor) for tensor in node.metadata.inputs}
-            request = trial_request(node.metadata, shapes, dims, dict(self._sides(node.metadata)), self.engine.threads)
-            output_shapes = tried_shapes(node.name, self.model.name, node.metadata.foreign, request)
-        for output in node.metadata.outputs:
+            dims = {tensor.name: model.dims(tensor) for tensor in onnx.inputs}
+            request = trial_request(onnx, shapes, dims, dict(model.sides()), self.engine.threads)
+            output_shapes = tried_shapes(node.name, self.model.name, onnx.foreign, request)
+        for output in onnx.outputs:
             first = (output_shapes[output.name] or (None,))[0]
             if first is not None and first != batch:
                 raise PlanError(
@@ -173,44 +160,43 @@ class InferenceSpec(NodeSpec):
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
         outputs = tuple(
-            self._output(tensor, self.model.output_meaning(tensor.name, index), output_shapes[tensor.name], leading)
-            for index, tensor in enumerate(node.metadata.outputs)
+            _output(tensor, model.spec.outputs.get(tensor.name), output_shapes[tensor.name], leading)
+            for tensor in onnx.outputs
         )
-        layouts = self._layouts(node.metadata)
-        single = len(outputs) == 1 and self.model.decode is None and not layouts
-        meanings = tuple((tensor.name, self._meaning(tensor)) for tensor in node.metadata.inputs)
-        kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts, meanings)
+        layouts = model.layouts()
+        single = len(outputs) == 1 and decode is None and not layouts
+        meanings = tuple((tensor.name, model.spec.inputs[tensor.name].meaning()) for tensor in onnx.inputs)
+        kind = outputs[0] if single else BundleSpec(outputs, decode, layouts, meanings)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
-            output_shapes=tuple((tensor.name, output_shapes[tensor.name]) for tensor in node.metadata.outputs),
+            output_shapes=tuple((tensor.name, output_shapes[tensor.name]) for tensor in onnx.outputs),
             batch=batch,
-            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in node.metadata.inputs),
+            fixed_batch=any(isinstance(model.dims(tensor)[0], int) for tensor in onnx.inputs),
         )
         return Inferred((Port("out", kind),), params)
 
     def engine_request(self, node: PlanNode) -> EngineRequest:
-        model: OnnxModel = node.metadata
+        model: CompletedModel = node.metadata
         return EngineRequest(
             model=self.model.name,
             options=self.engine,
-            onnx=model,
+            onnx=model.onnx,
             input_shapes=node.params.inputs,
             output_shapes=node.params.output_shapes,
-            dims=tuple((tensor.name, self._dims(tensor)) for tensor in model.inputs),
+            dims=tuple((tensor.name, model.dims(tensor)) for tensor in model.onnx.inputs),
             fixed_batch=node.params.fixed_batch,
-            sides=self._sides(model),
+            sides=model.sides(),
             own=self.model.file is not None,
         )
 
     def declaration(self, node: PlanNode) -> str:
-        inputs = {tensor.name: self.model.input_meaning(tensor.name) for tensor in node.metadata.inputs}
-        return declaration_hash(inputs, node.outputs[0].type)
+        model: CompletedModel = node.metadata
+        return declaration_hash(model.spec.inputs, node.outputs[0].type)
 
-    def _sides(self, model: OnnxModel) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Return the axes of height and width of every input."""
-        meanings = {tensor.name: self._meaning(tensor).dims for tensor in model.inputs}
-        return tuple((name, (dims.index("height"), dims.index("width"))) for name, dims in meanings.items())
+    def model_description(self, node: PlanNode) -> ModelDescription:
+        model: CompletedModel = node.metadata
+        return model.description
 
     def engine_of(self, params: InferenceParams) -> EngineSpec | None:
         return params.engine
@@ -235,10 +221,10 @@ class InferenceSpec(NodeSpec):
         batch = f" · batch {engine.batch}" if engine.batch > 1 else ""
         return name, f"{RUNTIMES[engine.runtime]} · {engine.precision}{batch}"
 
-    def _shape(self, name: str, source: TensorSpec, tensor: OnnxTensor) -> Shape:
+    def _shape(self, name: str, source: TensorSpec, model: CompletedModel, tensor: OnnxTensor) -> Shape:
         """Return the shape that the model reads at that input, batch included."""
-        self._check_input(name, source, tensor)
-        batch, fixed = self.engine.batch, self._dims(tensor)[0]
+        check_input(name, model, source, tensor)
+        batch, fixed = self.engine.batch, model.dims(tensor)[0]
         if isinstance(fixed, int) and fixed != batch:
             raise PlanError(
                 name,
@@ -250,105 +236,29 @@ class InferenceSpec(NodeSpec):
         check_declared_shape(name, self.engine, tensor, shape)
         return shape
 
-    def _dims(self, tensor: OnnxTensor) -> tuple[int | str, ...]:
-        return self.model.input_meaning(tensor.name).dims or tensor.dims
 
-    def _meaning(self, tensor: OnnxTensor) -> TensorMeaning:
-        return self.model.input_meaning(tensor.name).meaning()
-
-    def _layouts(self, model: OnnxModel) -> tuple[tuple[str, OutputMeaning], ...]:
-        """Return the meaning of each output that is not an image, by name."""
-        meanings = ((one.name, self.model.output_meaning(one.name, at)) for at, one in enumerate(model.outputs))
-        return tuple((name, meaning) for name, meaning in meanings if meaning and not meaning.is_picture)
-
-    def _check_layout(self, name: str, tensor: OnnxTensor, dims: tuple[int | str, ...], meaning: TensorMeaning) -> None:
-        """Refuse a model whose channels differ from its config in place or number."""
-        count = meaning.count * self.model.window.frames
-        axis = meaning.dims.index("channels")
-        other, layout = (3, "NHWC") if axis == 1 else (1, "NCHW")
-        config = f"model.inputs.{tensor.name}: layout {meaning.layout} and channels {meaning.channels}"
-        if dims[other] == count and dims[axis] != count:
-            raise PlanError(
-                name,
-                f"{config} put {count} channels in dim {axis}, but {tensor} has them in dim {other}",
-                hint=f"set model.inputs.{tensor.name}.layout={layout}",
-                code=codes.TENSOR_MEANING_MISMATCH,
-            )
-        if isinstance(dims[axis], int) and dims[axis] != count:
-            window = f" in a window of {self.model.window.frames}" if self.model.window.frames > 1 else ""
-            raise PlanError(
-                name,
-                f"{config}{window} make {count} channels, but {tensor} has {dims[axis]} in dim {axis}",
-                hint=f"correct model.inputs.{tensor.name}" + (" or model.window" if dims[axis] != 1 else ".channels"),
-                code=codes.TENSOR_MEANING_MISMATCH,
-            )
-
-    def _check_input(self, name: str, source: TensorSpec, tensor: OnnxTensor) -> None:
-        meaning = self._meaning(tensor)
-        window = self.model.window.window()
-        if source.window != window:
-            raise PlanError(
-                name,
-                f"model {self.model.name!r} works on a {window}, but its input is a {source.window}",
-                hint="put a node {kind: window} between preprocess and inference"
-                if source.pictures == 1
-                else "leave the window node's own `window` out, so that it follows the model",
-                code=codes.WINDOW_MISMATCH,
-            )
-        if source.dtype != tensor.dtype:
-            normalised_twice = source.meaning is not None and source.meaning.normalised and not meaning.normalised
-            raise PlanError(
-                name,
-                f"input {tensor} expects {tensor.dtype}, but its source has dtype {source.dtype}"
-                + (f" of normalised values, {source.meaning}" if normalised_twice else ""),
-                hint="leave dtype, mean and std of the preprocess node out: the model reads levels 0..255"
-                if normalised_twice
-                else f"set dtype: {tensor.dtype} on the preprocess node, or leave it out",
-                code=codes.TENSOR_DTYPE_MISMATCH,
-            )
-        if source.meaning != meaning:
-            raise PlanError(
-                name,
-                f"input {tensor.name} expects {meaning}, "
-                f"but its source is {source.meaning or 'a tensor of unknown meaning'}",
-                hint="leave layout, channels, mean and std of the preprocess node out, so that they follow the model"
-                if source.meaning
-                else "describe the tensor under `outputs` in the config of the model that produces it",
-                code=codes.TENSOR_MEANING_MISMATCH,
-            )
-        dims = self._dims(tensor)
-        if len(source.shape) != len(dims) or any(
-            isinstance(dim, int) and size != dim for size, dim in zip(source.shape[1:], dims[1:], strict=True)
-        ):
-            raise PlanError(
-                name,
-                f"input {OnnxTensor(tensor.name, tensor.dtype, dims)} does not fit the size of {source}",
-                hint="set the preprocess node's `size` and `fit`, or choose another model",
-                code=codes.TENSOR_SIZE_MISMATCH,
-            )
-
-    def _output(
-        self, tensor: OnnxTensor, described: OutputMeaning | None, shape: tuple[int | None, ...], source: TensorSpec
-    ) -> TensorSpec:
-        meaning = described.meaning() if described and described.is_picture else None
-        names: tuple[str, ...] = tuple(f"dim{axis}" for axis in range(len(shape)))
-        placement = source.placement
-        if meaning and len(shape) == 4:
-            names = meaning.dims
-        dims = tuple(Dim(name, size) for name, size in zip(names, shape, strict=True))
-        out = TensorSpec(
-            name=tensor.name,
-            # One item's share of the batch.
-            dims=(source.dims[0], *dims[1:]),
-            dtype=tensor.dtype,
-            meaning=meaning,
-            window=source.window,
-            placement=placement,
-            source=source.source,
-            tiling=source.tiling,
-        )
-        height, width, channels = out.size_of("height"), out.size_of("width"), out.size_of("channels")
-        if meaning and placement and height and width and channels:
-            whole = placement if source.tiling else placement.scaled_to(width, height)
-            out = replace(out, pictures=channels // meaning.count, placement=whole)
-        return out
+def _output(
+    tensor: OnnxTensor, described: OutputMeaning | None, shape: tuple[int | None, ...], source: TensorSpec
+) -> TensorSpec:
+    meaning = described.meaning() if described and described.is_picture else None
+    names: tuple[str, ...] = tuple(f"dim{axis}" for axis in range(len(shape)))
+    placement = source.placement
+    if meaning and len(shape) == 4:
+        names = meaning.dims
+    dims = tuple(Dim(name, size) for name, size in zip(names, shape, strict=True))
+    out = TensorSpec(
+        name=tensor.name,
+        # One item's share of the batch.
+        dims=(source.dims[0], *dims[1:]),
+        dtype=tensor.dtype,
+        meaning=meaning,
+        window=source.window,
+        placement=placement,
+        source=source.source,
+        tiling=source.tiling,
+    )
+    height, width, channels = out.size_of("height"), out.size_of("width"), out.size_of("channels")
+    if meaning and placement and height and width and channels:
+        whole = placement if source.tiling else placement.scaled_to(width, height)
+        out = replace(out, pictures=channels // meaning.count, placement=whole)
+    return out

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError
-from bmfgraph.nodes.base import Frozen
-from bmfgraph.nodes.decode import AnyDecode, any_of, read_preset
+from bmfgraph.nodes.base import Frozen, Partial
+from bmfgraph.nodes.decode import AnyDecode, any_of
 from bmfgraph.nodes.fields import TensorLayout
 from bmfgraph.nodes.path_kind import PathKind
 from bmfgraph.plan.description import Align, Fit, Framing, Interpolation
@@ -50,7 +50,7 @@ def _tuple(value: Levels) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-class PictureMeaning(Frozen):
+class PictureMeaning(Partial):
     """The meaning of an image tensor's numbers: value = (level - mean) / std, with levels in 0..255."""
 
     layout: Literal["NCHW", "NHWC"] = Field(default="NCHW", description="Order of the tensor's dims.")
@@ -140,7 +140,10 @@ class WindowOptions(Frozen):
 
 
 class ModelSpec(Frozen):
-    """A model: its file, its inputs and its outputs."""
+    """A model: its file, its inputs and its outputs.
+
+    What the file says itself may be left out: :func:`bmfgraph.nodes.facts.complete` adds it, and the preset's values.
+    """
 
     name: str = Field(description="Names the model in messages, reports and the engine store.")
     source: str | None = Field(default=None, description="Path, `package:`, `wheel:` or URL of the ONNX file.")
@@ -149,7 +152,7 @@ class ModelSpec(Frozen):
         pattern=r"^([0-9a-f]{64}|any)$",
         description="Checksum of `source`; a URL needs one. any: accept any file.",
     )
-    licence: str | None = Field(default=None, description="For the reader; nothing depends on it.")
+    licence: str | None = Field(default=None, description="Its SPDX id, such as MIT, for `plan` and policy.deny.")
     file: Annotated[Path | None, PathKind("file")] = Field(
         default=None, description="A local ONNX file, used instead of `source` as it is."
     )
@@ -162,7 +165,7 @@ class ModelSpec(Frozen):
     window: WindowOptions = Field(default=WindowOptions(), description="Frames that it reads at once; null: one.")
     decode: AnyDecode | None = Field(
         default=None,
-        description="How to read results from the outputs, or the name of a preset; null: not at all.",
+        description="How to read results from the outputs, or the name of a preset; null: as the file says.",
         json_schema_extra=any_of,
     )
 
@@ -176,19 +179,3 @@ class ModelSpec(Frozen):
         if self.file is None and self.source is None:
             raise FieldError("has neither source nor file", "set model.file to your ONNX file")
         return self
-
-    def input_meaning(self, name: str) -> InputMeaning:
-        """Return the meaning of an input: its own keys before those of the preset."""
-        own = self.inputs.get(name, InputMeaning())
-        defaults = InputMeaning.model_validate(self._from_preset().get("inputs", {}))
-        return defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
-
-    def output_meaning(self, name: str, index: int) -> OutputMeaning | None:
-        """Return the meaning of an output: its own, or that of the preset for its place; None for neither."""
-        presets = self._from_preset().get("outputs", [])
-        if name in self.outputs or index >= len(presets):
-            return self.outputs.get(name)
-        return OutputMeaning.model_validate(presets[index])
-
-    def _from_preset(self) -> dict[str, Any]:
-        return read_preset(self.decode.preset) if self.decode and self.decode.preset else {}

@@ -44,6 +44,14 @@ def model_outputs(
             code=codes.DETECTOR_EXPECTED,
         )
     decode = own or (source.decode if isinstance(source, BundleSpec) else None)
+    if own and own.words:
+        key, word = next(iter(own.words.items()))
+        raise PlanError(
+            name,
+            f"decode.{key} {word!r}: only the config of a model can name what is in the model's file",
+            hint=f"write it as model.decode.{key}, and leave decode.{key} of the node out",
+            code=codes.MISSING_MODEL_METADATA,
+        )
     if decode is None or not isinstance(source, BundleSpec):
         raise PlanError(
             name,
@@ -66,7 +74,13 @@ def model_outputs(
             hint="feed the model from a preprocess node",
             code=codes.UNKNOWN_BOX_PLACEMENT,
         )
-    return source, decode, frames, placement
+    return source, _with_labels(decode, source.decode), frames, placement
+
+
+def _with_labels(decode: _Decode, model: Decode | None) -> _Decode:
+    """Return a node's settings with the labels of the model, if they leave them out."""
+    labels = model.labels if isinstance(model, LabelledDecode) else None
+    return decode.model_copy(update={"labels": labels}) if labels and getattr(decode, "labels", ()) is None else decode
 
 
 def declaration_hash(inputs: Mapping[str, Frozen], outputs: PortType) -> str:

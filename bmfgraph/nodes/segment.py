@@ -82,7 +82,7 @@ class SegmentNodeSpec(NodeSpec):
                 hint="leave threshold out",
                 code=codes.UNUSED_OPTION,
             )
-        if output.classes == 1 and not numbers and "threshold" not in decode.model_fields_set:
+        if output.classes == 1 and not numbers and not decode.says("threshold"):
             decode = decode.model_copy(update={"threshold": _SINGLE_THRESHOLD})
         background = labels.index(decode.background) if decode.background in labels else -1
         place = output.placement

@@ -24,6 +24,8 @@ __all__ = [
     "Inferred",
     "InputType",
     "Interpolation",
+    "ModelDescription",
+    "ModelValue",
     "Needs",
     "NodeDescription",
     "PythonPackage",
@@ -162,6 +164,28 @@ class Needs:
     """FFmpeg's name of a hardware decoder."""
 
 
+@dataclass(frozen=True)
+class ModelValue:
+    """A value of a model's config, and where it comes from."""
+
+    path: str
+    """Dotted, below the model: ``inputs.images.std``."""
+    value: Any
+    origin: str
+    """Such as YAML, preset yolov8, metadata, config.json, default."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What is known about a model; the plan shows it, and no work depends on it."""
+
+    name: str
+    file: str
+    licences: tuple[ModelValue, ...]
+    """Every licence that is named, in the config or in the file."""
+    values: tuple[ModelValue, ...]
+
+
 class NodeDescription(Protocol):
     """The methods of a spec; :class:`bmfgraph.nodes.NodeSpec` documents and implements them."""
 
@@ -197,6 +221,7 @@ class NodeDescription(Protocol):
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...
     def audio_reader(self, params: Any, audio: Any) -> NodeDescription | None: ...
     def engine_request(self, node: PlanNode) -> Any: ...
+    def model_description(self, node: PlanNode) -> ModelDescription | None: ...
     def engine_of(self, params: Any) -> Any: ...
     def declaration(self, node: PlanNode) -> str: ...
     def with_engine(self, params: Any, engine: Any) -> Any: ...

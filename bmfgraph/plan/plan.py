@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.plan.description import Files, Inferred, InputType, NodeDescription, Requirement, SourceInfo
+from bmfgraph.plan.description import (
+    Files,
+    Inferred,
+    InputType,
+    ModelDescription,
+    NodeDescription,
+    Requirement,
+    SourceInfo,
+)
 from bmfgraph.plan.types import BundleSpec, Device, Port, PortType, TensorSpec
 from bmfgraph.system.machine import NO_MACHINE, Machine
 
@@ -180,6 +188,11 @@ class Plan:
                 for node in self.nodes
             ],
         }
+
+    def models(self) -> dict[str, ModelDescription]:
+        """Return what is known about each model, by the node that runs it."""
+        described = ((node.name, node.spec.model_description(node)) for node in self.nodes)
+        return {name: model for name, model in described if model is not None}
 
     def _repr_svg_(self) -> str:
         """Draw the plan, for notebooks."""

@@ -16,6 +16,7 @@ import pytest
 
 from bmfgraph.cli.help import PLAN_FORMATS
 from bmfgraph.cli.main import main
+from tests.tools import shaped_model
 
 Run = Callable[..., tuple[int, str, str]]
 UPSCALE = ("pipeline=super_resolution", "input=clip.mp4", "output=out.mp4")
@@ -243,3 +244,27 @@ def test_letters_that_a_terminal_lacks(here: Path) -> None:
     # What programs read is UTF-8 everywhere.
     [problem] = json.loads(cli("check", "--json", "input=nö.mp4").decode())["problems"]
     assert "'nö.mp4'" in problem["message"]
+
+
+def test_the_origin_of_each_value_of_a_model(here: Path, run: Run) -> None:
+    notes = {"task": "detect", "names": "{0: 'cat', 1: 'dog'}", "stride": "32", "license": "AGPL-3.0 License"}
+    shaped_model(here / "net.onnx", {"images": (1, 3, 32, 32)}, {"output0": (1, 6, 21)}, notes)
+    (here / "conf" / "model").mkdir()
+    (here / "conf" / "model" / "net.yaml").write_text("{name: net, file: net.onnx, decode: {preset: yolov8, iou: 0.5}}")
+    words = ("--config-dir", "conf", "pipeline=detection", "model=net", "records=out.jsonl", *UPSCALE[1:])
+    code, text, _ = run("plan", *words)
+    assert code == 0
+    model = json.loads(text)["models"]["detect"]
+    assert (model["name"], model["file"]) == ("net", "net.onnx")
+    assert model["licences"] == [{"licence": "AGPL-3.0 License", "from": "metadata"}]
+    assert model["values"]["inputs.images.std"] == {"value": 255, "from": "preset yolov8"}
+    assert model["values"]["decode.iou"] == {"value": 0.5, "from": "YAML"}
+    assert model["values"]["decode.labels"] == {"value": ["cat", "dog"], "from": "metadata"}
+    assert model["values"]["decode.most"] == {"value": 300, "from": "default"}
+    table = run("plan", "--table", *words)[1]
+    assert "detect: model net, licence AGPL-3.0 License (metadata)\n" in table
+    assert "  YAML                      decode: iou 0.5, preset yolov8\n" in table
+    assert (
+        "  preset yolov8             outputs.output0: dims [batch, fields, candidates], fields [box, scores]\n" in table
+    )
+    assert "  metadata                  decode: labels [cat, dog]\n" in table

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tests.codes.command import HERE, Situation
 
 __all__ = [
-    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "ODD", "RUN", "RUN_COPY", "SEGMENT", "STITCH", "SWEEP"),
-    *("TEMPORAL", "TILES", "TRT", "UP", "N", "Row"),
+    *("BUILD", "CHECK_SWEEP", "COPY", "FIND", "MIX", "NOTED", "ODD", "RUN", "RUN_COPY", "SEGMENT", "STITCH"),
+    *("SWEEP", "TEMPORAL", "TILES", "TRT", "UP", "N", "Row"),
 ]
 
 
@@ -41,6 +41,8 @@ COPY = f"check --config-dir conf pipeline=copy {_CLIP}"
 FIND = f"check --config-dir conf pipeline=face_detection model=tiny_detector records=out.jsonl {_CLIP}"
 TEMPORAL = f"check --config-dir conf pipeline=super_resolution model=middle {_CLIP}"
 """A model that reads 7 frames and produces 3."""
+NOTED = f"check --config-dir conf pipeline=detection model=noted records=out.jsonl {_CLIP}"
+"""A model whose file says what it does."""
 MIX = f"check --config-dir conf pipeline=mix model=mix {_CLIP}"
 """A model with two inputs."""
 SEGMENT = (

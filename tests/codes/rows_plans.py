@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import COPY, FIND, MIX, ODD, RUN_COPY, SEGMENT, STITCH, TEMPORAL, TILES, UP, N, Row
+from tests.codes.row import COPY, FIND, MIX, NOTED, ODD, RUN_COPY, SEGMENT, STITCH, TEMPORAL, TILES, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -73,6 +73,11 @@ ROWS: tuple[Row, ...] = (
     Row("E347", COPY + "input=odd.mkv", N + "sink: yuv420p needs an even width and height, not 33x48\n  → set pipeline.nodes.sink.pixel_format=yuv444p"),
     Row("E348", UP + "output=out.webm encoder=vp9", N + "sink: webm files cannot hold the source's audio, aac; allowed: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
     Row("E348", UP + "input=flac.mkv output=out.mov", N + "sink: mov files cannot hold the source's audio, flac; allowed: aac, "),
+    Row("E353", NOTED + "model.file=shouted.onnx", N + "detect: model 'noted': metadata 'names' is not a list, a mapping, a number or a text: 'cat!'\n  → set the value in the model's config, which replaces it"),
+    Row("E354", NOTED + "'+model.decode={preset: yolov8, labels: metadata:labels}'", N + "detect: model 'noted': 'metadata:labels': the metadata of noted.onnx has no 'labels'; it has: license, names, stride, task\n  → write a list, a set such as coco80, or file:NAMES.txt"),
+    Row("E354", NOTED + "'+pipeline.nodes.objects.decode={preset: yolov8, labels: metadata:names}'", N + "objects: decode.labels 'metadata:names': only the config of a model can name what is in the model's file\n  → write it as model.decode.labels, and leave decode.labels of the node out"),
+    Row("E355", NOTED + "policy.deny=[agpl-3.0]", N + "detect: model 'noted' has the licence 'AGPL-3.0 License' by the metadata of noted.onnx, and policy.deny has agpl-3.0\n  → choose another model"),
+    Row("E356", NOTED + "model.file=dancing.onnx", N + "detect: model 'noted': metadata task 'dance' of dancing.onnx has no preset; presets: "),
     # files
     Row("E401", UP + "input=none.mp4", N + "source: input 'none.mp4' does not exist\n  → check the path; it is relative to this folder"),
     Row("E402", UP + "input=folder", N + "source: input 'folder' is a folder\n  → name a video file in it"),

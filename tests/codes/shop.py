@@ -26,6 +26,7 @@ from tests.tools import (
     mix_model,
     negate_model,
     save_model,
+    shaped_model,
     tensor_info,
 )
 
@@ -62,6 +63,10 @@ _CONF = {
         file: mix.onnx
         inputs: {a: {}, b: {channels: BGR}}
         outputs: {output: {}}
+        """,
+    "model/noted": """
+        name: noted
+        file: noted.onnx
         """,
     "pipeline/copy": """
         # @package pipeline
@@ -233,6 +238,9 @@ def _clips(folder: Path) -> None:
 
 
 def _models(folder: Path) -> None:
+    notes = {"task": "detect", "names": "{0: 'cat', 1: 'dog'}", "stride": "32", "license": "AGPL-3.0 License"}
+    for name, other in {"noted": {}, "shouted": {"names": "cat!"}, "dancing": {"task": "dance"}}.items():
+        shaped_model(folder / f"{name}.onnx", {"images": (1, 3, 32, 32)}, {"output0": (1, 6, 21)}, notes | other)
     picture: dict[str, Shape] = {"input": ["N", 3, "H", "W"]}
     as_output: dict[str, Shape] = {"output": ["N", 3, "H", "W"]}
     double_model(folder / "double.onnx")

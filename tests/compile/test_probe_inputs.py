@@ -10,5 +10,5 @@ from tests.compile.pipelines import UPSCALE, MakePlan
 def test_probing_looks_at_files_and_models(plan: MakePlan) -> None:
     made = plan(UPSCALE, probe_inputs)
     assert isinstance(made.node("source").metadata, Media)
-    assert [tensor.name for tensor in made.node("net").metadata.inputs] == ["input"]
+    assert [tensor.name for tensor in made.node("net").metadata.onnx.inputs] == ["input"]
     assert made.node("prepare").metadata is None

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from bmfgraph.nodes.decode import DetectDecode
 from bmfgraph.nodes.model import InputMeaning, ModelSpec, OutputMeaning, WindowOptions
-from bmfgraph.plan.description import Framing
 from bmfgraph.plan.types import NO_WINDOW, TensorMeaning, Window
 
 
@@ -74,7 +73,7 @@ def test_window_null_means_none() -> None:
     assert ModelSpec.model_validate({"name": "m", "file": "a", "window": None}).window == WindowOptions()
 
 
-def test_a_preset_is_the_default_of_inputs_outputs_and_decoding() -> None:
+def test_a_preset_is_the_default_of_the_decoding_and_survives_a_round_trip() -> None:
     model = ModelSpec.model_validate(
         {
             "name": "m",
@@ -86,12 +85,8 @@ def test_a_preset_is_the_default_of_inputs_outputs_and_decoding() -> None:
     assert isinstance(model.decode, DetectDecode)
     assert model.decode.labels is not None
     assert (model.decode.iou, model.decode.threshold, len(model.decode.labels)) == (0.5, 0.25, 80)
-    images = model.input_meaning("images")
-    assert (images.std, images.multiple, images.framing()) == (255, 32, Framing("letterbox", pad_value=0))
-    output = model.output_meaning("output0", 0)
-    assert output is not None
-    assert output.fields == ("box", "scores")
-    assert model.output_meaning("other", 1) is None
+    assert model.decode.model_fields_set == {"task", "preset", "labels", "iou"}
+    assert ModelSpec.model_validate(model.model_dump(mode="json")) == model
 
 
 def test_the_word_alone_names_a_preset() -> None:
@@ -99,13 +94,3 @@ def test_the_word_alone_names_a_preset() -> None:
     assert isinstance(model.decode, DetectDecode)
     assert model.decode.grid is not None
     assert model.decode.labels == ("face",)
-
-
-def test_an_own_description_of_an_output_replaces_that_of_the_preset() -> None:
-    outputs = {"output0": {"dims": ["batch", "candidates", "fields"], "fields": ["box", "scores"]}}
-    decode = {"preset": "yolov8", "labels": ["a"]}
-    model = ModelSpec.model_validate({"name": "m", "file": "m.onnx", "decode": decode, "outputs": outputs})
-    output = model.output_meaning("output0", 0)
-    assert output is not None
-    assert output.dims == ("batch", "candidates", "fields")
-    assert not output.is_picture

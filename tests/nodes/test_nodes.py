@@ -18,8 +18,10 @@ from bmfgraph.nodes.convert import ConvertParams, ConvertSpec
 from bmfgraph.nodes.decoder import DecoderParams
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.nodes.encoder import EncoderParams
+from bmfgraph.nodes.facts import complete
 from bmfgraph.nodes.frames import FramesParams
 from bmfgraph.nodes.inference import InferenceParams
+from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.window import WindowParams
 from bmfgraph.plan.plan import Inferred, PlanNode, Requirement
@@ -156,7 +158,8 @@ def test_window_hands_the_want_up() -> None:
 
 def inference(path: Path, **options: Any) -> PlanNode:
     model = {"name": "m", "file": str(path)} | options.pop("model", {})
-    return node("inference", "a", name="net", facts=read_onnx(path), model=model, **options)
+    facts = complete(ModelSpec.model_validate(model), read_onnx(path))
+    return node("inference", "a", name="net", facts=facts, model=model, **options)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +306,13 @@ def test_detections_thresholds_of_the_node_win(options: Any, threshold: float, i
     assert (result.params.thresholds, result.params.iou) == ((threshold,), iou)
     assert [table.tensor for table in result.params.tensors] == ["scores", "boxes"]
     assert result.outputs[0].type == DetectionsSpec(frames(), ("face",))
+
+
+def test_detections_take_the_labels_of_the_model_where_the_node_has_none() -> None:
+    spec = {"task": "detect", "box": "xyxy", "unit": "picture", "background": "first"}
+    result = resolve(node("detections", "a", decode=spec), faces(labels=["head"]))
+    assert isinstance(result.params, DetectionsParams)
+    assert result.params.labels == ("head",)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 from bmfgraph.engines.onnx.model import read_onnx
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.decode import MapDecode
+from bmfgraph.nodes.facts import complete
 from bmfgraph.nodes.fields import TensorLayout
+from bmfgraph.nodes.model import ModelSpec
 from bmfgraph.nodes.stitch import Side
 from bmfgraph.plan.plan import Inferred, Requirement
 from bmfgraph.plan.types import BundleSpec, Dim, TensorSpec, Tiling
@@ -123,7 +125,13 @@ def test_what_cannot_be_stitched() -> None:
 
 def test_a_model_answers_each_tile(tmp_path: Path) -> None:
     model = {"name": "m", "file": str(double_model(tmp_path / "x.onnx")), "outputs": {"output": {}}}
-    made = node("inference", "tiles", model=model, engine={"batch": 4}, facts=read_onnx(tmp_path / "x.onnx"))
+    made = node(
+        "inference",
+        "tiles",
+        model=model,
+        engine={"batch": 4},
+        facts=complete(ModelSpec.model_validate(model), read_onnx(tmp_path / "x.onnx")),
+    )
     cut = tiled(tensor(100, 80), size=[32, 32], overlap=8)
     inferred = made.spec.infer(made, (cut,), None)
     out = inferred.outputs[0].type

@@ -73,28 +73,28 @@ def charset(reader: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def read(clip: Path, charset: Path, *words: str, nodes: Sequence[str] = ("text",)) -> Iterator[Any]:
-    job = bg.compose("ocr", f"model.decode.charset=file:{charset}", *words, input=str(clip), device="cpu")
+def read(clip: Path, *words: str, nodes: Sequence[str] = ("text",)) -> Iterator[Any]:
+    job = bg.compose("ocr", *words, input=str(clip), device="cpu")
     return job.stream(*nodes)
 
 
-def test_lines_of_text_are_read(tmp_path: Path, charset: Path) -> None:
+def test_lines_of_text_are_read(tmp_path: Path) -> None:
     clip = lossless(tmp_path / "in.mkv", [line(text, (160, 32), 22, (4, 2)) for text in LINES])
-    texts = list(read(clip, charset))
+    texts = list(read(clip))
     assert [text.texts for text in texts] == [(words,) for words in LINES]
     for text in texts:
         assert text.scores[0] > 0.95
         assert text.corners.tolist() == [[0, 0, 160, 32]]
 
 
-def test_a_line_is_read_in_a_region_of_the_frame(tmp_path: Path, charset: Path) -> None:
+def test_a_line_is_read_in_a_region_of_the_frame(tmp_path: Path) -> None:
     pictures = []
     for text in LINES:
         picture = Image.new("RGB", (320, 240), (120, 60, 30))
         picture.paste(line("not this", (160, 32), 22, (4, 2)), (0, 0))
         picture.paste(line(text, (160, 32), 22, (4, 2)), (100, 150))
         pictures.append(picture)
-    texts = list(read(lossless(tmp_path / "in.mkv", pictures), charset, "region=[100,150,160,32]"))
+    texts = list(read(lossless(tmp_path / "in.mkv", pictures), "region=[100,150,160,32]"))
     assert [text.texts for text in texts] == [(words,) for words in LINES]
     assert [text.corners.tolist() for text in texts] == [[[100, 150, 260, 182]]] * 3
 
@@ -102,7 +102,7 @@ def test_a_line_is_read_in_a_region_of_the_frame(tmp_path: Path, charset: Path) 
 def test_the_reader_equals_its_network_run_by_hand(tmp_path: Path, charset: Path, reader: dict[str, Any]) -> None:
     clip = lossless(tmp_path / "in.mkv", [line(text, (200, 48), 28, (4, 4)) for text in LINES[:2]])
     characters = ["", *characters_of(charset.read_text("utf-8")), " "]
-    for frame, text in read(clip, charset, nodes=("source", "text")):
+    for frame, text in read(clip, nodes=("source", "text")):
         scores = by_hand(reader, frame.numpy())
         best = scores.argmax(axis=1)
         kept = [at for at, number in enumerate(best) if number and (at == 0 or number != best[at - 1])]

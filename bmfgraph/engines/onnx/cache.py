@@ -49,7 +49,7 @@ def cached_model(path: Path, sha256: str | None = None) -> OnnxModel:
     entry = _read(digest) if digest else {}
     try:
         model = model_from(path, "", entry["model"])
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         model = read_limited(path)
     else:
         return replace(model, sha256=checksum(path, model.external, digest))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain, islice
 from pathlib import Path
@@ -31,6 +31,8 @@ __all__ = [
 Shape = tuple["int | str", ...]
 _MOST_NODES = 250_000
 """More nodes than networks have; ONNX needs much memory and time for each."""
+_MOST_NOTES, _LONGEST_NOTE, _ALL_NOTES = 128, 1 << 20, 2 << 20
+"""Largest number of metadata entries, characters of one value, and characters of all; exporters stay far below."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class OnnxModel:
     """Whether an operator repeats a subgraph, so that one inference may take any time."""
     foreign: tuple[str, ...] = ()
     """Operators that are not ONNX's own, so that shapes behind them cannot be inferred: the first few."""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What the exporter noted; entries beyond the limits are left out."""
 
     def input(self, name: str) -> OnnxTensor | None:
         """Return the input of a name, or None."""
@@ -109,7 +113,23 @@ def describe(path: Path) -> OnnxModel:
         quantized=any(node.op_type == "QuantizeLinear" for node in graph.node),
         loops=any(node.op_type in ("Loop", "Scan", "SequenceMap") for node in _all_nodes(model)),
         foreign=tuple(islice(dict.fromkeys(_foreign(model)), 5)),
+        metadata=_metadata(model),
     )
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """Return the metadata of a model within the limits."""
+    notes: dict[str, str] = {}
+    room = _ALL_NOTES
+    for entry in islice(model.metadata_props, _MOST_NOTES):
+        key, value = entry.key, entry.value
+        # protobuf returns bytes for text that is not UTF-8.
+        if isinstance(key, str) and isinstance(value, str) and len(key) <= 256 and len(value) <= _LONGEST_NOTE:
+            room -= len(key) + len(value)
+            if room < 0:
+                break
+            notes[key] = value
+    return notes
 
 
 def _problem(model: Any) -> str:

@@ -41,7 +41,7 @@ def shapes_limited(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[st
 
 
 def model_from(path: Path, sha256: str, content: Mapping[str, Any]) -> OnnxModel:
-    """Restore a model from its JSON form. Raises KeyError, TypeError or ValueError for another form."""
+    """Restore a model from its JSON form. Raises AttributeError, KeyError, TypeError or ValueError for another form."""
 
     def tensors(entries: Any) -> tuple[OnnxTensor, ...]:
         return tuple(OnnxTensor(entry["name"], entry["dtype"], tuple(entry["dims"])) for entry in entries)
@@ -59,6 +59,7 @@ def model_from(path: Path, sha256: str, content: Mapping[str, Any]) -> OnnxModel
         quantized=content["quantized"],
         loops=content["loops"],
         foreign=tuple(content["foreign"]),
+        metadata={str(key): str(value) for key, value in content["metadata"].items()},
     )
 
 

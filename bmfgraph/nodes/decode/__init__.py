@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from bmfgraph.nodes.decode.base import Decode, LabelledDecode, or_text, preset_names, read_preset, with_preset
+from bmfgraph.nodes.decode.base import Decode, LabelledDecode, decode_defaults, or_text, preset_names, read_preset
 from bmfgraph.nodes.decode.classify import ClassifyDecode
 from bmfgraph.nodes.decode.detect import BoxForm, CellGrid, DetectDecode
 from bmfgraph.nodes.decode.embed import EmbedDecode
@@ -33,9 +33,9 @@ __all__ = [
 
 
 def _with_task(value: Any) -> Any:
-    """Fill in a preset, which says the task. Detection is the task where nothing else is said."""
-    value = with_preset({"preset": value} if isinstance(value, str) else value)
-    return {"task": "detect"} | value if isinstance(value, dict) else value
+    """Fill in the task, which a preset can say. Detection is the task where nothing else is said."""
+    value = {"preset": value} if isinstance(value, str) else value
+    return {"task": decode_defaults(value).get("task", "detect")} | value if isinstance(value, dict) else value
 
 
 def any_of(schema: dict[str, Any]) -> None:

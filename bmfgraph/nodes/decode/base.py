@@ -8,10 +8,19 @@ from importlib import resources
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from bmfgraph.errors import FieldError, did_you_mean, join_sorted
-from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.base import Partial
 from bmfgraph.system.untrusted import read_bounded
 
 __all__ = [
@@ -19,16 +28,18 @@ __all__ = [
     "LabelledDecode",
     "Labels",
     "Score",
+    "decode_defaults",
     "named_set",
     "or_text",
     "preset_names",
     "read_preset",
     "read_set",
-    "with_preset",
 ]
 
 _LABELS_LIMIT = 1 << 20
 """Bytes of the largest file of labels."""
+_FROM_FILE = ("metadata:", "config:")
+"""Begin of a text that stands for labels which the model's file, or the config.json beside it, has."""
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -57,16 +68,11 @@ Labels = Annotated[tuple[str, ...], Field(min_length=1, json_schema_extra=or_tex
 """Names of classes: a list, the name of a set, or ``file:`` with a path."""
 
 
-def with_preset(value: Any) -> Any:
-    """Fill in what a preset says; its inputs and outputs belong to the model."""
-    if not isinstance(value, dict) or not isinstance(value.get("preset"), str):
-        return value
-    preset = read_preset(value["preset"])
-    return {key: part for key, part in preset.items() if key not in ("inputs", "outputs")} | value
+class Decode(Partial):
+    """How to read a result from the outputs that `model.outputs` describes: one subclass for each task.
 
-
-class Decode(Frozen):
-    """How to read a result from the outputs that `model.outputs` describes: one subclass for each task."""
+    ``model_fields_set`` holds the keys that the user wrote, without those of the preset.
+    """
 
     model_config = ConfigDict(json_schema_extra=_nothing_required)
 
@@ -75,7 +81,42 @@ class Decode(Frozen):
         default=None, description="A family of models, whose inputs, outputs and decoding are the defaults."
     )
 
-    _with_preset = model_validator(mode="before")(with_preset)
+    _words: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_preset(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(value, dict):
+            return handler(value)
+        words = {key: text for key, text in value.items() if isinstance(text, str) and text.startswith(_FROM_FILE)}
+        words = {key: text for key, text in words.items() if key in ("labels", "charset")}
+        own = {key: part for key, part in value.items() if key not in words}
+        decode = handler({key: part for key, part in decode_defaults(own).items() if key not in words} | own)
+        # What the preset says does not count as written.
+        object.__setattr__(decode, "__pydantic_fields_set__", set(own) & set(cls.model_fields))
+        decode._words = words
+        return decode
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        kept = self.model_fields_set | {"task"}
+        return {key: value for key, value in handler(self).items() if key in kept} | self._words
+
+    def says(self, key: str) -> bool:
+        """Return whether the user or the preset sets a key, which otherwise has its default."""
+        return key in self.model_fields_set or key in decode_defaults({"preset": self.preset})
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Keys whose values are in the model's file, with such as ``metadata:names``."""
+        return self._words
+
+
+def decode_defaults(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the preset that a mapping names; its inputs and outputs belong to the model."""
+    name = value.get("preset")
+    preset = read_preset(name) if isinstance(name, str) else {}
+    return {key: part for key, part in preset.items() if key not in ("inputs", "outputs")}
 
 
 class LabelledDecode(Decode):
@@ -84,7 +125,7 @@ class LabelledDecode(Decode):
     labels: Labels | None = Field(
         default=None,
         description="Names of the classes in the order of the scores: a list, a set such as coco80, or "
-        "file:NAMES.txt; null: those in the model's file.",
+        "file:NAMES.txt, metadata:KEY or config:id2label; null: those in the model's file.",
     )
     classes: tuple[str, ...] | None = Field(default=None, min_length=1, description="Labels to keep; null: all.")
     threshold: Score | dict[str, Score] = Field(

@@ -42,8 +42,8 @@ class ReadDecode(Decode):
     blank: Literal["first", "last"] = Field(default="first", description="Place of the score for no character.")
     charset: Characters | None = Field(
         default=None,
-        description="Characters in the order of the scores: a list, a set, or file:CHARACTERS.txt with one in each "
-        "line; null: those in the model's file.",
+        description="Characters in the order of the scores: a list, a set, file:CHARACTERS.txt with one in each line, "
+        "or metadata:KEY; null: those in the model's file.",
     )
     space: bool = Field(
         default=False,

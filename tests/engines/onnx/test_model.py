@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.onnx.model import OnnxError, OnnxTensor, read_onnx, with_free_dims
 from bmfgraph.engines.onnx.shapes import infer_shapes
 from tests.tools import (
@@ -20,6 +21,7 @@ from tests.tools import (
     middle_model,
     negate_model,
     save_model,
+    shaped_model,
     tensor_info,
 )
 
@@ -184,3 +186,19 @@ def test_the_shared_models(shared_models: Path) -> None:
     assert original.inputs == cleaned.inputs == (OnnxTensor("input", "float32", (1, 3, 480, 640)),)
     temporal = shared_models / "vsr_x2_temporal.onnx"
     assert infer_shapes(temporal, {"input:0": (1, 36, 64, 21)}) == {"output:0": (1, 72, 128, 9)}
+
+
+def test_metadata_are_read_within_limits(tmp_path: Path) -> None:
+    notes = {"names": "{0: 'ä'}", "long": "x" * ((1 << 20) + 1), "k" * 257: "y", "empty": ""}
+    path = shaped_model(tmp_path / "a.onnx", {"x": (1, 3, 8, 8)}, {"y": (1, 2)}, notes)
+    assert read_onnx(path).metadata == {"names": "{0: 'ä'}", "empty": ""}
+    assert cached_model(path) == cached_model(path) == read_onnx(path)
+    many = {f"key {index}": "x" * 100_000 for index in range(200)}
+    path = shaped_model(tmp_path / "b.onnx", {"x": (1, 3, 8, 8)}, {"y": (1, 2)}, many)
+    assert list(read_onnx(path).metadata) == [f"key {index}" for index in range(20)]
+    few = {f"key {index}": "" for index in range(200)}
+    path = shaped_model(tmp_path / "c.onnx", {"x": (1, 3, 8, 8)}, {"y": (1, 2)}, few)
+    assert len(read_onnx(path).metadata) == 128
+    path.write_bytes(path.read_bytes().replace(b"key 77", b"key \xff7"))
+    assert "key 76" in read_onnx(path).metadata
+    assert len(read_onnx(path).metadata) == 127
