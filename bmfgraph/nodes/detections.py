@@ -40,7 +40,7 @@ class DetectionsParams:
 
     tensors: tuple[TensorFields, ...]
     box: BoxForm
-    unit: Literal["pixels", "picture", "cells"]
+    unit: Literal["pixels", "picture", "cells", "source"]
     grid: GridParams | None
     background: Literal["none", "first", "last"]
     nms: Literal["per_class", "all", "none"]

@@ -23,6 +23,7 @@ from bmfgraph.nodes.engine import (
     check_shape_names,
     declared_shape,
 )
+from bmfgraph.nodes.feeds import Feed, feeds_of
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
@@ -47,6 +48,8 @@ class InferenceParams:
     """Items joined into one inference."""
     fixed_batch: bool
     """Whether the model reads only batches of that size, so that the last batch is padded."""
+    feeds: tuple[Feed, ...] = ()
+    """The inputs that no edge is connected to."""
     engine: EngineSpec | None = None
 
 
@@ -100,20 +103,21 @@ class InferenceSpec(NodeSpec):
                     hint="give a size or a name for each dimension of the file's input",
                     code=codes.WRONG_DIMS_LENGTH,
                 )
-        if len(model.inputs) != len(self.inputs):
-            names = [tensor.name for tensor in model.inputs]
+        names = [tensor.name for tensor in self._wired(model)]
+        if len(names) != len(self.inputs):
             raise PlanError(
                 name,
-                f"model {self.model.name!r} has {len(model.inputs)} input(s) ({', '.join(names)}), "
+                f"model {self.model.name!r} has {len(names)} input(s) ({', '.join(names)}), "
                 f"but {len(self.inputs)} edge(s) are connected",
-                hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order",
+                hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order; an input that is no "
+                "picture takes its values from model.inputs.NAME.feed",
                 code=codes.MODEL_INPUT_COUNT,
             )
         check_shape_names(name, self.engine, [tensor.name for tensor in model.inputs])
         return model
 
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
-        tensor: OnnxTensor = node.metadata.inputs[index]
+        tensor = self._wired(node.metadata)[index]
         meaning = self._meaning(tensor)
         dims = self._dims(tensor)
         if len(dims) != 4:
@@ -141,23 +145,32 @@ class InferenceSpec(NodeSpec):
         )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
+        model: OnnxModel = node.metadata
         shapes: dict[str, Shape] = {}
-        for source, tensor in zip(inputs, node.metadata.inputs, strict=True):
+        for source, tensor in zip(inputs, self._wired(model), strict=True):
             assert isinstance(source, TensorSpec)
             shapes[tensor.name] = self._shape(node.name, source, tensor)
         batch = self.engine.batch
+        leading = inputs[0]
+        assert isinstance(leading, TensorSpec)
+        values = [
+            (one.name, one.dtype, self._dims(one), self.model.input_meaning(one.name).feed) for one in model.inputs
+        ]
+        feeds = feeds_of(node.name, values, leading, batch)
+        shapes |= {feed.name: feed.shape for feed in feeds}
+        shapes = {tensor.name: shapes[tensor.name] for tensor in model.inputs}
         try:
-            output_shapes = cached_output_shapes(node.metadata, shapes)
+            output_shapes = cached_output_shapes(model, shapes)
         except OnnxError as error:
             raise PlanError(
                 node.name, f"model {self.model.name!r}: {error}", hint=error.hint, code=error.code
             ) from None
-        if node.metadata.foreign and any(size is None for shape in output_shapes.values() for size in shape or (None,)):
+        if model.foreign and any(size is None for shape in output_shapes.values() for size in shape or (None,)):
             # ONNX does not define all operators, but their runtime does.
-            dims = {tensor.name: self._dims(tensor) for tensor in node.metadata.inputs}
-            request = trial_request(node.metadata, shapes, dims, dict(self._sides(node.metadata)), self.engine.threads)
-            output_shapes = tried_shapes(node.name, self.model.name, node.metadata.foreign, request)
-        for output in node.metadata.outputs:
+            dims = {tensor.name: self._dims(tensor) for tensor in model.inputs}
+            request = trial_request(model, shapes, dims, dict(self._sides(model)), self.engine.threads)
+            output_shapes = tried_shapes(node.name, self.model.name, model.foreign, request)
+        for output in model.outputs:
             first = (output_shapes[output.name] or (None,))[0]
             if first is not None and first != batch:
                 raise PlanError(
@@ -166,21 +179,20 @@ class InferenceSpec(NodeSpec):
                     hint="export the model so that the first dim of every output counts the batch",
                     code=codes.MISSING_BATCH_DIMENSION,
                 )
-        leading = inputs[0]
-        assert isinstance(leading, TensorSpec)
         outputs = tuple(
             self._output(tensor, self.model.output_meaning(tensor.name, index), output_shapes[tensor.name], leading)
-            for index, tensor in enumerate(node.metadata.outputs)
+            for index, tensor in enumerate(model.outputs)
         )
-        layouts = self._layouts(node.metadata)
+        layouts = self._layouts(model)
         single = len(outputs) == 1 and self.model.decode is None and not layouts
         kind = outputs[0] if single else BundleSpec(outputs, self.model.decode, layouts)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
-            output_shapes=tuple((tensor.name, output_shapes[tensor.name]) for tensor in node.metadata.outputs),
+            output_shapes=tuple((tensor.name, output_shapes[tensor.name]) for tensor in model.outputs),
             batch=batch,
-            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in node.metadata.inputs),
+            fixed_batch=any(isinstance(self._dims(tensor)[0], int) for tensor in self._wired(model)),
+            feeds=feeds,
         )
         return Inferred((Port("out", kind),), params)
 
@@ -196,11 +208,16 @@ class InferenceSpec(NodeSpec):
             fixed_batch=node.params.fixed_batch,
             sides=self._sides(model),
             own=self.model.file is not None,
+            feeds=node.params.feeds,
         )
+
+    def _wired(self, model: OnnxModel) -> tuple[OnnxTensor, ...]:
+        """Return the inputs that edges are connected to."""
+        return tuple(tensor for tensor in model.inputs if self.model.input_meaning(tensor.name).feed is None)
 
     def _sides(self, model: OnnxModel) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Return the axes of height and width of every input."""
-        meanings = {tensor.name: self._meaning(tensor).dims for tensor in model.inputs}
+        meanings = {tensor.name: self._meaning(tensor).dims for tensor in self._wired(model)}
         return tuple((name, (dims.index("height"), dims.index("width"))) for name, dims in meanings.items())
 
     def engine_of(self, params: InferenceParams) -> EngineSpec | None:

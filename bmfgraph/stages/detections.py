@@ -101,4 +101,5 @@ class Detect(Stage):
         offset = constant((placement.left, placement.top) * 2, device)
         scale = constant((placement.scale_x, placement.scale_y) * 2, device)
         limit = constant((float(placement.source_width), float(placement.source_height)) * 2, device)
-        return ((boxes - offset) / scale).clamp(min=0).minimum(limit)
+        corners = boxes if self.params.unit == "source" else (boxes - offset) / scale
+        return corners.clamp(min=0).minimum(limit)

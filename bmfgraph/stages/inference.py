@@ -31,7 +31,9 @@ class Infer(Stage):
     def open(self) -> None:
         assert self.params.engine is not None
         self._engine = load_engine(self.name, self.params.engine)
-        self._names = [name for name, _ in self.params.inputs]
+        fed = {feed.name for feed in self.params.feeds}
+        self._names = [name for name, _ in self.params.inputs if name not in fed]
+        self._fed: dict[int, dict[str, torch.Tensor]] = {}
         self._batch: list[tuple[Sample, ...]] = []
         self._running: deque[tuple[Pending, list[Frames], int]] = deque()
 
@@ -66,7 +68,16 @@ class Infer(Stage):
             tensors = [_input_tensor(samples[position], name) for samples in batch]
             tensors += tensors[-1:] * (size - len(tensors))
             inputs[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+        inputs |= self._feeds(size)
         self._running.append((self._engine.begin(inputs), [samples[0].frames for samples in batch], size))
+
+    def _feeds(self, size: int) -> dict[str, torch.Tensor]:
+        """Return the inputs that are the same for each frame, for a batch of that size."""
+        if size not in self._fed:
+            self._fed[size] = {
+                feed.name: torch.from_numpy(feed.array(size)).to(self.device) for feed in self.params.feeds
+            }
+        return self._fed[size]
 
     def _end(self) -> Iterator[Sample]:
         """End the oldest inference, and yield a sample for each one of its batch."""

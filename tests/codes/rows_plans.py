@@ -56,6 +56,7 @@ ROWS: tuple[Row, ...] = (
     Row("E328", FIND + "model.decode.preset=null +model.decode.labels=[face]", N + "faces: no output of the model has the field 'scores'"),
     Row("E330", FIND + "records=faces.txt", N + "table: path 'faces.txt': extension '.txt' has no known format; allowed: .jsonl, .ndjson, .json, .csv, .parquet, .zip"),
     Row("E361", FIND + "records=faces.zip pipeline.nodes.table.inputs=[faces,faces]", N + "table: format yolo holds the results of one node, and 2 are connected\n  → write .jsonl"),
+    Row("E362", MIX + "pipeline.nodes.net.inputs=[one] ~pipeline.nodes.two +model.inputs.b.feed=[1,source_width]", N + "net: model.inputs.b.feed has 2 value(s), but the input is "),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),
     Row("E342", UP + "output=out.webm", N + "sink: webm files cannot hold codec x264; allowed: vp9"),

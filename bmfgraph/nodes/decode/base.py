@@ -42,11 +42,11 @@ Labels = Annotated[tuple[str, ...], Field(min_length=1, json_schema_extra=or_tex
 
 
 def with_preset(value: Any) -> Any:
-    """Fill in what a preset says; its inputs and outputs belong to the model."""
+    """Fill in what a preset says; the meaning of its inputs and outputs belongs to the model."""
     if not isinstance(value, dict) or not isinstance(value.get("preset"), str):
         return value
     preset = read_preset(value["preset"])
-    return {key: part for key, part in preset.items() if key not in ("inputs", "outputs")} | value
+    return {key: part for key, part in preset.items() if key not in ("inputs", "feeds", "outputs")} | value
 
 
 class Decode(Frozen):
