@@ -127,6 +127,7 @@ def cut(path: Path, target: Path, share: float) -> Path:
 Shape = Sequence[int | str | None]
 _TYPES = {
     "uint8": TensorProto.UINT8,
+    "int64": TensorProto.INT64,
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
     "string": TensorProto.STRING,

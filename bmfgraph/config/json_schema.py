@@ -247,7 +247,8 @@ def _preset_file(models: Mapping[str, Schema]) -> Schema:
     """Return the schema of a preset: the fields of the decoding, and the meaning of the model's tensors."""
     outputs = {"type": "array", "items": _ref("OutputMeaning"), "description": "Meaning of the outputs, in order."}
     inputs = {"anyOf": [_ref("InputMeaning")], "description": "Meaning of the inputs."}
-    more = {"inputs": inputs, "outputs": outputs}
+    feeds = {"type": "object", "description": "Values of inputs that are no pictures, by their names."}
+    more = {"inputs": inputs, "feeds": feeds, "outputs": outputs}
     tasks = {
         name.removesuffix("Decode").lower(): {
             "type": "object", "properties": schema["properties"] | more, "additionalProperties": False

@@ -172,6 +172,7 @@ MASKS_MISMATCH = Code(
 UNKNOWN_RECORDS_FORMAT = Code(
     "E330", "The format of the records is unknown.", "Use .jsonl, .json, .csv, .parquet or .zip, or set `format`."
 )
+FEED_MISMATCH = Code("E362", "The values of a fed input do not fit it.", "Correct `inputs.NAME.feed`.")
 RECORDS_FORMAT_MISMATCH = Code(
     "E361", "The format of the records cannot hold these results.", "Write .jsonl, or connect another node."
 )

@@ -52,7 +52,7 @@ class DetectionsParams:
 
     tensors: tuple[TensorFields, ...]
     box: BoxForm
-    unit: Literal["pixels", "picture", "cells"]
+    unit: Literal["pixels", "picture", "cells", "source"]
     grid: GridParams | None
     background: Literal["none", "first", "last"]
     nms: Literal["per_class", "all", "none"]
@@ -105,6 +105,9 @@ class DetectionsNodeSpec(NodeSpec):
         labels = _labels(name, decode, tensors)
         if self.threshold is not None:
             decode = decode.model_copy(update={"threshold": self.threshold})
+        if decode.unit == "source":
+            size = (placement.source_width, placement.source_height)
+            placement = Placement(*size, *size, 1.0, 1.0, 0.0, 0.0)
         params = DetectionsParams(
             tensors=tensors,
             box=decode.box,

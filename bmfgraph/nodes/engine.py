@@ -16,6 +16,7 @@ from bmfgraph.engines.spec import RuntimeReason
 from bmfgraph.engines.trial import TrialRequest, trial_request
 from bmfgraph.errors import FieldError, PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Frozen
+from bmfgraph.nodes.feeds import Feed
 from bmfgraph.nodes.model import Size
 from bmfgraph.nodes.path_kind import FilePath, FolderPath
 
@@ -154,6 +155,8 @@ class EngineRequest:
     """Axes of height and width, by input name; none where they are unknown."""
     own: bool = False
     """Whether the user has named the file."""
+    feeds: tuple[Feed, ...] = ()
+    """The inputs that no edge is connected to."""
 
     def trial(self) -> TrialRequest:
         """Return the request to try the model in a runtime."""

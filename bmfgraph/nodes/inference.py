@@ -24,6 +24,7 @@ from bmfgraph.nodes.engine import (
     declared_shape,
 )
 from bmfgraph.nodes.facts import CompletedModel, FactError, complete
+from bmfgraph.nodes.feeds import Feed, feeds_of
 from bmfgraph.nodes.model import ModelSpec, OutputMeaning
 from bmfgraph.nodes.model_checks import check_dims, check_input, check_layout, check_tensor_names
 from bmfgraph.nodes.results import declaration_hash
@@ -51,6 +52,8 @@ class InferenceParams:
     """Items joined into one inference."""
     fixed_batch: bool
     """Whether the model reads only batches of that size, so that the last batch is padded."""
+    feeds: tuple[Feed, ...] = ()
+    """The inputs that no edge is connected to."""
     engine: EngineSpec | None = None
 
 
@@ -88,13 +91,14 @@ class InferenceSpec(NodeSpec):
             message = f"model {self.model.name!r}: {error}"
             raise PlanError(name, message, hint=error.hint, code=error.code) from None
         check_dims(name, completed)
-        if len(model.inputs) != len(self.inputs):
-            names = [tensor.name for tensor in model.inputs]
+        names = [tensor.name for tensor in completed.wired()]
+        if len(names) != len(self.inputs):
             raise PlanError(
                 name,
-                f"model {self.model.name!r} has {len(model.inputs)} input(s) ({', '.join(names)}), "
+                f"model {self.model.name!r} has {len(names)} input(s) ({', '.join(names)}), "
                 f"but {len(self.inputs)} edge(s) are connected",
-                hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order",
+                hint=f"list one edge for each under pipeline.nodes.{name}.inputs, in that order; an input that is no "
+                "picture takes its values from model.inputs.NAME.feed",
                 code=codes.MODEL_INPUT_COUNT,
             )
         check_shape_names(name, self.engine, [tensor.name for tensor in model.inputs])
@@ -102,7 +106,7 @@ class InferenceSpec(NodeSpec):
 
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
         model: CompletedModel = node.metadata
-        tensor = model.onnx.inputs[index]
+        tensor = model.wired()[index]
         described = model.spec.inputs[tensor.name]
         meaning, dims = described.meaning(), model.dims(tensor)
         if len(dims) != 4:
@@ -132,11 +136,17 @@ class InferenceSpec(NodeSpec):
         model: CompletedModel = node.metadata
         onnx, decode = model.onnx, model.spec.decode
         shapes: dict[str, Shape] = {}
-        for source, tensor in zip(inputs, onnx.inputs, strict=True):
+        for source, tensor in zip(inputs, model.wired(), strict=True):
             assert isinstance(source, TensorSpec)
             shapes[tensor.name] = self._shape(node.name, source, model, tensor)
         check_same_tiles(node.name, inputs)
         batch = self.engine.batch
+        leading = inputs[0]
+        assert isinstance(leading, TensorSpec)
+        values = [(one.name, one.dtype, model.dims(one), model.spec.inputs[one.name].feed) for one in onnx.inputs]
+        feeds = feeds_of(node.name, values, leading, batch)
+        shapes |= {feed.name: feed.shape for feed in feeds}
+        shapes = {tensor.name: shapes[tensor.name] for tensor in onnx.inputs}
         try:
             output_shapes = cached_output_shapes(onnx, shapes)
         except OnnxError as error:
@@ -157,22 +167,21 @@ class InferenceSpec(NodeSpec):
                     hint="export the model so that the first dim of every output counts the batch",
                     code=codes.MISSING_BATCH_DIMENSION,
                 )
-        leading = inputs[0]
-        assert isinstance(leading, TensorSpec)
         outputs = tuple(
             _output(tensor, model.spec.outputs.get(tensor.name), output_shapes[tensor.name], leading)
             for tensor in onnx.outputs
         )
         layouts = model.layouts()
         single = len(outputs) == 1 and decode is None and not layouts
-        meanings = tuple((tensor.name, model.spec.inputs[tensor.name].meaning()) for tensor in onnx.inputs)
+        meanings = tuple((tensor.name, model.spec.inputs[tensor.name].meaning()) for tensor in model.wired())
         kind = outputs[0] if single else BundleSpec(outputs, decode, layouts, meanings)
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
             output_shapes=tuple((tensor.name, output_shapes[tensor.name]) for tensor in onnx.outputs),
             batch=batch,
-            fixed_batch=any(isinstance(model.dims(tensor)[0], int) for tensor in onnx.inputs),
+            fixed_batch=any(isinstance(model.dims(tensor)[0], int) for tensor in model.wired()),
+            feeds=feeds,
         )
         return Inferred((Port("out", kind),), params)
 
@@ -188,6 +197,7 @@ class InferenceSpec(NodeSpec):
             fixed_batch=node.params.fixed_batch,
             sides=model.sides(),
             own=self.model.file is not None,
+            feeds=node.params.feeds,
         )
 
     def declaration(self, node: PlanNode) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bmfgraph.errors import FieldError
 from bmfgraph.nodes.base import Frozen, Partial
 from bmfgraph.nodes.decode import AnyDecode, any_of
+from bmfgraph.nodes.feeds import FeedValue
 from bmfgraph.nodes.fields import TensorLayout
 from bmfgraph.nodes.path_kind import PathKind
 from bmfgraph.plan.description import Align, Fit, Framing, Interpolation
@@ -44,6 +45,10 @@ def check_divisor(value: Levels | None) -> Levels | None:
             f"{value!r}: values are divided by it, so it must not be 0", "leave it out, or set it to 1 or 255"
         )
     return value
+
+
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, (list, tuple)) else [value]
 
 
 def _tuple(value: Levels) -> tuple[float, ...]:
@@ -100,6 +105,11 @@ class InputMeaning(PictureMeaning):
     pad_value: Level = Field(default=0, description="Grey level of letterbox bars and padding.")
     resize: Interpolation = Field(default="bilinear", description="Interpolation; area averages the replaced pixels.")
     antialias: bool = Field(default=True, description="Low-pass before shrinking (bilinear and bicubic).")
+    feed: Annotated[tuple[FeedValue | float, ...], BeforeValidator(_listed)] | None = Field(
+        default=None,
+        description="Values of an input that is no picture, such as [source_width, source_height] or 0.5; no edge is "
+        "connected to it.",
+    )
 
     def framing(self) -> Framing:
         """Return how a frame becomes the input, as a plain value."""

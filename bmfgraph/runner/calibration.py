@@ -34,15 +34,17 @@ def calibration_inputs(plan: Plan, node: PlanNode) -> Iterator[dict[str, Any]]:
         clip = locate_clip(build.calibration)
     except SourceError as error:
         raise EngineError(node.name, f"engine.calibration: {error}", hint=error.hint, code=error.code) from None
-    chains = {
-        name: _chain(plan, ref.node, node.name) for (name, _), ref in zip(engine.input_shapes, node.inputs, strict=True)
-    }
+    request = node.spec.engine_request(node)
+    fed = {feed.name: feed for feed in request.feeds}
+    wired = [name for name, _ in engine.input_shapes if name not in fed]
+    chains = {name: _chain(plan, ref.node, node.name) for name, ref in zip(wired, node.inputs, strict=True)}
     source = _source(plan, node)
     length = max(_window(chain) for chain in chains.values())
     # A model with a fixed batch gets the same sample for every item of it.
-    count = engine.batch if node.spec.engine_request(node).fixed_batch else 1
+    count = engine.batch if request.fixed_batch else 1
+    constants = {name: feed.array(count) for name, feed in fed.items()}
     for frames in _passages(node.name, clip, build.calibration_frames, length, source):
-        yield {name: _sample(chain, frames).repeat(count, axis=0) for name, chain in chains.items()}
+        yield {name: _sample(chain, frames).repeat(count, axis=0) for name, chain in chains.items()} | constants
 
 
 def _chain(plan: Plan, name: str, consumer: str) -> list[PlanNode]:

@@ -75,7 +75,9 @@ class Infer(Stage):
     def open(self) -> None:
         assert self.params.engine is not None
         self._engine = load_engine(self.name, self.params.engine)
-        self._names = [name for name, _ in self.params.inputs]
+        fed = {feed.name for feed in self.params.feeds}
+        self._names = [name for name, _ in self.params.inputs if name not in fed]
+        self._fed: dict[int, Tensors] = {}
         self._waiting: deque[_Job] = deque()
         """Samples with rows that are not begun."""
         self._rows = 0
@@ -128,7 +130,16 @@ class Infer(Stage):
         if size > count or len(parts) > 1:
             padding = [{name: tensor[-1:] for name, tensor in parts[-1].items()}] * (size - count)
             inputs = {name: torch.cat([part[name] for part in (*parts, *padding)]) for name in self._names}
+        inputs = inputs | self._feeds(size)
         self._running.append((self._engine.begin(inputs), shares, size))
+
+    def _feeds(self, size: int) -> Tensors:
+        """Return the inputs that are the same for each frame, for a batch of that size."""
+        if size not in self._fed:
+            self._fed[size] = {
+                feed.name: torch.from_numpy(feed.array(size)).to(self.device) for feed in self.params.feeds
+            }
+        return self._fed[size]
 
     def _end(self) -> Iterator[Sample]:
         """End the oldest inference, and yield the samples that are complete."""

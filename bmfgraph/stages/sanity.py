@@ -91,7 +91,7 @@ def check_scores(
 
 
 def check_boxes(
-    corners: Array, size: tuple[int, int], *, unit: Literal["pixels", "picture", "cells"], form: str
+    corners: Array, size: tuple[int, int], *, unit: Literal["pixels", "picture", "cells", "source"], form: str
 ) -> list[Problem]:
     """Return warnings about boxes that lie where no object is.
 

@@ -142,7 +142,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=[]"], N + "net.model.file: []: must be a path"),
     (UPSCALE, ["net.model.inputs=5"], N + "net.model.inputs: 5: must be a mapping"),
     (UPSCALE, ["net.model.outputs={537: {}}"], N + "net.model.outputs.537: 537: must be text (in quotes)"),
-    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: align, antialias, channels, dims, fit, layout, mean, multiple, pad_value, resize, size, std"),
+    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: align, antialias, channels, dims, feed, fit, layout, mean, multiple, pad_value, resize, size, std"),
     (UPSCALE, ["net.model.outputs.output={multiple: 2}"], N + "net.model.outputs.output.multiple: unknown key; allowed: activation, channels, dims, fields, layout, mean, std, stride"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2]}"], N + "net.model.inputs.input: mean has 2 values"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2, 3], channels: GRAY}"], N + "net.model.inputs.input: mean has 3 values"),
@@ -239,7 +239,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     # the model's tensors
     (UPSCALE, ["net.model.inputs.inpt={}"], N + "net: model.inputs.inpt: double.onnx has no such tensor (did you mean 'input'?); it has: input\n  → correct the names under model.inputs"),
     (UPSCALE, ["net.model.outputs.out={}"], N + "net: model.outputs.out: double.onnx has no such tensor (did you mean 'output'?); it has: output\n  → correct the names under model.outputs"),
-    (UPSCALE, ["net.model={name: two, file: <two>}"], N + "net: model 'two' has 2 input(s) (a, b), but 1 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
+    (UPSCALE, ["net.model={name: two, file: <two>}"], N + "net: model 'two' has 2 input(s) (a, b), but 1 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order; an input that is no picture takes its values from model.inputs.NAME.feed"),
     (UPSCALE, ["net.model={name: flat, file: <flat>}"], N + "net: input input float32[Nx3xL] has 3 dims; images have 4 (NCHW)\n  → reshape inside the model"),
     (UPSCALE, ["net.model.inputs.input={dims: [N, 3, H]}"], N + "net: model.inputs.input.dims has 3 entries, but the file's input input uint8[Nx3xHxW] has 4\n  → give a size or a name for each dimension of the file's input"),
     (UPSCALE, ["prepare.dtype=float32"], N + "net: input input uint8[Nx3xHxW] expects uint8, but its source has dtype float32\n  → set dtype: uint8 on the preprocess node, or leave it out"),
@@ -258,8 +258,8 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={input_shapes: {input: [2, 3, 48, 64]}}"], N + "net: engine.input_shapes.input=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
     (UPSCALE, ["prepare.size=[10, 20]", "net.engine={input_shapes: {input: [1, 3, 48, 64]}}"], N + "net: engine.input_shapes.input=[1, 3, 48, 64], but the frames make [1, 3, 10, 20]\n  → leave engine.input_shapes out to take the shape from the frames"),
     # several inputs
-    (UPSCALE, ["net.inputs=[window, prepare]"], N + "net: model 'tiny' has 1 input(s) (input), but 2 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
-    (MIX, ["-net.engine", "net.inputs=[one]"], N + "net: model 'mix' has 2 input(s) (a, b), but 1 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order"),
+    (UPSCALE, ["net.inputs=[window, prepare]"], N + "net: model 'tiny' has 1 input(s) (input), but 2 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order; an input that is no picture takes its values from model.inputs.NAME.feed"),
+    (MIX, ["-net.engine", "net.inputs=[one]"], N + "net: model 'mix' has 2 input(s) (a, b), but 1 edge(s) are connected\n  → list one edge for each under pipeline.nodes.net.inputs, in that order; an input that is no picture takes its values from model.inputs.NAME.feed"),
     (MIX, ["net.engine={input_shapes: {b: [1, 3, 48, 64]}}"], N + "net: engine.input_shapes has no a; the model has the inputs a, b\n  → give each input its own shape, or leave engine.input_shapes out to take them from the frames"),
     (MIX, ["net.engine={input_shapes: {a: 1x3x48x64, b: 2x3x48x64}}"], N + "net: engine.input_shapes.b=[2, 3, 48, 64], but the frames make [1, 3, 48, 64]\n  → set engine.batch=2"),
     (MIX, ["two.channels=RGB"], N + "net: input b expects NCHW BGR, but its source is NCHW RGB\n  → leave layout, channels, mean and std of the preprocess node out, so that they follow the model"),

@@ -99,6 +99,41 @@ def blob_model(path: Path) -> Path:
     )
 
 
+def rtdetr_model(path: Path) -> Path:
+    """The tensors of RT-DETR's authors: the boxes are shares of ``orig_target_sizes``, as [width, height]."""
+    shares = np.array([[[0.25, 0.5, 0.75, 1.0], [0, 0, 0.5, 0.25]]], np.float32)
+    return save_model(
+        path,
+        [
+            helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+            helper.make_node("Cast", ["orig_target_sizes"], ["sizes"], to=1),
+            helper.make_node("Concat", ["sizes", "sizes"], ["twice"], axis=1),
+            helper.make_node("Unsqueeze", ["twice", "one"], ["rows"]),
+            helper.make_node("Mul", ["rows", "shares"], ["inside"]),
+            helper.make_node("Unsqueeze", ["zero", "one"], ["column"]),
+            helper.make_node("Unsqueeze", ["column", "two"], ["cube"]),
+            helper.make_node("Add", ["inside", "cube"], ["boxes"]),
+            helper.make_node("Add", ["column", "best"], ["scores"]),
+            helper.make_node("Add", ["column", "numbers"], ["labels"]),
+        ],
+        [tensor_info("images", "float32", ["N", 3, 32, 32]), tensor_info("orig_target_sizes", "int64", ["N", 2])],
+        [
+            tensor_info("labels", "float32", ["N", 2]),
+            tensor_info("boxes", "float32", ["N", 2, 4]),
+            tensor_info("scores", "float32", ["N", 2]),
+        ],
+        {
+            "shares": shares,
+            "one": np.array([1]),
+            "two": np.array([2]),
+            "nothing": np.array(0, np.float32),
+            "best": np.array([[0.9, 0.6]], np.float32),
+            "numbers": np.array([[1, 0]], np.float32),
+        },
+    )
+
+
 BLOBS = """
 name: net
 file: net.onnx
@@ -181,3 +216,18 @@ def test_poses_of_a_real_face_are_plausible(compose: Callable[..., dict[str, Any
         assert left_eye[0] < right_eye[0]
         assert left_mouth[0] < right_mouth[0]
     assert frames == 120
+
+
+def test_an_input_that_is_no_picture_gets_the_size_of_the_frame(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(size=(128, 64), frames=3)
+    rtdetr_model(tmp_path / "net.onnx")
+    model = "{name: net, file: net.onnx, decode: {preset: rtdetr_authors, labels: [cat, dog]}}"
+    settings = ("input=clip.mp4", "output=out.mp4", "records=out.jsonl", "engine.batch=2")
+    start(bmfgraph("pipeline=detection", f"+model={model}", *settings), tmp_path).wait().success()
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["detections"] for line in lines] == [
+        [
+            {"label": "dog", "score": 0.9, "box": [32.0, 32.0, 96.0, 64.0]},
+            {"label": "cat", "score": 0.6, "box": [0.0, 0.0, 64.0, 16.0]},
+        ]
+    ] * 3

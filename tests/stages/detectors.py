@@ -83,6 +83,8 @@ class Family:
     iou: float | None
     """Overlap of the suppression; None: the model does it itself."""
     labels: tuple[str, ...] = ("a", "b", "c")
+    in_source: bool = False
+    """Whether the corners are in pixels of the source frame."""
     overlap: Overlap | None = None
     """Overlap of two objects; None: that of upright boxes."""
 
@@ -188,6 +190,22 @@ def _decode_rtdetr(tensors: dict[str, Array], width: int, height: int, threshold
         if line[4 + label] > threshold:
             rows.append((label, float(line[4 + label]), *centred(*(line[:4] * scale))))
     return rows
+
+
+def _rtdetr_authors(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
+    corners = np.array([centred(*box) for box in boxes(random, 30, 1, 1)], np.float32)
+    return {
+        "labels": random.integers(0, 3, (1, 30)).astype(np.float32),
+        "boxes": (corners * [width, height, width, height]).astype(np.float32)[None],
+        "scores": random.random((1, 30)).astype(np.float32),
+    }
+
+
+def _decode_rtdetr_authors(tensors: dict[str, Array], width: int, height: int, threshold: float) -> list[Row]:
+    rows = zip(tensors["labels"][0], tensors["scores"][0], tensors["boxes"][0], strict=True)
+    return [
+        (int(label), float(score), *(float(value) for value in box)) for label, score, box in rows if score > threshold
+    ]
 
 
 def _logits(classes: int) -> Callable[[np.random.Generator, int, int], dict[str, Array]]:
@@ -306,6 +324,7 @@ BOXES: Mapping[str, Family] = {
     "yolo26": Family(_yolov10, _decode_yolov10, 0.25, None),
     "yolox": Family(_yolox, _decode_yolox, 0.3, 0.45),
     "rtdetr": Family(_rtdetr, _decode_rtdetr, 0.25, None),
+    "rtdetr_authors": Family(_rtdetr_authors, _decode_rtdetr_authors, 0.5, None, in_source=True),
     "rtdetr_hf": Family(_logits(3), _decode_rtdetr_hf, 0.5, None),
     "detr": Family(_logits(4), _decode_detr, 0.7, None),
     "ssd": Family(_ssd, _decode_ssd, 0.3, None),

@@ -116,7 +116,7 @@ def decode_defaults(value: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of the preset that a mapping names; its inputs and outputs belong to the model."""
     name = value.get("preset")
     preset = read_preset(name) if isinstance(name, str) else {}
-    return {key: part for key, part in preset.items() if key not in ("inputs", "outputs")}
+    return {key: part for key, part in preset.items() if key not in ("inputs", "feeds", "outputs")}
 
 
 class LabelledDecode(Decode):

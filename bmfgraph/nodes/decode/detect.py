@@ -33,8 +33,8 @@ class DetectDecode(LabelledDecode):
 
     task: Literal["detect"] = Field(default="detect", description="What the model does.")
     box: BoxForm = Field(default="cxcywh", description="Numbers of a box; ltrb: distances from the cell's origin.")
-    unit: Literal["pixels", "picture", "cells"] = Field(
-        default="pixels", description="Pixels of the model's input, 0..1 of it, or cells of the grid."
+    unit: Literal["pixels", "picture", "cells", "source"] = Field(
+        default="pixels", description="Pixels of the model's input, 0..1 of it, cells of the grid, or source pixels."
     )
     grid: CellGrid | None = Field(default=None, description="The cells of an undecoded head.")
     background: Literal["none", "first", "last"] = Field(

@@ -45,9 +45,13 @@ class CompletedModel:
         """Return the meaning of an input's numbers."""
         return self.spec.inputs[tensor.name].meaning()
 
+    def wired(self) -> tuple[OnnxTensor, ...]:
+        """Return the inputs that edges are connected to; the others are fed."""
+        return tuple(tensor for tensor in self.onnx.inputs if self.spec.inputs[tensor.name].feed is None)
+
     def sides(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Return the axes of height and width of every input."""
-        meanings = {tensor.name: self.meaning(tensor).dims for tensor in self.onnx.inputs}
+        """Return the axes of height and width of every picture."""
+        meanings = {tensor.name: self.meaning(tensor).dims for tensor in self.wired()}
         return tuple((name, (dims.index("height"), dims.index("width"))) for name, dims in meanings.items())
 
     def layouts(self) -> tuple[tuple[str, OutputMeaning], ...]:
@@ -84,7 +88,9 @@ def complete(spec: ModelSpec, onnx: OnnxModel) -> CompletedModel:
 
     sections: dict[str, Section] = {}
     for tensor in onnx.inputs:
+        feed = defaults.get("feeds", {}).get(tensor.name)
         presets = {key: Fact(value, by) for key, value in defaults.get("inputs", {}).items()}
+        presets = presets if feed is None else {"feed": Fact(feed, by)}
         written = _written(spec.inputs.get(tensor.name))
         noted = facts.inputs if len(tensor.dims) == 4 else {}
         section = layers(written, presets, noted)
@@ -102,7 +108,7 @@ def complete(spec: ModelSpec, onnx: OnnxModel) -> CompletedModel:
             sections[f"outputs.{tensor.name}"] = layers({}, presets, facts.outputs.get(tensor.name, {}))
     if own or facts.decode:
         words = {key: Fact(word, YAML) for key, word in own.words.items()} if own else {}
-        presets = {key: fact for key, fact in said.items() if key not in ("inputs", "outputs")}
+        presets = {key: fact for key, fact in said.items() if key not in ("inputs", "feeds", "outputs")}
         written = _written(own) | words
         if own and "task" in defaults:
             # A preset brings the task, and no other task goes with it.
