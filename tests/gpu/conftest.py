@@ -7,8 +7,10 @@ ultraface_rfb_640.fp16.sm90.plan and animevideov3_x2.fp16.sm90.plan that TensorR
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,21 @@ def kit() -> Path:
     if not folder:
         pytest.skip("$BMFGRAPH_GPU_KIT names no folder of models, engines and clips")
     return Path(folder)
+
+
+@contextlib.contextmanager
+def no_waits() -> Iterator[None]:
+    """Let a wait for the GPU raise an error."""
+    import torch
+
+    with warnings.catch_warnings():
+        # It says that the check is a prototype.
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.fixture

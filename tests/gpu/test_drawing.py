@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from bmfgraph.stages.redact import Redact, areas_of, redact
 from bmfgraph.stages.resize import Resize
 from bmfgraph.stages.resizing import resized
 from bmfgraph.stages.results import Detections, Masks, Segments
+from tests.gpu.conftest import no_waits
 
 pytestmark = pytest.mark.gpu
 WIDTH, HEIGHT = 650, 370
@@ -45,28 +45,20 @@ def detections(frame: Any) -> Detections:
     )
 
 
-@pytest.fixture
-def no_waits() -> Iterator[None]:
-    """Let a wait for the GPU raise an error, from the second frame on."""
-    yield
-    torch.cuda.set_sync_debug_mode("default")
-
-
 def second(stage: Stage, *results: Any) -> np.ndarray[Any, Any]:
     """Process a frame twice, the second time without waits, and return its pixels."""
     stage.device = "cuda"
     stage.open()
     frame = Frame(0, None, image=torch.from_numpy(IMAGE).cuda())
     list(stage.process(frame, *results))
-    torch.cuda.set_sync_debug_mode("error")
-    (result,) = stage.process(frame, *results)
-    torch.cuda.set_sync_debug_mode("default")
+    with no_waits():
+        (result,) = stage.process(frame, *results)
     assert np.array_equal(frame.pixels().cpu().numpy(), IMAGE)
     pixels: np.ndarray[Any, Any] = result.pixels().cpu().numpy().astype(int)
     return pixels
 
 
-def test_overlay(no_waits: None) -> None:
+def test_overlay() -> None:
     params = OverlayParams(None, 2, True, 12, 0.5, 0.3, (((0, 1), (1, 2)), ()), (-1, 7))
     result = detections(None)
     segments = Segments(None, torch.from_numpy(MAP).cuda(), ())  # type: ignore[arg-type]
@@ -79,16 +71,18 @@ def test_overlay(no_waits: None) -> None:
 
 @pytest.mark.parametrize("style", ["blur", "pixelate", "fill"])
 @pytest.mark.parametrize("shape", ["box", "ellipse", "mask"])
-def test_redact(no_waits: None, style: Any, shape: Any) -> None:
+def test_redact(style: Any, shape: Any) -> None:
     params = RedactParams(style, shape, 0.1, 6, (9, 8, 7), None, 0.2, 3)
     result = detections(None)
     expected = torch.from_numpy(IMAGE.copy())
     redact(expected, torch.from_numpy(IMAGE), areas_of(result, WIDTH, HEIGHT, params), params)
-    assert np.abs(second(Redact("hide", params), result) - expected.numpy()).max() <= 1
+    difference = np.abs(second(Redact("hide", params), result) - expected.numpy())
+    # The edges of blocks can fall on another pixel.
+    assert (difference > 1).mean() < (0.01 if style == "pixelate" else 1e-9)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic", "area"])
-def test_resize(no_waits: None, mode: Any) -> None:
+def test_resize(mode: Any) -> None:
     expected = resized(
         torch.from_numpy(IMAGE).permute(2, 0, 1)[None], 200, 120, mode=mode, antialias=True, integer=True
     )

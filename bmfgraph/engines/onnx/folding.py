@@ -52,7 +52,11 @@ def fold_sizes(model: Any) -> bool:
             if sum(values[name].size for name in node.input if name) > _MOST:
                 continue
             feeds = {name: values[name] for name in node.input if name}
-            (result,) = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
+            try:
+                (result,) = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
+            except Exception:
+                # Some releases of ONNX evaluate some operators of old sets wrongly; the sizes then stay unknown.
+                continue
         else:
             continue
         if result is not None and result.size <= _MOST:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from bmfgraph.engines.onnx.folding import fold_sizes
 from bmfgraph.engines.onnx.shapes import infer_shapes
 from tests.tools import tensor_info
 
@@ -58,3 +59,18 @@ def test_sizes_that_depend_on_the_data_stay_free(tmp_path: Path) -> None:
     cast = helper.make_node("Cast", ["places"], ["out"], to=onnx.TensorProto.FLOAT)
     model = flattening(tmp_path / "m.onnx", 11, kept, cast)
     assert infer_shapes(model, {"x": (1, 3, 4, 5)}) == {"out": (3, None)}
+
+
+def test_a_computation_that_cannot_be_done_leaves_the_sizes_free(tmp_path: Path) -> None:
+    far = [
+        helper.make_node("Constant", [], ["nine"], value=onnx.numpy_helper.from_array(np.array([9]), "nine")),
+        helper.make_node("Gather", ["shape", "nine"], ["missing"], axis=0),
+        helper.make_node("Expand", ["flat", "missing"], ["out"]),
+    ]
+    model = onnx.load(str(flattening(tmp_path / "m.onnx", 11, *far)))
+    model.graph.input[0].CopyFrom(tensor_info("x", "float32", [1, 3, 4, 5]))
+    assert fold_sizes(model)
+    assert [node.op_type for node in model.graph.node if node.output[0] in ("first", "missing")] == [
+        "Constant",
+        "Gather",
+    ]
