@@ -17,6 +17,7 @@ class Classify(PerFrame[Classes]):
     """Convert each Sample of scores to the Classes of its frames. Equal scores keep the order of their classes."""
 
     params: ClassifyParams
+    scores = True
 
     def open(self) -> None:
         super().open()

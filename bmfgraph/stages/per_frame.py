@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 
@@ -12,6 +12,7 @@ from bmfgraph.nodes.fields import TensorAxes
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import AsyncDownload, graphed_on_cuda
 from bmfgraph.stages.items import Frame, Result, Sample
+from bmfgraph.stages.sanity import check_scores
 
 __all__ = ["PerFrame"]
 
@@ -31,18 +32,24 @@ class PerFrame(Stage, Generic[_Item]):
     CPU. Its params have the field ``output``.
     """
 
+    scores: ClassVar[bool] = False
+    """Whether the output holds scores of classes, whose first frame is looked at for signs of a wrong config."""
+
     def open(self) -> None:
+        self._is_new = self.scores
         self._download: AsyncDownload[list[_Item]] = AsyncDownload()
         self._output: TensorAxes = self.params.output
         self._reduced = graphed_on_cuda(self._reduce, self.device)
 
     def process(self, *items: Any) -> Iterable[_Item]:
         sample: Sample = items[0]
-        result = self._reduced(sample.tensors[self._output.tensor][0])
+        tensor = sample.tensors[self._output.tensor][0]
+        result, first = self._reduced(tensor), [tensor] if self._is_new else []
+        self._is_new = False
         if self.device == "cuda":
-            built = self._download.put([result], lambda copies: self._build(sample.frames, copies[0]))
+            built = self._download.put([result, *first], lambda copies: self._build(sample.frames, *copies))
             return chain.from_iterable(built)
-        return self._build(sample.frames, result)
+        return self._build(sample.frames, result, *first)
 
     def finish(self) -> Iterable[_Item]:
         return chain.from_iterable(self._download.drain())
@@ -67,11 +74,25 @@ class PerFrame(Stage, Generic[_Item]):
         """
         raise NotImplementedError(f"{type(self).__name__}.build")
 
-    def _reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _ordered(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the wanted axes of the output, float32."""
         ordered = tensor.permute(self._output.axes)
         extra = len(self._output.axes) - len(self._output.sizes)
-        values = ordered.reshape(ordered.shape[extra:]).float()
-        return self.reduce(_ACTIVATIONS[self._output.activation](values))
+        return ordered.reshape(ordered.shape[extra:]).float()
 
-    def _build(self, frames: tuple[Frame, ...], numbers: torch.Tensor) -> list[_Item]:
+    def _reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        return self.reduce(_ACTIVATIONS[self._output.activation](self._ordered(tensor)))
+
+    def _build(
+        self, frames: tuple[Frame, ...], numbers: torch.Tensor, first: torch.Tensor | None = None
+    ) -> list[_Item]:
+        if first is not None:
+            values = self._ordered(first)
+            for problem in check_scores(
+                values.reshape(-1, values.shape[-1]).numpy(),
+                activation=self._output.activation,
+                output=self._output.tensor,
+                exclusive=True,
+            ):
+                self.warn(problem)
         return [self.build(frame, numbers) for frame in frames]

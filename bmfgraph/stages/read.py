@@ -21,6 +21,7 @@ class Read(PerFrame[Texts]):
     """Convert each Sample of scores to the Texts of its frames: one text, or none where none was read."""
 
     params: ReadParams
+    scores = True
 
     def reduce(self, values: torch.Tensor) -> torch.Tensor:
         """Return the best score and its class at each step, float32 [2, time]."""

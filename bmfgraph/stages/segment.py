@@ -13,6 +13,7 @@ from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Sample
 from bmfgraph.stages.resample import Resampler, planes_of
 from bmfgraph.stages.results import Segments
+from bmfgraph.stages.sanity import check_scores
 
 __all__ = ["Segment"]
 
@@ -34,12 +35,24 @@ class Segment(Stage):
         # A recorded graph reads these tensors at every frame, so they live as long as the stage.
         self._kept = torch.tensor(kept, dtype=torch.uint8, device=self.device)
         self._thresholds = torch.tensor(params.thresholds, device=self.device)
+        # Without a threshold only the order of the scores counts.
+        self._is_new = not params.numbers and any(0 < least <= 1 for least in params.thresholds)
         self._classes = graphed_on_cuda(self._numbers if params.numbers else self._best, self.device)
 
     def process(self, *items: Any) -> Iterable[Segments]:
         sample: Sample = items[0]
         tensor = sample.tensors[self.params.output.axes.tensor][0]
+        if self._is_new:
+            self._is_new = False
+            self._look(tensor)
         return (Segments(sample.frames[0], self._classes(tensor), self.params.labels),)
+
+    def _look(self, tensor: torch.Tensor) -> None:
+        """Look at the scores of the first frame for signs of a wrong config; a GPU is waited for this once."""
+        planes, axes = planes_of(tensor, self.params.output).cpu(), self.params.output.axes
+        values = planes.float().reshape(len(planes), -1).T.contiguous().numpy()
+        for problem in check_scores(values, activation=axes.activation, output=axes.tensor, exclusive=len(planes) > 1):
+            self.warn(problem)
 
     def _numbers(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the class numbers of an output that holds them."""

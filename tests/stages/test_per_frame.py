@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bmfgraph.errors import Problem
 from bmfgraph.nodes.classify import ClassifyParams
 from bmfgraph.nodes.embed import EmbedParams
 from bmfgraph.nodes.fields import TensorAxes
@@ -207,3 +208,24 @@ def test_embeddings_have_length_1_unless_told_otherwise() -> None:
     assert embed(vector, normalise="none")[0].values.tolist() == [3, 0, -4]
     assert embed(vector * 0)[0].values.tolist() == [0, 0, 0]
     assert embed(vector.reshape(1, 3, 1, 1), axes=(1, 2, 0))[0].values.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("activation", "values", "words"),
+    [
+        ("none", [-3.0, 5.0, 1.0], "set model.outputs.o.activation to softmax; it is none"),
+        ("softmax", [0.25, 0.5, 0.25], "set model.outputs.o.activation to none; it is softmax"),
+        ("softmax", [-3.0, 5.0, 1.0], None),
+        ("none", [0.25, 0.5, 0.25], None),
+    ],
+)
+def test_the_first_scores_tell_a_wrong_activation(activation: Any, values: list[float], words: str | None) -> None:
+    output = TensorAxes("o", (0,), (3,), activation)
+    stage = Classify("n", ClassifyParams(output, "none", 1, (0.0,) * 3, ("a", "b", "c")))
+    warnings: list[Problem] = []
+    stage.receive_warning = warnings.append
+    scores = np.array([values], np.float32)
+    results(stage, scores, scores * np.nan)
+    assert [(problem.code, problem.path, problem.hint) for problem in warnings] == (
+        [] if words is None else [("W112", "pipeline.nodes.n", words)]
+    )

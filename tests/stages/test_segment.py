@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bmfgraph.errors import Problem
 from bmfgraph.nodes.segment import NO_CLASS
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages import segment
@@ -140,3 +141,16 @@ def test_a_preset_decodes_as_published(name: str, place: str) -> None:
         expected = np.where(seen & (values[0] > 0.3), 0, NO_CLASS)
     actual = label_map(scores, {"preset": name, "labels": labels}, where, size="source")
     assert actual == expected.tolist()
+
+
+@pytest.mark.parametrize(("threshold", "codes"), [(0.5, ["W112"]), (0.0, [])])
+def test_scores_without_their_activation_are_told_where_a_threshold_reads_them(
+    threshold: float, codes: list[str]
+) -> None:
+    decode = {"task": "segment", "labels": COLORS, "threshold": threshold}
+    stage = Segment("n", segment_params(model_output((1, 3, 2, 4), WHOLE, decode))[0])
+    warnings: list[Problem] = []
+    stage.receive_warning = warnings.append
+    for index in range(2):
+        list(opened(stage).process(Sample({"out": torch.from_numpy(SCORES[None])}, (Frame(index, None),))))
+    assert [problem.code for problem in warnings] == codes
