@@ -105,7 +105,7 @@ def test_this_machine_runs_pipelines(look: Callable[..., Lines]) -> None:
     assert "x264" in found["FFmpeg"][0].found
     assert "CPUExecutionProvider" in found["ONNX Runtime"][0].found
     assert "hydra-core 1.3." in found["packages"][0].found
-    assert "decoder, detections, encoder" in found["node kinds"][0].found
+    assert "decoder, detections, embed, encoder" in found["node kinds"][0].found
     assert found["GPU"][0].state == ("ok" if find_gpu()[0] else "warn")
     for lines in found.values():
         assert all(bool(line.fix) == (line.state != "ok") for line in lines)

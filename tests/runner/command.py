@@ -59,7 +59,7 @@ class Ended:
             assert word not in self.err + self.out, self.err + self.out
         message = lines[starts[0] :]
         assert all(line.startswith("  ") for line in message[1:]), self.err
-        assert all(line.startswith("bmfgraph: ") for line in lines[: starts[0]]), self.err
+        assert all(line.startswith(("bmfgraph: ", "  ")) for line in lines[: starts[0]]), self.err
         assert any(line.startswith("  → ") for line in message), self.err
         return _ERROR.sub("", "\n".join(message), count=1)
 

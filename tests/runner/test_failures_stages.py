@@ -24,7 +24,7 @@ Fails = Callable[..., str]
         (
             "garbage",
             ", frame 57 at 1.900 s",
-            "process produced 'not a frame', which is not a Frame, Sample or Detections",
+            "process produced 'not a frame', which is not a Frame, Sample or Result",
         ),
     ],
 )

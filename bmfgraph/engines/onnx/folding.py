@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 __all__ = ["fold_sizes", "sizes_of"]
 
 _OPERATORS = frozenset({"Cast", "Slice", "Gather", "Concat", "Squeeze", "Unsqueeze", "Add", "Sub", "Mul", "Div"})
@@ -25,6 +23,7 @@ def fold_sizes(model: Any) -> bool:
     Returns:
         Whether a node was replaced.
     """
+    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
     from onnx.reference import ReferenceEvaluator
 
