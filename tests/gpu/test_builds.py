@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from bmfgraph.api import Job
+from bmfgraph.media.accuracy import compare
 from bmfgraph.runner.engines import prepare_engines
 from bmfgraph.runner.run import run_plan
 from tests.gpu.test_models import assert_same_faces, cpu_faces, cpu_pictures, records
@@ -78,6 +80,28 @@ def test_faces(
         assert "layers behind the last heavy ones stay in float32" in (built["detect"].parent / "build.log").read_text()
     run_plan(plan)
     assert_same_faces(records(tmp_path / "gpu.jsonl"), cpu_faces)
+
+
+def test_a_detector_in_int8_is_measured_against_fp32(
+    compose: Compose, faces: list[str], by_python: list[str], kit: Path, tmp_path: Path
+) -> None:
+    words = [*without_path(faces), f"input={kit}/carphone_pristine.mp4", "encoder=measure"]
+    # What AP needs: the weak detections as well.
+    words += ["model.decode.threshold=0.05"]
+    int8 = ["engine=int8", *by_python, f"engine.calibration={kit}/carphone_pristine.mp4"]
+    for name, engine in (("fp32", ["device=cpu"]), ("int8", int8)):
+        plan = Job.from_config(compose(*words, *engine, f"records={tmp_path}/{name}.jsonl")).plan()
+        prepare_engines(plan)
+        run_plan(plan)
+    # The truth is what fp32 finds with the model's own threshold.
+    sure = [
+        json.loads(line) | {"detections": [box for box in json.loads(line)["detections"] if box["score"] >= 0.7]}
+        for line in (tmp_path / "fp32.jsonl").read_text().splitlines()
+    ]
+    (tmp_path / "truth.jsonl").write_text("".join(json.dumps(frame) + "\n" for frame in sure))
+    found = compare(tmp_path / "int8.jsonl", tmp_path / "truth.jsonl")
+    print({key: found[key] for key in ("map", "map50", "recall", "mean_iou")})
+    assert found["map50"] >= 0.9
 
 
 PROFILES = "engine.profiles={input: {min: 1x3x64x64, opt: 1x3x720x1280, max: 1x3x720x1280}}"
