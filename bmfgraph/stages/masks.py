@@ -16,7 +16,7 @@ __all__ = ["masks_of_boxes", "masks_of_prototypes"]
 def masks_of_prototypes(
     weights: NDArray[np.float32], prototypes: torch.Tensor, params: MaskParams, place: Placement
 ) -> Masks:
-    """Combine the prototypes by the weights of each object (Bolya et al., YOLACT, 2019).
+    """Return masks that are mixed of prototypes by the weights of each object (Bolya et al., YOLACT, 2019).
 
     Args:
         weights: float32 [n, prototypes].
@@ -26,10 +26,9 @@ def masks_of_prototypes(
     """
     planes = prototypes.permute(params.tensor.axes)
     rows, columns = planes.shape[-2:]
-    values = torch.from_numpy(weights) @ planes.reshape(weights.shape[1], rows * columns).float()
     across, down = columns / place.width, rows / place.height
     return Masks(
-        values.reshape(-1, rows, columns).numpy(),
+        planes.reshape(-1, rows, columns).float().numpy(),
         params.threshold,
         Placement(
             place.source_width,
@@ -41,6 +40,7 @@ def masks_of_prototypes(
             place.left * across,
             place.top * down,
         ),
+        weights=weights,
     )
 
 

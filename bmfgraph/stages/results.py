@@ -51,16 +51,25 @@ class Masks:
 
     Attributes:
         values: A pixel belongs to the object where its interpolated value is above ``threshold``; float32
-            [n, rows, columns].
+            [n, rows, columns]. With ``weights``: the planes that the values are mixed of, [planes, rows, columns].
         threshold: Least value: of a logit where the model gives logits, so 0 for a probability of 0.5.
         placement: Position of the source frame in the grid.
         by_box: Whether the grid covers the box of its object instead; only the size of the source frame is then read.
+        weights: Share of each plane in the values of each object, float32 [n, planes]; None: values of its own. They
+            are mixed when a mask is read, and inside its box only.
     """
 
     values: NDArray[np.float32]
     threshold: float
     placement: Placement
     by_box: bool = False
+    weights: NDArray[np.float32] | None = None
+
+    def select(self, numbers: NDArray[Any]) -> Masks:
+        """Return the masks of some objects, by their positions, or by which ones."""
+        if self.weights is not None:
+            return replace(self, weights=self.weights[numbers])
+        return replace(self, values=self.values[numbers])
 
     def patch(self, number: int, corners: NDArray[np.float32]) -> tuple[int, int, NDArray[np.bool_]]:
         """Return the pixels of an object inside its box, by bilinear interpolation.
@@ -80,13 +89,17 @@ class Masks:
                 (*np.floor(corners[:2]).tolist(), *np.ceil(corners[2:]).tolist()), limits, strict=True
             )
         )
-        grid = self.values[number]
+        shape = self.values.shape[1:]
         scale_x, scale_y, offset_x, offset_y = place.scale_x, place.scale_y, place.left, place.top
         if self.by_box:
-            scale_y, scale_x = np.array(grid.shape) / np.maximum(corners[2:] - corners[:2], 1e-6)[::-1]
+            scale_y, scale_x = np.array(shape) / np.maximum(corners[2:] - corners[:2], 1e-6)[::-1]
             offset_x, offset_y = -corners[0] * scale_x, -corners[1] * scale_y
-        down = _weights(top, bottom, scale_y, offset_y, grid.shape[0])
-        across = _weights(left, right, scale_x, offset_x, grid.shape[1])
+        rows, down = _weights(top, bottom, scale_y, offset_y, shape[0])
+        columns, across = _weights(left, right, scale_x, offset_x, shape[1])
+        if self.weights is None:
+            grid = self.values[number, rows, columns]
+        else:
+            grid = np.tensordot(self.weights[number], self.values[:, rows, columns], 1)
         return left, top, down @ grid @ across.T > self.threshold
 
     def whole(self, number: int, corners: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -97,11 +110,13 @@ class Masks:
         return picture
 
 
-def _weights(start: int, end: int, scale: float, offset: float, size: int) -> NDArray[np.float32]:
-    """Return the weight of each grid line for each pixel from ``start`` to ``end``, float32 [pixels, size]."""
+def _weights(start: int, end: int, scale: float, offset: float, size: int) -> tuple[slice, NDArray[np.float32]]:
+    """Return the grid lines around the pixels from ``start`` to ``end``, and their weights, float32 [pixels, lines]."""
     places = np.clip((np.arange(start, end) + 0.5) * scale + offset - 0.5, 0, size - 1)
-    weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size))).astype(np.float32)
-    return weights
+    lines = slice(int(places[0]), int(places[-1]) + 2) if len(places) else slice(0)
+    numbers = np.arange(size)[lines]
+    weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(places[:, None] - numbers)).astype(np.float32)
+    return lines, weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +192,7 @@ class Detections(Result):
         arrays = ("corners", "scores", "classes", "ids", "angles", "keypoints", "embeddings")
         chosen: dict[str, Any] = {name: array[numbers] for name in arrays if (array := getattr(self, name)) is not None}
         if self.masks is not None:
-            chosen["masks"] = replace(self.masks, values=self.masks.values[numbers])
+            chosen["masks"] = self.masks.select(numbers)
         chosen["attributes"] = {name: array[numbers] for name, array in self.attributes.items()}
         return replace(self, **chosen)
 

@@ -47,6 +47,8 @@ def test_the_gpu_finds_what_the_cpu_finds(name: str) -> None:
         assert (actual.masks is None) == (expected.masks is None)
         if expected.masks is not None:
             assert np.allclose(actual.masks.values, expected.masks.values, atol=1e-3)
+            if expected.masks.weights is not None:
+                assert np.allclose(actual.masks.weights, expected.masks.weights, atol=1e-3)
 
 
 @pytest.mark.parametrize(

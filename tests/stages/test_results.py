@@ -79,3 +79,28 @@ def test_a_mask_of_a_box_covers_it() -> None:
     # A box that leaves the frame keeps the scale of its mask.
     left, top, pixels = masks.patch(0, np.array([16, 8, 24, 12], np.float32))
     assert (left, top, pixels.tolist()) == (16, 8, [[True] * 4] * 2)
+
+
+def test_a_mask_of_planes_is_their_mixture() -> None:
+    planes = np.random.default_rng(3).normal(size=(4, 6, 8)).astype(np.float32)
+    weights = np.random.default_rng(4).normal(size=(3, 4)).astype(np.float32)
+    place = Placement(64, 48, 8, 6, 1 / 8, 1 / 8, 0, 0)
+    mixed = Masks(planes, 0.0, place, weights=weights)
+    values = np.tensordot(weights, planes, 1).astype(np.float32)
+    for corners in ([0, 0, 64, 48], [9.5, 3, 30, 40.2], [60, 44, 90, 90], [5, 5, 5.5, 5.5]):
+        for number in range(3):
+            box = np.array(corners, np.float32)
+            left, top, pixels = mixed.patch(number, box)
+            assert (left, top, pixels.tolist()) == (
+                *(other := Masks(values, 0.0, place).patch(number, box))[:2],
+                other[2].tolist(),
+            )
+    assert (
+        mixed.select(np.array([2])).whole(0, np.array([0, 0, 64, 48])).tolist()
+        == mixed.whole(2, np.array([0, 0, 64, 48])).tolist()
+    )
+
+
+def test_a_box_outside_of_the_frame_has_no_pixels() -> None:
+    masks = Masks(np.ones((1, 2, 2), np.float32), 0.5, Placement(4, 4, 2, 2, 0.5, 0.5, 0, 0))
+    assert masks.patch(0, np.array([9, 9, 12, 12], np.float32))[2].size == 0
