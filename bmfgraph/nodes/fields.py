@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,7 @@ __all__ = ["Activation", "Axis", "OutputField", "TensorAxes", "TensorFields", "T
 
 Activation = Literal["none", "sigmoid", "softmax", "exp"]
 Axis = Literal[
-    "batch", "candidates", "fields", "classes", "height", "width", "channels", "time", "prototypes", "embedding"
+    "batch", "candidates", "fields", "classes", "height", "width", "channels", "time", "prototypes", "embedding", "rows"
 ]
 
 _WIDTHS = {
@@ -83,6 +83,9 @@ class TensorAxes:
     activation: Activation
 
 
+Layout = TypeVar("Layout", bound="TensorLayout")
+
+
 class TensorLayout(Partial):
     """The meaning of the axes and numbers of an output that is not an image."""
 
@@ -127,9 +130,24 @@ class TensorLayout(Partial):
     @field_validator("dims")
     @classmethod
     def _one_of_each(cls, value: tuple[Axis, ...] | None) -> tuple[Axis, ...] | None:
-        if value is not None and (len(set(value)) < len(value) or value[0] != "batch"):
-            raise FieldError(f"{list(value)}: each dim has a name of its own, and the first is batch", "correct dims")
+        if value is not None and (len(set(value)) < len(value) or value[0] not in ("batch", "rows")):
+            raise FieldError(
+                f"{list(value)}: each dim has a name of its own, and the first is batch, "
+                "or rows where the model counts its detections there",
+                "correct dims",
+            )
         return value
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the first dim counts the detections instead of the batch."""
+        return self.dims is not None and self.dims[0] == "rows"
+
+    def batched(self: Layout) -> Layout:
+        """Return the layout of the same output with a batch dim in front."""
+        if not self.counts_rows or self.dims is None:
+            return self
+        return self.model_copy(update={"dims": ("batch", "candidates", *self.dims[1:])})
 
     def read(self, tensor: TensorSpec) -> TensorFields:
         """Compare the description with a tensor, and return how to read it.

@@ -54,6 +54,8 @@ class InferenceParams:
     """Whether the model reads only batches of that size, so that the last batch is padded."""
     feeds: tuple[Feed, ...] = ()
     """The inputs that no edge is connected to."""
+    rows: tuple[str, ...] = ()
+    """Outputs whose first dim counts detections; they get a batch dim of 1."""
     engine: EngineSpec | None = None
 
 
@@ -144,6 +146,7 @@ class InferenceSpec(NodeSpec):
         leading = inputs[0]
         assert isinstance(leading, TensorSpec)
         values = [(one.name, one.dtype, model.dims(one), model.spec.inputs[one.name].feed) for one in onnx.inputs]
+        layouts, rows = model.layouts(), self._rows(node.name, model, leading)
         feeds = feeds_of(node.name, values, leading, batch)
         shapes |= {feed.name: feed.shape for feed in feeds}
         shapes = {tensor.name: shapes[tensor.name] for tensor in onnx.inputs}
@@ -158,6 +161,7 @@ class InferenceSpec(NodeSpec):
             dims = {tensor.name: model.dims(tensor) for tensor in onnx.inputs}
             request = trial_request(onnx, shapes, dims, dict(model.sides()), self.engine.threads)
             output_shapes = tried_shapes(node.name, self.model.name, onnx.foreign, request)
+        output_shapes |= {name: (1, *(output_shapes[name] or (None,))) for name in rows}
         for output in onnx.outputs:
             first = (output_shapes[output.name] or (None,))[0]
             if first is not None and first != batch:
@@ -171,10 +175,13 @@ class InferenceSpec(NodeSpec):
             _output(tensor, model.spec.outputs.get(tensor.name), output_shapes[tensor.name], leading)
             for tensor in onnx.outputs
         )
-        layouts = model.layouts()
         single = len(outputs) == 1 and decode is None and not layouts
         meanings = tuple((tensor.name, model.spec.inputs[tensor.name].meaning()) for tensor in model.wired())
-        kind = outputs[0] if single else BundleSpec(outputs, decode, layouts, meanings)
+        kind = (
+            outputs[0]
+            if single
+            else BundleSpec(outputs, decode, tuple((name, layout.batched()) for name, layout in layouts), meanings)
+        )
         params = InferenceParams(
             model=self.model.name,
             inputs=tuple(shapes.items()),
@@ -182,8 +189,21 @@ class InferenceSpec(NodeSpec):
             batch=batch,
             fixed_batch=any(isinstance(model.dims(tensor)[0], int) for tensor in model.wired()),
             feeds=feeds,
+            rows=rows,
         )
         return Inferred((Port("out", kind),), params)
+
+    def _rows(self, name: str, model: CompletedModel, leading: TensorSpec) -> tuple[str, ...]:
+        """Return the outputs whose first dim counts detections, which only a single picture can have."""
+        rows = tuple(output for output, layout in model.layouts() if layout.counts_rows)
+        if rows and (self.engine.batch > 1 or leading.tiling):
+            raise PlanError(
+                name,
+                f"output {rows[0]} counts the detections of all pictures in its first dim, so it takes one at a time",
+                hint="set engine.batch=1, and use no tiles",
+                code=codes.FIXED_BATCH_SIZE,
+            )
+        return rows
 
     def engine_request(self, node: PlanNode) -> EngineRequest:
         model: CompletedModel = node.metadata

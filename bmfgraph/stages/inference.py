@@ -145,6 +145,7 @@ class Infer(Stage):
         """End the oldest inference, and yield the samples that are complete."""
         pending, shares, size = self._running.popleft()
         outputs = pending.outputs()
+        outputs |= {name: outputs[name][None] for name in self.params.rows}
         for name, tensor in outputs.items():
             if tensor.shape[0] != size:
                 raise ValueError(

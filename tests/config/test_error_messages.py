@@ -197,7 +197,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (DETECT, ["net.model.decode.labels='file:no.txt'"], N + "net.model.decode.labels: 'file:no.txt' cannot be read (No such file or directory)"),
     (DETECT, ["net.model.decode.classes=[fase]"], N + "net.model.decode: 'fase' is not one of the labels (did you mean 'face'?); labels: face"),
     (DETECT, ["net.model.outputs={scores: {fields: [scors]}}"], N + "net.model.outputs.scores.fields: 'scors' is not a field (did you mean 'scores'?); fields: box, cx, cy, w, h, angle, objectness, score, label, count, scores, distances:N, mask:N, keypoints:NxM, embedding:N, skip:N"),
-    (DETECT, ["net.model.outputs={scores: {dims: [candidates, fields]}}"], N + "net.model.outputs.scores.dims: ['candidates', 'fields']: each dim has a name of its own, and the first is batch"),
+    (DETECT, ["net.model.outputs={scores: {dims: [candidates, fields]}}"], N + "net.model.outputs.scores.dims: ['candidates', 'fields']: each dim has a name of its own, and the first is batch, or rows where the model counts its detections there"),
     (DETECT, ["net.model.decode.labels=[]"], N + "net.model.decode.labels: []: must be not empty"),
     (DETECT, ["faces.threshold=2"], N + "faces.threshold: 2: must be at most 1"),
     # overlay, records, encoder

@@ -231,3 +231,54 @@ def test_an_input_that_is_no_picture_gets_the_size_of_the_frame(tmp_path: Path, 
             {"label": "cat", "score": 0.6, "box": [0.0, 0.0, 64.0, 16.0]},
         ]
     ] * 3
+
+
+def paddle_model(path: Path) -> Path:
+    """The tensors of Paddle's detectors: a row for each detection. A dark frame has none, a bright one has two.
+
+    The boxes are in pixels of the source, because the model divides them by ``scale_factor``, as [y, x].
+    """
+    rows = np.array([[1, 0.9, 8, 8, 24, 16], [0, 0.6, 0, 0, 16, 8]], np.float32)
+    return save_model(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+            helper.make_node("Greater", ["mean", "half"], ["bright"]),
+            helper.make_node("Expand", ["bright", "two"], ["kept"]),
+            helper.make_node("Gather", ["scale_factor", "order"], ["across"], axis=1),
+            helper.make_node("Concat", ["ones", "across"], ["factors"], axis=1),
+            helper.make_node("Div", ["rows", "factors"], ["placed"]),
+            helper.make_node("Compress", ["placed", "kept"], ["boxes"], axis=0),
+        ],
+        [tensor_info("image", "float32", ["N", 3, 32, 32]), tensor_info("scale_factor", "float32", ["N", 2])],
+        [tensor_info("boxes", "float32", ["count", 6])],
+        {
+            "rows": rows,
+            "half": np.array(0.5, np.float32),
+            "two": np.array([2]),
+            "order": np.array([1, 0, 1, 0]),
+            "ones": np.ones((1, 2), np.float32),
+        },
+    )
+
+
+def flashing(index: int, width: int, height: int) -> Pixels:
+    """Draw dark and bright frames in turn."""
+    return np.full((height, width, 3), 255 * (index % 2), np.uint8)
+
+
+def test_a_row_for_each_detection_of_no_fixed_number(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(size=(128, 64), frames=4, draw=flashing)
+    paddle_model(tmp_path / "net.onnx")
+    model = "{name: net, file: net.onnx, decode: {preset: ppyoloe, labels: [cat, dog]}}"
+    words = ("pipeline=detection", f"+model={model}", "input=clip.mp4", "output=out.mp4", "records=out.jsonl")
+    start(bmfgraph(*words), tmp_path).wait().success()
+    lines = [json.loads(line)["detections"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    # The frame is four times as wide as the input, and twice as high.
+    found = [
+        {"label": "dog", "score": 0.9, "box": [32.0, 16.0, 96.0, 32.0]},
+        {"label": "cat", "score": 0.6, "box": [0.0, 0.0, 64.0, 16.0]},
+    ]
+    assert lines == [[], found, [], found]
+    error = start(bmfgraph(*words, "engine.batch=2"), tmp_path).wait().error(2)
+    assert "counts the detections of all pictures in its first dim" in error

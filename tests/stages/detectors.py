@@ -44,7 +44,7 @@ def described(
         )
         for name, shape in shapes.items()
     )
-    layouts = tuple((name, OutputMeaning.model_validate(layout)) for name, layout in outputs.items())
+    layouts = tuple((name, OutputMeaning.model_validate(layout).batched()) for name, layout in outputs.items())
     return BundleSpec(tensors, DetectDecode.model_validate(decode), layouts)
 
 
@@ -208,6 +208,27 @@ def _decode_rtdetr_authors(tensors: dict[str, Array], width: int, height: int, t
     ]
 
 
+def _yolov7_end2end(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
+    corners = np.array([centred(*box) for box in boxes(random, 20, width, height)])
+    labels, scores = random.integers(0, 3, (20, 1)), random.random((20, 1))
+    return {"output": np.concatenate([np.zeros((20, 1)), corners, labels, scores], axis=1)[None].astype(np.float32)}
+
+
+def _decode_yolov7_end2end(tensors: dict[str, Array], width: int, height: int, threshold: float) -> list[Row]:
+    rows = tensors["output"][0]
+    return [(int(row[5]), float(row[6]), *map(float, row[1:5])) for row in rows if row[6] > threshold]
+
+
+def _ppyoloe(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
+    corners = np.array([centred(*box) for box in boxes(random, 20, width, height)])
+    labels, scores = random.integers(0, 3, (20, 1)), random.random((20, 1))
+    return {"rows": np.concatenate([labels, scores, corners], axis=1)[None].astype(np.float32)}
+
+
+def _decode_ppyoloe(tensors: dict[str, Array], width: int, height: int, threshold: float) -> list[Row]:
+    return [(int(row[0]), float(row[1]), *map(float, row[2:])) for row in tensors["rows"][0] if row[1] > threshold]
+
+
 def _logits(classes: int) -> Callable[[np.random.Generator, int, int], dict[str, Array]]:
     def outputs(random: np.random.Generator, width: int, height: int) -> dict[str, Array]:
         logits = (random.random((1, 30, classes)) * 8 - 4).astype(np.float32)
@@ -319,6 +340,8 @@ def _decode_nanodet(tensors: dict[str, Array], width: int, height: int, threshol
 
 BOXES: Mapping[str, Family] = {
     "yolov5": Family(_yolov5, _decode_yolov5, 0.25, 0.45),
+    "yolov7_end2end": Family(_yolov7_end2end, _decode_yolov7_end2end, 0.25, None),
+    "ppyoloe": Family(_ppyoloe, _decode_ppyoloe, 0.5, None, in_source=True),
     "yolov8": Family(_yolov8, _decode_yolov8, 0.25, 0.7),
     "yolov10": Family(_yolov10, _decode_yolov10, 0.25, None),
     "yolo26": Family(_yolov10, _decode_yolov10, 0.25, None),
