@@ -114,6 +114,11 @@ class Result:
         """Presentation time of the frame in seconds."""
         return self.frame.time
 
+    @property
+    def pts(self) -> Fraction:
+        """The same, under the name that the items of a stream have."""
+        return self.frame.time
+
     def record(self) -> dict[str, Any]:
         """Return what the node ``records`` writes of it: plain values by key, such as a list of mappings."""
         return {}
