@@ -44,6 +44,13 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     options, model = request.options, request.onnx
     choice = select_runtime(plan, node.name, options)
     dims = {tensor.name: tensor.dims for tensor in model.inputs}
+    if request.rows and choice.device == "cuda":
+        raise PlanError(
+            node.name,
+            f"output {request.rows[0]} counts its detections in the first dim, and a GPU needs outputs of fixed sizes",
+            hint="set device=cpu, or export the model without its suppression",
+            code=codes.DYNAMIC_OUTPUT_DIMENSION,
+        )
     engine = EngineSpec(
         runtime=choice.runtime,
         device=choice.device,
@@ -55,6 +62,7 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
         threads=options.threads if choice.device == "cpu" else None,
         input_shapes=request.input_shapes,
         output_shapes=request.output_shapes,
+        unbatched=tuple(feed.name for feed in request.feeds if not feed.batched),
         tensors=tuple((tensor.name, tensor.dtype) for tensor in (*model.inputs, *model.outputs)),
         dim_overrides=tuple((name, override) for name, override in request.dims if override != dims[name]),
         allow_host_code=options.allow_host_code,
@@ -200,8 +208,10 @@ def _profiles(node: str, request: EngineRequest) -> Profiles:
     options, shapes, dims = request.options, dict(request.input_shapes), dict(request.dims)
     if options.profiles == "auto":
         fixed = request.fixed_batch or options.input_shapes is not None or options.cuda_graph
+        whole = {feed.name for feed in request.feeds if not feed.batched}
         return tuple(
-            (name, Profile(shape if fixed else (1, *shape[1:]), shape, shape)) for name, shape in shapes.items()
+            (name, Profile(shape if fixed or name in whole else (1, *shape[1:]), shape, shape))
+            for name, shape in shapes.items()
         )
     for name in options.profiles:
         if name not in shapes:

@@ -78,5 +78,7 @@ class EngineSpec:
     cuda_graph: bool = False
     streams: int = 1
     """Number of execution contexts that work side by side."""
+    unbatched: tuple[str, ...] = field(default=(), metadata={"json": False})
+    """Inputs without a batch dim; they follow from the values that the node feeds."""
     reason: RuntimeReason | None = field(default=None, compare=False, metadata={"json": False})
     """Why this runtime was chosen; it explains the plan and changes no work, so it is not part of its JSON and hash."""

@@ -199,13 +199,13 @@ def _compare_boxes(
 def _compare_classes(parity: Parity, frame: int, own: Sequence[_Class], origin: Sequence[_Class]) -> None:
     scores = {item.label: item.score for item in own}
     # The origin may list all of its classes, and the model only the best.
-    best = sorted(origin, key=lambda item: -item.score)[: len(own)]
+    best = sorted(origin, key=lambda item: -item.score)[: max(len(own), 1)]
     for wanted in origin:
         if wanted.label in scores:
             parity.matched += 1
             parity.score_difference = max(parity.score_difference, abs(scores[wanted.label] - wanted.score))
     if [item.label for item in own][: len(best)] != [item.label for item in best]:
-        labels = (", ".join(item.label for item in items) for items in (own, best))
+        labels = (", ".join(item.label for item in items) or "none" for items in (own, best))
         parity.wrong.append("frame {}: the classes are {}, and the origin's {}".format(frame, *labels))
 
 

@@ -66,6 +66,9 @@ class DetectionsParams:
     keypoints: KeypointParams | None
     masks: MaskParams | None
     placement: Placement
+    """Position of the source frame in the picture whose pixels the boxes are in."""
+    input_placement: Placement
+    """Position of the source frame in the model's input."""
     tiling: Tiling | None = None
     """The tiles of which the outputs have a row each; ``placement`` then has the size of a tile."""
     inputs: tuple[tuple[str, TensorMeaning], ...] = field(default=(), metadata={"json": False})
@@ -105,7 +108,15 @@ class DetectionsNodeSpec(NodeSpec):
         labels = _labels(name, decode, tensors)
         if self.threshold is not None:
             decode = decode.model_copy(update={"threshold": self.threshold})
+        input_placement = placement
         if decode.unit == "source":
+            if tiling:
+                raise PlanError(
+                    name,
+                    "decode.unit source gives boxes in the whole frame, and the model has read tiles",
+                    hint="take the tiles out, or export the model without the mapping to the frame",
+                    code=codes.UNSTITCHED_TILES,
+                )
             size = (placement.source_width, placement.source_height)
             placement = Placement(*size, *size, 1.0, 1.0, 0.0, 0.0)
         params = DetectionsParams(
@@ -125,6 +136,7 @@ class DetectionsNodeSpec(NodeSpec):
             keypoints=keypoints,
             masks=masks,
             placement=placement,
+            input_placement=input_placement,
             tiling=tiling,
             inputs=outputs.inputs,
         )

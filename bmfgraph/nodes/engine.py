@@ -157,6 +157,8 @@ class EngineRequest:
     """Whether the user has named the file."""
     feeds: tuple[Feed, ...] = ()
     """The inputs that no edge is connected to."""
+    rows: tuple[str, ...] = ()
+    """Outputs whose first dim counts detections, so that their size depends on the data."""
 
     def trial(self) -> TrialRequest:
         """Return the request to try the model in a runtime."""

@@ -61,6 +61,13 @@ def feeds_of(
     Raises:
         PlanError: Values do not fit their input.
     """
+    if leading.tiling and any(isinstance(value, str) for *_, values in inputs for value in values or ()):
+        raise PlanError(
+            node,
+            "an input is fed with sizes or places of the frame, and the model reads tiles of it",
+            hint="feed it with numbers, or take the tiles out",
+            code=codes.FEED_MISMATCH,
+        )
     place = leading.placement or Placement(0, 0, 0, 0, 1.0, 1.0, 0.0, 0.0)
     return tuple(
         fed(node, name, dtype, dims, values, place, batch) for name, dtype, dims, values in inputs if values is not None

@@ -161,10 +161,9 @@ class InferenceSpec(NodeSpec):
             dims = {tensor.name: model.dims(tensor) for tensor in onnx.inputs}
             request = trial_request(onnx, shapes, dims, dict(model.sides()), self.engine.threads)
             output_shapes = tried_shapes(node.name, self.model.name, onnx.foreign, request)
-        output_shapes |= {name: (1, *(output_shapes[name] or (None,))) for name in rows}
         for output in onnx.outputs:
             first = (output_shapes[output.name] or (None,))[0]
-            if first is not None and first != batch:
+            if first is not None and first != batch and output.name not in rows:
                 raise PlanError(
                     node.name,
                     f"output {output.name} has {first} as its first dim for a batch of {batch}",
@@ -172,7 +171,12 @@ class InferenceSpec(NodeSpec):
                     code=codes.MISSING_BATCH_DIMENSION,
                 )
         outputs = tuple(
-            _output(tensor, model.spec.outputs.get(tensor.name), output_shapes[tensor.name], leading)
+            _output(
+                tensor,
+                model.spec.outputs.get(tensor.name),
+                (*([1] if tensor.name in rows else []), *(output_shapes[tensor.name] or (None,))),
+                leading,
+            )
             for tensor in onnx.outputs
         )
         single = len(outputs) == 1 and decode is None and not layouts
@@ -218,6 +222,7 @@ class InferenceSpec(NodeSpec):
             sides=model.sides(),
             own=self.model.file is not None,
             feeds=node.params.feeds,
+            rows=node.params.rows,
         )
 
     def declaration(self, node: PlanNode) -> str:

@@ -14,7 +14,7 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import DetectionsSpec, PortType, ResultSpec
+from bmfgraph.plan.types import DetectionsSpec, EmbeddingsSpec, PortType, ResultSpec
 
 __all__ = ["RecordsParams", "RecordsSpec"]
 
@@ -79,6 +79,13 @@ class RecordsSpec(NodeSpec):
                 node.name,
                 f"format {file_format} holds the results of one node, and {len(inputs)} are connected",
                 hint="write .jsonl, or use a records node for each of them",
+                code=codes.RECORDS_FORMAT_MISMATCH,
+            )
+        if sum(isinstance(kind, EmbeddingsSpec) for kind in inputs) > 1:
+            raise PlanError(
+                node.name,
+                "a record holds one embedding, and several are connected",
+                hint="use a records node for each of them",
                 code=codes.RECORDS_FORMAT_MISMATCH,
             )
         if file_format in _BOXES_ONLY and not isinstance(first, DetectionsSpec):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -21,7 +23,9 @@ class Classify(PerFrame[Classes]):
 
     def open(self) -> None:
         super().open()
-        self._thresholds = torch.tensor(self.params.thresholds, device=self.device)
+        # Labels that are not kept have a threshold above 1, which scores before an activation may pass.
+        limits = [least if least <= 1 else math.inf for least in self.params.thresholds]
+        self._thresholds = torch.tensor(limits, device=self.device)
 
     def reduce(self, values: torch.Tensor) -> torch.Tensor:
         """Return the best scores and their classes, float32 [2, top]; -inf for a score that does not count."""

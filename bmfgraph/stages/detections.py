@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ __all__ = ["Detect"]
 
 _CANDIDATES = 512
 """Candidates that are decoded on the GPU at least, where their number must be fixed."""
+_MOST_CANDIDATES = 2048
+"""Candidates that are decoded there at most, because each is compared with each; the CPU does the others."""
 _COLUMNS = 9
 """Columns of the table before those of the extras."""
 
@@ -46,9 +49,11 @@ class Detect(Stage):
         if masks is not None and masks.form == "boxes":
             self._names = (*self._names, masks.tensor.tensor)
         self._prototypes = masks.tensor.tensor if masks is not None and masks.form == "prototypes" else None
-        self._thresholds = np.array(self.params.thresholds, np.float32)
+        # Labels that are not kept have a threshold above 1, which numbers that are no probabilities may pass.
+        limits = tuple(least if least <= 1 else math.inf for least in self.params.thresholds)
+        self._thresholds, self._limits = np.array(limits, np.float32), limits
         self._least = min(self.params.thresholds)
-        self._most = max(_CANDIDATES, self.params.most)
+        self._most = min(max(_CANDIDATES, self.params.most), _MOST_CANDIDATES)
         self._graphed_table = GraphedFunction(self._table)
 
     def process(self, *items: Any) -> Iterable[Detections]:
@@ -92,7 +97,8 @@ class Detect(Stage):
         select = self._check.noting(above(self._least))
         candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), select)
         boxes, scores, labels, extras = (tensor.cpu().numpy() for tensor in candidates)
-        valid = np.flatnonzero(scores > self._thresholds[labels])
+        # A box that is no number would pass for an object that overlaps nothing.
+        valid = np.flatnonzero((scores > self._thresholds[labels]) & np.isfinite(boxes).all(axis=1))
         boxes, scores, labels, extras = boxes[valid], scores[valid], labels[valid], extras[valid]
         if self.params.nms == "none":
             kept = np.argsort(-scores, kind="stable")
@@ -111,7 +117,7 @@ class Detect(Stage):
         """
         tensors = dict(zip(self._names, outputs, strict=True))
         boxes, scores, labels, extras = self._reader.candidates(tensors, best(self._most))
-        kept = valid = scores > constant(self.params.thresholds, scores.device)[labels]
+        kept = valid = scores > constant(self._limits, scores.device)[labels]
         final = torch.ones((), dtype=torch.bool, device=scores.device)
         if self.params.nms != "none":
             groups = labels if self.params.nms == "per_class" else torch.zeros_like(labels)
@@ -142,7 +148,7 @@ class Detect(Stage):
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
             return self._exact(frame, outputs, prototypes)
-        rows = rows[rows[:, 6] > 0][: self.params.most]
+        rows = rows[(rows[:, 6] > 0) & np.isfinite(rows[:, :4]).all(axis=1)][: self.params.most]
         labels = rows[:, 5].astype(np.int64)
         return self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)
 
@@ -182,7 +188,7 @@ class Detect(Stage):
         assert masks is not None
         if prototypes is None:
             return masks_of_boxes(values, masks, self.params.placement)
-        return masks_of_prototypes(values, prototypes, masks, self.params.placement)
+        return masks_of_prototypes(values, prototypes, masks, self.params.input_placement)
 
 
 def _in_source(boxes: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:

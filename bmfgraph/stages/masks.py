@@ -26,20 +26,10 @@ def masks_of_prototypes(
     """
     planes = prototypes.permute(params.tensor.axes)
     rows, columns = planes.shape[-2:]
-    across, down = columns / place.width, rows / place.height
     return Masks(
         planes.reshape(-1, rows, columns).float().numpy(),
         params.threshold,
-        Placement(
-            place.source_width,
-            place.source_height,
-            columns,
-            rows,
-            place.scale_x * across,
-            place.scale_y * down,
-            place.left * across,
-            place.top * down,
-        ),
+        place.scaled_to(columns, rows),
         weights=weights,
     )
 

@@ -12,7 +12,7 @@ from bmfgraph.nodes.fields import TensorAxes
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import AsyncDownload, graphed_on_cuda
 from bmfgraph.stages.items import Frame, Result, Sample
-from bmfgraph.stages.sanity import check_scores
+from bmfgraph.stages.sanity import check_activation
 
 __all__ = ["PerFrame"]
 
@@ -88,7 +88,7 @@ class PerFrame(Stage, Generic[_Item]):
     ) -> list[_Item]:
         if first is not None:
             values = self._ordered(first)
-            for problem in check_scores(
+            for problem in check_activation(
                 values.reshape(-1, values.shape[-1]).numpy(),
                 activation=self._output.activation,
                 output=self._output.tensor,

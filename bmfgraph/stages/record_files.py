@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,11 +63,28 @@ class RecordFile:
         self.file.close()
 
 
+def _json(index: int, pts: float, record: Record) -> str:
+    """Return a frame as JSON, which has no NaN: such a number becomes null."""
+    frame = {"frame": index, "pts": pts, **record}
+    try:
+        return json.dumps(frame, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(frame), ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list) else value
+
+
 class JsonLines(RecordFile):
     """A line for each frame, with an object of JSON."""
 
     def write(self, index: int, pts: float, record: Record) -> None:
-        self.file.write(json.dumps({"frame": index, "pts": pts, **record}, ensure_ascii=False) + "\n")
+        self.file.write(_json(index, pts, record) + "\n")
 
 
 class Json(RecordFile):
@@ -76,7 +94,7 @@ class Json(RecordFile):
         self._separator = "[\n"
 
     def write(self, index: int, pts: float, record: Record) -> None:
-        self.file.write(self._separator + json.dumps({"frame": index, "pts": pts, **record}, ensure_ascii=False))
+        self.file.write(self._separator + _json(index, pts, record))
         self._separator = ",\n"
 
     def end(self) -> None:

@@ -39,8 +39,11 @@ class Resampler:
             height: Height of the result.
             device: Device of the maps.
         """
-        self._rows = _Axis(place.top, place.source_height * place.scale_y, place.height, height, device)
-        self._columns = _Axis(place.left, place.source_width * place.scale_x, place.width, width, device)
+        left, top, shown_width, shown_height = place.shown_part()
+        rows = (place.top + top * place.scale_y, shown_height * place.scale_y)
+        columns = (place.left + left * place.scale_x, shown_width * place.scale_x)
+        self._rows = _Axis(place.top, place.source_height * place.scale_y, rows, place.height, height, device)
+        self._columns = _Axis(place.left, place.source_width * place.scale_x, columns, place.width, width, device)
 
     def linear(self, planes: torch.Tensor, start: int = 0, end: int | None = None) -> torch.Tensor:
         """Interpolate rows ``start`` to ``end`` of the result.
@@ -88,16 +91,26 @@ class Resampler:
 class _Axis:
     """Positions in a map along one axis, for each pixel of the result."""
 
-    def __init__(self, offset: float, span: float, size: int, count: int, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        offset: float,
+        span: float,
+        shown: tuple[float, float],
+        size: int,
+        count: int,
+        device: torch.device | str,
+    ) -> None:
         # Products of scales and sizes are whole only up to the rounding of floats.
         offset, span = round(offset, 6), round(span, 6)
+        # The part of the frame that lies in the map; bars begin where it ends.
+        begin, end = max(0.0, round(shown[0], 6)), min(float(size), round(sum(shown), 6))
         self.count = count
-        self.lowest = min(max(0, math.ceil(offset - 0.5)), size - 1)
-        self.highest = max(self.lowest, min(size, math.ceil(offset + span - 0.5)) - 1)
-        self.cropped = offset < 0 or offset + span > size
+        self.lowest = min(max(0, math.ceil(begin - 0.5)), size - 1)
+        self.highest = max(self.lowest, math.ceil(end - 0.5) - 1)
+        self.cropped = offset < begin or offset + span > end
         self._steps = span == count and offset == int(offset) and not self.cropped
         places = (torch.arange(count, dtype=torch.float64) + 0.5) * (span / count) + offset
-        self.outside = ((places < 0) | (places >= size)).to(device)
+        self.outside = ((places < begin) | (places >= end)).to(device)
         self._nearest = places.floor().clamp(self.lowest, self.highest).long().to(device)
         centres = (places - 0.5).clamp(self.lowest, self.highest)
         low = centres.floor().long()

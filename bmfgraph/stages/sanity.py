@@ -7,6 +7,7 @@ the first frames. They read copies on the CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from bmfgraph.errors import Problem
 from bmfgraph.nodes.fields import Activation
 from bmfgraph.plan.types import TensorMeaning
 
-__all__ = ["check_boxes", "check_labels", "check_scores"]
+__all__ = ["check_activation", "check_boxes", "check_labels", "check_scores"]
 
 _TOLERANCE = 0.01
 """Distance from 0..1, and from a sum of 1, that rounding to fp16 explains."""
@@ -41,7 +42,6 @@ def check_scores(
     output: str,
     inputs: Inputs = (),
     background: Literal["none", "first", "last"] = "none",
-    exclusive: bool = False,
 ) -> list[Problem]:
     """Return warnings about scores that contradict the model's config.
 
@@ -51,34 +51,17 @@ def check_scores(
         output: Name of the model's output.
         inputs: The model's inputs by name, with the declared meaning of their numbers.
         background: Place of the class for no object, as declared.
-        exclusive: Whether the classes exclude each other, so that a softmax is the likely activation.
     """
-    key = f"model.outputs.{output}.activation"
-    if not values.size:
+    if not values.size or values.max() == values.min() <= 0:
+        # A model that pads its output has nothing but zeros, or -1, where it finds nothing.
         return []
     if problem := _degenerate(values, output, inputs):
         return [problem]
-    values = np.maximum(values, _LEAST)
-    least, most = float(values.min()), float(values.max())
-    is_share = least >= -_TOLERANCE and most <= 1 + _TOLERANCE
+    if problems := check_activation(values, activation=activation, output=output, exclusive=background != "none"):
+        return problems
+    key = f"model.outputs.{output}.activation"
     sums = values.sum(axis=1)
     add_up = bool((np.abs(sums - 1) < _TOLERANCE).mean() > 0.99)
-    if activation == "none" and not is_share:
-        likely = "softmax" if exclusive or background != "none" else "sigmoid"
-        return [
-            _scores_problem(
-                f"the scores in {output} reach from {least:.3g} to {most:.3g}, and scores lie in 0..1",
-                f"set {key} to {likely}; it is none",
-            )
-        ]
-    if is_share and ((activation == "sigmoid" and values.size >= _MANY) or (activation == "softmax" and add_up)):
-        fact = "its rows add up to 1" if activation == "softmax" else f"they reach from {least:.3g} to {most:.3g}"
-        return [
-            _scores_problem(
-                f"the scores in {output} lie in 0..1 before their activation ({fact}), so it is in the model already",
-                f"set {key} to none; it is {activation}",
-            )
-        ]
     if activation == "none" and background != "none" and not add_up and len(values) >= _MANY:
         return [
             _scores_problem(
@@ -88,6 +71,43 @@ def check_scores(
             )
         ]
     return _background_problems(_activated(values, activation), output, background)
+
+
+def check_activation(values: Array, *, activation: Activation, output: str, exclusive: bool) -> list[Problem]:
+    """Return warnings about scores that do not fit their activation.
+
+    Args:
+        values: The scores before their activation, float32 [rows, classes].
+        activation: The activation that the config declares.
+        output: Name of the model's output.
+        exclusive: Whether the classes exclude each other, so that a softmax is the likely activation.
+    """
+    key = f"model.outputs.{output}.activation"
+    if problem := _broken(values, output):
+        return [problem]
+    values = np.maximum(values, _LEAST)
+    least, most = float(values.min()), float(values.max())
+    is_share = least >= -_TOLERANCE and most <= 1 + _TOLERANCE
+    sums = values.sum(axis=1)
+    add_up = bool((np.abs(sums - 1) < _TOLERANCE).mean() > 0.99)
+    if activation == "none" and not is_share:
+        likely = "softmax" if exclusive else "sigmoid"
+        return [
+            _scores_problem(
+                f"the scores in {output} reach from {least:.3g} to {most:.3g}, and scores lie in 0..1",
+                f"set {key} to {likely}; it is none",
+            )
+        ]
+    activated = (activation == "sigmoid" and values.size >= _MANY) or (activation == "softmax" and add_up)
+    if is_share and least < most and activated:
+        fact = "its rows add up to 1" if activation == "softmax" else f"they reach from {least:.3g} to {most:.3g}"
+        return [
+            _scores_problem(
+                f"the scores in {output} lie in 0..1 before their activation ({fact}), so it is in the model already",
+                f"set {key} to none; it is {activation}",
+            )
+        ]
+    return []
 
 
 def check_boxes(
@@ -188,17 +208,24 @@ def _scores_problem(message: str, hint: str) -> Problem:
     return Problem("", message, codes.SCORES_BEYOND_RANGE, hint)
 
 
-def _degenerate(values: Array, output: str, inputs: Inputs) -> Problem | None:
-    """Return a warning about scores that tell nothing: not finite, all equal, or all exactly 0 or 1."""
+def _broken(values: Array, output: str) -> Problem | None:
+    """Return a warning about scores that are no finite numbers."""
     # A score of minus infinity is how some models exclude a candidate.
     broken = int((np.isnan(values) | np.isposinf(values)).sum())
-    least, most = float(values.min()), float(values.max())
-    if broken:
-        fact = f"{broken} of the {values.size} scores in {output} are not finite numbers"
-    elif values.size < _MANY or most == 0:
-        # A model that pads its output has nothing but zeros where it finds nothing.
+    if not broken:
         return None
-    elif least == most:
+    fact = f"{broken} of the {values.size} scores in {output} are not finite numbers"
+    return Problem("", fact, codes.MEANINGLESS_SCORES, _input_hint(()))
+
+
+def _degenerate(values: Array, output: str, inputs: Inputs) -> Problem | None:
+    """Return a warning about scores that tell nothing: not finite, all equal, or all exactly 0 or 1."""
+    if problem := _broken(values, output):
+        return replace(problem, hint=_input_hint(inputs))
+    least, most = float(values.min()), float(values.max())
+    if values.size < _MANY:
+        return None
+    if least == most:
         fact = f"all {values.size} scores in {output} are {least:.3g}"
     elif bool(((values == 0) | (values == 1)).all()):
         fact = f"all {values.size} scores in {output} are exactly 0 or 1"

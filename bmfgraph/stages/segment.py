@@ -13,7 +13,7 @@ from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Sample
 from bmfgraph.stages.resample import Resampler, planes_of
 from bmfgraph.stages.results import Segments
-from bmfgraph.stages.sanity import check_scores
+from bmfgraph.stages.sanity import check_activation
 
 __all__ = ["Segment"]
 
@@ -51,7 +51,9 @@ class Segment(Stage):
         """Look at the scores of the first frame for signs of a wrong config; a GPU is waited for this once."""
         planes, axes = planes_of(tensor, self.params.output).cpu(), self.params.output.axes
         values = planes.float().reshape(len(planes), -1).T.contiguous().numpy()
-        for problem in check_scores(values, activation=axes.activation, output=axes.tensor, exclusive=len(planes) > 1):
+        for problem in check_activation(
+            values, activation=axes.activation, output=axes.tensor, exclusive=len(planes) > 1
+        ):
             self.warn(problem)
 
     def _numbers(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -291,3 +291,11 @@ def test_classes_and_texts_are_compared_in_order() -> None:
     assert parity({"texts": [{"text": "EX1T"}]}, texts).wrong == [
         "frame 0: the text is 'EX1T', and the origin's 'EXIT'"
     ]
+
+
+def test_no_class_is_not_equal_to_a_class() -> None:
+    parity = compare_records(
+        {0: Record(classes=())}, {0: Record.model_validate({"classes": [{"label": "a", "score": 0.9}]})}
+    )
+    assert not parity.within(0.99, 0.01)
+    assert parity.wrong == ["frame 0: the classes are none, and the origin's a"]

@@ -31,6 +31,7 @@ from bmfgraph.plan.types import (
     ClassesSpec,
     ColorSpec,
     DetectionsSpec,
+    EmbeddingsSpec,
     FrameSpec,
     PortType,
     TensorMeaning,
@@ -353,12 +354,14 @@ def test_records_go_by_the_extension_unless_told(path: str, form: str | None, fo
     ("path", "kinds", "words"),
     [
         ("a.csv", 2, "format csv holds the results of one node, and 2 are connected"),
+        ("a.jsonl", -2, "a record holds one embedding, and several are connected"),
         ("a.zip", 1, "format yolo holds detections, not classes of 64x48"),
     ],
 )
 def test_a_format_that_cannot_hold_the_results(path: str, kinds: int, words: str) -> None:
+    inputs = [ClassesSpec(frames(), ("day",)) if kinds > 0 else EmbeddingsSpec(frames(), 2)] * abs(kinds)
     with pytest.raises(PlanError, match=words) as error:
-        resolve(node("records", *"ab"[:kinds], path=path), *[ClassesSpec(frames(), ("day",))] * kinds)
+        resolve(node("records", *"ab"[: len(inputs)], path=path), *inputs)
     assert error.value.problems[0].code == "E361"
 
 

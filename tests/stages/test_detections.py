@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bmfgraph.errors import PlanError
 from bmfgraph.nodes.detections import DetectionsParams
-from bmfgraph.plan.types import Placement
+from bmfgraph.plan.types import Placement, Tiling
 from bmfgraph.stages.boxes import above, best
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
@@ -301,3 +302,20 @@ def test_nothing_found_has_no_points_but_their_shape() -> None:
     actual = read({"o": [[0.0] * 11]}, described_fields, settings)
     assert actual.keypoints.shape == (0, 3, 3)
     assert actual.boxes == ()
+
+
+def test_a_box_that_is_no_number_is_no_object() -> None:
+    stage = opened(Detect("faces", work()))
+    boxes = np.array([[[0.1, 0.1, 0.2, 0.2], [np.nan, 0.1, 0.9, 0.9], [0.5, 0.5, 0.6, np.inf]]], np.float32)
+    scores = np.array([[[0.1, 0.9]] * 3], np.float32)
+    tensors = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes)}
+    (found,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    assert found.corners.round(2).tolist() == [[64.0, 48.0, 128.0, 96.0]]
+
+
+def test_boxes_in_source_pixels_do_not_go_with_tiles() -> None:
+    tiling = Tiling(320, 240, (0, 288), (0,), 608, 240, 32)
+    outputs = bundle("rtdetr_authors", {"l": (2, 3), "b": (2, 3, 4), "s": (2, 3)}, PLACE, labels=("a",))
+    tiles = tuple(replace(tensor, tiling=tiling) for tensor in outputs.tensors)
+    with pytest.raises(PlanError, match=r"decode\.unit source gives boxes in the whole frame"):
+        params(replace(outputs, tensors=tiles))

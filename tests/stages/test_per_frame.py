@@ -102,7 +102,7 @@ def test_classes_are_those_of_the_definition(activation: str, background: str) -
     }
     for (values,), result in zip(logits, found, strict=True):
         scores = functions[activation](values)[sides[background]]
-        wanted = best_classes(scores, 5, thresholds)
+        wanted = best_classes(scores, 5, np.where(thresholds > 1, np.inf, thresholds))
         assert result.classes.tolist() == wanted
         assert np.allclose(result.scores, scores[wanted], atol=1e-6)
         assert result.labels == tuple(f"c{at}" for at in wanted)
@@ -229,3 +229,20 @@ def test_the_first_scores_tell_a_wrong_activation(activation: Any, values: list[
     assert [(problem.code, problem.path, problem.hint) for problem in warnings] == (
         [] if words is None else [("W112", "pipeline.nodes.n", words)]
     )
+
+
+def test_blanks_and_certain_answers_are_no_reason_for_a_warning() -> None:
+    certain = np.eye(30, dtype=np.float32)[None, :1]
+    blanks = np.tile(np.eye(5, dtype=np.float32)[0], (1, 40, 1))
+    classify_params = ClassifyParams(TensorAxes("o", (0,), (30,), "none"), "none", 1, (0.0,) * 30, ("a",) * 30)
+    read_params = ReadParams(TensorAxes("o", (0, 1), (None, 5), "none"), 0, LETTERS, 0.0, (0, 0, 4, 4))
+    for stage, output in ((Classify("n", classify_params), certain[:, 0]), (Read("n", read_params), blanks)):
+        warnings: list[Problem] = []
+        stage.receive_warning = warnings.append
+        results(stage, output)
+        assert warnings == []
+
+
+def test_a_label_that_is_not_kept_stays_away_whatever_its_score() -> None:
+    (classes,) = classify(np.array([[9.0, 5.0, 1.0]], np.float32), thresholds=(2.0, 0.0, 0.0))
+    assert classes.labels == ("c1", "c2")

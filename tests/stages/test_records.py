@@ -234,3 +234,8 @@ def test_a_table_has_the_columns_that_the_type_of_the_edge_promises(tmp_path: Pa
     assert text[0] == "frame,pts,label,score,x1,y1,x2,y2,angle,mask,a_x,a_y,a_score,b_x,b_y,b_score"
     assert text[1].startswith("0,0.0,hand,0.5,0.0,0.0,4.0,2.0,0.25,")
     assert text[1].endswith(",1.0,2.0,0.5,3.0,4.0,1.0")
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path, video_frame: FrameMaker) -> None:
+    write(tmp_path / "a.jsonl", "jsonl", [Embedding(video_frame(0), np.array([np.nan, 1, np.inf], np.float32))])
+    assert json.loads((tmp_path / "a.jsonl").read_text())["embedding"] == [None, 1, None]

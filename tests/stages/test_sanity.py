@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bmfgraph.plan.types import TensorMeaning
-from bmfgraph.stages.sanity import check_boxes, check_labels, check_scores
+from bmfgraph.stages.sanity import check_activation, check_boxes, check_labels, check_scores
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(-3, 2, (40, 5)).astype(np.float32)
@@ -21,7 +21,8 @@ ZERO_TO_ONE = [("images", TensorMeaning(mean=(123.675, 116.28, 103.53), std=(58.
 
 def scores(values: Any, **settings: Any) -> list[tuple[str, str]]:
     settings = {"activation": "none", "output": "out", **settings}
-    return [(problem.code, problem.hint) for problem in check_scores(np.asarray(values, np.float32), **settings)]
+    check = check_activation if "exclusive" in settings else check_scores
+    return [(problem.code, problem.hint) for problem in check(np.asarray(values, np.float32), **settings)]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,9 @@ def test_boxes_and_labels_of_a_right_config_give_no_warning() -> None:
     assert check_boxes(boxes[1:2] - 5, (320, 240), unit="picture", form="xyxy") == []
     assert check_labels(np.array([1, 90], np.float32), 90, first_label=1) == []
     assert check_labels(np.zeros(0, np.float32), 90, first_label=1) == []
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("activation", ["none", "sigmoid"])
+def test_an_output_of_padding_alone_says_nothing(value: float, activation: Any) -> None:
+    assert check_scores(np.full((300, 1), value, np.float32), activation=activation, output="o") == []

@@ -143,6 +143,12 @@ def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     assert actual == expected.tolist()
 
 
+def test_the_frame_outside_of_a_region_is_not_seen() -> None:
+    # The right half of a frame of 4x2 lies in the left half of a map of 4x2; the right half of the map is a bar.
+    place = Placement(4, 2, 4, 2, 1, 1, -2, 0, (2, 0, 2, 2))
+    assert label_map(SCORES, {"labels": COLORS}, place) == [[255, 255, 0, 1], [255, 255, 2, 1]]
+
+
 @pytest.mark.parametrize(("threshold", "codes"), [(0.5, ["W112"]), (0.0, [])])
 def test_scores_without_their_activation_are_told_where_a_threshold_reads_them(
     threshold: float, codes: list[str]

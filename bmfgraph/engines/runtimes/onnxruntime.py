@@ -95,11 +95,13 @@ class OnnxRuntimeEngine:
         import onnxruntime
 
         binding = self._session.io_binding()
-        batch, outputs = 0, {}
+        outputs = {}
         # The binding holds addresses only, so this variable keeps contiguous copies alive until the run.
         inputs = {name: tensor.contiguous() for name, tensor in inputs.items()}
+        # Pictures come first. Inputs that are fed need not have a batch dim.
+        leading = next(iter(inputs.values()))
+        batch, device = leading.shape[0], leading.device
         for name, tensor in inputs.items():
-            batch, device = tensor.shape[0], tensor.device
             self._bind(binding.bind_input, name, tensor)
         for name in self._outputs:
             shape = (batch, *self._shapes[name][1:])

@@ -88,7 +88,12 @@ class TensorRTEngine:
         bindings = _bindings(self._loaded.engine)
         profile = check_bindings(node, spec, bindings)
         self.minimum_batch = max(
-            (binding.profiles[profile].min[0] for binding in bindings if binding.profiles), default=1
+            (
+                binding.profiles[profile].min[0]
+                for binding in bindings
+                if binding.profiles and binding.name not in spec.unbatched
+            ),
+            default=1,
         )
         self.streams = spec.streams
         self._workers = deque(self._worker(node, spec, bindings, profile) for _ in range(spec.streams))

@@ -113,7 +113,7 @@ def labels_from(key: str, value: Any) -> tuple[str, ...]:
     for number, text in value.items():
         try:
             index = int(number)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             index = -1
         if not 0 <= index < _MOST_LABELS or not isinstance(text, (str, int, float)) or len(str(text)) > _LONGEST_LABEL:
             raise FactError(f"{key} has {short_repr(number)}: {short_repr(text)}, not a number and its label", hint)

@@ -86,7 +86,7 @@ def _integer(key: str, notes: Mapping[str, str]) -> int | None:
     if key not in notes:
         return None
     value = literal(key, notes[key])
-    if isinstance(value, (int, float)) and value == int(value) and 1 <= value <= 4096:
+    if isinstance(value, (int, float)) and 1 <= value <= 4096 and value == int(value):
         return int(value)
     raise FactError(
         f"{METADATA} {key!r} is not a number from 1 to 4096: {short_repr(notes[key])}",

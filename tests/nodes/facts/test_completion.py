@@ -261,6 +261,7 @@ def test_segmentation_and_depth_of_hugging_face(tmp_path: Path) -> None:
         ("names", "{[]: 1}", "metadata 'names' is not a list, a mapping"),
         ("names", "12", "metadata:names is neither a list of labels nor a mapping: 12"),
         ("names", "{}", "metadata:names is neither a list of labels nor a mapping"),
+        ("stride", "1e999", "metadata 'stride' is not a number from 1 to 4096: '1e999'"),
         ("stride", "0", "metadata 'stride' is not a number from 1 to 4096: '0'"),
         ("stride", "9" * 5000, "metadata 'stride' is not"),
         ("imgsz", "[640, -1]", "metadata 'imgsz' is not two numbers from 1 to 65536: '[640, -1]'"),
