@@ -129,7 +129,8 @@ class InferenceSpec(NodeSpec):
             consumer=node.name,
             tensor=TensorSpec(tensor.name, sizes, tensor.dtype, meaning),
             meaning=meaning,
-            multiple=described.multiple,
+            # A side that the file fixes needs no padding.
+            multiple=described.multiple if any(isinstance(size, str) for size in model.dims(tensor)[1:]) else 1,
             window=self.model.window.window(),
             framing=described.framing(),
         )

@@ -40,7 +40,7 @@ def model_outputs(
         raise PlanError(
             name,
             f"expects the outputs of a model, not {source}",
-            hint="connect it to an inference node",
+            hint="connect it to an inference node, whose output is described by dims and fields, not as a picture",
             code=codes.DETECTOR_EXPECTED,
         )
     decode = own or (source.decode if isinstance(source, BundleSpec) else None)

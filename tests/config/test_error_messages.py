@@ -273,7 +273,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["restore={kind: frames, inputs: [net]}"], N + "restore: the model has 2 outputs (boxes, scores): name one\n  → set pipeline.nodes.restore.tensor to one of them"),
     (DETECT, ["restore={kind: frames, inputs: [net], tensor: score}"], N + "restore: the model has 2 outputs (boxes, scores): 'score' is not one of them (did you mean 'scores'?)\n  → set pipeline.nodes.restore.tensor to one of them"),
     # detections, overlay, records
-    (DETECT, ["faces.inputs=[prepare]"], N + "faces: expects the outputs of a model, not float32[1x3x48x64] NCHW RGB (x-127)/128\n  → connect it to an inference node"),
+    (DETECT, ["faces.inputs=[prepare]"], N + "faces: expects the outputs of a model, not float32[1x3x48x64] NCHW RGB (x-127)/128\n  → connect it to an inference node, whose output is described by dims and fields, not as a picture"),
     (DETECT, ["net.model.decode={task: read}"], N + "faces: reads the task detect, but model.decode.task is read\n  → use the node that reads the task read, or set model.decode, such as {preset: yolov8, labels: coco80}"),
     (DETECT, ["-net.model.decode"], N + "faces: the model's config does not describe how to read results from its outputs\n  → set model.decode, such as {preset: yolov8, labels: coco80}, or describe model.outputs as well"),
     (DETECT, ["net.model.decode.labels=[face, hand]"], N + "faces: decode.labels has 2 label(s), but scores scores 1 and a background (first)\n  → correct model.decode.labels, model.decode.background or the fields of the output"),

@@ -113,7 +113,9 @@ def try_command(
             records, origin, threshold=lambda label: thresholds.get(label, 0.0), tolerance=tolerance.score
         )
     equal = parity is None or parity.within(tolerance.iou, tolerance.score)
-    certificates = _certify(plan, parity, Path(str(against)), source) if parity is not None and equal else []
+    # Looser tolerances answer a question, but are no parity.
+    proven = parity is not None and parity.matched > 0 and parity.within(0.99, 0.01)
+    certificates = _certify(plan, parity, Path(str(against)), source) if parity is not None and proven and equal else []
     _print(plain, target, drawn, parity, equal, certificates, as_json=as_json)
     return 0 if equal else 1
 

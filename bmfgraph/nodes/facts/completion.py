@@ -103,7 +103,11 @@ def complete(spec: ModelSpec, onnx: OnnxModel) -> CompletedModel:
             key: Fact(value, by) for key, value in (presets_of[index] if index < len(presets_of) else {}).items()
         }
         if tensor.name in spec.outputs:
-            sections[f"outputs.{tensor.name}"] = _written(spec.outputs[tensor.name])
+            written = _written(spec.outputs[tensor.name])
+            if set(written) <= set(TensorLayout.model_fields):
+                # One that the config makes a picture of has nothing in common with the preset's.
+                written = layers(written, presets, facts.outputs.get(tensor.name, {}))
+            sections[f"outputs.{tensor.name}"] = written
         elif presets or tensor.name in facts.outputs:
             sections[f"outputs.{tensor.name}"] = layers({}, presets, facts.outputs.get(tensor.name, {}))
     if own or facts.decode:

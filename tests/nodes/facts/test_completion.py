@@ -318,3 +318,13 @@ def test_literals() -> None:
         "b": [1, -2500.0, True],
         "c": ("x'y",),
     }
+
+
+def test_a_single_key_of_a_presets_output_can_be_replaced(tmp_path: Path) -> None:
+    path = shaped_model(tmp_path / "net.onnx", {"images": FIXED}, {"y": (1, 7, 126)})
+    decode = {"preset": "yolov8", "labels": ["a", "b", "c"]}
+    output = completed(path, decode=decode, outputs={"y": {"activation": {"scores": "sigmoid"}}}).spec.outputs["y"]
+    assert (output.fields, output.dims) == (("box", "scores"), ("batch", "fields", "candidates"))
+    assert output.activation == {"scores": "sigmoid"}
+    picture = completed(path, decode=decode, outputs={"y": {"channels": "BGR"}}).spec.outputs["y"]
+    assert (picture.fields, picture.is_picture) == (None, True)
