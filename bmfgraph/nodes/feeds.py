@@ -102,8 +102,9 @@ def fed(
     batched = bool(dims) and (isinstance(dims[0], str) or _size(dims[1:]) == len(numbers))
     rest = list(dims[1:] if batched else dims)
     free = [place for place, size in enumerate(rest) if isinstance(size, str)]
-    if len(free) == 1 and len(numbers) % max(1, _size([size for size in rest if isinstance(size, int)])) == 0:
-        rest[free[0]] = len(numbers) // max(1, _size([size for size in rest if isinstance(size, int)]))
+    known = max(1, _size(rest))
+    if len(free) == 1 and len(numbers) % known == 0:
+        rest[free[0]] = len(numbers) // known
     shape = tuple(size for size in rest if isinstance(size, int))
     if dtype not in _NUMBERS or len(shape) != len(rest) or math.prod(shape) != len(numbers):
         text = "x".join(map(str, dims)) or "a single number"

@@ -10,6 +10,7 @@ import torch
 
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.nodes.fields import OutputField, TensorFields
+from bmfgraph.stages.activations import ACTIVATIONS
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.keypoints import read_points
 
@@ -31,13 +32,6 @@ class Candidates(NamedTuple):
 
 Select = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of all candidates, float32 [n], to the indices of those that are decoded, int64 [m]."""
-
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "none": lambda values: values,
-    "sigmoid": torch.sigmoid,
-    "exp": torch.exp,
-    "softmax": lambda values: values.softmax(dim=1),
-}
 
 
 def above(threshold: float) -> Select:
@@ -110,8 +104,8 @@ class BoxReader:
         for role in self.columns:
             if role == "keypoints" and params.keypoints is not None:
                 cells = self._grid(chosen.device)[chosen] if params.keypoints.unit == "cells" else None
-                score = _ACTIVATIONS[self._places[role][0][1].activation]
-                parts.append(read_points(self._raw(tensors, role)[chosen], score, params, boxes, cells))
+                score = ACTIVATIONS[self._places[role][0][1].activation]
+                parts.append(read_points(self.before_activation(tensors, role)[chosen], score, params, boxes, cells))
             elif role == "mask" and params.masks is not None and params.masks.form == "boxes":
                 masks = params.masks.tensor
                 grids = tensors[masks.tensor].permute(masks.axes).flatten(-2).flatten(0, -2)
@@ -125,16 +119,12 @@ class BoxReader:
         places = self._places.get(role)
         return (places[0][0].tensor, places[0][1]) if places else None
 
-    def before_activation(self, tensors: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
-        """Return the numbers of a field of all candidates as the model gives them, float32 [n, width]."""
-        return self._raw(tensors, role)
-
     def _from_scores(
         self, tensors: Mapping[str, torch.Tensor], select: Select
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the best score of each candidate, the selection, and the labels of the selected candidates."""
         activation = self._places["scores"][0][1].activation
-        table = self._raw(tensors, "scores")
+        table = self.before_activation(tensors, "scores")
         if activation == "softmax":
             table = table.softmax(dim=1)
         if self._params.background == "first":
@@ -144,7 +134,7 @@ class BoxReader:
         scores = table.amax(dim=1)
         if activation != "softmax":
             # The other functions rise, so the best number stays the best.
-            scores = _ACTIVATIONS[activation](scores)
+            scores = ACTIVATIONS[activation](scores)
         scores = self._with_objectness(tensors, scores)
         chosen = select(scores)
         return scores, chosen, table[chosen].argmax(dim=1)
@@ -184,7 +174,7 @@ class BoxReader:
         """Return the four numbers of the selected boxes, float32 [n, 4]."""
         if "distances" in self._places:
             # The expectation over the bins of each side: Li et al., Generalized Focal Loss (2020).
-            table = self._raw(tensors, "distances")[chosen]
+            table = self.before_activation(tensors, "distances")[chosen]
             bins = table.reshape(len(chosen), 4, -1).softmax(dim=2)
             return bins @ constant(tuple(map(float, range(bins.shape[2]))), chosen.device)
         if "box" in self._places:
@@ -205,7 +195,7 @@ class BoxReader:
             self._cells[device] = cells.to(device)
         return self._cells[device]
 
-    def _raw(self, tensors: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
+    def before_activation(self, tensors: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
         """Return the numbers of a field of all candidates before its activation, float32 [n, width]."""
         parts = []
         for table, field in self._places[role]:
@@ -218,9 +208,9 @@ class BoxReader:
         self, tensors: Mapping[str, torch.Tensor], role: str, chosen: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the numbers of a field, of all or of the selected candidates."""
-        table = self._raw(tensors, role)
+        table = self.before_activation(tensors, role)
         activation = self._places[role][0][1].activation
-        return _ACTIVATIONS[activation](table if chosen is None else table[chosen])
+        return ACTIVATIONS[activation](table if chosen is None else table[chosen])
 
 
 def _corners(numbers: torch.Tensor, form: str) -> torch.Tensor:

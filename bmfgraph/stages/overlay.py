@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.palette import COLORS, Color, color_of
+from bmfgraph.nodes.segment import NO_CLASS
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.canvas import FAR, Canvas, Layer, composite
@@ -21,9 +22,6 @@ from bmfgraph.stages.labels import Places, contrast, label_picture
 from bmfgraph.stages.results import Classes, Detections, Segments, Texts
 
 __all__ = ["Draw", "draw_results", "draw_segments", "segment_table", "with_segments"]
-
-_NO_CLASS = 255
-"""The value of a label map that is no class."""
 
 
 class Draw(Stage):
@@ -118,7 +116,7 @@ def segment_table(params: OverlayParams, background: int) -> NDArray[np.uint8]:
     levels = np.arange(256, dtype=np.float32)[:, None]
     colors = np.array([_color(number, params) for number in range(256)], np.float32)[:, None]
     opacity = np.full((256, 1, 1), params.opacity, np.float32)
-    opacity[[number for number in (background, _NO_CLASS) if number >= 0]] = 0
+    opacity[[number for number in (background, NO_CLASS) if number >= 0]] = 0
     return (levels + (colors - levels) * opacity + 0.5).astype(np.uint8)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 
 from bmfgraph.nodes.fields import TensorAxes
+from bmfgraph.stages.activations import ACTIVATIONS
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import AsyncDownload, graphed_on_cuda
 from bmfgraph.stages.items import Frame, Result, Sample
@@ -17,12 +18,6 @@ from bmfgraph.stages.sanity import check_activation
 __all__ = ["PerFrame"]
 
 _Item = TypeVar("_Item", bound=Result)
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "none": lambda values: values,
-    "sigmoid": torch.sigmoid,
-    "exp": torch.exp,
-    "softmax": lambda values: values.softmax(dim=-1),
-}
 
 
 class PerFrame(Stage, Generic[_Item]):
@@ -81,7 +76,7 @@ class PerFrame(Stage, Generic[_Item]):
         return ordered.reshape(ordered.shape[extra:]).float()
 
     def _reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self.reduce(_ACTIVATIONS[self._output.activation](self._ordered(tensor)))
+        return self.reduce(ACTIVATIONS[self._output.activation](self._ordered(tensor)))
 
     def _build(
         self, frames: tuple[Frame, ...], numbers: torch.Tensor, first: torch.Tensor | None = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bmfgraph.nodes.redact import RedactParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.bmf_frames import new_frame
+from bmfgraph.stages.canvas import FAR
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.results import Detections
@@ -25,7 +26,6 @@ _LEAST_BLOCK = 4
 """Pixels of a block's side at least, so that small objects do not stay as they are."""
 _SAME = 0.3
 """Overlap (intersection over union) from which two boxes are taken for the same object in two frames."""
-_FAR = 1e6
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _in_blocks(image: torch.Tensor, params: RedactParams) -> torch.Tensor:
 
 def _area(result: Detections, place: int, width: int, height: int, params: RedactParams) -> Area:
     """Return the area of one object, cut at the edges of the frame."""
-    corners = result.corners[place].clip(-_FAR, _FAR)
+    corners = result.corners[place].clip(-FAR, FAR)
     angle = float(result.angles[place]) if result.angles is not None else 0.0
     centre, extent = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
     half = extent / 2 + extent * params.margin

@@ -41,9 +41,9 @@ _SOURCE, _MODEL, _RESULTS, _DRAWN = "source", "run", "results", "draw"
 class Tolerance:
     """Differences from the origin that count as equal."""
 
-    iou: float
+    iou: float = 0.99
     """Least overlap of boxes."""
-    score: float
+    score: float = 0.01
     """Greatest difference of scores."""
 
 
@@ -114,7 +114,7 @@ def try_command(
         )
     equal = parity is None or parity.within(tolerance.iou, tolerance.score)
     # Looser tolerances answer a question, but are no parity.
-    proven = parity is not None and parity.matched > 0 and parity.within(0.99, 0.01)
+    proven = parity is not None and parity.matched > 0 and parity.within(Tolerance.iou, Tolerance.score)
     certificates = _certify(plan, parity, Path(str(against)), source) if parity is not None and proven and equal else []
     _print(plain, target, drawn, parity, equal, certificates, as_json=as_json)
     return 0 if equal else 1
