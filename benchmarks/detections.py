@@ -112,7 +112,7 @@ def main() -> None:
     for preset in SHAPES:
         for above in (20, 300, 2000):
             tensors = {name: tensor.to(device) for name, tensor in output(preset, above).items()}
-            sample = Sample(tensors, (Frame(0, None),))
+            sample = Sample(tensors, (Frame(0),))
             times, objects = measure(detector(preset, device), sample)
             print(f"{preset:12}{above:8}{objects:9}{np.median(times):11.2f}{min(times):10.2f}")
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +18,6 @@ from bmfgraph.config.compose import plain
 from bmfgraph.config.overrides import free_node_fields
 from bmfgraph.errors import SourceError
 from bmfgraph.media.sources import locate
-from bmfgraph.system import ffmpeg4
 from bmfgraph.system.console import console_output
 from tests.tools import Pixels, file_system, make_clip, picture
 
@@ -104,33 +102,22 @@ def shared_models() -> Path:
 
 
 class FrameMaker(Protocol):
-    """Makes a Frame around a real BMF VideoFrame."""
+    """Makes a Frame."""
 
     def __call__(self, index: int, pixels: Pixels | None = None, *, pts: int | None = None) -> Any: ...
 
 
 @pytest.fixture(scope="session")
 def video_frame() -> FrameMaker:
-    """Makes RGB24 frames with BMF: ``video_frame(3, pixels)`` has pts 3 at 25 fps unless told otherwise."""
-    ffmpeg4.prepare()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from bmf import VideoFrame, hmp as mp
-        from bmf.lib._bmf.sdk import Rational
+    """Makes RGB frames: ``video_frame(3, pixels)`` has pts 3 at 25 fps unless told otherwise."""
+    import torch
 
     from bmfgraph.stages.items import Frame
 
     def make(index: int, pixels: Pixels | None = None, *, pts: int | None = None) -> Frame:
         if pixels is None:
             pixels = picture(index, 64, 48)
-        height, width = pixels.shape[:2]
-        video = VideoFrame(mp.Frame(width, height, mp.PixelInfo(mp.kPF_RGB24, mp.kCS_BT709, mp.kCR_MPEG)))
-        video.frame().plane(0).numpy()[:] = pixels
-        video.pts = index if pts is None else pts
-        video.time_base = Rational(1, 25)
-        frame = Frame(index, video)
-        assert frame.time == Fraction(video.pts, 25)
-        return frame
+        return Frame(index, index if pts is None else pts, Fraction(1, 25), torch.from_numpy(pixels.copy()))
 
     return make
 

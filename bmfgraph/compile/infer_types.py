@@ -9,9 +9,12 @@ from bmfgraph import error_codes as codes
 from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors, map_nodes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
+from bmfgraph.nodes.convert import written_color
+from bmfgraph.nodes.transfer import fits
 from bmfgraph.plan.plan import InputType, Plan, PlanNode, Ref, Requirement
 from bmfgraph.plan.types import (
     NO_WINDOW,
+    RGB_FORMATS,
     AudioSpec,
     BundleSpec,
     DetectionsSpec,
@@ -50,10 +53,15 @@ def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> Pl
 
 
 def _converted(kind: PortType, accepted: InputType | None) -> PortType:
-    """Return the type after the conversion that the compiler inserts: RGB for a stage that works on RGB."""
-    if isinstance(kind, FrameSpec) and accepted and accepted.pixel_format == "rgb24":
-        return kind.as_rgb()
-    return kind
+    """Return the type after the conversion that the compiler inserts."""
+    if not isinstance(kind, FrameSpec) or accepted is None or not accepted.pixel_format:
+        return kind
+    pixel_format = accepted.format_of(kind)
+    if pixel_format in RGB_FORMATS:
+        return kind.as_rgb(deep=pixel_format == "rgb48le")
+    if fits(kind, accepted):
+        return kind
+    return replace(kind, pixel_format=pixel_format, color=written_color(kind, pixel_format, accepted.default_color))
 
 
 def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:

@@ -44,6 +44,6 @@ def _converter(ref: Ref, source: PortType, spec: NodeSpec, names: set[str]) -> P
     while name in names:
         name += "-"
     spec = spec.model_copy(update={"inputs": (str(ref),)})
-    node = PlanNode(name, spec, (ref,), device="cuda" if spec.stage else "cpu")
+    node = PlanNode(name, spec, (ref,), device="cuda" if spec.transfer else "cpu")
     inferred = spec.infer(node, (source,), None)
     return replace(node, outputs=inferred.outputs, params=inferred.params)

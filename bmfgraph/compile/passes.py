@@ -24,11 +24,20 @@ def _has_types(plan: Plan, node: PlanNode) -> bool:
 
 
 def _has_own_audio(plan: Plan, node: PlanNode) -> bool:
-    """Check that an audio output has one consumer, and does not come with frames on the GPU."""
-    audio = [port for port in node.outputs if isinstance(port.type, AudioSpec)]
+    """Check that audio goes to its own back end, BMF's to one consumer, and that frames on the GPU come without."""
+    audio = next((port for port in node.outputs if isinstance(port.type, AudioSpec)), None)
+    if audio is None:
+        return True
+    assert isinstance(audio.type, AudioSpec)
     on_gpu = any(device_of(port.type) == "cuda" for port in node.outputs)
-    consumers = [other.inputs[index] for other, index in plan.consumers(node.name)]
-    return not audio or (not on_gpu and sum(ref.port == audio[0].name for ref in consumers) <= 1)
+    consumers = [
+        other.spec.accepts(index)
+        for other, index in plan.consumers(node.name)
+        if other.inputs[index].port == audio.name
+    ]
+    backend = audio.type.backend
+    fit = all((accepts.backend if accepts else "pyav") == backend for accepts in consumers)
+    return fit and not on_gpu and (backend == "pyav" or len(consumers) <= 1)
 
 
 def _has_engine(plan: Plan, node: PlanNode) -> bool:

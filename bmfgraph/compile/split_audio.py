@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
-from bmfgraph.plan.types import AudioSpec, Port, device_of
+from bmfgraph.plan.types import AudioSpec, device_of
 
 __all__ = ["split_audio"]
 
 
 @compiler_pass(requires=("types",), ensures=("types", "own audio"))
 def split_audio(plan: Plan) -> Plan:
-    """Insert a node that reads the audio alone: for every consumer but the first; on the GPU, for every consumer.
+    """Insert a node that reads the audio alone for each consumer that cannot have it from the node itself.
 
-    Two encoders that share audio packets crash BMF.
+    These are consumers of another back end, and all consumers of frames on the GPU. Two encoders of BMF that share
+    packets crash, so there every consumer but the first has a reader.
     """
     nodes: list[PlanNode] = []
     moved: dict[tuple[str, Ref], Ref] = {}
@@ -34,8 +36,13 @@ def split_audio(plan: Plan) -> Plan:
         consumers = [other.name for other in plan if ref in other.inputs]
         readers = []
         try:
-            for consumer in consumers if on_gpu else consumers[1:]:
-                readers.append(_reader(node, audio, names))
+            for consumer in consumers:
+                backend = _backend(plan.node(consumer), plan.node(consumer).inputs.index(ref))
+                assert isinstance(audio.type, AudioSpec)
+                own = not on_gpu and backend == audio.type.backend
+                if own and (backend == "pyav" or consumer == consumers[0]):
+                    continue
+                readers.append(_reader(node, replace(audio.type, backend=backend), names))
                 moved[consumer, ref] = Ref(readers[-1].name, "audio")
         except PlanError as error:
             plan = plan.without(node.name, error)
@@ -46,9 +53,13 @@ def split_audio(plan: Plan) -> Plan:
     return replace(plan, nodes=tuple(node for node in nodes if node.name not in lost))
 
 
-def _reader(node: PlanNode, audio: Port, names: set[str]) -> PlanNode:
-    assert isinstance(audio.type, AudioSpec)
-    spec = node.spec.audio_reader(node.params, audio.type)
+def _backend(consumer: PlanNode, index: int) -> Literal["pyav", "bmf"]:
+    accepted = consumer.spec.accepts(index)
+    return accepted.backend if accepted else "pyav"
+
+
+def _reader(node: PlanNode, audio: AudioSpec, names: set[str]) -> PlanNode:
+    spec = node.spec.audio_reader(node.params, audio)
     if spec is None:
         raise PlanError(
             node.name,

@@ -8,6 +8,7 @@ from typing import Final
 
 from bmfgraph.error_codes.code import Code
 from bmfgraph.error_codes.machine import *
+from bmfgraph.error_codes.media import *
 from bmfgraph.error_codes.models import *
 from bmfgraph.error_codes.run import *
 from bmfgraph.error_codes.warnings import *

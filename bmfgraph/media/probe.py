@@ -8,13 +8,13 @@ import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.timing import Timing, frame_timing
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
+from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
 
 __all__ = ["Media", "MediaError", "probe"]
 
@@ -61,8 +61,7 @@ class Media:
     rotation: int
     """Degrees counterclockwise, 0, 90, 180 or 270, by which the stored frames are turned for display."""
     video_stream: int
-    """Index among all streams of the file; likewise ``audio_stream``."""
-    audio_stream: int | None
+    """Index among all streams of the file."""
     origin: Fraction
     """Earliest time of any stream in seconds, as FFmpeg 4 computes it. Frame times count from it if it is positive."""
     protocols: tuple[Protocol, ...]
@@ -75,7 +74,7 @@ def probe(
     path: Path,
     *,
     video: int = 0,
-    audio: int | None = 0,
+    audio: Literal["all"] | int | None = 0,
     complete: bool = True,
     protocols: tuple[Protocol, ...] = (),
 ) -> Media:
@@ -86,7 +85,8 @@ def probe(
     Args:
         path: The file.
         video: Number of the video stream, counted from 0.
-        audio: Number of the audio stream, counted from 0. None leaves audio out; 0 accepts a file without audio.
+        audio: Number of the audio stream, counted from 0, or ``all``. None leaves audio out; 0 accepts a file without
+            audio.
         complete: If false, a file whose end is missing is accepted.
         protocols: What the file may open besides itself. Without any, a playlist is refused.
 
@@ -122,7 +122,7 @@ def _probe_version(
     path: Path,
     _stamp: tuple[int, ...],
     video: int,
-    audio: int | None,
+    audio: Literal["all"] | int | None,
     complete: bool,
     protocols: tuple[Protocol, ...],
 ) -> Media:
@@ -157,7 +157,7 @@ def _describe(
     path: Path,
     container: Any,
     video: int,
-    audio: int | None,
+    audio: Literal["all"] | int | None,
     complete: bool,
     protocols: tuple[Protocol, ...],
 ) -> Media:
@@ -172,10 +172,10 @@ def _describe(
     if video >= len(streams):
         raise _no_stream(path, "video", len(streams), video)
     audio_streams = list(container.streams.audio)
-    if audio is not None and audio >= len(audio_streams) and audio > 0:
+    if isinstance(audio, int) and audio >= len(audio_streams) and audio > 0:
         raise _no_stream(path, "audio", len(audio_streams), audio)
     stream = streams[video]
-    audio_stream = audio_streams[audio] if audio is not None and audio < len(audio_streams) else None
+    chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
 
     if complete:
         _check_complete(path, container)
@@ -207,23 +207,26 @@ def _describe(
             variable_rate=timing.variable,
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
             chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
+            aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         ),
-        audio=_audio_type(audio_stream) if audio_stream else None,
+        audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
         frame_count=stream.frames or timing.count or round(duration * timing.rate),
         exact_count=exact,
         duration=duration,
         rotation=rotation,
         video_stream=stream.index,
-        audio_stream=audio_stream.index if audio_stream else None,
         origin=timing.origin,
         protocols=protocols,
         time_grid=timing.time_grid,
     )
 
 
-def _audio_type(stream: Any) -> AudioSpec:
+def _track(stream: Any) -> TrackSpec:
     context = stream.codec_context
-    return AudioSpec(context.codec.canonical_name, context.sample_rate, stream.channels, True)
+    language = stream.language or ""
+    return TrackSpec(
+        stream.index, "audio", context.codec.canonical_name, language, context.sample_rate, stream.channels
+    )
 
 
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
@@ -271,10 +274,13 @@ def _check_complete(path: Path, container: Any) -> None:
 def _color(frame: Any) -> ColorSpec:
     """Return the matrix and range of a frame; for untagged video, those that players assume."""
     name = frame.format.name
+    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
     if name.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "rgba", "bgra", "0rgb", "0bgr", "pal")):
-        return ColorSpec("rgb", True)
+        return ColorSpec("rgb", True, primaries=primaries, transfer=transfer)
     full = int(frame.color_range) == _FULL_RANGE or name.startswith("yuvj")
     code = int(frame.colorspace)
     if code in _MATRICES and code != 0:
-        return ColorSpec(_MATRICES[code], full)
-    return ColorSpec(default_matrix(frame.width, frame.height), full, tagged=False)
+        return ColorSpec(_MATRICES[code], full, primaries=primaries, transfer=transfer)
+    return ColorSpec(
+        default_matrix(frame.width, frame.height), full, tagged=False, primaries=primaries, transfer=transfer
+    )

@@ -1,47 +1,28 @@
-"""``sound``: read the audio of a file alone. The compiler inserts these nodes beside a decoder."""
+"""``sound``: read the audio of a file, and what belongs to it, alone. The compiler inserts these nodes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from bmfgraph.media.opening import Protocol, ffmpeg_name, opening_options
+from bmfgraph.media.opening import ffmpeg_name, opening_options
+from bmfgraph.media.reading import FileReading
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
 
-__all__ = ["AudioNodeSpec", "AudioParams", "file_options", "span_text"]
+__all__ = ["AudioNodeSpec", "file_options", "span_text"]
 
 _AFTER = 1e-3
 """Seconds, less than from one frame to the next."""
-
-
-@dataclass(frozen=True)
-class AudioParams:
-    """The part of a file that is read; times in seconds."""
-
-    path: str
-    video: int
-    """Index among all streams of the file, as ``audio`` is."""
-    audio: int | None
-    start: float | None
-    end: float | None
-    protocols: tuple[Protocol, ...]
-    """What the file may open besides itself."""
-    origin: Fraction
-    """Time of the file, in seconds, that BMF counts as 0."""
-    time_grid: Fraction
-    """All frame times are multiples of it."""
 
 
 class AudioNodeSpec(NodeSpec):
     """Reads the audio that belongs to another node's frames."""
 
     kind: Literal["sound"] = "sound"
-    reads: AudioParams
+    reads: FileReading
     carries: AudioSpec
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
@@ -53,24 +34,31 @@ class AudioNodeSpec(NodeSpec):
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         return Inferred((Port("audio", self.carries),), self.reads)
 
-    def files(self, params: AudioParams) -> Files:
+    def files(self, params: FileReading) -> Files:
         return Files(reads=(params.path,))
 
-    def source(self, params: AudioParams) -> SourceInfo:
+    def source(self, params: FileReading) -> SourceInfo:
         return SourceInfo(start=params.start, end=params.end, audio_only=True)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        if self.carries.backend == "pyav":
+            return BmfModuleSpec(entry="bmfgraph.runner.modules.decoder:TracksModule")
         # BMF's decoder skips the packets of the video stream undecoded, because its port has no consumer.
-        streams = {"map_v": node.params.video, "map_a": node.params.audio}
-        return BmfModuleSpec("c_ffmpeg_decoder", {**streams, **file_options(node.params, node, plan)})
+        return BmfModuleSpec("c_ffmpeg_decoder", file_options(node.params, self.carries, node, plan))
 
 
-def file_options(params: AudioParams, node: PlanNode, plan: Plan) -> dict[str, Any]:
+def file_options(params: FileReading, audio: AudioSpec | None, node: PlanNode, plan: Plan) -> dict[str, Any]:
     """Return the options of BMF's decoder for the part of the file that is read, and for compressed audio."""
-    options: dict[str, Any] = {"input_path": ffmpeg_name(params.path), "dec_params": opening_options(params.protocols)}
+    options: dict[str, Any] = {
+        "input_path": ffmpeg_name(params.path),
+        "dec_params": opening_options(params.protocols),
+        "map_v": params.video,
+    }
+    if audio is not None:
+        options["map_a"] = audio.of_kind("audio")[0].stream
     # BMF counts from the first packet of any stream. Where audio begins before 0, that is not the time origin.
     early = max(0.0, -float(params.origin))
     if params.start is not None:

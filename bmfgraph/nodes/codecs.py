@@ -1,11 +1,13 @@
-"""List the limits of FFmpeg's encoders and containers, and compute the options of BMF's encoder."""
+"""List the limits of FFmpeg's encoders and containers, and compute their options."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal
+
+from bmfgraph.media.writing import Writing
+from bmfgraph.nodes.backend import Backend
 
 __all__ = [
     "AUDIO_IN",
@@ -14,11 +16,14 @@ __all__ = [
     "CONTAINERS",
     "CRF_RANGE",
     "LARGEST",
+    "MATRICES",
     "VIDEO_IN",
     "Container",
     "EncoderParams",
     "bits_per_second",
-    "encoder_options",
+    "codec_options",
+    "mux_options",
+    "native_options",
 ]
 
 Container = Literal["mp4", "mov", "matroska", "webm", "avi", "mpegts", "null"]
@@ -55,28 +60,19 @@ LARGEST = {"x264": 16384, "nvenc": 4096, "vp9": 65535, "mpeg4": 8191}
 """Longest side in pixels that the encoder, or the format itself, supports."""
 CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
 """Luma samples per chroma sample, horizontally and vertically."""
+MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""MatrixCoefficients of ITU-T H.273."""
 _BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
 """Bits per pixel at that crf: an average of ordinary film, right within a factor of 3. Each 6 more crf halve it."""
 
 
 @dataclass(frozen=True)
-class EncoderParams:
-    """Settings of an encoder. ``time_base`` in seconds per tick, bit rates in bits per second."""
+class EncoderParams(Writing):
+    """Settings of an encoder."""
 
-    path: str | None
-    container: str
-    codec: str
-    pixel_format: str
+    backend: Backend
     crf: float | None
-    bit_rate: int | None
     preset: str | None
-    gop: int | None
-    threads: int | None
-    rate: Fraction
-    time_base: Fraction
-    audio: str | None
-    """``copy``, an audio codec, or None without audio."""
-    audio_bit_rate: int | None
 
 
 def bits_per_second(params: EncoderParams, pixels_per_second: float) -> float:
@@ -93,40 +89,63 @@ def bits_per_second(params: EncoderParams, pixels_per_second: float) -> float:
     return pixels_per_second * bits / math.pow(2, halvings / 6)
 
 
-def encoder_options(params: EncoderParams) -> dict[str, Any]:
+def codec_options(
+    codec: str, container: str, *, crf: float | None, preset: str | None, gop: int | None, bit_rate: int | None
+) -> tuple[tuple[str, str], ...]:
+    """Return the options of an encoder of FFmpeg.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        container: FFmpeg's name of the format.
+        crf: Constant quality.
+        preset: Speed against size.
+        gop: Largest number of frames between two key frames.
+        bit_rate: Bits per second.
+    """
+    options: dict[str, Any] = {
+        "cq" if codec.endswith("_nvenc") else "crf": crf,
+        "preset": preset,
+        "g": gop,
+        "b": bit_rate,
+    }
+    if codec == "libx264" and container == "avi":
+        options["bf"] = 0  # AVI has no presentation times, so B frames would be shown out of order.
+    if codec == "libvpx-vp9":
+        # Constant quality needs a bit rate of 0.
+        options |= {"row-mt": 1, "cpu-used": 4, "b": bit_rate or 0}
+    texts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in options.items()}
+    return tuple((key, texts[key]) for key, value in options.items() if value is not None)
+
+
+def mux_options(codec: str, container: str) -> tuple[tuple[str, str], ...]:
+    """Return the options of FFmpeg's muxer."""
+    if container in ("matroska", "webm"):
+        # FFmpeg shifts the streams at the first packet before 0, mostly audio, and not from the start of the file.
+        return (("avoid_negative_ts", "disabled"),)
+    # MPEG-4's own header has no colour tags.
+    return (("movflags", "write_colr"),) if codec == "mpeg4" and container == "mp4" else ()
+
+
+def native_options(params: EncoderParams) -> dict[str, Any]:
     """Return the options of BMF's encoder."""
-    video: dict[str, Any] = {
+    video: dict[str, Any] = dict(params.options) | {
         "codec": params.codec,
         "pix_fmt": params.pixel_format,
         "vsync": "vfr",
         "r": f"{params.rate.numerator}/{params.rate.denominator}",
     }
+    if "b" in video:
+        video["bit_rate"] = int(video.pop("b"))
+    if params.threads:
+        video["threads"] = str(params.threads)
     if params.time_base != 1 / params.rate:
         video["time_base"] = f"{params.time_base.numerator}/{params.time_base.denominator}"
         if params.codec == "libx264":
             # x264 reads the time base as the frame rate, and would choose a level that players do not support.
             video["x264-params"] = f"fps={params.rate.numerator}/{params.rate.denominator}"
-    optional = {
-        "cq" if params.codec == "h264_nvenc" else "crf": params.crf,
-        "bit_rate": params.bit_rate,
-        "preset": params.preset,
-        "g": params.gop,
-        "threads": str(params.threads) if params.threads else None,
-    }
-    video |= {key: value for key, value in optional.items() if value is not None}
-    if params.codec == "libx264" and params.container == "avi":
-        video["bf"] = 0  # AVI has no presentation times, so B frames would be shown out of order.
-    if params.codec == "libvpx-vp9":
-        video |= {"row-mt": 1, "cpu-used": 4}
-        if params.bit_rate is None:
-            video["bit_rate"] = 0  # Constant quality needs it.
     options: dict[str, Any] = {"output_path": params.path, "format": params.container, "video_params": video}
-    if params.container in ("matroska", "webm"):
-        # FFmpeg 4 shifts the streams at the first packet before 0, mostly audio, and not from the start of the file.
-        options["mux_params"] = {"avoid_negative_ts": "disabled"}
-    if params.codec == "mpeg4" and params.container == "mp4":
-        # MPEG-4's own header has no colour tags.
-        options["mux_params"] = {"movflags": "write_colr"}
+    if params.mux_options:
+        options["mux_params"] = dict(params.mux_options)
     if params.audio == "aac":
         options["audio_params"] = {"codec": "aac"} | (
             {"bit_rate": params.audio_bit_rate} if params.audio_bit_rate else {}

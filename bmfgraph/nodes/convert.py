@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
+from bmfgraph.media.filtering import FilterStep
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.description import BmfModuleSpec, Inferred, Requirement
-from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType, default_matrix
+from bmfgraph.plan.description import Inferred, Requirement
+from bmfgraph.plan.plan import PlanNode
+from bmfgraph.plan.types import RGB_FORMATS, Chroma, ColorSpec, FrameSpec, Port, PortType, default_matrix
 from bmfgraph.plan.views.text import change_text
 
-__all__ = ["ConvertParams", "ConvertSpec", "written_color"]
+__all__ = ["ConvertParams", "ConvertSpec", "scale_steps", "written_color"]
 
 Position = tuple[int, int | None]
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
@@ -38,6 +39,8 @@ class ConvertSpec(NodeSpec):
     default_color: bool = False
     """Limited range, and the matrix that readers assume for untagged video."""
 
+    stage: ClassVar[str] = "bmfgraph.stages.convert:Convert"
+
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
@@ -57,9 +60,6 @@ class ConvertSpec(NodeSpec):
         before = inputs[0].pixel_format if isinstance(inputs[0], FrameSpec) else ""
         return (change_text(before, node.params.pixel_format),)
 
-    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
-        return BmfModuleSpec("c_ffmpeg_filter", _filters(node.params))
-
 
 def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorSpec:
     """Return the colours of ``source`` in another pixel format.
@@ -67,10 +67,10 @@ def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorS
     Args:
         default: Use limited range and the matrix that readers assume for untagged video.
     """
-    if pixel_format == "rgb24":
+    if pixel_format in RGB_FORMATS:
         return source.color
     matrix = default_matrix(source.width, source.height) if default else source.color.yuv
-    return ColorSpec(matrix, False, source.color.tagged)
+    return replace(source.color, matrix=matrix, full_range=False)
 
 
 def _position(pixel_format: str, chroma: Chroma) -> Position | None:
@@ -81,7 +81,9 @@ def _position(pixel_format: str, chroma: Chroma) -> Position | None:
     return (0 if chroma == "left" else 128, 128 if half_rows else None)
 
 
-def _filters(params: ConvertParams) -> dict[str, Any]:
+def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
+    """Return the filters that convert frames."""
+
     def color_terms(side: str, color: ColorSpec) -> list[str]:
         if color.matrix == "rgb":
             return []
@@ -91,20 +93,11 @@ def _filters(params: ConvertParams) -> dict[str, Any]:
         x, y = position or (None, None)
         return [f"{side}_{axis}_chr_pos={value}" for axis, value in (("h", x), ("v", y)) if value is not None]
 
-    rgb = params.pixel_format == "rgb24"
     terms = [
-        "w=iw",
-        "h=ih",
         *color_terms("in", params.source),
-        *([] if rgb else color_terms("out", params.color)),
+        *([] if params.pixel_format in RGB_FORMATS else color_terms("out", params.color)),
         *chroma_terms("in", params.source_chroma),
         *chroma_terms("out", params.chroma),
         f"flags={_SCALING}",
     ]
-    scale = {
-        "name": "scale",
-        "para": ":".join(terms),
-        "inputs": [{"stream": 0, "pin": 0}],
-        "links": [{"output_filter": 1, "output_pin": 0}],
-    }
-    return {"filters": [scale, {"name": "format", "para": params.pixel_format, "outputs": [{"stream": 0, "pin": 0}]}]}
+    return (("scale", ":".join(terms)), ("format", params.pixel_format))

@@ -1,11 +1,11 @@
-"""``decoder``: read a file with BMF's FFmpeg decoder."""
+"""``decoder``: read a file with PyAV's FFmpeg, or with BMF's decoder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,8 +13,10 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
 from bmfgraph.media.opening import Protocol
 from bmfgraph.media.probe import Media, MediaError, probe
+from bmfgraph.media.reading import FileReading, VideoReading
 from bmfgraph.media.sources import locate
-from bmfgraph.nodes.audio import AudioNodeSpec, AudioParams, file_options, span_text
+from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
+from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
@@ -25,12 +27,10 @@ __all__ = ["DecoderParams", "DecoderSpec"]
 
 
 @dataclass(frozen=True)
-class DecoderParams(AudioParams):
-    """The streams to decode, and the frames that they promise."""
+class DecoderParams(VideoReading):
+    """The streams to read, and the frames that they promise."""
 
-    threads: int | None
-    hwaccel: str
-    """``none``, or the hardware that decodes; its frames come to the CPU."""
+    backend: Backend
     frame_count: int
     """Frames to expect (0: unknown)."""
     exact_count: bool
@@ -49,10 +49,15 @@ class DecoderSpec(NodeSpec):
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
     video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
-    audio: int | None = Field(default=0, ge=0, description="Index among its audio streams, from 0; null for none.")
+    audio: Literal["all"] | Annotated[int, Field(ge=0)] | None = Field(
+        default="all", description="The audio streams: all, the index of one, from 0, or null for none."
+    )
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
+    )
+    backend: Backend = Field(
+        default="pyav", description="The library that decodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
     )
     allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
     protocols: tuple[Protocol, ...] = Field(
@@ -60,6 +65,23 @@ class DecoderSpec(NodeSpec):
     )
 
     arity: ClassVar[tuple[int, int]] = (0, 0)
+    native_fields: ClassVar[frozenset[str]] = frozenset(
+        [
+            "kind",
+            "inputs",
+            "path",
+            "start",
+            "end",
+            "video",
+            "audio",
+            "threads",
+            "hwaccel",
+            "allow_truncated",
+            "protocols",
+            "backend",
+        ]
+    )
+    """Options that BMF's own decoder has."""
 
     @field_validator("end")
     @classmethod
@@ -76,6 +98,8 @@ class DecoderSpec(NodeSpec):
         return ("video", "audio")
 
     def check_options(self, name: str) -> None:
+        if self.backend == "bmf":
+            check_backend(name, self, self.native_fields)
         if "://" in self.path:
             raise RunError(
                 name,
@@ -123,14 +147,14 @@ class DecoderSpec(NodeSpec):
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]
         if media.audio:
-            outputs.append(Port("audio", media.audio))
+            outputs.append(Port("audio", self._audio(media.audio)))
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
         params = DecoderParams(
             path=str(media.path),
             video=media.video_stream,
-            audio=media.audio_stream,
+            tracks=tuple(track.stream for track in media.audio.tracks) if media.audio else (),
             start=self.start,
             end=self.end,
             protocols=media.protocols,
@@ -138,6 +162,13 @@ class DecoderSpec(NodeSpec):
             time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
             hwaccel=self.hwaccel,
+            width=frames.width,
+            height=frames.height,
+            pixel_format=frames.pixel_format,
+            rotation=media.rotation,
+            time_base=frames.time_base,
+            rate=frames.rate,
+            backend=self.backend,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
@@ -154,16 +185,21 @@ class DecoderSpec(NodeSpec):
             return media.frames.time_grid
         return media.frames.time_base
 
-    def audio_reader(self, params: AudioParams, audio: AudioSpec) -> AudioNodeSpec:
-        return AudioNodeSpec(
-            reads=AudioParams(**{field.name: getattr(params, field.name) for field in fields(AudioParams)}),
-            carries=audio,
-        )
+    def _audio(self, audio: AudioSpec) -> AudioSpec:
+        """Return the tracks that the back end reads: BMF's decoder reads one audio stream, and no others."""
+        if self.backend == "pyav":
+            return audio
+        return AudioSpec(audio.of_kind("audio")[:1], "bmf")
+
+    def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
+        tracks = audio.of_kind("audio")[:1] if audio.backend == "bmf" else audio.tracks
+        reads = {field.name: getattr(params, field.name) for field in fields(FileReading)}
+        return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
 
     def needs(self, params: DecoderParams) -> Needs:
         return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel)
 
-    def files(self, params: AudioParams) -> Files:
+    def files(self, params: FileReading) -> Files:
         return Files(reads=(params.path,))
 
     def source(self, params: DecoderParams) -> SourceInfo:
@@ -186,9 +222,10 @@ class DecoderSpec(NodeSpec):
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         params: DecoderParams = node.params
-        options: dict[str, Any] = {"map_v": params.video, **file_options(params, node, plan)}
-        if params.audio is not None:
-            options["map_a"] = params.audio
+        if params.backend == "pyav":
+            return BmfModuleSpec(entry="bmfgraph.runner.modules.decoder:DecoderModule")
+        audio = next((port.type for port in node.outputs if isinstance(port.type, AudioSpec)), None)
+        options = file_options(params, audio, node, plan)
         if params.threads:
             options["dec_params"]["threads"] = str(params.threads)
         if params.hwaccel != "none":

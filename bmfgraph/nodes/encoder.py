@@ -1,4 +1,4 @@
-"""``encoder``: write frames and audio to a file with BMF's FFmpeg encoder, or measure without writing."""
+"""``encoder``: write frames and audio to a file with PyAV's or BMF's encoder, or measure without writing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
@@ -19,11 +20,14 @@ from bmfgraph.nodes.codecs import (
     CONTAINERS,
     CRF_RANGE,
     LARGEST,
+    MATRICES,
     VIDEO_IN,
     Container,
     EncoderParams,
     bits_per_second,
-    encoder_options,
+    codec_options,
+    mux_options,
+    native_options,
 )
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
@@ -69,6 +73,9 @@ class EncoderSpec(NodeSpec):
         default=None,
         description="Null: by the path's extension. `null` in quotes measures: nothing is written.",
     )
+    backend: Backend = Field(
+        default="pyav", description="The library that encodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
+    )
     audio: Literal["copy", "aac", "none"] = Field(
         default="copy", description="Copy or encode the audio input, or drop it."
     )
@@ -77,6 +84,25 @@ class EncoderSpec(NodeSpec):
     )
 
     arity: ClassVar[tuple[int, int]] = (1, 2)
+    native_fields: ClassVar[frozenset[str]] = frozenset(
+        [
+            "kind",
+            "inputs",
+            "path",
+            "codec",
+            "crf",
+            "bit_rate",
+            "preset",
+            "pixel_format",
+            "gop",
+            "threads",
+            "container",
+            "audio",
+            "audio_bit_rate",
+            "backend",
+        ]
+    )
+    """Options that BMF's own encoder has."""
 
     @field_validator("bit_rate", "audio_bit_rate")
     @classmethod
@@ -104,11 +130,13 @@ class EncoderSpec(NodeSpec):
         return DiscardSpec(**self.model_dump()) if self.container == "null" else self
 
     def check_options(self, name: str) -> None:
+        if self.backend == "bmf":
+            check_backend(name, self, self.native_fields)
         self._check_codec(name, self._container(name))
 
     def accepts(self, index: int) -> InputType:
         if index:
-            return InputType(AudioSpec, compressed=self.audio == "copy")
+            return InputType(AudioSpec, compressed=self.audio == "copy", backend=self.backend)
         # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
         extension = Path(self.path or "").suffix.lower()
         untagged = (self.container or CONTAINERS.get(extension)) in ("avi", "mpegts", "mov")
@@ -124,19 +152,30 @@ class EncoderSpec(NodeSpec):
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in CRF_RANGE:
             crf = {"x264": 18.0, "x265": 20.0, "nvenc": 19.0, "vp9": 24.0}[self.codec]
-        assert not isinstance(self.bit_rate, str)
         assert not isinstance(self.audio_bit_rate, str)
+        codec = CODECS[self.codec]
+        bit_rate = self.bit_rate if self.bit_rate or self.codec != "mpeg4" else frames.width * frames.height * 8
+        assert not isinstance(bit_rate, str)
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
-            codec=CODECS[self.codec],
+            codec=codec,
             pixel_format=self.pixel_format,
+            options=codec_options(codec, container, crf=crf, preset=self.preset, gop=self.gop, bit_rate=bit_rate),
+            mux_options=mux_options(codec, container),
+            backend=self.backend,
             crf=crf,
-            bit_rate=self.bit_rate if self.bit_rate or self.codec != "mpeg4" else frames.width * frames.height * 8,
             preset=self.preset,
-            gop=self.gop,
+            bit_rate=bit_rate,
             threads=self.threads,
+            width=frames.width,
+            height=frames.height,
             rate=frames.rate,
+            aspect=frames.aspect,
+            matrix=MATRICES[frames.color.yuv],
+            full_range=frames.color.full_range,
+            primaries=frames.color.primaries,
+            transfer=frames.color.transfer,
             time_base=_time_base(frames, container, self.codec),
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
@@ -151,9 +190,7 @@ class EncoderSpec(NodeSpec):
         return Needs(encoder=params.codec, other_encoders=tuple(CODECS.values()))
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
-        size = seconds * bits_per_second(params, float(frames.rate) * frames.width * frames.height) / 8
-        # A repaired file is copied once at the end.
-        return 2 * size if _needs_repair(params) else size
+        return seconds * bits_per_second(params, float(frames.rate) * frames.width * frames.height) / 8
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: EncoderParams = node.params
@@ -161,16 +198,18 @@ class EncoderSpec(NodeSpec):
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
         params: EncoderParams = node.params
-        name = "encoder:EncoderModule" if len(node.inputs) > 1 else "native:NativeModule"
+        hint = f"is there room on the disk, and does this FFmpeg have {params.codec}?"
+        if params.backend == "pyav":
+            return BmfModuleSpec(entry="bmfgraph.runner.modules.encoder:EncoderModule", hint=hint)
+        name = "native_encoder:NativeEncoderModule" if len(node.inputs) > 1 else "native:NativeModule"
         reader = plan.node(node.inputs[1].node) if len(node.inputs) > 1 else None
         info = reader.spec.source(reader.params) if reader else None
         return BmfModuleSpec(
             "c_ffmpeg_encoder",
-            encoder_options(params),
+            native_options(params),
             entry=f"bmfgraph.runner.modules.{name}",
-            hint=f"is there room on the disk, and does this FFmpeg have {params.codec}?",
+            hint=hint,
             trim_audio=info is not None and info.start is not None,
-            last_frame=1 / params.rate if _needs_repair(params) else None,
         )
 
     def _container(self, name: str) -> str:
@@ -273,11 +312,12 @@ class EncoderSpec(NodeSpec):
         assert isinstance(audio, AudioSpec)
         if self.audio == "copy":
             allowed = AUDIO_IN.get(container)
-            if allowed is not None and audio.codec not in allowed:
+            refused = next((t for t in audio.of_kind("audio") if allowed is not None and t.codec not in allowed), None)
+            if allowed is not None and refused is not None:
                 choice = "none, or write .mkv" if container == "webm" else "aac, or none"
                 raise PlanError(
                     name,
-                    f"{container} files cannot hold the source's audio, {audio.codec}; "
+                    f"{container} files cannot hold the source's audio, {refused.codec}; "
                     f"allowed: {', '.join(sorted(allowed))}",
                     hint=f"set pipeline.nodes.{name}.audio={choice}",
                     code=codes.UNSUPPORTED_AUDIO,
@@ -312,11 +352,6 @@ class DiscardSpec(EncoderSpec):
 
     def _container(self, name: str) -> str:
         return "null"
-
-
-def _needs_repair(params: EncoderParams) -> bool:
-    """Return whether FFmpeg 4 writes the end of the file wrong: MP4 and MOV with unevenly spaced frames."""
-    return params.container in ("mp4", "mov") and params.time_base != 1 / params.rate
 
 
 def _time_base(frames: FrameSpec, container: str, codec: str) -> Fraction:

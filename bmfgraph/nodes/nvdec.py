@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pydantic import field_validator
@@ -38,11 +37,6 @@ class NvdecMedia(Media):
     timed: bool
     """Whether the container has presentation times."""
     interlaced: bool
-    aspect: Fraction
-    """Width of a pixel divided by its height."""
-    primaries: int
-    """ColourPrimaries and TransferCharacteristics of ITU-T H.273."""
-    transfer: int
 
 
 @dataclass(frozen=True)
@@ -50,19 +44,11 @@ class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
     codec: str
-    pixel_format: str
     color: ColorSpec
     chroma: Chroma
-    width: int
-    """Size of the stored frames, before rotation."""
-    height: int
-    rotation: int
-    """Degrees by which frames are turned counterclockwise."""
-    time_base: Fraction
-    aspect: Fraction
-    """Width of a pixel divided by its height."""
-    primaries: int
-    transfer: int
+    stored_width: int
+    """Size of the frames before rotation, in pixels."""
+    stored_height: int
 
 
 class NvdecSpec(DecoderSpec):
@@ -71,13 +57,20 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel")
+    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend")
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
             raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("backend")
+    @classmethod
+    def _no_backend(cls, value: str) -> str:
+        if value != "pyav":
+            raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("hwaccel")
@@ -101,9 +94,6 @@ class NvdecSpec(DecoderSpec):
                 codec=context.codec.canonical_name,
                 timed=first is not None and first.pts is not None,
                 interlaced=int(getattr(context, "field_order", 0) or 0) > 1,
-                aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
-                primaries=int(context.color_primaries),
-                transfer=int(context.color_trc),
             )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
@@ -117,16 +107,10 @@ class NvdecSpec(DecoderSpec):
         params = NvdecParams(
             **{field.name: getattr(base, field.name) for field in fields(base)},
             codec=media.codec,
-            pixel_format=frames.pixel_format,
             color=frames.color,
             chroma=frames.chroma,
-            width=frames.height if sideways else frames.width,
-            height=frames.width if sideways else frames.height,
-            rotation=media.rotation,
-            time_base=frames.time_base,
-            aspect=media.aspect,
-            primaries=media.primaries,
-            transfer=media.transfer,
+            stored_width=frames.height if sideways else frames.width,
+            stored_height=frames.width if sideways else frames.height,
         )
         video = Port("video", replace(frames, pixel_format="rgb24", device="cuda"))
         return Inferred((video, *inferred.outputs[1:]), params)

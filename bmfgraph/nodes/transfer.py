@@ -21,7 +21,7 @@ from bmfgraph.plan.types import (
     on_device,
 )
 
-__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters"]
+__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters", "fits"]
 
 # Formats that become RGB on the GPU; the CPU converts others before the upload.
 _UPLOADED = (
@@ -108,17 +108,18 @@ def converters(source: PortType, accepted: InputType | None, device: Device) -> 
             return []
         return [UploadSpec()] if device == "cuda" else [DownloadSpec()]
     if holder == "cuda" and device == "cpu":
-        pixel_format = accepted.pixel_format if accepted and accepted.pixel_format else "rgb24"
+        pixel_format = accepted.format_of(source) if accepted and accepted.pixel_format else "rgb24"
         return [DownloadSpec(pixel_format=pixel_format, default_color=bool(accepted and accepted.default_color))]
     if holder == "cpu" and device == "cuda":
         return [*([] if source.pixel_format in _UPLOADED else [ConvertSpec(pixel_format="rgb24")]), UploadSpec()]
-    if accepted is None or _fits(source, accepted):
+    if accepted is None or fits(source, accepted):
         return []
-    return [ConvertSpec(pixel_format=accepted.pixel_format, default_color=accepted.default_color)]
+    return [ConvertSpec(pixel_format=accepted.format_of(source), default_color=accepted.default_color)]
 
 
-def _fits(source: FrameSpec, accepted: InputType) -> bool:
+def fits(source: FrameSpec, accepted: InputType) -> bool:
+    """Return whether frames on the CPU need no conversion for a node."""
     if not accepted.pixel_format:
         return True
     default = source.color.matrix == default_matrix(source.width, source.height) and not source.color.full_range
-    return source.pixel_format == accepted.pixel_format and (default or not accepted.default_color)
+    return source.pixel_format == accepted.format_of(source) and (default or not accepted.default_color)

@@ -70,14 +70,26 @@ class Requirement:
 
 @dataclass(frozen=True)
 class InputType:
-    """The type that a node accepts at one input; for frames, the pixel format it works in ("" for any)."""
+    """The type that a node accepts at one input.
+
+    ``pixel_format`` is the format in which a node works on frames: FFmpeg's name, "" for any, or ``rgb``: rgb48le for
+    frames of more than 8 bits, else rgb24.
+    """
 
     type: type
     pixel_format: str = ""
     default_color: bool = False
     """The output file cannot store its colours, so the frames get limited range and the matrix that readers assume."""
     compressed: bool = False
-    """Audio arrives as the packets of the source file, not decoded."""
+    """Audio arrives as the packets of the source file, not decoded; only the back end ``bmf`` decodes it."""
+    backend: Literal["pyav", "bmf"] = "pyav"
+    """The library whose packets of audio the node reads."""
+
+    def format_of(self, source: FrameSpec) -> str:
+        """Return the pixel format in which these frames arrive; "" for their own."""
+        if self.pixel_format != "rgb":
+            return self.pixel_format
+        return source.as_rgb(deep=True).pixel_format
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,6 @@ class BmfModuleSpec:
     """Advice for the user when the module fails."""
     trim_audio: bool = False
     """Whether copied audio before the first frame is left out, because a decoder seeks frames but not audio."""
-    last_frame: Fraction | None = None
-    """Duration of the last frame in seconds, to be corrected in the written MP4 file; None for no correction."""
 
 
 @dataclass(frozen=True)

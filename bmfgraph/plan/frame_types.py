@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-__all__ = ["Chroma", "ColorSpec", "Device", "FrameSpec", "Matrix", "default_matrix"]
+__all__ = [
+    "RGB_FORMATS",
+    "Chroma",
+    "ColorSpec",
+    "Device",
+    "FrameSpec",
+    "HdrMetadata",
+    "Matrix",
+    "bits_of",
+    "default_matrix",
+]
 
 Device = Literal["cpu", "cuda"]
 Matrix = Literal["bt601", "bt709", "bt2020", "rgb"]
 Chroma = Literal["left", "center", ""]
 """Horizontal place of the chroma samples of 4:2:0 and 4:2:2: on the left luma sample or between two ("": unknown)."""
+RGB_FORMATS = {"rgb24": 8, "rgb48le": 16}
+"""Formats of the frames that stages work on, with the bits of a sample."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,9 @@ class ColorSpec:
     full_range: bool
     tagged: bool = True
     """False: the stream has no colour tags, and the matrix was chosen by the frame size."""
+    primaries: int = 2
+    """ColourPrimaries of ITU-T H.273; 2: unknown. Likewise ``transfer``, its TransferCharacteristics."""
+    transfer: int = 2
 
     @property
     def yuv(self) -> Matrix:
@@ -35,6 +51,32 @@ class ColorSpec:
 def default_matrix(width: int, height: int) -> Matrix:
     """Return the matrix that players assume for untagged video: BT.709 for large frames, else BT.601."""
     return "bt709" if width >= 1280 or height > 576 else "bt601"
+
+
+def bits_of(pixel_format: str) -> int:
+    """Return the bits of a sample in a pixel format, by FFmpeg's name: 8 for yuv420p, 10 for p010le."""
+    if pixel_format in RGB_FORMATS:
+        return RGB_FORMATS[pixel_format]
+    match = re.search(r"(?:p|gray|p[024]|x2rgb|x2bgr|y2)(9|1[0246])(?:le|be)$", pixel_format)
+    return int(match[1]) if match else 16 if re.search(r"(?:48|64)(?:le|be)$", pixel_format) else 8
+
+
+@dataclass(frozen=True)
+class HdrMetadata:
+    """Static metadata of HDR10 (SMPTE ST 2086, CTA-861.3)."""
+
+    red: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    """Chromaticity x, y of the mastering display's red; likewise ``green``, ``blue`` and ``white``. 0: unknown."""
+    green: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    blue: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    white: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    darkest: Fraction = Fraction(0)
+    """Luminance of the mastering display in cd/m²; likewise ``brightest``. 0: unknown."""
+    brightest: Fraction = Fraction(0)
+    max_content: int = 0
+    """MaxCLL in cd/m²; 0: unknown."""
+    max_average: int = 0
+    """MaxFALL in cd/m²; 0: unknown."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +94,29 @@ class FrameSpec:
     """Seconds; every frame's time is a multiple of it. None: the time from one frame to the next, 1/rate."""
     chroma: Chroma = ""
     device: Device = "cpu"
+    aspect: Fraction = Fraction(1)
+    """Width of a pixel divided by its height."""
+    hdr: HdrMetadata | None = None
 
-    def as_rgb(self, width: int | None = None, height: int | None = None) -> FrameSpec:
-        """Return the type of the RGB24 frames that a stage makes of these, in another size if one is given."""
+    @property
+    def bits(self) -> int:
+        """Bits of a sample."""
+        return bits_of(self.pixel_format)
+
+    def as_rgb(self, width: int | None = None, height: int | None = None, *, deep: bool = False) -> FrameSpec:
+        """Return the type of the RGB frames that a stage makes of these.
+
+        Args:
+            width: Width in pixels; these frames' by default.
+            height: Height in pixels; these frames' by default.
+            deep: Frames of more than 8 bits become RGB of 16 bits, all others of 8.
+        """
         return replace(
             self,
             width=width or self.width,
             height=height or self.height,
-            pixel_format="rgb24",
-            color=ColorSpec(self.color.yuv, False, self.color.tagged),
+            pixel_format="rgb48le" if deep and self.bits > 8 else "rgb24",
+            color=replace(self.color, matrix=self.color.yuv, full_range=False),
         )
 
     def __str__(self) -> str:

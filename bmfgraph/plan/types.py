@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bmfgraph.plan.frame_types import Chroma, ColorSpec, Device, FrameSpec, Matrix, default_matrix
+from bmfgraph.plan.frame_types import (
+    RGB_FORMATS,
+    Chroma,
+    ColorSpec,
+    Device,
+    FrameSpec,
+    HdrMetadata,
+    Matrix,
+    bits_of,
+    default_matrix,
+)
 from bmfgraph.plan.result_types import (
     ClassesSpec,
     DetectionsSpec,
@@ -20,6 +30,7 @@ from bmfgraph.plan.result_types import (
 
 __all__ = [
     "NO_WINDOW",
+    "RGB_FORMATS",
     "RUNTIME_NAMES",
     "AudioSpec",
     "BundleSpec",
@@ -31,6 +42,7 @@ __all__ = [
     "Dim",
     "EmbeddingsSpec",
     "FrameSpec",
+    "HdrMetadata",
     "Matrix",
     "Placement",
     "Port",
@@ -42,7 +54,9 @@ __all__ = [
     "TensorSpec",
     "TextsSpec",
     "Tiling",
+    "TrackSpec",
     "Window",
+    "bits_of",
     "default_matrix",
     "device_of",
     "on_device",
@@ -248,16 +262,39 @@ class BundleSpec:
 
 
 @dataclass(frozen=True)
-class AudioSpec:
-    """Compressed or decoded audio on its way to an encoder."""
+class TrackSpec:
+    """A stream of a file that travels beside its video, as compressed packets."""
 
+    stream: int
+    """Index among all streams of the file."""
+    kind: Literal["audio", "subtitle", "data", "attachment"]
     codec: str
-    rate: int
-    channels: int
-    copied: bool
+    """FFmpeg's name; "" if it has none."""
+    language: str = ""
+    """As the file names it, such as ``eng``."""
+    rate: int = 0
+    """Samples per second of audio."""
+    channels: int = 0
 
     def __str__(self) -> str:
-        return f"audio {self.codec} {self.rate} Hz {self.channels} ch{' copied' if self.copied else ''}"
+        sound = f" {self.rate} Hz {self.channels} ch" if self.kind == "audio" else ""
+        return f"{self.kind} {self.codec}{sound}{f' ({self.language})' if self.language else ''}"
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """The audio of a file on its way to an encoder, and what belongs to it: subtitles, attachments, data."""
+
+    tracks: tuple[TrackSpec, ...]
+    backend: Literal["pyav", "bmf"] = "pyav"
+    """The library whose packets travel."""
+
+    def of_kind(self, kind: str) -> tuple[TrackSpec, ...]:
+        """Return the tracks of a kind."""
+        return tuple(track for track in self.tracks if track.kind == kind)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.tracks))
 
 
 PortType = FrameSpec | TensorSpec | BundleSpec | AudioSpec | ResultSpec

@@ -121,7 +121,7 @@ def _sample(chain: list[PlanNode], images: list[Any]) -> Any:
     from bmfgraph.runner.graph import make_stage
     from bmfgraph.stages.items import Frame
 
-    items: list[Any] = [Frame(index, None, image=image) for index, image in enumerate(images)]
+    items: list[Any] = [Frame(index, image=image) for index, image in enumerate(images)]
     for node in chain:
         stage = make_stage(node)
         try:

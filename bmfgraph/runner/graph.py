@@ -18,7 +18,6 @@ from bmfgraph.plan.types import Device, FrameSpec
 from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
 from bmfgraph.runner.modules.stage_chain import StageChainConfig
 from bmfgraph.runner.monitor import RunMonitor, failure
-from bmfgraph.runner.mp4 import Repair, RepairParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 
@@ -49,22 +48,19 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
     bmf_nodes: dict[str, list[PlanNode]] = {}
     for node in plan:
         bmf_nodes.setdefault(node.bmf_node, []).append(node)
-    native = {name: not members[0].spec.stage for name, members in bmf_nodes.items()}
     numbers = {name: number for number, name in enumerate(bmf_nodes)}
     stages: list[Stage] = []
     configs: list[dict[str, Any]] = []
     try:
         for name, members in bmf_nodes.items():
-            outlets = _outlets(plan, members[-1], native)
+            outlets = _outlets(plan, members[-1])
             streams = tuple(outlet for _, outlet in outlets)
-            module = members[0].spec.bmf_module(members[0], plan) if native[name] else None
-            payload = "video_frame" if native[name] else "item"
+            module = None if members[0].spec.stage else members[0].spec.bmf_module(members[0], plan)
             key = uuid.uuid4().hex
             if module is None:
                 HANDOVER[key] = _stage_chain(members, streams, monitor, stages)
             else:
-                HANDOVER[key] = _module(members[0], module, streams, monitor)
-                stages += _repairs(members[0], module, monitor)
+                HANDOVER[key] = _module(plan, members[0], module, streams, monitor)
             configs.append(
                 {
                     "id": numbers[name],
@@ -76,8 +72,8 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
                     },
                     "meta_info": {"premodule_id": -1, "callback_binding": [], "queue_length_limit": _QUEUED},
                     "option": {"job": key},
-                    "input_streams": [_stream(ref, payload) for ref in dict.fromkeys(members[0].inputs)],
-                    "output_streams": [_stream(ref, outlet.payload) for ref, outlet in outlets],
+                    "input_streams": [_stream(ref) for ref in dict.fromkeys(members[0].inputs)],
+                    "output_streams": [_stream(ref) for ref, _ in outlets],
                     "input_manager": "immediate",
                     "scheduler": numbers[name],
                     "alias": name,
@@ -94,34 +90,25 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
     return Assembly(config, tuple(stages))
 
 
-def _stream(ref: Ref, payload: str) -> dict[str, str]:
-    return {"identifier": f"{ref.node}_{ref.port}_{payload}", "stream_alias": ""}
+def _stream(ref: Ref) -> dict[str, str]:
+    return {"identifier": f"{ref.node}_{ref.port}", "stream_alias": ""}
 
 
-def _outlets(plan: Plan, node: PlanNode, native: dict[str, bool]) -> list[tuple[Ref, OutputStream]]:
-    """List the streams that leave a node: one for each port and payload that has a consumer."""
+def _outlets(plan: Plan, node: PlanNode) -> list[tuple[Ref, OutputStream]]:
+    """List the streams that leave a node: one for each port that has a consumer."""
     ports = node.spec.ports()
-    outlets: set[tuple[Ref, OutputStream]] = set()
-    for consumer, index in plan.consumers(node.name):
-        ref = consumer.inputs[index]
-        payload = "video_frame" if native[consumer.bmf_node] else "item"
-        outlets.add((ref, OutputStream(ports.index(ref.port), payload)))  # type: ignore[arg-type]
-    return sorted(outlets, key=lambda outlet: (outlet[1].port, outlet[1].payload))
+    refs = {consumer.inputs[index] for consumer, index in plan.consumers(node.name)}
+    return sorted(((ref, OutputStream(ports.index(ref.port))) for ref in refs), key=lambda outlet: outlet[1].port)
 
 
 def _module(
-    node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], monitor: RunMonitor
+    plan: Plan, node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], monitor: RunMonitor
 ) -> ModuleConfig:
     _check_codecs(node)
-    frames = next((port.type for port in node.outputs if isinstance(port.type, FrameSpec)), None)
-    matrix = frames.color.yuv if frames else "bt709"
-    return ModuleConfig(monitor.timings_of(node.name, node.kind), monitor, module, node.params, outlets, matrix)
-
-
-def _repairs(node: PlanNode, module: BmfModuleSpec, monitor: RunMonitor) -> list[Stage]:
-    if module.last_frame is None or node.written is None:
-        return []
-    return [Repair(node.name, RepairParams(node.written, module.last_frame, monitor.held))]
+    types = (*(port.type for port in node.outputs), *map(plan.type_of, node.inputs))
+    frames = next((kind for kind in types if isinstance(kind, FrameSpec)), None)
+    timings = monitor.timings_of(node.name, node.kind)
+    return ModuleConfig(timings, monitor, module, node.params, len(dict.fromkeys(node.inputs)), outlets, frames)
 
 
 def _stage_chain(

@@ -66,7 +66,6 @@ class RunMonitor:
         error: The first failure; None while all is well.
         trace: Python traceback of that failure.
         timings: Timings of each node, by name.
-        ffmpeg_log: FFmpeg's error lines, oldest first. All runs of the process share them.
         second_signal: Whether the user asked twice to stop, so that the run must not wait for anything.
         started: Called on BMF's thread as each node is created.
         working: Names of the nodes that BMF has created and not yet closed.
@@ -81,7 +80,6 @@ class RunMonitor:
         self.error: BmfgraphError | None = None
         self.trace = ""
         self.timings: dict[str, NodeTimings] = {}
-        self.ffmpeg_log: list[str] = []
         self.second_signal = False
         self.started: Callable[[], None] = lambda: None
         self.working: set[str] = set()

@@ -139,10 +139,8 @@ def _drive(
 ) -> dict[str, str]:
     """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
     with terminal_muted(), _root_logger_kept():
-        from bmfgraph.runner.ffmpeg_log import errors_heard
         from bmfgraph.runner.graph import NO_MODULES, assemble
         from bmfgraph.runner.modules.base import HANDOVER
-        from bmfgraph.runner.mp4 import Repair
     expected = max((info.frames for _, info in plan.sources()), default=0)
     sinks = [node.name for node in plan if not node.outputs]
 
@@ -151,41 +149,38 @@ def _drive(
             frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with errors_heard() as monitor.ffmpeg_log:
-        with interruptible:
-            assembly = assemble(plan, monitor)
+    with interruptible:
+        assembly = assemble(plan, monitor)
+        for stage in assembly.stages:
+            if stage.name in taps:
+                stage.receive = taps[stage.name]  # type: ignore[attr-defined]
+    engines = {
+        stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
+    }
+    try:
+        # A full garbage collection stalls every node, so the existing objects are excluded from it.
+        frozen = gc.get_freeze_count() > 0
+        if not frozen:
+            gc.freeze()
+        for name, runs_on in engines.items():
+            node = plan.node(name)
+            logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
+        if not monitor.stopped:
+            _run_graph(assembly.config, monitor, report_progress)
+    finally:
+        if not frozen:
+            gc.unfreeze()
+        # Threads of an abandoned run still use the stages.
+        if not getattr(monitor.error, "abandoned", False):
+            for callback in monitor.on_shutdown:
+                callback()
             for stage in assembly.stages:
-                if stage.name in taps:
-                    stage.receive = taps[stage.name]  # type: ignore[attr-defined]
-        engines = {
-            stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
-        }
-        try:
-            # A full garbage collection stalls every node, so the existing objects are excluded from it.
-            frozen = gc.get_freeze_count() > 0
-            if not frozen:
-                gc.freeze()
-            for name, runs_on in engines.items():
-                node = plan.node(name)
-                logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
-            if not monitor.stopped:
-                _run_graph(assembly.config, monitor, report_progress)
-        finally:
-            if not frozen:
-                gc.unfreeze()
-            # Threads of an abandoned run still use the stages.
-            if not getattr(monitor.error, "abandoned", False):
-                for callback in monitor.on_shutdown:
-                    callback()
-                for stage in assembly.stages:
-                    # The output of a failed run is dropped, so it is not repaired.
-                    if monitor.error is None or not isinstance(stage, Repair):
-                        _close_stage(plan, stage, monitor)
-            for config in assembly.config["nodes"]:
-                # BMF takes the entry when it creates the node; it is left if the graph was never created.
-                HANDOVER.pop(config["option"]["job"], None)
-            while NO_MODULES in sys.path:
-                sys.path.remove(NO_MODULES)
+                _close_stage(plan, stage, monitor)
+        for config in assembly.config["nodes"]:
+            # BMF takes the entry when it creates the node; it is left if the graph was never created.
+            HANDOVER.pop(config["option"]["job"], None)
+        while NO_MODULES in sys.path:
+            sys.path.remove(NO_MODULES)
     return engines
 
 

@@ -13,8 +13,8 @@ from bmfgraph.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from bmfgraph.stages.base import Stage
-    from bmfgraph.stages.bmf_frames import new_frame
     from bmfgraph.stages.items import Frame, Result, Sample
+    from bmfgraph.stages.pictures import new_frame
     from bmfgraph.stages.results import Box, Detections
 
 __all__ = ["Box", "Detections", "Frame", "Result", "Sample", "Stage", "new_frame"]
@@ -27,7 +27,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "base": ("Stage",),
-        "bmf_frames": ("new_frame",),
+        "pictures": ("new_frame",),
         "items": ("Frame", "Result", "Sample"),
         "results": ("Box", "Detections"),
     },

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.pictures import new_frame
 from bmfgraph.stages.results import Segments
 
 __all__ = ["ToFrames", "label_image", "levels"]
@@ -28,7 +28,7 @@ class ToFrames(Stage):
         item: Sample | Segments = items[0]
         for frame, image in self._images(item):
             if self.device == "cuda":
-                yield Frame(frame.index, frame.video, frame.matrix, image)
+                yield frame.with_image(image)
                 continue
             result, pixels = new_frame(frame, self.params.width, self.params.height)
             pixels.copy_(image)

@@ -6,7 +6,7 @@ items. All items of a stream come in the order of their frames.
 Rules for the memory of all items:
 
 * Read only. A decoder's frame is a reference of the frames decoded after it, and several consumers can share one item.
-  Copy before you change pixels or tensors, or fill a new frame from :func:`bmfgraph.stages.bmf_frames.new_frame`.
+  Copy before you change pixels or tensors, or fill a new frame from :func:`bmfgraph.stages.pictures.new_frame`.
 * Valid as long as the item, or a tensor of it, is referenced. A stage may hold items back for later frames; each one
   held keeps its memory.
 * On the GPU, tensors are ready for work on the current stream of the stage's thread, and only for that. The CPU may
@@ -22,50 +22,67 @@ from typing import Any
 
 import torch
 
-from bmfgraph.plan.types import Matrix
+from bmfgraph.stages.pictures import picture_of, rgb_pixels
 
 __all__ = ["Frame", "Result", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One video frame.
+    """One video frame. Its size, pixel format and colours are those of the edge's FrameSpec in the plan.
 
     Attributes:
         index: Number of the frame in presentation order, from 0. Every item made of this frame keeps it.
-        video: BMF's VideoFrame: pixels (on the CPU), pts, time base, and colour properties. Where ``image`` is set,
-            only its time and properties count.
-        matrix: YUV matrix that an encoder writes the image with.
-        image: Pixels of a frame on the GPU, uint8 RGB [height, width, 3], 0..255; None for a frame on the CPU.
+        pts: Presentation time in ticks of ``time_base``, counted from the start of the clip.
+        time_base: Seconds per tick.
+        image: Pixels of an RGB frame on either device, [height, width, 3]: uint8, 0..255, or uint16, 0..65535; None
+            where ``picture`` has them.
+        picture: PyAV's VideoFrame in any pixel format, on the CPU; None where ``image`` has the pixels.
+        duration: Seconds for which the source shows the frame; 0 if it does not say so.
     """
 
     index: int
-    video: Any
-    matrix: Matrix = "bt709"
+    pts: int = 0
+    time_base: Fraction = Fraction(1)
     image: torch.Tensor | None = None
+    picture: Any = None
+    duration: Fraction = Fraction(0)
 
     @property
     def time(self) -> Fraction:
         """Presentation time in seconds."""
-        base = self.video.time_base
-        return Fraction(self.video.pts * base.num, base.den) if base.den > 0 else Fraction(0)
+        return self.pts * self.time_base
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         if self.image is not None:
             return self.image.shape[1], self.image.shape[0]
-        return self.video.width, self.video.height
+        return self.picture.width, self.picture.height
 
     def pixels(self) -> torch.Tensor:
         """Return the pixels of an RGB frame without a copy, on the device where they are.
 
         Returns:
-            uint8 RGB [height, width, 3], 0..255, not always contiguous, read only.
+            RGB [height, width, 3], uint8, 0..255, or uint16, 0..65535, not always contiguous, read only.
         """
-        if self.image is not None:
-            return self.image
-        return torch.from_numpy(self.video.frame().plane(0).numpy())
+        return self.image if self.image is not None else rgb_pixels(self.picture)
+
+    def with_image(self, image: torch.Tensor) -> Frame:
+        """Return a frame with the same index and time, and other pixels.
+
+        Args:
+            image: RGB [height, width, 3], uint8 or uint16, on either device. The frame keeps its memory.
+        """
+        return Frame(self.index, self.pts, self.time_base, image, None, self.duration)
+
+    def with_picture(self, picture: Any) -> Frame:
+        """Return a frame with the same index and time around another VideoFrame of PyAV."""
+        return Frame(self.index, self.pts, self.time_base, None, picture, self.duration)
+
+    def as_picture(self) -> Any:
+        """Return PyAV's VideoFrame of a frame on the CPU, without a copy where the rows are contiguous."""
+        return self.picture if self.image is None else picture_of(self.image)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 
 from bmfgraph.nodes.map import MapParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.color_maps import color_table
 from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.pictures import new_frame
 from bmfgraph.stages.resample import Resampler, planes_of
 
 __all__ = ["Map"]
@@ -49,7 +49,7 @@ class Map(Stage):
         frames = (frame.pixels(),) if len(items) > 1 else ()
         image, self._range = self._draw(values, self._range, *frames)
         if self.device == "cuda":
-            return (Frame(frame.index, frame.video, frame.matrix, image),)
+            return (frame.with_image(image),)
         result, pixels = new_frame(frame, self.params.width, self.params.height)
         pixels.copy_(image)
         return (result,)

@@ -15,10 +15,10 @@ from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.palette import COLORS, Color, color_of
 from bmfgraph.nodes.segment import NO_CLASS
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.canvas import FAR, Canvas, Layer, composite
 from bmfgraph.stages.items import Frame, Result
 from bmfgraph.stages.labels import Places, contrast, label_picture
+from bmfgraph.stages.pictures import new_frame
 from bmfgraph.stages.results import Classes, Detections, Segments, Texts
 
 __all__ = ["Draw", "draw_results", "draw_segments", "segment_table", "with_segments"]
@@ -42,7 +42,7 @@ class Draw(Stage):
             if isinstance(result, Segments)
         ]
         if self.device == "cuda":
-            return (Frame(frame.index, frame.video, frame.matrix, self._drawn(frame.pixels(), results, maps)),)
+            return (frame.with_image(self._drawn(frame.pixels(), results, maps)),)
         copy, pixels = new_frame(frame)
         pixels.copy_(frame.pixels())
         for classes, background in maps:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from bmfgraph.nodes.redact import RedactParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.canvas import FAR
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
+from bmfgraph.stages.pictures import new_frame
 from bmfgraph.stages.results import Detections
 
 __all__ = ["Area", "Redact", "areas_of", "redact"]
@@ -68,7 +68,7 @@ class Redact(Stage):
         if self.device == "cuda":
             image = frame.pixels().clone()
             redact(image, frame.pixels(), areas, self.params)
-            return (Frame(frame.index, frame.video, frame.matrix, image),)
+            return (frame.with_image(image),)
         copy, pixels = new_frame(frame)
         pixels.copy_(frame.pixels())
         redact(pixels, frame.pixels(), areas, self.params)

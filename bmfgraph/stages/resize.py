@@ -9,8 +9,8 @@ import torch
 
 from bmfgraph.nodes.resize import ResizeParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.items import Frame
+from bmfgraph.stages.pictures import new_frame
 from bmfgraph.stages.resizing import resized
 
 __all__ = ["Resize"]
@@ -25,7 +25,7 @@ class Resize(Stage):
         frame: Frame = items[0]
         image = self._resized(frame.pixels())
         if self.device == "cuda":
-            return (Frame(frame.index, frame.video, frame.matrix, image),)
+            return (frame.with_image(image),)
         result, pixels = new_frame(frame, self.params.width, self.params.height)
         pixels.copy_(image)
         return (result,)

@@ -10,10 +10,10 @@ import torch
 
 from bmfgraph.nodes.transfer import DownloadParams, UploadParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import frame_of_planes
 from bmfgraph.stages.color import ToRgb, ToYuv
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.pictures import frame_of_planes, planes_of
 from bmfgraph.stages.results import Segments
 
 __all__ = ["Download", "Upload"]
@@ -57,9 +57,9 @@ class Upload(Stage):
         if self._to_rgb is None:
             image = _to_gpu(item.pixels())
         else:
-            planes = [_to_gpu(torch.from_numpy(plane.numpy())) for plane in item.video.frame().data()]
+            planes = [_to_gpu(plane) for plane in planes_of(item.picture)]
             image = self._to_rgb(*planes).permute(1, 2, 0)
-        return Frame(item.index, item.video, item.matrix, image), (image,)
+        return item.with_image(image), (image,)
 
 
 def _of_planes(to_rgb: ToRgb) -> Callable[..., torch.Tensor]:

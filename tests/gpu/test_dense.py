@@ -47,7 +47,7 @@ def label_maps(place: str, device: Device, numbers: bool, **options: Any) -> lis
     results: list[Segments] = []
     for index in range(3):
         values = random.integers(0, 6, shape) if numbers else random.normal(size=shape).astype(np.float32) * 3
-        sample = Sample({"out": torch.from_numpy(values[None]).to(device)}, (Frame(index, None),))
+        sample = Sample({"out": torch.from_numpy(values[None]).to(device)}, (Frame(index),))
         results += stage.process(sample)
     return results
 
@@ -114,10 +114,10 @@ def test_a_frame_is_drawn_without_a_wait() -> None:
     where = PLACES["letterboxed"]
     shape = (where.height, where.width)
     stage = on("cuda", Map("n", map_params(model_output((1, *shape), where, {"task": "map", "value": "depth"}))))
-    sample = Sample({"out": torch.rand((1, *shape), device="cuda")}, (Frame(0, None),))
+    sample = Sample({"out": torch.rand((1, *shape), device="cuda")}, (Frame(0),))
     list(stage.process(sample))
     torch.cuda.synchronize()
     with no_waits():
-        (frame,) = stage.process(replace(sample, frames=(Frame(1, None),)))
+        (frame,) = stage.process(replace(sample, frames=(Frame(1),)))
     assert frame.image is not None
     assert frame.image.is_cuda

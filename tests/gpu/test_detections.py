@@ -28,7 +28,7 @@ def detected(name: str, frames: list[dict[str, Array]], device: Device) -> list[
     results: list[Any] = []
     for index, outputs in enumerate(frames):
         tensors = {key: torch.from_numpy(value).to(device) for key, value in outputs.items()}
-        results += stage.process(Sample(tensors, (Frame(index, None),)))
+        results += stage.process(Sample(tensors, (Frame(index),)))
     return [*results, *stage.finish()]
 
 
@@ -67,7 +67,7 @@ def test_the_first_frames_on_the_gpu_give_the_warnings_of_the_cpu(decode: dict[s
         stage.open()
         for index, tensors in enumerate(outputs):
             placed = {key: torch.from_numpy(value).to(device) for key, value in tensors.items()}
-            list(stage.process(Sample(placed, (Frame(index, None),))))
+            list(stage.process(Sample(placed, (Frame(index),))))
         list(stage.finish())
         assert [warning.code for warning in warnings] == expected
         assert all(warning.path == "pipeline.nodes.objects" for warning in warnings)

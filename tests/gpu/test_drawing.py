@@ -49,7 +49,7 @@ def second(stage: Stage, *results: Any) -> np.ndarray[Any, Any]:
     """Process a frame twice, the second time without waits, and return its pixels."""
     stage.device = "cuda"
     stage.open()
-    frame = Frame(0, None, image=torch.from_numpy(IMAGE).cuda())
+    frame = Frame(0, image=torch.from_numpy(IMAGE).cuda())
     list(stage.process(frame, *results))
     with no_waits():
         (result,) = stage.process(frame, *results)

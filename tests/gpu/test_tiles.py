@@ -34,6 +34,6 @@ def test_boxes_that_a_tile_has_cut_lose_in_the_recorded_graph() -> None:
         # The object is cut by tile 0, whose score for it is better.
         table[0, 0, :5] = torch.tensor([92.0, 10, 100, 30, 0.99])
         table[1, 0, :5] = torch.tensor([32.0, 10, 52, 30 + index, 0.9])
-        results += stage.process(Sample({"output0": table}, (Frame(index, None),)))
+        results += stage.process(Sample({"output0": table}, (Frame(index),)))
     results += stage.finish()
     assert [result.corners.tolist() for result in results] == [[[184, 20, 224, 60 + 2 * index]] for index in range(5)]

@@ -13,7 +13,7 @@ import av
 import pytest
 
 from bmfgraph.media.probe import MediaError, probe
-from bmfgraph.plan.types import AudioSpec, ColorSpec
+from bmfgraph.plan.types import AudioSpec, ColorSpec, TrackSpec
 from tests.tools import cut
 
 Clip = Callable[..., Path]
@@ -32,7 +32,7 @@ def test_a_plain_clip(clip: Clip) -> None:
     assert (media.frame_count, media.exact_count) == (7, True)
     assert media.duration == pytest.approx(7 * 1001 / 30000, abs=1e-4)
     assert media.time_grid == Fraction(1001, 30000)
-    assert (media.container, media.audio, media.audio_stream, media.rotation) == ("mov", None, None, 0)
+    assert (media.container, media.audio, media.rotation) == ("mov", None, 0)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts"])
@@ -117,16 +117,15 @@ def test_where_the_chroma_lies(clip: Clip, name: str, codec: str, pix_fmt: str, 
 def test_audio(clip: Clip, name: str, codec: str, canonical: str) -> None:
     path = clip(name, audio=codec, frames=12)
     media = probe(path)
-    assert media.audio == AudioSpec(canonical, 48_000, 1, True)
-    assert media.audio_stream == 1
+    assert media.audio == AudioSpec((TrackSpec(1, "audio", canonical, "", 48_000, 1),))
     silent = probe(path, audio=None)
-    assert (silent.audio, silent.audio_stream) == (None, None)
+    assert silent.audio is None
 
 
 def test_the_samples(samples: Any) -> None:
     media = probe(samples["bigbuckbunny"])
     assert (media.frames.width, media.frames.height, media.frame_count) == (1280, 720, 132)
-    assert media.audio == AudioSpec("aac", 48_000, 6, True)
+    assert media.audio == AudioSpec((TrackSpec(1, "audio", "aac", "", 48_000, 6),))
     media = probe(samples["carphone"])
     assert (media.frames.width, media.frames.height, media.frame_count, media.audio) == (176, 144, 120, None)
 

@@ -36,12 +36,19 @@ from bmfgraph.plan.types import (
     PortType,
     TensorMeaning,
     TensorSpec,
+    TrackSpec,
     Window,
 )
 from tests.stages.detectors import bundle
 from tests.tools import detector_model, double_model, frames, middle_model, negate_model, node, placement, tensor, want
 
-AAC = AudioSpec("aac", 48_000, 2, True)
+AAC = AudioSpec((TrackSpec(1, "audio", "aac", "", 48_000, 2),))
+
+
+def audio(codec: str) -> AudioSpec:
+    """Return stereo audio of a codec."""
+    return AudioSpec((TrackSpec(1, "audio", codec, "", 48_000, 2),))
+
 
 COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
 
@@ -89,8 +96,8 @@ def test_decoder_ports_follow_the_file(clip: Callable[..., Path]) -> None:
     outputs = resolve(replace(made, metadata=probe(path))).outputs
     assert [port.name for port in outputs] == ["video", "audio"]
     assert [port.name for port in resolve(replace(made, metadata=probe(path, audio=None))).outputs] == ["video"]
-    assert (decoder(path).video, decoder(path).audio) == (0, 1)
-    assert decoder(path, audio=None).audio is None
+    assert (decoder(path).video, decoder(path).tracks) == (0, (1,))
+    assert decoder(path, audio=None).tracks == ()
 
 
 # ------------------------------------------------------------------------------------------------------ convert
@@ -446,10 +453,10 @@ def test_encoder_sizes(size: tuple[int, int], pixel_format: str, fits: bool) -> 
         ("a.mp4", "copy", AAC, "copy"),
         ("a.mp4", "aac", AAC, "aac"),
         ("a.mp4", "none", AAC, None),
-        ("a.mp4", "copy", replace(AAC, codec="mp3"), "copy"),
-        ("a.mkv", "copy", replace(AAC, codec="anything"), "copy"),
+        ("a.mp4", "copy", audio("mp3"), "copy"),
+        ("a.mkv", "copy", audio("anything"), "copy"),
         ("a.webm", "none", AAC, None),
-        ("a.webm", "copy", replace(AAC, codec="opus"), "copy"),
+        ("a.webm", "copy", audio("opus"), "copy"),
     ],
 )
 def test_encoder_audio(path: str, audio: str, sound: AudioSpec, found: str | None) -> None:

@@ -57,7 +57,7 @@ def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
     assert isinstance(work, DecoderParams)
     assert (work.codec, work.pixel_format, work.color) == ("h264", "yuv420p", ColorSpec("bt601", False, tagged=False))
     assert (work.width, work.height, work.rotation, work.chroma) == (64, 48, 0, "left")
-    assert (work.frame_count, work.exact_count, work.video, work.audio) == (20, True, 0, 1)
+    assert (work.frame_count, work.exact_count, work.video, work.tracks) == (20, True, 0, (1,))
     assert [port.name for port in resolved(path, audio=None).outputs] == ["video"]
     assert json_ready(work)["time_base"] == "1/12800"
 
@@ -118,8 +118,8 @@ def test_what_is_found_out(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11), tagged=True, matrix="bt709")
     media = spec_of(source).probe("n")
     assert isinstance(media, NvdecMedia)
-    assert (media.codec, media.timed, media.interlaced, media.aspect) == ("h264", True, False, Fraction(16, 11))
-    assert (media.primaries, media.transfer) == (1, 1)
+    assert (media.codec, media.timed, media.interlaced, media.frames.aspect) == ("h264", True, False, Fraction(16, 11))
+    assert (media.frames.color.primaries, media.frames.color.transfer) == (1, 1)
     fields = {"x264-params": "tff=1"}
     assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").interlaced
     bare = make_clip(tmp_path / "raw.h264")
@@ -262,11 +262,11 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
 
     def run(path: Path, gpu: dict[str, Any] | None = None, **options: Any) -> Ran:
         work = resolved(path, **options).params
-        fake = FakeGpu(work.width, work.height, **(gpu or {}))
+        fake = FakeGpu(work.stored_width, work.stored_height, **(gpu or {}))
         monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
         monitor = RunMonitor()
         HANDOVER["test"] = ModuleConfig(
-            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, (OutputStream(0, "item"),), work.color.yuv
+            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, 0, (OutputStream(0),)
         )
         module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []

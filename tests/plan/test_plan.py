@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bmfgraph.plan.plan import SCHEMA, Plan, PlanNode, Ref, json_ready
-from bmfgraph.plan.types import AudioSpec, Port
+from bmfgraph.plan.types import AudioSpec, Port, TrackSpec
 from tests.tools import frames, node, tensor
 
 
@@ -18,7 +18,7 @@ from tests.tools import frames, node, tensor
 def plan() -> Plan:
     source = dataclasses.replace(
         node("decoder", name="source", path="a.mp4"),
-        outputs=(Port("video", frames()), Port("audio", AudioSpec("aac", 48000, 1, True))),
+        outputs=(Port("video", frames()), Port("audio", AudioSpec((TrackSpec(1, "audio", "aac", "", 48000, 1),)))),
     )
     sink = node("encoder", "source.video", "source.audio", name="sink", path="b.mp4")
     return Plan("copy", (source, sink))
@@ -37,7 +37,7 @@ def test_lookup(plan: Plan) -> None:
     assert [one.name for one in plan] == ["source", "sink"]
     assert [(consumer.name, index) for consumer, index in plan.consumers("source")] == [("sink", 0), ("sink", 1)]
     assert plan.consumers("sink") == ()
-    assert plan.type_of(Ref("source", "audio")) == AudioSpec("aac", 48000, 1, True)
+    assert plan.type_of(Ref("source", "audio")) == AudioSpec((TrackSpec(1, "audio", "aac", "", 48000, 1),))
     assert plan.type_of(Ref("source")) == frames()
     with pytest.raises(KeyError, match="nobody"):
         plan.node("nobody")

@@ -16,6 +16,7 @@ from bmfgraph.plan.types import (
     Dim,
     TensorMeaning,
     TensorSpec,
+    TrackSpec,
     Window,
 )
 from tests.tools import frames, tensor
@@ -37,8 +38,11 @@ def test_equal_values_are_equal_and_cannot_change() -> None:
         (tensor(), "uint8[1x3x48x64] NCHW RGB"),
         (TensorSpec("x", (Dim("batch", 1), Dim("points", None)), "float32"), "float32[1xpoints]"),
         (BundleSpec((tensor(name="a"), tensor(name="b"))), "tensors a {0}, b {0}".format("uint8[1x3x48x64] NCHW RGB")),
-        (AudioSpec("aac", 48000, 2, True), "audio aac 48000 Hz 2 ch copied"),
-        (AudioSpec("aac", 48000, 2, False), "audio aac 48000 Hz 2 ch"),
+        (AudioSpec((TrackSpec(1, "audio", "aac", "eng", 48000, 2),)), "audio aac 48000 Hz 2 ch (eng)"),
+        (
+            AudioSpec((TrackSpec(1, "audio", "opus", "", 48000, 2), TrackSpec(2, "subtitle", "subrip"))),
+            "audio opus 48000 Hz 2 ch, subtitle subrip",
+        ),
         (DetectionsSpec(frames(), ("face", "hand")), "detections of face/hand in 64x48"),
         (Window(7, (2, 3, 4), 3), "window of 7, outputs [2, 3, 4], step 3, pad edge"),
         (TensorMeaning("NHWC", "BGR", (127,), (128,)), "NHWC BGR (x-127)/128"),

@@ -18,8 +18,8 @@ from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import new_frame
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.pictures import new_frame
 from tests.runner.command import bmfgraph, clip
 from tests.runner.conftest import Workplace
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from bmfgraph.errors import PlanError
-from bmfgraph.runner.mp4 import show_last_frames
 from tests.runner.media_tools import (
     Sound,
     compiled,
@@ -203,16 +201,6 @@ def test_a_repair_keeps_the_colour_tags(tmp_path: Path, codec: str, extension: s
     with av.open(str(transcode(source, tmp_path / f"out{extension}", codec=codec))) as container:
         written = container.streams.video[0].codec_context
         assert (written.color_range, written.colorspace) == (1, 6), "limited range, BT.601"
-
-
-def test_a_file_that_is_not_complete_is_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(write(tmp_path / "in.mp4", PICTURES).read_bytes()[:2000])
-    content = path.read_bytes()
-    with contextlib.ExitStack() as held:
-        assert not show_last_frames(path, Fraction(1, 25), held)
-    assert path.read_bytes() == content
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["cut.mp4", "in.mp4"]
 
 
 def test_avi_has_no_uneven_times(tmp_path: Path) -> None:

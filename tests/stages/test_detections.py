@@ -134,7 +134,7 @@ def test_the_best_candidates_are_those_above_the_threshold(count: int, threshold
 def detect(scores: list[list[float]], boxes: list[list[float]], **options: Any) -> Any:
     tensors = {"s": torch.tensor([scores]), "b": torch.tensor([boxes])}
     stage = opened(Detect("faces", work(tensors["s"].shape, tensors["b"].shape, **options)))
-    (actual,) = stage.process(Sample(tensors, (Frame(4, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(4),)))
     return actual
 
 
@@ -177,13 +177,13 @@ def test_labels_do_not_push_each_other_out() -> None:
 def test_half_precision_outputs_are_read_too() -> None:
     tensors = {"s": torch.tensor([[[0.1, 0.9]]]).half(), "b": torch.tensor([[[0, 0, 0.5, 0.5]]]).half()}
     stage = opened(Detect("faces", work((1, 1, 2), (1, 1, 4))))
-    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0),)))
     assert actual.boxes[0].x2 == pytest.approx(320)
 
 
 def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
     """Decode as on the GPU: a table of a fixed size, read on the CPU."""
-    return stage._read(Frame(4, None), tensors, stage._table(*tensors))
+    return stage._read(Frame(4), tensors, stage._table(*tensors))
 
 
 def test_what_the_gpu_left_unsettled_is_finished() -> None:
@@ -222,11 +222,11 @@ def test_only_the_first_outputs_with_a_candidate_are_looked_at() -> None:
     stage.receive_warning = lambda problem: warnings.append(f"{problem.code} {problem.path}")
     opened(stage)
     empty = torch.zeros(outputs.shape[1:])
-    stage._downloaded(Frame(0, None), [empty], [empty, stage._table(empty)], 1)
+    stage._downloaded(Frame(0), [empty], [empty, stage._table(empty)], 1)
     assert (warnings, stage._check.looks) == ([], True)
     full = torch.from_numpy(outputs[0])
     for index in (1, 2):
-        stage._downloaded(Frame(index, None), [full], [full, stage._table(full)], 1)
+        stage._downloaded(Frame(index), [full], [full, stage._table(full)], 1)
         assert (warnings, stage._check.looks) == (["W111 pipeline.nodes.objects"], False)
 
 
@@ -254,7 +254,7 @@ def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> 
     shapes = {name: one.shape for name, one in outputs.items()}
     stage = opened(Detect("faces", params(bundle("centerface", shapes, place))))
     tensors = {name: torch.from_numpy(one) for name, one in outputs.items()}
-    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0),)))
     (face,) = actual.boxes
     rows = FAMILIES["centerface"].decode(outputs, inputs.shape[3], inputs.shape[2], 0.5)
     *highest, more = max(rows, key=lambda row: row[1])[1:]
@@ -269,9 +269,9 @@ def read(shapes: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     tensors = {name: torch.tensor([values], dtype=torch.float32) for name, values in shapes.items()}
     bundle = described({name: tuple(tensor.shape) for name, tensor in tensors.items()}, outputs, settings, PLACE)
     stage = opened(Detect("objects", params(bundle)))
-    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0),)))
     inputs = [tensors[name][0] for name in stage._names]
-    table = stage._read(Frame(0, None), inputs, stage._table(*inputs))
+    table = stage._read(Frame(0), inputs, stage._table(*inputs))
     for name in ("corners", "keypoints", "embeddings"):
         assert np.array_equal(getattr(actual, name), getattr(table, name))
     return actual
@@ -309,7 +309,7 @@ def test_a_box_that_is_no_number_is_no_object() -> None:
     boxes = np.array([[[0.1, 0.1, 0.2, 0.2], [np.nan, 0.1, 0.9, 0.9], [0.5, 0.5, 0.6, np.inf]]], np.float32)
     scores = np.array([[[0.1, 0.9]] * 3], np.float32)
     tensors = {"s": torch.from_numpy(scores), "b": torch.from_numpy(boxes)}
-    (found,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    (found,) = stage.process(Sample(tensors, (Frame(0),)))
     assert found.corners.round(2).tolist() == [[64.0, 48.0, 128.0, 96.0]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
     sources = tuple(video_frame(index, pts=index * 7) for index in (4, 5, 6))
     stage = opened(ToFrames("n", work(meaning=TensorMeaning("NHWC"), pictures=3)))
     result = list(stage.process(Sample({"x": tensor, "other": tensor}, sources)))
-    assert [(frame.index, frame.video.pts) for frame in result] == [(4, 28), (5, 35), (6, 42)]
+    assert [(frame.index, frame.pts) for frame in result] == [(4, 28), (5, 35), (6, 42)]
     for frame, expected in zip(result, pictures, strict=True):
         assert np.array_equal(frame.pixels().numpy(), expected)
     # The last window of a clip stands for fewer frames than it has images.
@@ -128,9 +129,7 @@ def test_a_new_frame_keeps_time_and_takes_the_new_size(video_frame: FrameMaker) 
     source = video_frame(9)
     tensor = torch.zeros(1, 3, 96, 128, dtype=torch.uint8)
     (result,) = opened(ToFrames("n", work(width=128, height=96))).process(Sample({"x": tensor}, (source,)))
-    assert (result.video.width, result.video.height, result.video.pts) == (128, 96, 9)
-    base = result.video.time_base
-    assert (base.num, base.den) == (1, 25)
+    assert (result.size, result.pts, result.time_base) == ((128, 96), 9, Fraction(1, 25))
     assert (result.pixels() == 0).all()
 
 

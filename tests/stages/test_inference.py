@@ -30,7 +30,7 @@ def stage(path: Path, batch: int, *, fixed: bool = False, outputs: tuple[str, ..
 
 
 def sample(index: int) -> Sample:
-    return Sample({"input": torch.full((1, 3, 4, 6), float(index))}, (Frame(index, None),))
+    return Sample({"input": torch.full((1, 3, 4, 6), float(index))}, (Frame(index),))
 
 
 def run(infer: Infer, count: int) -> list[list[Any]]:
@@ -104,7 +104,7 @@ def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
 def rows(index: int, count: int) -> Sample:
     """Return a sample with that many rows, all different."""
     return Sample({"input": (100 * index + torch.arange(count)).float().view(-1, 1, 1, 1).expand(-1, 3, 4, 6)},
-                  (Frame(index, None),))  # fmt: skip
+                  (Frame(index),))  # fmt: skip
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["free batch", "fixed batch"])

@@ -34,7 +34,7 @@ def results(stage: PerFrame[Any], *outputs: Array, device: Device = "cpu", frame
     stage.open()
     found: list[Any] = []
     for index, output in enumerate(outputs):
-        members = tuple(Frame(index * frames + at, None) for at in range(frames))
+        members = tuple(Frame(index * frames + at) for at in range(frames))
         found += stage.process(Sample({"o": torch.from_numpy(output).to(device)}, members))
     return [*found, *stage.finish()]
 

@@ -68,12 +68,12 @@ def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     shapes = {key: value.shape for key, value in outputs.items()}
     stage = opened(Detect("faces", params(bundle(name, shapes, placement, labels=family.labels))))
     tensors = {key: torch.from_numpy(value) for key, value in outputs.items()}
-    (actual,) = stage.process(Sample(tensors, (Frame(0, None),)))
+    (actual,) = stage.process(Sample(tensors, (Frame(0),)))
     check(actual, expected, placement)
     # The same by the table of a fixed size, as on a GPU.
     inputs = [tensors[key][0] for key in stage._names]
     prototypes = [tensors[stage._prototypes][0]] if stage._prototypes else []
-    check(stage._read(Frame(0, None), inputs, stage._table(*inputs), *prototypes), expected, placement)
+    check(stage._read(Frame(0), inputs, stage._table(*inputs), *prototypes), expected, placement)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -140,7 +140,7 @@ def test_classes_are_kept_and_thresholds_hold_for_their_label() -> None:
     }
     found = params(bundle("yolov8", {"output0": outputs["output0"].shape}, PLACES["whole"], **settings))
     stage = opened(Detect("faces", found))
-    (actual,) = stage.process(Sample({"output0": torch.from_numpy(outputs["output0"])}, (Frame(0, None),)))
+    (actual,) = stage.process(Sample({"output0": torch.from_numpy(outputs["output0"])}, (Frame(0),)))
     expected = greedy([row for row in rows if row[1] > {0: 0.8, 1: 2.0, 2: 0.95}[row[0]]], 0.7)
     check(actual, in_source(expected, PLACES["whole"]), PLACES["whole"])
     assert set(actual.labels) == {"a", "c"}
@@ -152,7 +152,7 @@ def test_the_best_are_kept_where_there_are_more_than_the_limit() -> None:
         bundle("yolov10", {"output0": outputs["output0"].shape}, PLACES["whole"], labels=["a", "b", "c"], most=5)
     )
     (actual,) = opened(Detect("faces", found)).process(
-        Sample({"output0": torch.from_numpy(outputs["output0"])}, (Frame(0, None),))
+        Sample({"output0": torch.from_numpy(outputs["output0"])}, (Frame(0),))
     )
     best = sorted((row[1] for row in FAMILIES["yolov10"].decode(outputs, 320, 256, 0.25)), reverse=True)
     assert actual.scores.tolist() == pytest.approx(best[:5])

@@ -8,7 +8,7 @@ from bmfgraph.plan.types import Placement
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.results import Box, Detections, Masks
 
-FRAME = Frame(0, None)
+FRAME = Frame(0)
 
 
 def test_boxes_and_arrays_are_two_views_of_the_same() -> None:

@@ -27,7 +27,7 @@ def label_map(values: Any, decode: dict[str, Any], place: Placement = WHOLE, **o
     array = np.asarray(values)[None]
     outputs = model_output(array.shape, place, {"task": "segment"} | decode, dtype=str(array.dtype), **other)
     params, kind = segment_params(outputs, **options)
-    (result,) = opened(Segment("n", params)).process(Sample({"out": torch.from_numpy(array)}, (Frame(7, None),)))
+    (result,) = opened(Segment("n", params)).process(Sample({"out": torch.from_numpy(array)}, (Frame(7),)))
     assert (result.index, result.names, result.classes.dtype) == (7, kind.labels, torch.uint8)
     assert tuple(result.classes.shape) == (kind.height, kind.width)
     rows: list[list[int]] = result.classes.tolist()
@@ -158,5 +158,5 @@ def test_scores_without_their_activation_are_told_where_a_threshold_reads_them(
     warnings: list[Problem] = []
     stage.receive_warning = warnings.append
     for index in range(2):
-        list(opened(stage).process(Sample({"out": torch.from_numpy(SCORES[None])}, (Frame(index, None),))))
+        list(opened(stage).process(Sample({"out": torch.from_numpy(SCORES[None])}, (Frame(index),))))
     assert [problem.code for problem in warnings] == codes

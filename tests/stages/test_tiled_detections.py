@@ -40,7 +40,7 @@ def detected(work: DetectionsParams, tiles: dict[int, list[Row]], labels: dict[i
             table[tile, number, :5] = torch.tensor(row)
             table[tile, number, 5] = (labels or {}).get(tile, 0)
     stage = opened(Detect("objects", work))
-    sample = Sample({"output0": table}, (Frame(7, None),))
+    sample = Sample({"output0": table}, (Frame(7),))
     (result,) = stage.process(sample)
     # The way of a GPU: a table of a fixed size.
     other = stage._read(sample.frames[0], [table], stage._table(table))
@@ -131,7 +131,7 @@ def test_more_boxes_than_the_table_holds_are_found_too() -> None:
     for most in (2000, 100):
         stage = opened(Detect("objects", work))
         stage._most = most
-        (result,) = stage.process(Sample({"output0": table}, (Frame(0, None),)))
+        (result,) = stage.process(Sample({"output0": table}, (Frame(0),)))
         other = stage._read(result.frame, [table], stage._table(table))
         assert len(result.scores) == 2 * count
         # The order of equal scores is not defined.
@@ -152,7 +152,7 @@ def test_keypoints_are_moved_with_their_boxes() -> None:
     )
     table = torch.zeros(6, 2, 11)
     table[4, 0] = torch.tensor([20, 30, 40, 60, 0.9, 22, 33, 0.8, 38, 57, 0.7])
-    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0, None),)))
+    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0),)))
     assert result.corners.tolist() == [[80, 80, 100, 110]]
     assert result.keypoints is not None
     assert result.keypoints[0, :, :2].tolist() == [[82, 83], [98, 107]]
@@ -165,7 +165,7 @@ def test_a_turned_box_is_cut_where_its_corner_ends() -> None:
     # A quarter turn makes 4x14 of 14x4: the box ends at y 99.5 of tile 0. Tile 3 begins 50 lower, and sees all of it.
     table[0, 0] = torch.tensor([30, 92.5, 14, 4, 0.95, math.pi / 2])
     table[3, 0] = torch.tensor([30, 50, 30, 4, 0.9, math.pi / 2])
-    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0, None),)))
+    (result,) = opened(Detect("objects", work)).process(Sample({"output0": table}, (Frame(0),)))
     assert result.scores.tolist() == pytest.approx([0.9])
 
 

@@ -76,7 +76,7 @@ def test_tiles_begin_at_multiples_and_the_last_ones_end_with_the_picture() -> No
     tiling = Tiling(16, 16, (0, 8, 16, 24), (0, 8, 16), 40, 32, 5)
     source = picture(32, 40, torch.uint8)
     params = TilesParams(tiling, 2, 3)
-    (sample,) = opened(CutTiles("t", params)).process(Sample({"x": source}, (Frame(0, None),)))
+    (sample,) = opened(CutTiles("t", params)).process(Sample({"x": source}, (Frame(0),)))
     tiles = sample.tensors["x"]
     assert tiles.shape == (12, 3, 16, 16)
     assert torch.equal(tiles[0], source[0, :, :16, :16])
@@ -89,7 +89,7 @@ def test_a_small_picture_is_continued_by_its_reflection() -> None:
     def continued(width: int) -> list[float]:
         params = TilesParams(Tiling(8, 1, (0,), (0,), width, 1, 0), 2, 3)
         row = torch.arange(width, dtype=torch.uint8).view(1, 1, 1, width)
-        (sample,) = opened(CutTiles("t", params)).process(Sample({"x": row}, (Frame(0, None),)))
+        (sample,) = opened(CutTiles("t", params)).process(Sample({"x": row}, (Frame(0),)))
         values: list[float] = sample.tensors["x"].flatten().tolist()
         return values
 
@@ -106,7 +106,7 @@ def test_a_map_of_three_dims_is_stitched_too() -> None:
     params = StitchParams("depth", Side(1, (0, 4), 8, 12, 4.0), Side(2, (0,), 6, 6, 4.0))
     depth = torch.arange(72, dtype=torch.float32).view(12, 6)
     tiles = torch.stack([depth[:8], depth[4:]])
-    (whole,) = opened(Stitch("s", params)).process(Sample({"depth": tiles}, (Frame(0, None),)))
+    (whole,) = opened(Stitch("s", params)).process(Sample({"depth": tiles}, (Frame(0),)))
     torch.testing.assert_close(whole.tensors["depth"], depth[None])
 
 

@@ -37,7 +37,7 @@ def by_definition(length: int, window: Window) -> list[tuple[list[int], list[int
 def sample(index: int, axis: int = 1) -> Sample:
     shape = [1, 2, 2, 2]
     shape[axis] = 3
-    return Sample({"x": torch.full(shape, index)}, (Frame(index, None),))
+    return Sample({"x": torch.full(shape, index)}, (Frame(index),))
 
 
 def gathered(length: int, window: Window, axis: int = 1) -> list[Sample]:

@@ -44,7 +44,7 @@ def cut_and_stitched(
     for stage in (cutter, stitcher):
         stage.device = device
         stage.open()
-    (sample,) = cutter.process(Sample({"input": picture.to(device)}, (Frame(3, None),)))
+    (sample,) = cutter.process(Sample({"input": picture.to(device)}, (Frame(3),)))
     assert tuple(sample.tensors["input"].shape) == cut.shape
     answer = Sample({"input": model(sample.tensors["input"])}, sample.frames)
     (whole,) = stitcher.process(answer)

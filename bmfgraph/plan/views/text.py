@@ -52,7 +52,7 @@ def type_parts(kind: PortType) -> tuple[str, str]:
     if isinstance(kind, BundleSpec):
         return f"{len(kind.tensors)} tensors", "/".join(dict.fromkeys(tensor.dtype for tensor in kind.tensors))
     if isinstance(kind, AudioSpec):
-        return f"audio {kind.codec}", ""
+        return ", ".join(dict.fromkeys(f"{track.kind} {track.codec}" for track in kind.tracks)), ""
     if isinstance(kind, DetectionsSpec):
         return (f"{'/'.join(kind.labels)} boxes" if len(kind.labels) < 3 else f"boxes, {len(kind.labels)} labels"), ""
     return kind.noun, ""

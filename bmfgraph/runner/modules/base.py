@@ -9,12 +9,12 @@ BMF would leak its threads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bmf import Module, Packet, ProcessResult, Timestamp
 
 from bmfgraph.plan.description import BmfModuleSpec
-from bmfgraph.plan.types import Matrix
+from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 
 __all__ = ["HANDOVER", "MICRO", "BmfModule", "ModuleConfig", "OutputStream"]
@@ -29,12 +29,9 @@ class OutputStream:
 
     Attributes:
         port: Number of the node's output port.
-        payload: Content of the packets: ``video_frame``, BMF's VideoFrame, for consumers that are BMF's own modules;
-            ``item``, an object of :mod:`bmfgraph.stages.items`, for stages.
     """
 
     port: int
-    payload: Literal["video_frame", "item"]
 
 
 @dataclass
@@ -46,16 +43,18 @@ class ModuleConfig:
         monitor: Monitor of the run.
         spec: The module and its options.
         params: Parameters of the node.
+        arity: Number of streams that enter the node.
         outputs: Streams that leave the node.
-        matrix: YUV matrix that an encoder writes the node's frames with.
+        frames: Type of the node's frames: those that leave it, or those that enter a sink; None without any.
     """
 
     timings: NodeTimings
     monitor: RunMonitor
     spec: BmfModuleSpec
     params: Any = None
+    arity: int = 0
     outputs: tuple[OutputStream, ...] = ()
-    matrix: Matrix = "bt709"
+    frames: FrameSpec | None = None
 
 
 HANDOVER: dict[str, Any] = {}

@@ -1,46 +1,84 @@
-"""Run BMF's encoder for a file with audio."""
+"""Run PyAV's encoder as a sink of frames, and of the packets of other streams."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any
 
-from bmfgraph.runner.modules.native import NativeModule
+from bmf import Timestamp
+
+from bmfgraph.media.decoding import TrackPackets, Tracks
+from bmfgraph.media.writing import Writer
+from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
+from bmfgraph.stages.items import Frame
 
 __all__ = ["EncoderModule"]
 
 
-class EncoderModule(NativeModule):
-    """Run BMF's encoder, and hold audio back until the first video frame arrives.
-
-    BMF's encoder opens the file at the first video frame. It writes copied audio packets that came earlier only
-    together with the next audio packet, so it would lose them where none follows.
-    """
+class EncoderModule(BmfModule):
+    """Write frames, and the packets of other streams as they come. Frames wait until the other streams are known."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        super().__init__(node, option)
-        self.audio: deque[Any] = deque()
-        self.has_video = False
+        config = HANDOVER.pop(option["job"])
+        assert isinstance(config, ModuleConfig)
+        self._register(config.monitor, config.timings.name)
+        self.config = config
+        self.open_inputs = set(range(config.arity))
+        self.ready = config.arity == 1
+        self.frames: deque[Frame] = deque()
+        self.writer: Writer | None = None
+        try:
+            self.writer = Writer(config.params)
+        except Exception as error:
+            self.monitor.fail(config.timings, error, doing="cannot start", hint=config.spec.hint)
 
-    def _move_in(self, queues: Any, inner: Any) -> int:
-        video, audio = queues[0], queues[1]
-        while not audio.empty():
-            packet = audio.get()
-            # The packet that describes the stream has the timestamp -1, which stands for no time.
-            if not self.config.spec.trim_audio or packet.timestamp >= -1:
-                self.audio.append(packet)
-        self.has_video = self.has_video or not video.empty()
-        return super()._move_in({0: video, 1: _PacketQueue(self.audio if self.has_video else deque())}, inner)
+    def _work(self, task: Any) -> None:
+        timings = self.config.timings
+        if self.writer is None:
+            return self._end(task)
+        count = 0
+        for port, queue in task.get_inputs().items():
+            while not queue.empty():
+                packet = queue.get()
+                count += 1
+                if packet.timestamp == Timestamp.EOF:
+                    self.open_inputs.discard(port)
+                    self.ready = self.ready or port == 1
+                else:
+                    self._take(self.writer, packet.get(None))
+        timings.queued.append(count)
+        while self.ready and self.frames:
+            frame = self.frames.popleft()
+            started = time.perf_counter()
+            self.writer.write(frame.as_picture(), frame.time, frame.duration)
+            timings.frames += 1
+            timings.last_time = frame.time
+            timings.add(started, time.perf_counter())
+        if not self.open_inputs:
+            writer, self.writer = self.writer, None
+            writer.close()
+            self._end(task)
+        return None
 
+    def _take(self, writer: Writer, item: Any) -> None:
+        if isinstance(item, Frame):
+            self.frames.append(item)
+        elif isinstance(item, Tracks):
+            writer.set_tracks(item)
+            self.ready = True
+        elif isinstance(item, TrackPackets):
+            writer.write_packets(item.packets)
+        else:
+            raise TypeError(f"expected frames or packets, not {type(item).__name__}")
 
-class _PacketQueue:
-    """Packets behind the interface of a BMF queue."""
+    def _report(self, error: BaseException) -> None:
+        timings = self.config.timings
+        self.monitor.fail(timings, error, frame=timings.frames, time=timings.last_time, hint=self.config.spec.hint)
 
-    def __init__(self, packets: deque[Any]) -> None:
-        self.packets = packets
-
-    def empty(self) -> bool:
-        return not self.packets
-
-    def get(self) -> Any:
-        return self.packets.popleft()
+    def close(self) -> None:
+        """Mark the node as closed; a file that is not finished is given up."""
+        super().close()
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.abandon()

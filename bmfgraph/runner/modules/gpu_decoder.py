@@ -15,8 +15,9 @@ import torch
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError, first_line
+from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
-from bmfgraph.runner.modules.packet_reader import FrameClock, PacketReader, PtsMatcher
+from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import graphed_on_cuda, stream as shared_stream
 
@@ -38,7 +39,8 @@ class GpuDecoder:
     def __init__(self, node: str, kind: str, params: NvdecParams) -> None:
         self._library = _load_library()
         self._node, self._kind, self._params = node, kind, params
-        self._clock, self._matcher = FrameClock(params), PtsMatcher()
+        self._clock, self._matcher = Clock(params), PtsMatcher()
+        self._base, self._zero = params.time_base, self._clock.zero(params.time_base)
         self._packets = iter(PacketReader(params, self._clock))
         self._discarded: set[int] = set()
         """Frames that the container hides: they are decoded only because others refer to them."""
@@ -46,7 +48,8 @@ class GpuDecoder:
         self._device = device = _current_device()
         self._stream = torch.cuda.Stream(device)
         pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
-        self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, params.width, params.height, device)
+        size = params.stored_width, params.stored_height
+        self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device)
         self._convert = graphed_on_cuda(self._rgb_image, device)
         self._surfaces: dict[int, torch.Tensor] = {}
         """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
@@ -98,19 +101,21 @@ class GpuDecoder:
                 raise self._error("NVDEC returned more frames than the file has packets")
             if pts in self._discarded:
                 self._discarded.discard(pts)
-            elif self._clock.is_past_end(pts):
+            elif self._clock.is_past_end(pts, self._base):
                 self.ended = True
                 return
-            elif self._clock.contains(pts):
-                yield self._clock.shifted(pts), self._image(surface.GetPtrToPlane(0))
+            elif not self._clock.is_before_start(pts, self._base):
+                yield pts - self._zero, self._image(surface.GetPtrToPlane(0))
 
     def _image(self, pointer: int) -> torch.Tensor:
         """Convert the surface at that address to a new RGB image."""
         width, height = self._decoder.GetWidth(), self._decoder.GetHeight()
         params = self._params
         # Rows of an odd width have one sample more.
-        if (width - params.width, height) not in ((0, params.height), (1, params.height)):
-            raise self._error(f"the frame size changes from {params.width}x{params.height} to {width}x{height}")
+        if (width - params.stored_width, height) not in ((0, params.stored_height), (1, params.stored_height)):
+            raise self._error(
+                f"the frame size changes from {params.stored_width}x{params.stored_height} to {width}x{height}"
+            )
         if pointer not in self._surfaces:
             # The planes follow each other without gaps.
             shape = (sum(self._plane_rows), width)
@@ -180,7 +185,7 @@ def _surface_view(pointer: int, shape: tuple[int, int], is_16_bit: bool, device:
 
 def _surface_layout(params: NvdecParams) -> tuple[str, list[int], bool]:
     """Return the pixel format of NVDEC's surfaces, the rows of each plane, and whether samples have 16 bits."""
-    pixel_format, height = params.pixel_format, params.height
+    pixel_format, height = params.pixel_format, params.stored_height
     bits = next((digits for digits in ("10", "12") if digits in pixel_format), "")
     if "444" in pixel_format:
         return pixel_format, [height] * 3, False

@@ -1,4 +1,4 @@
-"""Run one of BMF's own C++ modules: a decoder, filter or encoder."""
+"""Run one of BMF's own C++ modules: its decoder or its encoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmf.lib._bmf import engine
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
-from bmfgraph.stages.items import Frame
+from bmfgraph.runner.modules.native_frames import frame_of, video_frame_of
 
 __all__ = ["NativeModule"]
 
@@ -31,8 +31,6 @@ class NativeModule(BmfModule):
         self.module: Any = None
         self.module_lock = threading.Lock()
         self.failed = self.closed = False
-        self.log_start = len(config.monitor.ffmpeg_log)
-        """Length of FFmpeg's log before the current call of the module."""
         try:
             self.module = engine.Module(config.spec.name, json.dumps(dict(config.spec.options)), "c++", "", "")
             self.module.init()
@@ -50,11 +48,10 @@ class NativeModule(BmfModule):
             if self.module is None or self.closed:
                 return self._end(task)
             started = time.perf_counter()
-            self.log_start = len(self.monitor.ffmpeg_log)
             code = self.module.process(inner)
             ended = time.perf_counter()
         if code:
-            raise self._ffmpeg_error()
+            raise self._failed()
         frames_out = self._move_out(inner.get_outputs(), outputs, source=not inputs)
         if packets_in or frames_out:
             timings.add(started, ended, timings.frames - frames_before)
@@ -67,18 +64,19 @@ class NativeModule(BmfModule):
         for port, queue in queues.items():
             while not queue.empty():
                 packet = queue.get()
-                inner[port].put(packet)
                 packets += 1
                 if port == 0 and packet.timestamp != Timestamp.EOF:
                     frames += 1
                     timings.last_time = Fraction(packet.timestamp, MICRO)
+                    packet = self._native(packet)
+                inner[port].put(packet)
         if queues:
             timings.frames += frames
             timings.queued.append(packets)
         return packets
 
     def _move_out(self, inner: Any, queues: Any, *, source: bool) -> int:
-        """Put the module's packets on every stream of their port, as they are or as items; return the video frames."""
+        """Put the module's packets on every stream of their port, video as items; return the number of frames."""
         timings, outputs, frames_before = self.config.timings, self.config.outputs, self.frames_out
         for port, queue in inner.items():
             streams = [number for number, stream in enumerate(outputs) if stream.port == port]
@@ -89,44 +87,43 @@ class NativeModule(BmfModule):
                 if is_frame and source:
                     timings.frames += 1
                     timings.last_time = Fraction(packet.timestamp, MICRO)
+                sent = self._item(packet) if is_frame and streams else packet
                 for number in streams:
-                    unchanged = end or outputs[number].payload == "video_frame"
-                    queues[number].put(packet if unchanged else self._item(packet))
+                    queues[number].put(sent)
                 self.frames_out += is_frame
         return self.frames_out - frames_before
 
     def _item(self, packet: Any) -> Any:
-        """Wrap the packet's VideoFrame in a Frame."""
+        """Return a packet with BMF's VideoFrame as a Frame."""
         from bmf import VideoFrame
 
-        wrapped = Packet(Frame(self.frames_out, packet.get(VideoFrame), self.config.matrix))
+        assert self.config.frames is not None
+        wrapped = Packet(frame_of(packet.get(VideoFrame), self.frames_out, self.config.frames))
         wrapped.timestamp = packet.timestamp
         return wrapped
 
-    def _ffmpeg_error(self, doing: str = "") -> RunError:
-        """Make an error of the last line in FFmpeg's log."""
-        log = self.monitor.ffmpeg_log
-        # Lines of the current call explain the failure best; a codec's threads may have logged it before the call.
-        lines = [line.strip() for line in log[self.log_start :] or log if line.strip()]
-        cause = lines[-1] if lines else "FFmpeg failed without an error message"
-        timings, hint = self.config.timings, self.config.spec.hint
-        if doing:
-            return RunError(timings.name, timings.kind, f"{doing}: {cause}", hint=hint, code=codes.NODE_FAILURE)
+    def _native(self, packet: Any) -> Any:
+        """Return a packet with a Frame as BMF's VideoFrame."""
+        assert self.config.frames is not None
+        wrapped = Packet(video_frame_of(packet.get(None), self.config.frames))
+        wrapped.timestamp = packet.timestamp
+        return wrapped
+
+    def _failed(self, doing: str = "") -> RunError:
+        timings = self.config.timings
         return RunError(
             timings.name,
             timings.kind,
-            cause,
-            frame=timings.frames,
-            time=timings.last_time,
-            hint=hint,
+            f"{doing}: BMF's module failed" if doing else "BMF's module failed",
+            frame=None if doing else timings.frames,
+            time=None if doing else timings.last_time,
+            hint=self.config.spec.hint,
             code=codes.NODE_FAILURE,
         )
 
     def _report(self, error: BaseException, doing: str = "") -> None:
         self.failed = True
         timings = self.config.timings
-        if not isinstance(error, RunError) and self.monitor.ffmpeg_log:
-            error = self._ffmpeg_error(doing)
         self.monitor.fail(
             timings, error, doing=doing, frame=timings.frames, time=timings.last_time, hint=self.config.spec.hint
         )

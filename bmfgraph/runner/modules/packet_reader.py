@@ -4,55 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import av
 
 from bmfgraph.media.opening import open_video
+from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 
-__all__ = ["FrameClock", "PacketReader", "PtsMatcher"]
-
-_SEEK_MARGIN = Fraction(1)
-"""Seconds to seek before the start: containers are searched by decoding time, which lies before presentation time."""
-
-
-class FrameClock:
-    """Convert the pts of a file to pts that count from the file's start or from ``start``, as BMF's decoder does.
-
-    All pts are integers in the stream's time base.
-
-    Attributes:
-        seek_pts: Position to seek to before reading; None to read from the beginning.
-    """
-
-    def __init__(self, params: NvdecParams) -> None:
-        base = params.time_base
-        # str() keeps the decimals that the user wrote; the float itself is a binary fraction near them.
-        self._start = None if params.start is None else Fraction(str(params.start))
-        self._end = None if params.end is None else Fraction(str(params.end))
-        self._base = base
-        self._origin = round(max(params.origin, Fraction(0)) / base)
-        self._shift = self._origin + round((self._start or 0) / base)
-        self.seek_pts: int | None = None
-        if self._start is not None and self._start > _SEEK_MARGIN:
-            self.seek_pts = self._origin + int((self._start - _SEEK_MARGIN) / base)
-
-    def shifted(self, pts: int) -> int:
-        """Return the pts that the frame has in the pipeline."""
-        return pts - self._shift
-
-    def contains(self, pts: int) -> bool:
-        """Return whether the frame lies between ``start`` and ``end``."""
-        return not (self._start is not None and self._seconds(pts) < self._start) and not self.is_past_end(pts)
-
-    def is_past_end(self, pts: int) -> bool:
-        """Return whether this frame, and so every later one, lies at or after ``end``."""
-        return self._end is not None and self._seconds(pts) >= self._end
-
-    def _seconds(self, pts: int) -> Fraction:
-        return (pts - self._origin) * self._base
+__all__ = ["PacketReader", "PtsMatcher"]
 
 
 class PacketReader:
@@ -61,20 +21,26 @@ class PacketReader:
     H.264 and H.265 packets are converted to Annex B (start codes instead of lengths).
     """
 
-    def __init__(self, params: NvdecParams, clock: FrameClock) -> None:
+    def __init__(self, params: NvdecParams, clock: Clock) -> None:
         self._params = params
-        self._seek_pts = clock.seek_pts if clock.seek_pts is not None and self._can_seek(clock) else None
+        self._seek_pts = self._seek_position(clock)
 
-    def _can_seek(self, clock: FrameClock) -> bool:
-        """Return whether seeking leads to a keyframe before the start."""
+    def _seek_position(self, clock: Clock) -> int | None:
+        """Return the ticks to seek to; None where that does not lead to a keyframe before the start."""
+        if clock.seek is None:
+            return None
+        base = self._params.time_base
+        position = int(clock.seek / base)
         with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
             try:
-                container.seek(clock.seek_pts or 0, stream=stream)
+                container.seek(position, stream=stream)
                 first = next((packet for packet in container.demux(stream) if packet.size), None)
             except av.FFmpegError:
-                return False
-            return first is not None and first.is_keyframe and first.pts is not None and not clock.contains(first.pts)
+                return None
+            if first is None or not first.is_keyframe or first.pts is None:
+                return None
+            return position if clock.is_before_start(first.pts, base) else None
 
     def __iter__(self) -> Iterator[Any]:
         """Yield PyAV's packets. A damaged file ends at the damage, as it does for FFmpeg's decoder."""

@@ -161,12 +161,8 @@ class StageChainModule(BmfModule):
     def _emit(self, item: Any, outputs: Any) -> None:
         """Put an item of the last stage on every output stream."""
         self._check_output(item)
-        for number, stream in enumerate(self.config.outputs):
-            if stream.payload == "video_frame" and not isinstance(item, Frame):
-                raise TypeError(f"it produced {type(item).__name__}, but the next node expects Frame")
-            if stream.payload == "video_frame" and item.image is not None:
-                raise TypeError("it produced a frame on the GPU, but the next node expects one on the CPU")
-            packet = Packet(item.video if stream.payload == "video_frame" else item)
+        for number in range(len(self.config.outputs)):
+            packet = Packet(item)
             packet.timestamp = round(item.time * MICRO)
             outputs[number].put(packet)
 

@@ -20,8 +20,8 @@ from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.bmf_frames import frame_of_planes, new_frame
 from bmfgraph.stages.items import Frame
+from bmfgraph.stages.pictures import frame_of_planes, new_frame
 from tests.conftest import FrameMaker
 from tests.tools import make_clip
 
@@ -46,7 +46,7 @@ class PlanesSpec(NodeSpec):
 
     kind: str = "planes"
     pixel_format: str
-    stage: ClassVar[str] = "tests.stages.test_bmf_frames:Planes"
+    stage: ClassVar[str] = "tests.stages.test_pictures:Planes"
 
     def accepts(self, index: int) -> InputType:
         return InputType(FrameSpec)
@@ -93,21 +93,16 @@ def test_planes_reach_the_encoder_unchanged(tmp_path: Path, pixel_format: str) -
 
 
 def test_an_rgb_frame_shares_its_memory_and_keeps_its_place(video_frame: FrameMaker) -> None:
-    source = replace(video_frame(3), matrix="bt601")
+    source = video_frame(3)
     pixels = torch.arange(48 * 64 * 3, dtype=torch.int64).remainder(251).to(torch.uint8).reshape(48, 64, 3)
     result = frame_of_planes(source, [pixels], "rgb24")
     assert torch.equal(result.pixels(), pixels)
     pixels[5, 6] = 255
     assert result.pixels()[5, 6].tolist() == [255] * 3
-    assert (result.index, result.time, result.matrix, result.size) == (3, source.time, "bt601", (64, 48))
+    assert (result.index, result.time, result.size) == (3, source.time, (64, 48))
 
 
 def test_the_size_of_a_frame_is_that_of_its_picture(video_frame: FrameMaker) -> None:
     frame = video_frame(0)
     assert frame.size == (64, 48)
     assert new_frame(frame, 32, 20)[0].size == (32, 20)
-    # As on the GPU: the image counts, and the VideoFrame has the time only.
-    picture = torch.zeros(20, 30, 3, dtype=torch.uint8)
-    apart = Frame(0, frame.video, image=picture)
-    assert apart.size == (30, 20)
-    assert apart.pixels() is picture

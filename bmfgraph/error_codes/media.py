@@ -1,0 +1,11 @@
+"""Define the codes of errors about media: what is read and written, and how."""
+
+from __future__ import annotations
+
+from bmfgraph.error_codes.code import Code
+
+UNSUPPORTED_BY_BACKEND = Code(
+    "E389",
+    "The back end `bmf` does not support an option of the decoder or the encoder.",
+    "Leave the option out, or set `backend: pyav`.",
+)

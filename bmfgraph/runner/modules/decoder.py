@@ -1,0 +1,107 @@
+"""Run PyAV's decoder as a source of frames, and of the packets of the other streams."""
+
+from __future__ import annotations
+
+import threading
+import time
+from fractions import Fraction
+from typing import Any
+
+from bmf import Packet
+
+from bmfgraph.media.decoding import Decoder, TrackPackets, TrackReader
+from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
+from bmfgraph.stages.items import Frame
+
+__all__ = ["DecoderModule", "TracksModule"]
+
+_FRAMES_PER_CALL = 4
+"""Frames for each call of BMF: fewer cost time, more cost memory."""
+_PACKETS_PER_CALL = 64
+
+
+class TracksModule(BmfModule):
+    """Read the packets of a file's streams without its video."""
+
+    def __init__(self, node: int, option: dict[str, Any]) -> None:
+        config = HANDOVER.pop(option["job"])
+        assert isinstance(config, ModuleConfig)
+        self._register(config.monitor, config.timings.name)
+        self.config = config
+        self.frames_out = 0
+        self.begun = False
+        self.lock = threading.Lock()
+        self.reader: TrackReader | None = None
+        try:
+            self.reader = self._opened(config.params)
+        except Exception as error:
+            self.monitor.fail(config.timings, error, doing="cannot start", hint=config.spec.hint)
+
+    def _opened(self, params: Any) -> TrackReader:
+        return TrackReader(params)
+
+    def _work(self, task: Any) -> None:
+        with self.lock:
+            if self.reader is None:
+                return self._end(task)
+            if not self.begun:
+                # An encoder needs the streams before it can write anything.
+                self._put(task, 1, self.reader.tracks, Fraction(0))
+                self.begun = True
+            started = time.perf_counter()
+            self._read(task, self.reader, started)
+            ended = self.reader.ended
+        if ended:
+            self._end(task)
+        return None
+
+    def _read(self, task: Any, reader: Any, started: float) -> None:
+        packets = reader.read(_PACKETS_PER_CALL)
+        self.config.timings.add(started, time.perf_counter(), 0)
+        self._put_packets(task, packets)
+
+    def _put_packets(self, task: Any, packets: list[Any]) -> None:
+        if packets:
+            self._put(task, 1, TrackPackets(tuple(packets)), Fraction(0))
+
+    def _put(self, task: Any, port: int, item: Any, at: Fraction) -> None:
+        """Put an item on every stream of a port."""
+        outputs = task.get_outputs()
+        for number, stream in enumerate(self.config.outputs):
+            if stream.port == port:
+                packet = Packet(item)
+                packet.timestamp = round(at * MICRO)
+                outputs[number].put(packet)
+
+    def _report(self, error: BaseException) -> None:
+        timings = self.config.timings
+        self.monitor.fail(timings, error, frame=timings.frames, time=timings.last_time, hint=self.config.spec.hint)
+
+    def close(self) -> None:
+        """Close the file, once no call goes on: BMF closes a node from another thread."""
+        with self.lock:
+            super().close()
+            reader, self.reader = self.reader, None
+            if reader is not None:
+                # Encoders may still need the streams.
+                self.monitor.on_shutdown.append(reader.close)
+
+
+class DecoderModule(TracksModule):
+    """Decode a file: frames on port 0, packets of the other streams on port 1."""
+
+    def _opened(self, params: Any) -> TrackReader:
+        return Decoder(params)
+
+    def _read(self, task: Any, reader: Any, started: float) -> None:
+        timings, base = self.config.timings, self.config.params.time_base
+        frames, packets = reader.decode(_FRAMES_PER_CALL)
+        if frames or packets:
+            timings.add(started, time.perf_counter(), len(frames))
+        self._put_packets(task, packets)
+        for decoded in frames:
+            frame = Frame(self.frames_out, decoded.pts, base, None, decoded.picture, decoded.duration)
+            self.frames_out += 1
+            timings.frames += 1
+            timings.last_time = frame.time
+            self._put(task, 0, frame, frame.time)

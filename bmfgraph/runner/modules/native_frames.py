@@ -1,0 +1,91 @@
+"""Convert between BMF's frames and those of the stages, for BMF's own decoder and encoder."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import torch
+from av import VideoFrame as Picture
+from bmf import VideoFrame, hmp as mp
+from bmf.lib._bmf.sdk import Rational
+
+from bmfgraph.plan.types import FrameSpec
+from bmfgraph.stages.items import Frame
+from bmfgraph.stages.pictures import planes_of
+
+__all__ = ["frame_of", "video_frame_of"]
+
+_FORMATS = {
+    "rgb24": "kPF_RGB24",
+    "yuv420p": "kPF_YUV420P",
+    "yuv422p": "kPF_YUV422P",
+    "yuv444p": "kPF_YUV444P",
+    "yuv420p10le": "kPF_YUV420P10LE",
+}
+"""BMF's name of each format that its encoder takes."""
+_MATRICES = {"bt601": mp.kCS_SMPTE170M, "bt709": mp.kCS_BT709, "bt2020": mp.kCS_BT2020_NCL}
+
+
+def frame_of(video: Any, index: int, spec: FrameSpec) -> Frame:
+    """Copy a VideoFrame of BMF.
+
+    Args:
+        video: The frame.
+        index: Its number in presentation order.
+        spec: Its type.
+    """
+    picture = Picture(spec.width, spec.height, spec.pixel_format)
+    for target, source in zip(planes_of(picture), video.frame().data(), strict=True):
+        samples = torch.from_numpy(source.numpy())
+        samples = samples.flatten(1) if samples.dim() == 3 else samples
+        samples = samples.view(torch.int16) if samples.dtype == torch.uint16 else samples
+        rows, columns = (min(ours, theirs) for ours, theirs in zip(target.shape, samples.shape, strict=True))
+        target[:rows, :columns] = samples[:rows, :columns]
+    base = Fraction(video.time_base.num, video.time_base.den) if video.time_base.den > 0 else spec.time_base
+    return Frame(index, video.pts, base, None, picture)
+
+
+def video_frame_of(frame: Frame, spec: FrameSpec) -> Any:
+    """Make a VideoFrame of BMF around the memory of a frame on the CPU.
+
+    Args:
+        frame: The frame, in a format that BMF's encoder takes.
+        spec: Its type.
+    """
+    picture = frame.as_picture()
+    planes = [mp.from_dlpack(_DlpackTensor(plane)) for plane in _exact_planes(picture)]
+    color = mp.PixelColorModel(
+        _MATRICES[spec.color.yuv],
+        mp.kCR_JPEG if spec.color.full_range else mp.kCR_MPEG,
+        mp.ColorPrimaries(spec.color.primaries),
+        mp.ColorTransferCharacteristic(spec.color.transfer),
+    )
+    video = VideoFrame(mp.Frame(planes, mp.PixelInfo(getattr(mp, _FORMATS[spec.pixel_format]), color)))
+    video.pts = frame.pts
+    video.time_base = Rational(frame.time_base.numerator, frame.time_base.denominator)
+    return video
+
+
+def _exact_planes(picture: Any) -> list[torch.Tensor]:
+    """Return the planes without the padding of their rows, each [height, width, components]."""
+    components = 3 if picture.format.name == "rgb24" else 1
+    exact = []
+    for rows, plane in zip(planes_of(picture), picture.planes, strict=True):
+        samples = rows[:, : plane.width * components].contiguous()
+        samples = samples.view(torch.uint16) if samples.dtype == torch.int16 else samples
+        exact.append(samples.unflatten(1, (plane.width, components)))
+    return exact
+
+
+class _DlpackTensor:
+    """A tensor for BMF, which passes the stream of DLPack by position; torch accepts it by name only."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    def __dlpack__(self, stream: int | None = None) -> Any:
+        return self.tensor.__dlpack__()
+
+    def __dlpack_device__(self) -> Any:
+        return self.tensor.__dlpack_device__()

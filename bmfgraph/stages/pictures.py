@@ -1,0 +1,94 @@
+"""Join torch's tensors and PyAV's frames without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+    from bmfgraph.stages.items import Frame
+
+__all__ = ["frame_of_planes", "new_frame", "picture_of", "planes_of", "rgb_pixels"]
+
+
+def new_frame(source: Frame, width: int | None = None, height: int | None = None) -> tuple[Frame, torch.Tensor]:
+    """Create an RGB frame on the CPU that replaces ``source``, and keeps its index and time.
+
+    Args:
+        source: An RGB frame on the CPU; the new one has its depth, 8 or 16 bits.
+        width: Width in pixels; the source's by default.
+        height: Height in pixels; the source's by default.
+
+    Returns:
+        The frame and its pixels, [height, width, 3], uninitialised: fill them before the frame is passed on.
+    """
+    own_width, own_height = source.size
+    deep = source.pixels().dtype == torch.uint16 if source.image is not None or _is_rgb(source.picture) else False
+    pixels = torch.empty((height or own_height, width or own_width, 3), dtype=torch.uint16 if deep else torch.uint8)
+    return source.with_image(pixels), pixels
+
+
+def frame_of_planes(source: Frame, planes: Sequence[torch.Tensor], pixel_format: str) -> Frame:
+    """Create a frame that replaces ``source`` around planes on the CPU, without a copy.
+
+    Args:
+        source: The frame to replace; the new one keeps its index and time.
+        planes: The planes in FFmpeg's order, each [height, width], uint8 or, for more than 8 bits, int16 or uint16;
+            for packed RGB one [height, width, 3]. The frame keeps their memory.
+        pixel_format: FFmpeg's name.
+    """
+    if len(planes) == 1 and planes[0].dim() == 3:
+        return source.with_image(planes[0])
+    from av import VideoFrame
+
+    # DLPack passes unsigned samples of 16 bits.
+    unsigned = [plane.view(torch.uint16) if plane.dtype == torch.int16 else plane for plane in planes]
+    height, width = planes[0].shape
+    return source.with_picture(VideoFrame.from_dlpack(unsigned, pixel_format, width=width, height=height))
+
+
+def picture_of(image: torch.Tensor) -> VideoFrame:
+    """Return PyAV's frame around an RGB image on the CPU.
+
+    Args:
+        image: [height, width, 3], uint8 or uint16. It is copied only if its pixels are not contiguous.
+    """
+    from av import VideoFrame
+
+    array = image.numpy()
+    if array.strides[1:] != (3 * array.itemsize, array.itemsize):
+        array = image.contiguous().numpy()
+    return VideoFrame.from_numpy_buffer(array, "rgb24" if array.itemsize == 1 else "rgb48le")
+
+
+def planes_of(picture: Any) -> list[torch.Tensor]:
+    """Return the planes of PyAV's frame without a copy.
+
+    Returns:
+        For each plane its samples, [height, width], interleaved components as further columns; uint8, or int16 for more
+        than 8 bits.
+    """
+    deep = any(component.bits > 8 for component in picture.format.components)
+    planes = []
+    for plane in picture.planes:
+        data = torch.frombuffer(plane, dtype=torch.int16 if deep else torch.uint8)
+        columns = plane.line_size // data.itemsize
+        planes.append(data.view(-1, columns)[: plane.height])
+    return planes
+
+
+def rgb_pixels(picture: Any) -> torch.Tensor:
+    """Return the pixels of PyAV's frame in rgb24 or rgb48le without a copy: [height, width, 3], uint8 or uint16."""
+    plane = picture.planes[0]
+    data = torch.frombuffer(plane, dtype=torch.uint16 if picture.format.name == "rgb48le" else torch.uint8)
+    columns = plane.line_size // data.itemsize
+    rows: torch.Tensor = data[: columns * picture.height].view(picture.height, columns)
+    return torch.unflatten(rows[:, : 3 * picture.width], 1, (picture.width, 3))
+
+
+def _is_rgb(picture: Any) -> bool:
+    return picture is not None and picture.format.name in ("rgb24", "rgb48le")
