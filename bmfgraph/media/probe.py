@@ -223,7 +223,7 @@ def _describe(
 
 def _track(stream: Any) -> TrackSpec:
     context = stream.codec_context
-    language = stream.language or ""
+    language = stream.language if stream.language not in (None, "und") else ""
     return TrackSpec(
         stream.index, "audio", context.codec.canonical_name, language, context.sample_rate, stream.channels
     )

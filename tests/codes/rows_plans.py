@@ -20,8 +20,8 @@ ROWS: tuple[Row, ...] = (
     # nodes
     Row("E301", UP + "pipeline.nodes.upscale.inputs=[source.video]", N + "upscale: (inference) input 0 expects one tensor, but source.video produces frames 64x48 yuv420p bt601/limited? 25 fps on cpu\n  → put a node {kind: preprocess} between them", also=_IDLE),
     Row("E301", UP + "pipeline.nodes.sink.inputs=[upscale]", N + "sink: (encoder) input 0 expects frames, but upscale.out produces uint8[1x3x96x128] NCHW RGB\n  → put a node {kind: frames} between them", also=_IDLE),
-    Row("E301", UP + "pipeline.nodes.sink.inputs=[source.audio,restore]", N + "sink: (encoder) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch copied\n  → write them in this order: inputs: [restore.out, source.audio]"),
-    Row("E301", UP + "pipeline.nodes.prepare.inputs=[source.audio]", N + "prepare: (preprocess) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch copied\n  → connect source.video instead"),
+    Row("E301", UP + "pipeline.nodes.sink.inputs=[source.audio,restore]", N + "sink: (encoder) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch\n  → write them in this order: inputs: [restore.out, source.audio]"),
+    Row("E301", UP + "pipeline.nodes.prepare.inputs=[source.audio]", N + "prepare: (preprocess) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch\n  → connect source.video instead"),
     Row("E301", FIND + "pipeline.nodes.sink.inputs=[faces,source.audio]", N + "sink: (encoder) input 0 expects frames, but faces.out produces detections of face in 64x48\n  → put a node {kind: overlay} between them to draw the boxes", also=_IDLE),
     Row("E302", UP + "input=silent.mp4 pipeline.nodes.sink.inputs=[source.audio]", N + "sink: its input source.audio is missing: the file of 'source' does not have it", also=_IDLE),
     Row("E303", UP + "'+pipeline.nodes.twin={kind: inference, inputs: [prepare], model: {name: twin, file: negate.onnx}}'", N + "prepare: feeds 'twin', which needs input float32[batchx3xheightxwidth] NCHW RGB, and 'upscale', which needs input uint8[batchx3xheightxwidth] NCHW RGB", also=_IDLE),

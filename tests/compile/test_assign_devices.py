@@ -167,7 +167,7 @@ def test_sound_is_read_beside_a_decoder_on_the_gpu_where_somebody_keeps_it(plan:
     assert [port.name for port in made.node("source").outputs] == ["video"]
     assert made.node("sink").inputs == (Ref("restore-yuv420p", "out"), Ref("source-audio", "audio"))
     sound, frames = made.node("source-audio").params, made.node("source").params
-    assert (sound.path, sound.audio, sound.start, sound.end) == (frames.path, frames.audio, frames.start, frames.end)
+    assert (sound.path, sound.tracks, sound.start, sound.end) == (frames.path, frames.tracks, frames.start, frames.end)
     for muted in (
         ON_GPU.replace('path: "@out.mp4"', 'path: "@out.mp4", audio: none'),
         ON_GPU.replace("[restore, source.audio]", "restore"),

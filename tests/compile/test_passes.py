@@ -10,6 +10,7 @@ from bmfgraph.compile import PASSES
 from bmfgraph.compile.assign_devices import assign_devices
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.passes import CONDITIONS, PassError, compiler_pass, run_passes
+from bmfgraph.nodes.encoder import EncoderSpec
 from bmfgraph.plan.plan import Plan
 from tests.compile.pipelines import UPSCALE, MakePlan
 
@@ -24,14 +25,15 @@ def test_all_conditions_are_known_and_ensured_before_they_are_required() -> None
 
 def test_every_condition_can_fail(plan: MakePlan) -> None:
     made = plan(UPSCALE, fuse)
-    net = made.node("net")
+    net, sink = made.node("net"), made.node("sink")
+    assert isinstance(sink.spec, EncoderSpec)
     broken = {
         "types": replace(made, nodes=made.nodes[::-1]),
         "engines": made.replace(replace(net, params=replace(net.params, engine=None))),
         "devices": made.replace(replace(net, device="cuda")),
         "joined": made.replace(replace(made.node("sink"), inputs=(made.node("prepare").inputs[0],))),
         "bmf nodes": made.replace(replace(net, bmf_node="source")),
-        "own audio": replace(made, nodes=(*made.nodes, replace(made.node("sink"), name="sink2"))),
+        "own audio": made.replace(replace(sink, spec=sink.spec.model_copy(update={"backend": "bmf"}))),
     }
     assert broken.keys() == CONDITIONS.keys()
     for condition, wrong in broken.items():

@@ -225,7 +225,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (DETECT, ["sink.inputs=[net]"], N + "sink: (encoder) input 0 expects frames, but net.out produces tensors scores float32[1x3x2], boxes float32[1x3x4]\n  → put a node {kind: frames} between them"),
     (DETECT, ["sink.inputs=[faces]"], N + "sink: (encoder) input 0 expects frames, but faces.out produces detections of face in 64x48\n  → put a node {kind: overlay} between them to draw the boxes"),
     (DETECT, ["table.inputs=[net]"], N + "table: (records) input 0 expects results, but net.out produces tensors scores float32[1x3x2], boxes float32[1x3x4]\n  → put a node such as {kind: detections} between them, by the task of the model"),
-    (UPSCALE, ["sink.inputs=[source.audio]"], N + "sink: (encoder) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch copied\n  → connect source.video instead"),
+    (UPSCALE, ["sink.inputs=[source.audio]"], N + "sink: (encoder) input 0 expects frames, but source.audio produces audio aac 48000 Hz 1 ch\n  → connect source.video instead"),
     (UPSCALE, ["source.path=<silent>", "sink.inputs=[source.audio]"], N + "sink: its input source.audio is missing: the file of 'source' does not have it\n  → take the node out, or read a file that has it"),
     (DETECT, ["source.path=<silent>", "draw.inputs=[source.video, source.audio]"], N + "draw: its input source.audio is missing: the file of 'source' does not have it\n  → take the node out, or read a file that has it"),
     (UPSCALE, ["source.path=<silent>", "sink.inputs=[source.audio, restore]"], N + "sink: its input source.audio is missing: the file of 'source' does not have it\n  → take the node out, or read a file that has it"),
@@ -269,7 +269,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["-net.model.outputs"], N + "restore: output (uint8[1x3x96x128]) is not an image of a known size\n  → describe it under model.outputs.output: {layout: NCHW, channels: RGB}"),
     (UPSCALE, ["restore.tensor=outpt"], N + "restore: tensor 'outpt': the only tensor is 'output'\n  → set pipeline.nodes.restore.tensor=output, or leave it out"),
     (UPSCALE, ["restore.inputs=[source.video]"], N + "restore: expects tensors, not frames 64x48 yuv420p bt601/limited? 25 fps on cpu\n  → frames need no conversion: connect them directly"),
-    (UPSCALE, ["restore.inputs=[source.audio]"], N + "restore: expects tensors, not audio aac 48000 Hz 1 ch copied\n  → connect it to an inference node"),
+    (UPSCALE, ["restore.inputs=[source.audio]"], N + "restore: expects tensors, not audio aac 48000 Hz 1 ch\n  → connect it to an inference node"),
     (DETECT, ["restore={kind: frames, inputs: [net]}"], N + "restore: the model has 2 outputs (boxes, scores): name one\n  → set pipeline.nodes.restore.tensor to one of them"),
     (DETECT, ["restore={kind: frames, inputs: [net], tensor: score}"], N + "restore: the model has 2 outputs (boxes, scores): 'score' is not one of them (did you mean 'scores'?)\n  → set pipeline.nodes.restore.tensor to one of them"),
     # detections, overlay, records

@@ -83,7 +83,7 @@ def test_the_native_decoder_opens_no_playlist_that_replaced_the_file(other: Path
     from bmf.lib._bmf import engine
 
     clip = Path(shutil.copy("other.mp4", "clip.mp4"))
-    plan = bg.compose("super_resolution", input=clip, output="out.mp4").plan()
+    plan = bg.compose("super_resolution", "decoder.backend=bmf", input=clip, output="out.mp4").plan()
     for node in plan:
         module = node.spec.bmf_module(node, plan)
         if module is not None and module.name == "c_ffmpeg_decoder":

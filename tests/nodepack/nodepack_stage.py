@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from fractions import Fraction
 from pathlib import Path
+
+import torch
 
 from bmfgraph.stages import Stage, new_frame
 from bmfgraph.stages.items import Frame
@@ -27,16 +30,11 @@ class Pattern(Stage):
     """Frames made so far, for tests."""
 
     def process(self):
-        from bmf import VideoFrame, hmp as mp
-        from bmf.lib._bmf.sdk import Rational
-
         for index in range(self.params.frames):
-            info = mp.PixelInfo(mp.kPF_RGB24, mp.kCS_SMPTE170M, mp.kCR_MPEG)
-            video = VideoFrame(mp.Frame(self.params.width, self.params.height, info))
-            video.frame().plane(0).numpy()[:] = index % 200 + 20
-            video.pts, video.time_base = index, Rational(1, 25)
+            size = (self.params.height, self.params.width, 3)
+            image = torch.full(size, index % 200 + 20, dtype=torch.uint8)
             Pattern.made += 1
-            yield Frame(index, video, "bt601")
+            yield Frame(index, index, Fraction(1, 25), image)
 
 
 class Checksums(Stage):

@@ -33,8 +33,10 @@ def test_equal_plans(plan: MakePlan, text: str) -> None:
 
 def test_a_setting(plan: MakePlan) -> None:
     one, other = plan(COPY), plan(COPY.replace('path: "@out', 'crf: 30, path: "@out'))
-    assert lines(one, other) == ["sink.params.crf: 18.0 → 30.0"]
-    assert diff_json(one, other) == NOTHING | {"changed": {"sink": {"params.crf": [18.0, 30.0]}}}
+    assert lines(one, other) == ["sink.params.crf: 18.0 → 30.0", "sink.params.options.crf: 18 → 30"]
+    assert diff_json(one, other) == NOTHING | {
+        "changed": {"sink": {"params.crf": [18.0, 30.0], "params.options.crf": ["18", "30"]}}
+    }
 
 
 def test_precision_and_the_key_that_follows(plan: MakePlan) -> None:
@@ -104,7 +106,7 @@ def test_devices_and_hosts(plan: MakePlan) -> None:
 
 def test_an_output_that_is_gone(packaged: Callable[[str], Plan]) -> None:
     found = lines(packaged("super_resolution"), packaged("super_resolution_gpu"))
-    assert "source.outputs.audio: audio aac 48000 Hz 6 ch copied → null" in found
+    assert "source.outputs.audio: audio aac 48000 Hz 6 ch → null" in found
     assert "+ source-audio (sound)" in found
 
 

@@ -66,7 +66,7 @@ def test_json_survives_a_round_trip_and_carries_the_schema(plan: Plan) -> None:
     assert data["schema"] == SCHEMA == 2
     source = data["nodes"][0]
     assert source["outputs"]["video"]["rate"] == "25/1"
-    assert source["outputs"]["audio"]["is"] == "audio aac 48000 Hz 1 ch copied"
+    assert source["outputs"]["audio"]["is"] == "audio aac 48000 Hz 1 ch"
     assert data["nodes"][1]["inputs"] == ["source.video", "source.audio"]
 
 

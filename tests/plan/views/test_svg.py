@@ -70,7 +70,7 @@ def test_everything_is_titled(plan: MakePlan) -> None:
     made = plan(DETECT)
     said = titles(parsed(made))
     assert len(said) == 1 + len(made.nodes) + sum(len(node.inputs) for node in made)
-    assert "source.audio to sink: audio aac 48000 Hz 1 ch copied" in said
+    assert "source.audio to sink: audio aac 48000 Hz 1 ch" in said
     net = next(title for title in said if title.startswith("net: "))
     assert net == (
         "net: inference on the CPU; takes prepare.out (float32 1x3x48x64); find; ONNX Runtime · fp32; "
