@@ -67,7 +67,8 @@ completion in the shell
   eval "$(bmfgraph --shell-completion install=bash)"          # zsh: install=zsh
   bmfgraph --shell-completion install=fish | source
 
-exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C
+exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 3 done, but frames of the input were lost,
+130 stopped by Ctrl-C
 """
 _MORE = "groups, keys and Hydra's flags: python -m bmfgraph --help\n"
 
@@ -83,7 +84,8 @@ examples
   python -m bmfgraph run pipeline=face_detection input=clip.mp4 output=faces.mp4 records=faces.csv
   python -m bmfgraph pipeline=super_resolution engine=fp16 decoder=nvdec report=report.json      # on an NVIDIA GPU
 
-exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C
+exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 3 done, but frames of the input were lost,
+130 stopped by Ctrl-C
 """
     + _MORE,
     "check": """\

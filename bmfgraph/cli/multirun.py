@@ -107,8 +107,7 @@ def _run_job(config: Config) -> int:
 
     job = Job.from_config(config)
     with show_progress(bool(job.spec.progress)) as progress:
-        job.run(progress=progress, isolated=job.spec.isolated or needs_watching())
-    return 0
+        return job.run(progress=progress, isolated=job.spec.isolated or needs_watching()).exit_code
 
 
 def _build_job(config: Config) -> int:

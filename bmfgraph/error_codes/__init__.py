@@ -216,7 +216,7 @@ UNREADABLE_FILE = Code("E403", "A file cannot be read.", "Check its permissions.
 UNREADABLE_VIDEO = Code("E404", "FFmpeg cannot read a file as video.", "Try to play it; it may be truncated or empty.")
 NO_VIDEO_STREAM = Code("E405", "A file has no video stream.", "Name a file with video.")
 STREAM_NOT_FOUND = Code("E406", "A file has no stream of this number.", "Use a lower number; the first is 0.")
-TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.allow_truncated`.")
+TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.on_error=skip`.")
 UNDECODABLE_VIDEO = Code("E408", "No frame of a video stream can be decoded.", "Try to play the file.")
 URL_INPUT = Code("E409", "The input is a URL.", "Download it first.")
 EMPTY_TIME_RANGE = Code("E410", "No frame lies between `start` and `end`.", "Move `start` or `end`.")

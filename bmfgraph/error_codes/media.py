@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from bmfgraph.error_codes.code import Code
 
+__all__ = [
+    "UNSUPPORTED_BY_BACKEND",
+]
+
 UNSUPPORTED_BY_BACKEND = Code(
     "E389",
     "The back end `bmf` does not support an option of the decoder or the encoder.",

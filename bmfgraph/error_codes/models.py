@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from bmfgraph.error_codes.code import Code
 
-__all__ = ["DENIED_LICENCE", "INVALID_MODEL_METADATA", "MISSING_MODEL_METADATA", "UNSUPPORTED_MODEL_TASK"]
+__all__ = [
+    "DENIED_LICENCE",
+    "INVALID_MODEL_METADATA",
+    "MISSING_MODEL_METADATA",
+    "UNSUPPORTED_MODEL_TASK",
+]
 
 INVALID_MODEL_METADATA = Code(
     "E353",

@@ -26,7 +26,7 @@ RUN_CANCELLED = Code(
 )
 NODE_FAILURE = Code("E801", "A node failed during the run.", "See its frame in the message, or set `debug=true`.")
 MISSING_FRAMES = Code(
-    "E803", "A file gave fewer frames than it declares.", "Copy it again, or set `decoder.allow_truncated`."
+    "E803", "A file gave fewer frames than it declares.", "Copy it again, or set `decoder.on_error=skip`."
 )
 COMPARISON_FAILURE = Code(
     "E804", "The output cannot be compared with the reference.", "Use another reference; the output itself is complete."

@@ -8,6 +8,7 @@ __all__ = [
     "BACKGROUND_SUSPECTED",
     "BOXES_ELSEWHERE",
     "CPU_FALLBACK",
+    "DAMAGED_MEDIA",
     "EQUAL_CELLS",
     "LABELS_BEYOND_LIST",
     "LOW_DISK_SPACE",
@@ -18,6 +19,7 @@ __all__ = [
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
     "UNKNOWN_BUILDER_VERSION",
+    "UNUSUAL_TIMES",
     "WEIGHTS_AS_INPUTS",
 ]
 
@@ -76,4 +78,14 @@ NOTHING_DETECTED = Code(
     "W116",
     "A whole run has detected nothing, and the best score was not far below the threshold.",
     "Lower `decode.threshold`, or check the config with `model try`.",
+)
+DAMAGED_MEDIA = Code(
+    "W124",
+    "A part of a source could not be read, and the run went on without it.",
+    "Copy the file again; the report lists what is missing.",
+)
+UNUSUAL_TIMES = Code(
+    "W125",
+    "The times of a source jump, or its first frames need others that are not in the file.",
+    "Look at the output there.",
 )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.filtering import FilterStep, FrameFilter
-from bmfgraph.media.opening import open_video
-from bmfgraph.media.reading import Clock, FileReading, VideoReading
+from bmfgraph.media.ledger import FrameLedger, Loss
+from bmfgraph.media.reading import VideoReading
+from bmfgraph.media.stamping import Stamper
+from bmfgraph.media.tracks import TrackReader
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
-    from av.stream import Stream
 
-__all__ = ["DecodedFrame", "Decoder", "TrackPackets", "TrackReader", "Tracks"]
+__all__ = ["DecodedFrame", "Decoder"]
 
 _TURNS: dict[int, tuple[FilterStep, ...]] = {
     0: (),
@@ -25,28 +28,20 @@ _TURNS: dict[int, tuple[FilterStep, ...]] = {
     270: (("transpose", "clock"),),
 }
 """Filters that turn a frame counterclockwise by degrees."""
+_MARGINS = (1, 4, 16, 64, None)
+"""Seconds before ``start`` to which a reader seeks, in this order; None: it reads from the beginning.
 
-
-@dataclass(frozen=True)
-class Tracks:
-    """The streams of a file that are copied; an encoder makes its own streams of them."""
-
-    streams: tuple[Stream, ...]
-    chapters: tuple[Any, ...] = ()
-    """As PyAV has them, with times from the start of the clip."""
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrackPackets:
-    """Packets of the copied streams in file order, with times from the start of the clip."""
-
-    packets: tuple[Packet[Any], ...]
+Containers are searched by decoding time, which lies before presentation time, and some lead to a later key frame.
+"""
+_EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
+"""Containers whose headers say exactly when the last stream ends."""
+_SLACK = Fraction(1, 10)
+"""Seconds by which the end may lie before the header's, besides one frame and a half."""
 
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """A frame, and its time in ticks of the stream from the start of the clip."""
+    """A frame, and its time from the start of the clip, in ticks of the reading's ``time_base``."""
 
     picture: VideoFrame
     pts: int
@@ -54,71 +49,10 @@ class DecodedFrame:
     """Seconds for which it is shown; 0: unknown."""
 
 
-class TrackReader:
-    """Read the packets of the copied streams of a file.
-
-    Attributes:
-        tracks: The streams.
-        ended: Whether everything was read.
-    """
-
-    def __init__(self, reading: FileReading) -> None:
-        """Open the file.
-
-        Raises:
-            av.FFmpegError: It cannot be opened.
-            OSError: It is missing.
-        """
-        self._reading, self._clock = reading, Clock(reading)
-        self._container: Any = open_video(reading.path, reading.protocols)
-        streams = tuple(self._container.streams[index] for index in reading.tracks)
-        self.tracks = Tracks(streams)
-        self.ended = False
-        self._packets = self._demuxed()
-
-    def read(self, count: int) -> list[Packet[Any]]:
-        """Return up to ``count`` packets of the tracks, or fewer at the end."""
-        found = []
-        for packet in self._packets:
-            if (track := self._track_packet(packet)) is not None:
-                found.append(track)
-            if len(found) == count:
-                return found
-        self.ended = True
-        return found
-
-    def close(self) -> None:
-        """Close the file."""
-        self._container.close()
-
-    def _streams(self) -> list[Stream]:
-        return [stream for stream in self.tracks.streams if stream.type in ("audio", "subtitle")]
-
-    def _demuxed(self) -> Iterator[Packet[Any]]:
-        streams = self._streams()
-        if not streams:
-            return
-        if self._clock.seek is not None:
-            self._container.seek(int(self._clock.seek * 1_000_000))
-        yield from self._container.demux(streams)
-
-    def _track_packet(self, packet: Packet[Any]) -> Packet[Any] | None:
-        """Return a packet with times from the start of the clip; None outside ``start`` and ``end``."""
-        # PyAV ends each stream with an empty packet.
-        if packet.size == 0 or packet.pts is None or packet.time_base is None:
-            return None
-        base = Fraction(packet.time_base)
-        if self._clock.is_before_start(packet.pts, base) or self._clock.is_past_end(packet.pts, base):
-            return None
-        zero = self._clock.zero(base)
-        packet.pts -= zero
-        if packet.dts is not None:
-            packet.dts -= zero
-        return packet
-
-
 class Decoder(TrackReader):
     """Decode the frames of a file from ``start`` to ``end``, and read the packets of its tracks on the way."""
+
+    _reading: VideoReading
 
     def __init__(self, reading: VideoReading) -> None:
         """Open the file and its video decoder.
@@ -128,14 +62,24 @@ class Decoder(TrackReader):
             OSError: It is missing.
         """
         super().__init__(reading)
-        self._video: Any = self._container.streams[reading.video]
-        self._video.thread_type = "AUTO"
-        if reading.threads:
-            self._video.codec_context.thread_count = reading.threads
-        self._base = reading.time_base
-        self._zero = self._clock.zero(self._base)
+        self._base = reading.time_base * reading.subticks
+        self._step = max(1, round(1 / reading.rate / self._base))
+        self._zero = self._clock.zero(reading.time_base)
         self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
-        self._past_end = False
+        self._stamper = Stamper(self._step, reading.subticks)
+        self._suspects: deque[int] = deque(maxlen=256)
+        """Times of the packets beside which others may be missing, in ticks."""
+        self._past_end = self._hole = False
+        self._first: int | None = None
+        self._newest: int | None = None
+        """Time of the first and the last frame of the file that was decoded, in ticks."""
+        self._refused: list[str] = []
+        self._pictures = self._begun()
+
+    @property
+    def faults(self) -> list[str]:
+        """What was noticed of damage so far."""
+        return [*self._demuxer.faults, *self._refused]
 
     def decode(self, count: int) -> tuple[list[DecodedFrame], list[Packet[Any]]]:
         """Decode at least ``count`` frames, or all up to the end.
@@ -144,34 +88,180 @@ class Decoder(TrackReader):
             The frames, and the packets of the tracks that lie between them in the file.
 
         Raises:
-            av.FFmpegError: The file cannot be decoded.
+            av.FFmpegError: The file cannot be read.
         """
         frames: list[DecodedFrame] = []
         packets: list[Packet[Any]] = []
         while len(frames) < count:
-            packet = next(self._packets, None)
-            if packet is None:
+            item = next(self._pictures, None)
+            if item is None:
                 self.ended = True
                 break
-            if packet.stream_index != self._video.index:
-                if (track := self._track_packet(packet)) is not None:
-                    packets.append(track)
-            elif not self._past_end:
-                for picture in packet.decode():
-                    frames += self._shown(picture)
+            if isinstance(item, tuple):
+                frames += self._turned(*item)
+            else:
+                packets.append(item)
         return frames, packets
 
-    def _streams(self) -> list[Stream]:
-        return [self._container.streams[self._reading.video], *super()._streams()]
+    def loss(self) -> Loss:
+        """Return what could not be read; called after the end."""
+        count, times = self._ledger.lost()
+        inside = [pts for pts in times if self._is_inside(pts)]
+        lost = [pts for pts in inside if self._first is None or pts >= self._first]
+        frames = count - len(times) + len(lost)
+        reasons = self.faults
+        missing = self._missing_end()
+        if missing > 0:
+            frames += max(1, round(missing * self._reading.rate))
+            reasons.append(f"its last {float(missing):.2f} s are missing")
+        return Loss(
+            frames=frames,
+            times=tuple(float(self._clock.seconds(pts, self._base)) for pts in lost),
+            leading=len(inside) - len(lost),
+            corrupt=self._ledger.corrupt,
+            spliced=self._demuxer.spliced,
+            reasons=tuple(reasons),
+        )
 
-    def _shown(self, picture: Any) -> Iterator[DecodedFrame]:
-        """Yield a frame if it lies between ``start`` and ``end``."""
+    def _open(self) -> None:
+        super()._open()
+        reading = self._reading
+        self._video: Any = self._container.streams[reading.video]
+        self._video.thread_type = "AUTO"
+        if reading.threads:
+            self._video.codec_context.thread_count = reading.threads
+
+    def _restart(self) -> None:
+        super()._restart()
+        reading = self._reading
+        codec = self._container.streams[reading.video].codec_context.codec.canonical_name
+        self._ledger = FrameLedger(reading.rate, reading.time_base * reading.subticks, codec)
+
+    def _begun(self) -> Iterator[Any]:
+        """Yield the items of the file from a point at or before ``start``."""
+        start = self._clock.start
+        if start is None or start <= _MARGINS[0]:
+            return self._items()
+        for margin in _MARGINS:
+            if margin is not None and (start <= margin or not self._sought(start - margin)):
+                continue
+            if margin is None:
+                self._container.close()
+                self._open()
+            items = self._items()
+            # Packets before the first frame that is shown are kept until it is known where the file was entered.
+            seen = list(itertools.islice(_until_frame(items), 4096))
+            if margin is None or self._starts_early():
+                return itertools.chain(seen, items)
+        raise AssertionError("the file was read from its beginning")
+
+    def _sought(self, time: Fraction) -> bool:
+        from av import FFmpegError
+
+        try:
+            self._container.seek(round((self._clock.origin + time) / self._base), stream=self._video)
+        except FFmpegError:
+            return False
+        self._first = self._newest = None
+        self._restart()
+        return True
+
+    def _starts_early(self) -> bool:
+        start = self._clock.start
+        return self._first is not None and start is not None and self._clock.seconds(self._first, self._base) <= start
+
+    def _items(self) -> Iterator[Any]:
+        """Yield packets of the tracks, and decoded frames with their times: those between ``start`` and ``end``."""
+        from av import FFmpegError
+
+        for packet in self._demuxer:
+            if packet.stream_index != self._video.index:
+                if (track := self._track_packet(packet)) is not None:
+                    yield track
+                elif self._past_end and self._tracks_past_end():
+                    return
+                continue
+            if self._past_end:
+                if self._tracks_past_end():
+                    return
+                continue
+            if packet.size:
+                self._ledger.send(packet)
+                self._suspect(packet)
+            try:
+                pictures = packet.decode()
+            except FFmpegError as error:
+                self._refuse(f"a packet cannot be decoded ({error.strerror})")
+                continue
+            for picture in pictures:
+                self._account(picture)
+                yield from self._shown(self._stamper.push(picture, picture.pts))
+        yield from self._shown(self._stamper.finish())
+
+    def _account(self, picture: Any) -> None:
+        """Note a decoded frame, and the frames that are missing before it."""
+        self._ledger.receive(picture)
         pts = picture.pts
-        if self._past_end or self._clock.is_before_start(pts, self._base):
+        if pts is None:
             return
-        if self._clock.is_past_end(pts, self._base):
-            self._past_end = True
-            return
+        if self._newest is not None and pts - self._newest > 1.5 * self._step and self._beside_suspect(pts):
+            self._ledger.skip(self._newest, pts)
+        self._first = pts if self._first is None else self._first
+        self._newest = pts
+
+    def _shown(self, frames: Iterator[tuple[Any, int]]) -> Iterator[tuple[Any, int]]:
+        """Yield the frames between ``start`` and ``end``."""
+        base = self._reading.time_base
+        for picture, pts in frames:
+            if self._past_end or self._clock.is_before_start(pts, base):
+                continue
+            if self._clock.is_past_end(pts, base):
+                self._past_end = True
+                continue
+            yield picture, pts
+
+    def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
         duration = picture.duration * self._base
         for turned in self._turn.push(picture) if self._turn else (picture,):
             yield DecodedFrame(turned, pts - self._zero, duration)
+
+    def _suspect(self, packet: Any) -> None:
+        if (packet.is_corrupt or self._hole) and packet.pts is not None:
+            self._suspects.append(packet.pts)
+            self._hole = False
+
+    def _note_hole(self) -> None:
+        self._hole = True
+
+    def _beside_suspect(self, pts: int) -> bool:
+        assert self._newest is not None
+        near = 2 * self._step
+        return any(self._newest - near <= suspect <= pts + near for suspect in self._suspects)
+
+    def _refuse(self, reason: str) -> None:
+        if reason not in self._refused:
+            self._refused.append(reason)
+
+    def _is_inside(self, pts: int) -> bool:
+        return not (self._clock.is_before_start(pts, self._base) or self._clock.is_past_end(pts, self._base))
+
+    def _missing_end(self) -> Fraction:
+        """Return the seconds between the end of the last packet and the end that the container's header promises."""
+        container = self._container
+        name = container.format.name.split(",")[0]
+        promised = Fraction(container.duration or 0, 1_000_000)
+        if name != "matroska":  # Its duration counts from 0, those of all others from the first time.
+            promised += Fraction(container.start_time or 0, 1_000_000)
+        if self._clock.end is not None and self._clock.origin + self._clock.end < promised:
+            return Fraction(0)
+        slack = 3 / (2 * self._reading.rate) + _SLACK if name in _EXACT_ENDS else max(Fraction(1, 2), promised / 50)
+        missing = promised - self._demuxer.end
+        return missing if missing > slack else Fraction(0)
+
+
+def _until_frame(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield items up to and with the first frame."""
+    for item in items:
+        yield item
+        if isinstance(item, tuple):
+            return

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
+from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
 from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
 
@@ -55,7 +56,7 @@ class Media:
     frame_count: int
     """Expected number of frames; 0 if unknown."""
     exact_count: bool
-    """True if the container has an index of all frames."""
+    """True if all packets of the file were counted."""
     duration: float
     """Seconds; 0 if unknown."""
     rotation: int
@@ -64,6 +65,10 @@ class Media:
     """Index among all streams of the file."""
     origin: Fraction
     """Earliest time of any stream in seconds, as FFmpeg 4 computes it. Frame times count from it if it is positive."""
+    zero: Fraction
+    """Time of the file, in seconds, that counts as 0; see :class:`Timing`."""
+    ties: int
+    """Largest number of frames of equal times."""
     protocols: tuple[Protocol, ...]
     """What the file may open besides itself."""
     time_grid: Fraction
@@ -177,8 +182,12 @@ def _describe(
     stream = streams[video]
     chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
 
-    if complete:
-        _check_complete(path, container)
+    if complete and (damage := file_damage(path, container.format.name.split(",")[0])):
+        raise MediaError(
+            f"input {str(path)!r} is cut off or damaged: {damage}",
+            "copy it again, or set decoder.on_error=skip to use the rest",
+            code=codes.TRUNCATED_FILE,
+        )
     first = next(container.decode(stream), None)
     if first is None:
         raise MediaError(
@@ -189,7 +198,6 @@ def _describe(
 
     rotation = round(first.rotation / 90) * 90 % 360
     width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
-    exact = stream.frames > 0 and len(stream.index_entries) == stream.frames
     with open_video(path, protocols) as unread:
         # Seeking to the start may skip audio that begins before 0, so the packets are read from a new container.
         timing = frame_timing(unread, unread.streams[stream.index])
@@ -203,19 +211,21 @@ def _describe(
             pixel_format=first.format.name,
             color=_color(first),
             rate=timing.rate,
-            time_base=Fraction(stream.time_base),
+            time_base=Fraction(stream.time_base) / timing.ties,
             variable_rate=timing.variable,
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
             chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         ),
         audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
-        frame_count=stream.frames or timing.count or round(duration * timing.rate),
-        exact_count=exact,
+        frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
+        exact_count=bool(timing.count),
         duration=duration,
         rotation=rotation,
         video_stream=stream.index,
         origin=timing.origin,
+        zero=timing.zero,
+        ties=timing.ties,
         protocols=protocols,
         time_grid=timing.time_grid,
     )
@@ -236,7 +246,7 @@ def _duration(container: Any, stream: Any, timing: Timing) -> float:
     whole = (container.duration or 0) / 1e6
     origin = float(timing.origin)
     if timing.count and whole - (float(timing.end) - origin) < max(0.5, whole / 50):
-        return float(timing.length + 1 / timing.rate)
+        return float(timing.length)
     return whole
 
 
@@ -253,22 +263,6 @@ def _attached_picture() -> Any:
     from av.stream import Disposition
 
     return Disposition.attached_pic
-
-
-def _check_complete(path: Path, container: Any) -> None:
-    """Check that all samples in the index of an MP4 file lie within the file; otherwise the file was cut off."""
-    size = path.stat().st_size
-    for stream in container.streams:
-        entries = stream.index_entries
-        if len(entries) == 0 or stream.frames != len(entries):
-            continue
-        missing = sum(1 for entry in entries if entry.pos + entry.size > size)
-        if missing:
-            raise MediaError(
-                f"input {str(path)!r} is cut off: {missing} of {len(entries)} {stream.type} samples lie beyond its end",
-                "copy it again, or set decoder.allow_truncated=true to use the rest",
-                code=codes.TRUNCATED_FILE,
-            )
 
 
 def _color(frame: Any) -> ColorSpec:

@@ -9,9 +9,6 @@ from bmfgraph.media.opening import Protocol
 
 __all__ = ["Clock", "FileReading", "VideoReading"]
 
-_SEEK_MARGIN = Fraction(1)
-"""Seconds to seek before the start: containers are searched by decoding time, which lies before presentation time."""
-
 
 @dataclass(frozen=True)
 class FileReading:
@@ -28,6 +25,8 @@ class FileReading:
     """What the file may open besides itself."""
     origin: Fraction
     """Time of the file, in seconds, from which frame times count if it is positive."""
+    zero: Fraction
+    """Time of the file, in seconds, that PyAV's back end counts as 0: the start of the video where it lies before 0."""
     time_grid: Fraction
     """All frame times are multiples of it."""
 
@@ -46,7 +45,10 @@ class VideoReading(FileReading):
     rotation: int
     """Degrees counterclockwise by which the stored frames are turned."""
     time_base: Fraction
-    """Seconds per tick of the stream."""
+    """Seconds per tick of the frame times."""
+    subticks: int
+    """Ticks of the frame times for one tick of the stream: more than 1 where the clip begins between two of its ticks,
+    or where frames have equal times."""
     rate: Fraction
     """Frames per second."""
 
@@ -55,29 +57,29 @@ class Clock:
     """Convert a file's times to times from its start, or from ``start``.
 
     Attributes:
-        seek: Seconds of the file to seek to before reading; None to read from the beginning.
+        origin: Seconds of the file that count as 0.
+        start: First second that is read, from ``origin``; None: from the beginning.
+        end: Second before which reading ends; None: at the end.
     """
 
     def __init__(self, reading: FileReading) -> None:
         # str() keeps the decimals that the user wrote; the float itself is a binary fraction near them.
-        self._start = None if reading.start is None else Fraction(str(reading.start))
-        self._end = None if reading.end is None else Fraction(str(reading.end))
-        self.origin = max(reading.origin, Fraction(0))
-        self.seek: Fraction | None = None
-        if self._start is not None and self._start > _SEEK_MARGIN:
-            self.seek = self.origin + self._start - _SEEK_MARGIN
+        self.start = None if reading.start is None else Fraction(str(reading.start))
+        self.end = None if reading.end is None else Fraction(str(reading.end))
+        self.origin = reading.zero
 
     def zero(self, time_base: Fraction) -> int:
         """Return the time that counts as 0, in ticks of the file."""
-        return round(self.origin / time_base) + round((self._start or 0) / time_base)
+        return round((self.origin + (self.start or 0)) / time_base)
 
     def is_before_start(self, pts: int, time_base: Fraction) -> bool:
         """Return whether a time of the file lies before ``start``."""
-        return self._start is not None and self._seconds(pts, time_base) < self._start
+        return self.start is not None and self.seconds(pts, time_base) < self.start
 
     def is_past_end(self, pts: int, time_base: Fraction) -> bool:
         """Return whether this time of the file, and so every later one, lies at or after ``end``."""
-        return self._end is not None and self._seconds(pts, time_base) >= self._end
+        return self.end is not None and self.seconds(pts, time_base) >= self.end
 
-    def _seconds(self, pts: int, time_base: Fraction) -> Fraction:
+    def seconds(self, pts: int, time_base: Fraction) -> Fraction:
+        """Return the seconds from the origin to a time of the file, in ticks."""
         return (pts - round(self.origin / time_base)) * time_base

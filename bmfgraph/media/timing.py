@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,6 +22,9 @@ _MOST_PACKETS, _MOST_BYTES = 20_000, 64 << 20
 """Packets and bytes that are read to learn the frame times. Longer files are sampled."""
 _SAMPLES = 8
 """Positions at which a longer file is sampled."""
+_FASTEST = 1000
+"""Frames per second; a single frame that claims more has no rate."""
+_MOST_TIES = 16
 _REORDERED = 16
 """Largest number of frames that a codec stores out of order."""
 
@@ -35,17 +40,23 @@ class Timing:
     variable: bool
     """Whether frames come at uneven times."""
     origin: Fraction
-    """Time stamp of the file's start in seconds."""
+    """Earliest time of any stream in seconds, as FFmpeg 4 computes it."""
+    zero: Fraction
+    """Time in seconds that counts as 0: the origin if it is positive, or the first frame where that lies before 0."""
     count: int = 0
-    """Number of frames; 0 if the file was sampled."""
+    """Number of frames that are shown; 0 if the file was sampled."""
     length: Fraction = Fraction(0)
-    """Seconds from the start of the file to the last frame; 0 if the file was sampled."""
+    """Seconds from the start of the file to the end of the last frame; 0 if the file was sampled."""
     end: Fraction = Fraction(0)
     """Seconds at which the last packet of any stream ends, among the packets read first."""
+    ties: int = 1
+    """Largest number of frames of equal times."""
+    hidden: int = 0
+    """Frames that an edit list hides."""
 
 
 def frame_timing(container: Any, stream: Any) -> Timing:
-    """Measure the frame times. Like BMF's decoder, count them from the start of the file.
+    """Measure the frame times. Count them from the start of the file.
 
     Args:
         container: A new container of PyAV, not read yet.
@@ -57,23 +68,45 @@ def frame_timing(container: Any, stream: Any) -> Timing:
     if container.format.name.startswith("matroska"):
         # Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
         origin = min(origin, times.first)
-    zero = round(max(origin, Fraction(0)) / base)
-    runs = [[time - zero for time in run] for run in times.runs]
     average = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+    if times.count == 1 and average > _FASTEST:
+        average = Fraction(25)
+    first = times.runs[0][0] * base - times.untimed / average if times.runs else Fraction(0)
+    zero = first if first < 0 else max(origin, Fraction(0))
+    runs = [[time - round(zero / base) for time in run] for run in times.runs]
     if not runs:
-        return Timing(average, 1 / average, False, origin)
-    count = len(runs[0]) if times.whole else 0
-    length = runs[0][-1] * base if times.whole else Fraction(0)
+        length = times.count / average if times.whole else Fraction(0)
+        return Timing(average, 1 / average, False, origin, zero, times.count, length)
+    span = runs[0][-1] * base
+    if times.ties > 1:
+        span_rate = times.count / span if times.whole and span else average
+        return Timing(
+            span_rate,
+            base / times.ties,
+            True,
+            origin,
+            zero,
+            times.count,
+            span + 1 / span_rate,
+            times.end,
+            times.ties,
+            times.hidden,
+        )
     finest = math.gcd(*itertools.chain(*runs)) * base if times.whole else base
     stated = (average, *(Fraction(rate) for rate in (stream.guessed_rate, stream.base_rate) if rate))
-    for rate in dict.fromkeys((*itertools.chain(*map(_likely, stated)), *_RATES)):
-        if _even(runs, base * rate):
-            # A video may start between two places of the grid, which counts from the audio's start: use a finer grid.
-            offset = runs[0][0] * base * rate
-            on_grid = abs(offset - round(offset)) / rate <= max(base, _EXACT)
-            time_grid = 1 / rate if on_grid or not finest else finest
-            return Timing(rate, time_grid, False, origin, count, length, times.end)
-    return Timing(average, finest or base, True, origin, count, length, times.end)
+    rate, variable = average, True
+    for likely in dict.fromkeys((*itertools.chain(*map(_likely, stated)), *_RATES)):
+        if _even(runs, base * likely):
+            rate, variable = likely, False
+            break
+    # A video may start between two places of the grid, which counts from the audio's start: use a finer grid.
+    offset = runs[0][0] * base * rate
+    on_grid = not variable and times.whole and abs(offset - round(offset)) / rate <= max(base, _EXACT)
+    grid = 1 / rate if on_grid else finest or base
+    length = span + (times.last_duration * base or 1 / rate) if times.whole else Fraction(0)
+    return Timing(
+        rate, grid, variable, origin, zero, times.count if times.whole else 0, length, times.end, 1, times.hidden
+    )
 
 
 def _likely(rate: Fraction) -> tuple[Fraction, ...]:
@@ -91,44 +124,80 @@ def _even(runs: list[list[int]], step: Fraction) -> bool:
     return max(errors) - min(errors) <= 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Times:
     runs: list[list[int]]
-    """Presentation times in ticks, without gaps within a run."""
+    """Presentation times of shown frames in ticks, each once, without gaps within a run."""
     whole: bool
     """True if there is one run for the whole file; false if the file was sampled."""
-    first: Fraction
+    count: int = 0
+    """Shown frames among the packets read first."""
+    untimed: int = 0
+    """Packets without a time before the first one that has one."""
+    hidden: int = 0
+    """Frames that an edit list hides."""
+    ties: int = 1
+    """Largest number of frames of equal times."""
+    last_duration: int = 0
+    """Ticks for which the last frame is shown; 0: unknown."""
+    first: Fraction = Fraction(0)
     """Earliest time of any stream in seconds, at most 0."""
-    end: Fraction
+    end: Fraction = Fraction(0)
     """Seconds at which the last packet of any stream ends, among the packets read first."""
 
 
 def _read_times(container: Any, stream: Any) -> _Times:
-    times, whole, first, end = _read_packets(container, stream, _MOST_PACKETS, _MOST_BYTES)
-    if whole:
-        return _Times([times] if times else [], True, first, end)
-    runs = [times[:-_REORDERED]]
+    times = _read_packets(container, stream, _MOST_PACKETS, _MOST_BYTES)
+    if times.whole:
+        return times
+    times.runs = [times.runs[0][:-_REORDERED]] if times.runs else []
     for part in range(1, _SAMPLES):
         container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
-        times, at_end, _, _ = _read_packets(container, stream, 100, _MOST_BYTES)
-        # Frames are not stored in presentation order, so a run has gaps at both ends.
-        run = times[_REORDERED:] if at_end else times[_REORDERED:-_REORDERED]
-        runs += [run] if run else []
-    return _Times(runs, False, first, end)
+        sample = _read_packets(container, stream, 100, _MOST_BYTES)
+        if sample.runs:
+            # Frames are not stored in presentation order, so a run has gaps at both ends.
+            run = sample.runs[0][_REORDERED:] if sample.whole else sample.runs[0][_REORDERED:-_REORDERED]
+            times.runs += [run] if run else []
+        times.ties = max(times.ties, sample.ties)
+    return times
 
 
-def _read_packets(container: Any, stream: Any, packets: int, size: int) -> tuple[list[int], bool, Fraction, Fraction]:
-    """Read packets up to a number, or a size in bytes. Return as in _Times; the bool is true at the end of the file."""
-    times = set()
-    first = end = Fraction(0)
-    for packet in container.demux():
-        if packet.pts is None or packet.time_base is None or packet.stream.type not in ("video", "audio"):
+def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Times:
+    """Read packets up to a number, or a size in bytes; ``whole`` is true at the end of the file."""
+    shown: Counter[int] = Counter()
+    times = _Times([], True)
+    last = None
+    for packet in _packets(container):
+        if packet.stream.type not in ("video", "audio") or not packet.size:
             continue
-        if packet.stream_index == stream.index:
-            times.add(packet.pts)
-        first = min(first, packet.pts * packet.time_base)
-        end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        video = packet.stream_index == stream.index
+        if video and packet.is_discard:
+            times.hidden += 1
+        elif video:
+            times.count += 1
+            if packet.pts is not None:
+                shown[packet.pts] += 1
+                if last is None or packet.pts >= last:
+                    last, times.last_duration = packet.pts, packet.duration or 0
+            elif not shown:
+                times.untimed += 1
+        if packet.pts is not None:
+            times.first = min(times.first, packet.pts * packet.time_base)
+            times.end = max(times.end, (packet.pts + (packet.duration or 0)) * packet.time_base)
         size -= packet.size
-        if len(times) >= packets or size <= 0:
-            return sorted(times), False, first, end
-    return sorted(times), True, first, end
+        if times.count >= packets or size <= 0:
+            times.whole = False
+            break
+    times.runs = [sorted(shown)] if shown else []
+    times.ties = min(max(shown.values(), default=1), _MOST_TIES)
+    return times
+
+
+def _packets(container: Any) -> Iterator[Any]:
+    """Yield packets up to the end, or to a part of the file that cannot be read."""
+    from av import FFmpegError
+
+    try:
+        yield from container.demux()
+    except FFmpegError:
+        return

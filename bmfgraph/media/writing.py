@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.decoding import Tracks
+from bmfgraph.media.tracks import Tracks
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +24,11 @@ from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Req
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
 
-__all__ = ["DecoderParams", "DecoderSpec"]
+__all__ = ["SKIP_HINT", "DecoderParams", "DecoderSpec"]
+
+_EXACT = Fraction(1, 2000)
+"""Largest error of a frame's time, in seconds."""
+SKIP_HINT = "it is cut off or damaged; set decoder.on_error=skip to keep what is there"
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class DecoderParams(VideoReading):
     exact_count: bool
     duration: float
     """Seconds of video to expect (0: unknown)."""
-    allow_truncated: bool
+    on_error: Literal["stop", "skip"]
 
 
 class DecoderSpec(NodeSpec):
@@ -59,7 +64,9 @@ class DecoderSpec(NodeSpec):
     backend: Backend = Field(
         default="pyav", description="The library that decodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
     )
-    allow_truncated: bool = Field(default=False, description="Use a file whose end is missing as far as it goes.")
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop", description="skip: use what can be read of a damaged file, and report what could not."
+    )
     protocols: tuple[Protocol, ...] = Field(
         default=(), description="What a playlist may open besides itself; without any, playlists are refused."
     )
@@ -76,7 +83,7 @@ class DecoderSpec(NodeSpec):
             "audio",
             "threads",
             "hwaccel",
-            "allow_truncated",
+            "on_error",
             "protocols",
             "backend",
         ]
@@ -116,7 +123,7 @@ class DecoderSpec(NodeSpec):
                 path,
                 video=self.video,
                 audio=self.audio,
-                complete=not self.allow_truncated,
+                complete=self.on_error == "stop",
                 protocols=self.protocols,
             )
         except (MediaError, SourceError) as error:
@@ -134,6 +141,10 @@ class DecoderSpec(NodeSpec):
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
         frames = replace(media.frames, time_grid=self._time_grid(media))
+        subticks = self._subticks(media)
+        if subticks > media.ties:
+            base = media.frames.time_base * media.ties / subticks
+            frames = replace(frames, time_base=base, time_grid=base)
         if self.hwaccel == "cuda":
             # NVDEC writes luma, then interleaved chroma.
             deep = "10" in frames.pixel_format
@@ -159,6 +170,8 @@ class DecoderSpec(NodeSpec):
             end=self.end,
             protocols=media.protocols,
             origin=media.origin,
+            zero=media.zero,
+            subticks=subticks,
             time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
             hwaccel=self.hwaccel,
@@ -172,7 +185,7 @@ class DecoderSpec(NodeSpec):
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
-            allow_truncated=self.allow_truncated,
+            on_error=self.on_error,
         )
         return Inferred(tuple(outputs), params)
 
@@ -181,9 +194,20 @@ class DecoderSpec(NodeSpec):
         if self.start is None:
             return media.frames.time_grid
         shift = Fraction(self.start) / media.time_grid
-        if abs(shift - round(shift)) * media.time_grid <= Fraction(1, 2000):
+        if abs(shift - round(shift)) * media.time_grid <= _EXACT:
             return media.frames.time_grid
         return media.frames.time_base
+
+    def _subticks(self, media: Media) -> int:
+        """Return the number of parts into which a tick of the stream is divided, for exact times from ``start``."""
+        base = media.frames.time_base * media.ties
+        zero = (media.zero + Fraction(str(self.start or 0))) / base
+        off_grid = abs(zero - round(zero)) * base > _EXACT
+        return media.ties * math.ceil(base / _EXACT) if off_grid and self.backend == "pyav" else media.ties
+
+    def _accounts(self, params: DecoderParams) -> bool:
+        """Return whether the module itself compares its frames with the packets of the file."""
+        return params.backend == "pyav"
 
     def _audio(self, audio: AudioSpec) -> AudioSpec:
         """Return the tracks that the back end reads: BMF's decoder reads one audio stream, and no others."""
@@ -210,8 +234,9 @@ class DecoderSpec(NodeSpec):
             start=params.start,
             end=params.end,
             time_grid=params.time_grid,
-            may_be_short=params.allow_truncated,
-            short_hint="it is cut off or damaged; set decoder.allow_truncated=true to keep what is there",
+            may_be_short=params.on_error == "skip",
+            short_hint=SKIP_HINT,
+            accounted=self._accounts(params),
         )
 
     def reading(self, *, path: str | None = None, end: float | None = None) -> dict[str, Any]:

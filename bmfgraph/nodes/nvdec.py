@@ -115,6 +115,12 @@ class NvdecSpec(DecoderSpec):
         video = Port("video", replace(frames, pixel_format="rgb24", device="cuda"))
         return Inferred((video, *inferred.outputs[1:]), params)
 
+    def _subticks(self, media: Media) -> int:
+        return 1
+
+    def _accounts(self, params: DecoderParams) -> bool:
+        return False
+
     def needs(self, params: DecoderParams) -> Needs:
         return Needs(
             packages=(
@@ -139,6 +145,8 @@ def _check(node: str, media: NvdecMedia) -> None:
         reason = "holds RGB, which is not converted on the GPU"
     elif media.interlaced:
         reason = "is interlaced, and NVDEC would mix its fields"
+    elif media.ties > 1:
+        reason = "has frames of equal times"
     elif not media.timed:
         reason = "has no presentation times"
     else:

@@ -47,6 +47,8 @@ def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
                 hint="is the file damaged?",
                 code=codes.MISSING_FRAMES,
             )
+        if info.accounted:
+            continue
         reached = float(timings.last_time or 0) + float(info.time_grid)
         short = (
             info.frames - timings.frames > max(2, info.frames // 100)

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem, RunError, first_line
+from bmfgraph.media.ledger import Loss
 from bmfgraph.system.console import print_problems
 from bmfgraph.system.files import DISK_FULL
 from bmfgraph.system.obstacles import obstacle, shortage
@@ -72,6 +73,7 @@ class RunMonitor:
         on_shutdown: Callbacks of nodes for after the end of the whole graph.
         held: Locks on the run's files, which end with the run.
         problems: Warnings of the nodes, in the order of time.
+        losses: What each source could not read, by node name.
     """
 
     def __init__(self) -> None:
@@ -86,6 +88,7 @@ class RunMonitor:
         self.on_shutdown: list[Callable[[], None]] = []
         self.held = contextlib.ExitStack()
         self.problems: list[Problem] = []
+        self.losses: dict[str, Loss] = {}
 
     @property
     def stopped(self) -> bool:

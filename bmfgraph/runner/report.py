@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from array import array
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "quality": result.quality,
         "warnings": list(result.warnings),
         "problems": problems_as_json(result.problems)["problems"],
+        "losses": {name: asdict(loss) for name, loss in result.losses.items()},
     }
 
 

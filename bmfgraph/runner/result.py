@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.errors import Problem
+from bmfgraph.media.ledger import Loss
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
 from bmfgraph.runner.monitor import NodeTimings
@@ -63,6 +64,8 @@ class RunResult:
     """Metrics of the output against the reference, if one was given."""
     problems: tuple[Problem, ...] = ()
     """Warnings of nodes with their codes: results that contradict the model's config."""
+    losses: Mapping[str, Loss] = field(default_factory=dict)
+    """What could not be read of each damaged source, by node name; empty where all was read."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The configuration of the run."""
 
@@ -70,6 +73,11 @@ class RunResult:
     def fps(self) -> float:
         """Frames per second over the whole run."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command: 3 where frames of a source were lost, else 0."""
+        return 3 if any(loss.frames for loss in self.losses.values()) else 0
 
     @property
     def nodes(self) -> dict[str, NodeResult]:

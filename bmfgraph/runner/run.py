@@ -97,6 +97,7 @@ def run_plan(
         ffmpeg=source,
         warnings=tuple(warnings),
         problems=tuple(monitor.problems),
+        losses=monitor.losses,
         peak_rss=_peak_rss(),
         peak_gpu=_peak_gpu(plan),
     )

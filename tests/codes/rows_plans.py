@@ -90,7 +90,7 @@ ROWS: tuple[Row, ...] = (
     Row("E406", UP + "decoder.video=3", N + "source: input 'clip.mp4' has 1 video stream: there is no stream 3\n  → set `video` to one of: 0"),
     Row("E406", UP + "decoder.audio=3", N + "source: input 'clip.mp4' has 1 audio stream: there is no stream 3"),
     Row("E407", UP + "input=cut.mp4", N + "source: input 'cut.mp4' is cut off: "),
-    Row("E408", UP + "input=frameless.mp4 decoder.allow_truncated=true", N + "source: input 'frameless.mp4': no frame of its video stream can be decoded"),
+    Row("E408", UP + "input=frameless.mp4 decoder.on_error=skip", N + "source: input 'frameless.mp4': no frame of its video stream can be decoded"),
     Row("E409", UP + "input=https://example.org/clip.mp4", N + "source: input 'https://example.org/clip.mp4' is a URL, and only files are read"),
     Row("E349", UP + "encoder=mpeg4 pipeline.nodes.prepare.size=[48,5000] pipeline.nodes.prepare.fit=stretch", N + "sink: frames of 10000x96 are too large for mpeg4: at most 8191 pixels per side"),
     Row("E350", FIND + "'+pipeline.nodes.hide={kind: redact, inputs: [source.video, faces], shape: mask}' pipeline.nodes.sink.inputs=[hide] ~pipeline.nodes.draw", N + "hide: shape mask needs detections with masks, but gets detections of face in 64x48\n  → set pipeline.nodes.hide.shape to box or ellipse"),

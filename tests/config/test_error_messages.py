@@ -118,7 +118,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.end=.inf"], N + "source.end: inf: must be a finite number"),
     (UPSCALE, ["source.end=0"], N + "source.end: 0: must be greater than 0"),
     (UPSCALE, ["source.threads=65"], N + "source.threads: 65: must be at most 64"),
-    (UPSCALE, ["source.allow_truncated=maybe"], N + "source.allow_truncated: 'maybe': must be true or false"),
+    (UPSCALE, ["source.on_error=maybe"], N + "source.on_error: 'maybe' is not allowed; allowed: stop, skip"),
     (UPSCALE, ["source.video=1.5"], N + "source.video: 1.5: must be a whole number"),
     (UPSCALE, ["source.hwaccel=cuvid"], N + "source.hwaccel: 'cuvid' is not allowed (did you mean 'cuda'?); allowed: none, cuda"),
     (UPSCALE, ["source.kind=nvdec", "source.threads=2"], N + "source.threads: NVDEC has no threads"),

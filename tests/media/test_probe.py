@@ -208,10 +208,11 @@ def test_a_file_that_was_cut_off(clip: Clip, tmp_path: Path, share: float) -> No
     assert probe(front).frame_count == 20
     path = cut(front, tmp_path / "cut.mp4", share)
     message, hint = refused(path)
-    assert message.startswith(f"input {str(path)!r} is cut off: ")
-    assert message.endswith(" of 20 video samples lie beyond its end")
-    assert "decoder.allow_truncated=true" in hint
-    assert probe(path, complete=False).frame_count == 20
+    missing = front.stat().st_size - path.stat().st_size
+    damage = f"its box 'mdat' ends {missing:,} bytes behind the file's end"
+    assert message == f"input {str(path)!r} is cut off or damaged: {damage}"
+    assert "decoder.on_error=skip" in hint
+    assert 0 < probe(path, complete=False).frame_count < 20
 
 
 def test_a_file_whose_index_is_cut_off_cannot_be_read(clip: Clip, tmp_path: Path) -> None:

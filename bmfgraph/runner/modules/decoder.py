@@ -9,7 +9,11 @@ from typing import Any
 
 from bmf import Packet
 
-from bmfgraph.media.decoding import Decoder, TrackPackets, TrackReader
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import Problem, RunError
+from bmfgraph.media.decoding import Decoder
+from bmfgraph.media.tracks import TrackPackets, TrackReader
+from bmfgraph.nodes.decoder import SKIP_HINT
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
 
@@ -51,6 +55,8 @@ class TracksModule(BmfModule):
             started = time.perf_counter()
             self._read(task, self.reader, started)
             ended = self.reader.ended
+            if ended:
+                self._finish(self.reader)
         if ended:
             self._end(task)
         return None
@@ -59,6 +65,9 @@ class TracksModule(BmfModule):
         packets = reader.read(_PACKETS_PER_CALL)
         self.config.timings.add(started, time.perf_counter(), 0)
         self._put_packets(task, packets)
+
+    def _finish(self, reader: Any) -> None:
+        """Look back at the whole file."""
 
     def _put_packets(self, task: Any, packets: list[Any]) -> None:
         if packets:
@@ -96,6 +105,8 @@ class DecoderModule(TracksModule):
     def _read(self, task: Any, reader: Any, started: float) -> None:
         timings, base = self.config.timings, self.config.params.time_base
         frames, packets = reader.decode(_FRAMES_PER_CALL)
+        if reader.faults and self.config.params.on_error == "stop":
+            raise self._lost("; ".join(reader.faults))
         if frames or packets:
             timings.add(started, time.perf_counter(), len(frames))
         self._put_packets(task, packets)
@@ -105,3 +116,25 @@ class DecoderModule(TracksModule):
             timings.frames += 1
             timings.last_time = frame.time
             self._put(task, 0, frame, frame.time)
+
+    def _finish(self, reader: Any) -> None:
+        loss, params = reader.loss(), self.config.params
+        if loss.frames and params.on_error == "stop":
+            raise self._lost(str(loss))
+        if loss:
+            self.monitor.losses[self.name] = loss
+            code = codes.DAMAGED_MEDIA if loss.frames or loss.corrupt or loss.reasons else codes.UNUSUAL_TIMES
+            hint = "" if loss.frames else "look at the output there"
+            self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", f"{params.path!r}: {loss}", code, hint))
+
+    def _lost(self, loss: str) -> RunError:
+        timings = self.config.timings
+        return RunError(
+            timings.name,
+            timings.kind,
+            f"{self.config.params.path!r}: {loss}",
+            frame=timings.frames,
+            time=timings.last_time,
+            hint=SKIP_HINT,
+            code=codes.MISSING_FRAMES,
+        )

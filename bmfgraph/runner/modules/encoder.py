@@ -8,7 +8,7 @@ from typing import Any
 
 from bmf import Timestamp
 
-from bmfgraph.media.decoding import TrackPackets, Tracks
+from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.writing import Writer
 from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame

@@ -14,6 +14,9 @@ from bmfgraph.nodes.nvdec import NvdecParams
 
 __all__ = ["PacketReader", "PtsMatcher"]
 
+_SEEK_MARGIN = 1
+"""Seconds to seek before the start: containers are searched by decoding time, which lies before presentation time."""
+
 
 class PacketReader:
     """Read the compressed packets of a video stream in file order, in the form that NVDEC expects.
@@ -27,10 +30,10 @@ class PacketReader:
 
     def _seek_position(self, clock: Clock) -> int | None:
         """Return the ticks to seek to; None where that does not lead to a keyframe before the start."""
-        if clock.seek is None:
+        if clock.start is None or clock.start <= _SEEK_MARGIN:
             return None
         base = self._params.time_base
-        position = int(clock.seek / base)
+        position = int((clock.origin + clock.start - _SEEK_MARGIN) / base)
         with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
             try:
