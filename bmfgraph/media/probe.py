@@ -8,14 +8,15 @@ import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import UnplacedError
+from bmfgraph.media.media_error import MediaError
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
+from bmfgraph.media.track_facts import TrackChoice, is_picture, no_stream, tracks_of
+from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
 
 __all__ = ["Media", "MediaError", "probe"]
 
@@ -39,13 +40,9 @@ _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG of FFmpeg."""
 
 
-class MediaError(UnplacedError):
-    """A file cannot be used as video input."""
-
-
 @dataclass(frozen=True)
 class Media:
-    """A video stream of a file, and the selected audio stream."""
+    """A video stream of a file, and the selected streams beside it."""
 
     path: Path
     container: str
@@ -53,6 +50,7 @@ class Media:
     frames: FrameSpec
     """Type of the frames after rotation."""
     audio: AudioSpec | None
+    """What the file holds beside the video stream; None: nothing."""
     frame_count: int
     """Expected number of frames; 0 if unknown."""
     exact_count: bool
@@ -79,7 +77,8 @@ def probe(
     path: Path,
     *,
     video: int = 0,
-    audio: Literal["all"] | int | None = 0,
+    audio: TrackChoice = 0,
+    subtitles: TrackChoice = None,
     complete: bool = True,
     protocols: tuple[Protocol, ...] = (),
 ) -> Media:
@@ -90,8 +89,9 @@ def probe(
     Args:
         path: The file.
         video: Number of the video stream, counted from 0.
-        audio: Number of the audio stream, counted from 0, or ``all``. None leaves audio out; 0 accepts a file without
-            audio.
+        audio: Numbers, counted from 0, or languages of the audio streams, or ``all``. None leaves audio out; 0 accepts
+            a file without audio.
+        subtitles: The subtitle streams, likewise.
         complete: If false, a file whose end is missing is accepted.
         protocols: What the file may open besides itself. Without any, a playlist is refused.
 
@@ -119,7 +119,7 @@ def probe(
             code=codes.FILE_EXPECTED,
         )
     stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-    return _probe_version(path, stamp, video, audio, complete, protocols)
+    return _probe_version(path, stamp, video, (audio, subtitles), complete, protocols)
 
 
 @functools.lru_cache(maxsize=256)
@@ -127,7 +127,7 @@ def _probe_version(
     path: Path,
     _stamp: tuple[int, ...],
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
 ) -> Media:
@@ -136,7 +136,7 @@ def _probe_version(
 
     try:
         with open_video(path, protocols) as container:
-            return _describe(path, container, video, audio, complete, protocols)
+            return _describe(path, container, video, beside, complete, protocols)
     except PermissionError:
         raise MediaError(
             f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
@@ -162,11 +162,11 @@ def _describe(
     path: Path,
     container: Any,
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
 ) -> Media:
-    streams = [stream for stream in container.streams.video if not stream.disposition & _attached_picture()]
+    streams = [stream for stream in container.streams.video if not is_picture(stream)]
     if not streams:
         types = ", ".join(stream.type for stream in container.streams) or "no streams"
         raise MediaError(
@@ -175,12 +175,9 @@ def _describe(
             code=codes.NO_VIDEO_STREAM,
         )
     if video >= len(streams):
-        raise _no_stream(path, "video", len(streams), video)
-    audio_streams = list(container.streams.audio)
-    if isinstance(audio, int) and audio >= len(audio_streams) and audio > 0:
-        raise _no_stream(path, "audio", len(audio_streams), audio)
+        raise no_stream(path, "video", [stream.language or "und" for stream in streams], video)
     stream = streams[video]
-    chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
+    tracks = tracks_of(path, container, stream, audio=beside[0], subtitles=beside[1])
 
     if complete and (damage := file_damage(path, container.format.name.split(",")[0])):
         raise MediaError(
@@ -217,7 +214,7 @@ def _describe(
             chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         ),
-        audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
+        audio=tracks,
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
         exact_count=bool(timing.count),
         duration=duration,
@@ -231,14 +228,6 @@ def _describe(
     )
 
 
-def _track(stream: Any) -> TrackSpec:
-    context = stream.codec_context
-    language = stream.language if stream.language not in (None, "und") else ""
-    return TrackSpec(
-        stream.index, "audio", context.codec.canonical_name, language, context.sample_rate, stream.channels
-    )
-
-
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
     """Return the seconds of video. If the container only states its longest stream, a complete file's frames count."""
     if stream.duration:
@@ -248,21 +237,6 @@ def _duration(container: Any, stream: Any, timing: Timing) -> float:
     if timing.count and whole - (float(timing.end) - origin) < max(0.5, whole / 50):
         return float(timing.length)
     return whole
-
-
-def _no_stream(path: Path, kind: str, count: int, number: int) -> MediaError:
-    streams = f"{count} {kind} streams, counted from 0" if count > 1 else f"{count or 'no'} {kind} stream"
-    return MediaError(
-        f"input {str(path)!r} has {streams}: there is no stream {number}",
-        f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
-        code=codes.STREAM_NOT_FOUND,
-    )
-
-
-def _attached_picture() -> Any:
-    from av.stream import Disposition
-
-    return Disposition.attached_pic
 
 
 def _color(frame: Any) -> ColorSpec:

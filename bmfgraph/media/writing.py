@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.tracks import Tracks
+from bmfgraph.media.track_writing import TrackWriter, TrackWriting
+from bmfgraph.media.tracks import TrackPacket, Tracks
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -41,9 +41,11 @@ class Writing:
     full_range: bool
     primaries: int
     transfer: int
-    audio: str | None
-    """``copy``, an audio codec, or None without other streams."""
-    audio_bit_rate: int | None
+    tracks: tuple[TrackWriting, ...]
+    """The streams beside the video."""
+    chapters: bool
+    """Whether the source's chapters are written; likewise ``metadata``."""
+    metadata: bool
 
 
 class Writer:
@@ -68,22 +70,21 @@ class Writer:
         self._durations: dict[int, int] = {}
         """Ticks for which frames are shown, by pts."""
         self._newest: int | None = None
-        self._waiting: deque[Packet[Any]] = deque()
-        self._tracks: dict[int, Any] = {}
-        """Output streams by the index of the stream that is copied."""
+        self._tracks = TrackWriter(self._container, settings.tracks)
 
     def set_tracks(self, tracks: Tracks) -> None:
-        """Add the streams that are copied; called before the first frame is written.
+        """Add the streams beside the video; called before the first frame is written.
 
         Raises:
             ValueError: The container cannot hold a stream.
+            av.FFmpegError: An encoder of audio cannot be opened.
         """
-        self._container.metadata.update(tracks.metadata)
-        for stream in tracks.streams:
-            copy = self._container.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._tracks[stream.index] = copy
+        if self._settings.metadata:
+            self._container.metadata.update(tracks.metadata)
+            self._video.metadata.update(tracks.video_metadata)
+        if self._settings.chapters:
+            self._container.set_chapters(list(tracks.chapters))
+        self._tracks.open(tracks)
 
     def write(self, picture: VideoFrame, time: Fraction, duration: Fraction) -> None:
         """Encode a frame.
@@ -106,18 +107,13 @@ class Writer:
         picture.pts, picture.time_base, picture.pict_type = pts, base, 0
         self._mux_video(self._video.encode(picture))
 
-    def write_packets(self, packets: tuple[Packet[Any], ...]) -> None:
-        """Write packets of copied streams.
+    def write_packets(self, packets: tuple[TrackPacket, ...]) -> None:
+        """Write packets of the streams beside the video.
 
         Raises:
             av.FFmpegError: They cannot be written.
         """
-        for packet in packets:
-            if (stream := self._tracks.get(packet.stream_index)) is not None:
-                # Several files may get the same packet, and the muxer changes it.
-                own = _copy(packet)
-                own.stream = stream
-                self._container.mux_one(own)
+        self._tracks.write(packets)
 
     def close(self) -> None:
         """Finish the file.
@@ -126,6 +122,7 @@ class Writer:
             av.FFmpegError: The end cannot be encoded or written.
         """
         self._mux_video(self._video.encode(None))
+        self._tracks.finish()
         self._container.close()
 
     def abandon(self) -> None:
@@ -152,15 +149,3 @@ class Writer:
         context.color_primaries, context.color_trc = settings.primaries, settings.transfer
         context.thread_count = settings.threads or 0
         return stream
-
-
-def _copy(packet: Packet[Any]) -> Packet[Any]:
-    """Return a packet with the same data, times, flags, and side data."""
-    import av
-
-    copy: Packet[Any] = av.Packet(bytes(packet))
-    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
-    copy.is_keyframe = packet.is_keyframe
-    for side in packet.iter_sidedata():
-        copy.set_sidedata(side)
-    return copy

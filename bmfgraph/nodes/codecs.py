@@ -46,6 +46,7 @@ VIDEO_IN: dict[str, set[str]] = {
     "mpegts": {"x264", "x265", "nvenc", "mpeg4"},
     "null": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
 }
+# What FFmpeg 4 of the back end bmf can copy.
 AUDIO_IN: dict[str, set[str]] = {
     "mp4": {"aac", "mp3", "ac3", "eac3"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
@@ -73,6 +74,9 @@ class EncoderParams(Writing):
     backend: Backend
     crf: float | None
     preset: str | None
+    audio: str | None
+    """What the back end `bmf` does with the audio: ``copy``, ``aac``, or None without any."""
+    audio_bit_rate: int | None
 
 
 def bits_per_second(params: EncoderParams, pixels_per_second: float) -> float:
@@ -117,13 +121,17 @@ def codec_options(
     return tuple((key, texts[key]) for key, value in options.items() if value is not None)
 
 
-def mux_options(codec: str, container: str) -> tuple[tuple[str, str], ...]:
+def mux_options(codec: str, container: str, backend: Backend) -> tuple[tuple[str, str], ...]:
     """Return the options of FFmpeg's muxer."""
     if container in ("matroska", "webm"):
         # FFmpeg shifts the streams at the first packet before 0, mostly audio, and not from the start of the file.
         return (("avoid_negative_ts", "disabled"),)
     # MPEG-4's own header has no colour tags.
-    return (("movflags", "write_colr"),) if codec == "mpeg4" and container == "mp4" else ()
+    colours = (("movflags", "write_colr"),) if codec == "mpeg4" and container == "mp4" else ()
+    if container not in ("mp4", "mov") or backend == "bmf":
+        return colours
+    # Streams can begin late by multiples of it only. FFmpeg's own is a millisecond; FFmpeg 4 has no other.
+    return (*colours, ("movie_timescale", "48000"))
 
 
 def native_options(params: EncoderParams) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,9 +11,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.errors import FieldError, PlanError, Problem
 from bmfgraph.nodes.backend import Backend, check_backend
-from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
     CHROMA,
@@ -30,15 +30,16 @@ from bmfgraph.nodes.codecs import (
     native_options,
 )
 from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, plan_tracks
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
-from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
 
 __all__ = ["CODECS", "DiscardSpec", "EncoderParams", "EncoderSpec"]
 
 
-class EncoderSpec(NodeSpec):
-    """Writes a file. Inputs: frames, and audio if wanted."""
+class EncoderSpec(CopyingSpec):
+    """Writes a file. Inputs: frames, and a source's `audio`: all that belongs to its video."""
 
     kind: Literal["encoder"] = "encoder"
     path: FilePath | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
@@ -76,13 +77,6 @@ class EncoderSpec(NodeSpec):
     backend: Backend = Field(
         default="pyav", description="The library that encodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
     )
-    audio: Literal["copy", "aac", "none"] = Field(
-        default="copy", description="Copy or encode the audio input, or drop it."
-    )
-    audio_bit_rate: int | str | None = Field(
-        default=None, description="Bits per second for `audio: aac`, such as 128k; null: FFmpeg's own."
-    )
-
     arity: ClassVar[tuple[int, int]] = (1, 2)
     native_fields: ClassVar[frozenset[str]] = frozenset(
         [
@@ -132,6 +126,13 @@ class EncoderSpec(NodeSpec):
     def check_options(self, name: str) -> None:
         if self.backend == "bmf":
             check_backend(name, self, self.native_fields)
+            if self.audio not in ("copy", "aac", "none"):
+                raise PlanError(
+                    name,
+                    f"audio {self.audio}: the back end bmf supports copy, aac and none",
+                    hint=f"set one of them, or pipeline.nodes.{name}.backend=pyav",
+                    code=codes.UNSUPPORTED_BY_BACKEND,
+                )
         self._check_codec(name, self._container(name))
 
     def accepts(self, index: int) -> InputType:
@@ -148,7 +149,11 @@ class EncoderSpec(NodeSpec):
         container = self._container(node.name)
         self._check_codec(node.name, container)
         self._check_frames(node.name, frames, container)
-        audio = self._audio(node.name, source_audio, container)
+        audio, tracks = None, TrackPlan()
+        if self.backend == "bmf":
+            audio = self._audio(node.name, source_audio, container)
+        elif isinstance(source_audio, AudioSpec):
+            tracks = plan_tracks(node.name, self, source_audio, container)
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in CRF_RANGE:
             crf = {"x264": 18.0, "x265": 20.0, "nvenc": 19.0, "vp9": 24.0}[self.codec]
@@ -162,7 +167,7 @@ class EncoderSpec(NodeSpec):
             codec=codec,
             pixel_format=self.pixel_format,
             options=codec_options(codec, container, crf=crf, preset=self.preset, gop=self.gop, bit_rate=bit_rate),
-            mux_options=mux_options(codec, container),
+            mux_options=mux_options(codec, container, self.backend),
             backend=self.backend,
             crf=crf,
             preset=self.preset,
@@ -179,9 +184,22 @@ class EncoderSpec(NodeSpec):
             time_base=_time_base(frames, container, self.codec),
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
+            tracks=tracks.writings,
+            chapters=tracks.chapters,
+            metadata=tracks.metadata,
         )
         # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
-        return Inferred((), params, unused=() if audio or source_audio is None else (1,))
+        return Inferred((), params, unused=() if audio or tracks or source_audio is None else (1,))
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        if self.backend == "bmf" or len(self.inputs) < 2:
+            return ()
+        # An input of which nothing is written is disconnected.
+        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
+        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
+        source = port.type if port else None
+        container = self._container(node.name)
+        return plan_tracks(node.name, self, source, container).problems if isinstance(source, AudioSpec) else ()
 
     def files(self, params: EncoderParams) -> Files:
         return Files(writes=params.path, video=params.path is not None)

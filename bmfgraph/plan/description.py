@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.plan.types import NO_WINDOW, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec, Window
 
 if TYPE_CHECKING:
+    from bmfgraph.errors import Problem
     from bmfgraph.plan.plan import Plan, PlanNode
 
 __all__ = [
@@ -228,6 +229,7 @@ class NodeDescription(Protocol):
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]: ...
     def files(self, params: Any) -> Files: ...
     def writing_to(self, params: Any, path: Path) -> Any: ...
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]: ...
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
     def source(self, params: Any) -> SourceInfo | None: ...
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import BUILD, CHECK_SWEEP, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
+from tests.codes.row import BUILD, CHECK_SWEEP, COPY, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -78,4 +78,7 @@ ROWS: tuple[Row, ...] = (
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
     Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
     Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
+    Row("W128", COPY + "target=bare.json input=rich.mkv output=out.ts encoder.audio=aac", N + "sink: mpegts cannot hold the source's 2 chapters; the file is written without\n  → write .mkv, or leave chapters out of pipeline.nodes.sink.copy", exit=0, also=("W130",)),
+    Row("W129", COPY + "target=bare.json output=out.webm encoder=vp9", N + "sink: stream 1 (audio aac 48000 Hz 1 ch) is encoded as opus, because webm cannot hold it\n  → set pipeline.nodes.sink.audio=opus to say so, or write .mkv", exit=0),
+    Row("W130", COPY + "target=bare.json input=rich.mkv output=out.mkv encoder.audio=aac", N + "sink: stream 1 (audio pcm_s16le 192000 Hz 2 ch) is resampled from 192000 to 96000 Hz, because aac has no more\n  → choose flac and .mkv to keep it as it is", exit=0),
 )
