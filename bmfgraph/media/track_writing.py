@@ -18,6 +18,8 @@ __all__ = ["TrackWriter", "TrackWriting"]
 
 _EDIT_LISTS = ("mp4", "mov")
 """Containers that can hide the beginning of a stream."""
+_PRIMING = Fraction(1, 20)
+"""Seconds of hidden audio that are copied all the same, because the first packet that is played needs them."""
 _GAP = 0.01
 """Seconds of silence between two packets that are filled: shorter ones are rounded times."""
 _LAYOUTS: dict[str, tuple[str, ...]] = {
@@ -57,13 +59,18 @@ class TrackWriting:
 
 
 class TrackWriter:
-    """Write the streams beside the video of one file."""
+    """Write the streams beside the video of one file.
+
+    Attributes:
+        damaged: Number of packets that could not be decoded, and are left out.
+    """
 
     def __init__(self, container: OutputContainer, writings: Sequence[TrackWriting]) -> None:
         self._container = container
         self._writings = {writing.stream: writing for writing in writings}
         self._tracks: dict[int, _Copied] = {}
         """What writes each stream of the source, by its index there."""
+        self.damaged = 0
 
     def open(self, tracks: Tracks) -> None:
         """Add the streams; called before the first packet of any stream is written.
@@ -98,6 +105,7 @@ class TrackWriter:
             if (track := self._tracks.get(packet.packet.stream_index)) is not None:
                 for written in track.packets(packet):
                     self._container.mux_one(written)
+                self.damaged += packet.damaged
 
     def finish(self) -> None:
         """Write what encoders still hold."""
@@ -107,14 +115,17 @@ class TrackWriter:
 
     def _track(self, stream: Stream, writing: TrackWriting, tracks: Tracks) -> _Copied:
         if writing.encoder is None and stream.type == "audio":
-            hides = self._container.format.name in _EDIT_LISTS
-            return _Copied(self._add(stream), trimmed=tracks.trimmed and not hides)
+            if self._container.format.name in _EDIT_LISTS:
+                return _Copied(self._add(stream))
+            return _Played(self._add(stream), tracks.trimmed)
         if writing.encoder is None:
             return _Shown(self._add(stream))
         if stream.type == "subtitle":
-            return _Subtitles(self._tagged(self._container.add_stream(writing.encoder), stream), stream)
-        target: Any = self._container.add_stream(writing.encoder, rate=writing.rate)
-        return _Sound(self._tagged(target, stream), stream, writing, tracks, fill=self._container.format.name == "avi")
+            target = self._tagged(self._container.add_stream(writing.encoder), stream)
+            with tracks.locks[stream.index]:
+                return _Subtitles(target, stream)
+        sound: Any = self._container.add_stream(writing.encoder, rate=writing.rate)
+        return _Sound(self._tagged(sound, stream), stream, writing, tracks, fill=self._container.format.name == "avi")
 
     def _add(self, stream: Stream) -> Any:
         return self._tagged(self._container.add_stream_from_template(stream, opaque=True), stream)
@@ -137,21 +148,32 @@ class TrackWriter:
 class _Copied:
     """Write the packets of a stream as they are."""
 
-    def __init__(self, stream: Any, *, trimmed: bool = False) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._trimmed = trimmed
-        """Whether packets before 0 are left out."""
 
     def packets(self, packet: TrackPacket) -> Iterator[Any]:
         """Yield what is written for a packet of the source."""
-        if not (self._trimmed and packet.start < 0):
-            copy = packet.copy()
-            copy.stream = self._stream
-            yield copy
+        copy = packet.copy()
+        copy.stream = self._stream
+        yield copy
 
     def rest(self) -> Iterator[Any]:
         """Yield what is written at the end."""
         return iter(())
+
+
+class _Played(_Copied):
+    """Write the packets of audio into a container that cannot hide its beginning."""
+
+    def __init__(self, stream: Any, trimmed: bool) -> None:
+        super().__init__(stream)
+        self._earliest = Fraction(0) if trimmed else -_PRIMING
+
+    def packets(self, packet: TrackPacket) -> Iterator[Any]:
+        """Yield the packet, if it is played or next to one that is."""
+        hidden = packet.packet.is_discard or self._earliest == 0
+        if not (hidden and packet.start < self._earliest):
+            yield from super().packets(packet)
 
 
 class _Shown(_Copied):

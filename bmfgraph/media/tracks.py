@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,8 @@ class Tracks:
     metadata: dict[str, str] = field(default_factory=dict)
     """Tags of the file; likewise ``video_metadata`` of the video stream."""
     video_metadata: dict[str, str] = field(default_factory=dict)
+    locks: dict[int, threading.Lock] = field(default_factory=dict)
+    """Locks of the decoders, by stream index: several encoders may use one."""
     trimmed: bool = False
     """Whether the file is read from a later point than its beginning: packets before 0 then only help to decode."""
     length: Fraction | None = None
@@ -50,6 +52,7 @@ class TrackPacket:
     Attributes:
         packet: The packet, with times of the file.
         start: Its time from the start of the clip, in seconds; likewise ``end``.
+        damaged: Whether it cannot be decoded; known once that was tried.
     """
 
     def __init__(self, packet: Packet[Any], zero: Fraction, length: Fraction | None, lock: threading.Lock) -> None:
@@ -68,6 +71,7 @@ class TrackPacket:
         end = self.start + (packet.duration or 0) * base
         self.end = end if length is None else min(end, length)
         self._decoded: list[Any] | None = None
+        self.damaged = False
 
     def copy(self) -> Packet[Any]:
         """Return a packet with the same data, flags, and side data, and times from the start of the clip."""
@@ -90,11 +94,11 @@ class TrackPacket:
         """Decode audio.
 
         Returns:
-            The frames that are ready, and their times from the start of the clip in seconds.
+            The frames that are ready, and their times from the start of the clip in seconds; none if it is damaged.
         """
         with self._lock:
             if self._decoded is None:
-                frames = self.packet.decode()
+                frames = self._decode(self.packet.decode)
                 self._decoded = [
                     (frame, frame.pts * Fraction(frame.time_base) - self._zero)
                     for frame in frames
@@ -106,9 +110,18 @@ class TrackPacket:
         """Decode a subtitle; the list has one item, or none."""
         with self._lock:
             if self._decoded is None:
-                subtitle = self.packet.stream.codec_context.decode2(self.packet)
-                self._decoded = [] if subtitle is None else [subtitle]
+                subtitle = self._decode(lambda: self.packet.stream.codec_context.decode2(self.packet))
+                self._decoded = [subtitle] if subtitle else []
             return self._decoded
+
+    def _decode(self, decode: Callable[[], Any]) -> Any:
+        from av import InvalidDataError
+
+        try:
+            return decode()
+        except InvalidDataError:
+            self.damaged = True
+            return []
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,7 @@ class TrackReader:
         streams = tuple(self._container.streams[index] for index in reading.tracks)
         pictures = _pictures(self._container, [stream.index for stream in streams if is_picture(stream)])
         carried = (stream for stream in streams if stream.type in ("audio", "subtitle", "data"))
-        self._locks = {stream.index: threading.Lock() for stream in carried}
+        locks = {stream.index: threading.Lock() for stream in carried}
         length = None if clock.end is None else clock.end - (clock.start or 0)
         self.tracks = Tracks(
             streams,
@@ -172,6 +185,7 @@ class TrackReader:
             chapters=tuple(_chapters(self._container.chapters(), self._zero_seconds, length)),
             metadata=kept_metadata(self._container.metadata),
             video_metadata=kept_metadata(self._container.streams[reading.video].metadata),
+            locks=locks,
             trimmed=clock.start is not None and clock.start > 0,
             length=length,
         )
@@ -203,7 +217,7 @@ class TrackReader:
     def _track_packet(self, packet: Any) -> TrackPacket | None:
         """Return a packet with times from the start of the clip; None outside ``start`` and ``end``."""
         # PyAV ends each stream with an empty packet.
-        lock = self._locks.get(packet.stream_index)
+        lock = self.tracks.locks.get(packet.stream_index)
         if lock is None or not packet.size or packet.pts is None or packet.time_base is None:
             return None
         track = TrackPacket(packet, self._zero_seconds, self.tracks.length, lock)

@@ -328,6 +328,8 @@ class EncoderSpec(CopyingSpec):
         if audio is None or self.audio == "none" or container == "null":
             return None
         assert isinstance(audio, AudioSpec)
+        if not audio.of_kind("audio"):
+            return None
         if self.audio == "copy":
             allowed = AUDIO_IN.get(container)
             refused = next((t for t in audio.of_kind("audio") if allowed is not None and t.codec not in allowed), None)

@@ -278,7 +278,7 @@ class TrackSpec:
     channels: int = 0
 
     def __str__(self) -> str:
-        sound = f" {self.rate} Hz {self.channels} ch" if self.kind == "audio" else ""
+        sound = f" {self.rate} Hz {self.channels} ch" if self.rate else ""
         codec = f" {self.codec}" if self.codec else ""
         return f"{self.kind}{codec}{sound}{f' ({self.language})' if self.language else ''}"
 
