@@ -71,7 +71,7 @@ ROWS: tuple[Row, ...] = (
     Row("E344", UP + "encoder=mpeg4 encoder.preset=fast", N + "sink: preset fast: codec mpeg4 has no presets; only x264 and x265 have"),
     Row("E345", UP + "encoder=mpeg4 encoder.pixel_format=yuv444p", N + "sink: codec mpeg4 supports pixel_format yuv420p, not yuv444p"),
     Row("E346", UP + "input=variable.mp4 output=out.avi", N + "sink: an avi file has a constant frame rate, but these frames are unevenly spaced"),
-    Row("E347", COPY + "input=odd.mkv", N + "sink: yuv420p needs an even width and height, not 33x48\n  → set pipeline.nodes.sink.pixel_format=yuv444p"),
+    Row("E347", COPY + "input=odd.mkv encoder.pixel_format=yuv420p", N + "sink: yuv420p needs an even width and height, not 33x48\n  → set pipeline.nodes.sink.pixel_format=yuv444p"),
     Row("E348", UP + "output=out.webm encoder=vp9", N + "sink: webm files cannot hold the source's audio, aac; allowed: opus, vorbis\n  → set pipeline.nodes.sink.audio=none, or write .mkv"),
     Row("E348", UP + "input=flac.mkv output=out.mov", N + "sink: mov files cannot hold the source's audio, flac; allowed: aac, "),
     Row("E353", NOTED + "model.file=shouted.onnx", N + "detect: model 'noted': metadata 'names' is not a list, a mapping, a number or a text: 'cat!'\n  → set the value in the model's config, which replaces it"),
