@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ class TrackWriter:
         for stream, data in pictures:
             self._container.mux_one(_picture(stream, data))
 
-    def write(self, packets: Sequence[TrackPacket]) -> None:
+    def write(self, packets: Iterable[TrackPacket]) -> None:
         """Write packets of the source's streams.
 
         Raises:

@@ -40,6 +40,8 @@ class Tracks:
     video_metadata: dict[str, str] = field(default_factory=dict)
     locks: dict[int, threading.Lock] = field(default_factory=dict)
     """Locks of the decoders, by stream index: several encoders may use one."""
+    zero: Fraction = Fraction(0)
+    """Seconds of the file that count as 0."""
     trimmed: bool = False
     """Whether the file is read from a later point than its beginning: packets before 0 then only help to decode."""
     length: Fraction | None = None
@@ -55,21 +57,19 @@ class TrackPacket:
         damaged: Whether it cannot be decoded; known once that was tried.
     """
 
-    def __init__(self, packet: Packet[Any], zero: Fraction, length: Fraction | None, lock: threading.Lock) -> None:
+    def __init__(self, packet: Packet[Any], tracks: Tracks) -> None:
         """Compute the times.
 
         Args:
             packet: A packet with a presentation time.
-            zero: Seconds of the file that count as 0.
-            length: Seconds after which the clip ends; None: at the end of the file.
-            lock: Lock of the decoder of the stream.
+            tracks: All streams of its file.
         """
         assert packet.pts is not None
         base = Fraction(packet.time_base)
-        self.packet, self._zero, self._lock = packet, zero, lock
-        self.start = packet.pts * base - zero
+        self.packet, self._zero, self._lock = packet, tracks.zero, tracks.locks[packet.stream_index]
+        self.start = packet.pts * base - tracks.zero
         end = self.start + (packet.duration or 0) * base
-        self.end = end if length is None else min(end, length)
+        self.end = end if tracks.length is None else min(end, tracks.length)
         self._decoded: list[Any] | None = None
         self.damaged = False
 
@@ -186,6 +186,7 @@ class TrackReader:
             metadata=kept_metadata(self._container.metadata),
             video_metadata=kept_metadata(self._container.streams[reading.video].metadata),
             locks=locks,
+            zero=self._zero_seconds,
             trimmed=clock.start is not None and clock.start > 0,
             length=length,
         )
@@ -217,10 +218,14 @@ class TrackReader:
     def _track_packet(self, packet: Any) -> TrackPacket | None:
         """Return a packet with times from the start of the clip; None outside ``start`` and ``end``."""
         # PyAV ends each stream with an empty packet.
-        lock = self.tracks.locks.get(packet.stream_index)
-        if lock is None or not packet.size or packet.pts is None or packet.time_base is None:
+        if (
+            packet.stream_index not in self.tracks.locks
+            or not packet.size
+            or packet.pts is None
+            or packet.time_base is None
+        ):
             return None
-        track = TrackPacket(packet, self._zero_seconds, self.tracks.length, lock)
+        track = TrackPacket(packet, self.tracks)
         if self.tracks.length is not None and track.start >= self.tracks.length:
             self._over.add(packet.stream_index)
             return None

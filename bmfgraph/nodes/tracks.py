@@ -81,6 +81,8 @@ _TAGS: dict[str, set[str]] = {
         *("title", "artist", "album", "comment", "copyright", "date", "genre", "language", "track", "encoded_by"),
     },
     "mpegts": {"title", "service_name", "service_provider", "language"},
+    "hls": {"title", "service_name", "service_provider", "language"},
+    "dash": {"language"},
 }
 """Tags that a container can hold; one that is not listed holds all."""
 _TAGS["mov"] = _TAGS["mp4"]
@@ -150,7 +152,10 @@ def plan_tracks(name: str, spec: CopyingSpec, source: AudioSpec, container: str)
     if container == "null":
         return TrackPlan()
     where = f"pipeline.nodes.{name}"
-    allowed = AUDIO.get(container, set())
+    allowed = AUDIO.get(container)
+    if allowed is None:
+        beside = spec.copy and (source.tracks or source.chapters)
+        return TrackPlan(problems=(_nothing(where, source, container),) if beside else ())
     if spec.audio in _CODECS and _CODECS[spec.audio] not in allowed and source.of_kind("audio"):
         raise _no_audio(name, spec.audio, container, allowed)
     writings: list[TrackWriting] = []
@@ -179,10 +184,9 @@ def _writing(track: TrackSpec, spec: CopyingSpec, container: str) -> TrackWritin
     """Return how a stream is written; None if the container cannot hold it in any form."""
     copied = TrackWriting(track.stream)
     if track.kind == "audio":
-        allowed = AUDIO.get(container)
-        if not allowed or not track.codec:
+        if not track.codec:
             return None
-        if spec.audio == "copy" and track.codec in allowed:
+        if spec.audio == "copy" and track.codec in AUDIO[container]:
             return copied
         choice = spec.audio if spec.audio in _ENCODERS else _DEFAULT.get(container, "aac")
         assert not isinstance(spec.audio_bit_rate, str)
@@ -237,6 +241,11 @@ def _changes(
             message = f"{stream} is {' and '.join(changes)}, because {choice} does not have that rate"
         hint = "choose flac and .mkv to keep it as it is"
         yield Problem(where, message, codes.RESAMPLED_AUDIO, hint)
+
+
+def _nothing(where: str, source: AudioSpec, container: str) -> Problem:
+    message = f"{container} holds pictures alone; the file is written without {source}"
+    return Problem(where, message, codes.LOST_STREAM, f"write .mkv, or set {where}.copy=[]")
 
 
 def _lost(where: str, subject: str, container: str, part: Part) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -165,7 +166,6 @@ def test_how_a_stream_is_written(
         ("webm", track("picture", "png")),
         ("avi", track("subtitle", "subrip")),
         ("matroska", track("data", "klv")),
-        ("mkv-like", track("audio", "aac")),
         ("matroska", track("audio", "")),
     ],
 )
@@ -175,6 +175,17 @@ def test_a_stream_that_is_lost_is_told(container: str, stream: TrackSpec) -> Non
     assert planned.writings == ()
     assert [(problem.code, problem.path) for problem in planned.problems] == [("W128", "pipeline.nodes.sink")]
     assert f"{container} cannot hold stream 1 ({stream})" in planned.problems[0].message
+
+
+def test_pictures_have_no_sound() -> None:
+    source = AudioSpec((track("audio", "aac"),), chapters=2, metadata=("title",))
+    planned = plan_tracks("sink", EncoderSpec(inputs=("a", "b"), path="out.gif"), source, "gif")
+    assert not planned
+    assert [problem.message for problem in planned.problems] == [
+        "gif holds pictures alone; the file is written without audio aac 48000 Hz 2 ch, 2 chapters"
+    ]
+    silent = EncoderSpec(inputs=("a", "b"), path="out.gif", copy=())
+    assert plan_tracks("sink", silent, source, "gif").problems == ()
 
 
 def test_what_is_not_to_be_copied_is_not_told() -> None:
@@ -191,15 +202,14 @@ def test_what_is_not_to_be_copied_is_not_told() -> None:
 
 
 def test_times_between_two_ticks() -> None:
-    from threading import Lock
-
     import av
 
-    from bmfgraph.media.tracks import TrackPacket
+    from bmfgraph.media.tracks import TrackPacket, Tracks
 
     packet: Any = av.Packet(b"data")
     packet.pts, packet.dts, packet.duration, packet.time_base = 340, 340, 20, Fraction(1, 1000)
-    track_packet = TrackPacket(packet, Fraction(1, 3), Fraction(1, 50), Lock())
+    tracks = Tracks((), locks={0: Lock()}, zero=Fraction(1, 3), length=Fraction(1, 50))
+    track_packet = TrackPacket(packet, tracks)
     copy = track_packet.copy()
     assert (track_packet.start, copy.time_base) == (Fraction(1, 150), Fraction(1, 48_000))
     assert (copy.pts, copy.dts, copy.duration, bytes(copy)) == (320, 320, 640, b"data")

@@ -171,7 +171,8 @@ def burst(rate: int) -> NDArray[np.float32]:
     spectrum = np.fft.rfft(noise)
     spectrum[800:] = 0
     sound = np.fft.irfft(spectrum, round(0.2 * rate))
-    return (sound * 0.5 / np.abs(sound).max()).astype(np.float32)
+    loud: NDArray[np.float32] = (sound * 0.5 / np.abs(sound).max()).astype(np.float32)
+    return loud
 
 
 def heard(path: Path, at: float, *, begin: float = 0.0, rate: int = 48_000, codec: str = "pcm_s16le") -> Path:
