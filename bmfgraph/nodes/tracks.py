@@ -34,12 +34,12 @@ AUDIO: dict[str, set[str]] = {
     "webm": {"opus", "vorbis"},
     "avi": {"aac", "mp3", "mp2", "ac3", "eac3", "dts", *_PCM, "pcm_alaw", "pcm_mulaw", "wmav2", "adpcm_ms"},
     "mpegts": _TS,
-    "nut": (_MP4 - {"alac"}) | _PCM | _BIG_PCM | {"vorbis", "wavpack"},
+    "nut": (_MP4 - {"alac", "flac"}) | _PCM | _BIG_PCM | {"vorbis", "wavpack"},
     "hls": {"aac", "mp3", "ac3", "eac3"},
     "dash": {"aac", "opus", "flac", "ac3", "eac3"},
 }
 """Audio codecs by container; one that is not listed holds video only."""
-_DEFAULT = {"webm": "opus", "avi": "pcm", "matroska": "flac", "nut": "flac"}
+_DEFAULT = {"webm": "opus", "avi": "pcm", "matroska": "flac", "nut": "pcm"}
 """``audio`` where a container cannot hold the source's codec, if not aac.
 
 AVI has no place for the delay of a codec, so any but PCM would come late.
