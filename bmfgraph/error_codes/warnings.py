@@ -8,7 +8,9 @@ __all__ = [
     "BACKGROUND_SUSPECTED",
     "BOXES_ELSEWHERE",
     "CPU_FALLBACK",
+    "DEPTH_REDUCED",
     "EQUAL_CELLS",
+    "HDR_REDUCED",
     "LABELS_BEYOND_LIST",
     "LOW_DISK_SPACE",
     "MEANINGLESS_SCORES",
@@ -76,4 +78,14 @@ NOTHING_DETECTED = Code(
     "W116",
     "A whole run has detected nothing, and the best score was not far below the threshold.",
     "Lower `decode.threshold`, or check the config with `model try`.",
+)
+DEPTH_REDUCED = Code(
+    "W131",
+    "The source has more than 8 bits of a sample, and the output gets 8.",
+    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
+)
+HDR_REDUCED = Code(
+    "W132",
+    "HDR video is written in 8 bits, or without its mastering metadata.",
+    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
 )

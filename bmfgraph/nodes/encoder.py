@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,7 +11,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.errors import FieldError, PlanError, Problem
+from bmfgraph.media.hdr import hdr_options
 from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
@@ -28,6 +30,7 @@ from bmfgraph.nodes.codecs import (
     mux_options,
     native_options,
 )
+from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, PixelFormat, automatic_formats
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
@@ -161,12 +164,15 @@ class EncoderSpec(NodeSpec):
         codec = CODECS[self.codec]
         bit_rate = self.bit_rate if self.bit_rate or self.codec != "mpeg4" else frames.width * frames.height * 8
         assert not isinstance(bit_rate, str)
+        options = codec_options(codec, container, crf=crf, preset=self.preset, gop=self.gop, bit_rate=bit_rate)
+        if frames.hdr and self.backend == "pyav" and (metadata := hdr_options(codec, frames.hdr)):
+            options = (*options, metadata)
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
             codec=codec,
             pixel_format=self.accepts(0).format_of(frames) or frames.pixel_format,
-            options=codec_options(codec, container, crf=crf, preset=self.preset, gop=self.gop, bit_rate=bit_rate),
+            options=options,
             mux_options=mux_options(codec, container),
             backend=self.backend,
             crf=crf,
@@ -196,6 +202,9 @@ class EncoderSpec(NodeSpec):
             # PyAV's FFmpeg has them all; opening one shows whether the machine has its hardware.
             return Needs()
         return Needs(encoder=params.codec, other_encoders=tuple(CODECS.values()))
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        return depth_warnings(node, plan, chosen=self.pixel_format is not None) if node.params.path else ()
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
         return seconds * bits_per_second(params, float(frames.rate) * frames.width * frames.height) / 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import BUILD, CHECK_SWEEP, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
+from tests.codes.row import BUILD, CHECK_SWEEP, COPY, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -78,4 +78,7 @@ ROWS: tuple[Row, ...] = (
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
     Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
     Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
+    Row("W131", COPY + "input=deep.mkv encoder=mpeg4", N + "sink: codec mpeg4 stores 8 bits of the source's 10\n  → choose another, such as encoder=x265", exit=0),
+    Row("W131", UP + "input=deep.mkv", N + "sink: node 'prepare' (preprocess) makes 8 bits of the source's 10\n  → use a model with float tensors", exit=0),
+    Row("W132", COPY + "input=hdr.mkv encoder.pixel_format=yuv420p", N + "sink: HDR video in 8 bits (yuv420p) shows bands\n  → write 10 bits, such as encoder=x265", exit=0),
 )

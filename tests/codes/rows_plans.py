@@ -63,6 +63,7 @@ ROWS: tuple[Row, ...] = (
     Row("E334", UP + "pipeline.nodes.prepare.region=[0,0,64,49]", N + "prepare: region [0, 0, 64, 49] ends at 64x49, beyond frames of 64x48\n  → correct pipeline.nodes.prepare.region"),
     Row("E361", FIND + "records=faces.zip pipeline.nodes.table.inputs=[faces,faces]", N + "table: format yolo holds the results of one node, and 2 are connected\n  → write .jsonl"),
     Row("E362", MIX + "pipeline.nodes.net.inputs=[one] ~pipeline.nodes.two +model.inputs.b.feed=[1,source_width]", N + "net: model.inputs.b.feed has 2 value(s), but the input is "),
+    Row("E383", COPY + "input=hdr.mkv decoder.hdr=refuse", N + "source: input 'hdr.mkv' is HDR video (bt2020/limited/PQ), and hdr is refuse\n  → set pipeline.nodes.source.hdr=tonemap for ordinary video, or hdr=keep"),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),
     Row("E342", UP + "output=out.webm", N + "sink: webm files cannot hold codec x264; allowed: vp9"),
