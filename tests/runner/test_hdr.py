@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import av
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from bmfgraph.errors import PlanError
@@ -20,6 +21,7 @@ from bmfgraph.plan.types import FrameSpec, HdrMetadata, PortType
 from bmfgraph.runner.preflight import preflight_warnings
 from bmfgraph.runner.run import run_plan
 from bmfgraph.stages.base import Stage
+from bmfgraph.stages.color import ToRgb
 from tests.runner.media_tools import compiled, decoder, encoder, frames_of, plane as plane_of, run
 
 Codes = NDArray[np.int64]
@@ -45,7 +47,8 @@ def samples(frame: av.VideoFrame) -> list[Codes]:
     planes = []
     for plane in frame.planes:
         rows = np.frombuffer(memoryview(plane), np.uint16).reshape(-1, plane.line_size // 2)
-        planes.append(rows[: plane.height, : plane.width].astype(np.int64))
+        width = plane.width * (3 if frame.format.name == "rgb48le" else 1)
+        planes.append(rows[: plane.height, :width].astype(np.int64))
     return planes
 
 
@@ -212,6 +215,21 @@ def test_resized_frames_stay_deep(hdr10: Path, tmp_path: Path) -> None:
     # Steps of a code are finer than those of 8 bits.
     assert len(np.unique(luma % 4)) == 4
     assert len(np.unique(luma)) > 300
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p10le", "yuv422p10le", "yuv444p12le"])
+def test_stages_get_rgb_of_the_right_levels(tmp_path: Path, pixel_format: str) -> None:
+    """Swscale on the CPU agrees with the formulas of BT.2020, which test_color.py tests, within a code of 10 bits."""
+    bits = 12 if "12" in pixel_format else 10
+    source = write_deep(tmp_path / "in.mkv", pixel_format, bits=bits, metadata=False)
+    run({"source": decoder(source), "end": PlanesSpec(inputs=("source.video",), pixel_format="rgb48le")})
+    media = probe(source).frames
+    convert = ToRgb(pixel_format, media.color, media.chroma, WIDTH, HEIGHT, torch.device("cpu"), deep=True)
+    planes = [torch.from_numpy(plane.astype(np.uint16)) for plane in samples(frames_of(source)[0])]
+    exact = convert(planes).permute(1, 2, 0).int().numpy()
+    off = np.abs(PLANES[0][0].reshape(HEIGHT, WIDTH, 3) - exact)[2:-2, 2:-2]
+    assert off.max() <= 65535 / 876
+    assert off.mean() < 24
 
 
 # ----------------------------------------------------------------------------------------------- what is lost

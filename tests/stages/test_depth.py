@@ -5,20 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from bmfgraph.nodes.convert import ConvertSpec
 from bmfgraph.nodes.frames import FramesParams
 from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.nodes.redact import RedactParams
-from bmfgraph.plan.types import ColorSpec, TensorMeaning
+from bmfgraph.plan.plan import PlanNode
+from bmfgraph.plan.types import ColorSpec, FrameSpec, TensorMeaning, bits_of
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.color import ToRgb, ToYuv
+from bmfgraph.stages.convert import Convert
 from bmfgraph.stages.frames import levels
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.overlay import Draw
-from bmfgraph.stages.pictures import to_8_bits
+from bmfgraph.stages.pictures import planes_of, to_8_bits
 from bmfgraph.stages.preprocess import apply
 from bmfgraph.stages.redact import Redact
 from bmfgraph.stages.resizing import resized
@@ -182,3 +186,50 @@ def test_redacted_frames_keep_the_bits_of_all_other_pixels(style_name: Any, shap
     assert same[outside].all()
     if style_name == "fill":
         assert pixels[20, 25].tolist() == [257, 514, 65535]
+
+
+# --------------------------------------------------------------------------------------------- swscale on the CPU
+
+
+def filled(pixel_format: str, *codes: int) -> Frame:
+    """Return a frame of 16x8 pixels of one colour."""
+    picture = av.VideoFrame(16, 8, pixel_format)
+    for plane, code in zip(picture.planes, codes, strict=True):
+        dtype = np.uint16 if bits_of(pixel_format) > 8 else np.uint8
+        plane.update(np.full(plane.buffer_size // np.dtype(dtype).itemsize, code, dtype).tobytes())
+    picture.pts, picture.time_base = 0, Fraction(1, 25)
+    return Frame(0, picture=picture)
+
+
+def converted(source: Frame, before: str, after: str, full: bool) -> Any:
+    color = ColorSpec("bt2020", full)
+    spec = ConvertSpec(pixel_format=after)
+    kind = FrameSpec(16, 8, before, color, Fraction(25), Fraction(1, 25), chroma="left")
+    (result,) = opened(Convert("convert", spec.infer(PlanNode("c", spec), (kind,), None).params)).process(source)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "bits"),
+    [("yuv420p10le", 10), ("yuv422p12le", 12), ("yuv444p16le", 16), ("gray10le", 10), ("gray16le", 16)],
+)
+@pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 1.0])
+def test_a_level_is_the_same_part_of_all_codes(pixel_format: str, bits: int, full: bool, level: float) -> None:
+    """White is 65535, and not 255 times 256 as in swscale."""
+    unit = 1 << (bits - 8)
+    luma = round(level * ((1 << bits) - 1) if full else unit * (16 + 219 * level))
+    exact = luma / ((1 << bits) - 1) if full else (luma - 16 * unit) / (219 * unit)
+    grey = () if pixel_format.startswith("gray") else (1 << (bits - 1),) * 2
+    pixels = converted(filled(pixel_format, luma, *grey), pixel_format, "rgb48le", full).pixels().int()
+    assert (pixels - exact * 65535).abs().max() <= 8
+    back = converted(Frame(0, image=pixels.to(torch.uint16)), "rgb48le", pixel_format, False)
+    written = planes_of(back.picture)[0][:8, :16].view(torch.uint16).int()
+    assert (written - unit * (16 + 219 * exact)).abs().max() <= max(1, unit / 4)
+
+
+def test_deep_rgb_is_rounded_to_8_bits() -> None:
+    pixels = torch.tensor([0, 128, 129, 32640, 65406, 65407, 65535, 257], dtype=torch.int32).to(torch.uint16)
+    image = pixels[:, None, None].expand(8, 16, 3).contiguous()
+    result = converted(Frame(0, image=image), "rgb48le", "rgb24", True)
+    assert result.pixels()[:, 0, 0].tolist() == [0, 0, 1, 127, 254, 255, 255, 1]
