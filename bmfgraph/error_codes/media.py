@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from bmfgraph.error_codes.code import Code
 
+__all__ = [
+    "HDR_REFUSED",
+    "UNSUPPORTED_BY_BACKEND",
+]
+
 HDR_REFUSED = Code(
     "E383", "The input is HDR video, and the decoder refuses it.", "Set `hdr: tonemap` or `hdr: keep` of the decoder."
 )
