@@ -9,7 +9,9 @@ __all__ = [
     "BOXES_ELSEWHERE",
     "CPU_FALLBACK",
     "DAMAGED_MEDIA",
+    "DEPTH_REDUCED",
     "EQUAL_CELLS",
+    "HDR_REDUCED",
     "LABELS_BEYOND_LIST",
     "LOW_DISK_SPACE",
     "MEANINGLESS_SCORES",
@@ -88,4 +90,14 @@ UNUSUAL_TIMES = Code(
     "W125",
     "The times of a source jump, or its first frames need others that are not in the file.",
     "Look at the output there.",
+)
+DEPTH_REDUCED = Code(
+    "W131",
+    "The source has more than 8 bits of a sample, and the output gets 8.",
+    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
+)
+HDR_REDUCED = Code(
+    "W132",
+    "HDR video is written in 8 bits, or without its mastering metadata.",
+    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
 )

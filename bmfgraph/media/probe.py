@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
+from bmfgraph.media.hdr import hdr_metadata
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
@@ -216,6 +217,7 @@ def _describe(
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
             chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+            hdr=hdr_metadata(first),
         ),
         audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from bmfgraph.media.demuxing import Demuxer
 
 __all__ = ["Timing", "frame_timing"]
 
@@ -167,7 +168,7 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     shown: Counter[int] = Counter()
     times = _Times([], True)
     last = None
-    for packet in _packets(container):
+    for packet in Demuxer(container):
         if packet.stream.type not in ("video", "audio") or not packet.size:
             continue
         video = packet.stream_index == stream.index
@@ -191,13 +192,3 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     times.runs = [sorted(shown)] if shown else []
     times.ties = min(max(shown.values(), default=1), _MOST_TIES)
     return times
-
-
-def _packets(container: Any) -> Iterator[Any]:
-    """Yield packets up to the end, or to a part of the file that cannot be read."""
-    from av import FFmpegError
-
-    try:
-        yield from container.demux()
-    except FFmpegError:
-        return

@@ -16,7 +16,7 @@ from bmfgraph.system.stdio import standard_output
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-__all__ = ["Writer", "Writing", "copy_of", "video_encoder"]
+__all__ = ["Writer", "Writing", "copy_of", "joined_options", "video_encoder"]
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,16 @@ def copy_of(packet: Packet[Any], *, stream: bool = False) -> Packet[Any]:
         copy.set_sidedata(side)
     result: Packet[Any] = copy
     return result
+
+
+def joined_options(options: tuple[tuple[str, str], ...], extra: tuple[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Return the options with another one; the encoder's own parameters, such as ``x265-params``, are joined."""
+    if extra is None:
+        return options
+    merged = dict(options)
+    key, value = extra
+    merged[key] = f"{merged[key]}:{value}" if key in merged else value
+    return tuple(merged.items())
 
 
 def _opened(settings: Writing) -> Any:

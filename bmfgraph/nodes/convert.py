@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -17,6 +18,7 @@ from bmfgraph.plan.types import (
     FrameSpec,
     Port,
     PortType,
+    bits_of,
     default_matrix,
     sampling_of,
 )
@@ -39,6 +41,8 @@ class ConvertParams:
     source_chroma: Position | None
     """Chroma positions of input and output; None: swscale's default, or there is no chroma."""
     chroma: Position | None
+    source_format: str = ""
+    """Pixel format of the input."""
 
 
 class ConvertSpec(NodeSpec):
@@ -64,6 +68,7 @@ class ConvertSpec(NodeSpec):
             source_chroma=_position(source.pixel_format, source.chroma),
             # Without a tag, readers assume the position of H.264.
             chroma=_position(self.pixel_format, source.chroma or "left"),
+            source_format=source.pixel_format,
         )
         return Inferred((Port("out", out),), params)
 
@@ -113,4 +118,35 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
         *chroma_terms("out", params.chroma),
         f"flags={_SCALING}",
     ]
-    return (("scale", ":".join(terms)), ("format", params.pixel_format))
+    # Swscale takes deep grey for full range; as luma of YUV it is converted right.
+    first, last = _as_yuv(params.source_format), _as_yuv(params.pixel_format)
+    steps = (("scale", ":".join(terms)), ("format", last or params.pixel_format))
+    before: tuple[FilterStep, ...] = (_SAME_CODES, ("format", first)) if first else ()
+    after: tuple[FilterStep, ...] = (("extractplanes", "y"),) if last else ()
+    if params.pixel_format == "rgb48le" and params.source.matrix != "rgb":
+        return *before, *steps, _scaled(65535 / (_full(params.source_format) if params.source.full_range else _WHITE))
+    if params.source_format == "rgb48le" and params.color.matrix != "rgb" and params.pixel_format not in RGB_FORMATS:
+        return _scaled(_WHITE / 65535), *steps, *after
+    return *before, *steps, *after
+
+
+_SAME_CODES: FilterStep = ("scale", "in_range=pc:out_range=pc")
+_WHITE = 255 << 8
+"""White of RGB of 16 bits in swscale, where it comes from YUV of limited range or goes to YUV; it is 65535 here."""
+
+
+def _full(pixel_format: str) -> int:
+    """Return swscale's white of 16 bits for YUV of full range."""
+    bits = bits_of(pixel_format)
+    return (1 << bits) - 1 << 16 - bits
+
+
+def _scaled(factor: float) -> FilterStep:
+    """Return the filter that multiplies RGB of 16 bits, by a table."""
+    # FFmpeg's colorlevels leaves slices of a frame black.
+    return "lutrgb", ":".join(f"{color}=min(round(val*{factor:.8f})\\,65535)" for color in "rgb")
+
+
+def _as_yuv(pixel_format: str) -> str:
+    """Return the YUV format with the luma of a grey one of more than 8 bits; "" for other formats."""
+    return pixel_format.replace("gray", "yuv444p") if re.match(r"gray1[0246]le", pixel_format) else ""

@@ -20,6 +20,7 @@ from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
 from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.tonemap import TonemapSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
@@ -60,6 +61,10 @@ class DecoderSpec(NodeSpec):
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
+    )
+    hdr: Literal["keep", "tonemap", "refuse"] = Field(
+        default="keep",
+        description="HDR video (PQ or HLG): keep it, make ordinary BT.709 video of it, or refuse it.",
     )
     backend: Backend = Field(
         default="pyav", description="The library that decodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
@@ -138,8 +143,20 @@ class DecoderSpec(NodeSpec):
             )
         return media
 
+    def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
+        if self.hdr != "tonemap" or not node.metadata.frames.is_hdr:
+            return None
+        return "video", TonemapSpec(inputs=(f"{node.name}.video",))
+
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
+        if self.hdr == "refuse" and media.frames.is_hdr:
+            raise PlanError(
+                node.name,
+                f"input {str(media.path)!r} is HDR video ({media.frames.color}), and hdr is refuse",
+                hint=f"set pipeline.nodes.{node.name}.hdr=tonemap for ordinary video, or hdr=keep",
+                code=codes.HDR_REFUSED,
+            )
         frames = replace(media.frames, time_grid=self._time_grid(media))
         subticks = self._subticks(media)
         if subticks > media.ties:

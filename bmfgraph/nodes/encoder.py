@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,8 +11,9 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError
-from bmfgraph.media.writing import Writing
+from bmfgraph.errors import FieldError, PlanError, Problem
+from bmfgraph.media.hdr import hdr_options
+from bmfgraph.media.writing import Writing, joined_options
 from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import CODECS, MATRICES, CodecName, bits_per_second, codec_options
@@ -26,6 +28,7 @@ from bmfgraph.nodes.containers import (
     mux_options,
     written_time_base,
 )
+from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_native, written_audio
 from bmfgraph.nodes.native_encoder import native_options
 from bmfgraph.nodes.path_kind import FilePath
@@ -174,14 +177,16 @@ class EncoderSpec(NodeSpec):
         assert not isinstance(bit_rate, str)
         rgb = frames.pixel_format.startswith(("rgb", "bgr", "gbr"))
         preset = None if self.preset is None else str(self.preset)
+        options = codec_options(
+            codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
+        )
+        metadata = hdr_options(codec.encoder, frames.hdr) if frames.hdr and self.backend == "pyav" else None
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
             codec=codec.encoder,
             pixel_format=frames.pixel_format,
-            options=codec_options(
-                codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
-            ),
+            options=joined_options(options, metadata),
             mux_options=mux_options(name, container, path, faststart=self.faststart),
             passes=self.passes,
             backend=self.backend,
@@ -211,6 +216,9 @@ class EncoderSpec(NodeSpec):
     def needs(self, params: EncoderParams) -> Needs:
         others = tuple(codec.encoder for name, codec in CODECS.items() if name in VIDEO_IN[params.container])
         return Needs(encoder=params.codec, other_encoders=others, backend=params.backend)
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        return depth_warnings(node, plan, chosen=self.pixel_format is not None) if node.params.path else ()
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
         codec = CODECS[self._codec(params.container)]
