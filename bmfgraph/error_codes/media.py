@@ -5,7 +5,13 @@ from __future__ import annotations
 from bmfgraph.error_codes.code import Code
 
 __all__ = [
+    "MISSING_PICTURE",
+    "PIPE_READ_TWICE",
+    "UNEQUAL_PICTURES",
+    "UNREADABLE_PIPE",
+    "UNREADABLE_URL",
     "UNSUPPORTED_BY_BACKEND",
+    "UNUSED_RATE",
 ]
 
 UNSUPPORTED_BY_BACKEND = Code(
@@ -13,3 +19,21 @@ UNSUPPORTED_BY_BACKEND = Code(
     "The back end `bmf` does not support an option of the decoder or the encoder.",
     "Leave the option out, or set `backend: pyav`.",
 )
+MISSING_PICTURE = Code(
+    "E430",
+    "A number is missing between pictures with numbered names.",
+    "Add the picture, or use a pattern such as `shots/*.png`, which joins what there is.",
+)
+UNEQUAL_PICTURES = Code(
+    "E431",
+    "The files that a name stands for are not pictures of one size and format.",
+    "Convert them, or name a part of them.",
+)
+UNREADABLE_PIPE = Code(
+    "E432",
+    "A clip cannot be read from a pipe.",
+    "Write it as Matroska, MPEG-TS or NUT, start its writer first, or write it to a file.",
+)
+PIPE_READ_TWICE = Code("E433", "A pipe would have to be read more than once.", "Write the clip to a file first.")
+UNREADABLE_URL = Code("E434", "A clip cannot be read from an address.", "Check the address and the network.")
+UNUSED_RATE = Code("E435", "`rate` is set for a clip that has times of its own.", "Leave `rate` out.")

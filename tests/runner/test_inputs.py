@@ -1,0 +1,434 @@
+"""Read pictures, pipes, addresses, and clips with alpha, as a run reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.media import opening, pipes
+from bmfgraph.runner.isolated import run_isolated
+from tests.runner.media_tools import (
+    Pixels,
+    RecordSpec,
+    Sound,
+    compiled,
+    decoder,
+    frames_of,
+    recorded,
+    scene,
+    sound_packets,
+    transcode,
+    video_times,
+    write,
+)
+
+WIDTH, HEIGHT = 64, 48
+
+
+def pictures(folder: Path, names: list[str]) -> list[Pixels]:
+    """Write a different picture under each name."""
+    images = [scene(index, WIDTH, HEIGHT) for index in range(len(names))]
+    for image, name in zip(images, names, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / name)
+    return images
+
+
+def pixels(path: Path, **options: Any) -> list[Pixels]:
+    """Return the pixels of the frames that reach a stage."""
+    return [frame.pixels for frame in recorded(path, **options)]
+
+
+def refusal(path: Path | str, **options: Any) -> tuple[str, str]:
+    """Return code and text of the error that compiling gives."""
+    with pytest.raises(BmfgraphError) as caught:
+        compiled({"source": decoder(path, **options), "record": RecordSpec(inputs=("source.video",))})  # type: ignore[arg-type]
+    return code_of(caught.value), str(caught.value)
+
+
+def code_of(error: BmfgraphError) -> str:
+    """Return the code of an error's only problem."""
+    (problem,) = error.problems
+    return problem.code
+
+
+# ---------------------------------------------------------------------------------------------------- pictures
+
+
+def test_numbered_pictures_have_exact_times(tmp_path: Path) -> None:
+    images = pictures(tmp_path, [f"f_{number:03d}.png" for number in range(998, 1003)])
+    frames = recorded(tmp_path / "f_%03d.png", rate="30000/1001")
+    assert [frame.time for frame in frames] == [index * Fraction(1001, 30000) for index in range(5)]
+    assert all(np.array_equal(frame.pixels, image) for frame, image in zip(frames, images, strict=True))
+
+
+def test_start_and_end_of_pictures(tmp_path: Path) -> None:
+    images = pictures(tmp_path, [f"{number}.png" for number in range(60)])
+    frames = recorded(tmp_path, start=2.0, end=2.12)
+    assert [frame.time for frame in frames] == [Fraction(0), Fraction(1, 25), Fraction(2, 25)]
+    assert np.array_equal(frames[0].pixels, images[50])
+
+
+def test_pictures_become_a_clip_of_their_duration(tmp_path: Path) -> None:
+    pictures(tmp_path, ["a/1.png", "a/2.png", "a/10.png"])
+    out = transcode(tmp_path / "a", tmp_path / "out.mp4")
+    assert video_times(out) == [Fraction(0), Fraction(1, 25), Fraction(2, 25)]
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration * stream.time_base == Fraction(3, 25)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp", "a.gif", "a.avif", "a.tga"])
+def test_a_single_picture_is_one_frame(tmp_path: Path, name: str) -> None:
+    image = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
+    options = {"lossless": True} if name == "a.webp" else {}
+    Image.fromarray(image).save(tmp_path / name, **options)
+    frames = recorded(tmp_path / name)
+    assert [frame.time for frame in frames] == [0]
+    assert np.abs(frames[0].pixels.astype(int) - image).max() <= (4 if name == "a.avif" else 0)
+
+
+def test_the_plan_says_how_many_pictures_and_their_rate(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.png", "2.png"])
+    plan = compiled({"source": decoder(tmp_path / "*.png"), "record": RecordSpec(inputs=("source.video",))})
+    node = plan.node("source")
+    assert node.spec.summary(node, ()) == ("*.png", "2 pictures at 25 per second")
+    assert [Path(path).name for path in node.files.reads] == ["1.png", "2.png"]
+    assert (node.params.frame_count, node.params.exact_count, node.params.duration) == (2, True, 0.08)
+
+
+# ------------------------------------------------------------------------------------------- pictures that move
+
+
+def test_the_times_of_a_gif_are_its_own(tmp_path: Path) -> None:
+    images = [Image.fromarray(scene(index, WIDTH, HEIGHT)).quantize(64) for index in range(3)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[100, 250, 400], disposal=1)
+    frames = recorded(tmp_path / "a.gif")
+    assert [frame.time for frame in frames] == [0, Fraction(1, 10), Fraction(35, 100)]
+    plan = compiled({"source": decoder(tmp_path / "a.gif"), "record": RecordSpec(inputs=("source.video",))})
+    assert plan.node("source").params.duration == 0.75
+
+
+def test_the_times_of_an_apng_are_its_own(tmp_path: Path) -> None:
+    images = [Image.fromarray(scene(index, WIDTH, HEIGHT)) for index in range(3)]
+    images[0].save(tmp_path / "a.png", save_all=True, append_images=images[1:], duration=[100, 250, 400])
+    frames = recorded(tmp_path / "a.png")
+    assert [frame.time for frame in frames] == [0, Fraction(1, 10), Fraction(35, 100)]
+    assert np.array_equal(frames[2].pixels, scene(2, WIDTH, HEIGHT))
+
+
+def test_an_animated_webp_is_refused_in_words(tmp_path: Path) -> None:
+    images = [Image.fromarray(scene(index, WIDTH, HEIGHT)) for index in range(3)]
+    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100)
+    code, text = refusal(tmp_path / "a.webp")
+    assert code == "E404"
+    assert "an animated WebP, which FFmpeg 8 does not decode" in text
+
+
+# ------------------------------------------------------------------------------------------------------- alpha
+
+
+def half(mode: str, color: tuple[int, ...], alpha: int) -> Image.Image:
+    """Return a picture whose right half is opaque."""
+    array = np.zeros((HEIGHT, WIDTH, len(color) + 1), np.uint8)
+    array[..., :-1], array[..., -1] = color, 255
+    array[:, : WIDTH // 2, -1] = alpha
+    return Image.fromarray(array, mode)
+
+
+@pytest.mark.parametrize(
+    ("background", "left"), [("black", (100, 50, 25)), ("white", (227, 177, 152)), ("#0000ff", (100, 50, 152))]
+)
+def test_transparent_pixels_show_the_background(tmp_path: Path, background: str, left: tuple[int, ...]) -> None:
+    half("RGBA", (200, 100, 50), 128).save(tmp_path / "a.png")
+    (image,) = pixels(tmp_path / "a.png", background=background)
+    assert tuple(image[0, 0]) == left
+    assert tuple(image[0, -1]) == (200, 100, 50)
+
+
+def test_grey_and_palettes_with_alpha(tmp_path: Path) -> None:
+    half("LA", (200,), 0).save(tmp_path / "grey.png")
+    (image,) = pixels(tmp_path / "grey.png", background="red")
+    assert tuple(image[0, 0]) == (255, 0, 0)
+    assert tuple(image[0, -1]) == (200, 200, 200)
+    palette = Image.fromarray(np.repeat(np.uint8([[0, 1]]), 32, axis=1).repeat(HEIGHT, axis=0), "P")
+    palette.putpalette([9, 9, 9, 10, 200, 30])
+    palette.save(tmp_path / "palette.png", transparency=0)
+    (image,) = pixels(tmp_path / "palette.png", background="white")
+    assert tuple(image[0, 0]) == (255, 255, 255)
+    assert tuple(image[0, -1]) == (10, 200, 30)
+
+
+def test_alpha_of_more_than_8_bits(tmp_path: Path) -> None:
+    array = np.zeros((HEIGHT, WIDTH, 4), np.uint16)
+    array[...] = (40000, 20000, 10000, 32768)
+    frame = av.VideoFrame.from_ndarray(array, format="rgba64le")
+    write(tmp_path / "a.mkv", [frame.reformat(format="gbrap16le")], codec="ffv1", pix_fmt="gbrap16le")
+    plan = compiled({"source": decoder(tmp_path / "a.mkv"), "record": RecordSpec(inputs=("source.video",))})
+    assert plan.node("source").outputs[0].type.pixel_format == "rgb48le"  # type: ignore[union-attr]
+    (image,) = pixels(tmp_path / "a.mkv")
+    # 40000 * 32768 / 65535 / 257, and so on
+    assert np.abs(image[0, 0].astype(int) - (78, 39, 19)).max() <= 1
+
+
+def test_webm_with_alpha(tmp_path: Path) -> None:
+    array = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    array[..., :3], array[:, WIDTH // 2 :, 3] = (180, 60, 60), 255
+    frame = av.VideoFrame.from_ndarray(array, format="rgba").reformat(format="yuva420p")
+    write(tmp_path / "a.webm", [frame] * 3, codec="libvpx-vp9", pix_fmt="yuva420p", options={"crf": "5"})
+    images = pixels(tmp_path / "a.webm", background="lime")
+    assert len(images) == 3
+    assert np.abs(images[1][24, 8].astype(int) - (0, 255, 0)).max() <= 3
+    assert np.abs(images[1][24, 56].astype(int) - (180, 60, 60)).max() <= 6
+    plan = compiled({"source": decoder(tmp_path / "a.webm"), "record": RecordSpec(inputs=("source.video",))})
+    node = plan.node("source")
+    assert node.spec.summary(node, ()) == ("a.webm", "transparent pixels on black")
+
+
+# ------------------------------------------------------------------------------------------------------- pipes
+
+
+@contextmanager
+def fed(path: Path, content: bytes) -> Iterator[None]:
+    """Write content into a named pipe from a thread."""
+    os.mkfifo(path)
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            path.write_bytes(content)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    yield
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("container", ["mkv", "ts", "nut", "avi", "flv"])
+def test_a_pipe_gives_the_frames_and_the_sound_of_the_file(tmp_path: Path, container: str) -> None:
+    sound = Sound("mp2" if container == "avi" else "aac")
+    codec = "flv" if container == "flv" else "libx264"
+    file = write(tmp_path / f"a.{container}", [scene(i, WIDTH, HEIGHT) for i in range(25)], codec=codec, sound=sound)
+    with fed(tmp_path / "pipe", file.read_bytes()):
+        out = transcode(tmp_path / "pipe", tmp_path / "piped.mkv")
+    expected = transcode(file, tmp_path / "read.mkv")
+    assert video_times(out) == video_times(expected)
+    assert sound_packets(out) == sound_packets(expected)
+    pairs = zip(frames_of(out), frames_of(expected), strict=True)
+    assert all(np.array_equal(one.to_ndarray(), other.to_ndarray()) for one, other in pairs)
+
+
+def test_start_of_a_pipe_is_reached_by_decoding(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.mkv", [scene(index, WIDTH, HEIGHT) for index in range(100)])
+    with fed(tmp_path / "pipe", file.read_bytes()):
+        frames = recorded(tmp_path / "pipe", start=3.0, end=3.2)
+    expected = recorded(file, start=3.0, end=3.2)
+    assert [frame.time for frame in frames] == [frame.time for frame in expected] == [Fraction(i, 25) for i in range(5)]
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(frames, expected, strict=True))
+
+
+def test_a_longer_pipe_than_probing_reads(tmp_path: Path) -> None:
+    noise = [np.random.default_rng(i).integers(0, 256, (240, 320, 3), np.uint8) for i in range(60)]
+    file = write(tmp_path / "a.mkv", noise, codec="ffv1", pix_fmt="bgr0")
+    assert file.stat().st_size > 8 << 20
+    with fed(tmp_path / "pipe", file.read_bytes()):
+        frames = recorded(tmp_path / "pipe")
+    assert len(frames) == 60
+    assert np.array_equal(frames[59].pixels, noise[59])
+
+
+def test_mp4_in_a_pipe_needs_its_index_first(tmp_path: Path) -> None:
+    images = [scene(index, WIDTH, HEIGHT) for index in range(10)]
+    # FFmpeg can go back by the 32 KiB of its buffer.
+    noise = [np.random.default_rng(i).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for i in range(20)]
+    late = write(tmp_path / "late.mp4", noise, options={"crf": "1"})
+    assert late.stat().st_size > 100_000
+    with fed(tmp_path / "pipe", late.read_bytes()):
+        code, text = refusal(tmp_path / "pipe")
+    assert code == "E432"
+    assert "its index, moov, stands behind the frames" in text
+    early = write(tmp_path / "early.mp4", images, container={"movflags": "+faststart"})
+    fragmented = write(tmp_path / "cut.mp4", images, container={"movflags": "+frag_keyframe+empty_moov"})
+    for number, file in enumerate((early, fragmented)):
+        with fed(tmp_path / f"pipe{number}", file.read_bytes()):
+            assert len(recorded(tmp_path / f"pipe{number}")) == 10
+
+
+def test_a_pipe_that_nobody_writes_to_ends_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "_SILENCE", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    code, text = refusal(tmp_path / "pipe")
+    assert code == "E432"
+    assert "no byte came from the pipe for 0.2 s" in text
+
+
+def test_a_pipe_that_stops_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = [np.random.default_rng(i).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for i in range(60)]
+    content = write(tmp_path / "a.ts", noise, options={"crf": "1"}).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    stop = threading.Event()
+
+    def feed() -> None:
+        with (tmp_path / "pipe").open("wb", buffering=0) as pipe:
+            pipe.write(content[: len(content) // 2])
+            stop.wait(20)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    monkeypatch.setattr(pipes, "_SILENCE", 0.3)
+    try:
+        with pytest.raises(BmfgraphError, match=r"no byte came from the pipe for 0\.3 s"):
+            recorded(tmp_path / "pipe")
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_two_decoders_cannot_share_a_pipe(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.mkv", [scene(index, WIDTH, HEIGHT) for index in range(3)])
+    with fed(tmp_path / "pipe", file.read_bytes()), pytest.raises(BmfgraphError) as caught:
+        compiled(
+            {
+                "one": decoder(tmp_path / "pipe"),
+                "other": decoder(tmp_path / "pipe"),
+                "record": RecordSpec(inputs=("one.video",)),
+                "second": RecordSpec(inputs=("other.video",)),
+            }
+        )
+    assert code_of(caught.value) == "E433"
+
+
+def test_a_child_process_cannot_read_a_pipe(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.mkv", [scene(index, WIDTH, HEIGHT) for index in range(3)])
+    with fed(tmp_path / "pipe", file.read_bytes()):
+        plan = compiled({"source": decoder(tmp_path / "pipe"), "record": RecordSpec(inputs=("source.video",))})
+        with pytest.raises(BmfgraphError) as caught:
+            run_isolated(plan)
+    assert code_of(caught.value) == "E433"
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.mkv", [scene(index, WIDTH, HEIGHT) for index in range(12)], sound=Sound())
+    code = (
+        "import sys; from tests.runner.media_tools import transcode; from pathlib import Path;"
+        "transcode(Path('-'), Path(sys.argv[1]))"
+    )
+    out = tmp_path / "out.mkv"
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", code, str(out)]
+    with file.open("rb") as content, subprocess.Popen(["cat"], stdin=content, stdout=subprocess.PIPE) as cat:
+        subprocess.run(command, stdin=cat.stdout, cwd=root, check=True, timeout=60)
+    assert video_times(out) == video_times(file)
+    assert len(sound_packets(out)) == len(sound_packets(file))
+
+
+def test_no_pipe_on_standard_input(tmp_path: Path) -> None:
+    code = "from tests.runner.test_inputs import refusal; print(*refusal('-'))"
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, cwd=root, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.startswith("E432 ")
+    assert "there is no pipe on standard input" in done.stdout
+
+
+# ---------------------------------------------------------------------------------------------------- addresses
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """Serves ``content``: with ranges, without, late, elsewhere, or only half of it."""
+
+    content = b""
+    stop = threading.Event()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        body = type(self).content
+        if path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/clip")
+            self.end_headers()
+        elif path == "/missing":
+            self.send_error(404)
+        elif path == "/stalls":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            type(self).stop.wait(20)
+        else:
+            wanted = self.headers.get("Range") if path == "/clip" else None
+            first = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
+            self.send_response(206 if wanted else 200)
+            self.send_header("Content-Length", str(len(body) - first))
+            if wanted:
+                self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body[first:])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """Serve a clip of 100 frames with sound, whose mp4 index stands at the end."""
+    noise = [np.random.default_rng(i).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for i in range(100)]
+    Site.content = write(tmp_path / "clip.mp4", noise, sound=Sound(seconds=4)).read_bytes()
+    Site.stop.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    Site.stop.set()
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.mark.parametrize("place", ["/clip?key=a/b", "/moved"])
+def test_an_address_gives_the_frames_and_the_sound_of_the_file(tmp_path: Path, site: str, place: str) -> None:
+    out = transcode(site + place, tmp_path / "out.mp4", start=2.0)  # type: ignore[arg-type]
+    expected = transcode(tmp_path / "clip.mp4", tmp_path / "expected.mp4", start=2.0)
+    assert video_times(out) == video_times(expected)
+    assert sound_packets(out) == sound_packets(expected)
+    assert np.array_equal(frames_of(out)[0].to_ndarray(), frames_of(expected)[0].to_ndarray())
+
+
+def test_an_address_that_cannot_be_sought(tmp_path: Path, site: str) -> None:
+    Site.content = write(tmp_path / "a.ts", [scene(index, WIDTH, HEIGHT) for index in range(100)]).read_bytes()
+    frames = recorded(f"{site}/whole", start=3.0)  # type: ignore[arg-type]
+    assert [frame.time for frame in frames] == [Fraction(index, 25) for index in range(25)]
+
+
+def test_addresses_that_fail(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, text = refusal(f"{site}/missing?key=secret")
+    assert code == "E434"
+    assert "404 Not Found" in text
+    assert "secret" not in text
+    code, text = refusal(site.replace("://", "://user:secret@") + "/clip")
+    assert code == "E420"
+    assert "secret" not in text
+    assert refusal("ftp://127.0.0.1/clip.mp4")[0] == "E409"
+    assert refusal(f"{site}/list.m3u8")[0] in ("E415", "E434")
+    assert refusal(f"{site}/clip", backend="bmf")[0] == "E389"
+    monkeypatch.setattr(opening, "_SILENCE", 1)
+    code, text = refusal(f"{site}/stalls")
+    assert code == "E434"
