@@ -54,14 +54,14 @@ def _inferred(plan: Plan, node: PlanNode, requirement: Requirement | None) -> Pl
 
 def _converted(kind: PortType, accepted: InputType | None) -> PortType:
     """Return the type after the conversion that the compiler inserts."""
-    if not isinstance(kind, FrameSpec) or accepted is None or not accepted.pixel_format:
+    pixel_format = accepted.format_of(kind) if isinstance(kind, FrameSpec) and accepted is not None else ""
+    if not isinstance(kind, FrameSpec) or accepted is None or not pixel_format:
         return kind
-    pixel_format = accepted.format_of(kind)
     if pixel_format in RGB_FORMATS:
         return kind.as_rgb(deep=pixel_format == "rgb48le")
     if fits(kind, accepted):
         return kind
-    return replace(kind, pixel_format=pixel_format, color=written_color(kind, pixel_format, accepted.default_color))
+    return kind.in_format(pixel_format, written_color(kind, pixel_format, accepted.default_color))
 
 
 def _requirements(plan: Plan) -> tuple[Plan, dict[str, Requirement]]:

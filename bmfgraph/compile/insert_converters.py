@@ -8,7 +8,7 @@ from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.transfer import converters
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
-from bmfgraph.plan.types import FrameSpec, PortType
+from bmfgraph.plan.types import FrameSpec, PortType, device_of
 
 __all__ = ["insert_converters"]
 
@@ -44,6 +44,6 @@ def _converter(ref: Ref, source: PortType, spec: NodeSpec, names: set[str]) -> P
     while name in names:
         name += "-"
     spec = spec.model_copy(update={"inputs": (str(ref),)})
-    node = PlanNode(name, spec, (ref,), device="cuda" if spec.transfer else "cpu")
+    node = PlanNode(name, spec, (ref,), device="cuda" if spec.transfer else device_of(source) or "cpu")
     inferred = spec.infer(node, (source,), None)
     return replace(node, outputs=inferred.outputs, params=inferred.params)

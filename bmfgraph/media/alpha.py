@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bmfgraph.media.filtering import FilterStep, FrameFilter
 
 if TYPE_CHECKING:
-    from av import CodecContext, VideoFrame
+    from av import VideoCodecContext, VideoFrame
 
 __all__ = ["Flattener", "has_alpha", "is_transparent", "picture_decoder"]
 
@@ -25,15 +25,16 @@ def is_transparent(frame: VideoFrame) -> bool:
     return has_alpha(frame.format) and bool((frame.reformat(format="rgba").to_ndarray()[..., 3] < 255).any())
 
 
-def picture_decoder(stream: Any) -> CodecContext[Any, Any]:
+def picture_decoder(stream: Any) -> VideoCodecContext:
     """Return the decoder of a video stream; for WebM with alpha, one that reads it."""
-    from av import CodecContext
+    from av import CodecContext, VideoCodecContext
 
-    context: CodecContext[Any, Any] = stream.codec_context
+    context: VideoCodecContext = stream.codec_context
     decoder = _WITH_ALPHA.get(context.codec.canonical_name)
     if decoder is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
         return context
-    result: Any = CodecContext.create(decoder, "r")
+    result = CodecContext.create(decoder, "r")
+    assert isinstance(result, VideoCodecContext)
     result.extradata = context.extradata
     return result
 
@@ -56,7 +57,7 @@ class Flattener:
         from av import VideoFrame
 
         (converted,) = self._filter.push(frame)
-        pixels = converted.to_ndarray()
+        pixels: Any = converted.to_ndarray()
         deep = pixels.dtype == np.uint16
         top = 65535 if deep else 255
         alpha = pixels[..., 3:].astype(np.uint32)

@@ -111,8 +111,7 @@ def open_video(
     if is_url(path):
         return av.open(str(path), options=options, metadata_errors="replace")
     if is_pipe(path):
-        pipe = PipeReader(pipe_at(path), whole=whole)
-        return av.open(pipe, options=options, metadata_errors="replace")  # type: ignore[arg-type]
+        return av.open(PipeReader(pipe_at(path), whole=whole), "r", options=options, metadata_errors="replace")
     if (files := picture_files(path)) is not None:
         return open_pictures(files, rate, options)
     open_regular(path).close()

@@ -11,7 +11,6 @@ from bmfgraph.nodes.backend import Backend
 
 __all__ = [
     "AUDIO_IN",
-    "CHROMA",
     "CODECS",
     "CONTAINERS",
     "CRF_RANGE",
@@ -58,9 +57,7 @@ CODECS = {"x264": "libx264", "x265": "libx265", "nvenc": "h264_nvenc", "vp9": "l
 CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "nvenc": (1, 51), "vp9": (0, 63)}
 LARGEST = {"x264": 16384, "nvenc": 4096, "vp9": 65535, "mpeg4": 8191}
 """Longest side in pixels that the encoder, or the format itself, supports."""
-CHROMA = {"yuv420p": (2, 2), "yuv420p10le": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
-"""Luma samples per chroma sample, horizontally and vertically."""
-MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
+MATRICES = {"rgb": 0, "bt601": 6, "bt709": 1, "bt2020": 9}
 """MatrixCoefficients of ITU-T H.273."""
 _BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
 """Bits per pixel at that crf: an average of ordinary film, right within a factor of 3. Each 6 more crf halve it."""

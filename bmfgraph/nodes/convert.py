@@ -1,4 +1,4 @@
-"""``convert``: change the pixel format with swscale. Only the compiler inserts these nodes."""
+"""``convert``: change the pixel format, with swscale on the CPU. Only the compiler inserts these nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from bmfgraph.media.filtering import FilterStep
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.description import Inferred, Requirement
 from bmfgraph.plan.plan import PlanNode
-from bmfgraph.plan.types import RGB_FORMATS, Chroma, ColorSpec, FrameSpec, Port, PortType, default_matrix
+from bmfgraph.plan.types import (
+    RGB_FORMATS,
+    Chroma,
+    ColorSpec,
+    Device,
+    FrameSpec,
+    Port,
+    PortType,
+    default_matrix,
+    sampling_of,
+)
 from bmfgraph.plan.views.text import change_text
 
 __all__ = ["ConvertParams", "ConvertSpec", "chroma_position", "scale_steps", "written_color"]
@@ -32,7 +42,7 @@ class ConvertParams:
 
 
 class ConvertSpec(NodeSpec):
-    """Converts frames to ``pixel_format``; RGB keeps the matrix that it came from."""
+    """Converts frames to ``pixel_format``; RGB keeps the matrix that it came from. On the GPU: rgb48le to rgb24."""
 
     kind: Literal["convert"] = "convert"
     pixel_format: str
@@ -40,12 +50,13 @@ class ConvertSpec(NodeSpec):
     """Limited range, and the matrix that readers assume for untagged video."""
 
     stage: ClassVar[str] = "bmfgraph.stages.convert:Convert"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
         assert isinstance(source, FrameSpec)
         color = written_color(source, self.pixel_format, self.default_color)
-        out = replace(source, pixel_format=self.pixel_format, color=color)
+        out = source.in_format(self.pixel_format, color)
         params = ConvertParams(
             source=source.color,
             pixel_format=self.pixel_format,
@@ -69,8 +80,10 @@ def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorS
     """
     if pixel_format in RGB_FORMATS:
         return source.color
+    if pixel_format.startswith("gbr"):
+        return replace(source.color, matrix="rgb", full_range=True)
     matrix = default_matrix(source.width, source.height) if default else source.color.yuv
-    return replace(source.color, matrix=matrix, full_range=False)
+    return replace(source.color, matrix=matrix, full_range=pixel_format.startswith("yuvj"))
 
 
 def chroma_position(pixel_format: str, chroma: Chroma) -> Position | None:
@@ -78,10 +91,10 @@ def chroma_position(pixel_format: str, chroma: Chroma) -> Position | None:
 
     None where the format has no such chroma; y is None where all rows have chroma.
     """
-    half_rows = "420" in pixel_format or pixel_format.startswith(("nv12", "nv21", "p010"))
-    if not chroma or not (half_rows or "422" in pixel_format):
+    sampling = sampling_of(pixel_format)
+    if not chroma or sampling not in ((2, 2), (2, 1)):
         return None
-    return (0 if chroma == "left" else 128, 128 if half_rows else None)
+    return (0 if chroma == "left" else 128, 128 if sampling == (2, 2) else None)
 
 
 def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:

@@ -320,14 +320,12 @@ class DecoderSpec(NodeSpec):
 
 def _flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:
     """Return the filters that convert frames with alpha to RGBA, and the type of the frames once they are opaque."""
-    import av
-
-    deep = any(component.bits > 8 for component in av.VideoFormat(frames.pixel_format).components)
+    deep = frames.bits > 8
     opaque = "rgb48le" if deep else "rgb24"
     position = chroma_position(frames.pixel_format, frames.chroma)
     params = ConvertParams(frames.color, opaque, frames.color, position, None)
     steps = (*scale_steps(params)[:-1], ("format", "rgba64le" if deep else "rgba"))
-    return steps, replace(frames, pixel_format=opaque, chroma="")
+    return steps, frames.in_format(opaque, frames.color)
 
 
 def _rgb(color: str) -> tuple[int, int, int]:

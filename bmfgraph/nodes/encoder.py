@@ -15,7 +15,6 @@ from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
-    CHROMA,
     CODECS,
     CONTAINERS,
     CRF_RANGE,
@@ -30,9 +29,10 @@ from bmfgraph.nodes.codecs import (
     native_options,
 )
 from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, PixelFormat, automatic_formats
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
+from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType, sampling_of
 
 __all__ = ["CODECS", "DiscardSpec", "EncoderParams", "EncoderSpec"]
 
@@ -62,8 +62,10 @@ class EncoderSpec(NodeSpec):
         ]
         | None
     ) = Field(default=None, description="Speed against size (x264, x265).")
-    pixel_format: Literal["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"] = Field(
-        default="yuv420p", description="How colours are stored; yuv420p plays everywhere."
+    pixel_format: PixelFormat | None = Field(
+        default=None,
+        description="How colours are stored; null: with the source's depth and chroma, as far as the codec has them. "
+        "yuv420p plays everywhere.",
     )
     gop: int | None = Field(
         default=None, ge=1, le=100_000, description="Largest number of frames between two key frames."
@@ -140,7 +142,10 @@ class EncoderSpec(NodeSpec):
         # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
         extension = Path(self.path or "").suffix.lower()
         untagged = (self.container or CONTAINERS.get(extension)) in ("avi", "mpegts", "mov")
-        return InputType(FrameSpec, self.pixel_format, default_color=self.codec == "mpeg4" and untagged)
+        choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[self.codec])
+        if self.backend == "bmf":
+            choices = tuple(name for name in choices if name in NATIVE_FORMATS)
+        return InputType(FrameSpec, choices=choices, default_color=self.codec == "mpeg4" and untagged)
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames, source_audio = inputs[0], inputs[1] if len(inputs) > 1 else None
@@ -160,7 +165,7 @@ class EncoderSpec(NodeSpec):
             path=None if container == "null" else self.path,
             container=container,
             codec=codec,
-            pixel_format=self.pixel_format,
+            pixel_format=self.accepts(0).format_of(frames) or frames.pixel_format,
             options=codec_options(codec, container, crf=crf, preset=self.preset, gop=self.gop, bit_rate=bit_rate),
             mux_options=mux_options(codec, container),
             backend=self.backend,
@@ -172,7 +177,7 @@ class EncoderSpec(NodeSpec):
             height=frames.height,
             rate=frames.rate,
             aspect=frames.aspect,
-            matrix=MATRICES[frames.color.yuv],
+            matrix=MATRICES[frames.color.matrix],
             full_range=frames.color.full_range,
             primaries=frames.color.primaries,
             transfer=frames.color.transfer,
@@ -187,6 +192,9 @@ class EncoderSpec(NodeSpec):
         return Files(writes=params.path, video=params.path is not None)
 
     def needs(self, params: EncoderParams) -> Needs:
+        if params.backend == "pyav":
+            # PyAV's FFmpeg has them all; opening one shows whether the machine has its hardware.
+            return Needs()
         return Needs(encoder=params.codec, other_encoders=tuple(CODECS.values()))
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
@@ -269,11 +277,14 @@ class EncoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.preset=null",
                 code=codes.UNSUPPORTED_PRESET,
             )
-        if self.codec in ("mpeg4", "nvenc") and self.pixel_format != "yuv420p":
+        formats = PIXEL_FORMATS[CODECS[self.codec]]
+        if self.backend == "bmf":
+            formats = tuple(allowed for allowed in formats if allowed in NATIVE_FORMATS)
+        if self.pixel_format is not None and self.pixel_format not in formats:
             raise PlanError(
                 name,
-                f"codec {self.codec} supports pixel_format yuv420p, not {self.pixel_format}",
-                hint=f"set pipeline.nodes.{name}.pixel_format=yuv420p, or choose another codec (encoder=...)",
+                f"codec {self.codec} supports pixel_format {', '.join(formats)}, not {self.pixel_format}",
+                hint=f"set pipeline.nodes.{name}.pixel_format={formats[0]}, or choose another codec (encoder=...)",
                 code=codes.UNSUPPORTED_PIXEL_FORMAT,
             )
 
@@ -294,11 +305,12 @@ class EncoderSpec(NodeSpec):
                 hint="choose another codec (encoder=...), or make the frames smaller in a preprocess node",
                 code=codes.FRAME_TOO_LARGE,
             )
-        x_step, y_step = CHROMA[self.pixel_format]
+        pixel_format = self.accepts(0).format_of(frames)
+        x_step, y_step = sampling_of(pixel_format) or (1, 1)
         if frames.width % x_step or frames.height % y_step:
             raise PlanError(
                 name,
-                f"{self.pixel_format} needs an even width{' and height' if y_step > 1 else ''}, "
+                f"{pixel_format} needs an even width{' and height' if y_step > 1 else ''}, "
                 f"not {frames.width}x{frames.height}",
                 hint=f"set pipeline.nodes.{name}.pixel_format=yuv444p"
                 if self.codec != "mpeg4"

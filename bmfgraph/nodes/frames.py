@@ -37,8 +37,8 @@ class FramesParams:
     pictures: int
     crop: tuple[int, int, int, int] | None
     """Left, top, width, height of the source image inside the tensor, where it was padded."""
-    width: int
-    height: int
+    deep: bool
+    """Whether the frames have 16 bits instead of 8."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,10 @@ class FramesSpec(NodeSpec):
         left, top = max(left, 0), max(top, 0)
         cut = (left, top, min(inner_width, width - left), min(inner_height, height - top))
         whole = cut == (0, 0, width, height)
-        out = source.as_rgb(cut[2], cut[3])
-        params = FramesParams(tensor.name, meaning, expected, None if whole else cut, out.width, out.height)
+        # Integers have no fractions of a level.
+        deep = source.bits > 8 and "int" not in tensor.dtype
+        out = source.as_rgb(cut[2], cut[3], deep=deep)
+        params = FramesParams(tensor.name, meaning, expected, None if whole else cut, deep)
         return Inferred((Port("out", out),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:

@@ -126,7 +126,8 @@ class NvdecSpec(DecoderSpec):
             stored_width=frames.height if sideways else frames.width,
             stored_height=frames.width if sideways else frames.height,
         )
-        video = Port("video", replace(frames, pixel_format="rgb24", device="cuda"))
+        rgb = frames.in_format(frames.as_rgb(deep=True).pixel_format, frames.color)
+        video = Port("video", replace(rgb, device="cuda"))
         return Inferred((video, *inferred.outputs[1:]), params)
 
     def _subticks(self, media: Media) -> int:

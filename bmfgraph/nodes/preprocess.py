@@ -94,7 +94,7 @@ class PreprocessSpec(NodeSpec):
     _not_zero = field_validator("std")(check_divisor)
 
     def accepts(self, index: int) -> InputType:
-        return InputType(FrameSpec, "rgb24")
+        return InputType(FrameSpec, "rgb")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]

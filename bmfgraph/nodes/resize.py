@@ -64,7 +64,7 @@ class ResizeSpec(NodeSpec):
             )
 
     def accepts(self, index: int) -> InputType:
-        return InputType(FrameSpec, "rgb24")
+        return InputType(FrameSpec, "rgb")
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames = inputs[0]
@@ -76,7 +76,7 @@ class ResizeSpec(NodeSpec):
             width = width or self._rounded(frames.width * factor)
         unchanged = (width, height) == (frames.width, frames.height)
         params = ResizeParams(width, height, self.mode, self.antialias, unchanged)
-        return Inferred((Port("out", frames.as_rgb(width, height)),), params)
+        return Inferred((Port("out", frames.as_rgb(width, height, deep=True)),), params)
 
     def identity(self, params: ResizeParams) -> bool:
         return params.unchanged

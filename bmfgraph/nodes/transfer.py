@@ -10,6 +10,7 @@ from bmfgraph.nodes.convert import ConvertSpec, written_color
 from bmfgraph.plan.description import Inferred, InputType, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import (
+    RGB_FORMATS,
     Chroma,
     ColorSpec,
     Device,
@@ -23,12 +24,13 @@ from bmfgraph.plan.types import (
 
 __all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters", "fits"]
 
-# Formats that become RGB on the GPU; the CPU converts others before the upload.
-_UPLOADED = (
-    *(f"yuv{sampling}p{depth}" for sampling in ("420", "422", "444") for depth in ("", "10le")),
+# Formats that become RGB on the GPU, and are made of RGB there; the CPU converts others before the upload, or after
+# the download.
+_PLANAR = (
+    *(f"yuv{sampling}p{depth}" for sampling in ("420", "422", "444") for depth in ("", "10le", "12le", "16le")),
     *(f"yuvj{sampling}p" for sampling in ("420", "422", "444")),
-    "rgb24",
 )
+_MOVED = (*_PLANAR, *RGB_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class DownloadParams:
 
 
 class UploadSpec(NodeSpec):
-    """Moves items from the CPU to the GPU; frames become RGB24 there."""
+    """Moves items from the CPU to the GPU; frames become RGB there, of 8 or 16 bits."""
 
     kind: Literal["upload"] = "upload"
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Upload"
@@ -60,7 +62,7 @@ class UploadSpec(NodeSpec):
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         source = inputs[0]
         if isinstance(source, FrameSpec):
-            out = replace(source, pixel_format="rgb24", device="cuda")
+            out = replace(source.in_format(_rgb(source), source.color), device="cuda")
             return Inferred((Port("out", out),), UploadParams(source))
         return Inferred((Port("out", on_device(source, "cuda")),), UploadParams(None))
 
@@ -86,7 +88,7 @@ class DownloadSpec(NodeSpec):
         if not isinstance(source, FrameSpec):
             return Inferred((Port("out", on_device(source, "cpu")),), DownloadParams(None, None, "", 0, 0))
         color = written_color(source, self.pixel_format, self.default_color)
-        out = replace(source, pixel_format=self.pixel_format, color=color, device="cpu")
+        out = replace(source.in_format(self.pixel_format, color), device="cpu")
         params = DownloadParams(self.pixel_format, color, source.chroma or "left", source.width, source.height)
         return Inferred((Port("out", out),), params)
 
@@ -107,19 +109,29 @@ def converters(source: PortType, accepted: InputType | None, device: Device) -> 
         if holder in (None, device):
             return []
         return [UploadSpec()] if device == "cuda" else [DownloadSpec()]
+    wanted = (accepted.format_of(source) if accepted else "") or (
+        source.pixel_format if holder == device else _rgb(source)
+    )
+    default = accepted is not None and accepted.default_color
     if holder == "cuda" and device == "cpu":
-        pixel_format = accepted.format_of(source) if accepted and accepted.pixel_format else "rgb24"
-        return [DownloadSpec(pixel_format=pixel_format, default_color=bool(accepted and accepted.default_color))]
+        if wanted in _MOVED:
+            return [DownloadSpec(pixel_format=wanted, default_color=default)]
+        return [DownloadSpec(pixel_format=_rgb(source)), ConvertSpec(pixel_format=wanted, default_color=default)]
     if holder == "cpu" and device == "cuda":
-        return [*([] if source.pixel_format in _UPLOADED else [ConvertSpec(pixel_format="rgb24")]), UploadSpec()]
+        before = [] if source.pixel_format in _MOVED else [ConvertSpec(pixel_format=_rgb(source))]
+        return [*before, UploadSpec(), *([] if wanted == _rgb(source) else [ConvertSpec(pixel_format=wanted)])]
     if accepted is None or fits(source, accepted):
         return []
-    return [ConvertSpec(pixel_format=accepted.format_of(source), default_color=accepted.default_color)]
+    return [ConvertSpec(pixel_format=wanted, default_color=default)]
+
+
+def _rgb(source: FrameSpec) -> str:
+    """Return the RGB format that keeps the depth of frames."""
+    return source.as_rgb(deep=True).pixel_format
 
 
 def fits(source: FrameSpec, accepted: InputType) -> bool:
     """Return whether frames on the CPU need no conversion for a node."""
-    if not accepted.pixel_format:
-        return True
+    wanted = accepted.format_of(source)
     default = source.color.matrix == default_matrix(source.width, source.height) and not source.color.full_range
-    return source.pixel_format == accepted.format_of(source) and (default or not accepted.default_color)
+    return wanted in ("", source.pixel_format) and (default or not wanted or not accepted.default_color)

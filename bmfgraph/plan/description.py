@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bmfgraph import error_codes as codes
-from bmfgraph.plan.types import NO_WINDOW, Device, FrameSpec, Port, PortType, TensorMeaning, TensorSpec, Window
+from bmfgraph.plan.types import (
+    NO_WINDOW,
+    Device,
+    FrameSpec,
+    Port,
+    PortType,
+    TensorMeaning,
+    TensorSpec,
+    Window,
+    nearest_format,
+)
 
 if TYPE_CHECKING:
     from bmfgraph.plan.plan import Plan, PlanNode
@@ -78,6 +88,8 @@ class InputType:
 
     type: type
     pixel_format: str = ""
+    choices: tuple[str, ...] = ()
+    """Instead of one format: those of which the node gets the one that keeps most of the frames' depth and chroma."""
     default_color: bool = False
     """The output file cannot store its colours, so the frames get limited range and the matrix that readers assume."""
     compressed: bool = False
@@ -87,9 +99,9 @@ class InputType:
 
     def format_of(self, source: FrameSpec) -> str:
         """Return the pixel format in which these frames arrive; "" for their own."""
-        if self.pixel_format != "rgb":
-            return self.pixel_format
-        return source.as_rgb(deep=True).pixel_format
+        if self.choices:
+            return nearest_format(source, self.choices)
+        return source.as_rgb(deep=True).pixel_format if self.pixel_format == "rgb" else self.pixel_format
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bmfgraph.plan.frame_types import (
+    HLG,
+    PQ,
     RGB_FORMATS,
     Chroma,
     ColorSpec,
@@ -18,6 +20,8 @@ from bmfgraph.plan.frame_types import (
     Matrix,
     bits_of,
     default_matrix,
+    nearest_format,
+    sampling_of,
 )
 from bmfgraph.plan.result_types import (
     ClassesSpec,
@@ -29,7 +33,9 @@ from bmfgraph.plan.result_types import (
 )
 
 __all__ = [
+    "HLG",
     "NO_WINDOW",
+    "PQ",
     "RGB_FORMATS",
     "RUNTIME_NAMES",
     "AudioSpec",
@@ -59,7 +65,9 @@ __all__ = [
     "bits_of",
     "default_matrix",
     "device_of",
+    "nearest_format",
     "on_device",
+    "sampling_of",
     "tiling_of",
 ]
 

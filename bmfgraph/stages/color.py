@@ -1,6 +1,6 @@
 """Convert between YUV and RGB in torch, on any device.
 
-The results are those of the formulas in ITU-R BT.601, BT.709 and BT.2020, rounded to the nearest level. Chroma is
+The results are those of the formulas in ITU-R BT.601, BT.709 and BT.2020, rounded to the nearest code. Chroma is
 interpolated with the bicubic kernel of FFmpeg's swscale (Keys, a = -0.6), so that the CPU path through swscale and the
 GPU path through this module agree. All operations are elementwise or depthwise convolutions: those run in full float32
 on every GPU, while matrix products and other convolutions may use TF32.
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from bmfgraph.plan.types import Chroma, ColorSpec
+from bmfgraph.stages.pictures import LEVEL
 from bmfgraph.stages.pixel_formats import LUMA_WEIGHTS, format_of, levels_of
 
 __all__ = ["ToRgb", "ToYuv", "to_rgb"]
@@ -29,7 +30,15 @@ class ToRgb:
     """Convert YUV or grey frames of one format, colour and size to RGB. Several threads may share one converter."""
 
     def __init__(
-        self, pixel_format: str, color: ColorSpec, chroma: Chroma, width: int, height: int, device: torch.device
+        self,
+        pixel_format: str,
+        color: ColorSpec,
+        chroma: Chroma,
+        width: int,
+        height: int,
+        device: torch.device,
+        *,
+        deep: bool = False,
     ) -> None:
         """Prepare the weights.
 
@@ -41,16 +50,19 @@ class ToRgb:
             width: Width of the frames in pixels.
             height: Height of the frames in pixels.
             device: Device of the planes and the result.
+            deep: The result has 16 bits instead of 8.
 
         Raises:
             ValueError: The format or the matrix is not supported.
         """
         self._format = format_ = format_of(pixel_format, color)
         self.width, self.height, self.device = width, height, device
+        self._dtype, unit = (torch.uint16, LEVEL) if deep else (torch.uint8, 1)
         levels = levels_of(format_, color.full_range)
-        self._gain = 1 / levels.luma
-        # The conversion to uint8 truncates, so half a level is added to round to the nearest.
-        self._offset = 0.5 - levels.black / levels.luma
+        self._gain = unit / levels.luma
+        # The conversion to integers truncates, so half a code is added to round to the nearest.
+        self._offset = 0.5 - levels.black * self._gain
+        self._maximum = 255 * unit + 0.5
         if format_.layout == "gray":
             return
         red, blue = LUMA_WEIGHTS[color.matrix]
@@ -59,7 +71,9 @@ class ToRgb:
         u_to_green, v_to_green = u_to_blue * blue / green, v_to_red * red / green
         # Green needs a mixture of U and V, which is computed at chroma resolution.
         self._u_share = u_to_green / (u_to_green + v_to_green)
-        gains = torch.tensor([v_to_red, -u_to_green - v_to_green, u_to_blue], dtype=torch.float64) / levels.chroma
+        gains = torch.tensor([v_to_red, -u_to_green - v_to_green, u_to_blue], dtype=torch.float64) * (
+            unit / levels.chroma
+        )
         taps = torch.einsum(
             "yj,xi->yxji",
             _upsampling_taps(format_.subsample_y, "center"),
@@ -81,7 +95,7 @@ class ToRgb:
                 than the frame, at the right and at the bottom.
 
         Returns:
-            uint8 RGB [3, height, width], contiguous.
+            RGB [3, height, width], contiguous: uint8, 0..255, or uint16, 0..65535.
 
         Raises:
             ValueError: A plane is too small.
@@ -89,7 +103,7 @@ class ToRgb:
         format_ = self._format
         luma = self._plane(planes[0], self.height, self.width)
         if format_.layout == "gray":
-            levels = (luma.to(torch.float32) * self._gain).add_(self._offset).clamp_(0, 255.5).to(torch.uint8)
+            levels = self._coded((luma.to(torch.float32) * self._gain).add_(self._offset))
             return levels.expand(3, -1, -1).contiguous()
         height, width = -(-self.height // format_.subsample_y), -(-self.width // format_.subsample_x)
         if format_.layout == "planar":
@@ -115,7 +129,10 @@ class ToRgb:
         else:
             blocks = (height, format_.subsample_y, width, format_.subsample_x)
             torch.add(upsampled, luma.view(blocks), alpha=self._gain, out=rgb.view(3, *blocks))
-        return rgb.clamp_(0, 255.5).to(torch.uint8)
+        return self._coded(rgb)
+
+    def _coded(self, values: torch.Tensor) -> torch.Tensor:
+        return values.clamp_(0, self._maximum).to(self._dtype)
 
     def _plane(self, plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
         if plane.dim() == 3:
@@ -221,7 +238,7 @@ class ToYuv:
         """Convert one frame.
 
         Args:
-            image: uint8 RGB, [height, width, 3] or [3, height, width].
+            image: RGB, [height, width, 3] or [3, height, width]: uint8, 0..255, or uint16, 0..65535.
 
         Returns:
             Y, U and V, each [height, width] of its plane, uint8 for 8 bits, else int16. They are consecutive parts of
@@ -236,6 +253,8 @@ class ToYuv:
         if image.shape != (3, self.height, self.width):
             raise ValueError(f"expected an image of 3x{self.height}x{self.width}, not {list(image.shape)}")
         levels = image.to(torch.float32, memory_format=torch.contiguous_format)
+        if image.dtype == torch.uint16:
+            levels *= 1 / LEVEL
         height, width = -(-self.height // format_.subsample_y), -(-self.width // format_.subsample_x)
         dtype = torch.uint8 if format_.bits == 8 else torch.int16
         buffer = torch.empty(count + 2 * height * width, dtype=dtype, device=self.device)

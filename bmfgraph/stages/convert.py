@@ -1,4 +1,4 @@
-"""Run the node kind ``convert``: change the pixel format of frames with swscale."""
+"""Run the node kind ``convert``: change the pixel format of frames, with swscale on the CPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from bmfgraph.media.filtering import FrameFilter
 from bmfgraph.nodes.convert import ConvertParams, scale_steps
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Frame
+from bmfgraph.stages.pictures import to_8_bits
 
 __all__ = ["Convert"]
 
 
 class Convert(Stage):
-    """Convert each frame on the CPU."""
+    """Convert each frame: on the CPU between any two formats, on the GPU from RGB of 16 bits to 8."""
 
     params: ConvertParams
 
@@ -23,6 +24,8 @@ class Convert(Stage):
 
     def process(self, *items: Any) -> Iterable[Frame]:
         frame: Frame = items[0]
+        if self.device == "cuda":
+            return [frame.with_image(to_8_bits(frame.pixels()))]
         picture = frame.as_picture()
         if frame.picture is None:
             # The filters need a time, which an image has outside its picture.

@@ -13,7 +13,7 @@ from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame, Sample
-from bmfgraph.stages.pictures import new_frame
+from bmfgraph.stages.pictures import LEVEL
 from bmfgraph.stages.results import Segments
 
 __all__ = ["ToFrames", "label_image", "levels"]
@@ -27,12 +27,7 @@ class ToFrames(Stage):
     def process(self, *items: Any) -> Iterable[Frame]:
         item: Sample | Segments = items[0]
         for frame, image in self._images(item):
-            if self.device == "cuda":
-                yield frame.with_image(image)
-                continue
-            result, pixels = new_frame(frame, self.params.width, self.params.height)
-            pixels.copy_(image)
-            yield result
+            yield frame.with_image(image if self.device == "cuda" else image.contiguous())
 
     def _images(self, item: Sample | Segments) -> Iterator[tuple[Frame, torch.Tensor]]:
         if isinstance(self.params, LabelFramesParams):
@@ -81,21 +76,23 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
 
     Args:
         image: [height, width, channels] of any dtype, with the meaning in ``params``. uint8 counts as levels already.
-        params: Mean and standard deviation of the values, and their channel order.
+        params: Mean and standard deviation of the values, their channel order, and the depth of the frames.
 
     Returns:
-        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, 3]. Grey becomes
-        three equal channels.
+        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, 3]; for deep frames
+        257 times as much, uint16. Grey becomes three equal channels.
     """
     meaning = params.meaning
     if image.dtype != torch.uint8:
+        unit = LEVEL if params.deep else 1
         # Each operation is one pass over the image: adding 0.5 and truncating saves the pass of a round().
-        offset = constant(tuple(value + 0.5 for value in meaning.mean), image.device)
+        offset = constant(tuple(value * unit + 0.5 for value in meaning.mean), image.device)
         if len(meaning.std) == 1:
-            image = torch.add(offset, image.float(), alpha=meaning.std[0])
+            image = torch.add(offset, image.float(), alpha=meaning.std[0] * unit)
         else:
-            image = torch.addcmul(offset, image.float(), constant(meaning.std, image.device))
-        image = image.clamp_(0, 255).to(torch.uint8)
+            scale = constant(tuple(value * unit for value in meaning.std), image.device)
+            image = torch.addcmul(offset, image.float(), scale)
+        image = image.clamp_(0, 255 * unit).to(torch.uint16 if params.deep else torch.uint8)
     if meaning.channels == "GRAY":
         return image.expand(-1, -1, 3)
     return image.flip(-1) if meaning.channels == "BGR" else image

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from bmfgraph.stages.items import Frame
 
-__all__ = ["frame_of_planes", "new_frame", "picture_of", "planes_of", "rgb_pixels"]
+__all__ = ["LEVEL", "frame_of_planes", "new_frame", "picture_of", "planes_of", "rgb_pixels", "to_8_bits", "to_levels"]
+
+LEVEL = 257
+"""Codes of a 16-bit sample per level of 8 bits: 65535 / 255."""
 
 
 def new_frame(source: Frame, width: int | None = None, height: int | None = None) -> tuple[Frame, torch.Tensor]:
@@ -88,6 +91,16 @@ def rgb_pixels(picture: Any) -> torch.Tensor:
     columns = plane.line_size // data.itemsize
     rows: torch.Tensor = data[: columns * picture.height].view(picture.height, columns)
     return torch.unflatten(rows[:, : 3 * picture.width], 1, (picture.width, 3))
+
+
+def to_levels(pixels: torch.Tensor) -> torch.Tensor:
+    """Return 16-bit pixels as levels 0..255 with fractions, float32 of the same shape."""
+    return pixels.float().mul_(1 / LEVEL)
+
+
+def to_8_bits(pixels: torch.Tensor) -> torch.Tensor:
+    """Return pixels rounded to 8 bits; uint8 as they are."""
+    return pixels if pixels.dtype == torch.uint8 else to_levels(pixels).round_().to(torch.uint8)
 
 
 def _is_rgb(picture: Any) -> bool:

@@ -13,6 +13,7 @@ from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import GraphedFunction, constant
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.pictures import to_8_bits, to_levels
 from bmfgraph.stages.resizing import resized
 
 __all__ = ["Preprocess", "apply"]
@@ -40,7 +41,8 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
     """Convert an image to a model's input tensor.
 
     Args:
-        pixels: uint8 RGB [height, width, 3] on any device. It is not written to.
+        pixels: RGB [height, width, 3] on any device: uint8, or uint16, whose codes become levels 0..255 with
+            fractions, rounded for integer tensors. It is not written to.
         transform: Crop, size, padding, and meaning of the tensor's values.
 
     Returns:
@@ -50,10 +52,12 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
     if transform.crop:
         left, top, width, height = transform.crop
         pixels = pixels[top : top + height, left : left + width]
+    integer = "int" in transform.dtype
+    if pixels.dtype == torch.uint16:
+        pixels = to_8_bits(pixels) if integer else to_levels(pixels)
     x = pixels.permute(2, 0, 1)[None]
     if transform.resize:
         width, height = transform.resize
-        integer = "int" in transform.dtype
         x = resized(x, width, height, mode=transform.mode, antialias=transform.antialias, integer=integer)
     if any(transform.pad):
         left, top, right, bottom = transform.pad

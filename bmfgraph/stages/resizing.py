@@ -12,21 +12,21 @@ def resized(x: torch.Tensor, width: int, height: int, *, mode: str, antialias: b
     """Resize images whose pixel centres lie at 0.5, 1.5 and so on.
 
     Args:
-        x: uint8 [batch, channels, height, width], 0..255, on any device.
+        x: [batch, channels, height, width] on any device: uint8, 0..255; uint16, 0..65535; or float32, 0..255.
         width: In pixels.
         height: In pixels.
         mode: nearest, bilinear, bicubic, or area, which averages the replaced pixels.
         antialias: Low-pass before shrinking; bilinear and bicubic only.
-        integer: Return uint8; else bilinear and bicubic return float32, in 0..255 too.
+        integer: Return the dtype of ``x``; else bilinear and bicubic return float32, in the same range.
     """
-    if mode == "area":
-        return F.interpolate(x.float(), (height, width), mode="area").round().to(torch.uint8)
-    if mode == "nearest":
-        return F.interpolate(x, (height, width), mode="nearest-exact")
-    if not integer or x.is_cuda:
-        # Torch resizes uint8 in fixed point, which can be one level off, and on the CPU only.
-        x = x.float()
+    dtype = x.dtype
+    if dtype == torch.uint16 or (dtype == torch.uint8 and (mode == "area" or x.is_cuda or not integer)):
+        # Torch resizes uint8 in fixed point, which can be one level off, and on the CPU only; uint16 not at all.
+        x = x.float() if mode != "nearest" or dtype == torch.uint16 else x
+    if mode in ("area", "nearest"):
+        x = F.interpolate(x, (height, width), mode="area" if mode == "area" else "nearest-exact")
+        return x.round().to(dtype) if x.dtype != dtype else x
     x = F.interpolate(x, (height, width), mode=mode, antialias=antialias, align_corners=False)
     if x.is_floating_point() and mode == "bicubic":
-        x = x.clamp(0, 255)
-    return x.round().to(torch.uint8) if integer and x.is_floating_point() else x
+        x = x.clamp(0, 65535 if dtype == torch.uint16 else 255)
+    return x.round().to(dtype) if integer and x.is_floating_point() else x

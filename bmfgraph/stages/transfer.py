@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from bmfgraph.nodes.transfer import DownloadParams, UploadParams
+from bmfgraph.plan.types import RGB_FORMATS
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.color import ToRgb, ToYuv
 from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction
 from bmfgraph.stages.items import Frame, Sample
-from bmfgraph.stages.pictures import frame_of_planes, planes_of
+from bmfgraph.stages.pictures import frame_of_planes, planes_of, to_8_bits
 from bmfgraph.stages.results import Segments
 
 __all__ = ["Download", "Upload"]
@@ -31,8 +32,9 @@ class Upload(Stage):
     def open(self) -> None:
         source = self.params.frames
         self._to_rgb = None
-        if source is not None and source.pixel_format != "rgb24":
-            convert = ToRgb(source.pixel_format, source.color, source.chroma, source.width, source.height, _CUDA)
+        if source is not None and source.pixel_format not in RGB_FORMATS:
+            size = source.width, source.height
+            convert = ToRgb(source.pixel_format, source.color, source.chroma, *size, _CUDA, deep=source.bits > 8)
             self._to_rgb = GraphedFunction(_of_planes(convert))
         # On a stream of their own, copies do not queue behind inferences, so their page-locked memory is free sooner.
         self._stream = torch.cuda.Stream()
@@ -80,8 +82,7 @@ class Download(Stage):
         self._download: AsyncDownload[_Item] = AsyncDownload()
         params = self.params
         self._to_yuv = None
-        if params.pixel_format not in (None, "rgb24"):
-            assert params.pixel_format is not None
+        if params.pixel_format is not None and params.pixel_format not in RGB_FORMATS:
             assert params.color is not None
             self._to_yuv = GraphedFunction(
                 ToYuv(params.pixel_format, params.color, params.chroma, params.width, params.height, _CUDA)
@@ -100,7 +101,8 @@ class Download(Stage):
             return self._download.put([item.classes], lambda copies: replace(segments, classes=copies[0]))
         frame: Frame = item
         pixel_format = self.params.pixel_format or "rgb24"
-        planes = self._to_yuv(frame.pixels()) if self._to_yuv else (frame.pixels().contiguous(),)
+        pixels = to_8_bits(frame.pixels()) if pixel_format == "rgb24" else frame.pixels()
+        planes = self._to_yuv(pixels) if self._to_yuv else (pixels.contiguous(),)
         return self._download.put(planes, lambda copies: frame_of_planes(frame, copies, pixel_format))
 
     def finish(self) -> Iterable[_Item]:

@@ -303,7 +303,7 @@ PLAN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["sink.codec=nvenc", "sink.crf=0"], N + "sink: crf 0 is out of range for nvenc: 1..51\n  → set pipeline.nodes.sink.crf within it; a lower value is better and larger"),
     (UPSCALE, ["sink.codec=nvenc", "sink.path=x.avi"], N + "sink: avi files cannot hold codec nvenc; allowed: mpeg4, x264\n  → choose another codec (encoder=...) or another extension"),
     (UPSCALE, ["sink.codec=nvenc", "sink.preset=fast"], N + "sink: preset fast: codec nvenc has no presets; only x264 and x265 have\n  → set pipeline.nodes.sink.preset=null"),
-    (UPSCALE, ["sink.codec=nvenc", "sink.pixel_format=yuv420p10le"], N + "sink: codec nvenc supports pixel_format yuv420p, not yuv420p10le\n  → set pipeline.nodes.sink.pixel_format=yuv420p, or choose another codec (encoder=...)"),
+    (UPSCALE, ["sink.codec=nvenc", "sink.pixel_format=yuv420p10le"], N + "sink: codec nvenc supports pixel_format yuv420p, yuv444p, nv12, not yuv420p10le\n  → set pipeline.nodes.sink.pixel_format=yuv420p, or choose another codec (encoder=...)"),
     (UPSCALE, ["source.path=<full>", "source.hwaccel=cuda"], N + "source: hwaccel cuda decodes 4:2:0, and '<full>' is yuv444p\n  → set pipeline.nodes.source.hwaccel=none"),
     # the plan as a whole
     (UPSCALE, ["-sink"], N + "restore: (frames) its output is not connected\n  → connect it, or take it out with ~pipeline.nodes.restore"),

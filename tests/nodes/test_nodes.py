@@ -500,4 +500,4 @@ def test_encoder_time_base(options: dict[str, Any], source: FrameSpec, time_base
 def test_encoder_asks_for_usual_colours_where_none_can_be_written(path: str, codec: str, usual: bool) -> None:
     need = node("encoder", "a", path=path, codec=codec).spec.accepts(0)
     assert need is not None
-    assert (need.type, need.pixel_format, need.default_color) == (FrameSpec, "yuv420p", usual)
+    assert (need.type, need.format_of(frames()), need.default_color) == (FrameSpec, "yuv420p", usual)

@@ -25,6 +25,7 @@ from bmfgraph.nodes.nvdec import NvdecMedia, NvdecParams, NvdecSpec
 from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Inferred, PlanNode, json_ready
 from bmfgraph.plan.types import AudioSpec, ColorSpec, FrameSpec
+from bmfgraph.stages.pictures import to_8_bits
 from tests.runner.media_tools import Seen, Sound, recorded, scene, soft_scene, write
 from tests.tools import make_clip
 
@@ -51,7 +52,8 @@ def test_frames_come_as_rgb_on_the_gpu(clip: Callable[..., Path]) -> None:
     assert [port.name for port in inferred.outputs] == ["video", "audio"] == list(spec_of(path).ports())
     assert isinstance(video, FrameSpec)
     assert isinstance(audio, AudioSpec)
-    assert video == replace(probe(path).frames, pixel_format="rgb24", device="cuda")
+    frames = probe(path).frames
+    assert video == replace(frames, pixel_format="rgb24", origin="yuv420p", device="cuda")
     work = inferred.params
     assert isinstance(work, NvdecParams)
     assert isinstance(work, DecoderParams)
@@ -233,7 +235,7 @@ class Ran:
         return Fraction(self.frames[0].time_base)
 
     def seen(self) -> list[Seen]:
-        return [Seen(frame.index, frame.time, frame.image.numpy()) for frame in self.frames]
+        return [Seen(frame.index, frame.time, to_8_bits(frame.image).numpy()) for frame in self.frames]
 
 
 @pytest.fixture

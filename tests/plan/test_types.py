@@ -18,6 +18,8 @@ from bmfgraph.plan.types import (
     TensorSpec,
     TrackSpec,
     Window,
+    nearest_format,
+    sampling_of,
 )
 from tests.tools import frames, tensor
 
@@ -89,3 +91,55 @@ def test_a_tensor_knows_its_sizes() -> None:
 
 def test_no_window_is_one_frame_in_the_same_frame_out() -> None:
     assert Window(1, (0,), 1, "edge") == NO_WINDOW
+
+
+EVERY = [f"yuv{sampling}p{bits}" for bits in ("", "10le", "12le") for sampling in ("420", "422", "444")]
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "origin", "choices", "expected"),
+    [
+        *((name, "", EVERY, name) for name in EVERY),
+        ("rgb48le", "yuv422p10le", EVERY, "yuv422p10le"),
+        # An 8-bit node between has taken the depth.
+        ("rgb24", "yuv422p10le", EVERY, "yuv422p"),
+        ("rgb24", "", EVERY, "yuv420p"),
+        ("gbrp12le", "", EVERY, "yuv420p12le"),
+        ("gray10le", "", EVERY, "yuv420p10le"),
+        ("pal8", "", EVERY, "yuv420p"),
+        ("p010le", "", EVERY, "yuv420p10le"),
+        ("nv16", "", EVERY, "yuv422p"),
+        ("yuvj444p", "", EVERY, "yuv444p"),
+        ("yuv411p", "", EVERY, "yuv422p"),
+        ("yuv440p", "", EVERY, "yuv444p"),
+        ("yuv420p9le", "", EVERY, "yuv420p10le"),
+        ("yuv444p16le", "", EVERY, "yuv444p12le"),
+        ("yuv420p", "", ["yuv422p10le", "yuv444p10le"], "yuv422p10le"),
+        ("yuv444p10le", "", ["yuv420p", "yuv420p10le"], "yuv420p10le"),
+        ("yuv422p10le", "", ["yuv420p", "yuv444p", "p010le"], "p010le"),
+        ("rgb48le", "yuv420p10le", ["yuv420p"], "yuv420p"),
+    ],
+)
+def test_the_nearest_format(pixel_format: str, origin: str, choices: list[str], expected: str) -> None:
+    assert nearest_format(frames(pixel_format=pixel_format, origin=origin), choices) == expected
+
+
+def test_rgb_frames_know_what_they_were_made_of() -> None:
+    deep = frames(pixel_format="yuv422p10le").as_rgb(deep=True)
+    assert (deep.pixel_format, deep.origin, deep.bits, deep.depth) == ("rgb48le", "yuv422p10le", 16, 10)
+    shallow = deep.as_rgb()
+    assert (shallow.pixel_format, shallow.origin, shallow.depth) == ("rgb24", "yuv422p10le", 8)
+    assert frames(pixel_format="rgb48le").depth == 16
+    assert deep.in_format("yuv420p10le", deep.color).origin == ""
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "sampling"),
+    [
+        *(("yuv420p", (2, 2)), ("yuvj422p", (2, 1)), ("yuva444p10le", (1, 1)), ("yuv411p", (4, 1)), ("nv12", (2, 2))),
+        *(("nv20le", (2, 1)), ("p010le", (2, 2)), ("p216le", (2, 1)), ("p412le", (1, 1)), ("y210le", (2, 1))),
+        *(("uyvy422", (2, 1)), ("gray", None), ("rgb24", None), ("gbrp10le", None), ("pal8", None), ("", None)),
+    ],
+)
+def test_sampling(pixel_format: str, sampling: tuple[int, int] | None) -> None:
+    assert sampling_of(pixel_format) == sampling

@@ -96,7 +96,7 @@ def test_pictures_become_a_clip_of_their_duration(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp", "a.gif", "a.avif", "a.tga"])
 def test_a_single_picture_is_one_frame(tmp_path: Path, name: str) -> None:
     image = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
-    options = {"lossless": True} if name == "a.webp" else {}
+    options: dict[str, Any] = {"lossless": True} if name == "a.webp" else {}
     Image.fromarray(image).save(tmp_path / name, **options)
     frames = recorded(tmp_path / name)
     assert [frame.time for frame in frames] == [0]
@@ -166,7 +166,7 @@ def test_grey_and_palettes_with_alpha(tmp_path: Path) -> None:
     (image,) = pixels(tmp_path / "grey.png", background="red")
     assert tuple(image[0, 0]) == (255, 0, 0)
     assert tuple(image[0, -1]) == (200, 200, 200)
-    palette = Image.fromarray(np.repeat(np.uint8([[0, 1]]), 32, axis=1).repeat(HEIGHT, axis=0), "P")
+    palette = Image.fromarray(np.tile(np.arange(2, dtype=np.uint8).repeat(32), (HEIGHT, 1)), "P")
     palette.putpalette([9, 9, 9, 10, 200, 30])
     palette.save(tmp_path / "palette.png", transparency=0)
     (image,) = pixels(tmp_path / "palette.png", background="white")

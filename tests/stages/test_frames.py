@@ -27,8 +27,7 @@ def work(**options: Any) -> FramesParams:
         "meaning": TensorMeaning(),
         "pictures": 1,
         "crop": None,
-        "width": 64,
-        "height": 48,
+        "deep": False,
     }
     return FramesParams(**(settings | options))
 
@@ -128,7 +127,7 @@ def test_a_windows_pictures_become_frames_in_order(video_frame: FrameMaker) -> N
 def test_a_new_frame_keeps_time_and_takes_the_new_size(video_frame: FrameMaker) -> None:
     source = video_frame(9)
     tensor = torch.zeros(1, 3, 96, 128, dtype=torch.uint8)
-    (result,) = opened(ToFrames("n", work(width=128, height=96))).process(Sample({"x": tensor}, (source,)))
+    (result,) = opened(ToFrames("n", work())).process(Sample({"x": tensor}, (source,)))
     assert (result.size, result.pts, result.time_base) == ((128, 96), 9, Fraction(1, 25))
     assert (result.pixels() == 0).all()
 

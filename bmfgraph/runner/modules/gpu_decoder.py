@@ -17,6 +17,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
+from bmfgraph.plan.types import bits_of
 from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import graphed_on_cuda, stream as shared_stream
@@ -49,7 +50,8 @@ class GpuDecoder:
         self._stream = torch.cuda.Stream(device)
         pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
         size = params.stored_width, params.stored_height
-        self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device)
+        deep = bits_of(params.pixel_format) > 8
+        self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
         self._convert = graphed_on_cuda(self._rgb_image, device)
         self._surfaces: dict[int, torch.Tensor] = {}
         """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
@@ -67,8 +69,8 @@ class GpuDecoder:
         """Decode at least ``count`` frames, or all up to the end.
 
         Returns:
-            For each frame its pts in the file's time base and its image, uint8 RGB [height, width, 3] on the GPU. The
-            images are ready for all work that is enqueued on the shared stream from now on.
+            For each frame its pts in the file's time base and its image, RGB [height, width, 3], uint8 or uint16, on
+            the GPU. The images are ready for all work that is enqueued on the shared stream from now on.
 
         Raises:
             RunError: The file cannot be decoded by NVDEC.

@@ -1,0 +1,70 @@
+"""List the pixel formats that FFmpeg's encoders take, and choose one for frames."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["NATIVE_FORMATS", "PIXEL_FORMATS", "PixelFormat", "automatic_formats"]
+
+PixelFormat = Literal[
+    "yuv420p",
+    "yuv422p",
+    "yuv444p",
+    "yuv440p",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p10le",
+    "yuv420p12le",
+    "yuv422p12le",
+    "yuv444p12le",
+    "yuv420p16le",
+    "yuv422p16le",
+    "yuv444p16le",
+    "yuvj420p",
+    "yuvj422p",
+    "yuvj444p",
+    "nv12",
+    "p010le",
+    "gray",
+    "gray10le",
+    "gray12le",
+    "gray16le",
+    "gbrp",
+    "gbrp10le",
+    "gbrp12le",
+    "gbrp16le",
+]
+
+_8 = ("yuv420p", "yuv422p", "yuv444p")
+_10 = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
+_12 = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
+_16 = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
+PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
+    "libx264": (*_8, *_10, "nv12", "gray", "gray10le"),
+    "libx265": (*_8, *_10, *_12, "gray", "gray10le", "gray12le", "gbrp", "gbrp10le", "gbrp12le"),
+    "libsvtav1": ("yuv420p", "yuv420p10le"),
+    "libvpx-vp9": (*_8, "yuv440p", "gbrp"),
+    "prores_ks": ("yuv422p10le", "yuv444p10le"),
+    "ffv1": (
+        *(*_8, "yuv440p", *_10, *_12, *_16),
+        *("gray", "gray10le", "gray12le", "gray16le"),
+        *("gbrp10le", "gbrp12le", "gbrp16le"),
+    ),
+    "mjpeg": ("yuvj420p", "yuvj422p", "yuvj444p"),
+    "mpeg4": ("yuv420p",),
+    "h264_nvenc": ("yuv420p", "yuv444p", "nv12"),
+    "hevc_nvenc": ("yuv420p", "yuv444p", "p010le", "nv12"),
+    "av1_nvenc": ("yuv420p", "p010le", "nv12"),
+}
+"""Formats by FFmpeg's name of the encoder, in order of preference."""
+NATIVE_FORMATS = (*_8, "yuv420p10le")
+"""Formats that BMF's encoder writes with FFmpeg 4."""
+
+
+def automatic_formats(codec: str) -> tuple[str, ...]:
+    """Return the formats of which one is chosen for frames: YUV, but neither grey nor RGB, which few players show.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+    """
+    return tuple(name for name in PIXEL_FORMATS[codec] if name.startswith(("yuv", "p01")))
