@@ -30,7 +30,7 @@ def verify(plan: Plan) -> Plan:
                 node.name,
                 f"input {info.pipe!r} is a pipe, and {pipes[info.pipe]!r} reads it already",
                 hint="write it to a file first, or connect both to one decoder",
-                code=codes.PIPE_READ_TWICE,
+                code=codes.UNREADABLE_PIPE,
             )
         path = node.written
         if path is None:

@@ -6,7 +6,6 @@ from bmfgraph.error_codes.code import Code
 
 __all__ = [
     "MISSING_PICTURE",
-    "PIPE_READ_TWICE",
     "UNEQUAL_PICTURES",
     "UNREADABLE_PIPE",
     "UNREADABLE_URL",
@@ -31,9 +30,8 @@ UNEQUAL_PICTURES = Code(
 )
 UNREADABLE_PIPE = Code(
     "E432",
-    "A clip cannot be read from a pipe.",
+    "A clip cannot be read from a pipe, or not more than once.",
     "Write it as Matroska, MPEG-TS or NUT, start its writer first, or write it to a file.",
 )
-PIPE_READ_TWICE = Code("E433", "A pipe would have to be read more than once.", "Write the clip to a file first.")
-UNREADABLE_URL = Code("E434", "A clip cannot be read from an address.", "Check the address and the network.")
-UNUSED_RATE = Code("E435", "`rate` is set for a clip that has times of its own.", "Leave `rate` out.")
+UNREADABLE_URL = Code("E433", "A clip cannot be read from an address.", "Check the address and the network.")
+UNUSED_RATE = Code("E434", "`rate` is set for a clip that has times of its own.", "Leave `rate` out.")

@@ -94,7 +94,7 @@ class NvdecSpec(DecoderSpec):
                 name,
                 f"input {str(media.path)!r} is a pipe, and its streams are read separately for the GPU",
                 hint=f"{self.cpu_hint}, or write it to a file first",
-                code=codes.PIPE_READ_TWICE,
+                code=codes.UNREADABLE_PIPE,
             )
         import av
 

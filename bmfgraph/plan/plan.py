@@ -267,7 +267,7 @@ def pipe_errors(plan: Plan, reason: str) -> list[PlanError]:
             node.name,
             f"input {info.pipe!r} is a pipe, which can be read once, and {reason}",
             hint="write it to a file first",
-            code=codes.PIPE_READ_TWICE,
+            code=codes.UNREADABLE_PIPE,
         )
         for node, info in plan.sources()
         if info.pipe

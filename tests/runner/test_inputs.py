@@ -310,7 +310,7 @@ def test_two_decoders_cannot_share_a_pipe(tmp_path: Path) -> None:
                 "second": RecordSpec(inputs=("other.video",)),
             }
         )
-    assert code_of(caught.value) == "E433"
+    assert code_of(caught.value) == "E432"
 
 
 def test_a_child_process_cannot_read_a_pipe(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_child_process_cannot_read_a_pipe(tmp_path: Path) -> None:
         plan = compiled({"source": decoder(tmp_path / "pipe"), "record": RecordSpec(inputs=("source.video",))})
         with pytest.raises(BmfgraphError) as caught:
             run_isolated(plan)
-    assert code_of(caught.value) == "E433"
+    assert code_of(caught.value) == "E432"
 
 
 def test_standard_input(tmp_path: Path) -> None:
@@ -420,15 +420,15 @@ def test_an_address_that_cannot_be_sought(tmp_path: Path, site: str) -> None:
 
 def test_addresses_that_fail(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, text = refusal(f"{site}/missing?key=secret")
-    assert code == "E434"
+    assert code == "E433"
     assert "404 Not Found" in text
     assert "secret" not in text
     code, text = refusal(site.replace("://", "://user:secret@") + "/clip")
     assert code == "E420"
     assert "secret" not in text
     assert refusal("ftp://127.0.0.1/clip.mp4")[0] == "E409"
-    assert refusal(f"{site}/list.m3u8")[0] in ("E415", "E434")
+    assert refusal(f"{site}/list.m3u8")[0] in ("E415", "E433")
     assert refusal(f"{site}/clip", backend="bmf")[0] == "E389"
     monkeypatch.setattr(opening, "_SILENCE", 1)
     code, text = refusal(f"{site}/stalls")
-    assert code == "E434"
+    assert code == "E433"
