@@ -102,7 +102,9 @@ def check_pictures(name: str, files: tuple[str, ...]) -> None:
             with open_video(file) as container:
                 stream = container.streams.video[0]
                 facts = (stream.codec_context.codec.canonical_name, stream.width, stream.height)
-        except (FFmpegError, OSError, IndexError) as error:
+            if not stream.width:
+                raise ValueError("it is damaged")
+        except (FFmpegError, OSError, IndexError, ValueError) as error:
             raise MediaError(
                 f"input {name!r}: {file!r} is not a picture that FFmpeg can read ({getattr(error, 'strerror', error)})",
                 "replace it, or take it away",

@@ -22,8 +22,8 @@ STANDARD_INPUT = "-"
 """The name of standard input."""
 _HEAD = 32 << 20
 """Bytes that probing may read. A probe sees the end of the file there."""
-_SILENCE = 60
-"""Seconds to wait for the next byte."""
+_OPENING, _SILENCE = 10, 60
+"""Seconds to wait for the writer of a named pipe, and for the next byte."""
 _NUMBERS = itertools.count()
 _PIPES: dict[str, Pipe] = {}
 """The pipes that this process has opened: a second probe must find the bytes of the first."""
@@ -92,7 +92,7 @@ class Pipe:
         self.name = name
         self.number = next(_NUMBERS)
         self.head = bytearray()
-        self.taken = self.ended = False
+        self.taken = self.ended = self._fed = False
         self.lock = threading.Lock()
         self._descriptor: int | None = 0 if name == STANDARD_INPUT else None
 
@@ -100,7 +100,7 @@ class Pipe:
         """Wait for bytes, and return up to ``size`` of them; none at the end.
 
         Raises:
-            TimeoutError: None came for a minute.
+            TimeoutError: None came in time.
             OSError: The pipe cannot be read.
         """
         if self._descriptor is None:
@@ -109,13 +109,14 @@ class Pipe:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
         while True:
-            if not poll.poll(_SILENCE * 1000):
-                raise TimeoutError(errno.ETIMEDOUT, f"no byte came from the pipe for {_SILENCE} s", self.name)
+            patience = _SILENCE if self._fed or self._descriptor == 0 else _OPENING
+            if not poll.poll(patience * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, f"no byte came from the pipe for {patience} s", self.name)
             try:
                 chunk = os.read(self._descriptor, size)
             except BlockingIOError:  # Another reader of the pipe was faster.
                 continue
-            self.ended = not chunk
+            self.ended, self._fed = not chunk, True
             return chunk
 
     def close(self) -> None:

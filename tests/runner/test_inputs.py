@@ -270,7 +270,7 @@ def test_mp4_in_a_pipe_needs_its_index_first(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_nobody_writes_to_ends_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipes, "_SILENCE", 0.2)
+    monkeypatch.setattr(pipes, "_OPENING", 0.2)
     os.mkfifo(tmp_path / "pipe")
     code, text = refusal(tmp_path / "pipe")
     assert code == "E432"
