@@ -80,7 +80,7 @@ def opening_options(protocols: Iterable[Protocol] = (), path: Path | str = "") -
         "pattern_type": "none",
     }
     if "tcp" in needed:
-        options |= {"rw_timeout": f"{_SILENCE}000000", "tls_verify": "1"}
+        options |= {"rw_timeout": f"{round(_SILENCE * 1_000_000)}", "tls_verify": "1"}
         if certificates := _certificates():
             options["ca_file"] = certificates
     if is_url(path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -432,3 +434,48 @@ def test_addresses_that_fail(site: str, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(opening, "_SILENCE", 1)
     code, text = refusal(f"{site}/stalls")
     assert code == "E433"
+
+
+def test_a_server_that_stalls_ends_the_run(tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Site.content = write(tmp_path / "a.ts", [scene(index, WIDTH, HEIGHT) for index in range(50)]).read_bytes()
+    monkeypatch.setattr(opening, "_SILENCE", 0.3)
+    with pytest.raises(BmfgraphError) as caught:
+        recorded(f"{site}/stalls")  # type: ignore[arg-type]
+    assert "cannot be read" in str(caught.value)
+
+
+def test_the_certificate_of_a_server_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl makes a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run(
+        ["openssl", *words.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    Site.content = write(tmp_path / "a.mkv", [scene(index, WIDTH, HEIGHT) for index in range(3)]).read_bytes()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    url = f"https://localhost:{server.server_address[1]}/clip"
+    try:
+        assert refusal(url)[0] == "E433"
+        monkeypatch.setattr(opening, "_certificates", lambda: str(certificate))
+        assert len(recorded(url)) == 3  # type: ignore[arg-type]
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+@pytest.mark.parametrize("name", ["Film: part 1.mp4", "a\nb.mp4", "caf\udce9 100%.mp4"])
+def test_names_of_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "clip.mp4", [scene(index, WIDTH, HEIGHT) for index in range(3)], sound=Sound()).rename(name)
+    out = transcode(Path(name), Path(f"out {name}"))
+    assert video_times(out) == [Fraction(index, 25) for index in range(3)]
+    assert sound_packets(out)
