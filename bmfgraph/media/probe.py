@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import stat
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import MediaError, without_passwords
+from bmfgraph.errors import MediaError
 from bmfgraph.media.alpha import has_alpha, is_transparent, picture_decoder
-from bmfgraph.media.opening import Protocol, is_playlist, is_url, open_video
+from bmfgraph.media.opening import Protocol, is_url, open_video
 from bmfgraph.media.picture_files import check_pictures, picture_files
-from bmfgraph.media.pipes import is_pipe, pipe_at, pipe_fault
+from bmfgraph.media.pipes import is_pipe, pipe_at
+from bmfgraph.media.refusals import unreadable
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
 from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
-from bmfgraph.system.untrusted import open_regular
 
 __all__ = ["Media", "MediaError", "probe"]
 
@@ -176,49 +175,11 @@ def _probe_version(
             f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
         ) from None
     except av.FFmpegError as error:
-        raise _unreadable(path, protocols, error) from None
+        raise unreadable(path, protocols, error) from None
     except TimeoutError as error:
         raise MediaError(
             f"input {str(path)!r}: {error.strerror}", "start its writer first", code=codes.UNREADABLE_PIPE
         ) from None
-
-
-def _unreadable(path: Path | str, protocols: tuple[Protocol, ...], error: Any) -> MediaError:
-    """Return the error for a clip that FFmpeg refuses."""
-    reason = without_passwords(str((error.log or (0, "", error.strerror))[-1]))
-    if error.errno == errno.EINVAL:
-        reason = "its format is not supported"
-    if is_pipe(path):
-        pipe = pipe_at(path)
-        pipe.close()
-        return MediaError(
-            f"input {str(path)!r} is not a video that FFmpeg can read ({pipe_fault(pipe) or reason})",
-            "write it with -f matroska, mpegts or nut, as mp4 with -movflags +frag_keyframe+empty_moov, or to a file",
-            code=codes.UNREADABLE_PIPE,
-        )
-    if not protocols and is_playlist(path):
-        return MediaError(
-            f"input {str(path)!r} is a playlist, which opens other files or addresses",
-            "name the video itself, or allow it: decoder.protocols=[file], or [file,https]",
-            code=codes.PLAYLIST_INPUT,
-        )
-    if is_url(path):
-        return MediaError(
-            f"input {str(path)!r} cannot be read ({reason})",
-            "check the address and the network, or fetch it first",
-            code=codes.UNREADABLE_URL,
-        )
-    if _is_animated_webp(path):
-        return MediaError(
-            f"input {str(path)!r} is an animated WebP, which FFmpeg 8 does not decode",
-            "convert it to a GIF or an APNG",
-            code=codes.UNREADABLE_VIDEO,
-        )
-    return MediaError(
-        f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
-        "it may be cut off, still being written, or not a media file; try to play it",
-        code=codes.UNREADABLE_VIDEO,
-    )
 
 
 def _describe(
@@ -316,15 +277,6 @@ def _first_frame(container: Any, stream: Any) -> Any:
         for frame in decoder.decode(packet):
             return frame
     return None
-
-
-def _is_animated_webp(path: Path | str) -> bool:
-    try:
-        with open_regular(path) as file:
-            head = file.read(64)
-    except OSError:
-        return False
-    return head.startswith(b"RIFF") and head[8:12] == b"WEBP" and b"ANIM" in head
 
 
 def _track(stream: Any) -> TrackSpec:
