@@ -5,14 +5,26 @@ from __future__ import annotations
 from bmfgraph.error_codes.code import Code
 
 __all__ = [
+    "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
     "UNEQUAL_PICTURES",
     "UNREADABLE_PIPE",
     "UNREADABLE_URL",
     "UNSUPPORTED_BY_BACKEND",
+    "UNSUPPORTED_PASSES",
+    "UNSUPPORTED_TUNE",
     "UNUSED_RATE",
 ]
 
+UNSUPPORTED_TUNE = Code(
+    "E363", "The codec does not have the `tune`.", "Leave it out, or use one that the message lists."
+)
+UNSUPPORTED_PASSES = Code(
+    "E364", "The codec cannot make two passes, or they lack a bit rate.", "Set `passes: 1`, or `bit_rate`."
+)
+MISSING_GPU_ENCODER = Code(
+    "E365", "The machine has no NVENC, which the codec needs.", "Choose another codec, such as `encoder=x264`."
+)
 UNSUPPORTED_BY_BACKEND = Code(
     "E389",
     "The back end `bmf` does not support an option of the decoder or the encoder.",
