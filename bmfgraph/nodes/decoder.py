@@ -334,6 +334,9 @@ def _rgb(color: str) -> tuple[int, int, int]:
     Raises:
         FieldError: There is no such colour.
     """
+    # The default needs no import, which takes as long as the rest of a short check.
+    if color == "black":
+        return 0, 0, 0
     from PIL import ImageColor
 
     try:
