@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.media.opening import open_video
+from bmfgraph.media.picture_files import picture_files
 from bmfgraph.plan.types import default_matrix
 from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.untrusted import open_regular
@@ -64,7 +65,8 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
 
     for path in (clip, reference):
         try:
-            open_regular(path).close()
+            if picture_files(path) is None:
+                open_regular(path).close()
         except OSError as error:
             raise _error(f"cannot be compared ({str(path)!r}: {error.strerror})", "use a video file") from None
     values: list[float] = []

@@ -21,6 +21,8 @@ _EXACT = Fraction(1, 2000)
 """Largest error of a frame time, in seconds."""
 _MOST_PACKETS, _MOST_BYTES = 20_000, 64 << 20
 """Packets and bytes that are read to learn the frame times. Longer files are sampled."""
+_LIVE = (300, 4 << 20)
+"""The same for what comes slowly."""
 _SAMPLES = 8
 """Positions at which a longer file is sampled."""
 _FASTEST = 1000
@@ -56,15 +58,16 @@ class Timing:
     """Frames that an edit list hides."""
 
 
-def frame_timing(container: Any, stream: Any) -> Timing:
+def frame_timing(container: Any, stream: Any, *, live: bool = False) -> Timing:
     """Measure the frame times. Count them from the start of the file.
 
     Args:
         container: A new container of PyAV, not read yet.
         stream: The video stream in it.
+        live: It cannot be sought, and its bytes may come slowly.
     """
     base = Fraction(stream.time_base)
-    times = _read_times(container, stream)
+    times = _read_times(container, stream, live)
     origin = Fraction(container.start_time or 0, 1_000_000)
     if container.format.name.startswith("matroska"):
         # Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
@@ -147,13 +150,18 @@ class _Times:
     """Seconds at which the last packet of any stream ends, among the packets read first."""
 
 
-def _read_times(container: Any, stream: Any) -> _Times:
-    times = _read_packets(container, stream, _MOST_PACKETS, _MOST_BYTES)
+def _read_times(container: Any, stream: Any, live: bool) -> _Times:
+    from av import FFmpegError
+
+    times = _read_packets(container, stream, *(_LIVE if live else (_MOST_PACKETS, _MOST_BYTES)))
     if times.whole:
         return times
-    times.runs = [times.runs[0][:-_REORDERED]] if times.runs else []
-    for part in range(1, _SAMPLES):
-        container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
+    times.runs = [times.runs[0][:-_REORDERED] or times.runs[0]] if times.runs else []
+    for part in range(1, _SAMPLES if not live and container.duration else 1):
+        try:
+            container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
+        except FFmpegError:  # Some servers send a file only from its beginning.
+            break
         sample = _read_packets(container, stream, 100, _MOST_BYTES)
         if sample.runs:
             # Frames are not stored in presentation order, so a run has gaps at both ends.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.demuxing import Demuxer
 from bmfgraph.media.opening import open_video
+from bmfgraph.media.pipes import close_pipe
 from bmfgraph.media.reading import Clock, FileReading
 
 if TYPE_CHECKING:
@@ -79,9 +80,12 @@ class TrackReader:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._reading.live:
+            close_pipe(self._reading.path)
 
     def _open(self) -> None:
-        self._container: Any = open_video(self._reading.path, self._reading.protocols)
+        reading = self._reading
+        self._container: Any = open_video(reading.path, reading.protocols, reading.picture_rate, whole=True)
         self.tracks = Tracks(tuple(self._container.streams[index] for index in self._reading.tracks))
         self._restart()
 

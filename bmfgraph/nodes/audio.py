@@ -38,7 +38,8 @@ class AudioNodeSpec(NodeSpec):
         return Files(reads=(params.path,))
 
     def source(self, params: FileReading) -> SourceInfo:
-        return SourceInfo(start=params.start, end=params.end, audio_only=True)
+        pipe = params.path if params.live else ""
+        return SourceInfo(start=params.start, end=params.end, audio_only=True, pipe=pipe)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         return Path(node.params.path).name, *span_text(node.params.start, node.params.end)

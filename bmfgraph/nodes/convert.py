@@ -24,7 +24,7 @@ from bmfgraph.plan.types import (
 )
 from bmfgraph.plan.views.text import change_text
 
-__all__ = ["ConvertParams", "ConvertSpec", "scale_steps", "written_color"]
+__all__ = ["ConvertParams", "ConvertSpec", "chroma_position", "scale_steps", "written_color"]
 
 Position = tuple[int, int | None]
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
@@ -65,9 +65,9 @@ class ConvertSpec(NodeSpec):
             source=source.color,
             pixel_format=self.pixel_format,
             color=color,
-            source_chroma=_position(source.pixel_format, source.chroma),
+            source_chroma=chroma_position(source.pixel_format, source.chroma),
             # Without a tag, readers assume the position of H.264.
-            chroma=_position(self.pixel_format, source.chroma or "left"),
+            chroma=chroma_position(self.pixel_format, source.chroma or "left"),
             source_format=source.pixel_format,
         )
         return Inferred((Port("out", out),), params)
@@ -91,8 +91,11 @@ def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorS
     return replace(source.color, matrix=matrix, full_range=pixel_format.startswith("yuvj"))
 
 
-def _position(pixel_format: str, chroma: Chroma) -> Position | None:
-    """Position of the first chroma sample, in 1/256 luma samples (x, y); y is None where all rows have chroma."""
+def chroma_position(pixel_format: str, chroma: Chroma) -> Position | None:
+    """Return the position of the first chroma sample in 1/256 luma samples, (x, y).
+
+    None where the format has no such chroma; y is None where all rows have chroma.
+    """
     sampling = sampling_of(pixel_format)
     if not chroma or sampling not in ((2, 2), (2, 1)):
         return None

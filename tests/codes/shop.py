@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from PIL import Image
 
 from bmfgraph.system.machine import Library, Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
@@ -213,6 +214,8 @@ def fill(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "foreign").mkdir()
     (folder / "foreign" / "report.html").write_text("a report of someone else")
+    for name, side in {"gap_002": 16, "gap_004": 16, "size_1": 16, "size_2": 8}.items():
+        Image.new("RGB", (side, side)).save(folder / f"{name}.png")
     (folder / "text.mp4").write_text("no video\n" * 200)
     (folder / "damaged.jpg").write_bytes(b"\xff\xd8 no picture")
     (folder / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
