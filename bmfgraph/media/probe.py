@@ -50,6 +50,8 @@ class Media:
     path: Path
     container: str
     """FFmpeg's first name of the format, such as ``mov`` or ``matroska``."""
+    codec: str
+    """FFmpeg's name of the video codec."""
     frames: FrameSpec
     """Type of the frames after rotation."""
     audio: AudioSpec | None
@@ -205,6 +207,7 @@ def _describe(
     return Media(
         path=path,
         container=container.format.name.split(",")[0],
+        codec=stream.codec_context.codec.canonical_name,
         frames=FrameSpec(
             width=width,
             height=height,

@@ -17,7 +17,7 @@ from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
 from bmfgraph.media.sources import locate
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.nodes.backend import Backend, check_backend, check_media
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
@@ -36,6 +36,8 @@ class DecoderParams(VideoReading):
     """The streams to read, and the frames that they promise."""
 
     backend: Backend
+    codec: str
+    """FFmpeg's name of the video codec."""
     frame_count: int
     """Frames to expect (0: unknown)."""
     exact_count: bool
@@ -140,6 +142,9 @@ class DecoderSpec(NodeSpec):
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
+        native = self.backend == "bmf"
+        if native:
+            check_media(node.name, media, cut=self.start is not None)
         frames = replace(media.frames, time_grid=self._time_grid(media))
         subticks = self._subticks(media)
         if subticks > media.ties:
@@ -170,7 +175,7 @@ class DecoderSpec(NodeSpec):
             end=self.end,
             protocols=media.protocols,
             origin=media.origin,
-            zero=media.zero,
+            zero=max(media.origin, Fraction(0)) if native else media.zero,
             subticks=subticks,
             time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
@@ -182,6 +187,7 @@ class DecoderSpec(NodeSpec):
             time_base=frames.time_base,
             rate=frames.rate,
             backend=self.backend,
+            codec=media.codec,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
@@ -210,10 +216,8 @@ class DecoderSpec(NodeSpec):
         return params.backend == "pyav"
 
     def _audio(self, audio: AudioSpec) -> AudioSpec:
-        """Return the tracks that the back end reads: BMF's decoder reads one audio stream, and no others."""
-        if self.backend == "pyav":
-            return audio
-        return AudioSpec(audio.of_kind("audio")[:1], "bmf")
+        """Return the tracks, as packets of the back end."""
+        return replace(audio, backend=self.backend)
 
     def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
         tracks = audio.of_kind("audio")[:1] if audio.backend == "bmf" else audio.tracks
@@ -221,7 +225,10 @@ class DecoderSpec(NodeSpec):
         return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel)
+        return Needs(
+            hwaccel="" if params.hwaccel == "none" else params.hwaccel,
+            decoder=params.codec if params.backend == "bmf" else "",
+        )
 
     def files(self, params: FileReading) -> Files:
         return Files(reads=(params.path,))
@@ -255,4 +262,6 @@ class DecoderSpec(NodeSpec):
             options["dec_params"]["threads"] = str(params.threads)
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
-        return BmfModuleSpec("c_ffmpeg_decoder", options)
+        return BmfModuleSpec(
+            "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
+        )

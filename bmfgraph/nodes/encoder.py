@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.nodes.backend import Backend, check_audio, check_backend, check_frames
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import (
     AUDIO_IN,
@@ -153,6 +153,8 @@ class EncoderSpec(NodeSpec):
         container = self._container(node.name)
         self._check_codec(node.name, container)
         self._check_frames(node.name, frames, container)
+        if self.backend == "bmf":
+            check_frames(node.name, frames, container)
         audio = self._audio(node.name, source_audio, container)
         crf = self.crf
         if crf is None and self.bit_rate is None and self.codec in CRF_RANGE:
@@ -322,6 +324,8 @@ class EncoderSpec(NodeSpec):
         if audio is None or self.audio == "none" or container == "null":
             return None
         assert isinstance(audio, AudioSpec)
+        if self.backend == "bmf":
+            check_audio(name, audio)
         if self.audio == "copy":
             allowed = AUDIO_IN.get(container)
             refused = next((t for t in audio.of_kind("audio") if allowed is not None and t.codec not in allowed), None)

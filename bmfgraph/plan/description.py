@@ -186,6 +186,8 @@ class Needs:
     """Encoders that the user can choose instead."""
     hwaccel: str = ""
     """FFmpeg's name of a hardware decoder."""
+    decoder: str = ""
+    """FFmpeg's name of a codec that BMF's FFmpeg must decode."""
 
 
 @dataclass(frozen=True)

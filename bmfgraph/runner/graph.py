@@ -19,7 +19,7 @@ from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
 from bmfgraph.runner.modules.stage_chain import StageChainConfig
 from bmfgraph.runner.monitor import RunMonitor, failure
 from bmfgraph.stages.base import Stage
-from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
+from bmfgraph.system.ffmpeg4 import has_decoder, has_encoder, has_hwaccel, no_decoder, no_encoder, no_hwaccel
 
 __all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage"]
 
@@ -175,10 +175,12 @@ def make_stage(node: PlanNode) -> Stage:
 
 
 def _check_codecs(node: PlanNode) -> None:
-    """Check that FFmpeg has the encoder and the hardware decoder of a node. Raises RunError."""
+    """Check that BMF's FFmpeg has the codecs and the hardware decoder of a node. Raises RunError."""
     needs = node.spec.needs(node.params)
     if needs.hwaccel and not has_hwaccel(needs.hwaccel):
         raise no_hwaccel(node.name, node.kind, needs.hwaccel)
+    if needs.decoder and not has_decoder(needs.decoder):
+        raise no_decoder(node.name, node.kind, needs.decoder)
     if needs.encoder and not has_encoder(needs.encoder):
         others = [name for name in needs.other_encoders if has_encoder(name)]
         raise no_encoder(node.name, node.kind, needs.encoder, others)

@@ -288,6 +288,8 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
         ]
         if need.encoder and need.encoder not in installed:
             errors.append(ffmpeg4.no_encoder(node.name, node.kind, need.encoder, installed))
+        if need.decoder and not ffmpeg4.has_decoder(need.decoder):
+            errors.append(ffmpeg4.no_decoder(node.name, node.kind, need.decoder))
         if need.hwaccel and not ffmpeg4.has_hwaccel(need.hwaccel):
             errors.append(ffmpeg4.no_hwaccel(node.name, node.kind, need.hwaccel))
     return errors

@@ -56,7 +56,7 @@ ROWS: tuple[Row, ...] = (
     # what is installed
     Row("E701", UP, "BMF is not installed\n  → pip install 'bmfgraph[cpu]'", situation=Situation(without=("bmf",))),
     Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
-    Row("E703", UP + "encoder=x265", N + "sink: the installed FFmpeg 4 has no encoder libx265; it has: ", bundled=True),
+    Row("E703", UP + "encoder=x265 encoder.backend=bmf", N + "sink: the installed FFmpeg 4 has no encoder libx265; it has: ", bundled=True),
     Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
     Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
     # while running

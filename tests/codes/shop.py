@@ -225,6 +225,7 @@ def _clips(folder: Path) -> None:
     make_clip(folder / "longer.mp4", frames=4, size=(128, 96))
     make_clip(folder / "tiny.mp4", frames=2, size=(2, 2))
     make_clip(folder / "odd.mkv", frames=2, size=(33, 48), pix_fmt="yuv444p")
+    make_clip(folder / "av1.mp4", frames=1, size=(64, 64), codec="libsvtav1", options={"preset": "11"})
     make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
     make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
     make_clip(folder / "flac.mkv", frames=4, audio="flac")
