@@ -6,12 +6,14 @@ from bmfgraph.error_codes.code import Code
 
 __all__ = [
     "HDR_REFUSED",
+    "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
     "UNEQUAL_PICTURES",
     "UNREADABLE_PIPE",
     "UNREADABLE_URL",
     "UNSUPPORTED_BY_BACKEND",
+    "UNSUPPORTED_MEDIA",
     "UNSUPPORTED_PASSES",
     "UNSUPPORTED_TUNE",
     "UNUSED_RATE",
@@ -34,6 +36,11 @@ UNSUPPORTED_BY_BACKEND = Code(
     "The back end `bmf` does not support an option of the decoder or the encoder.",
     "Leave the option out, or set `backend: pyav`.",
 )
+MISSING_DECODER = Code(
+    "E391",
+    "The FFmpeg 4 of the back end `bmf` has no decoder for the codec of the input.",
+    "Set `backend: pyav`.",
+)
 MISSING_PICTURE = Code(
     "E430",
     "A number is missing between pictures with numbered names.",
@@ -51,3 +58,8 @@ UNREADABLE_PIPE = Code(
 )
 UNREADABLE_URL = Code("E433", "A clip cannot be read from an address.", "Check the address and the network.")
 UNUSED_RATE = Code("E434", "`rate` is set for a clip that has times of its own.", "Leave `rate` out.")
+UNSUPPORTED_MEDIA = Code(
+    "E390",
+    "The back end `bmf` would not read or write these frames as they are: FFmpeg 4 or BMF's frames cannot.",
+    "Set `backend: pyav`.",
+)

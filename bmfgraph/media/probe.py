@@ -61,6 +61,8 @@ class Media:
     """Whether the first frame is not opaque."""
     container: str
     """FFmpeg's first name of the format, such as ``mov`` or ``matroska``."""
+    codec: str
+    """FFmpeg's name of the video codec."""
     frames: FrameSpec
     """Type of the frames after rotation."""
     audio: AudioSpec | None
@@ -245,6 +247,7 @@ def _describe(
         alpha=has_alpha(first.format),
         transparent=is_transparent(first),
         container=name,
+        codec=stream.codec_context.codec.canonical_name,
         frames=FrameSpec(
             width=width,
             height=height,

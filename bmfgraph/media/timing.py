@@ -45,7 +45,7 @@ class Timing:
     origin: Fraction
     """Earliest time of any stream in seconds, as FFmpeg 4 computes it."""
     zero: Fraction
-    """Time in seconds that counts as 0: the origin if it is positive, or the first frame where that lies before 0."""
+    """Time in seconds that counts as 0: the first frame where it lies before 0, else the container's start."""
     count: int = 0
     """Number of frames that are shown; 0 if the file was sampled."""
     length: Fraction = Fraction(0)
@@ -69,14 +69,16 @@ def frame_timing(container: Any, stream: Any, *, live: bool = False) -> Timing:
     base = Fraction(stream.time_base)
     times = _read_times(container, stream, live)
     origin = Fraction(container.start_time or 0, 1_000_000)
+    start = max(origin, Fraction(0))
     if container.format.name.startswith("matroska"):
-        # Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
-        origin = min(origin, times.first)
+        # Its times count from 0. Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
+        start = Fraction(0)
+        origin = min(origin, times.first) if times.first is not None else origin
     average = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
     if times.count == 1 and average > _FASTEST:
         average = Fraction(25)
     first = times.runs[0][0] * base - times.untimed / average if times.runs else Fraction(0)
-    zero = first if first < 0 else max(origin, Fraction(0))
+    zero = first if first < 0 else start
     runs = [[time - round(zero / base) for time in run] for run in times.runs]
     if not runs:
         length = times.count / average if times.whole else Fraction(0)
@@ -144,8 +146,8 @@ class _Times:
     """Largest number of frames of equal times."""
     last_duration: int = 0
     """Ticks for which the last frame is shown; 0: unknown."""
-    first: Fraction = Fraction(0)
-    """Earliest time of any stream in seconds, at most 0."""
+    first: Fraction | None = None
+    """Earliest time of any stream in seconds."""
     end: Fraction = Fraction(0)
     """Seconds at which the last packet of any stream ends, among the packets read first."""
 
@@ -191,7 +193,8 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
             elif not shown:
                 times.untimed += 1
         if packet.pts is not None:
-            times.first = min(times.first, packet.pts * packet.time_base)
+            time = packet.pts * packet.time_base
+            times.first = time if times.first is None else min(times.first, time)
             times.end = max(times.end, (packet.pts + (packet.duration or 0)) * packet.time_base)
         size -= packet.size
         if times.count >= packets or size <= 0:

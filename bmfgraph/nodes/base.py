@@ -192,7 +192,7 @@ class NodeSpec(Frozen):
         return Needs()
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
-        """Return the BMF module that does the work of a kind without a stage."""
+        """Return the BMF module that does the work of a kind without a stage, or can do that of the stage."""
         return None
 
     # ----------------------------------------------------------------------------------- files and frames

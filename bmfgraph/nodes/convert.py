@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from bmfgraph.media.filtering import FilterStep
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.description import Inferred, Requirement
-from bmfgraph.plan.plan import PlanNode
+from bmfgraph.plan.description import BmfModuleSpec, Inferred, Requirement
+from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import (
     RGB_FORMATS,
     Chroma,
@@ -75,6 +75,10 @@ class ConvertSpec(NodeSpec):
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         before = inputs[0].pixel_format if isinstance(inputs[0], FrameSpec) else ""
         return (change_text(before, node.params.pixel_format),)
+
+    def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
+        steps = [{"name": name, "para": options} for name, options in scale_steps(node.params)]
+        return BmfModuleSpec("c_ffmpeg_filter", {"filters": steps})
 
 
 def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorSpec:

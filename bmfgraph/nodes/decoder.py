@@ -19,7 +19,7 @@ from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
 from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.nodes.backend import Backend, check_backend, check_media
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.convert import ConvertParams, chroma_position, scale_steps
 from bmfgraph.nodes.path_kind import FilePath
@@ -42,6 +42,8 @@ class DecoderParams(VideoReading):
     """The streams to read, and the frames that they promise."""
 
     backend: Backend
+    codec: str
+    """FFmpeg's name of the video codec."""
     frame_count: int
     """Frames to expect (0: unknown)."""
     exact_count: bool
@@ -201,6 +203,9 @@ class DecoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{node.name}.hdr=tonemap for ordinary video, or hdr=keep",
                 code=codes.HDR_REFUSED,
             )
+        native = self.backend == "bmf"
+        if native:
+            check_media(node.name, media, cut=self.start is not None)
         frames = replace(media.frames, time_grid=self._time_grid(media))
         subticks = self._subticks(media)
         if subticks > media.ties:
@@ -236,7 +241,7 @@ class DecoderSpec(NodeSpec):
             picture_rate=None if self.rate is None else Fraction(str(self.rate)),
             live=media.live,
             origin=media.origin,
-            zero=media.zero,
+            zero=max(media.origin, Fraction(0)) if native else media.zero,
             subticks=subticks,
             time_grid=frames.time_grid or 1 / frames.rate,
             threads=self.threads,
@@ -250,6 +255,7 @@ class DecoderSpec(NodeSpec):
             flattening=flattening,
             background=_rgb(self.background),
             backend=self.backend,
+            codec=media.codec,
             frame_count=media.frame_count if whole else round(duration * media.frames.rate),
             exact_count=media.exact_count and whole,
             duration=duration,
@@ -279,10 +285,8 @@ class DecoderSpec(NodeSpec):
         return params.backend == "pyav"
 
     def _audio(self, audio: AudioSpec) -> AudioSpec:
-        """Return the tracks that the back end reads: BMF's decoder reads one audio stream, and no others."""
-        if self.backend == "pyav":
-            return audio
-        return AudioSpec(audio.of_kind("audio")[:1], "bmf")
+        """Return the tracks, as packets of the back end."""
+        return replace(audio, backend=self.backend)
 
     def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
         tracks = audio.of_kind("audio")[:1] if audio.backend == "bmf" else audio.tracks
@@ -290,7 +294,11 @@ class DecoderSpec(NodeSpec):
         return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel, backend=params.backend)
+        return Needs(
+            hwaccel="" if params.hwaccel == "none" else params.hwaccel,
+            decoder=params.codec if params.backend == "bmf" else "",
+            backend=params.backend,
+        )
 
     def files(self, params: DecoderParams) -> Files:
         # Standard input and an address are no files.
@@ -332,7 +340,9 @@ class DecoderSpec(NodeSpec):
             options["dec_params"]["threads"] = str(params.threads)
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
-        return BmfModuleSpec("c_ffmpeg_decoder", options)
+        return BmfModuleSpec(
+            "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
+        )
 
 
 def _flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:

@@ -14,7 +14,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, Problem
 from bmfgraph.media.hdr import hdr_options
 from bmfgraph.media.writing import Writing, joined_options
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.nodes.backend import Backend, check_audio, check_backend, check_even_times
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.codecs import CODECS, MATRICES, CodecName, bits_per_second, codec_options
 from bmfgraph.nodes.containers import (
@@ -169,6 +169,10 @@ class EncoderSpec(NodeSpec):
         frames = replace(frames, pixel_format=self.accepts(0).format_of(frames) or frames.pixel_format)
         check_frames(node.name, frames, name, container)
         audio = written_audio(node.name, source_audio, self.audio, container)
+        if self.backend == "bmf":
+            check_even_times(node.name, frames, container)
+            if audio and isinstance(source_audio, AudioSpec):
+                check_audio(node.name, source_audio)
         crf = self.crf
         if crf is None and self.bit_rate is None:
             crf = codec.default_quality

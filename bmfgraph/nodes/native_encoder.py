@@ -16,6 +16,7 @@ def native_options(params: Writing) -> dict[str, Any]:
         "pix_fmt": params.pixel_format,
         "vsync": "vfr",
         "r": f"{params.rate.numerator}/{params.rate.denominator}",
+        "aspect": f"{params.aspect.numerator}/{params.aspect.denominator}",
     }
     if "b" in video:
         video["bit_rate"] = int(video.pop("b"))
@@ -26,7 +27,12 @@ def native_options(params: Writing) -> dict[str, Any]:
         if params.codec == "libx264":
             # x264 reads the time base as the frame rate, and would choose a level that players do not support.
             video["x264-params"] = f"fps={params.rate.numerator}/{params.rate.denominator}"
-    options: dict[str, Any] = {"output_path": params.path, "format": params.container, "video_params": video}
+    options: dict[str, Any] = {
+        "output_path": params.path,
+        "format": params.container,
+        "video_params": video,
+        "loglevel": "error",
+    }
     if params.mux_options:
         options["mux_params"] = dict(params.mux_options)
     if params.audio == "aac":

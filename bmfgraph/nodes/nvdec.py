@@ -33,7 +33,6 @@ _NAMES = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9", "av1": "
 class NvdecMedia(Media):
     """Facts of a stream that only NVDEC needs."""
 
-    codec: str
     timed: bool
     """Whether the container has presentation times."""
     interlaced: bool
@@ -43,7 +42,6 @@ class NvdecMedia(Media):
 class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
-    codec: str
     color: ColorSpec
     chroma: Chroma
     stored_width: int
@@ -105,7 +103,6 @@ class NvdecSpec(DecoderSpec):
             first = next((packet for packet in container.demux(stream) if packet.size), None)
             return NvdecMedia(
                 **{field.name: getattr(media, field.name) for field in fields(media)},
-                codec=context.codec.canonical_name,
                 timed=first is not None and first.pts is not None,
                 interlaced=int(getattr(context, "field_order", 0) or 0) > 1,
             )
@@ -120,7 +117,6 @@ class NvdecSpec(DecoderSpec):
         base: DecoderParams = inferred.params
         params = NvdecParams(
             **{field.name: getattr(base, field.name) for field in fields(base)},
-            codec=media.codec,
             color=frames.color,
             chroma=frames.chroma,
             stored_width=frames.height if sideways else frames.width,

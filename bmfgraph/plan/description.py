@@ -193,6 +193,8 @@ class Needs:
     """FFmpeg's name of a hardware decoder."""
     backend: Literal["pyav", "bmf"] = "pyav"
     """The library whose FFmpeg must have them."""
+    decoder: str = ""
+    """FFmpeg's name of a codec that BMF's FFmpeg must decode."""
 
 
 @dataclass(frozen=True)

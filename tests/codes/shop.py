@@ -232,6 +232,7 @@ def _clips(folder: Path) -> None:
     hdr = {"preset": "ultrafast", "x264-params": "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"}
     make_clip(folder / "deep.mkv", frames=2, pix_fmt="yuv420p10le")
     make_clip(folder / "hdr.mkv", frames=2, pix_fmt="yuv420p10le", options=hdr)
+    make_clip(folder / "av1.mp4", frames=1, size=(64, 64), codec="libsvtav1", options={"preset": "11"})
     make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
     make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
     make_clip(folder / "flac.mkv", frames=4, audio="flac")
