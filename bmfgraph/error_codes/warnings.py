@@ -10,7 +10,9 @@ __all__ = [
     "CONVERTED_STREAM",
     "CPU_FALLBACK",
     "DAMAGED_MEDIA",
+    "DEPTH_REDUCED",
     "EQUAL_CELLS",
+    "HDR_REDUCED",
     "LABELS_BEYOND_LIST",
     "LOST_STREAM",
     "LOW_DISK_SPACE",
@@ -106,4 +108,14 @@ RESAMPLED_AUDIO = Code(
     "W130",
     "The encoded audio gets another sample rate, or fewer channels, because its codec does not have the source's.",
     "Choose `audio: flac` and .mkv to keep them.",
+)
+DEPTH_REDUCED = Code(
+    "W131",
+    "The source has more than 8 bits of a sample, and the output gets 8.",
+    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
+)
+HDR_REDUCED = Code(
+    "W132",
+    "HDR video is written in 8 bits, or without its mastering metadata.",
+    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
 )

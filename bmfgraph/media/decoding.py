@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.media.alpha import Flattener, picture_decoder
 from bmfgraph.media.filtering import FilterStep, FrameFilter
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
@@ -70,6 +71,8 @@ class Decoder(TrackReader):
         self._step = max(1, round(1 / reading.rate / self._base))
         self._zero = self._clock.zero(reading.time_base)
         self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
+        flattening = reading.flattening
+        self._flattener = Flattener(flattening, reading.background) if flattening else None
         self._stamper = Stamper(self._step, reading.subticks)
         self._suspects: deque[int] = deque(maxlen=256)
         """Times of the packets beside which others may be missing, in ticks."""
@@ -135,9 +138,10 @@ class Decoder(TrackReader):
         super()._open()
         reading = self._reading
         self._video: Any = self._container.streams[reading.video]
-        self._video.thread_type = "AUTO"
+        self._codec: Any = picture_decoder(self._video)
+        self._codec.thread_type = "AUTO"
         if reading.threads:
-            self._video.codec_context.thread_count = reading.threads
+            self._codec.thread_count = reading.threads
 
     def _restart(self) -> None:
         super()._restart()
@@ -148,7 +152,7 @@ class Decoder(TrackReader):
     def _begun(self) -> Iterator[Any]:
         """Yield the items of the file from a point at or before ``start``."""
         start = self._clock.start
-        if start is None or start <= _MARGINS[0]:
+        if start is None or start <= _MARGINS[0] or self._reading.live:
             return self._items()
         for margin in _MARGINS:
             if margin is not None and (start <= margin or not self._sought(start - margin)):
@@ -183,7 +187,7 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
+            # The packet that ends a stream has no index of its own.
             if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track
@@ -198,7 +202,7 @@ class Decoder(TrackReader):
                 self._ledger.send(packet)
                 self._suspect(packet)
             try:
-                pictures = packet.decode()
+                pictures = self._codec.decode(packet)
             except FFmpegError as error:
                 self._refuse(f"a packet cannot be decoded ({error.strerror})")
                 continue
@@ -232,6 +236,8 @@ class Decoder(TrackReader):
     def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
         duration = picture.duration * self._base
         for turned in self._turn.push(picture) if self._turn else (picture,):
+            if self._flattener:
+                turned = self._flattener.blended(turned)
             yield DecodedFrame(turned, pts - self._zero, duration)
 
     def _suspect(self, packet: Any) -> None:

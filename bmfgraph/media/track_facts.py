@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
-from bmfgraph.media.media_error import MediaError
+from bmfgraph.errors import MediaError
 from bmfgraph.plan.types import AudioSpec, TrackSpec
 
 __all__ = ["TrackChoice", "is_picture", "kept_metadata", "no_stream", "tracks_of"]
@@ -29,7 +29,7 @@ _UNSAID = {"language": ("und", ""), "handler_name": ("VideoHandler", "SoundHandl
 
 
 def tracks_of(
-    path: Path, container: Any, video: Any, *, audio: TrackChoice, subtitles: TrackChoice
+    path: Path | str, container: Any, video: Any, *, audio: TrackChoice, subtitles: TrackChoice
 ) -> AudioSpec | None:
     """Describe what a file holds beside a video stream; None if that is nothing.
 
@@ -92,7 +92,7 @@ def _track(stream: Any) -> TrackSpec:
     return TrackSpec(stream.index, "picture" if is_picture(stream) else stream.type, codec, language, *sound)
 
 
-def _chosen(path: Path, kind: str, streams: Sequence[Any], choice: TrackChoice) -> list[Any]:
+def _chosen(path: Path | str, kind: str, streams: Sequence[Any], choice: TrackChoice) -> list[Any]:
     if choice is None or (choice == 0 and not streams):
         return []
     if choice == "all":
@@ -109,7 +109,7 @@ def _chosen(path: Path, kind: str, streams: Sequence[Any], choice: TrackChoice) 
     return found
 
 
-def no_stream(path: Path, kind: str, languages: Sequence[str], item: int | str) -> MediaError:
+def no_stream(path: Path | str, kind: str, languages: Sequence[str], item: int | str) -> MediaError:
     """Return the error that a file does not have a stream.
 
     Args:

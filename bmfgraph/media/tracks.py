@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.demuxing import Demuxer
 from bmfgraph.media.opening import open_video
+from bmfgraph.media.pipes import close_pipe
 from bmfgraph.media.reading import Clock, FileReading
 from bmfgraph.media.track_facts import is_picture, kept_metadata
 
@@ -170,10 +171,12 @@ class TrackReader:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._reading.live:
+            close_pipe(self._reading.path)
 
     def _open(self) -> None:
         reading, clock = self._reading, self._clock
-        self._container: Any = open_video(reading.path, reading.protocols)
+        self._container: Any = open_video(reading.path, reading.protocols, reading.picture_rate, whole=True)
         streams = tuple(self._container.streams[index] for index in reading.tracks)
         pictures = _pictures(self._container, [stream.index for stream in streams if is_picture(stream)])
         carried = (stream for stream in streams if stream.type in ("audio", "subtitle", "data"))

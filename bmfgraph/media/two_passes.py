@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bmfgraph.media.tracks import TrackPacket, Tracks
-from bmfgraph.media.writing import Writer, Writing, video_encoder
+from bmfgraph.media.writing import Writer, Writing, joined_options, video_encoder
 from bmfgraph.system.temporary import reserved_folder
 
 if TYPE_CHECKING:
@@ -145,11 +145,8 @@ class TwoPassWriter:
 
     def _of_pass(self, number: int) -> Writing:
         settings = self._settings
-        key = _PARAMS[settings.codec]
-        options = dict(settings.options)
         own = f"pass={number}:stats={self._folder / 'stats'}"
-        options[key] = f"{options[key]}:{own}" if key in options else own
-        return replace(settings, options=tuple(options.items()), passes=1)
+        return replace(settings, options=joined_options(settings.options, (_PARAMS[settings.codec], own)), passes=1)
 
 
 def open_writer(settings: Writing) -> Writer | TwoPassWriter:

@@ -17,7 +17,7 @@ from bmfgraph.system.stdio import standard_output
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-__all__ = ["Writer", "Writing", "video_encoder"]
+__all__ = ["Writer", "Writing", "joined_options", "video_encoder"]
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,16 @@ class _Palette:
         graph.configure()
         self._ends = (source, sink)
         return self._ends
+
+
+def joined_options(options: tuple[tuple[str, str], ...], extra: tuple[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Return the options with another one; the encoder's own parameters, such as ``x265-params``, are joined."""
+    if extra is None:
+        return options
+    merged = dict(options)
+    key, value = extra
+    merged[key] = f"{merged[key]}:{value}" if key in merged else value
+    return tuple(merged.items())
 
 
 def _opened(settings: Writing) -> Any:

@@ -12,8 +12,9 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, Problem
-from bmfgraph.media.writing import Writing
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.media.hdr import hdr_options
+from bmfgraph.media.writing import Writing, joined_options
+from bmfgraph.nodes.backend import Backend, check_audio, check_backend, check_even_times
 from bmfgraph.nodes.codecs import CODECS, MATRICES, CodecName, bits_per_second, codec_options
 from bmfgraph.nodes.containers import (
     CONTAINERS,
@@ -26,6 +27,7 @@ from bmfgraph.nodes.containers import (
     mux_options,
     written_time_base,
 )
+from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_native, written_audio
 from bmfgraph.nodes.native_encoder import native_options
 from bmfgraph.nodes.path_kind import FilePath
@@ -165,6 +167,9 @@ class EncoderSpec(CopyingSpec):
         audio, tracks = None, TrackPlan()
         if self.backend == "bmf":
             audio = written_audio(node.name, source_audio, self.audio, container)
+            check_even_times(node.name, frames, container)
+            if audio and isinstance(source_audio, AudioSpec):
+                check_audio(node.name, source_audio)
         elif isinstance(source_audio, AudioSpec):
             tracks = plan_tracks(node.name, self, source_audio, container)
         crf = self.crf
@@ -175,14 +180,16 @@ class EncoderSpec(CopyingSpec):
         assert not isinstance(bit_rate, str)
         rgb = frames.pixel_format.startswith(("rgb", "bgr", "gbr"))
         preset = None if self.preset is None else str(self.preset)
+        options = codec_options(
+            codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
+        )
+        metadata = hdr_options(codec.encoder, frames.hdr) if frames.hdr and self.backend == "pyav" else None
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
             codec=codec.encoder,
             pixel_format=frames.pixel_format,
-            options=codec_options(
-                codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
-            ),
+            options=joined_options(options, metadata),
             mux_options=mux_options(name, container, path, faststart=self.faststart),
             passes=self.passes,
             backend=self.backend,
@@ -206,16 +213,6 @@ class EncoderSpec(CopyingSpec):
         # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
         return Inferred((), params, unused=() if audio or tracks or source_audio is None else (1,))
 
-    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
-        if self.backend == "bmf" or len(self.inputs) < 2:
-            return ()
-        # An input of which nothing is written is disconnected.
-        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
-        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
-        source = port.type if port else None
-        container = self._container(node.name)
-        return plan_tracks(node.name, self, source, container).problems if isinstance(source, AudioSpec) else ()
-
     def files(self, params: EncoderParams) -> Files:
         if params.path in (None, STANDARD_OUTPUT):
             return Files()
@@ -225,6 +222,20 @@ class EncoderSpec(CopyingSpec):
     def needs(self, params: EncoderParams) -> Needs:
         others = tuple(codec.encoder for name, codec in CODECS.items() if name in VIDEO_IN[params.container])
         return Needs(encoder=params.codec, other_encoders=others, backend=params.backend)
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        depth = depth_warnings(node, plan, chosen=self.pixel_format is not None) if node.params.path else ()
+        return (*depth, *self._track_warnings(node, plan))
+
+    def _track_warnings(self, node: PlanNode, plan: Plan) -> tuple[Problem, ...]:
+        if self.backend == "bmf" or len(self.inputs) < 2:
+            return ()
+        # An input of which nothing is written is disconnected.
+        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
+        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
+        source = port.type if port else None
+        container = self._container(node.name)
+        return plan_tracks(node.name, self, source, container).problems if isinstance(source, AudioSpec) else ()
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
         codec = CODECS[self._codec(params.container)]

@@ -22,6 +22,7 @@ def native_options(params: Writing, audio: str | None, audio_bit_rate: int | Non
         "pix_fmt": params.pixel_format,
         "vsync": "vfr",
         "r": f"{params.rate.numerator}/{params.rate.denominator}",
+        "aspect": f"{params.aspect.numerator}/{params.aspect.denominator}",
     }
     if "b" in video:
         video["bit_rate"] = int(video.pop("b"))
@@ -32,7 +33,12 @@ def native_options(params: Writing, audio: str | None, audio_bit_rate: int | Non
         if params.codec == "libx264":
             # x264 reads the time base as the frame rate, and would choose a level that players do not support.
             video["x264-params"] = f"fps={params.rate.numerator}/{params.rate.denominator}"
-    options: dict[str, Any] = {"output_path": params.path, "format": params.container, "video_params": video}
+    options: dict[str, Any] = {
+        "output_path": params.path,
+        "format": params.container,
+        "video_params": video,
+        "loglevel": "error",
+    }
     # FFmpeg 4 has one time scale of movies.
     if mux_options := {key: value for key, value in params.mux_options if key != "movie_timescale"}:
         options["mux_params"] = mux_options
