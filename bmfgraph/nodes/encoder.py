@@ -32,7 +32,7 @@ from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_nativ
 from bmfgraph.nodes.native_encoder import native_options
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PixelFormat, automatic_formats
-from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, plan_tracks
+from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, native_problems, plan_tracks
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
@@ -228,14 +228,15 @@ class EncoderSpec(CopyingSpec):
         return (*depth, *self._track_warnings(node, plan))
 
     def _track_warnings(self, node: PlanNode, plan: Plan) -> tuple[Problem, ...]:
-        if self.backend == "bmf" or len(self.inputs) < 2:
+        # An input of which nothing is written is disconnected, and a node that reads audio alone can stand between.
+        refs = (Ref.parse(self.inputs[1]), *node.inputs[1:]) if len(self.inputs) > 1 else ()
+        ports = (plan.node(ref.node).output(ref.port) for ref in refs if plan.has(ref.node))
+        source = next((port.type for port in ports if port is not None), None)
+        if not isinstance(source, AudioSpec):
             return ()
-        # An input of which nothing is written is disconnected.
-        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
-        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
-        source = port.type if port else None
-        container = self._container(node.name)
-        return plan_tracks(node.name, self, source, container).problems if isinstance(source, AudioSpec) else ()
+        if self.backend == "bmf":
+            return native_problems(node.name, source)
+        return plan_tracks(node.name, self, source, self._container(node.name)).problems
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
         codec = CODECS[self._codec(params.container)]
