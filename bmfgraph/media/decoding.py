@@ -14,10 +14,10 @@ from bmfgraph.media.filtering import FilterStep, FrameFilter
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
-from bmfgraph.media.tracks import TrackReader
+from bmfgraph.media.tracks import TrackPacket, TrackReader
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
 
 __all__ = ["DecodedFrame", "Decoder"]
 
@@ -38,6 +38,10 @@ _EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
 """Containers whose headers say exactly when the last stream ends."""
 _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
+
+
+_MOST_PACKETS = 256
+"""Packets of the tracks that one call returns at most."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class Decoder(TrackReader):
         """What was noticed of damage so far."""
         return [*self._demuxer.faults, *self._refused]
 
-    def decode(self, count: int) -> tuple[list[DecodedFrame], list[Packet[Any]]]:
-        """Decode at least ``count`` frames, or all up to the end.
+    def decode(self, count: int) -> tuple[list[DecodedFrame], list[TrackPacket]]:
+        """Decode ``count`` frames or a few more; fewer at the end, and where many packets lie between them.
 
         Returns:
             The frames, and the packets of the tracks that lie between them in the file.
@@ -94,8 +98,9 @@ class Decoder(TrackReader):
             av.FFmpegError: The file cannot be read.
         """
         frames: list[DecodedFrame] = []
-        packets: list[Packet[Any]] = []
-        while len(frames) < count:
+        packets: list[TrackPacket] = []
+        # A file may hold all audio before the first frame.
+        while len(frames) < count and len(packets) < _MOST_PACKETS:
             item = next(self._pictures, None)
             if item is None:
                 self.ended = True
@@ -125,6 +130,9 @@ class Decoder(TrackReader):
             spliced=self._demuxer.spliced,
             reasons=tuple(reasons),
         )
+
+    def _enter(self) -> None:
+        """Begin later: where the first frame lies tells whether a seek was right."""
 
     def _open(self) -> None:
         super()._open()
@@ -179,7 +187,7 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            # The packet that ends a stream has no index of its own.
+            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
             if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import MediaError
@@ -19,7 +19,8 @@ from bmfgraph.media.pipes import is_pipe, pipe_at
 from bmfgraph.media.refusals import unreadable
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
+from bmfgraph.media.track_facts import TrackChoice, is_picture, no_stream, tracks_of
+from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
 
 __all__ = ["Media", "MediaError", "probe"]
 
@@ -47,7 +48,7 @@ _FULL_RANGE = 2
 
 @dataclass(frozen=True)
 class Media:
-    """A video stream of a file, and the selected audio stream."""
+    """A video stream of a file, and the selected streams beside it."""
 
     path: Path | str
     """A file, a name of several pictures, an address, or a pipe."""
@@ -66,6 +67,7 @@ class Media:
     frames: FrameSpec
     """Type of the frames after rotation."""
     audio: AudioSpec | None
+    """What the file holds beside the video stream; None: nothing."""
     frame_count: int
     """Expected number of frames; 0 if unknown."""
     exact_count: bool
@@ -92,7 +94,8 @@ def probe(
     path: Path | str,
     *,
     video: int = 0,
-    audio: Literal["all"] | int | None = 0,
+    audio: TrackChoice = 0,
+    subtitles: TrackChoice = None,
     complete: bool = True,
     protocols: tuple[Protocol, ...] = (),
     rate: Fraction | None = None,
@@ -104,8 +107,9 @@ def probe(
     Args:
         path: A file, an address, several pictures (see :func:`picture_files`), or a pipe.
         video: Number of the video stream, counted from 0.
-        audio: Number of the audio stream, counted from 0, or ``all``. None leaves audio out; 0 accepts a file without
-            audio.
+        audio: Numbers, counted from 0, or languages of the audio streams, or ``all``. None leaves audio out; 0 accepts
+            a file without audio.
+        subtitles: The subtitle streams, likewise.
         complete: If false, a file whose end is missing is accepted.
         protocols: What the file may open besides itself. Without any, a playlist is refused.
         rate: Pictures per second; None for 25. Only for pictures.
@@ -126,7 +130,7 @@ def probe(
         raise MediaError(
             f"input {str(path)!r} cannot be read ({error.strerror})", "check the path", code=codes.UNREADABLE_FILE
         ) from None
-    return _probe_version(path, pictures, stamp, video, audio, complete, protocols, rate)
+    return _probe_version(path, pictures, stamp, video, (audio, subtitles), complete, protocols, rate)
 
 
 def _stamp(path: Path | str, pictures: tuple[str, ...]) -> tuple[int, ...]:
@@ -161,7 +165,7 @@ def _probe_version(
     pictures: tuple[str, ...],
     _stamp: tuple[int, ...],
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
     rate: Fraction | None,
@@ -172,7 +176,7 @@ def _probe_version(
     check_pictures(str(path), pictures)
     try:
         with open_video(path, protocols, rate) as container:
-            return _describe(path, pictures, container, video, audio, complete, protocols, rate)
+            return _describe(path, pictures, container, video, beside, complete, protocols, rate)
     except PermissionError:
         raise MediaError(
             f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
@@ -190,12 +194,12 @@ def _describe(
     pictures: tuple[str, ...],
     container: Any,
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
     rate: Fraction | None,
 ) -> Media:
-    streams = [stream for stream in container.streams.video if not stream.disposition & _attached_picture()]
+    streams = [stream for stream in container.streams.video if not is_picture(stream)]
     if not streams:
         types = ", ".join(stream.type for stream in container.streams) or "no streams"
         raise MediaError(
@@ -204,12 +208,9 @@ def _describe(
             code=codes.NO_VIDEO_STREAM,
         )
     if video >= len(streams):
-        raise _no_stream(path, "video", len(streams), video)
-    audio_streams = list(container.streams.audio)
-    if isinstance(audio, int) and audio >= len(audio_streams) and audio > 0:
-        raise _no_stream(path, "audio", len(audio_streams), audio)
+        raise no_stream(path, "video", [stream.language or "und" for stream in streams], video)
     stream = streams[video]
-    chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
+    tracks = tracks_of(path, container, stream, audio=beside[0], subtitles=beside[1])
 
     name = container.format.name.split(",")[0]
     if rate is not None and not (name == "image2" or name.endswith("_pipe")):
@@ -261,7 +262,7 @@ def _describe(
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
             hdr=hdr_metadata(first),
         ),
-        audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
+        audio=tracks,
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
         exact_count=bool(timing.count),
         duration=duration,
@@ -284,14 +285,6 @@ def _first_frame(container: Any, stream: Any) -> Any:
     return None
 
 
-def _track(stream: Any) -> TrackSpec:
-    context = stream.codec_context
-    language = stream.language if stream.language not in (None, "und") else ""
-    return TrackSpec(
-        stream.index, "audio", context.codec.canonical_name, language, context.sample_rate, stream.channels
-    )
-
-
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
     """Return the seconds of video. If the container only states its longest stream, a complete file's frames count."""
     if stream.duration:
@@ -301,21 +294,6 @@ def _duration(container: Any, stream: Any, timing: Timing) -> float:
     if timing.count and whole - (float(timing.end) - origin) < max(0.5, whole / 50):
         return float(timing.length)
     return whole
-
-
-def _no_stream(path: Path | str, kind: str, count: int, number: int) -> MediaError:
-    streams = f"{count} {kind} streams, counted from 0" if count > 1 else f"{count or 'no'} {kind} stream"
-    return MediaError(
-        f"input {str(path)!r} has {streams}: there is no stream {number}",
-        f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
-        code=codes.STREAM_NOT_FOUND,
-    )
-
-
-def _attached_picture() -> Any:
-    from av.stream import Disposition
-
-    return Disposition.attached_pic
 
 
 def _color(frame: Any) -> ColorSpec:

@@ -30,6 +30,9 @@ from bmfgraph.plan.types import AudioSpec, FrameSpec, Port, PortType
 
 __all__ = ["SKIP_HINT", "DecoderParams", "DecoderSpec"]
 
+_Index = Annotated[int, Field(ge=0)]
+_Language = Annotated[str, Field(min_length=2, max_length=20)]
+Choice = Literal["all"] | _Index | _Language | Annotated[tuple[_Index | _Language, ...], Field(min_length=1)] | None
 _EXACT = Fraction(1, 2000)
 """Largest error of a frame's time, in seconds."""
 _FASTEST = 1000
@@ -66,9 +69,10 @@ class DecoderSpec(NodeSpec):
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
     video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
-    audio: Literal["all"] | Annotated[int, Field(ge=0)] | None = Field(
-        default="all", description="The audio streams: all, the index of one, from 0, or null for none."
+    audio: Choice = Field(
+        default="all", description="The audio streams: all, indices from 0, languages such as eng, or null for none."
     )
+    subtitles: Choice = Field(default="all", description="The subtitle streams, likewise.")
     rate: float | str | None = Field(
         default=None, description="Pictures per second, such as 24 or 30000/1001; null means 25. Only for pictures."
     )
@@ -160,6 +164,7 @@ class DecoderSpec(NodeSpec):
                 path,
                 video=self.video,
                 audio=self.audio,
+                subtitles=self.subtitles,
                 complete=self.on_error == "stop",
                 protocols=self.protocols,
                 rate=None if self.rate is None else Fraction(str(self.rate)),
@@ -226,8 +231,9 @@ class DecoderSpec(NodeSpec):
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         outputs = [Port("video", frames)]
-        if media.audio:
-            outputs.append(Port("audio", self._audio(media.audio)))
+        audio = self._audio(media.audio)
+        if audio is not None:
+            outputs.append(Port("audio", audio))
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
@@ -284,14 +290,15 @@ class DecoderSpec(NodeSpec):
         """Return whether the module itself compares its frames with the packets of the file."""
         return params.backend == "pyav"
 
-    def _audio(self, audio: AudioSpec) -> AudioSpec:
-        """Return the tracks, as packets of the back end."""
-        return replace(audio, backend=self.backend)
+    def _audio(self, audio: AudioSpec | None) -> AudioSpec | None:
+        """Return what the back end reads: BMF's decoder reads one audio stream, and nothing else."""
+        if self.backend == "pyav" or audio is None:
+            return audio
+        return replace(_first(audio), backend="bmf") if audio.of_kind("audio") else None
 
     def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
-        tracks = audio.of_kind("audio")[:1] if audio.backend == "bmf" else audio.tracks
         reads = {field.name: getattr(params, field.name) for field in fields(FileReading)}
-        return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
+        return AudioNodeSpec(reads=FileReading(**reads), carries=_first(audio) if audio.backend == "bmf" else audio)
 
     def needs(self, params: DecoderParams) -> Needs:
         return Needs(
@@ -370,3 +377,8 @@ def _rgb(color: str) -> tuple[int, int, int]:
         return ImageColor.getrgb(color)[:3]
     except ValueError:
         raise FieldError(f"{color!r} is not a colour", "write a name such as white, or #rrggbb") from None
+
+
+def _first(audio: AudioSpec) -> AudioSpec:
+    """Return the first audio stream alone."""
+    return replace(audio, tracks=audio.of_kind("audio")[:1], chapters=0, metadata=())

@@ -58,8 +58,6 @@ ROWS: tuple[Row, ...] = (
     Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
     Row("E703", UP + "encoder=x265 encoder.backend=bmf", N + "sink: this FFmpeg has no encoder libx265; it has: ", bundled=True),
     Row("E704", UP + "decoder.hwaccel=cuda", N + "source: hwaccel cuda: this machine has no NVIDIA driver with a video decoder", bundled=True),
-    Row("E703", UP + "encoder=x265 encoder.backend=bmf", N + "sink: the installed FFmpeg 4 has no encoder libx265; it has: ", bundled=True),
-    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
     Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
     # while running
     Row("E414", SWEEP + "input=tiny.mp4 sweep.reference=input", "node 'input' (downscale): 'tiny.mp4' is 2x2: too small to be reduced by 2", exit=1),
@@ -85,4 +83,7 @@ ROWS: tuple[Row, ...] = (
     Row("W131", COPY + "input=deep.mkv encoder=mpeg4", N + "sink: codec mpeg4 stores 8 bits of the source's 10\n  → choose another, such as encoder=x265", exit=0),
     Row("W131", UP + "input=deep.mkv", N + "sink: node 'prepare' (preprocess) makes 8 bits of the source's 10\n  → use a model with float tensors", exit=0),
     Row("W132", COPY + "input=hdr.mkv encoder.pixel_format=yuv420p", N + "sink: HDR video in 8 bits (yuv420p) shows bands\n  → write 10 bits, such as encoder=x265", exit=0),
+    Row("W128", COPY + "target=bare.json input=rich.mkv output=out.ts encoder.audio=aac", N + "sink: mpegts cannot hold the source's 2 chapters; the file is written without\n  → write .mkv, or leave chapters out of pipeline.nodes.sink.copy", exit=0, also=("W130",)),
+    Row("W129", COPY + "target=bare.json output=out.webm encoder=vp9", N + "sink: stream 1 (audio aac 48000 Hz 1 ch) is encoded as opus, because webm cannot hold it\n  → set pipeline.nodes.sink.audio=opus to say so, or write .mkv", exit=0),
+    Row("W130", COPY + "target=bare.json input=rich.mkv output=out.mkv encoder.audio=aac", N + "sink: stream 1 (audio pcm_s16le 192000 Hz 2 ch) is resampled from 192000 to 96000 Hz, because aac has no more\n  → choose flac and .mkv to keep it as it is", exit=0),
 )

@@ -16,6 +16,8 @@ from bmfgraph.system.machine import Library, Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
 from tests.nodes.test_registry import make_pack
 from tests.runner.command import clip as noise
+from tests.runner.media_tools import Sound
+from tests.runner.track_clips import Track, write_tracks
 from tests.tools import (
     Shape,
     cut,
@@ -224,6 +226,8 @@ def fill(folder: Path) -> None:
 def _clips(folder: Path) -> None:
     make_clip(folder / "clip.mp4", frames=4, audio="aac")
     make_clip(folder / "silent.mp4", frames=4)
+    fast = Track(Sound("pcm_s16le", seconds=0.1, rate=192_000))
+    write_tracks(folder / "rich.mkv", sounds=[fast], chapters=[(0, 80, "one"), (80, 160, "two")], frames=4)
     make_clip(folder / "big.mp4", frames=4, size=(96, 64))
     make_clip(folder / "twice.mp4", frames=3, size=(128, 96))
     make_clip(folder / "longer.mp4", frames=4, size=(128, 96))
@@ -235,7 +239,6 @@ def _clips(folder: Path) -> None:
     make_clip(folder / "av1.mp4", frames=1, size=(64, 64), codec="libsvtav1", options={"preset": "11"})
     make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
     make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
-    make_clip(folder / "flac.mkv", frames=4, audio="flac")
     noise(folder / "sound.mp4", sound_only=True)
     noise(folder / "noise.mkv", frames=60)
     noise(folder / "index_first.mp4", frames=30, index_first=True)
