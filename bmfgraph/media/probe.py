@@ -241,6 +241,8 @@ def _track(stream: Any) -> TrackSpec:
 
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
     """Return the seconds of video. If the container only states its longest stream, a complete file's frames count."""
+    if timing.count and container.format.name in ("mpeg", "mpegts"):  # FFmpeg estimates their durations.
+        return float(timing.length)
     if stream.duration:
         return float(stream.duration * stream.time_base)
     whole = (container.duration or 0) / 1e6

@@ -23,7 +23,7 @@ _MOST_PACKETS, _MOST_BYTES = 20_000, 64 << 20
 _SAMPLES = 8
 """Positions at which a longer file is sampled."""
 _FASTEST = 1000
-"""Frames per second; a single frame that claims more has no rate."""
+"""Frames per second; a single frame that claims as many has no rate."""
 _MOST_TIES = 16
 _REORDERED = 16
 """Largest number of frames that a codec stores out of order."""
@@ -69,7 +69,7 @@ def frame_timing(container: Any, stream: Any) -> Timing:
         # Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
         origin = min(origin, times.first)
     average = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
-    if times.count == 1 and average > _FASTEST:
+    if times.count == 1 and average >= _FASTEST:
         average = Fraction(25)
     first = times.runs[0][0] * base - times.untimed / average if times.runs else Fraction(0)
     zero = first if first < 0 else max(origin, Fraction(0))

@@ -78,6 +78,7 @@ class TrackReader:
 
     def close(self) -> None:
         """Close the file."""
+        self._demuxer.close()
         self._container.close()
 
     def _open(self) -> None:

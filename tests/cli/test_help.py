@@ -59,8 +59,8 @@ def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
         in out
     )
     assert (
-        "exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 3 done, but frames of the input were lost,\n"
-        in out
+        "exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 3 done, "
+        "but frames of the input were lost,\n" in out
     )
 
 
