@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.alpha import Flattener, picture_decoder
 from bmfgraph.media.filtering import FilterStep, FrameFilter
+from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
+from bmfgraph.media.structure import file_damage, file_doubt
 from bmfgraph.media.tracks import TrackPacket, TrackReader
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ _EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
 """Containers whose headers say exactly when the last stream ends."""
 _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
+_EVEN = frozenset(("asf", "mpeg", "mpegts", "mxf", "nut"))
+"""Containers without an index of their frames, whose frames usually come at a constant rate."""
+_KEPT = 1000
+"""Times of damaged frames that are kept."""
 
 
 _MOST_PACKETS = 256
@@ -67,19 +73,10 @@ class Decoder(TrackReader):
             OSError: It is missing.
         """
         super().__init__(reading)
-        self._base = reading.time_base * reading.subticks
-        self._step = max(1, round(1 / reading.rate / self._base))
         self._zero = self._clock.zero(reading.time_base)
         self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
         flattening = reading.flattening
         self._flattener = Flattener(flattening, reading.background) if flattening else None
-        self._stamper = Stamper(self._step, reading.subticks)
-        self._suspects: deque[int] = deque(maxlen=256)
-        """Times of the packets beside which others may be missing, in ticks."""
-        self._past_end = self._hole = False
-        self._first: int | None = None
-        self._newest: int | None = None
-        """Time of the first and the last frame of the file that was decoded, in ticks."""
         self._refused: list[str] = []
         self._pictures = self._begun()
 
@@ -117,18 +114,26 @@ class Decoder(TrackReader):
         inside = [pts for pts in times if self._is_inside(pts)]
         lost = [pts for pts in inside if self._first is None or pts >= self._first]
         frames = count - len(times) + len(lost)
-        reasons = self.faults
+        damaged = [pts for pts in self._ledger.damaged if self._is_inside(pts)]
+        damage, doubts = self._structure()
+        if doubts and damaged[-1:] == [self._newest]:
+            # The frame at the cut is what there is of it.
+            damaged.pop()
+        reasons = [*self.faults, *damage]
         missing = self._missing_end()
         if missing > 0:
             frames += max(1, round(missing * self._reading.rate))
             reasons.append(f"its last {float(missing):.2f} s are missing")
         return Loss(
             frames=frames,
-            times=tuple(float(self._clock.seconds(pts, self._base)) for pts in lost),
+            times=tuple(self._clip_time(pts) for pts in lost),
             leading=len(inside) - len(lost),
+            damaged=len(damaged),
+            damaged_times=tuple(self._clip_time(pts) for pts in damaged[:_KEPT]),
             corrupt=self._ledger.corrupt,
             spliced=self._demuxer.spliced,
             reasons=tuple(reasons),
+            doubts=(*doubts, *self._gaps()),
         )
 
     def _enter(self) -> None:
@@ -146,8 +151,18 @@ class Decoder(TrackReader):
     def _restart(self) -> None:
         super()._restart()
         reading = self._reading
+        self._base = reading.time_base * reading.subticks
+        self._step = max(1, round(1 / reading.rate / self._base))
+        self._stamper = Stamper(self._step, reading.subticks)
+        self._suspects: deque[int] = deque(maxlen=256)
+        """Times of the packets beside which others may be missing, in ticks."""
+        self._past_end = self._hole = False
+        self._first: int | None = None
+        self._newest: int | None = None
+        """Time of the first and the last frame of the file that was decoded, in ticks."""
+        self._intervals = GapFinder()
         codec = self._container.streams[reading.video].codec_context.codec.canonical_name
-        self._ledger = FrameLedger(reading.rate, reading.time_base * reading.subticks, codec)
+        self._ledger = FrameLedger(reading.rate, self._base, codec)
 
     def _begun(self) -> Iterator[Any]:
         """Yield the items of the file from a point at or before ``start``."""
@@ -174,7 +189,6 @@ class Decoder(TrackReader):
             self._container.seek(round((self._clock.origin + time) / self._base), stream=self._video)
         except FFmpegError:
             return False
-        self._first = self._newest = None
         self._restart()
         return True
 
@@ -187,7 +201,7 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            # The packet that ends a stream has no index of its own.
+            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
             if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track
@@ -217,8 +231,11 @@ class Decoder(TrackReader):
         pts = picture.pts
         if pts is None:
             return
-        if self._newest is not None and pts - self._newest > 1.5 * self._step and self._beside_suspect(pts):
-            self._ledger.skip(self._newest, pts)
+        if self._newest is not None:
+            if pts - self._newest > 1.5 * self._step and self._beside_suspect(pts):
+                self._ledger.skip(self._newest, pts)
+            else:
+                self._intervals.push(self._newest, pts)
         self._first = pts if self._first is None else self._first
         self._newest = pts
 
@@ -260,10 +277,37 @@ class Decoder(TrackReader):
     def _is_inside(self, pts: int) -> bool:
         return not (self._clock.is_before_start(pts, self._base) or self._clock.is_past_end(pts, self._base))
 
+    def _structure(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the damage and the doubts of the file's structure, if it was read to its end."""
+        if self._clock.end is not None:
+            return (), ()
+        name, path = self._container.format.name.split(",")[0], self._reading.path
+        try:
+            damage, doubt = file_damage(path, name), file_doubt(path, name)
+        except (OSError, ValueError):  # It is no file.
+            return (), ()
+        return (damage,) if damage else (), (doubt,) if doubt else ()
+
+    def _gaps(self) -> tuple[str, ...]:
+        if self._container.format.name.split(",")[0] not in _EVEN:
+            return ()
+        gaps = {pts: count for pts, count in self._intervals.gaps(self._base).items() if self._is_inside(pts)}
+        return tuple(
+            f"{count} frame{'s' * (count != 1)} may be missing behind {self._clip_time(pts):.3f} s"
+            for pts, count in gaps.items()
+        )
+
+    def _clip_time(self, pts: int) -> float:
+        return float(self._clock.seconds(pts, self._base))
+
     def _missing_end(self) -> Fraction:
         """Return the seconds between the end of the last packet and the end that the container's header promises."""
         container = self._container
         name = container.format.name.split(",")[0]
+        if name == "avi" and self._clock.end is None and self._video.frames:
+            # Its header counts the frames, one tick each.
+            counted: Fraction = self._video.frames * Fraction(self._video.time_base)
+            return max(Fraction(0), counted - self._demuxer.reached(self._video.index))
         promised = Fraction(container.duration or 0, 1_000_000)
         if name != "matroska":  # Its duration counts from 0, those of all others from the first time.
             promised += Fraction(container.start_time or 0, 1_000_000)

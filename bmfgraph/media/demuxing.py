@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from bmfgraph.media.structure import hole_between
+from bmfgraph.media.structure import hole_between, tags_between
 from bmfgraph.system.untrusted import open_regular
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class Demuxer:
         """
         self._container, self._path, self._note_hole = container, path, note_hole
         self._format = container.format.name.split(",")[0]
+        self._file: IO[bytes] | None = None
         self._position = 0
-        """Position in the file behind all packets so far."""
+        """Position in the file: behind all packets so far; in FLV files, of the last packet."""
         self._newest: dict[int, Fraction] = {}
         """Seconds at which the last packet of each stream ends, by decoding time."""
         self._shift = Fraction(0)
@@ -65,6 +66,7 @@ class Demuxer:
                     yield _end_of(stream)
                 return
             if packet is None:
+                self.close()
                 return
             if packet.size:
                 self._check_position(packet)
@@ -72,18 +74,29 @@ class Demuxer:
             yield packet
 
     def _check_position(self, packet: Any) -> None:
-        if not self._path or self._format != "matroska" or packet.pos is None or packet.pos < 0:
+        """Note bytes before a packet that are no elements of the format."""
+        if not self._path or self._format not in ("matroska", "flv") or packet.pos is None or packet.pos < 0:
             return
-        if self._position and packet.pos - self._position > _NEAR:
-            try:
-                with open_regular(self._path) as file:
-                    hole = hole_between(file, self._position, packet.pos)
-            except OSError:
-                hole = False
-            if hole:
-                self._fault("a part of it is damaged")
-                self._note_hole()
+        if self._format == "flv":
+            if self._position and packet.pos > self._position and not self._file_has(tags_between, packet.pos):
+                self._hole()
+            self._position = packet.pos
+            return
+        if self._position and packet.pos - self._position > _NEAR and self._file_has(hole_between, packet.pos):
+            self._hole()
         self._position = max(self._position, packet.pos + packet.size)
+
+    def _file_has(self, test: Callable[[IO[bytes], int, int], bool], end: int) -> bool:
+        """Test the bytes between the packet before and this position; a file that cannot be read has no holes."""
+        try:
+            self._file = self._file or open_regular(self._path)
+            return test(self._file, self._position, end)
+        except OSError:
+            return test is tags_between
+
+    def _hole(self) -> None:
+        self._fault("a part of it is damaged")
+        self._note_hole()
 
     def _join(self, packet: Any) -> None:
         """Shift the times of a packet so that its stream goes on without a jump."""
@@ -106,6 +119,16 @@ class Demuxer:
             packet.dts = packet.dts + ticks if packet.dts is not None else None
         if packet.pts is not None:
             self.end = max(self.end, (packet.pts + (packet.duration or 0)) * base)
+
+    def close(self) -> None:
+        """Close the file whose bytes are checked; the container stays open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def reached(self, stream: int) -> Fraction:
+        """Return the seconds at which the packets of a stream end so far, by decoding time."""
+        return self._newest.get(stream, Fraction(0))
 
     def _fault(self, text: str) -> None:
         if text not in self.faults:

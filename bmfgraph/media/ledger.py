@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,10 @@ class Loss:
     """Packets that became no frame, and frames whose packets are missing."""
     times: tuple[float, ...] = ()
     """Where they lie, as far as that is known."""
+    damaged: int = 0
+    """Frames in which the decoder has replaced what it could not read."""
+    damaged_times: tuple[float, ...] = ()
+    """Where they lie."""
     leading: int = 0
     """Frames at the start that refer to others before the file's start."""
     corrupt: int = 0
@@ -32,26 +37,34 @@ class Loss:
     spliced: int = 0
     """Places where the times jump, and were joined."""
     reasons: tuple[str, ...] = ()
-    """What was noticed, each once."""
+    """What was noticed of damage, each once."""
+    doubts: tuple[str, ...] = ()
+    """What may be damage."""
 
     def __bool__(self) -> bool:
-        return bool(self.frames or self.leading or self.corrupt or self.spliced or self.reasons)
+        return self.is_damage or bool(self.leading or self.corrupt or self.spliced or self.doubts)
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether a part of the video is missing or wrong for certain."""
+        return bool(self.frames or self.damaged or self.reasons)
 
     def __str__(self) -> str:
         """Return what was lost in one line, such as ``2 frames could not be decoded (at 0.120 s, 0.160 s)``."""
         parts = []
         if self.frames:
-            shown = ", ".join(f"{time:.3f} s" for time in self.times[:_NAMED])
-            more = ", ..." if len(self.times) > _NAMED else ""
-            places = f" (at {shown}{more})" if shown else ""
-            parts.append(f"{self.frames} frame{'s' * (self.frames != 1)} could not be decoded{places}")
+            plural = "s" * (self.frames != 1)
+            parts.append(f"{self.frames} frame{plural} could not be decoded{_places(self.times)}")
+        if self.damaged:
+            plural = "s are" if self.damaged != 1 else " is"
+            parts.append(f"{self.damaged} frame{plural} damaged{_places(self.damaged_times)}")
         if self.leading:
             parts.append(f"{self.leading} at its start need frames that are not in it")
         if self.corrupt:
             parts.append(f"{self.corrupt} packet{'s are' if self.corrupt != 1 else ' is'} damaged")
         if self.spliced:
             parts.append(f"its times jump {self.spliced} time{'s' * (self.spliced != 1)}, and were joined")
-        return "; ".join((*parts, *self.reasons))
+        return "; ".join((*parts, *self.reasons, *self.doubts))
 
 
 class FrameLedger:
@@ -73,6 +86,8 @@ class FrameLedger:
         self._missing: list[int] = []
         self._missing_count = 0
         self.corrupt = 0
+        self.damaged: list[int] = []
+        """Times of the frames that the decoder calls damaged, in ticks."""
 
     def send(self, packet: Any) -> None:
         """Note a packet that goes to the decoder."""
@@ -87,6 +102,8 @@ class FrameLedger:
     def receive(self, picture: Any) -> None:
         """Note a decoded frame."""
         pts = picture.pts
+        if picture.is_corrupt and pts is not None:
+            self.damaged.append(pts)
         if pts is None or pts not in self._due:
             # A time that no packet has is the decoder's guess for a packet without one.
             self._untimed -= 1
@@ -107,10 +124,23 @@ class FrameLedger:
     def lost(self) -> tuple[int, list[int]]:
         """Return the number of lost frames so far, and the times of those whose time is known, in ticks."""
         times = sorted(self._due.elements())
-        count = len(times) + max(0, self._untimed) + self._missing_count
-        return count, sorted((times + self._missing)[:_KEPT])
+        # A packet that became no frame leaves a gap, too.
+        missing = [pts for pts in self._missing if not _has_near(times, pts, self._step)]
+        count = len(times) + max(0, self._untimed) + self._missing_count - (len(self._missing) - len(missing))
+        return count, sorted((times + missing)[:_KEPT])
 
     def _settle(self, pts: int) -> None:
         self._due[pts] -= 1
         if self._due[pts] <= 0:
             del self._due[pts]
+
+
+def _has_near(times: list[int], pts: int, step: int) -> bool:
+    """Return whether one of these sorted times lies within half a step."""
+    position = bisect.bisect_left(times, pts - step // 2)
+    return position < len(times) and times[position] <= pts + step // 2
+
+
+def _places(times: tuple[float, ...]) -> str:
+    shown = ", ".join(f"{time:.3f} s" for time in times[:_NAMED])
+    return f" (at {shown}{', ...' if len(times) > _NAMED else ''})" if shown else ""

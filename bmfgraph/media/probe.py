@@ -287,6 +287,8 @@ def _first_frame(container: Any, stream: Any) -> Any:
 
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
     """Return the seconds of video. If the container only states its longest stream, a complete file's frames count."""
+    if timing.count and container.format.name in ("mpeg", "mpegts"):  # FFmpeg estimates their durations.
+        return float(timing.length)
     if stream.duration:
         return float(stream.duration * stream.time_base)
     whole = (container.duration or 0) / 1e6

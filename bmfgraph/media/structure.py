@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from bmfgraph.media.streamed import (
+    asf_damage,
+    cut_picture,
+    cut_transport_packet,
+    flv_damage,
+    gif_damage,
+    jpeg_damage,
+    program_stream_damage,
+)
 from bmfgraph.system.untrusted import open_regular
 
-__all__ = ["file_damage", "hole_between"]
+__all__ = ["file_damage", "file_doubt", "hole_between", "tags_between"]
 
 _MASTERS = frozenset((0x18538067, 0x1F43B675))
 """Matroska elements whose content is a list of elements: Segment and Cluster."""
@@ -31,14 +40,27 @@ def file_damage(path: Path | str, container: str) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    check = {"mov": _mp4_damage, "matroska": _matroska_damage, "avi": _riff_damage}.get(container)
+    return _checked(path, _CHECKS.get(container))
+
+
+def file_doubt(path: Path | str, container: str) -> str:
+    """Describe why the end of a file may be missing, although it ends as recordings do that were stopped; "" if not.
+
+    Args:
+        path: The file.
+        container: FFmpeg's first name of the format.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    return _checked(path, _DOUBTS.get(container))
+
+
+def _checked(path: Path | str, check: Callable[[IO[bytes], int], str] | None) -> str:
     if check is None:
         return ""
     with open_regular(path) as file:
-        file.seek(0, 2)
-        size = file.tell()
-        file.seek(0)
-        return check(file, size)
+        return check(file, file.seek(0, 2))
 
 
 def hole_between(file: IO[bytes], start: int, end: int) -> bool:
@@ -59,6 +81,23 @@ def hole_between(file: IO[bytes], start: int, end: int) -> bool:
             return True
         position += header if identifier in _MASTERS or size == _UNKNOWN else header + size
     return False
+
+
+def tags_between(file: IO[bytes], start: int, end: int) -> bool:
+    """Return whether tags of an FLV file lead from one packet to another.
+
+    Args:
+        file: The file.
+        start: Position of a packet's tag.
+        end: Position of the tag of the next packet.
+    """
+    while start < end:
+        file.seek(start)
+        head = file.read(4)
+        if len(head) < 4:
+            return False
+        start += 15 + int.from_bytes(head[1:], "big")
+    return start == end
 
 
 def _mp4_damage(file: IO[bytes], size: int) -> str:
@@ -99,13 +138,18 @@ def _matroska_damage(file: IO[bytes], size: int) -> str:
 
 
 def _riff_damage(file: IO[bytes], size: int) -> str:
-    file.seek(0)
-    head = file.read(8)
-    end = 8 + int.from_bytes(head[4:8], "little")
-    # Writers that were interrupted leave the size 0.
-    return (
-        f"its RIFF chunk ends {end - size:,} bytes behind the file's end" if head[:4] == b"RIFF" and end > size else ""
-    )
+    """Walk the RIFF chunks: a file of more than 1 GB has several."""
+    position = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(position)
+        head = file.read(8)
+        if head[:4] != b"RIFF":
+            return ""
+        # Writers that were interrupted leave the size 0.
+        position += 8 + int.from_bytes(head[4:], "little")
+        if position > size:
+            return f"its RIFF chunk ends {position - size:,} bytes behind the file's end"
+    return ""
 
 
 def _element(file: IO[bytes], position: int) -> tuple[int, int, int] | None:
@@ -133,3 +177,18 @@ def _only_zeros(file: IO[bytes], position: int, size: int) -> bool:
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(1 << 20):
         yield block
+
+
+_CHECKS = {
+    "asf": asf_damage,
+    "avi": _riff_damage,
+    "flv": flv_damage,
+    "gif": gif_damage,
+    "jpeg_pipe": jpeg_damage,
+    "matroska": _matroska_damage,
+    "mjpeg": jpeg_damage,
+    "mov": _mp4_damage,
+    "mpeg": program_stream_damage,
+}
+"""The check of each format, by FFmpeg's first name of it."""
+_DOUBTS = {"mpegts": cut_transport_packet, "yuv4mpegpipe": cut_picture}

@@ -26,7 +26,7 @@ _LIVE = (300, 4 << 20)
 _SAMPLES = 8
 """Positions at which a longer file is sampled."""
 _FASTEST = 1000
-"""Frames per second; a single frame that claims more has no rate."""
+"""Frames per second; a single frame that claims as many has no rate."""
 _MOST_TIES = 16
 _REORDERED = 16
 """Largest number of frames that a codec stores out of order."""
@@ -75,7 +75,7 @@ def frame_timing(container: Any, stream: Any, *, live: bool = False) -> Timing:
         start = Fraction(0)
         origin = min(origin, times.first) if times.first is not None else origin
     average = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
-    if times.count == 1 and average > _FASTEST:
+    if times.count == 1 and average >= _FASTEST:
         average = Fraction(25)
     first = times.runs[0][0] * base - times.untimed / average if times.runs else Fraction(0)
     zero = first if first < 0 else start

@@ -170,6 +170,7 @@ class TrackReader:
 
     def close(self) -> None:
         """Close the file."""
+        self._demuxer.close()
         self._container.close()
         if self._reading.live:
             close_pipe(self._reading.path)

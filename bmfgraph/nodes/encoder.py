@@ -166,8 +166,8 @@ class EncoderSpec(CopyingSpec):
         check_frames(node.name, frames, name, container)
         audio, tracks = None, TrackPlan()
         if self.backend == "bmf":
-            audio = written_audio(node.name, source_audio, self.audio, container)
             check_even_times(node.name, frames, container)
+            audio = written_audio(node.name, source_audio, self.audio, container)
             if audio and isinstance(source_audio, AudioSpec):
                 check_audio(node.name, source_audio)
         elif isinstance(source_audio, AudioSpec):

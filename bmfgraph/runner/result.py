@@ -78,8 +78,8 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command: 3 where frames of a source were lost, else 0."""
-        return 3 if any(loss.frames for loss in self.losses.values()) else 0
+        """Exit code of the command: 3 where frames of a source were lost or damaged, else 0."""
+        return 3 if any(loss.is_damage for loss in self.losses.values()) else 0
 
     @property
     def nodes(self) -> dict[str, NodeResult]:

@@ -119,11 +119,12 @@ class DecoderModule(TracksModule):
 
     def _finish(self, reader: Any) -> None:
         loss, params = reader.loss(), self.config.params
-        if loss.frames and params.on_error == "stop":
+        if loss.is_damage and params.on_error == "stop":
             raise self._lost(str(loss))
         if loss:
             self.monitor.losses[self.name] = loss
-            code = codes.DAMAGED_MEDIA if loss.frames or loss.corrupt or loss.reasons else codes.UNUSUAL_TIMES
+            damaged = loss.is_damage or loss.corrupt or loss.doubts
+            code = codes.DAMAGED_MEDIA if damaged else codes.UNUSUAL_TIMES
             hint = "copy the file again, or look at the output there"
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", f"{params.path!r}: {loss}", code, hint))
 
