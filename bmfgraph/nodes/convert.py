@@ -27,6 +27,9 @@ __all__ = ["ConvertParams", "ConvertSpec", "scale_steps", "written_color"]
 Position = tuple[int, int | None]
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 """Interpolates chroma and rounds exactly: within 2 levels of the ideal."""
+_PLANAR = {"rgb24": "gbrp", "rgb48le": "gbrp16le"}
+"""Formats of the same samples in planes. swscale computes them from YUV with SIMD, and the packed ones without: the
+detour takes a third of the time, and gives the same values."""
 
 
 @dataclass(frozen=True)
@@ -117,4 +120,8 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
         *chroma_terms("out", params.chroma),
         f"flags={_SCALING}",
     ]
-    return (("scale", ":".join(terms)), ("format", params.pixel_format))
+    steps: tuple[FilterStep, ...] = (("scale", ":".join(terms)), ("format", params.pixel_format))
+    planar = _PLANAR.get(params.pixel_format)
+    if planar is None or params.source.matrix == "rgb":
+        return steps
+    return (steps[0], ("format", planar), ("scale", f"flags={_SCALING}"), steps[1])

@@ -63,7 +63,7 @@ ROWS: tuple[Row, ...] = (
     Row("E334", UP + "pipeline.nodes.prepare.region=[0,0,64,49]", N + "prepare: region [0, 0, 64, 49] ends at 64x49, beyond frames of 64x48\n  → correct pipeline.nodes.prepare.region"),
     Row("E361", FIND + "records=faces.zip pipeline.nodes.table.inputs=[faces,faces]", N + "table: format yolo holds the results of one node, and 2 are connected\n  → write .jsonl"),
     Row("E362", MIX + "pipeline.nodes.net.inputs=[one] ~pipeline.nodes.two +model.inputs.b.feed=[1,source_width]", N + "net: model.inputs.b.feed has 2 value(s), but the input is "),
-    Row("E390", UP + "encoder.backend=bmf input=variable.mp4", N + "sink: the back end bmf writes mp4 with frames at even times only: FFmpeg 4 hides the last of others"),
+    Row("E390", UP + "encoder.backend=bmf input=variable.mp4", N + "sink: the back end bmf writes mp4 only if all frames lie on the ticks of the frame rate, which is not certain here: FFmpeg 4 hides the last of others"),
     Row("E391", UP + "decoder.backend=bmf input=av1.mp4", N + "source: the installed FFmpeg 4, which decodes with backend: bmf, has no decoder for av1\n  → set pipeline.nodes.source.backend=pyav", bundled=True),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E341", UP + "output=out.gif", N + "sink: path 'out.gif': extension '.gif' has no known container; allowed: .mp4, .m4v, .mov, .mkv, .webm, .avi, .ts"),
