@@ -93,7 +93,9 @@ def check_even_times(name: str, frames: FrameSpec, container: str) -> None:
     if container in ("mp4", "mov") and frames.time_grid not in (None, 1 / frames.rate):
         raise _unsupported(
             name,
-            f"the back end bmf writes {container} with frames at even times only: FFmpeg 4 hides the last of others",
+            f"the back end bmf writes {container} only if all frames lie on the ticks of the frame rate, which is not "
+            "certain here: FFmpeg 4 hides the last of others",
+            "write .mkv, or ",
         )
 
 
