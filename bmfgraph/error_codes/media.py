@@ -5,9 +5,21 @@ from __future__ import annotations
 from bmfgraph.error_codes.code import Code
 
 __all__ = [
+    "EXISTING_OUTPUT",
+    "MISSING_DECODER",
+    "UNKNOWN_NAME_WORD",
     "UNSUPPORTED_BY_BACKEND",
 ]
 
+EXISTING_OUTPUT = Code("E220", "A file to write exists.", "Set `overwrite=true`, or write to another file.")
+UNKNOWN_NAME_WORD = Code(
+    "E221",
+    "The name of a file to write has a word that is unknown there, or a brace without its partner.",
+    "Use the words that the message lists; `{{` and `}}` stand for braces.",
+)
+MISSING_DECODER = Code(
+    "E222", "FFmpeg has no decoder for the codec of a video.", "Convert the file with a program that reads the codec."
+)
 UNSUPPORTED_BY_BACKEND = Code(
     "E389",
     "The back end `bmf` does not support an option of the decoder or the encoder.",

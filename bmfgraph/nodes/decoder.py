@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
+from bmfgraph.media.naming import input_words
 from bmfgraph.media.opening import Protocol
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
@@ -100,6 +102,9 @@ class DecoderSpec(NodeSpec):
 
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
+
+    def words(self) -> Mapping[str, str]:
+        return input_words(self.path)
 
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")

@@ -28,7 +28,7 @@ from bmfgraph.nodes.codecs import (
     mux_options,
     native_options,
 )
-from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.path_kind import OutputPath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, PixelFormat, automatic_formats
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -41,7 +41,12 @@ class EncoderSpec(NodeSpec):
     """Writes a file. Inputs: frames, and audio if wanted."""
 
     kind: Literal["encoder"] = "encoder"
-    path: FilePath | None = Field(default=None, min_length=1, description="The file; null with `container: null`.")
+    path: OutputPath | None = Field(
+        default=None,
+        min_length=1,
+        description="The file, with the words `{stem} {name} {pipeline} {model}` where wanted; null with "
+        "`container: null`.",
+    )
     codec: Literal["x264", "x265", "nvenc", "vp9", "mpeg4"] = Field(
         default="x264", description="The video codec; not every container can hold each."
     )

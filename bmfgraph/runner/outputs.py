@@ -18,10 +18,14 @@ __all__ = ["full_disk", "make_output_folder", "temporary_outputs", "with_output_
 
 
 @contextlib.contextmanager
-def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
+def temporary_outputs(plan: Plan, *, overwrite: bool = False) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
     Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
+
+    Args:
+        plan: The plan.
+        overwrite: Replace files that exist. Otherwise none of the outputs appears if one of their names is taken.
 
     Yields:
         The redirected plan, and a function that renames the files and returns their paths by node name.
@@ -37,15 +41,25 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
             if node.written is None:
                 continue
             path = Path(node.written)
-            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path))
+            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path, overwrite))
             nodes.append(node.writing_to(parts[node.name]))
 
         def publish_all() -> dict[str, Path]:
-            for name, path in final.items():
-                try:
-                    publish(parts[name], path)
-                except OSError as error:
-                    raise _unwritable(plan.node(name), path, str(error.strerror)) from None
+            published: list[Path] = []
+            try:
+                for name, path in final.items():
+                    try:
+                        publish(parts[name], path, overwrite=overwrite)
+                    except FileExistsError:
+                        raise _exists(plan.node(name), path) from None
+                    except OSError as error:
+                        raise _unwritable(plan.node(name), path, str(error.strerror)) from None
+                    published.append(path)
+            except RunError:
+                for path in published if not overwrite else ():
+                    with contextlib.suppress(OSError):
+                        Path(os.path.realpath(path)).unlink()
+                raise
             return final
 
         yield plan.replace(*nodes), publish_all
@@ -63,12 +77,13 @@ def make_output_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
+def write_error(node: PlanNode, *, deep: bool = False, overwrite: bool = False) -> RunError | None:
     """Return an error if the file of a node cannot be written, as far as that shows without writing; else None.
 
     Args:
         node: The node.
         deep: All folders above the file will be created, also outside the current folder.
+        overwrite: Whether the file may exist.
     """
     if node.written is None:
         return None
@@ -83,6 +98,8 @@ def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
         if target.exists() and not target.is_file():
             problem = "is a device or a pipe, not a file"
             return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
+        if not overwrite and target.exists():
+            return _exists(node, path)
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
     obstacle = unwritable(target, deep=deep)
@@ -90,9 +107,9 @@ def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
 
 
 @contextlib.contextmanager
-def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
+def _reserved(node: PlanNode, path: Path, overwrite: bool) -> Iterator[Path]:
     """Create an empty file next to ``path``, so that missing permissions show before a frame is decoded."""
-    if (fault := write_error(node)) is not None:
+    if (fault := write_error(node, overwrite=overwrite)) is not None:
         raise fault
     with contextlib.ExitStack() as stack:
         try:
@@ -126,6 +143,16 @@ def full_disk(error: BmfgraphError, plan: Plan) -> RunError | None:
     )
     named.__dict__.update({name: getattr(error, name) for name in ("trace", "abandoned") if hasattr(error, name)})
     return named
+
+
+def _exists(node: PlanNode, path: Path) -> RunError:
+    return RunError(
+        node.name,
+        node.kind,
+        f"output {str(path)!r} exists",
+        hint=f"set overwrite=true to replace it, or pipeline.nodes.{node.name}.path to another name",
+        code=codes.EXISTING_OUTPUT,
+    )
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:

@@ -41,6 +41,7 @@ of modules without a lock."""
 def run_plan(
     plan: Plan,
     *,
+    overwrite: bool = False,
     progress: ProgressCallback | None = None,
     taps: Mapping[str, Tap] | None = None,
     monitor: RunMonitor | None = None,
@@ -52,6 +53,7 @@ def run_plan(
 
     Args:
         plan: A plan whose engines exist.
+        overwrite: Replace outputs that exist.
         progress: Called about 20 times a second, on this thread.
         taps: Receivers of the items that reach ``collect`` nodes, by node name; called on BMF's threads.
         monitor: Watches this run; its ``cancel`` stops it from another thread.
@@ -71,7 +73,7 @@ def run_plan(
     with (
         stopped_by_signals(monitor) as interruptible,
         monitor.held,
-        temporary_outputs(plan) as (working, publish),
+        temporary_outputs(plan, overwrite=overwrite) as (working, publish),
     ):
         try:
             engines = _drive(working, monitor, progress, taps or {}, interruptible)
