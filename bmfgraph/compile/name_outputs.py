@@ -119,7 +119,7 @@ def filled(template: str, words: Mapping[str, str]) -> str:
                 written = "{" + word + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "") + "}"
                 raise TemplateError(
                     f"{written} is no word of a name{did_you_mean(word, _WORDS)}; allowed: {allowed}",
-                    f"use one of them; {{{{ and }}}} stand for braces that belong to the name",
+                    "use one of them; {{ and }} stand for braces that belong to the name",
                     code=codes.UNKNOWN_NAME_WORD,
                 )
             parts.append(words[word])

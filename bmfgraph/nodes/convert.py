@@ -80,7 +80,7 @@ def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorS
     """
     if pixel_format in RGB_FORMATS:
         return source.color
-    if pixel_format.startswith("gbr"):
+    if pixel_format.startswith(("gbr", "bgr", "rgb")):
         return replace(source.color, matrix="rgb", full_range=True)
     matrix = default_matrix(source.width, source.height) if default else source.color.yuv
     return replace(source.color, matrix=matrix, full_range=pixel_format.startswith("yuvj"))

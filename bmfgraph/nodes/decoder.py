@@ -226,7 +226,7 @@ class DecoderSpec(NodeSpec):
         return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel)
+        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel, backend=params.backend)
 
     def files(self, params: FileReading) -> Files:
         return Files(reads=(params.path,))

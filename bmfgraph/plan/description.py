@@ -122,6 +122,8 @@ class Files:
     writes: str | None = None
     video: bool = False
     """The written file is a clip of the first input's frames, which a reference can be compared with."""
+    several: bool = False
+    """Several files are written: ``writes`` is a pattern of their names, or the list that names the others."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,8 @@ class Needs:
     """Encoders that the user can choose instead."""
     hwaccel: str = ""
     """FFmpeg's name of a hardware decoder."""
+    backend: Literal["pyav", "bmf"] = "pyav"
+    """The library whose FFmpeg must have them."""
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,41 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
-from bmfgraph.system.temporary import publish, reserved
+from bmfgraph.system.temporary import publish, reserved, reserved_folder
 
-__all__ = ["full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
+__all__ = [
+    "Output",
+    "existing_files",
+    "full_disk",
+    "make_output_folder",
+    "temporary_outputs",
+    "with_output_folder",
+    "write_error",
+]
+
+
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a node has written."""
+
+    path: Path
+    """The file, or the pattern or list of several files."""
+    size: int
+    """Bytes of all its files."""
 
 
 @contextlib.contextmanager
-def temporary_outputs(plan: Plan, *, overwrite: bool = False) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
+def temporary_outputs(plan: Plan, *, overwrite: bool = False) -> Iterator[tuple[Plan, Callable[[], dict[str, Output]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
     Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
@@ -41,34 +63,59 @@ def temporary_outputs(plan: Plan, *, overwrite: bool = False) -> Iterator[tuple[
             if node.written is None:
                 continue
             path = Path(node.written)
-            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path, overwrite))
-            nodes.append(node.writing_to(parts[node.name]))
+            part = stack.enter_context(_reserved(node, path, overwrite))
+            final[node.name], parts[node.name] = path, part
+            nodes.append(node.writing_to(part / path.name if node.files.several else part))
 
-        def publish_all() -> dict[str, Path]:
+        def publish_all() -> dict[str, Output]:
             published: list[Path] = []
             try:
-                for name, path in final.items():
-                    try:
-                        publish(parts[name], path, overwrite=overwrite)
-                    except FileExistsError:
-                        raise _exists(plan.node(name), path) from None
-                    except OSError as error:
-                        raise _unwritable(plan.node(name), path, str(error.strerror)) from None
-                    published.append(path)
+                return {
+                    name: Output(path, _publish(plan.node(name), parts[name], path, overwrite, published))
+                    for name, path in final.items()
+                }
             except RunError:
                 for path in published if not overwrite else ():
                     with contextlib.suppress(OSError):
                         Path(os.path.realpath(path)).unlink()
                 raise
-            return final
 
         yield plan.replace(*nodes), publish_all
+
+
+def _publish(node: PlanNode, part: Path, path: Path, overwrite: bool, published: list[Path]) -> int:
+    """Rename the files of a node, append their names to ``published``, and return their bytes."""
+    size = 0
+    for file, target in _published(part, path):
+        try:
+            size += file.stat().st_size
+            publish(file, target, overwrite=overwrite)
+        except FileExistsError:
+            raise _exists(node, target) from None
+        except OSError as error:
+            raise _unwritable(node, path, str(error.strerror)) from None
+        published.append(target)
+    return size
+
+
+def _published(part: Path, path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each file to publish with its final path; of several files, the list that names the others comes last."""
+    if not part.is_dir():
+        yield part, path
+        return
+    for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
+        yield file, path.parent / file.name
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
     """Return the plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
-    return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
+    return plan.replace(*(node.writing_to(folder / _named(node, path)) for node, path in sinks))
+
+
+def _named(node: PlanNode, path: Path) -> str:
+    numbers = "_%05d" if node.files.several and "%" in path.name else ""
+    return f"{node.name}{numbers}{path.suffix}"
 
 
 def make_output_folder(folder: Path) -> None:
@@ -98,12 +145,27 @@ def write_error(node: PlanNode, *, deep: bool = False, overwrite: bool = False) 
         if target.exists() and not target.is_file():
             problem = "is a device or a pipe, not a file"
             return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
-        if not overwrite and target.exists():
-            return _exists(node, path)
+        if not overwrite and (existing := existing_files(node)):
+            return _exists(node, existing[0])
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
     obstacle = unwritable(target, deep=deep)
     return _unwritable(node, path, obstacle) if obstacle else None
+
+
+def existing_files(node: PlanNode) -> list[Path]:
+    """Return the files under the name of a node's output: at most one, or all pictures that its pattern matches.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    path = Path(node.written or "")
+    if not node.files.several or not (number := _NUMBER.search(path.name)):
+        return [path] if node.written and os.path.lexists(os.path.realpath(path)) else []
+    before, after = path.name[: number.start()], path.name[number.end() :]
+    name = re.compile(rf"{re.escape(before)}\d{{{number[1] or 1},}}{re.escape(after)}")
+    folder = path.parent
+    return sorted(file for file in folder.iterdir() if name.fullmatch(file.name)) if folder.is_dir() else []
 
 
 @contextlib.contextmanager
@@ -114,7 +176,7 @@ def _reserved(node: PlanNode, path: Path, overwrite: bool) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             make_parent(path)
-            part = stack.enter_context(reserved(path))
+            part = stack.enter_context((reserved_folder if node.files.several else reserved)(path))
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None
         yield part

@@ -93,8 +93,8 @@ def no_encoder(node: str, kind: str, codec: str, available: Iterable[str]) -> Ru
     return RunError(
         node,
         kind,
-        f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(available)}",
-        hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
+        f"this FFmpeg has no encoder {codec}; it has: {', '.join(available)}",
+        hint="choose another codec, such as encoder=x264, or set encoder.backend=pyav",
         code=codes.MISSING_ENCODER,
     )
 
@@ -112,7 +112,7 @@ def no_hwaccel(node: str, kind: str, name: str) -> RunError:
         node,
         kind,
         f"the installed FFmpeg 4 was built without hwaccel {name}",
-        hint="set decoder=nvdec, which decodes without FFmpeg, or install an FFmpeg 4 that was built with it",
+        hint="set decoder=nvdec, or decoder.backend=pyav",
         code=codes.MISSING_HARDWARE_DECODER,
     )
 

@@ -20,6 +20,7 @@ from tests.tools import (
     cut,
     detector_model,
     double_model,
+    holed,
     identity_model,
     make_clip,
     middle_model,
@@ -231,7 +232,9 @@ def _clips(folder: Path) -> None:
     noise(folder / "sound.mp4", sound_only=True)
     noise(folder / "noise.mkv", frames=60)
     noise(folder / "index_first.mp4", frames=30, index_first=True)
-    cut(folder / "noise.mkv", folder / "cut.mkv", 0.6)
+    holed(folder / "noise.mkv", folder / "holed.mkv")
+    make_clip(folder / "one.ts", frames=10)
+    (folder / "spliced.ts").write_bytes((folder / "one.ts").read_bytes() * 2)
     cut(folder / "index_first.mp4", folder / "cut.mp4", 0.6)
     data = (folder / "index_first.mp4").read_bytes()
     (folder / "frameless.mp4").write_bytes(data[: data.index(b"mdat") + 4])

@@ -9,6 +9,7 @@ from typing import Any
 from bmf import Timestamp
 
 from bmfgraph.media.tracks import TrackPackets, Tracks
+from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import Writer
 from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
@@ -27,9 +28,9 @@ class EncoderModule(BmfModule):
         self.open_inputs = set(range(config.arity))
         self.ready = config.arity == 1
         self.frames: deque[Frame] = deque()
-        self.writer: Writer | None = None
+        self.writer: Writer | TwoPassWriter | None = None
         try:
-            self.writer = Writer(config.params)
+            self.writer = open_writer(config.params)
         except Exception as error:
             self.monitor.fail(config.timings, error, doing="cannot start", hint=config.spec.hint)
 
@@ -61,7 +62,7 @@ class EncoderModule(BmfModule):
             self._end(task)
         return None
 
-    def _take(self, writer: Writer, item: Any) -> None:
+    def _take(self, writer: Writer | TwoPassWriter, item: Any) -> None:
         if isinstance(item, Frame):
             self.frames.append(item)
         elif isinstance(item, Tracks):
