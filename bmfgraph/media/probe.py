@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
+from bmfgraph.media.codec_names import codec_name
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
@@ -180,6 +181,12 @@ def _describe(
     if isinstance(audio, int) and audio >= len(audio_streams) and audio > 0:
         raise _no_stream(path, "audio", len(audio_streams), audio)
     stream = streams[video]
+    if stream.codec_context is None:
+        raise MediaError(
+            f"input {str(path)!r}: PyAV's FFmpeg has no decoder for its codec, {codec_name(container, stream) or '?'}",
+            "convert the file with a program that reads this codec",
+            code=codes.MISSING_DECODER,
+        )
     chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
 
     if complete and (damage := file_damage(path, container.format.name.split(",")[0])):

@@ -55,7 +55,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "schema": SCHEMA,
         "bmfgraph": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine_section(plan.machine.gpu) | {"ffmpeg4": result.ffmpeg},
+        "machine": machine_section(plan.machine.gpu) | {"ffmpeg": dict(result.ffmpeg)},
         "config": {key: value for key, value in result.config.items() if key != "samples"},
         "plan": {"name": plan.name, "hash": plan.hash()},
         "engines": [

@@ -20,7 +20,7 @@ from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.runner.outputs import full_disk, temporary_outputs
 from bmfgraph.runner.result import RunResult
-from bmfgraph.system import ffmpeg4, heap
+from bmfgraph.system import ffmpeg, ffmpeg4, heap
 from bmfgraph.system.console import logger
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
@@ -97,7 +97,7 @@ def run_plan(
         sizes={name: output.size for name, output in outputs.items()},
         timings=monitor.timings,
         engines=engines,
-        ffmpeg=source,
+        ffmpeg={"pyav": ffmpeg.ffmpeg_version(), "bmf": f"{ffmpeg4.version()} from {source}"},
         warnings=tuple(warnings),
         problems=tuple(monitor.problems),
         losses=monitor.losses,
