@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.media.alpha import Flattener, picture_decoder
 from bmfgraph.media.filtering import FilterStep, FrameFilter
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
-from bmfgraph.media.tracks import TrackReader
+from bmfgraph.media.tracks import TrackPacket, TrackReader
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
 
 __all__ = ["DecodedFrame", "Decoder"]
 
@@ -37,6 +38,10 @@ _EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
 """Containers whose headers say exactly when the last stream ends."""
 _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
+
+
+_MOST_PACKETS = 256
+"""Packets of the tracks that one call returns at most."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Decoder(TrackReader):
         self._step = max(1, round(1 / reading.rate / self._base))
         self._zero = self._clock.zero(reading.time_base)
         self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
+        flattening = reading.flattening
+        self._flattener = Flattener(flattening, reading.background) if flattening else None
         self._stamper = Stamper(self._step, reading.subticks)
         self._suspects: deque[int] = deque(maxlen=256)
         """Times of the packets beside which others may be missing, in ticks."""
@@ -81,8 +88,8 @@ class Decoder(TrackReader):
         """What was noticed of damage so far."""
         return [*self._demuxer.faults, *self._refused]
 
-    def decode(self, count: int) -> tuple[list[DecodedFrame], list[Packet[Any]]]:
-        """Decode at least ``count`` frames, or all up to the end.
+    def decode(self, count: int) -> tuple[list[DecodedFrame], list[TrackPacket]]:
+        """Decode ``count`` frames or a few more; fewer at the end, and where many packets lie between them.
 
         Returns:
             The frames, and the packets of the tracks that lie between them in the file.
@@ -91,8 +98,9 @@ class Decoder(TrackReader):
             av.FFmpegError: The file cannot be read.
         """
         frames: list[DecodedFrame] = []
-        packets: list[Packet[Any]] = []
-        while len(frames) < count:
+        packets: list[TrackPacket] = []
+        # A file may hold all audio before the first frame.
+        while len(frames) < count and len(packets) < _MOST_PACKETS:
             item = next(self._pictures, None)
             if item is None:
                 self.ended = True
@@ -123,13 +131,17 @@ class Decoder(TrackReader):
             reasons=tuple(reasons),
         )
 
+    def _enter(self) -> None:
+        """Begin later: where the first frame lies tells whether a seek was right."""
+
     def _open(self) -> None:
         super()._open()
         reading = self._reading
         self._video: Any = self._container.streams[reading.video]
-        self._video.thread_type = "AUTO"
+        self._codec: Any = picture_decoder(self._video)
+        self._codec.thread_type = "AUTO"
         if reading.threads:
-            self._video.codec_context.thread_count = reading.threads
+            self._codec.thread_count = reading.threads
 
     def _restart(self) -> None:
         super()._restart()
@@ -140,7 +152,7 @@ class Decoder(TrackReader):
     def _begun(self) -> Iterator[Any]:
         """Yield the items of the file from a point at or before ``start``."""
         start = self._clock.start
-        if start is None or start <= _MARGINS[0]:
+        if start is None or start <= _MARGINS[0] or self._reading.live:
             return self._items()
         for margin in _MARGINS:
             if margin is not None and (start <= margin or not self._sought(start - margin)):
@@ -175,7 +187,8 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            if packet.stream_index != self._video.index:
+            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
+            if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track
                 elif self._past_end and self._tracks_past_end():
@@ -189,7 +202,7 @@ class Decoder(TrackReader):
                 self._ledger.send(packet)
                 self._suspect(packet)
             try:
-                pictures = packet.decode()
+                pictures = self._codec.decode(packet)
             except FFmpegError as error:
                 self._refuse(f"a packet cannot be decoded ({error.strerror})")
                 continue
@@ -223,6 +236,8 @@ class Decoder(TrackReader):
     def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
         duration = picture.duration * self._base
         for turned in self._turn.push(picture) if self._turn else (picture,):
+            if self._flattener:
+                turned = self._flattener.blended(turned)
             yield DecodedFrame(turned, pts - self._zero, duration)
 
     def _suspect(self, packet: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.fields import FieldInfo
 
 __all__ = ["FilePath", "FolderPath", "OutputPath", "PathKind", "output_fields", "path_kind"]
@@ -24,11 +25,18 @@ class PathKind:
     """Whether the file is written, so that its name may be a template such as ``{stem}.mp4``."""
 
 
-FilePath = Annotated[str, PathKind("file")]
+def _any_bytes(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
+    """Accept names that are not UTF-8, in which Python escapes bytes as surrogates; pydantic accepts none."""
+    return (
+        value if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value) else checked(value)
+    )
+
+
+FilePath = Annotated[str, PathKind("file"), WrapValidator(_any_bytes)]
 """Type of a field that names a file."""
-OutputPath = Annotated[str, PathKind("file", written=True)]
+OutputPath = Annotated[str, PathKind("file", written=True), WrapValidator(_any_bytes)]
 """Type of a field that names a file to write."""
-FolderPath = Annotated[str, PathKind("folder")]
+FolderPath = Annotated[str, PathKind("folder"), WrapValidator(_any_bytes)]
 """Type of a field that names a folder."""
 
 

@@ -520,8 +520,8 @@ _GOOD = {"version": "8.1.2 in PyAV 18.1.0", "encoders": ["x264", "nvenc"], "miss
     ("answer", "state", "found"),
     [
         (_GOOD | {"unusable": []}, "ok", "encoders: x264, nvenc; no hwaccel cuda"),
-        (_GOOD | {"unusable": ["nvenc"]}, "ok", "no hwaccel cuda; nvenc cannot be opened here (no NVENC, or no driver)"),
-        (_GOOD | {"encoders": [], "missing": ["x264"]}, "fail", "encoders:  (not x264); no hwaccel cuda; no encoder for H.264"),
+        (_GOOD | {"unusable": ["nvenc"]}, "ok", "; nvenc cannot be opened here (no NVENC, or no driver)"),
+        (_GOOD | {"encoders": [], "missing": ["x264"]}, "fail", "no hwaccel cuda; no encoder for H.264"),
         (_GOOD | {"error": "killed Python (SIGSEGV)"}, "warn", "trying NVENC failed: killed Python (SIGSEGV)"),
         ({"error": "No module named 'av'"}, "fail", "import av: No module named 'av'"),
     ],
