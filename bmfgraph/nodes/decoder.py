@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import Field, field_validator
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
 from bmfgraph.media.filtering import FilterStep
+from bmfgraph.media.naming import input_words
 from bmfgraph.media.opening import Protocol, is_url
 from bmfgraph.media.pipes import STANDARD_INPUT
 from bmfgraph.media.probe import Media, MediaError, probe
@@ -141,6 +143,9 @@ class DecoderSpec(NodeSpec):
 
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
+
+    def words(self) -> Mapping[str, str]:
+        return input_words(self.path)
 
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")

@@ -30,7 +30,7 @@ from bmfgraph.nodes.containers import (
 from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_native, written_audio
 from bmfgraph.nodes.native_encoder import native_options
-from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.path_kind import OutputPath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PixelFormat, automatic_formats
 from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, native_problems, plan_tracks
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
@@ -54,11 +54,11 @@ class EncoderSpec(CopyingSpec):
     """Writes a file. Inputs: frames, and a source's `audio`: all that belongs to its video."""
 
     kind: Literal["encoder"] = "encoder"
-    path: FilePath | None = Field(
+    path: OutputPath | None = Field(
         default=None,
         min_length=1,
         description="The file, a pattern for numbered pictures such as `frame_%05d.png`, or `-` for standard output; "
-        "null with `container: null`.",
+        "null with `container: null`. The words `{stem} {name} {pipeline} {model}` may stand in it.",
     )
     codec: CodecName | None = Field(
         default=None,
