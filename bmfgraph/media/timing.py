@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from bmfgraph.media.demuxing import Demuxer
 
 __all__ = ["Timing", "frame_timing"]
 
@@ -150,7 +151,8 @@ def _read_times(container: Any, stream: Any) -> _Times:
     times = _read_packets(container, stream, _MOST_PACKETS, _MOST_BYTES)
     if times.whole:
         return times
-    times.runs = [times.runs[0][:-_REORDERED]] if times.runs else []
+    # Few frames fill the bytes of uncompressed video, which is not reordered.
+    times.runs = [run[:-_REORDERED] or run for run in times.runs]
     for part in range(1, _SAMPLES):
         container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
         sample = _read_packets(container, stream, 100, _MOST_BYTES)
@@ -167,7 +169,7 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     shown: Counter[int] = Counter()
     times = _Times([], True)
     last = None
-    for packet in _packets(container):
+    for packet in Demuxer(container):
         if packet.stream.type not in ("video", "audio") or not packet.size:
             continue
         video = packet.stream_index == stream.index
@@ -191,13 +193,3 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     times.runs = [sorted(shown)] if shown else []
     times.ties = min(max(shown.values(), default=1), _MOST_TIES)
     return times
-
-
-def _packets(container: Any) -> Iterator[Any]:
-    """Yield packets up to the end, or to a part of the file that cannot be read."""
-    from av import FFmpegError
-
-    try:
-        yield from container.demux()
-    except FFmpegError:
-        return

@@ -116,6 +116,7 @@ class DecoderModule(TracksModule):
             timings.frames += 1
             timings.last_time = frame.time
             self._put(task, 0, frame, frame.time)
+        timings.sent = timings.frames
 
     def _finish(self, reader: Any) -> None:
         loss, params = reader.loss(), self.config.params
@@ -125,7 +126,11 @@ class DecoderModule(TracksModule):
             self.monitor.losses[self.name] = loss
             damaged = loss.is_damage or loss.corrupt or loss.doubts
             code = codes.DAMAGED_MEDIA if damaged else codes.UNUSUAL_TIMES
-            hint = "" if loss.is_damage else "look at the output there"
+            hint = (
+                "copy the file again; report=FILE lists what is missing"
+                if loss.is_damage
+                else "look at the output there"
+            )
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", f"{params.path!r}: {loss}", code, hint))
 
     def _lost(self, loss: str) -> RunError:
