@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.media.alpha import Flattener, picture_decoder
 from bmfgraph.media.filtering import FilterStep, FrameFilter
 from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
 from bmfgraph.media.structure import file_damage, file_doubt
-from bmfgraph.media.tracks import TrackReader
+from bmfgraph.media.tracks import TrackPacket, TrackReader
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
 
 __all__ = ["DecodedFrame", "Decoder"]
 
@@ -43,6 +44,10 @@ _EVEN = frozenset(("asf", "mpeg", "mpegts", "mxf", "nut"))
 """Containers without an index of their frames, whose frames usually come at a constant rate."""
 _KEPT = 1000
 """Times of damaged frames that are kept."""
+
+
+_MOST_PACKETS = 256
+"""Packets of the tracks that one call returns at most."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Decoder(TrackReader):
         super().__init__(reading)
         self._zero = self._clock.zero(reading.time_base)
         self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
+        flattening = reading.flattening
+        self._flattener = Flattener(flattening, reading.background) if flattening else None
         self._refused: list[str] = []
         self._pictures = self._begun()
 
@@ -78,8 +85,8 @@ class Decoder(TrackReader):
         """What was noticed of damage so far."""
         return [*self._demuxer.faults, *self._refused]
 
-    def decode(self, count: int) -> tuple[list[DecodedFrame], list[Packet[Any]]]:
-        """Decode at least ``count`` frames, or all up to the end.
+    def decode(self, count: int) -> tuple[list[DecodedFrame], list[TrackPacket]]:
+        """Decode ``count`` frames or a few more; fewer at the end, and where many packets lie between them.
 
         Returns:
             The frames, and the packets of the tracks that lie between them in the file.
@@ -88,8 +95,9 @@ class Decoder(TrackReader):
             av.FFmpegError: The file cannot be read.
         """
         frames: list[DecodedFrame] = []
-        packets: list[Packet[Any]] = []
-        while len(frames) < count:
+        packets: list[TrackPacket] = []
+        # A file may hold all audio before the first frame.
+        while len(frames) < count and len(packets) < _MOST_PACKETS:
             item = next(self._pictures, None)
             if item is None:
                 self.ended = True
@@ -129,13 +137,17 @@ class Decoder(TrackReader):
             doubts=(*doubts, *self._gaps()),
         )
 
+    def _enter(self) -> None:
+        """Begin later: where the first frame lies tells whether a seek was right."""
+
     def _open(self) -> None:
         super()._open()
         reading = self._reading
         self._video: Any = self._container.streams[reading.video]
-        self._video.thread_type = "AUTO"
+        self._codec: Any = picture_decoder(self._video)
+        self._codec.thread_type = "AUTO"
         if reading.threads:
-            self._video.codec_context.thread_count = reading.threads
+            self._codec.thread_count = reading.threads
 
     def _restart(self) -> None:
         super()._restart()
@@ -156,7 +168,7 @@ class Decoder(TrackReader):
     def _begun(self) -> Iterator[Any]:
         """Yield the items of the file from a point at or before ``start``."""
         start = self._clock.start
-        if start is None or start <= _MARGINS[0]:
+        if start is None or start <= _MARGINS[0] or self._reading.live:
             return self._items()
         for margin in _MARGINS:
             if margin is not None and (start <= margin or not self._sought(start - margin)):
@@ -190,7 +202,8 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            if packet.stream_index != self._video.index:
+            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
+            if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track
                 elif self._past_end and self._tracks_past_end():
@@ -204,7 +217,7 @@ class Decoder(TrackReader):
                 self._ledger.send(packet)
                 self._suspect(packet)
             try:
-                pictures = packet.decode()
+                pictures = self._codec.decode(packet)
             except FFmpegError as error:
                 self._refuse(f"a packet cannot be decoded ({error.strerror})")
                 continue
@@ -243,6 +256,8 @@ class Decoder(TrackReader):
     def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
         duration = picture.duration * self._base
         for turned in self._turn.push(picture) if self._turn else (picture,):
+            if self._flattener:
+                turned = self._flattener.blended(turned)
             yield DecodedFrame(turned, pts - self._zero, duration)
 
     def _suspect(self, packet: Any) -> None:

@@ -52,11 +52,11 @@ class Demuxer:
     """
 
     def __init__(self, container: Any, path: str = "", note_hole: Callable[[], None] = lambda: None) -> None:
-        """Take a container that was not read yet.
+        """Take a container at the position from which it is read.
 
         Args:
             container: PyAV's container.
-            path: Its file; "" to look at no bytes between packets.
+            path: Its file, in which holes are looked for; "" for none.
             note_hole: Called before the first packet behind bytes that cannot be read.
         """
         self._container, self._path, self._note_hole = container, path, note_hole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from bmfgraph.media.filtering import FilterStep
 from bmfgraph.media.opening import Protocol
 
 __all__ = ["Clock", "FileReading", "VideoReading"]
@@ -23,6 +24,10 @@ class FileReading:
     end: float | None
     protocols: tuple[Protocol, ...]
     """What the file may open besides itself."""
+    picture_rate: Fraction | None
+    """Pictures per second; None for a clip with times of its own, or the default."""
+    live: bool
+    """Whether it is a pipe, which can be read only once, and only forwards."""
     origin: Fraction
     """Time of the file, in seconds, from which frame times count if it is positive."""
     zero: Fraction
@@ -51,6 +56,10 @@ class VideoReading(FileReading):
     or where frames have equal times."""
     rate: Fraction
     """Frames per second."""
+    flattening: tuple[FilterStep, ...]
+    """Filters that convert frames with alpha to RGBA, before they are blended; empty for frames without."""
+    background: tuple[int, int, int]
+    """RGB, 0..255, behind transparent pixels."""
 
 
 class Clock:

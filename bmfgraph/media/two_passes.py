@@ -13,12 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bmfgraph.media.tracks import Tracks
-from bmfgraph.media.writing import Writer, Writing, copy_of, video_encoder
+from bmfgraph.media.tracks import TrackPacket, Tracks
+from bmfgraph.media.writing import Writer, Writing, joined_options, video_encoder
 from bmfgraph.system.temporary import reserved_folder
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
 
 __all__ = ["TwoPassWriter", "open_writer"]
 
@@ -27,7 +27,11 @@ _PARAMS = {"libx264": "x264-params", "libx265": "x265-params"}
 
 
 class TwoPassWriter:
-    """A :class:`Writer` whose file is encoded when all frames are known."""
+    """A :class:`Writer` whose file is encoded when all frames are known.
+
+    Attributes:
+        damaged: See :class:`Writer`.
+    """
 
     def __init__(self, settings: Writing) -> None:
         """Open the file of the first pass, and the lossless file, beside the output.
@@ -46,8 +50,9 @@ class TwoPassWriter:
         except BaseException:
             self._stack.close()
             raise
-        self._special: list[Any] = []
-        """Packets with side data, in order."""
+        self._special: list[TrackPacket] = []
+        """Packets with side data or flags, in order."""
+        self.damaged = 0
         self._tracks: Tracks | None = None
         self._times: list[tuple[Fraction, Fraction]] = []
         """Time and duration of each frame, in seconds."""
@@ -62,12 +67,13 @@ class TwoPassWriter:
         self._kept.write(picture, time, duration)
         self._first.encode(picture)
 
-    def write_packets(self, packets: Iterable[Packet[Any]]) -> None:
+    def write_packets(self, packets: Iterable[TrackPacket]) -> None:
         """Keep packets for the second pass."""
-        for packet in packets:
-            if any(True for _ in packet.iter_sidedata()):
+        for track in packets:
+            packet = track.packet
+            if packet.is_discard or any(True for _ in packet.iter_sidedata()):
                 # PyAV cannot make side data of bytes, and few packets have some.
-                self._special.append(copy_of(packet, stream=True))
+                self._special.append(track)
                 pickle.dump(None, self._spool)
                 continue
             times = (packet.pts, packet.dts, packet.duration, packet.time_base, packet.is_keyframe)
@@ -91,6 +97,7 @@ class TwoPassWriter:
                 second.abandon()
                 raise
             second.close()
+            self.damaged = second.damaged
 
     def abandon(self) -> None:
         """Give both files up."""
@@ -107,7 +114,7 @@ class TwoPassWriter:
         waiting = next(packets, None)
         with av.open(str(self._folder / "kept.mkv")) as container:
             for picture, (time, duration) in zip(container.decode(video=0), self._times, strict=True):
-                while waiting is not None and _time_of(waiting) <= time:
+                while waiting is not None and waiting.start <= time:
                     writer.write_packets((waiting,))
                     waiting = next(packets, None)
                 writer.write(picture, time, duration)
@@ -115,12 +122,14 @@ class TwoPassWriter:
             writer.write_packets((waiting,))
             waiting = next(packets, None)
 
-    def _kept_packets(self) -> Iterator[Any]:
-        """Yield the packets of the copied streams again."""
+    def _kept_packets(self) -> Iterator[TrackPacket]:
+        """Yield the packets of the streams beside the video again."""
         import av
 
+        if self._tracks is None:
+            return
         self._spool.seek(0)
-        streams = {stream.index: stream for stream in self._tracks.streams} if self._tracks else {}
+        streams = {stream.index: stream for stream in self._tracks.streams}
         special = iter(self._special)
         with contextlib.suppress(EOFError):
             while True:
@@ -132,15 +141,12 @@ class TwoPassWriter:
                 packet: Any = av.Packet(data)
                 packet.stream = streams[index]
                 packet.pts, packet.dts, packet.duration, packet.time_base, packet.is_keyframe = times
-                yield packet
+                yield TrackPacket(packet, self._tracks)
 
     def _of_pass(self, number: int) -> Writing:
         settings = self._settings
-        key = _PARAMS[settings.codec]
-        options = dict(settings.options)
         own = f"pass={number}:stats={self._folder / 'stats'}"
-        options[key] = f"{options[key]}:{own}" if key in options else own
-        return replace(settings, options=tuple(options.items()), passes=1)
+        return replace(settings, options=joined_options(settings.options, (_PARAMS[settings.codec], own)), passes=1)
 
 
 def open_writer(settings: Writing) -> Writer | TwoPassWriter:
@@ -150,8 +156,5 @@ def open_writer(settings: Writing) -> Writer | TwoPassWriter:
 
 def _lossless(settings: Writing, path: Path) -> Writing:
     options = (("level", "3"), ("slices", "4"))
-    return replace(settings, path=str(path), container="matroska", codec="ffv1", options=options, mux_options=())
-
-
-def _time_of(packet: Any) -> Fraction:
-    return (packet.pts or 0) * Fraction(packet.time_base)
+    kept = replace(settings, path=str(path), container="matroska", codec="ffv1", options=options, mux_options=())
+    return replace(kept, tracks=(), chapters=False, metadata=False)

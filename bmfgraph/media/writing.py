@@ -10,13 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.tracks import Tracks
+from bmfgraph.media.track_writing import TrackWriter, TrackWriting
+from bmfgraph.media.tracks import TrackPacket, Tracks
 from bmfgraph.system.stdio import standard_output
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-__all__ = ["Writer", "Writing", "copy_of", "video_encoder"]
+__all__ = ["Writer", "Writing", "joined_options", "video_encoder"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ class Writing:
     full_range: bool
     primaries: int
     transfer: int
-    audio: str | None
-    """``copy``, an audio codec, or None without other streams."""
-    audio_bit_rate: int | None
+    tracks: tuple[TrackWriting, ...]
+    """The streams beside the video."""
+    chapters: bool
+    """Whether the source's chapters are written; likewise ``metadata``."""
+    metadata: bool
 
 
 class Writer:
@@ -75,21 +78,26 @@ class Writer:
         self._end = 0
         """Tick at which the last frame ends."""
         self._frames = self._packets = 0
-        self._tracks: dict[int, Any] = {}
-        """Output streams by the index of the stream that is copied."""
+        self._tracks = TrackWriter(self._container, settings.tracks)
+
+    @property
+    def damaged(self) -> int:
+        """Number of packets beside the video that could not be decoded, and are left out."""
+        return self._tracks.damaged
 
     def set_tracks(self, tracks: Tracks) -> None:
-        """Add the streams that are copied; called before the first frame is written.
+        """Add the streams beside the video; called before the first frame is written.
 
         Raises:
             ValueError: The container cannot hold a stream.
+            av.FFmpegError: An encoder of audio cannot be opened.
         """
-        self._container.metadata.update(tracks.metadata)
-        for stream in tracks.streams:
-            copy = self._container.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._tracks[stream.index] = copy
+        if self._settings.metadata:
+            self._container.metadata.update(tracks.metadata)
+            self._video.metadata.update(tracks.video_metadata)
+        if self._settings.chapters:
+            self._container.set_chapters(list(tracks.chapters))
+        self._tracks.open(tracks)
 
     def write(self, picture: VideoFrame, time: Fraction, duration: Fraction) -> None:
         """Encode a frame.
@@ -118,18 +126,13 @@ class Writer:
         picture.duration = self._durations[pts]
         self._mux_video(self._video.encode(picture))
 
-    def write_packets(self, packets: Iterable[Packet[Any]]) -> None:
-        """Write packets of copied streams.
+    def write_packets(self, packets: Iterable[TrackPacket]) -> None:
+        """Write packets of the streams beside the video.
 
         Raises:
             av.FFmpegError: They cannot be written.
         """
-        for packet in packets:
-            if (stream := self._tracks.get(packet.stream_index)) is not None:
-                # Several files may get the same packet, and the muxer changes it.
-                own = copy_of(packet)
-                own.stream = stream
-                self._container.mux_one(own)
+        self._tracks.write(packets)
 
     def close(self) -> None:
         """Finish the file.
@@ -139,6 +142,7 @@ class Writer:
             RuntimeError: The encoder lost frames.
         """
         self._mux_video(self._video.encode(None))
+        self._tracks.finish()
         self._mux_last()
         self._container.close()
         # This encoder makes one packet of the whole animation.
@@ -203,19 +207,14 @@ class _Palette:
         return self._ends
 
 
-def copy_of(packet: Packet[Any], *, stream: bool = False) -> Packet[Any]:
-    """Return a packet with the same data, times, flags, and side data; with ``stream``, of the same stream."""
-    import av
-
-    copy: Any = av.Packet(bytes(packet))
-    if stream:
-        copy.stream = packet.stream
-    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
-    copy.is_keyframe = packet.is_keyframe
-    for side in packet.iter_sidedata():
-        copy.set_sidedata(side)
-    result: Packet[Any] = copy
-    return result
+def joined_options(options: tuple[tuple[str, str], ...], extra: tuple[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Return the options with another one; the encoder's own parameters, such as ``x265-params``, are joined."""
+    if extra is None:
+        return options
+    merged = dict(options)
+    key, value = extra
+    merged[key] = f"{merged[key]}:{value}" if key in merged else value
+    return tuple(merged.items())
 
 
 def _opened(settings: Writing) -> Any:

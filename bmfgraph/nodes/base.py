@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from bmfgraph.errors import Problem
 from bmfgraph.plan.description import (
     BmfModuleSpec,
     Files,
@@ -114,6 +115,14 @@ class NodeSpec(Frozen):
         """
         return None
 
+    def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
+        """Return a node that the compiler puts behind an output, and the name of the output; None for none.
+
+        Args:
+            node: The node, with its ``metadata``.
+        """
+        return None
+
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
         """Return the tensor that an input must carry; None if any will do.
 
@@ -183,7 +192,7 @@ class NodeSpec(Frozen):
         return Needs()
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
-        """Return the BMF module that does the work of a kind without a stage."""
+        """Return the BMF module that does the work of a kind without a stage, or can do that of the stage."""
         return None
 
     # ----------------------------------------------------------------------------------- files and frames
@@ -198,6 +207,15 @@ class NodeSpec(Frozen):
     def writing_to(self, params: Any, path: Path) -> Any:
         """Return ``params`` with another file to write; the default replaces the field ``path``."""
         return dataclasses.replace(params, path=str(path))
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        """Return problems that do not stop a run, but can surprise its user.
+
+        Args:
+            node: The node.
+            plan: The whole plan.
+        """
+        return ()
 
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float:
         """Estimate the size of the written file, in bytes; 0 where it is small or unknown.

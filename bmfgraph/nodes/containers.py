@@ -75,16 +75,13 @@ VIDEO_IN: dict[str, set[str]] = {
 }
 """Codecs that each container holds."""
 AUDIO_IN: dict[str, set[str]] = {
-    "mp4": {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"},
+    "mp4": {"aac", "mp3", "ac3", "eac3"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
     "webm": {"opus", "vorbis"},
     "avi": {"mp3", "ac3", "aac", "pcm_s16le"},
     "mpegts": {"aac", "mp3", "ac3", "eac3", "mp2", "opus"},
-    "hls": {"aac", "mp3", "ac3", "eac3"},
-    "dash": {"aac", "opus", "ac3", "eac3", "flac"},
-    **{silent: set[str]() for silent in ("gif", "webp", "image2", "yuv4mpegpipe", "rawvideo")},
 }
-"""Audio codecs that each container holds; a container that is not listed holds all."""
+"""Audio codecs that FFmpeg 4 of the back end bmf copies into each container; one that is not listed holds all."""
 _DEFAULT_CODECS = {"webm": "vp9", "gif": "gif", "webp": "webp", "yuv4mpegpipe": "raw", "rawvideo": "raw"}
 _CLOCKS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 """Seconds per tick of containers with a clock of their own."""
@@ -139,7 +136,9 @@ def mux_options(codec: str, container: str, path: str, *, faststart: bool) -> tu
     flags = ["faststart"] if faststart and container in ("mp4", "mov") else []
     # MPEG-4's own header has no colour tags.
     flags += ["write_colr"] if codec == "mpeg4" and container == "mp4" else []
-    return (("movflags", "+".join(flags)),) if flags else ()
+    options = (("movflags", "+".join(flags)),) if flags else ()
+    # Streams can begin late by multiples of it only, and FFmpeg's own is a millisecond.
+    return (*options, ("movie_timescale", "48000")) if container in ("mp4", "mov") else options
 
 
 def written_time_base(time_grid: Fraction | None, rate: Fraction, container: str, codec: str) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,10 +11,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError
-from bmfgraph.media.writing import Writing
-from bmfgraph.nodes.backend import Backend, check_backend
-from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.errors import FieldError, PlanError, Problem
+from bmfgraph.media.hdr import hdr_options
+from bmfgraph.media.writing import Writing, joined_options
+from bmfgraph.nodes.backend import Backend, check_audio, check_backend, check_even_times
 from bmfgraph.nodes.codecs import CODECS, MATRICES, CodecName, bits_per_second, codec_options
 from bmfgraph.nodes.containers import (
     CONTAINERS,
@@ -26,12 +27,14 @@ from bmfgraph.nodes.containers import (
     mux_options,
     written_time_base,
 )
+from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_native, written_audio
 from bmfgraph.nodes.native_encoder import native_options
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PixelFormat, automatic_formats
+from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, plan_tracks
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
-from bmfgraph.plan.plan import Plan, PlanNode
+from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
 
 __all__ = ["DiscardSpec", "EncoderParams", "EncoderSpec"]
@@ -42,10 +45,13 @@ class EncoderParams(Writing):
     """Settings of an encoder."""
 
     backend: Backend
+    audio: str | None
+    """What the back end `bmf` does with the audio: ``copy``, ``aac``, or None without any."""
+    audio_bit_rate: int | None
 
 
-class EncoderSpec(NodeSpec):
-    """Writes a file. Inputs: frames, and audio if wanted."""
+class EncoderSpec(CopyingSpec):
+    """Writes a file. Inputs: frames, and a source's `audio`: all that belongs to its video."""
 
     kind: Literal["encoder"] = "encoder"
     path: FilePath | None = Field(
@@ -84,13 +90,6 @@ class EncoderSpec(NodeSpec):
     backend: Backend = Field(
         default="pyav", description="The library that encodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
     )
-    audio: Literal["copy", "aac", "none"] = Field(
-        default="copy", description="Copy or encode the audio input, or drop it."
-    )
-    audio_bit_rate: int | str | None = Field(
-        default=None, description="Bits per second for `audio: aac`, such as 128k; null: FFmpeg's own."
-    )
-
     arity: ClassVar[tuple[int, int]] = (1, 2)
     native_fields: ClassVar[frozenset[str]] = frozenset(
         [
@@ -142,7 +141,7 @@ class EncoderSpec(NodeSpec):
         codec = self._codec(container)
         if self.backend == "bmf":
             check_backend(name, self, self.native_fields)
-            check_native(name, codec, container)
+            check_native(name, codec, container, self.audio)
         check_codec(name, self, codec, container)
 
     def accepts(self, index: int) -> InputType:
@@ -165,7 +164,14 @@ class EncoderSpec(NodeSpec):
         codec, path = CODECS[name], self.path or ""
         frames = replace(frames, pixel_format=self.accepts(0).format_of(frames) or frames.pixel_format)
         check_frames(node.name, frames, name, container)
-        audio = written_audio(node.name, source_audio, self.audio, container)
+        audio, tracks = None, TrackPlan()
+        if self.backend == "bmf":
+            check_even_times(node.name, frames, container)
+            audio = written_audio(node.name, source_audio, self.audio, container)
+            if audio and isinstance(source_audio, AudioSpec):
+                check_audio(node.name, source_audio)
+        elif isinstance(source_audio, AudioSpec):
+            tracks = plan_tracks(node.name, self, source_audio, container)
         crf = self.crf
         if crf is None and self.bit_rate is None:
             crf = codec.default_quality
@@ -174,14 +180,16 @@ class EncoderSpec(NodeSpec):
         assert not isinstance(bit_rate, str)
         rgb = frames.pixel_format.startswith(("rgb", "bgr", "gbr"))
         preset = None if self.preset is None else str(self.preset)
+        options = codec_options(
+            codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
+        )
+        metadata = hdr_options(codec.encoder, frames.hdr) if frames.hdr and self.backend == "pyav" else None
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
             codec=codec.encoder,
             pixel_format=frames.pixel_format,
-            options=codec_options(
-                codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
-            ),
+            options=joined_options(options, metadata),
             mux_options=mux_options(name, container, path, faststart=self.faststart),
             passes=self.passes,
             backend=self.backend,
@@ -198,9 +206,25 @@ class EncoderSpec(NodeSpec):
             time_base=written_time_base(frames.time_grid, frames.rate, container, name),
             audio=audio,
             audio_bit_rate=self.audio_bit_rate,
+            tracks=tracks.writings,
+            chapters=tracks.chapters,
+            metadata=tracks.metadata,
         )
         # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
-        return Inferred((), params, unused=() if audio or source_audio is None else (1,))
+        return Inferred((), params, unused=() if audio or tracks or source_audio is None else (1,))
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        if node.params.path:
+            yield from depth_warnings(node, plan, chosen=self.pixel_format is not None)
+        if self.backend == "bmf" or len(self.inputs) < 2:
+            return
+        # An input of which nothing is written is disconnected.
+        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
+        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
+        source = port.type if port else None
+        container = self._container(node.name)
+        if isinstance(source, AudioSpec):
+            yield from plan_tracks(node.name, self, source, container).problems
 
     def files(self, params: EncoderParams) -> Files:
         if params.path in (None, STANDARD_OUTPUT):
@@ -233,7 +257,7 @@ class EncoderSpec(NodeSpec):
         info = reader.spec.source(reader.params) if reader else None
         return BmfModuleSpec(
             "c_ffmpeg_encoder",
-            native_options(params),
+            native_options(params, params.audio, params.audio_bit_rate),
             entry=f"bmfgraph.runner.modules.{name}",
             hint=hint,
             trim_audio=info is not None and info.start is not None,

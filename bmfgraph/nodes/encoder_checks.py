@@ -82,13 +82,17 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
         )
 
 
-def check_native(name: str, codec: str, container: str) -> None:
-    """Refuse codecs and containers that BMF's own encoder does not write.
+def check_native(name: str, codec: str, container: str, audio: str) -> None:
+    """Refuse codecs, containers and kinds of audio that BMF's own encoder does not write.
 
     Raises:
         PlanError: It does not write them.
     """
-    for kind, value, allowed in (("codec", codec, NATIVE_CODECS), ("container", container, _NATIVE_CONTAINERS)):
+    for kind, value, allowed in (
+        ("codec", codec, NATIVE_CODECS),
+        ("container", container, _NATIVE_CONTAINERS),
+        ("audio", audio, ("copy", "aac", "none")),
+    ):
         if value not in allowed:
             raise PlanError(
                 name,
@@ -192,6 +196,8 @@ def written_audio(name: str, audio: PortType | None, choice: str, container: str
     if audio is None or choice == "none" or container == "null":
         return None
     assert isinstance(audio, AudioSpec)
+    if not audio.of_kind("audio"):
+        return None
     allowed = AUDIO_IN.get(container)
     if allowed is not None and not allowed:
         return None

@@ -33,7 +33,6 @@ _NAMES = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9", "av1": "
 class NvdecMedia(Media):
     """Facts of a stream that only NVDEC needs."""
 
-    codec: str
     timed: bool
     """Whether the container has presentation times."""
     interlaced: bool
@@ -43,7 +42,6 @@ class NvdecMedia(Media):
 class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
-    codec: str
     color: ColorSpec
     chroma: Chroma
     stored_width: int
@@ -57,13 +55,20 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend")
+    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend", "rate", "background")
 
     @field_validator("threads")
     @classmethod
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
             raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("rate", "background")
+    @classmethod
+    def _no_pictures(cls, value: str | None) -> str | None:
+        if value not in (None, "black"):
+            raise FieldError("NVDEC reads neither pictures nor alpha", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("backend")
@@ -82,6 +87,13 @@ class NvdecSpec(DecoderSpec):
 
     def probe(self, name: str) -> NvdecMedia:
         media = super().probe(name)
+        if media.live:
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is a pipe, and its streams are read separately for the GPU",
+                hint=f"{self.cpu_hint}, or write it to a file first",
+                code=codes.UNREADABLE_PIPE,
+            )
         import av
 
         with open_video(media.path, media.protocols) as container:
@@ -91,7 +103,6 @@ class NvdecSpec(DecoderSpec):
             first = next((packet for packet in container.demux(stream) if packet.size), None)
             return NvdecMedia(
                 **{field.name: getattr(media, field.name) for field in fields(media)},
-                codec=context.codec.canonical_name,
                 timed=first is not None and first.pts is not None,
                 interlaced=int(getattr(context, "field_order", 0) or 0) > 1,
             )
@@ -106,7 +117,6 @@ class NvdecSpec(DecoderSpec):
         base: DecoderParams = inferred.params
         params = NvdecParams(
             **{field.name: getattr(base, field.name) for field in fields(base)},
-            codec=media.codec,
             color=frames.color,
             chroma=frames.chroma,
             stored_width=frames.height if sideways else frames.width,

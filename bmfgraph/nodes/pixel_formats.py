@@ -59,7 +59,7 @@ PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
     "h264_nvenc": ("yuv420p", "yuv444p", "nv12"),
     "hevc_nvenc": ("yuv420p", "yuv444p", "p010le", "nv12"),
     "av1_nvenc": ("yuv420p", "p010le", "nv12"),
-    "gif": ("rgb24",),
+    "gif": ("rgb24",),  # The writer makes its palettes.
     "libwebp_anim": ("yuv420p",),
     "png": ("rgb24", "rgb48be", "gray"),
     "tiff": ("rgb24", "rgb48le", "gray"),

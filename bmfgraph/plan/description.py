@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from bmfgraph.plan.types import (
 )
 
 if TYPE_CHECKING:
+    from bmfgraph.errors import Problem
     from bmfgraph.plan.plan import Plan, PlanNode
 
 __all__ = [
@@ -145,6 +146,8 @@ class SourceInfo:
     """Advice for the user when fewer frames come than promised."""
     audio_only: bool = False
     """Whether only audio is read, and no frames."""
+    pipe: str = ""
+    """The pipe that it reads, which cannot be read twice; "" for anything else."""
     accounted: bool = False
     """Whether the source's module itself reports frames that are missing."""
 
@@ -190,6 +193,8 @@ class Needs:
     """FFmpeg's name of a hardware decoder."""
     backend: Literal["pyav", "bmf"] = "pyav"
     """The library whose FFmpeg must have them."""
+    decoder: str = ""
+    """FFmpeg's name of a codec that BMF's FFmpeg must decode."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,7 @@ class NodeDescription(Protocol):
     def compiled(self) -> NodeDescription: ...
     def check_options(self, name: str) -> None: ...
     def probe(self, name: str) -> object | None: ...
+    def follower(self, node: PlanNode) -> tuple[str, NodeDescription] | None: ...
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
     def accepts(self, index: int) -> InputType | None: ...
@@ -244,6 +250,7 @@ class NodeDescription(Protocol):
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]: ...
     def files(self, params: Any) -> Files: ...
     def writing_to(self, params: Any, path: Path) -> Any: ...
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]: ...
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
     def source(self, params: Any) -> SourceInfo | None: ...
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...

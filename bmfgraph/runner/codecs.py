@@ -22,6 +22,8 @@ def lacking_codec(node: PlanNode) -> RunError | None:
         return ffmpeg4.no_encoder(node.name, node.kind, need.encoder, encoders(need.other_encoders))
     if not native and ffmpeg.needs_gpu(need.encoder) and not ffmpeg.opens_gpu_encoder(need.encoder):
         return ffmpeg.no_gpu_encoder(node.name, node.kind, need.encoder)
+    if need.decoder and not ffmpeg4.has_decoder(need.decoder):
+        return ffmpeg4.no_decoder(node.name, node.kind, need.decoder)
     if need.hwaccel and native and not ffmpeg4.has_hwaccel(need.hwaccel):
         return ffmpeg4.no_hwaccel(node.name, node.kind, need.hwaccel)
     if need.hwaccel and not native and not ffmpeg.has_hwaccel(need.hwaccel):

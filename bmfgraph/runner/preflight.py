@@ -18,7 +18,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallErro
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate_clip
 from bmfgraph.nodes.engine import idle_text
-from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
+from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written, pipe_errors
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.codecs import lacking_codec
 from bmfgraph.runner.outputs import write_error
@@ -51,6 +51,8 @@ def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[Bm
         deep: All folders above the outputs will be created, also outside the current folder.
     """
     errors: list[BmfgraphError] = [*_unrunnable(plan)]
+    if job.isolated:
+        errors += pipe_errors(plan, "a child process cannot have what was read of it here")
     if job.target is None:
         errors += _not_installed(plan)
     errors += [error for node in plan if (error := write_error(node, deep=deep)) is not None]
@@ -122,6 +124,7 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
         if not short.sure
     ]
     warnings += _shrunk(plan)
+    warnings += [problem for node in plan for problem in node.spec.warnings(node, plan)]
     for node, engine in plan.engines():
         path, request = f"pipeline.nodes.{node.name}", node.spec.engine_request(node)
         if not plan.errors:

@@ -21,7 +21,17 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError
 
-__all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "no_hwaccel", "prepare"]
+__all__ = [
+    "LIBRARIES",
+    "encoders",
+    "has_decoder",
+    "has_encoder",
+    "has_hwaccel",
+    "no_decoder",
+    "no_encoder",
+    "no_hwaccel",
+    "prepare",
+]
 
 LIBRARIES = (
     "libavcodec.so.58",
@@ -104,6 +114,50 @@ def has_encoder(name: str) -> bool:
     library = ctypes.CDLL("libavcodec.so.58")
     library.avcodec_find_encoder_by_name.restype = ctypes.c_void_p
     return bool(library.avcodec_find_encoder_by_name(name.encode()))
+
+
+def has_decoder(codec: str) -> bool:
+    """Return whether BMF's FFmpeg decodes a codec, such as ``h264``.
+
+    Raises:
+        InstallError: FFmpeg 4 is missing.
+    """
+    library = _avcodec()
+    library.avcodec_descriptor_get_by_name.restype = ctypes.POINTER(ctypes.c_int)
+    library.avcodec_find_decoder.restype = ctypes.c_void_p
+    descriptor = library.avcodec_descriptor_get_by_name(codec.encode())
+    # A descriptor begins with the number of its codec.
+    return bool(descriptor) and bool(library.avcodec_find_decoder(descriptor[0]))
+
+
+def _avcodec() -> ctypes.CDLL:
+    """Load libavcodec, and before it the libraries next to it that it needs."""
+    libraries = _libraries()
+    waiting = [str(path) for path in libraries.values()]
+    while True:
+        left = [path for path in waiting if not _is_loaded(path)]
+        if len(left) in (0, len(waiting)):
+            return ctypes.CDLL(str(libraries["libavcodec.so.58"]))
+        waiting = left
+
+
+def _is_loaded(path: str) -> bool:
+    try:
+        ctypes.CDLL(path)
+    except OSError:
+        return False
+    return True
+
+
+def no_decoder(node: str, kind: str, codec: str) -> RunError:
+    """Create the error for a codec that BMF's FFmpeg does not decode."""
+    return RunError(
+        node,
+        kind,
+        f"the installed FFmpeg 4, which decodes with backend: bmf, has no decoder for {codec}",
+        hint=f"set pipeline.nodes.{node}.backend=pyav",
+        code=codes.MISSING_DECODER,
+    )
 
 
 def no_hwaccel(node: str, kind: str, name: str) -> RunError:

@@ -448,24 +448,6 @@ def test_encoder_sizes(size: tuple[int, int], pixel_format: str, fits: bool) -> 
             encoder(frames(*size), path="a.mp4", pixel_format=pixel_format)
 
 
-@pytest.mark.parametrize(
-    ("path", "audio", "sound", "found"),
-    [
-        ("a.mp4", "copy", AAC, "copy"),
-        ("a.mp4", "aac", AAC, "aac"),
-        ("a.mp4", "none", AAC, None),
-        ("a.mp4", "copy", audio("mp3"), "copy"),
-        ("a.mkv", "copy", audio("anything"), "copy"),
-        ("a.webm", "none", AAC, None),
-        ("a.webm", "copy", audio("opus"), "copy"),
-    ],
-)
-def test_encoder_audio(path: str, audio: str, sound: AudioSpec, found: str | None) -> None:
-    codec = "vp9" if path.endswith("webm") else "x264"
-    assert encoder(frames(), sound, path=path, audio=audio, codec=codec).audio == found
-    assert encoder(frames(), path=path, audio=audio, codec=codec).audio is None
-
-
 def test_encoder_timing_follows_the_frames() -> None:
     params = encoder(frames(rate=Fraction(30000, 1001), variable_rate=True), path="a.mp4")
     assert params.rate == Fraction(30000, 1001)

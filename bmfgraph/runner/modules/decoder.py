@@ -126,11 +126,7 @@ class DecoderModule(TracksModule):
             self.monitor.losses[self.name] = loss
             damaged = loss.is_damage or loss.corrupt or loss.doubts
             code = codes.DAMAGED_MEDIA if damaged else codes.UNUSUAL_TIMES
-            hint = (
-                "copy the file again; report=FILE lists what is missing"
-                if loss.is_damage
-                else "look at the output there"
-            )
+            hint = "copy the file again, or look at the output there"
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", f"{params.path!r}: {loss}", code, hint))
 
     def _lost(self, loss: str) -> RunError:

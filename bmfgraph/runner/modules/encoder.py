@@ -8,6 +8,8 @@ from typing import Any
 
 from bmf import Timestamp
 
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import Problem
 from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import Writer
@@ -59,8 +61,15 @@ class EncoderModule(BmfModule):
         if not self.open_inputs:
             writer, self.writer = self.writer, None
             writer.close()
+            self._tell_damage(writer.damaged)
             self._end(task)
         return None
+
+    def _tell_damage(self, packets: int) -> None:
+        if packets:
+            message = f"{packets} packets of audio or subtitles could not be decoded, and are left out"
+            hint = "set audio=copy to keep them as they are"
+            self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", message, codes.DAMAGED_MEDIA, hint))
 
     def _take(self, writer: Writer | TwoPassWriter, item: Any) -> None:
         if isinstance(item, Frame):
