@@ -116,9 +116,10 @@ def filled(template: str, words: Mapping[str, str]) -> str:
                         "name the file without it",
                         code=codes.UNKNOWN_NAME_WORD,
                     )
+                meant = "" if word in _WORDS else did_you_mean(word, _WORDS)
                 written = "{" + word + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "") + "}"
                 raise TemplateError(
-                    f"{written} is no word of a name{did_you_mean(word, _WORDS)}; allowed: {allowed}",
+                    f"{written} is no word of a name{meant}; allowed: {allowed}",
                     "use one of them; {{ and }} stand for braces that belong to the name",
                     code=codes.UNKNOWN_NAME_WORD,
                 )
