@@ -12,31 +12,13 @@ from typing import Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import UnplacedError
+from bmfgraph.media.frame_facts import UPRIGHT, Fields, chroma_of, color_of, fields_of, orientation_of
 from bmfgraph.media.opening import Protocol, is_playlist, open_video
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, TrackSpec, default_matrix
+from bmfgraph.plan.types import AudioSpec, FrameSpec, TrackSpec
 
 __all__ = ["Media", "MediaError", "probe"]
-
-# MatrixCoefficients of ITU-T H.273, table 4, limited to those that swscale converts.
-_MATRICES: dict[int, Matrix] = {
-    0: "rgb",
-    1: "bt709",
-    4: "bt601",
-    5: "bt601",
-    6: "bt601",
-    7: "bt601",
-    9: "bt2020",
-    10: "bt2020",
-}
-# Position of the chroma samples of 4:2:0 by codec, as FFmpeg's decoders tag them.
-_CHROMA: dict[str, Chroma] = {
-    **dict.fromkeys(("h264", "hevc", "mpeg2video", "mpeg4", "vc1", "wmv3"), "left"),
-    **dict.fromkeys(("mjpeg", "mpeg1video", "h263", "msmpeg4v2", "msmpeg4v3", "flv1"), "center"),
-}
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG of FFmpeg."""
 
 
 class MediaError(UnplacedError):
@@ -61,6 +43,10 @@ class Media:
     """Seconds; 0 if unknown."""
     rotation: int
     """Degrees counterclockwise, 0, 90, 180 or 270, by which the stored frames are turned for display."""
+    mirrored: bool
+    """Whether left and right of the stored frames are exchanged before that."""
+    fields: Fields
+    """Whether the frames are interlaced."""
     video_stream: int
     """Index among all streams of the file."""
     origin: Fraction
@@ -188,7 +174,8 @@ def _describe(
             "copy it again, or set decoder.on_error=skip to use the rest",
             code=codes.TRUNCATED_FILE,
         )
-    first = next(container.decode(stream), None)
+    frames = container.decode(stream)
+    first = next(frames, None)
     if first is None:
         raise MediaError(
             f"input {str(path)!r}: no frame of its video stream can be decoded",
@@ -196,8 +183,9 @@ def _describe(
             code=codes.UNDECODABLE_VIDEO,
         )
 
-    rotation = round(first.rotation / 90) * 90 % 360
-    width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
+    orientation = orientation_of(first) or UPRIGHT
+    width, height = (first.height, first.width) if orientation.sideways else (first.width, first.height)
+    fields = fields_of(stream, first, frames)
     with open_video(path, protocols) as unread:
         # Seeking to the start may skip audio that begins before 0, so the packets are read from a new container.
         timing = frame_timing(unread, unread.streams[stream.index])
@@ -209,19 +197,21 @@ def _describe(
             width=width,
             height=height,
             pixel_format=first.format.name,
-            color=_color(first),
+            color=color_of(first),
             rate=timing.rate,
             time_base=Fraction(stream.time_base) / timing.ties,
             variable_rate=timing.variable,
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
-            chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
+            chroma=chroma_of(stream.codec_context.codec.canonical_name),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         ),
         audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
         exact_count=bool(timing.count),
         duration=duration,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
+        fields=fields,
         video_stream=stream.index,
         origin=timing.origin,
         zero=timing.zero,
@@ -263,18 +253,3 @@ def _attached_picture() -> Any:
     from av.stream import Disposition
 
     return Disposition.attached_pic
-
-
-def _color(frame: Any) -> ColorSpec:
-    """Return the matrix and range of a frame; for untagged video, those that players assume."""
-    name = frame.format.name
-    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
-    if name.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "rgba", "bgra", "0rgb", "0bgr", "pal")):
-        return ColorSpec("rgb", True, primaries=primaries, transfer=transfer)
-    full = int(frame.color_range) == _FULL_RANGE or name.startswith("yuvj")
-    code = int(frame.colorspace)
-    if code in _MATRICES and code != 0:
-        return ColorSpec(_MATRICES[code], full, primaries=primaries, transfer=transfer)
-    return ColorSpec(
-        default_matrix(frame.width, frame.height), full, tagged=False, primaries=primaries, transfer=transfer
-    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from bmfgraph.errors import Problem
 from bmfgraph.plan.description import (
     BmfModuleSpec,
     Files,
@@ -198,6 +199,15 @@ class NodeSpec(Frozen):
     def writing_to(self, params: Any, path: Path) -> Any:
         """Return ``params`` with another file to write; the default replaces the field ``path``."""
         return dataclasses.replace(params, path=str(path))
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        """Return problems that do not stop a run, but can surprise its user.
+
+        Args:
+            node: The node.
+            plan: The whole plan.
+        """
+        return ()
 
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float:
         """Estimate the size of the written file, in bytes; 0 where it is small or unknown.

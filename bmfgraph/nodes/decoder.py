@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
+from bmfgraph.errors import FieldError, PlanError, Problem, RunError, SourceError
+from bmfgraph.media.frame_facts import Fields, Orientation
+from bmfgraph.media.frame_selection import selected_count
 from bmfgraph.media.opening import Protocol
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
@@ -19,6 +22,7 @@ from bmfgraph.media.sources import locate
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
 from bmfgraph.nodes.backend import Backend, check_backend
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.framing import Crop, FramesPerSecond, crop_box, cropped, reduced, turned
 from bmfgraph.nodes.path_kind import FilePath
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -56,6 +60,23 @@ class DecoderSpec(NodeSpec):
     video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
     audio: Literal["all"] | Annotated[int, Field(ge=0)] | None = Field(
         default="all", description="The audio streams: all, the index of one, from 0, or null for none."
+    )
+    deinterlace: Literal["auto", "off", "bwdif"] = Field(
+        default="auto",
+        description="auto: make whole frames of interlaced ones, by FFmpeg's bwdif; bwdif: of all; off: of none.",
+    )
+    crop: Crop = Field(
+        default=None,
+        description="The part that is passed on, in pixels: [left, top, width, height], or [width, height] of the "
+        "middle.",
+    )
+    every: int = Field(default=1, ge=1, description="Pass on each n-th frame.")
+    fps: FramesPerSecond = Field(
+        default=None,
+        description="Constant rate, such as 25 or 30000/1001, by repeating and leaving out frames; null: as the file is.",
+    )
+    size_change: Literal["refuse", "letterbox"] = Field(
+        default="refuse", description="Frames that change their size: refuse them, or fit them into the first size."
     )
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
@@ -98,6 +119,13 @@ class DecoderSpec(NodeSpec):
             raise FieldError(f"end {value:g} s is not after start {start:g} s", f"set it above {start:g}")
         return value
 
+    @field_validator("fps")
+    @classmethod
+    def _not_both(cls, value: float | str | None, info: ValidationInfo) -> float | str | None:
+        if value is not None and (every := info.data.get("every", 1)) > 1:
+            raise FieldError(f"fps {value} and every {every} exclude each other", "leave one of them out")
+        return value
+
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
 
@@ -128,6 +156,14 @@ class DecoderSpec(NodeSpec):
             )
         except (MediaError, SourceError) as error:
             raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
+        if self.backend == "bmf" and (media.mirrored or (media.rotation and media.container != "mov")):
+            raise PlanError(
+                name,
+                f"input {str(path)!r} is turned in a way that FFmpeg 4 does not know: the back end bmf does not "
+                "support it",
+                hint=f"set pipeline.nodes.{name}.backend=pyav",
+                code=codes.UNSUPPORTED_BY_BACKEND,
+            )
         if media.duration and (self.start or 0.0) >= media.duration:
             raise RunError(
                 name,
@@ -156,12 +192,19 @@ class DecoderSpec(NodeSpec):
                     code=codes.UNSUPPORTED_GPU_DECODING,
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
+        orientation = Orientation(media.rotation, media.mirrored)
+        if self.backend == "pyav":
+            frames = turned(frames, orientation)
+        whole_frames, rate = frames, None if self.fps is None else Fraction(str(self.fps))
+        box = crop_box(self.crop, frames, node.name, chroma=self._crops_chroma) if self.crop else None
+        frames = reduced(cropped(frames, box), self.every, rate)
         outputs = [Port("video", frames)]
         if media.audio:
             outputs.append(Port("audio", self._audio(media.audio)))
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
+        count = media.frame_count if whole else round(duration * media.frames.rate)
         params = DecoderParams(
             path=str(media.path),
             video=media.video_stream,
@@ -172,22 +215,37 @@ class DecoderSpec(NodeSpec):
             origin=media.origin,
             zero=media.zero,
             subticks=subticks,
-            time_grid=frames.time_grid or 1 / frames.rate,
+            time_grid=whole_frames.time_grid or 1 / whole_frames.rate,
             threads=self.threads,
             hwaccel=self.hwaccel,
-            width=frames.width,
-            height=frames.height,
-            pixel_format=frames.pixel_format,
+            width=whole_frames.width,
+            height=whole_frames.height,
+            pixel_format=whole_frames.pixel_format,
+            color=whole_frames.color,
             rotation=media.rotation,
-            time_base=frames.time_base,
-            rate=frames.rate,
+            mirrored=media.mirrored,
+            deinterlace=self._deinterlaced(media),
+            crop=box,
+            size_change=self.size_change,
+            time_base=whole_frames.time_base,
+            rate=whole_frames.rate,
+            every=self.every,
+            fps=rate,
             backend=self.backend,
-            frame_count=media.frame_count if whole else round(duration * media.frames.rate),
-            exact_count=media.exact_count and whole,
+            frame_count=selected_count(count, duration, self.every, rate),
+            exact_count=media.exact_count and whole and rate is None,
             duration=duration,
             on_error=self.on_error,
         )
         return Inferred(tuple(outputs), params)
+
+    _crops_chroma: ClassVar[bool] = True
+    """Whether frames are cut before they become RGB."""
+
+    def _deinterlaced(self, media: Media) -> Fields | Literal["all"]:
+        if self.backend == "bmf" or self.deinterlace == "off":
+            return ""
+        return media.fields or ("all" if self.deinterlace == "bwdif" else "")
 
     def _time_grid(self, media: Media) -> Fraction | None:
         """Return the grid of the frame times, counted from ``start``."""
@@ -233,7 +291,7 @@ class DecoderSpec(NodeSpec):
             duration=params.duration,
             start=params.start,
             end=params.end,
-            time_grid=params.time_grid,
+            time_grid=1 / params.fps if params.fps else params.time_grid * params.every,
             may_be_short=params.on_error == "skip",
             short_hint=SKIP_HINT,
             accounted=self._accounts(params),
@@ -243,7 +301,29 @@ class DecoderSpec(NodeSpec):
         return {key: value for key, value in (("path", path), ("end", end)) if value is not None}
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
-        return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
+        params: DecoderParams = node.params
+        details = span_text(params.start, params.end)
+        details += ["deinterlaced"] if params.deinterlace else []
+        details += [f"turned by {params.rotation} degrees"] if params.rotation else []
+        details += ["mirrored"] if params.mirrored else []
+        if params.crop:
+            left, top, width, height = params.crop
+            details.append(f"{width}x{height} at {left},{top}")
+        details += [f"each {params.every}th frame"] if params.every > 1 else []
+        details += [f"at {float(params.fps):g} fps"] if params.fps else []
+        return Path(params.path).name, *([", ".join(details)] if details else [])
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        media: Media = node.metadata
+        if media.fields and not node.params.deinterlace:
+            yield Problem(
+                f"pipeline.nodes.{node.name}",
+                f"input {str(media.path)!r} is interlaced, and its fields stay mixed",
+                codes.INTERLACED_VIDEO,
+                f"set pipeline.nodes.{node.name}.backend=pyav"
+                if self.backend == "bmf"
+                else f"set pipeline.nodes.{node.name}.deinterlace=auto",
+            )
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         params: DecoderParams = node.params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from bmfgraph.plan.types import (
 )
 
 if TYPE_CHECKING:
+    from bmfgraph.errors import Problem
     from bmfgraph.plan.plan import Plan, PlanNode
 
 __all__ = [
@@ -240,6 +241,7 @@ class NodeDescription(Protocol):
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]: ...
     def files(self, params: Any) -> Files: ...
     def writing_to(self, params: Any, path: Path) -> Any: ...
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]: ...
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
     def source(self, params: Any) -> SourceInfo | None: ...
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...

@@ -121,6 +121,7 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
         if not short.sure
     ]
     warnings += _shrunk(plan)
+    warnings += [problem for node in plan for problem in node.spec.warnings(node, plan)]
     for node, engine in plan.engines():
         path, request = f"pipeline.nodes.{node.name}", node.spec.engine_request(node)
         if not plan.errors:

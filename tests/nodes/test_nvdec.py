@@ -102,7 +102,7 @@ def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, 
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"interlaced": True}, "is interlaced, and NVDEC would mix its fields"),
+        ({"fields": "flagged"}, "is interlaced, and NVDEC would mix its fields"),
         ({"timed": False}, "has no presentation times"),
         ({"codec": "vp9"}, None),
         ({"codec": "mjpeg"}, "is mjpeg video"),
@@ -120,10 +120,10 @@ def test_what_is_found_out(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11), tagged=True, matrix="bt709")
     media = spec_of(source).probe("n")
     assert isinstance(media, NvdecMedia)
-    assert (media.codec, media.timed, media.interlaced, media.frames.aspect) == ("h264", True, False, Fraction(16, 11))
+    assert (media.codec, media.timed, media.fields, media.frames.aspect) == ("h264", True, "", Fraction(16, 11))
     assert (media.frames.color.primaries, media.frames.color.transfer) == (1, 1)
     fields = {"x264-params": "tff=1"}
-    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").interlaced
+    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").fields == "flagged"
     bare = make_clip(tmp_path / "raw.h264")
     assert not spec_of(bare).probe("n").timed
 
