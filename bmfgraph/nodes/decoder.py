@@ -73,7 +73,7 @@ class DecoderSpec(NodeSpec):
     every: int = Field(default=1, ge=1, description="Pass on each n-th frame.")
     fps: FramesPerSecond = Field(
         default=None,
-        description="Constant rate, such as 25 or 30000/1001, by repeating and leaving out frames; null: as the file is.",
+        description="Constant rate, such as 25 or 30000/1001: frames are repeated or left out; null: as in the file.",
     )
     size_change: Literal["refuse", "letterbox"] = Field(
         default="refuse", description="Frames that change their size: refuse them, or fit them into the first size."

@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
 from bmfgraph.media.frame_chain import upright_format
-from bmfgraph.media.frame_facts import Orientation
+from bmfgraph.media.frame_facts import UPRIGHT, Orientation
 from bmfgraph.plan.types import FrameSpec, sampling_of
 
 __all__ = ["Box", "Crop", "FramesPerSecond", "crop_box", "cropped", "reduced", "turned"]
@@ -60,7 +60,13 @@ def turned(frames: FrameSpec, orientation: Orientation) -> FrameSpec:
         frames: The frames with their size as displayed, and the pixel format of the stored frames.
         orientation: The way from stored to displayed frames.
     """
-    return replace(frames, pixel_format=upright_format(frames.pixel_format, orientation))
+    # Chroma samples on the left luma sample come to lie on another side; the middle is the nearest known place.
+    moved = orientation != UPRIGHT and frames.chroma == "left"
+    return replace(
+        frames,
+        pixel_format=upright_format(frames.pixel_format, orientation),
+        chroma="center" if moved else frames.chroma,
+    )
 
 
 def crop_box(crop: Sequence[int], frames: FrameSpec, node: str, *, chroma: bool) -> Box:
