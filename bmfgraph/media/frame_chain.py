@@ -20,7 +20,7 @@ from bmfgraph.plan.types import ColorSpec
 if TYPE_CHECKING:
     from av import VideoFrame
 
-__all__ = ["FrameChain", "FrameChangeError", "upright_format"]
+__all__ = ["FrameChain", "FrameChangeError", "turn_steps", "upright_format"]
 
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 _TURNS: dict[Orientation, tuple[FilterStep, ...]] = {
@@ -250,6 +250,11 @@ class FrameChain:
         pixel = 1 / form.aspect if form.orientation.sideways else form.aspect
         factor = min(Fraction(reading.width) / (width * pixel), Fraction(reading.height, height))
         return max(1, round(width * pixel * factor)), max(1, round(height * factor))
+
+
+def turn_steps(orientation: Orientation) -> tuple[FilterStep, ...]:
+    """Return the filters that make stored frames upright."""
+    return _TURNS[orientation]
 
 
 def upright_format(pixel_format: str, orientation: Orientation) -> str:
