@@ -29,6 +29,7 @@ __all__ = [
     "EngineError",
     "FieldError",
     "InstallError",
+    "MediaError",
     "PipelineErrors",
     "PlanError",
     "Problem",
@@ -130,6 +131,10 @@ class UnplacedError(Exception):
 
 class SourceError(UnplacedError):
     """A source does not exist or cannot be fetched; ``hint`` is the advice for the user."""
+
+
+class MediaError(UnplacedError):
+    """A file cannot be used as video input."""
 
 
 class BmfgraphError(Exception):

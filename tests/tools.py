@@ -122,6 +122,15 @@ def cut(path: Path, target: Path, share: float) -> Path:
     return target
 
 
+def holed(path: Path, target: Path, begin: float = 0.4, end: float = 0.6) -> Path:
+    """Write a copy of a file with zeros between two shares of its length."""
+    data = bytearray(path.read_bytes())
+    first, last = int(len(data) * begin), int(len(data) * end)
+    data[first:last] = bytes(last - first)
+    target.write_bytes(data)
+    return target
+
+
 # ------------------------------------------------------------------------------------------------ ONNX models
 
 Shape = Sequence[int | str | None]

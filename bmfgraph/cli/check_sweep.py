@@ -17,7 +17,7 @@ from bmfgraph.sweep.cells import identity
 from bmfgraph.sweep.equal import equal_work, no_difference
 from bmfgraph.sweep.files import claim
 from bmfgraph.sweep.measurable import objective_problems
-from bmfgraph.sweep.validate import validated_options, validated_references
+from bmfgraph.sweep.validate import pipe_problems, validated_options, validated_references
 from bmfgraph.system.console import problems_as_json, say, write_json
 
 __all__ = ["check_sweep"]
@@ -110,4 +110,4 @@ def _check_runs(grid: Grid, configs: Sequence[_Composed], root: Path) -> Iterato
         # Mistakes in `sweep` are the same for all runs, and are printed once, before them.
         job = Job.from_config({**config, "sweep": None})
         result = job.check(output_folder=root / identity(job))
-        yield _Checked(varied, list(result.problems), result.plan)
+        yield _Checked(varied, [*result.problems, *pipe_problems(result.plan)], result.plan)

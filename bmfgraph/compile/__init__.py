@@ -19,6 +19,7 @@ from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.compile.insert_converters import insert_converters
+from bmfgraph.compile.insert_followers import insert_followers
 from bmfgraph.compile.passes import CompilerPass, run_passes
 from bmfgraph.compile.probe_inputs import errors_outside, probe_inputs
 from bmfgraph.compile.split_audio import split_audio
@@ -33,6 +34,7 @@ __all__ = ["PASSES", "compile_pipeline", "compile_read_pipeline"]
 
 PASSES: tuple[CompilerPass, ...] = (
     probe_inputs,  # probe input files, read models
+    insert_followers,  # put tone mapping behind decoders
     infer_types,  # find the type of every edge
     drop_identity,  # leave out nodes that change nothing
     split_audio,  # read audio apart from frames on the GPU

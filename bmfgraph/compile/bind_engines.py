@@ -18,10 +18,9 @@ from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.spec import BuildSpec, EngineSpec
 from bmfgraph.engines.store import EngineStore, StoreError
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
-from bmfgraph.media.sources import locate_clip
+from bmfgraph.media.sources import clip_sha256
 from bmfgraph.nodes.engine import EngineOptions, EngineRequest, fits_dims
 from bmfgraph.plan.plan import Plan, PlanNode, json_ready
-from bmfgraph.system.files import file_sha256
 
 __all__ = ["bind_engines"]
 
@@ -270,7 +269,7 @@ def _calibration(plan: Plan, node: PlanNode, request: EngineRequest) -> str | No
             code=codes.UNUSABLE_CALIBRATION,
         )
     try:
-        clip = file_sha256(locate_clip(options.calibration))
+        clip = clip_sha256(options.calibration)
     except (SourceError, OSError) as error:
         raise PlanError(
             node.name,

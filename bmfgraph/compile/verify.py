@@ -18,11 +18,20 @@ __all__ = ["verify"]
 def verify(plan: Plan) -> Plan:
     """Refuse idle nodes, files that are written twice or over an input, and kinds that break their contract."""
     reads, written = files_read(plan), dict[Path, str]()
+    pipes: dict[str, str] = {}
     # Nodes that left the plan no longer consume the outputs of others.
     idle = [] if plan.errors else idle_errors(plan)
 
     def check(plan: Plan, node: PlanNode) -> PlanNode:
         _check_contract(plan, node)
+        info = node.spec.source(node.params)
+        if info and info.pipe and pipes.setdefault(info.pipe, node.name) != node.name:
+            raise PlanError(
+                node.name,
+                f"input {info.pipe!r} is a pipe, and {pipes[info.pipe]!r} reads it already",
+                hint="write it to a file first, or connect both to one decoder",
+                code=codes.UNREADABLE_PIPE,
+            )
         path = node.written
         if path is None:
             return node

@@ -114,12 +114,13 @@ def _ask_bmf() -> Iterator[Answer]:
     # Another folder named bmf can be imported, too, but it lacks the engine.
     importlib.import_module("bmf.lib._bmf")
     yield {"bmf": True}
-    from bmfgraph.nodes.encoder import CODECS
+    from bmfgraph.nodes.codecs import CODECS
+    from bmfgraph.nodes.encoder_checks import NATIVE_CODECS
 
     version = ctypes.CDLL("libavutil.so.56").av_version_info
     version.restype = ctypes.c_char_p
-    encoders = [codec for codec, encoder in CODECS.items() if ffmpeg4.has_encoder(encoder)]
-    missing = [codec for codec in CODECS if codec not in encoders]
+    encoders = [codec for codec in NATIVE_CODECS if ffmpeg4.has_encoder(CODECS[codec].encoder)]
+    missing = [codec for codec in NATIVE_CODECS if codec not in encoders]
     hwaccel = ffmpeg4.has_hwaccel("cuda")
     yield {"version": version().decode(), "encoders": encoders, "missing": missing, "hwaccel": hwaccel}
 

@@ -211,14 +211,14 @@ UNUSABLE_PREDICTIONS = Code(
 
 # Files
 FILE_NOT_FOUND = Code("E401", "A file does not exist.", "Correct the path; relative paths begin in the current folder.")
-FILE_EXPECTED = Code("E402", "The path leads to a folder, a pipe or a device.", "Name a file.")
+FILE_EXPECTED = Code("E402", "The path leads to a folder without pictures, a pipe or a device.", "Name a file.")
 UNREADABLE_FILE = Code("E403", "A file cannot be read.", "Check its permissions.")
 UNREADABLE_VIDEO = Code("E404", "FFmpeg cannot read a file as video.", "Try to play it; it may be truncated or empty.")
 NO_VIDEO_STREAM = Code("E405", "A file has no video stream.", "Name a file with video.")
 STREAM_NOT_FOUND = Code("E406", "A file has no stream of this number.", "Use a lower number; the first is 0.")
 TRUNCATED_FILE = Code("E407", "A file is truncated.", "Copy it again, or set `decoder.on_error=skip`.")
 UNDECODABLE_VIDEO = Code("E408", "No frame of a video stream can be decoded.", "Try to play the file.")
-URL_INPUT = Code("E409", "The input is a URL.", "Download it first.")
+URL_INPUT = Code("E409", "A URL of this kind, or in this place, is not read.", "Download it first.")
 EMPTY_TIME_RANGE = Code("E410", "No frame lies between `start` and `end`.", "Move `start` or `end`.")
 UNWRITABLE_OUTPUT = Code("E411", "An output cannot be written to its path.", "Choose another path.")
 DISK_FULL = Code("E412", "The disk has too little space for the output.", "Free some space, or write to another disk.")

@@ -6,14 +6,64 @@ from bmfgraph.error_codes.code import Code
 
 __all__ = [
     "FRAME_SIZE_CHANGE",
+    "HDR_REFUSED",
     "INVALID_CROP",
+    "MISSING_DECODER",
+    "MISSING_GPU_ENCODER",
+    "MISSING_PICTURE",
+    "UNEQUAL_PICTURES",
+    "UNREADABLE_PIPE",
+    "UNREADABLE_URL",
     "UNSUPPORTED_BY_BACKEND",
+    "UNSUPPORTED_MEDIA",
+    "UNSUPPORTED_PASSES",
+    "UNSUPPORTED_TUNE",
+    "UNUSED_RATE",
 ]
 
+UNSUPPORTED_TUNE = Code(
+    "E363", "The codec does not have the `tune`.", "Leave it out, or use one that the message lists."
+)
+UNSUPPORTED_PASSES = Code(
+    "E364", "The codec cannot make two passes, or they lack a bit rate.", "Set `passes: 1`, or `bit_rate`."
+)
+MISSING_GPU_ENCODER = Code(
+    "E365", "The machine has no NVENC, which the codec needs.", "Choose another codec, such as `encoder=x264`."
+)
+HDR_REFUSED = Code(
+    "E383", "The input is HDR video, and the decoder refuses it.", "Set `hdr: tonemap` or `hdr: keep` of the decoder."
+)
 UNSUPPORTED_BY_BACKEND = Code(
     "E389",
     "The back end `bmf` does not support an option of the decoder or the encoder.",
     "Leave the option out, or set `backend: pyav`.",
+)
+MISSING_DECODER = Code(
+    "E391",
+    "The FFmpeg 4 of the back end `bmf` has no decoder for the codec of the input.",
+    "Set `backend: pyav`.",
+)
+MISSING_PICTURE = Code(
+    "E430",
+    "A number is missing between pictures with numbered names.",
+    "Add the picture, or use a pattern such as `shots/*.png`, which joins what there is.",
+)
+UNEQUAL_PICTURES = Code(
+    "E431",
+    "The files that a name stands for are not pictures of one size and format.",
+    "Convert them, or name a part of them.",
+)
+UNREADABLE_PIPE = Code(
+    "E432",
+    "A clip cannot be read from a pipe, or not more than once.",
+    "Write it as Matroska, MPEG-TS or NUT, start its writer first, or write it to a file.",
+)
+UNREADABLE_URL = Code("E433", "A clip cannot be read from an address.", "Check the address and the network.")
+UNUSED_RATE = Code("E434", "`rate` is set for a clip that has times of its own.", "Leave `rate` out.")
+UNSUPPORTED_MEDIA = Code(
+    "E390",
+    "The back end `bmf` would not read or write these frames as they are: FFmpeg 4 or BMF's frames cannot.",
+    "Set `backend: pyav`.",
 )
 FRAME_SIZE_CHANGE = Code(
     "E440",

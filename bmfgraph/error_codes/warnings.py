@@ -8,15 +8,20 @@ __all__ = [
     "BACKGROUND_SUSPECTED",
     "BOXES_ELSEWHERE",
     "CONVERTED_FRAMES",
+    "CONVERTED_STREAM",
     "CPU_FALLBACK",
     "DAMAGED_MEDIA",
+    "DEPTH_REDUCED",
     "EQUAL_CELLS",
+    "HDR_REDUCED",
     "INTERLACED_VIDEO",
     "LABELS_BEYOND_LIST",
+    "LOST_STREAM",
     "LOW_DISK_SPACE",
     "MEANINGLESS_SCORES",
     "NOTHING_DETECTED",
     "PRECISION_FALLBACK",
+    "RESAMPLED_AUDIO",
     "SCORES_BEYOND_RANGE",
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
@@ -96,4 +101,29 @@ UNUSUAL_TIMES = Code(
     "W125",
     "The times of a source jump, or its first frames need others that are not in the file.",
     "Look at the output there.",
+)
+DEPTH_REDUCED = Code(
+    "W131",
+    "The source has more than 8 bits of a sample, and the output gets 8.",
+    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
+)
+HDR_REDUCED = Code(
+    "W132",
+    "HDR video is written in 8 bits, or without its mastering metadata.",
+    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
+)
+LOST_STREAM = Code(
+    "W128",
+    "The container cannot hold a stream, the chapters or a tag of the source.",
+    "Write .mkv, or leave that part out of the encoder's `copy`.",
+)
+CONVERTED_STREAM = Code(
+    "W129",
+    "Audio is encoded, or subtitles are converted, because the container cannot hold them as they are.",
+    "Choose the codec with `audio`, or write .mkv.",
+)
+RESAMPLED_AUDIO = Code(
+    "W130",
+    "The encoded audio gets another sample rate, or fewer channels, because its codec does not have the source's.",
+    "Choose `audio: flac` and .mkv to keep them.",
 )

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.media.alpha import Flattener, picture_decoder
 from bmfgraph.media.frame_chain import FrameChain
 from bmfgraph.media.frame_selection import Selected, Timed, selection_of
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
-from bmfgraph.media.tracks import TrackReader
+from bmfgraph.media.tracks import TrackPacket, TrackReader
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
 
 __all__ = ["DecodedFrame", "Decoder"]
 
@@ -30,6 +31,10 @@ _EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
 """Containers whose headers say exactly when the last stream ends."""
 _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
+
+
+_MOST_PACKETS = 256
+"""Packets of the tracks that one call returns at most."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Decoder(TrackReader):
         self._chain = FrameChain(reading, reading.time_base)
         self._selection = selection_of(reading.every, reading.fps, reading.time_base, reading.rate)
         self._tick = reading.time_base if reading.fps is None else 1 / reading.fps
+        flattening = reading.flattening
+        self._flattener = Flattener(flattening, reading.background) if flattening else None
         self._stamper = Stamper(self._step, reading.subticks)
         self._suspects: deque[int] = deque(maxlen=256)
         """Times of the packets beside which others may be missing, in ticks."""
@@ -76,8 +83,8 @@ class Decoder(TrackReader):
         """What was noticed of damage so far."""
         return [*self._demuxer.faults, *self._refused]
 
-    def decode(self, count: int) -> tuple[list[DecodedFrame], list[Packet[Any]]]:
-        """Decode at least ``count`` frames, or all up to the end.
+    def decode(self, count: int) -> tuple[list[DecodedFrame], list[TrackPacket]]:
+        """Decode ``count`` frames or a few more; fewer at the end, and where many packets lie between them.
 
         Returns:
             The frames, and the packets of the tracks that lie between them in the file.
@@ -86,14 +93,16 @@ class Decoder(TrackReader):
             av.FFmpegError: The file cannot be read.
         """
         frames: list[DecodedFrame] = []
-        packets: list[Packet[Any]] = []
-        while len(frames) < count:
+        packets: list[TrackPacket] = []
+        # A file may hold all audio before the first frame.
+        while len(frames) < count and len(packets) < _MOST_PACKETS:
             item = next(self._passed, None)
             if item is None:
                 self.ended = True
                 break
             if isinstance(item, Timed):
-                frames.append(DecodedFrame(item.picture, item.pts, item.duration * self._tick))
+                picture = self._flattener.blended(item.picture) if self._flattener else item.picture
+                frames.append(DecodedFrame(picture, item.pts, item.duration * self._tick))
             else:
                 packets.append(item)
         return frames, packets
@@ -133,13 +142,17 @@ class Decoder(TrackReader):
             reasons=tuple(reasons),
         )
 
+    def _enter(self) -> None:
+        """Begin later: where the first frame lies tells whether a seek was right."""
+
     def _open(self) -> None:
         super()._open()
         reading = self._reading
         self._video: Any = self._container.streams[reading.video]
-        self._video.thread_type = "AUTO"
+        self._codec: Any = picture_decoder(self._video)
+        self._codec.thread_type = "AUTO"
         if reading.threads:
-            self._video.codec_context.thread_count = reading.threads
+            self._codec.thread_count = reading.threads
 
     def _restart(self) -> None:
         super()._restart()
@@ -150,7 +163,7 @@ class Decoder(TrackReader):
     def _begun(self) -> Iterator[Any]:
         """Yield the items of the file from a point at or before ``start``."""
         start = self._clock.start
-        if start is None or start <= _MARGINS[0]:
+        if start is None or start <= _MARGINS[0] or self._reading.live:
             return self._items()
         for margin in _MARGINS:
             if margin is not None and (start <= margin or not self._sought(start - margin)):
@@ -185,7 +198,8 @@ class Decoder(TrackReader):
         from av import FFmpegError
 
         for packet in self._demuxer:
-            if packet.stream_index != self._video.index:
+            # PyAV's empty packet at the end of a stream has its stream, but the index 0.
+            if packet.stream.index != self._video.index:
                 if (track := self._track_packet(packet)) is not None:
                     yield track
                 elif self._past_end and self._tracks_past_end():
@@ -199,7 +213,7 @@ class Decoder(TrackReader):
                 self._ledger.send(packet)
                 self._suspect(packet)
             try:
-                pictures = packet.decode()
+                pictures = self._codec.decode(packet)
             except FFmpegError as error:
                 self._refuse(f"a packet cannot be decoded ({error.strerror})")
                 continue

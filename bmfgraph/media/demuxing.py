@@ -31,12 +31,12 @@ class Demuxer:
         faults: What is wrong with the file, each once.
     """
 
-    def __init__(self, container: Any, path: str, note_hole: Callable[[], None] = lambda: None) -> None:
-        """Take a container that was not read yet.
+    def __init__(self, container: Any, path: str = "", note_hole: Callable[[], None] = lambda: None) -> None:
+        """Take a container at the position from which it is read.
 
         Args:
             container: PyAV's container.
-            path: Its file.
+            path: Its file, in which holes are looked for; "" for none.
             note_hole: Called before the first packet behind bytes that cannot be read.
         """
         self._container, self._path, self._note_hole = container, path, note_hole
@@ -72,7 +72,7 @@ class Demuxer:
             yield packet
 
     def _check_position(self, packet: Any) -> None:
-        if self._format != "matroska" or packet.pos is None or packet.pos < 0:
+        if not self._path or self._format != "matroska" or packet.pos is None or packet.pos < 0:
             return
         if self._position and packet.pos - self._position > _NEAR:
             try:

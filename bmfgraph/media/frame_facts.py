@@ -13,7 +13,18 @@ from typing import Any, Literal
 from bmfgraph.media.filtering import FilterStep, FrameFilter
 from bmfgraph.plan.types import Chroma, ColorSpec, Matrix, default_matrix
 
-__all__ = ["UPRIGHT", "Fields", "Orientation", "chroma_of", "color_of", "fields_of", "orientation_of"]
+__all__ = [
+    "UPRIGHT",
+    "Fields",
+    "Orientation",
+    "chroma_of",
+    "color_of",
+    "fields_of",
+    "has_exif",
+    "orientation_of",
+    "side_data_of",
+    "without_exif",
+]
 
 Fields = Literal["", "flagged", "tff", "bff"]
 """Interlaced frames: ``flagged`` by the stream itself, or seen in the pictures: top or bottom field first; "": none."""
@@ -82,7 +93,9 @@ def color_of(frame: Any) -> ColorSpec:
     primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
     if name.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "rgba", "bgra", "0rgb", "0bgr", "pal")):
         return ColorSpec("rgb", True, primaries=primaries, transfer=transfer)
-    full = int(frame.color_range) == _FULL_RANGE or name.startswith("yuvj")
+    # Pictures in grey have full range, and seldom say so.
+    full = int(frame.color_range) in ((_FULL_RANGE, 0) if name.startswith("gray") else (_FULL_RANGE,))
+    full = full or name.startswith("yuvj")
     code = int(frame.colorspace)
     if code in _MATRICES and code != 0:
         return ColorSpec(_MATRICES[code], full, primaries=primaries, transfer=transfer)
@@ -100,7 +113,7 @@ def orientation_of(frame: Any) -> Orientation | None:
     Returns:
         None if the frame has no matrix.
     """
-    data = next((bytes(item) for item in _side_data(frame) if item.type.value == _DISPLAY_MATRIX), None)
+    data = next((bytes(item) for item in side_data_of(frame) if item.type.value == _DISPLAY_MATRIX), None)
     if data is None:
         return None
     a, b, _, c, d, *_ = _MATRIX.unpack_from(data)
@@ -166,8 +179,8 @@ def _seen_fields(frames: Iterable[Any]) -> Fields:
     return "tff" if tff >= bff else "bff"
 
 
-def _side_data(frame: Any) -> Iterable[Any]:
+def side_data_of(frame: Any) -> Any:
+    """Return the side data of a frame as PyAV has it, without EXIF data, which PyAV cannot list."""
     if has_exif(frame):
         frame = next(FrameFilter([without_exif()]).push(frame))
-    items: Iterable[Any] = frame.side_data
-    return items
+    return frame.side_data

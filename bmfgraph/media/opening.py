@@ -6,17 +6,22 @@ and addresses. So only formats that hold all their data themselves are accepted.
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bmfgraph.media.picture_files import open_pictures, picture_files
+from bmfgraph.media.pipes import PipeReader, is_pipe, pipe_at
 from bmfgraph.system.untrusted import open_regular
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["Protocol", "ffmpeg_name", "is_playlist", "open_video", "opening_options"]
+__all__ = ["Protocol", "ffmpeg_name", "is_playlist", "is_url", "open_video", "opening_options"]
 
 Protocol = Literal["file", "http", "https", "crypto", "data"]
 
@@ -49,40 +54,70 @@ _SILENCE = 60
 """Seconds without any byte from a server."""
 _HEAD = 4096
 """Bytes in which a playlist shows."""
+_URL = re.compile(r"(https?)://", re.IGNORECASE)
 
 
-def opening_options(protocols: Iterable[Protocol] = ()) -> dict[str, str]:
+def is_url(path: Path | str) -> bool:
+    """Return whether a name is an address on the web."""
+    return bool(_URL.match(str(path)))
+
+
+def opening_options(protocols: Iterable[Protocol] = (), path: Path | str = "") -> dict[str, str]:
     """Return the options of FFmpeg's demuxers that keep them from opening anything but the file.
 
     Args:
         protocols: What the file, a playlist, may open besides.
+        path: The file or URL itself.
     """
     allowed = tuple(protocols)
-    needed = dict.fromkeys(("file", *(name for protocol in allowed for name in _NEEDED[protocol])))
+    # A server may redirect to the other protocol.
+    own: tuple[Protocol, ...] = ("http", "https") if is_url(path) else ("file",)
+    needed = dict.fromkeys(name for protocol in (*own, *allowed) for name in _NEEDED[protocol])
     options = {
         "format_whitelist": f"{_FORMATS},{_PLAYLISTS}" if allowed else _FORMATS,
         "protocol_whitelist": ",".join(needed),
         # A picture's name with %d is no pattern for the names of others.
         "pattern_type": "none",
     }
-    return options | ({"rw_timeout": f"{_SILENCE}000000"} if "tcp" in needed else {})
+    if "tcp" in needed:
+        options |= {"rw_timeout": f"{round(_SILENCE * 1_000_000)}", "tls_verify": "1"}
+        if certificates := _certificates():
+            options["ca_file"] = certificates
+    if is_url(path):
+        # A slow pipeline reads slowly, and servers close such connections.
+        options |= {"reconnect": "1", "reconnect_delay_max": "8"}
+    return options
 
 
-def open_video(path: Path | str, protocols: Iterable[Protocol] = ()) -> InputContainer:
-    """Open a file with PyAV for reading.
+def open_video(
+    path: Path | str, protocols: Iterable[Protocol] = (), rate: Fraction | None = None, *, whole: bool = False
+) -> InputContainer:
+    """Open a clip with PyAV for reading.
 
     Args:
-        path: The file.
+        path: A file, an address, several pictures (see :func:`picture_files`), or a pipe.
         protocols: What the file, a playlist, may open besides.
+        rate: Frames per second of pictures; None for 25.
+        whole: Read a pipe to its end. Otherwise only its first bytes are seen, and stay for the next reader.
 
     Raises:
         av.FFmpegError: It cannot be opened, or has a format that is not read.
-        OSError: It is missing, or a pipe or a device, which FFmpeg would wait for.
+        OSError: It is missing, or a device, which FFmpeg would wait for.
+        MediaError: A picture is missing, or the pipe was read already.
     """
     import av
 
+    options = opening_options(protocols, path)
+    if is_url(path):
+        return av.open(str(path), options=options, metadata_errors="replace")
+    if is_pipe(path):
+        return av.open(PipeReader(pipe_at(path), whole=whole), "r", options=options, metadata_errors="replace")
+    if (files := picture_files(path)) is not None:
+        return open_pictures(files, rate, options)
     open_regular(path).close()
-    return av.open(ffmpeg_name(path), options=opening_options(protocols), metadata_errors="replace")
+    if rate is not None:
+        options["framerate"] = f"{rate.numerator}/{rate.denominator}"
+    return av.open(ffmpeg_name(path), options=options, metadata_errors="replace")
 
 
 def ffmpeg_name(path: Path | str) -> str:
@@ -91,8 +126,18 @@ def ffmpeg_name(path: Path | str) -> str:
     return os.path.abspath(path) if ":" in str(path) else str(path)  # noqa: PTH100
 
 
-def is_playlist(path: Path) -> bool:
+@functools.cache
+def _certificates() -> str | None:
+    """Return the file of the certificates that this system trusts; FFmpeg does not look for it."""
+    import ssl
+
+    return ssl.get_default_verify_paths().cafile
+
+
+def is_playlist(path: Path | str) -> bool:
     """Return whether a file looks like a list of other files or addresses."""
+    if is_url(path):
+        return str(path).partition("?")[0].endswith((".m3u8", ".mpd"))
     try:
         with open_regular(path) as file:
             head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()

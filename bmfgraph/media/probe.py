@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import UnplacedError
+from bmfgraph.errors import MediaError
+from bmfgraph.media.alpha import has_alpha, is_transparent, picture_decoder
 from bmfgraph.media.frame_facts import UPRIGHT, Fields, chroma_of, color_of, fields_of, orientation_of
-from bmfgraph.media.opening import Protocol, is_playlist, open_video
+from bmfgraph.media.hdr import hdr_metadata
+from bmfgraph.media.opening import Protocol, is_url, open_video
+from bmfgraph.media.picture_files import check_pictures, picture_files
+from bmfgraph.media.pipes import is_pipe, pipe_at
+from bmfgraph.media.refusals import unreadable
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
-from bmfgraph.plan.types import AudioSpec, FrameSpec, TrackSpec
+from bmfgraph.media.track_facts import TrackChoice, is_picture, no_stream, tracks_of
+from bmfgraph.plan.types import AudioSpec, FrameSpec
 
 __all__ = ["Media", "MediaError", "probe"]
 
-
-class MediaError(UnplacedError):
-    """A file cannot be used as video input."""
+_PROMISING = frozenset(("mov", "matroska"))
+"""Containers that say at their beginning how long they are."""
 
 
 @dataclass(frozen=True)
 class Media:
-    """A video stream of a file, and the selected audio stream."""
+    """A video stream of a file, and the selected streams beside it."""
 
-    path: Path
+    path: Path | str
+    """A file, a name of several pictures, an address, or a pipe."""
+    pictures: tuple[str, ...]
+    """The files, where ``path`` names several."""
+    live: bool
+    """Whether it can be read only once, and only forwards."""
+    alpha: bool
+    """Whether the frames have an alpha channel; it counts even where the first frame is opaque."""
+    transparent: bool
+    """Whether the first frame is not opaque."""
     container: str
     """FFmpeg's first name of the format, such as ``mov`` or ``matroska``."""
+    codec: str
+    """FFmpeg's name of the video codec."""
     frames: FrameSpec
     """Type of the frames after rotation."""
     audio: AudioSpec | None
+    """What the file holds beside the video stream; None: nothing."""
     frame_count: int
     """Expected number of frames; 0 if unknown."""
     exact_count: bool
@@ -62,31 +79,36 @@ class Media:
 
 
 def probe(
-    path: Path,
+    path: Path | str,
     *,
     video: int = 0,
-    audio: Literal["all"] | int | None = 0,
+    audio: TrackChoice = 0,
+    subtitles: TrackChoice = None,
     complete: bool = True,
     protocols: tuple[Protocol, ...] = (),
+    rate: Fraction | None = None,
 ) -> Media:
-    """Describe what BMF's decoder will deliver from a file. The first frame is decoded.
+    """Describe what BMF's decoder will deliver from a clip. The first frame is decoded.
 
-    The result is kept, and computed again when the file changes.
+    The result is kept, and computed again when a file changes.
 
     Args:
-        path: The file.
+        path: A file, an address, several pictures (see :func:`picture_files`), or a pipe.
         video: Number of the video stream, counted from 0.
-        audio: Number of the audio stream, counted from 0, or ``all``. None leaves audio out; 0 accepts a file without
-            audio.
+        audio: Numbers, counted from 0, or languages of the audio streams, or ``all``. None leaves audio out; 0 accepts
+            a file without audio.
+        subtitles: The subtitle streams, likewise.
         complete: If false, a file whose end is missing is accepted.
         protocols: What the file may open besides itself. Without any, a playlist is refused.
+        rate: Pictures per second; None for 25. Only for pictures.
 
     Raises:
         MediaError: The file is missing, unreadable, damaged or cut off, or lacks the stream.
     """
     try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pictures = () if is_url(path) else picture_files(path) or ()
+        stamp = _stamp(path, pictures)
+    except FileNotFoundError:
         raise MediaError(
             f"input {str(path)!r} does not exist",
             "check the path; it is relative to this folder",
@@ -96,63 +118,76 @@ def probe(
         raise MediaError(
             f"input {str(path)!r} cannot be read ({error.strerror})", "check the path", code=codes.UNREADABLE_FILE
         ) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise MediaError(f"input {str(path)!r} is a folder", "name a video file in it", code=codes.FILE_EXPECTED)
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError(
-            f"input {str(path)!r} is a pipe or a device, not a file",
-            "write it to a file first",
-            code=codes.FILE_EXPECTED,
-        )
-    stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-    return _probe_version(path, stamp, video, audio, complete, protocols)
+    return _probe_version(path, pictures, stamp, video, (audio, subtitles), complete, protocols, rate)
+
+
+def _stamp(path: Path | str, pictures: tuple[str, ...]) -> tuple[int, ...]:
+    """Return numbers that change with what is read.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be asked for.
+        MediaError: It is neither a file nor a pipe.
+    """
+    if is_url(path):
+        return ()
+    if is_pipe(path):
+        return (pipe_at(path).number,)
+    stamp: tuple[int, ...] = ()
+    for file in pictures or (path,):
+        try:
+            status = Path(file).stat()
+        except (NotADirectoryError, ValueError):
+            raise FileNotFoundError from None
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError(
+                f"input {str(file)!r} is a device, not a file", "write it to a file first", code=codes.FILE_EXPECTED
+            )
+        stamp += (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    return stamp
 
 
 @functools.lru_cache(maxsize=256)
 def _probe_version(
-    path: Path,
+    path: Path | str,
+    pictures: tuple[str, ...],
     _stamp: tuple[int, ...],
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
+    rate: Fraction | None,
 ) -> Media:
-    """Probe a file. ``_stamp`` changes with the file, so that the cache does not return an outdated result."""
+    """Probe a clip. ``_stamp`` changes with its files, so that the cache does not return an outdated result."""
     import av
 
+    check_pictures(str(path), pictures)
     try:
-        with open_video(path, protocols) as container:
-            return _describe(path, container, video, audio, complete, protocols)
+        with open_video(path, protocols, rate) as container:
+            return _describe(path, pictures, container, video, beside, complete, protocols, rate)
     except PermissionError:
         raise MediaError(
             f"input {str(path)!r} may not be read", f"chmod u+r {path}", code=codes.UNREADABLE_FILE
         ) from None
     except av.FFmpegError as error:
-        if not protocols and is_playlist(path):
-            raise MediaError(
-                f"input {str(path)!r} is a playlist, which opens other files or addresses",
-                "name the video itself, or allow it: decoder.protocols=[file], or [file,https]",
-                code=codes.PLAYLIST_INPUT,
-            ) from None
-        reason = str((error.log or (0, "", error.strerror))[-1])
-        if error.errno == errno.EINVAL:
-            reason = "its format is not supported"
+        raise unreadable(path, protocols, error) from None
+    except TimeoutError as error:
         raise MediaError(
-            f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
-            "it may be cut off, still being written, or not a media file; try to play it",
-            code=codes.UNREADABLE_VIDEO,
+            f"input {str(path)!r}: {error.strerror}", "start its writer first", code=codes.UNREADABLE_PIPE
         ) from None
 
 
 def _describe(
-    path: Path,
+    path: Path | str,
+    pictures: tuple[str, ...],
     container: Any,
     video: int,
-    audio: Literal["all"] | int | None,
+    beside: tuple[TrackChoice, TrackChoice],
     complete: bool,
     protocols: tuple[Protocol, ...],
+    rate: Fraction | None,
 ) -> Media:
-    streams = [stream for stream in container.streams.video if not stream.disposition & _attached_picture()]
+    streams = [stream for stream in container.streams.video if not is_picture(stream)]
     if not streams:
         types = ", ".join(stream.type for stream in container.streams) or "no streams"
         raise MediaError(
@@ -161,20 +196,25 @@ def _describe(
             code=codes.NO_VIDEO_STREAM,
         )
     if video >= len(streams):
-        raise _no_stream(path, "video", len(streams), video)
-    audio_streams = list(container.streams.audio)
-    if isinstance(audio, int) and audio >= len(audio_streams) and audio > 0:
-        raise _no_stream(path, "audio", len(audio_streams), audio)
+        raise no_stream(path, "video", [stream.language or "und" for stream in streams], video)
     stream = streams[video]
-    chosen = audio_streams if audio == "all" else audio_streams[audio:][:1] if audio is not None else []
+    tracks = tracks_of(path, container, stream, audio=beside[0], subtitles=beside[1])
 
-    if complete and (damage := file_damage(path, container.format.name.split(",")[0])):
+    name = container.format.name.split(",")[0]
+    if rate is not None and not (name == "image2" or name.endswith("_pipe")):
+        raise MediaError(
+            f"input {str(path)!r} has times of its own, and rate {float(rate):g} is for pictures",
+            "leave `rate` out",
+            code=codes.UNUSED_RATE,
+        )
+    live, local = is_pipe(path), not (is_url(path) or is_pipe(path) or pictures)
+    if complete and local and (damage := file_damage(path, name)):
         raise MediaError(
             f"input {str(path)!r} is cut off or damaged: {damage}",
             "copy it again, or set decoder.on_error=skip to use the rest",
             code=codes.TRUNCATED_FILE,
         )
-    frames = container.decode(stream)
+    frames = _frames(container, stream)
     first = next(frames, None)
     if first is None:
         raise MediaError(
@@ -185,14 +225,21 @@ def _describe(
 
     orientation = orientation_of(first) or UPRIGHT
     width, height = (first.height, first.width) if orientation.sideways else (first.width, first.height)
-    fields = fields_of(stream, first, frames)
-    with open_video(path, protocols) as unread:
+    # More of a pipe than its beginning cannot be read here.
+    fields = fields_of(stream, first, () if live else frames)
+    with open_video(path, protocols, rate) as unread:
         # Seeking to the start may skip audio that begins before 0, so the packets are read from a new container.
-        timing = frame_timing(unread, unread.streams[stream.index])
-    duration = _duration(container, stream, timing)
+        timing = frame_timing(unread, unread.streams[stream.index], live=live)
+    promised = timing.count or not live or name in _PROMISING
+    duration = _duration(container, stream, timing) if promised else 0.0
     return Media(
         path=path,
-        container=container.format.name.split(",")[0],
+        pictures=pictures,
+        live=live,
+        alpha=has_alpha(first.format),
+        transparent=is_transparent(first),
+        container=name,
+        codec=stream.codec_context.codec.canonical_name,
         frames=FrameSpec(
             width=width,
             height=height,
@@ -204,8 +251,9 @@ def _describe(
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
             chroma=chroma_of(stream.codec_context.codec.canonical_name),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
+            hdr=hdr_metadata(first),
         ),
-        audio=AudioSpec(tuple(map(_track, chosen))) if chosen else None,
+        audio=tracks,
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
         exact_count=bool(timing.count),
         duration=duration,
@@ -221,12 +269,11 @@ def _describe(
     )
 
 
-def _track(stream: Any) -> TrackSpec:
-    context = stream.codec_context
-    language = stream.language if stream.language not in (None, "und") else ""
-    return TrackSpec(
-        stream.index, "audio", context.codec.canonical_name, language, context.sample_rate, stream.channels
-    )
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield the frames of a stream that can be decoded."""
+    decoder = picture_decoder(stream)
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
 
 
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
@@ -238,18 +285,3 @@ def _duration(container: Any, stream: Any, timing: Timing) -> float:
     if timing.count and whole - (float(timing.end) - origin) < max(0.5, whole / 50):
         return float(timing.length)
     return whole
-
-
-def _no_stream(path: Path, kind: str, count: int, number: int) -> MediaError:
-    streams = f"{count} {kind} streams, counted from 0" if count > 1 else f"{count or 'no'} {kind} stream"
-    return MediaError(
-        f"input {str(path)!r} has {streams}: there is no stream {number}",
-        f"set `{kind}` to one of: {', '.join(map(str, range(count)))}" if count else f"leave `{kind}` out",
-        code=codes.STREAM_NOT_FOUND,
-    )
-
-
-def _attached_picture() -> Any:
-    from av.stream import Disposition
-
-    return Disposition.attached_pic

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.media.opening import open_video
+from bmfgraph.media.picture_files import picture_files
 from bmfgraph.plan.types import default_matrix
 from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.untrusted import open_regular
 
 __all__ = ["measure", "unmeasurable"]
 
-Luma = NDArray[np.uint8]
-"""uint8 [height, width]."""
+Luma = NDArray[np.uint8] | NDArray[np.uint16]
+"""[height, width]: uint8, or uint16 with the bits of more than 8 at the top."""
 
 _LIMIT = 100.0
 """PSNR of equal frames in dB."""
@@ -39,7 +40,7 @@ _FULL_RANGE = 2
 
 
 def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any]:
-    """Compare two clips frame by frame on 8-bit luma, upright as for display.
+    """Compare two clips frame by frame on luma of the deeper one's bits, upright as for display.
 
     Frames are paired by their number in presentation order, whatever their times are, since no pipeline drops or
     repeats a frame.
@@ -64,7 +65,8 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
 
     for path in (clip, reference):
         try:
-            open_regular(path).close()
+            if picture_files(path) is None:
+                open_regular(path).close()
         except OSError as error:
             raise _error(f"cannot be compared ({str(path)!r}: {error.strerror})", "use a video file") from None
     values: list[float] = []
@@ -85,10 +87,11 @@ def measure(clip: Path, reference: Path, *, whole: bool = True) -> dict[str, Any
                     if frame is None or expected is None:
                         shorter = clip if frame is None else reference
                         raise _error(f"{str(shorter)!r} ends after {number} frames, the other goes on")
-                    a, b = _luma(frame, other=expected), _luma(expected, other=frame)
+                    bits = max(_bits(frame), _bits(expected))
+                    a, b = (_luma(x, other=y, bits=bits) for x, y in ((frame, expected), (expected, frame)))
                     if a.shape != b.shape:
                         raise _error(f"{str(clip)!r} is {_size(a)}, {str(reference)!r} is {_size(b)}")
-                    values.append(_psnr(a, b))
+                    values.append(_psnr(a, b, bits))
                     filters.compare(number, a, b)
         except (av.FFmpegError, OSError) as error:
             raise _error(f"cannot be compared ({error})", "use a video file") from None
@@ -131,15 +134,25 @@ def _frames(path: Path, container: Any) -> Iterator[Any]:
     return frames
 
 
-def _luma(frame: Any, *, other: Any) -> Luma:
+def _bits(frame: Any) -> int:
+    bits: int = frame.format.components[0].bits
+    return max(8, bits)
+
+
+def _luma(frame: Any, *, other: Any, bits: int) -> Luma:
     """Return the luma of a frame, upright. RGB is converted with the matrix and range of the other frame."""
-    grey = frame
-    if not frame.format.name.startswith(("yuv", "nv", "gray")):
-        grey = frame.reformat(format="yuv444p", **(_colors(other) if frame.format.is_rgb else {}))
-    if grey.format.components[0].bits != 8:
-        grey = grey.reformat(format="yuv444p")
-    plane = grey.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+    grey, own = frame, _bits(frame)
+    planar = frame.format.name.startswith(("yuv", "nv", "gray")) and (own == 8 or frame.format.name.endswith("le"))
+    if not planar or frame.format.components[0].bits < 8:
+        # FFmpeg has no YUV of other depths.
+        own = next(depth for depth in (8, 10, 12, 16) if depth >= own)
+        wanted = f"yuv444p{'' if own == 8 else f'{own}le'}"
+        grey = frame.reformat(format=wanted, **(_colors(other) if frame.format.is_rgb else {}))
+    plane, dtype = grey.planes[0], np.uint8 if own == 8 else np.uint16
+    samples = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // np.dtype(dtype).itemsize)
+    rows: Any = samples[: plane.height, : plane.width]
+    if bits > 8:
+        rows = rows.astype(np.uint16) << (16 - own)
     return np.ascontiguousarray(np.rot90(rows, round(frame.rotation / 90)))
 
 
@@ -155,12 +168,14 @@ def _size(luma: Luma) -> str:
     return f"{luma.shape[1]}x{luma.shape[0]}"
 
 
-def _psnr(a: Luma, b: Luma) -> float:
+def _psnr(a: Luma, b: Luma, bits: int) -> float:
     difference = np.maximum(a, b) - np.minimum(a, b)
     # The smallest types that hold the numbers are exact, and several times as fast as floating point.
-    columns = np.multiply(difference, difference, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
+    square, total = (np.uint16, np.uint32) if bits == 8 else (np.uint32, np.uint64)
+    columns = np.multiply(difference, difference, dtype=square).sum(axis=0, dtype=total)
     error = float(columns.sum(dtype=np.uint64)) / a.size
-    return _LIMIT if error == 0 else min(_LIMIT, 10 * math.log10(255**2 / error))
+    peak = (2**bits - 1) << (16 - bits if bits > 8 else 0)
+    return _LIMIT if error == 0 else min(_LIMIT, 10 * math.log10(peak**2 / error))
 
 
 class _Filters:
@@ -172,19 +187,19 @@ class _Filters:
 
     def compare(self, number: int, a: Luma, b: Luma) -> None:
         if not self._filters:
-            self._filters = self._create(a.shape)
+            self._filters = self._create(a.shape, deep=a.dtype == np.uint16)
         for comparison in self._filters:
             comparison.push(number, a, b)
 
-    def _create(self, shape: tuple[int, ...]) -> list[_Filter]:
+    def _create(self, shape: tuple[int, ...], *, deep: bool) -> list[_Filter]:
         import av
 
-        filters = [_Filter("ssim", "gray", shape, stats_file=str(self._ssim_log))]
+        filters = [_Filter("ssim", "gray16le" if deep else "gray", shape, stats_file=str(self._ssim_log))]
         if not unmeasurable("vmaf", *shape):
             options = {"log_path": str(self._vmaf_log), "log_fmt": "json", "n_threads": str(os.cpu_count() or 1)}
             # libvmaf may have been built without its models.
             with contextlib.suppress(av.FFmpegError):
-                filters.append(_Filter("libvmaf", "yuv444p", shape, **options))
+                filters.append(_Filter("libvmaf", "yuv444p16le" if deep else "yuv444p", shape, **options))
         return filters
 
     def results(self) -> dict[str, float]:
@@ -226,7 +241,10 @@ class _Filter:
 
         for source, luma in zip(self._inputs, images, strict=True):
             # Only luma is compared, but libvmaf needs chroma planes.
-            planes = luma if self._format == "gray" else np.stack([luma, *2 * [np.full_like(luma, 128)]])
+            planes: Any = luma
+            if not self._format.startswith("gray"):
+                middle = np.full_like(luma, 128 if luma.dtype == np.uint8 else 128 << 8)
+                planes = np.stack([luma, middle, middle])
             frame = av.VideoFrame.from_ndarray(planes, format=self._format)
             frame.pts = number
             frame.time_base = Fraction(1)

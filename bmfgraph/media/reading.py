@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from bmfgraph.media.filtering import FilterStep
 from bmfgraph.media.frame_facts import Fields
 from bmfgraph.media.opening import Protocol
 from bmfgraph.plan.types import ColorSpec
@@ -26,6 +27,10 @@ class FileReading:
     end: float | None
     protocols: tuple[Protocol, ...]
     """What the file may open besides itself."""
+    picture_rate: Fraction | None
+    """Pictures per second; None for a clip with times of its own, or the default."""
+    live: bool
+    """Whether it is a pipe, which can be read only once, and only forwards."""
     origin: Fraction
     """Time of the file, in seconds, from which frame times count if it is positive."""
     zero: Fraction
@@ -67,6 +72,10 @@ class VideoReading(FileReading):
     """Each n-th frame is passed on."""
     fps: Fraction | None
     """Constant rate to which frames are repeated or left out, frames per second; None: as the file has it."""
+    flattening: tuple[FilterStep, ...]
+    """Filters that convert frames with alpha to RGBA, before they are blended; empty for frames without."""
+    background: tuple[int, int, int]
+    """RGB, 0..255, behind transparent pixels."""
 
 
 class Clock:

@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import re
 import stat
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import SourceError, without_passwords
+from bmfgraph.errors import MediaError, SourceError, without_passwords
+from bmfgraph.media.picture_files import picture_files
 from bmfgraph.system.files import file_error, file_sha256
 
-__all__ = ["UNCHECKED", "inside", "locate", "locate_clip"]
+__all__ = ["UNCHECKED", "clip_sha256", "inside", "locate", "locate_clip", "located_input"]
 
 UNCHECKED = "any"
 """Written in place of a sha256, it accepts any file."""
@@ -77,17 +80,63 @@ def locate(source: str, sha256: str | None = None) -> Path:
     return path
 
 
-def locate_clip(source: str) -> Path:
-    """Return the path of a clip or of labels, which have no checksum: as :func:`locate`, but a URL is refused.
+def located_input(source: str) -> Path | str:
+    """Return what a decoder reads: the path of a file or of pictures, an address, or ``-`` for standard input.
 
     Raises:
-        SourceError: As :func:`locate`, or the source is a URL.
+        SourceError: As :func:`locate`, or an address contains a password.
+    """
+    if source.startswith(("wheel:", "package:")):
+        return locate(source)
+    if source == "-":
+        return source
+    if _URL.match(source):
+        with contextlib.suppress(ValueError):  # A damaged address fails when it is opened.
+            if urlsplit(source).username is not None:
+                raise SourceError(
+                    f"{without_passwords(source)!r} contains a user or a password, which would be kept in reports",
+                    "fetch it first, and name the local copy",
+                    code=codes.MALFORMED_SOURCE,
+                )
+        return source
+    path = Path(source)
+    # A file of this name is not standard input.
+    return path.absolute() if str(path) == "-" else path
+
+
+def locate_clip(source: str) -> Path:
+    """Return the path of a clip that is read more than once, or of labels: as :func:`locate`, but also of pictures.
+
+    Raises:
+        SourceError: As :func:`locate`, or the source is a URL or a pipe.
     """
     if _URL.match(source):
         raise SourceError(
             f"{without_passwords(source)!r} is a URL, and only files are read", "fetch it first", code=codes.URL_INPUT
         )
+    try:
+        if not source.startswith(("wheel:", "package:")) and picture_files(source) is not None:
+            return Path(source)
+    except MediaError as error:
+        raise SourceError(str(error), error.hint, code=error.code) from None
+    except OSError as error:
+        raise SourceError(
+            file_error(source, "read", error), "check who may read it", code=codes.UNREADABLE_FILE
+        ) from None
     return locate(source)
+
+
+def clip_sha256(source: str) -> str:
+    """Return the checksum of a clip's file, or of all its pictures.
+
+    Raises:
+        SourceError: As :func:`locate_clip`.
+        OSError: A file cannot be read.
+    """
+    path = locate_clip(source)
+    if (files := picture_files(path)) is None:
+        return file_sha256(path)
+    return hashlib.sha256("".join(file_sha256(Path(file)) for file in files).encode()).hexdigest()
 
 
 def inside(folder: Path, file: str) -> Path | None:

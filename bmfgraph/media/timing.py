@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from bmfgraph.media.demuxing import Demuxer
 
 __all__ = ["Timing", "frame_timing"]
 
@@ -20,6 +21,8 @@ _EXACT = Fraction(1, 2000)
 """Largest error of a frame time, in seconds."""
 _MOST_PACKETS, _MOST_BYTES = 20_000, 64 << 20
 """Packets and bytes that are read to learn the frame times. Longer files are sampled."""
+_LIVE = (300, 4 << 20)
+"""The same for what comes slowly."""
 _SAMPLES = 8
 """Positions at which a longer file is sampled."""
 _FASTEST = 1000
@@ -42,7 +45,7 @@ class Timing:
     origin: Fraction
     """Earliest time of any stream in seconds, as FFmpeg 4 computes it."""
     zero: Fraction
-    """Time in seconds that counts as 0: the origin if it is positive, or the first frame where that lies before 0."""
+    """Time in seconds that counts as 0: the first frame where it lies before 0, else the container's start."""
     count: int = 0
     """Number of frames that are shown; 0 if the file was sampled."""
     length: Fraction = Fraction(0)
@@ -55,24 +58,27 @@ class Timing:
     """Frames that an edit list hides."""
 
 
-def frame_timing(container: Any, stream: Any) -> Timing:
+def frame_timing(container: Any, stream: Any, *, live: bool = False) -> Timing:
     """Measure the frame times. Count them from the start of the file.
 
     Args:
         container: A new container of PyAV, not read yet.
         stream: The video stream in it.
+        live: It cannot be sought, and its bytes may come slowly.
     """
     base = Fraction(stream.time_base)
-    times = _read_times(container, stream)
+    times = _read_times(container, stream, live)
     origin = Fraction(container.start_time or 0, 1_000_000)
+    start = max(origin, Fraction(0))
     if container.format.name.startswith("matroska"):
-        # Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
-        origin = min(origin, times.first)
+        # Its times count from 0. Newer versions of FFmpeg leave out the audio that a decoder only needs to start.
+        start = Fraction(0)
+        origin = min(origin, times.first) if times.first is not None else origin
     average = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
     if times.count == 1 and average > _FASTEST:
         average = Fraction(25)
     first = times.runs[0][0] * base - times.untimed / average if times.runs else Fraction(0)
-    zero = first if first < 0 else max(origin, Fraction(0))
+    zero = first if first < 0 else start
     runs = [[time - round(zero / base) for time in run] for run in times.runs]
     if not runs:
         length = times.count / average if times.whole else Fraction(0)
@@ -140,19 +146,24 @@ class _Times:
     """Largest number of frames of equal times."""
     last_duration: int = 0
     """Ticks for which the last frame is shown; 0: unknown."""
-    first: Fraction = Fraction(0)
-    """Earliest time of any stream in seconds, at most 0."""
+    first: Fraction | None = None
+    """Earliest time of any stream in seconds."""
     end: Fraction = Fraction(0)
     """Seconds at which the last packet of any stream ends, among the packets read first."""
 
 
-def _read_times(container: Any, stream: Any) -> _Times:
-    times = _read_packets(container, stream, _MOST_PACKETS, _MOST_BYTES)
+def _read_times(container: Any, stream: Any, live: bool) -> _Times:
+    from av import FFmpegError
+
+    times = _read_packets(container, stream, *(_LIVE if live else (_MOST_PACKETS, _MOST_BYTES)))
     if times.whole:
         return times
-    times.runs = [times.runs[0][:-_REORDERED]] if times.runs else []
-    for part in range(1, _SAMPLES):
-        container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
+    times.runs = [times.runs[0][:-_REORDERED] or times.runs[0]] if times.runs else []
+    for part in range(1, _SAMPLES if not live and container.duration else 1):
+        try:
+            container.seek(container.duration * part // _SAMPLES + (container.start_time or 0))
+        except FFmpegError:  # Some servers send a file only from its beginning.
+            break
         sample = _read_packets(container, stream, 100, _MOST_BYTES)
         if sample.runs:
             # Frames are not stored in presentation order, so a run has gaps at both ends.
@@ -167,7 +178,7 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     shown: Counter[int] = Counter()
     times = _Times([], True)
     last = None
-    for packet in _packets(container):
+    for packet in Demuxer(container):
         if packet.stream.type not in ("video", "audio") or not packet.size:
             continue
         video = packet.stream_index == stream.index
@@ -182,7 +193,8 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
             elif not shown:
                 times.untimed += 1
         if packet.pts is not None:
-            times.first = min(times.first, packet.pts * packet.time_base)
+            time = packet.pts * packet.time_base
+            times.first = time if times.first is None else min(times.first, time)
             times.end = max(times.end, (packet.pts + (packet.duration or 0)) * packet.time_base)
         size -= packet.size
         if times.count >= packets or size <= 0:
@@ -191,13 +203,3 @@ def _read_packets(container: Any, stream: Any, packets: int, size: int) -> _Time
     times.runs = [sorted(shown)] if shown else []
     times.ties = min(max(shown.values(), default=1), _MOST_TIES)
     return times
-
-
-def _packets(container: Any) -> Iterator[Any]:
-    """Yield packets up to the end, or to a part of the file that cannot be read."""
-    from av import FFmpegError
-
-    try:
-        yield from container.demux()
-    except FFmpegError:
-        return

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.tracks import Tracks
+from bmfgraph.media.track_writing import TrackWriter, TrackWriting
+from bmfgraph.media.tracks import TrackPacket, Tracks
+from bmfgraph.system.stdio import standard_output
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
-    from av.container import OutputContainer
 
-__all__ = ["Writer", "Writing"]
+__all__ = ["Writer", "Writing", "joined_options", "video_encoder"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Writing:
     """Settings of a written file. ``time_base`` in seconds per tick, bit rates in bits per second."""
 
     path: str | None
+    """The file; ``-`` for standard output."""
     container: str
     codec: str
     """FFmpeg's name of the encoder."""
@@ -28,6 +33,7 @@ class Writing:
     options: tuple[tuple[str, str], ...]
     """Options of the encoder, as FFmpeg names them."""
     mux_options: tuple[tuple[str, str], ...]
+    passes: int
     bit_rate: int | None
     threads: int | None
     width: int
@@ -41,13 +47,15 @@ class Writing:
     full_range: bool
     primaries: int
     transfer: int
-    audio: str | None
-    """``copy``, an audio codec, or None without other streams."""
-    audio_bit_rate: int | None
+    tracks: tuple[TrackWriting, ...]
+    """The streams beside the video."""
+    chapters: bool
+    """Whether the source's chapters are written; likewise ``metadata``."""
+    metadata: bool
 
 
 class Writer:
-    """Write one file: encoded frames, and the packets of other streams."""
+    """Write one file, or several numbered ones: encoded frames, and the packets of other streams."""
 
     def __init__(self, settings: Writing) -> None:
         """Open the file and the video encoder.
@@ -58,32 +66,38 @@ class Writer:
         Raises:
             av.FFmpegError: The encoder or the file cannot be opened.
         """
-        import av
-
         self._settings = settings
-        self._container: OutputContainer = av.open(
-            str(settings.path), "w", format=settings.container, options=dict(settings.mux_options)
-        )
-        self._video = self._add_video()
+        self._palette = _Palette() if settings.codec == "gif" else None
+        self._container: Any = _opened(settings)
+        self._video = _added_video(self._container, settings)
         self._durations: dict[int, int] = {}
         """Ticks for which frames are shown, by pts."""
         self._newest: int | None = None
-        self._waiting: deque[Packet[Any]] = deque()
-        self._tracks: dict[int, Any] = {}
-        """Output streams by the index of the stream that is copied."""
+        self._last: Packet[Any] | None = None
+        """The packet that is written when the next one comes, because only the end shows that it is the last."""
+        self._end = 0
+        """Tick at which the last frame ends."""
+        self._frames = self._packets = 0
+        self._tracks = TrackWriter(self._container, settings.tracks)
+
+    @property
+    def damaged(self) -> int:
+        """Number of packets beside the video that could not be decoded, and are left out."""
+        return self._tracks.damaged
 
     def set_tracks(self, tracks: Tracks) -> None:
-        """Add the streams that are copied; called before the first frame is written.
+        """Add the streams beside the video; called before the first frame is written.
 
         Raises:
             ValueError: The container cannot hold a stream.
+            av.FFmpegError: An encoder of audio cannot be opened.
         """
-        self._container.metadata.update(tracks.metadata)
-        for stream in tracks.streams:
-            copy = self._container.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._tracks[stream.index] = copy
+        if self._settings.metadata:
+            self._container.metadata.update(tracks.metadata)
+            self._video.metadata.update(tracks.video_metadata)
+        if self._settings.chapters:
+            self._container.set_chapters(list(tracks.chapters))
+        self._tracks.open(tracks)
 
     def write(self, picture: VideoFrame, time: Fraction, duration: Fraction) -> None:
         """Encode a frame.
@@ -95,72 +109,160 @@ class Writer:
 
         Raises:
             av.FFmpegError: It cannot be encoded or written.
+            ValueError: The path stands for one picture, and this is the second.
         """
-        base = self._settings.time_base
+        settings, base = self._settings, self._settings.time_base
+        if self._frames and settings.container == "image2" and "%" not in Path(str(settings.path)).name:
+            raise ValueError("the path names one picture, and more frames come; write frame_%05d.png or a video")
         pts = round(time / base)
         if self._newest is not None:
             pts = max(pts, self._newest + 1)
             self._durations[self._newest] = pts - self._newest
         self._newest = pts
-        self._durations[pts] = max(1, round((duration or 1 / self._settings.rate) / base))
+        self._frames += 1
+        self._durations[pts] = max(1, round((duration or 1 / settings.rate) / base))
+        picture = self._palette.applied(picture) if self._palette else picture
         picture.pts, picture.time_base, picture.pict_type = pts, base, 0
+        picture.duration = self._durations[pts]
         self._mux_video(self._video.encode(picture))
 
-    def write_packets(self, packets: tuple[Packet[Any], ...]) -> None:
-        """Write packets of copied streams.
+    def write_packets(self, packets: Iterable[TrackPacket]) -> None:
+        """Write packets of the streams beside the video.
 
         Raises:
             av.FFmpegError: They cannot be written.
         """
-        for packet in packets:
-            if (stream := self._tracks.get(packet.stream_index)) is not None:
-                # Several files may get the same packet, and the muxer changes it.
-                own = _copy(packet)
-                own.stream = stream
-                self._container.mux_one(own)
+        self._tracks.write(packets)
 
     def close(self) -> None:
         """Finish the file.
 
         Raises:
             av.FFmpegError: The end cannot be encoded or written.
+            RuntimeError: The encoder lost frames.
         """
         self._mux_video(self._video.encode(None))
+        self._tracks.finish()
+        self._mux_last()
         self._container.close()
+        # This encoder makes one packet of the whole animation.
+        if self._packets != self._frames and self._settings.codec != "libwebp_anim":
+            raise RuntimeError(f"{self._frames} frames went into the encoder, and {self._packets} came out")
 
     def abandon(self) -> None:
         """Close the file as it is, after a failure."""
-        import contextlib
-
         with contextlib.suppress(Exception):
             self._container.close()
 
     def _mux_video(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
+            self._packets += 1
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
-            self._container.mux_one(packet)
+                self._end = max(self._end, packet.pts + packet.duration)
+            if self._last is not None:
+                self._container.mux_one(self._last)
+            self._last = packet
 
-    def _add_video(self) -> Any:
-        settings = self._settings
-        stream: Any = self._container.add_stream(settings.codec, rate=settings.rate, options=dict(settings.options))
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = settings.width, settings.height, settings.pixel_format
-        context.time_base = stream.time_base = settings.time_base
-        context.sample_aspect_ratio = settings.aspect
-        context.colorspace, context.color_range = settings.matrix, 2 if settings.full_range else 1
-        context.color_primaries, context.color_trc = settings.primaries, settings.transfer
-        context.thread_count = settings.threads or 0
-        return stream
+    def _mux_last(self) -> None:
+        """Write the last packet of the video; in an mp4, its end is the end of the track, also with B frames."""
+        last = self._last
+        if last is None:
+            return
+        if self._settings.container in ("mp4", "mov") and last.pts is not None:
+            last.duration = max(last.duration or 0, self._end - last.pts)
+        self._container.mux_one(last)
 
 
-def _copy(packet: Packet[Any]) -> Packet[Any]:
-    """Return a packet with the same data, times, flags, and side data."""
+class _Palette:
+    """Reduce each frame to 256 colours of its own."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[Any, Any] | None = None
+
+    def applied(self, picture: VideoFrame) -> VideoFrame:
+        """Return the frame in pal8."""
+        source, sink = self._ends or self._configured(picture)
+        picture.pts, picture.time_base = 0, Fraction(1, 100)
+        source.push(picture)
+        result: VideoFrame = sink.pull()
+        return result
+
+    def _configured(self, picture: VideoFrame) -> tuple[Any, Any]:
+        from av.filter import Graph
+
+        self._graph = graph = Graph()
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 100)
+        )
+        split, generate = graph.add("split"), graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
+        use, sink = graph.add("paletteuse", "new=1:dither=sierra2_4a"), graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(use, 0, 0)
+        split.link_to(generate, 1, 0)
+        generate.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        self._ends = (source, sink)
+        return self._ends
+
+
+def joined_options(options: tuple[tuple[str, str], ...], extra: tuple[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Return the options with another one; the encoder's own parameters, such as ``x265-params``, are joined."""
+    if extra is None:
+        return options
+    merged = dict(options)
+    key, value = extra
+    merged[key] = f"{merged[key]}:{value}" if key in merged else value
+    return tuple(merged.items())
+
+
+def _opened(settings: Writing) -> Any:
     import av
 
-    copy: Packet[Any] = av.Packet(bytes(packet))
-    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
-    copy.is_keyframe = packet.is_keyframe
-    for side in packet.iter_sidedata():
-        copy.set_sidedata(side)
-    return copy
+    path = str(settings.path)
+    options = dict(settings.mux_options)
+    if "hls_segment_filename" in options:
+        options["hls_segment_filename"] = str(Path(path).parent / options["hls_segment_filename"])
+    if path == "-":
+        # FFmpeg's pipe would write to descriptor 1, which is muted while BMF makes its graph.
+        return av.open(os.fdopen(standard_output(), "wb"), "w", format=settings.container, options=options)
+    return av.open(path, "w", format=settings.container, options=options)
+
+
+def _added_video(container: Any, settings: Writing) -> Any:
+    codec = "wrapped_avframe" if settings.container == "yuv4mpegpipe" else settings.codec
+    stream: Any = container.add_stream(codec, rate=settings.rate, options=dict(_options(settings)))
+    stream.time_base = settings.time_base
+    _configure(stream.codec_context, settings)
+    return stream
+
+
+def video_encoder(settings: Writing) -> Any:
+    """Return PyAV's context of the video encoder alone, for packets that are not written."""
+    import av
+
+    context: Any = av.CodecContext.create(settings.codec, "w")
+    context.framerate = settings.rate
+    context.options = dict(_options(settings))
+    _configure(context, settings)
+    return context
+
+
+def _configure(context: Any, settings: Writing) -> None:
+    context.width, context.height = settings.width, settings.height
+    context.pix_fmt = "pal8" if settings.codec == "gif" else settings.pixel_format
+    context.time_base = settings.time_base
+    context.sample_aspect_ratio = settings.aspect
+    context.colorspace, context.color_range = settings.matrix, 2 if settings.full_range else 1
+    context.color_primaries, context.color_trc = settings.primaries, settings.transfer
+    context.thread_count = settings.threads or 0
+
+
+def _options(settings: Writing) -> Iterator[tuple[str, str]]:
+    for key, value in settings.options:
+        if key in ("qmin", "qmax"):
+            # FFmpeg's quality factors count in these units.
+            yield ("flags", "+qscale")
+            yield ("global_quality", str(118 * int(float(value))))
+        yield (key, value)

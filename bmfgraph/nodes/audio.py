@@ -38,7 +38,8 @@ class AudioNodeSpec(NodeSpec):
         return Files(reads=(params.path,))
 
     def source(self, params: FileReading) -> SourceInfo:
-        return SourceInfo(start=params.start, end=params.end, audio_only=True)
+        pipe = params.path if params.live else ""
+        return SourceInfo(start=params.start, end=params.end, audio_only=True, pipe=pipe)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         return Path(node.params.path).name, *span_text(node.params.start, node.params.end)
@@ -56,19 +57,21 @@ def file_options(params: FileReading, audio: AudioSpec | None, node: PlanNode, p
         "input_path": ffmpeg_name(params.path),
         "dec_params": opening_options(params.protocols),
         "map_v": params.video,
+        "loglevel": "error",
     }
     if audio is not None:
         options["map_a"] = audio.of_kind("audio")[0].stream
-    # BMF counts from the first packet of any stream. Where audio begins before 0, that is not the time origin.
-    early = max(0.0, -float(params.origin))
-    if params.start is not None:
-        options["start_time"] = params.start + early
-    elif early:
+    # BMF counts from the first packet of any stream.
+    shift = float(params.zero - params.origin)
+    keeps_times = params.start is None and params.zero == 0 and shift != 0
+    if keeps_times:
         options["copyts"] = 1
+    elif params.start is not None or shift:
+        options["start_time"] = max(0.0, (params.start or 0.0) + shift)
     if params.end is not None:
         # BMF includes the frame at end_time, and ignores an end_time that is not after the start.
         last = max(params.end - float(params.time_grid) / 2, (params.start or 0.0) + _AFTER)
-        options["end_time"] = last + (early if params.start is not None else 0)
+        options["end_time"] = last if keeps_times else last + shift
     accepted = (consumer.spec.accepts(index) for consumer, index in plan.consumers(node.name))
     if any(accepts is not None and accepts.compressed for accepts in accepted):
         options["audio_codec"] = "copy"

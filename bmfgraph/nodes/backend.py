@@ -7,12 +7,19 @@ from typing import Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
+from bmfgraph.media.probe import Media
 from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.plan.types import AudioSpec, FrameSpec, bits_of, sampling_of
 
-__all__ = ["Backend", "check_backend"]
+__all__ = ["Backend", "check_audio", "check_backend", "check_even_times", "check_media"]
 
 Backend = Literal["pyav", "bmf"]
 """PyAV with the FFmpeg of its wheel, or BMF's own modules with FFmpeg 4."""
+
+_DEEP = ("yuv420p10le", "yuv422p10le", "p010le")
+"""Formats of more than 8 bits that BMF's frames hold."""
+_SEEKABLE = ("mov", "matroska", "flv", "nut")
+"""Containers in which BMF's decoder finds a start exactly."""
 
 
 def check_backend(name: str, spec: NodeSpec, native: Collection[str]) -> None:
@@ -35,3 +42,60 @@ def check_backend(name: str, spec: NodeSpec, native: Collection[str]) -> None:
                 hint=f"leave {field} out, or set pipeline.nodes.{name}.backend=pyav",
                 code=codes.UNSUPPORTED_BY_BACKEND,
             )
+
+
+def check_media(name: str, media: Media, *, cut: bool) -> None:
+    """Refuse a video that BMF's decoder would not read as it is.
+
+    Args:
+        name: Name of the decoder node.
+        media: The video.
+        cut: Whether it is read from a time behind its beginning.
+
+    Raises:
+        PlanError: BMF's decoder would lose frames or pixels.
+    """
+    frames = media.frames
+    across, down = sampling_of(frames.pixel_format) or (1, 1)
+    if bits_of(frames.pixel_format) > 8 and frames.pixel_format not in _DEEP:
+        reason = f"is {frames.pixel_format}, and BMF's frames of more than 8 bits are {', '.join(_DEEP)}"
+    elif frames.width % across or frames.height % down:
+        reason = f"is {frames.width}x{frames.height} in {frames.pixel_format}, and BMF cuts odd sizes"
+    elif media.ties > 1:
+        reason = "has frames of equal times, of which BMF passes on one"
+    elif cut and media.container not in _SEEKABLE:
+        reason = f"is {media.container}, in which BMF does not find a start exactly"
+    else:
+        return
+    raise _unsupported(name, f"input {str(media.path)!r} {reason}")
+
+
+def check_audio(name: str, audio: AudioSpec) -> None:
+    """Refuse tracks that BMF's encoder would leave out: it writes one audio stream.
+
+    Raises:
+        PlanError: There are more.
+    """
+    if len(audio.tracks) > 1:
+        raise _unsupported(
+            name,
+            f"the back end bmf writes one audio stream, and {len(audio.tracks)} streams come",
+            "set decoder.audio=0 for the first, or ",
+        )
+
+
+def check_even_times(name: str, frames: FrameSpec, container: str) -> None:
+    """Refuse frames that BMF's encoder would not write as they are.
+
+    Raises:
+        PlanError: FFmpeg 4 would write fewer frames.
+    """
+    if container in ("mp4", "mov") and frames.time_grid not in (None, 1 / frames.rate):
+        raise _unsupported(
+            name,
+            f"the back end bmf writes {container} with frames at even times only: FFmpeg 4 hides the last of others",
+        )
+
+
+def _unsupported(name: str, message: str, other: str = "") -> PlanError:
+    return PlanError(name, message, hint=f"{other}set pipeline.nodes.{name}.backend=pyav", code=codes.UNSUPPORTED_MEDIA)

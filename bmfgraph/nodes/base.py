@@ -115,6 +115,14 @@ class NodeSpec(Frozen):
         """
         return None
 
+    def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
+        """Return a node that the compiler puts behind an output, and the name of the output; None for none.
+
+        Args:
+            node: The node, with its ``metadata``.
+        """
+        return None
+
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None:
         """Return the tensor that an input must carry; None if any will do.
 
@@ -184,7 +192,7 @@ class NodeSpec(Frozen):
         return Needs()
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
-        """Return the BMF module that does the work of a kind without a stage."""
+        """Return the BMF module that does the work of a kind without a stage, or can do that of the stage."""
         return None
 
     # ----------------------------------------------------------------------------------- files and frames

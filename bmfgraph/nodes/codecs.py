@@ -1,4 +1,4 @@
-"""List the limits of FFmpeg's encoders and containers, and compute their options."""
+"""Describe FFmpeg's encoders: quality, presets, limits, and options."""
 
 from __future__ import annotations
 
@@ -6,145 +6,172 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bmfgraph.media.writing import Writing
-from bmfgraph.nodes.backend import Backend
+__all__ = ["CODECS", "MATRICES", "Codec", "CodecName", "bits_per_second", "codec_options"]
 
-__all__ = [
-    "AUDIO_IN",
-    "CODECS",
-    "CONTAINERS",
-    "CRF_RANGE",
-    "LARGEST",
-    "MATRICES",
-    "VIDEO_IN",
-    "Container",
-    "EncoderParams",
-    "bits_per_second",
-    "codec_options",
-    "mux_options",
-    "native_options",
+CodecName = Literal[
+    "x264",
+    "x265",
+    "svtav1",
+    "vp9",
+    "prores",
+    "ffv1",
+    "mpeg4",
+    "mjpeg",
+    "nvenc",
+    "hevc_nvenc",
+    "av1_nvenc",
+    "gif",
+    "webp",
+    "png",
+    "tiff",
+    "bmp",
+    "raw",
 ]
-
-Container = Literal["mp4", "mov", "matroska", "webm", "avi", "mpegts", "null"]
-CONTAINERS: dict[str, Container] = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-    ".ts": "mpegts",
-}
-"""Container by file extension."""
-VIDEO_IN: dict[str, set[str]] = {
-    "mp4": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
-    "mov": {"x264", "x265", "nvenc", "mpeg4"},
-    "matroska": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
-    "webm": {"vp9"},
-    "avi": {"x264", "mpeg4"},
-    "mpegts": {"x264", "x265", "nvenc", "mpeg4"},
-    "null": {"x264", "x265", "nvenc", "vp9", "mpeg4"},
-}
-AUDIO_IN: dict[str, set[str]] = {
-    "mp4": {"aac", "mp3", "ac3", "eac3"},
-    "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"},
-    "webm": {"opus", "vorbis"},
-    "avi": {"mp3", "ac3", "aac", "pcm_s16le"},
-    "mpegts": {"aac", "mp3", "ac3", "eac3", "mp2", "opus"},
-}
-CODECS = {"x264": "libx264", "x265": "libx265", "nvenc": "h264_nvenc", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
-"""FFmpeg's name of each codec's encoder."""
-CRF_RANGE = {"x264": (0, 51), "x265": (0, 51), "nvenc": (1, 51), "vp9": (0, 63)}
-LARGEST = {"x264": 16384, "nvenc": 4096, "vp9": 65535, "mpeg4": 8191}
-"""Longest side in pixels that the encoder, or the format itself, supports."""
 MATRICES = {"rgb": 0, "bt601": 6, "bt709": 1, "bt2020": 9}
 """MatrixCoefficients of ITU-T H.273."""
-_BITS = {"libx264": (0.12, 18.0), "libx265": (0.08, 20.0), "h264_nvenc": (0.14, 19.0), "libvpx-vp9": (0.08, 24.0)}
-"""Bits per pixel at that crf: an average of ordinary film, right within a factor of 3. Each 6 more crf halve it."""
+_X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_NVENC = tuple(f"p{number}" for number in range(1, 8))
+_NVENC_TUNES = ("hq", "uhq", "ll", "ull", "lossless")
 
 
 @dataclass(frozen=True)
-class EncoderParams(Writing):
-    """Settings of an encoder."""
+class Codec:
+    """One of FFmpeg's encoders."""
 
-    backend: Backend
-    crf: float | None
-    preset: str | None
+    encoder: str
+    """FFmpeg's name."""
+    quality: tuple[float, float] | None = None
+    """Range of the constant quality ``crf``, the lowest value is the best; None: it has none."""
+    default_quality: float | None = None
+    quality_options: tuple[str, ...] = ("crf",)
+    """FFmpeg's options that take it."""
+    quality_with_rate: bool = False
+    """Whether constant quality can be limited by a bit rate."""
+    presets: tuple[str, ...] = ()
+    """From fast to slow, or profiles."""
+    default_preset: str | None = None
+    preset_option: str = "preset"
+    tunes: tuple[str, ...] = ()
+    passes: int = 1
+    """Passes that it can make."""
+    rated: bool = True
+    """Whether it takes a bit rate."""
+    largest: int = 65535
+    """Longest side in pixels that the encoder, or the format itself, supports."""
+    bits: float = 0.12
+    """Bits per pixel at the default quality: an average of ordinary film, right within a factor of 3."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Options that it always gets."""
 
 
-def bits_per_second(params: EncoderParams, pixels_per_second: float) -> float:
+CODECS: dict[str, Codec] = {
+    "x264": Codec(
+        "libx264",
+        (0, 51),
+        18,
+        presets=_X26X,
+        tunes=("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"),
+        passes=2,
+        largest=16384,
+    ),
+    "x265": Codec(
+        "libx265",
+        (0, 51),
+        20,
+        presets=_X26X,
+        tunes=("psnr", "ssim", "grain", "animation", "fastdecode", "zerolatency"),
+        passes=2,
+        bits=0.08,
+    ),
+    "svtav1": Codec(
+        "libsvtav1",
+        (0, 63),
+        28,
+        presets=tuple(str(number) for number in range(13, -1, -1)),
+        default_preset="8",
+        largest=16384,
+        bits=0.06,
+    ),
+    "vp9": Codec(
+        "libvpx-vp9",
+        (0, 63),
+        24,
+        quality_with_rate=True,
+        presets=tuple(str(number) for number in range(8, -1, -1)),
+        default_preset="4",
+        preset_option="cpu-used",
+        bits=0.08,
+        options=(("row-mt", "1"),),
+    ),
+    "prores": Codec(
+        "prores_ks",
+        presets=("proxy", "lt", "standard", "hq", "4444", "4444xq"),
+        preset_option="profile",
+        rated=False,
+        largest=16384,
+        bits=3.5,
+    ),
+    "ffv1": Codec("ffv1", rated=False, bits=8, options=(("level", "3"), ("slices", "4"), ("slicecrc", "1"))),
+    "mpeg4": Codec("mpeg4", largest=8191, bits=8 / 25),
+    "mjpeg": Codec("mjpeg", (1, 31), 3, quality_options=("qmin", "qmax"), rated=False, bits=1.5),
+    "nvenc": Codec("h264_nvenc", (1, 51), 19, ("cq",), presets=_NVENC, tunes=_NVENC_TUNES, largest=4096, bits=0.14),
+    "hevc_nvenc": Codec("hevc_nvenc", (1, 51), 22, ("cq",), presets=_NVENC, tunes=_NVENC_TUNES, largest=8192, bits=0.1),
+    "av1_nvenc": Codec("av1_nvenc", (1, 63), 28, ("cq",), presets=_NVENC, tunes=_NVENC_TUNES, largest=8192, bits=0.08),
+    "gif": Codec("gif", rated=False, bits=4),
+    "webp": Codec("libwebp_anim", rated=False, largest=16383, bits=0.5, options=(("quality", "85"),)),
+    "png": Codec("png", rated=False, bits=12),
+    "tiff": Codec("tiff", rated=False, bits=24),
+    "bmp": Codec("bmp", rated=False, bits=24),
+    "raw": Codec("rawvideo", rated=False, bits=16),
+}
+
+
+def bits_per_second(codec: Codec, crf: float | None, bit_rate: int | None, pixels_per_second: float) -> float:
     """Estimate the bit rate of the written video, in bits per second.
 
     Args:
-        params: Settings of the encoder.
+        codec: The encoder.
+        crf: Constant quality; None for the default. Each 6 more halve the bits.
+        bit_rate: Bits per second that the user has set; None if not.
         pixels_per_second: Width times height times frame rate.
     """
-    if params.bit_rate:
-        return float(params.bit_rate)
-    bits, reference_crf = _BITS.get(params.codec, (0.12, 18.0))
-    halvings = (reference_crf if params.crf is None else params.crf) - reference_crf
-    return pixels_per_second * bits / math.pow(2, halvings / 6)
+    if bit_rate:
+        return float(bit_rate)
+    halvings = 0.0 if crf is None or codec.default_quality is None else crf - codec.default_quality
+    return pixels_per_second * codec.bits / math.pow(2, halvings / 6)
 
 
 def codec_options(
-    codec: str, container: str, *, crf: float | None, preset: str | None, gop: int | None, bit_rate: int | None
+    codec: Codec,
+    container: str,
+    *,
+    crf: float | None,
+    preset: str | None,
+    tune: str | None,
+    gop: int | None,
+    bit_rate: int | None,
 ) -> tuple[tuple[str, str], ...]:
-    """Return the options of an encoder of FFmpeg.
+    """Return the options of an encoder, as FFmpeg names them.
 
     Args:
-        codec: FFmpeg's name of the encoder.
+        codec: The encoder.
         container: FFmpeg's name of the format.
         crf: Constant quality.
         preset: Speed against size.
+        tune: Kind of picture.
         gop: Largest number of frames between two key frames.
         bit_rate: Bits per second.
     """
-    options: dict[str, Any] = {
-        "cq" if codec.endswith("_nvenc") else "crf": crf,
-        "preset": preset,
-        "g": gop,
-        "b": bit_rate,
-    }
-    if codec == "libx264" and container == "avi":
+    options: dict[str, Any] = dict(codec.options)
+    options |= dict.fromkeys(codec.quality_options, crf)
+    options |= {codec.preset_option: preset or codec.default_preset, "tune": tune, "g": gop, "b": bit_rate}
+    if codec.encoder == "libx264" and container == "avi":
         options["bf"] = 0  # AVI has no presentation times, so B frames would be shown out of order.
-    if codec == "libvpx-vp9":
-        # Constant quality needs a bit rate of 0.
-        options |= {"row-mt": 1, "cpu-used": 4, "b": bit_rate or 0}
+    if codec.encoder == "libvpx-vp9":
+        options["b"] = bit_rate or 0  # Constant quality needs a bit rate of 0.
+    if codec.encoder == "libx265":
+        options["x265-params"] = "log-level=error"
+    if codec.encoder == "mjpeg":
+        options["color_range"] = "pc"
     texts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in options.items()}
     return tuple((key, texts[key]) for key, value in options.items() if value is not None)
-
-
-def mux_options(codec: str, container: str) -> tuple[tuple[str, str], ...]:
-    """Return the options of FFmpeg's muxer."""
-    if container in ("matroska", "webm"):
-        # FFmpeg shifts the streams at the first packet before 0, mostly audio, and not from the start of the file.
-        return (("avoid_negative_ts", "disabled"),)
-    # MPEG-4's own header has no colour tags.
-    return (("movflags", "write_colr"),) if codec == "mpeg4" and container == "mp4" else ()
-
-
-def native_options(params: EncoderParams) -> dict[str, Any]:
-    """Return the options of BMF's encoder."""
-    video: dict[str, Any] = dict(params.options) | {
-        "codec": params.codec,
-        "pix_fmt": params.pixel_format,
-        "vsync": "vfr",
-        "r": f"{params.rate.numerator}/{params.rate.denominator}",
-    }
-    if "b" in video:
-        video["bit_rate"] = int(video.pop("b"))
-    if params.threads:
-        video["threads"] = str(params.threads)
-    if params.time_base != 1 / params.rate:
-        video["time_base"] = f"{params.time_base.numerator}/{params.time_base.denominator}"
-        if params.codec == "libx264":
-            # x264 reads the time base as the frame rate, and would choose a level that players do not support.
-            video["x264-params"] = f"fps={params.rate.numerator}/{params.rate.denominator}"
-    options: dict[str, Any] = {"output_path": params.path, "format": params.container, "video_params": video}
-    if params.mux_options:
-        options["mux_params"] = dict(params.mux_options)
-    if params.audio == "aac":
-        options["audio_params"] = {"codec": "aac"} | (
-            {"bit_rate": params.audio_bit_rate} if params.audio_bit_rate else {}
-        )
-    return options

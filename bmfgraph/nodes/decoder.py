@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,23 +13,29 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, Problem, RunError, SourceError
+from bmfgraph.media.filtering import FilterStep
 from bmfgraph.media.frame_facts import Fields, Orientation
 from bmfgraph.media.frame_selection import selected_count
-from bmfgraph.media.opening import Protocol
+from bmfgraph.media.opening import Protocol, is_url
+from bmfgraph.media.pipes import STANDARD_INPUT
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
-from bmfgraph.media.sources import locate
+from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
-from bmfgraph.nodes.backend import Backend, check_backend
+from bmfgraph.nodes.backend import Backend, check_backend, check_media
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.framing import Crop, FramesPerSecond, crop_box, cropped, reduced, turned
+from bmfgraph.nodes.framing import Crop, FramesPerSecond, crop_box, cropped, flattened, reduced, rgb_of, turned
 from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.tonemap import TonemapSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
 
 __all__ = ["SKIP_HINT", "DecoderParams", "DecoderSpec"]
 
+_Index = Annotated[int, Field(ge=0)]
+_Language = Annotated[str, Field(min_length=2, max_length=20)]
+Choice = Literal["all"] | _Index | _Language | Annotated[tuple[_Index | _Language, ...], Field(min_length=1)] | None
 _EXACT = Fraction(1, 2000)
 """Largest error of a frame's time, in seconds."""
 SKIP_HINT = "it is cut off or damaged; set decoder.on_error=skip to keep what is there"
@@ -40,12 +46,16 @@ class DecoderParams(VideoReading):
     """The streams to read, and the frames that they promise."""
 
     backend: Backend
+    codec: str
+    """FFmpeg's name of the video codec."""
     frame_count: int
     """Frames to expect (0: unknown)."""
     exact_count: bool
     duration: float
     """Seconds of video to expect (0: unknown)."""
     on_error: Literal["stop", "skip"]
+    pictures: tuple[str, ...] = field(metadata={"json": False})
+    """The files, where ``path`` names several."""
 
 
 class DecoderSpec(NodeSpec):
@@ -53,14 +63,21 @@ class DecoderSpec(NodeSpec):
 
     kind: Literal["decoder"] = "decoder"
     path: FilePath = Field(
-        min_length=1, description="A file, or a `wheel:` or `package:` source such as the sample clips."
+        min_length=1,
+        description="A file; an address (https://…); pictures, as a folder, a pattern (`shots/*.png`) or a numbered "
+        "name (`frame_%05d.png`); `-` for standard input; or a `wheel:` or `package:` source such as the sample clips.",
     )
     start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
     end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
     video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
-    audio: Literal["all"] | Annotated[int, Field(ge=0)] | None = Field(
-        default="all", description="The audio streams: all, the index of one, from 0, or null for none."
+    audio: Choice = Field(
+        default="all", description="The audio streams: all, indices from 0, languages such as eng, or null for none."
     )
+    subtitles: Choice = Field(default="all", description="The subtitle streams, likewise.")
+    rate: FramesPerSecond = Field(
+        default=None, description="Pictures per second, such as 24 or 30000/1001; null means 25. Only for pictures."
+    )
+    background: str = Field(default="black", description="Colour behind transparent pixels, such as white or #20c040.")
     deinterlace: Literal["auto", "off", "bwdif"] = Field(
         default="auto",
         description="auto: make whole frames of interlaced ones, by FFmpeg's bwdif; bwdif: of all; off: of none.",
@@ -81,6 +98,10 @@ class DecoderSpec(NodeSpec):
     threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
     hwaccel: Literal["none", "cuda"] = Field(
         default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
+    )
+    hdr: Literal["keep", "tonemap", "refuse"] = Field(
+        default="keep",
+        description="HDR video (PQ or HLG): keep it, make ordinary BT.709 video of it, or refuse it.",
     )
     backend: Backend = Field(
         default="pyav", description="The library that decodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
@@ -126,6 +147,12 @@ class DecoderSpec(NodeSpec):
             raise FieldError(f"fps {value} and every {every} exclude each other", "leave one of them out")
         return value
 
+    @field_validator("background")
+    @classmethod
+    def _is_color(cls, value: str) -> str:
+        rgb_of(value)
+        return value
+
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
 
@@ -135,35 +162,29 @@ class DecoderSpec(NodeSpec):
     def check_options(self, name: str) -> None:
         if self.backend == "bmf":
             check_backend(name, self, self.native_fields)
-        if "://" in self.path:
+        if "://" in self.path and not is_url(self.path):
             raise RunError(
                 name,
                 self.kind,
-                f"input {self.path!r} is a URL, and only files are read",
-                hint="fetch it first",
+                f"input {self.path!r} is a URL of a kind that is not read",
+                hint="give an address with http:// or https://, or fetch it first",
                 code=codes.URL_INPUT,
             )
 
     def probe(self, name: str) -> Media:
         try:
-            path = locate(self.path) if self.path.startswith(("wheel:", "package:")) else Path(self.path)
+            path = located_input(self.path)
             media = probe(
                 path,
                 video=self.video,
                 audio=self.audio,
+                subtitles=self.subtitles,
                 complete=self.on_error == "stop",
                 protocols=self.protocols,
+                rate=None if self.rate is None else Fraction(str(self.rate)),
             )
         except (MediaError, SourceError) as error:
             raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
-        if self.backend == "bmf" and (media.mirrored or (media.rotation and media.container != "mov")):
-            raise PlanError(
-                name,
-                f"input {str(path)!r} is turned in a way that FFmpeg 4 does not know: the back end bmf does not "
-                "support it",
-                hint=f"set pipeline.nodes.{name}.backend=pyav",
-                code=codes.UNSUPPORTED_BY_BACKEND,
-            )
         if media.duration and (self.start or 0.0) >= media.duration:
             raise RunError(
                 name,
@@ -172,10 +193,46 @@ class DecoderSpec(NodeSpec):
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
                 code=codes.EMPTY_TIME_RANGE,
             )
+        self._check_back_end(name, media)
         return media
+
+    def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
+        if self.hdr != "tonemap" or not node.metadata.frames.is_hdr:
+            return None
+        return "video", TonemapSpec(inputs=(f"{node.name}.video",))
+
+    def _check_back_end(self, name: str, media: Media) -> None:
+        """Refuse what the back end does not read."""
+        if self.backend == "bmf" and (media.mirrored or (media.rotation and media.container != "mov")):
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is turned in a way that FFmpeg 4 does not know: the back end bmf does not "
+                "support it",
+                hint=f"set pipeline.nodes.{name}.backend=pyav",
+                code=codes.UNSUPPORTED_BY_BACKEND,
+            )
+        local = not (media.pictures or media.live or is_url(media.path))
+        if self.backend == "bmf" and not (local and not media.transparent):
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is {'transparent' if local else 'no single file'}: the back end bmf does "
+                "not support it",
+                hint=f"set pipeline.nodes.{name}.backend=pyav",
+                code=codes.UNSUPPORTED_BY_BACKEND,
+            )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
+        if self.hdr == "refuse" and media.frames.is_hdr:
+            raise PlanError(
+                node.name,
+                f"input {str(media.path)!r} is HDR video ({media.frames.color}), and hdr is refuse",
+                hint=f"set pipeline.nodes.{node.name}.hdr=tonemap for ordinary video, or hdr=keep",
+                code=codes.HDR_REFUSED,
+            )
+        native = self.backend == "bmf"
+        if native:
+            check_media(node.name, media, cut=self.start is not None)
         frames = replace(media.frames, time_grid=self._time_grid(media))
         subticks = self._subticks(media)
         if subticks > media.ties:
@@ -192,15 +249,18 @@ class DecoderSpec(NodeSpec):
                     code=codes.UNSUPPORTED_GPU_DECODING,
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
-        orientation = Orientation(media.rotation, media.mirrored)
-        if self.backend == "pyav":
-            frames = turned(frames, orientation)
-        whole_frames, rate = frames, None if self.fps is None else Fraction(str(self.fps))
-        box = crop_box(self.crop, frames, node.name, chroma=self._crops_chroma) if self.crop else None
-        frames = reduced(cropped(frames, box), self.every, rate)
+        if not native:
+            frames = turned(frames, Orientation(media.rotation, media.mirrored))
+        whole_frames, fps = frames, None if self.fps is None else Fraction(str(self.fps))
+        flattening: tuple[FilterStep, ...] = ()
+        if media.alpha and not native:
+            flattening, frames = flattened(frames)
+        box = crop_box(self.crop, whole_frames, node.name, chroma=self._crops_chroma) if self.crop else None
+        frames = reduced(cropped(frames, box), self.every, fps)
         outputs = [Port("video", frames)]
-        if media.audio:
-            outputs.append(Port("audio", self._audio(media.audio)))
+        audio = self._audio(media.audio)
+        if audio is not None:
+            outputs.append(Port("audio", audio))
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
@@ -212,8 +272,10 @@ class DecoderSpec(NodeSpec):
             start=self.start,
             end=self.end,
             protocols=media.protocols,
+            picture_rate=None if self.rate is None else Fraction(str(self.rate)),
+            live=media.live,
             origin=media.origin,
-            zero=media.zero,
+            zero=max(media.origin, Fraction(0)) if native else media.zero,
             subticks=subticks,
             time_grid=whole_frames.time_grid or 1 / whole_frames.rate,
             threads=self.threads,
@@ -230,12 +292,16 @@ class DecoderSpec(NodeSpec):
             time_base=whole_frames.time_base,
             rate=whole_frames.rate,
             every=self.every,
-            fps=rate,
+            fps=fps,
+            flattening=flattening,
+            background=rgb_of(self.background),
             backend=self.backend,
-            frame_count=selected_count(count, duration, self.every, rate),
-            exact_count=media.exact_count and whole and rate is None,
+            codec=media.codec,
+            frame_count=selected_count(count, duration, self.every, fps),
+            exact_count=media.exact_count and whole and fps is None,
             duration=duration,
             on_error=self.on_error,
+            pictures=media.pictures,
         )
         return Inferred(tuple(outputs), params)
 
@@ -267,22 +333,27 @@ class DecoderSpec(NodeSpec):
         """Return whether the module itself compares its frames with the packets of the file."""
         return params.backend == "pyav"
 
-    def _audio(self, audio: AudioSpec) -> AudioSpec:
-        """Return the tracks that the back end reads: BMF's decoder reads one audio stream, and no others."""
-        if self.backend == "pyav":
+    def _audio(self, audio: AudioSpec | None) -> AudioSpec | None:
+        """Return what the back end reads: BMF's decoder reads one audio stream, and nothing else."""
+        if self.backend == "pyav" or audio is None:
             return audio
-        return AudioSpec(audio.of_kind("audio")[:1], "bmf")
+        return replace(_first(audio), backend="bmf") if audio.of_kind("audio") else None
 
     def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
-        tracks = audio.of_kind("audio")[:1] if audio.backend == "bmf" else audio.tracks
         reads = {field.name: getattr(params, field.name) for field in fields(FileReading)}
-        return AudioNodeSpec(reads=FileReading(**reads), carries=replace(audio, tracks=tracks))
+        return AudioNodeSpec(reads=FileReading(**reads), carries=_first(audio) if audio.backend == "bmf" else audio)
 
     def needs(self, params: DecoderParams) -> Needs:
-        return Needs(hwaccel="" if params.hwaccel == "none" else params.hwaccel)
+        return Needs(
+            hwaccel="" if params.hwaccel == "none" else params.hwaccel,
+            decoder=params.codec if params.backend == "bmf" else "",
+            backend=params.backend,
+        )
 
-    def files(self, params: FileReading) -> Files:
-        return Files(reads=(params.path,))
+    def files(self, params: DecoderParams) -> Files:
+        # Standard input and an address are no files.
+        own = () if params.path == STANDARD_INPUT or is_url(params.path) else (params.path,)
+        return Files(reads=params.pictures or own)
 
     def source(self, params: DecoderParams) -> SourceInfo:
         return SourceInfo(
@@ -294,6 +365,7 @@ class DecoderSpec(NodeSpec):
             time_grid=1 / params.fps if params.fps else params.time_grid * params.every,
             may_be_short=params.on_error == "skip",
             short_hint=SKIP_HINT,
+            pipe=params.path if params.live else "",
             accounted=self._accounts(params),
         )
 
@@ -302,7 +374,11 @@ class DecoderSpec(NodeSpec):
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: DecoderParams = node.params
-        details = span_text(params.start, params.end)
+        name = "standard input" if params.path == STANDARD_INPUT else Path(params.path.partition("?")[0]).name
+        count = len(params.pictures)
+        pictures = [f"{count} picture{'s' * (count != 1)} at {float(params.rate):g} per second"] if count else []
+        alpha = [f"transparent pixels on {self.background}"] if params.flattening else []
+        details = [*alpha, *span_text(params.start, params.end)]
         details += ["deinterlaced"] if params.deinterlace else []
         details += [f"turned by {params.rotation} degrees"] if params.rotation else []
         details += ["mirrored"] if params.mirrored else []
@@ -311,7 +387,7 @@ class DecoderSpec(NodeSpec):
             details.append(f"{width}x{height} at {left},{top}")
         details += [f"each {params.every}th frame"] if params.every > 1 else []
         details += [f"at {float(params.fps):g} fps"] if params.fps else []
-        return Path(params.path).name, *([", ".join(details)] if details else [])
+        return name, *pictures, *([", ".join(details)] if details else [])
 
     def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
         media: Media = node.metadata
@@ -335,4 +411,11 @@ class DecoderSpec(NodeSpec):
             options["dec_params"]["threads"] = str(params.threads)
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
-        return BmfModuleSpec("c_ffmpeg_decoder", options)
+        return BmfModuleSpec(
+            "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
+        )
+
+
+def _first(audio: AudioSpec) -> AudioSpec:
+    """Return the first audio stream alone."""
+    return replace(audio, tracks=audio.of_kind("audio")[:1], chapters=0, metadata=())

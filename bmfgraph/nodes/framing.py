@@ -11,8 +11,10 @@ from pydantic import AfterValidator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
+from bmfgraph.media.filtering import FilterStep
 from bmfgraph.media.frame_chain import upright_format
 from bmfgraph.media.frame_facts import UPRIGHT, Orientation
+from bmfgraph.nodes.convert import ConvertParams, chroma_position, scale_steps
 from bmfgraph.plan.types import FrameSpec, sampling_of
 
 __all__ = ["Box", "Crop", "FramesPerSecond", "crop_box", "cropped", "reduced", "turned"]
@@ -43,7 +45,7 @@ def _checked_rate(fps: float | str | None) -> float | str | None:
     except (ValueError, ZeroDivisionError):
         right = False
     if not right:
-        raise FieldError(f"fps {fps!r} is not a rate", f"write a number up to {_FASTEST}, or a fraction: 30000/1001")
+        raise FieldError(f"{fps!r} is not a rate", f"write a number up to {_FASTEST}, or a fraction: 30000/1001")
     return fps
 
 
@@ -118,3 +120,30 @@ def reduced(frames: FrameSpec, every: int, fps: Fraction | None) -> FrameSpec:
         return frames
     # The first frame may lie anywhere on the grid of the whole clip.
     return replace(frames, rate=frames.rate / every, time_grid=frames.time_grid or 1 / frames.rate)
+
+
+def flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:
+    """Return the filters that convert frames with alpha to RGBA, and the type of the frames once they are opaque."""
+    deep = frames.bits > 8
+    opaque = "rgb48le" if deep else "rgb24"
+    position = chroma_position(frames.pixel_format, frames.chroma)
+    params = ConvertParams(frames.color, opaque, frames.color, position, None)
+    steps = (*scale_steps(params)[:-1], ("format", "rgba64le" if deep else "rgba"))
+    return steps, frames.in_format(opaque, frames.color)
+
+
+def rgb_of(color: str) -> tuple[int, int, int]:
+    """Return a colour's RGB, 0..255.
+
+    Raises:
+        FieldError: There is no such colour.
+    """
+    # The default needs no import, which takes as long as the rest of a short check.
+    if color == "black":
+        return 0, 0, 0
+    from PIL import ImageColor
+
+    try:
+        return ImageColor.getrgb(color)[:3]
+    except ValueError:
+        raise FieldError(f"{color!r} is not a colour", "write a name such as white, or #rrggbb") from None

@@ -33,7 +33,6 @@ _NAMES = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9", "av1": "
 class NvdecMedia(Media):
     """Facts of a stream that only NVDEC needs."""
 
-    codec: str
     timed: bool
     """Whether the container has presentation times."""
 
@@ -42,7 +41,6 @@ class NvdecMedia(Media):
 class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
-    codec: str
     chroma: Chroma
     stored_width: int
     """Size of the frames before rotation, in pixels."""
@@ -55,7 +53,15 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend", "deinterlace", "size_change")
+    fixed_fields: ClassVar[tuple[str, ...]] = (
+        "threads",
+        "hwaccel",
+        "backend",
+        "rate",
+        "background",
+        "deinterlace",
+        "size_change",
+    )
     _crops_chroma: ClassVar[bool] = False
 
     @field_validator("threads")
@@ -63,6 +69,13 @@ class NvdecSpec(DecoderSpec):
     def _no_threads(cls, value: int | None) -> int | None:
         if value is not None:
             raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("rate", "background")
+    @classmethod
+    def _no_pictures(cls, value: str | None) -> str | None:
+        if value not in (None, "black"):
+            raise FieldError("NVDEC reads neither pictures nor alpha", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("backend")
@@ -95,16 +108,21 @@ class NvdecSpec(DecoderSpec):
 
     def probe(self, name: str) -> NvdecMedia:
         media = super().probe(name)
+        if media.live:
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is a pipe, and its streams are read separately for the GPU",
+                hint=f"{self.cpu_hint}, or write it to a file first",
+                code=codes.UNREADABLE_PIPE,
+            )
         import av
 
         with open_video(media.path, media.protocols) as container:
             stream = container.streams[media.video_stream]
             assert isinstance(stream, av.VideoStream)
-            context = stream.codec_context
             first = next((packet for packet in container.demux(stream) if packet.size), None)
             return NvdecMedia(
                 **{field.name: getattr(media, field.name) for field in fields(media)},
-                codec=context.codec.canonical_name,
                 timed=first is not None and first.pts is not None,
             )
 
@@ -119,7 +137,6 @@ class NvdecSpec(DecoderSpec):
         kept = {field.name: getattr(base, field.name) for field in fields(base)}
         params = NvdecParams(
             **kept | {"pixel_format": media.frames.pixel_format, "deinterlace": ""},
-            codec=media.codec,
             chroma=frames.chroma,
             stored_width=base.height if sideways else base.width,
             stored_height=base.width if sideways else base.height,

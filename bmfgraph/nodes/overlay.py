@@ -67,7 +67,7 @@ class OverlaySpec(NodeSpec):
     arity: ClassVar[tuple[int, int]] = (2, 16)
 
     def accepts(self, index: int) -> InputType:
-        return InputType(FrameSpec, "rgb24") if index == 0 else InputType(ResultSpec)
+        return InputType(FrameSpec, "rgb") if index == 0 else InputType(ResultSpec)
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames, results = check_results(node, inputs)
@@ -89,7 +89,7 @@ class OverlaySpec(NodeSpec):
             skeletons=tuple(kind.skeleton if isinstance(kind, DetectionsSpec) else () for kind in results),
             backgrounds=tuple(kind.background if isinstance(kind, SegmentsSpec) else -1 for kind in results),
         )
-        return Inferred((Port("out", frames.as_rgb()),), params)
+        return Inferred((Port("out", frames.as_rgb(deep=True)),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         return (f"{node.params.thickness} px lines{', labels' if node.params.label else ''}",)

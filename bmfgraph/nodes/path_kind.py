@@ -6,6 +6,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.fields import FieldInfo
 
 __all__ = ["FilePath", "FolderPath", "PathKind", "path_kind"]
@@ -21,9 +22,16 @@ class PathKind:
     kind: Literal["file", "folder"]
 
 
-FilePath = Annotated[str, PathKind("file")]
+def _any_bytes(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
+    """Accept names that are not UTF-8, in which Python escapes bytes as surrogates; pydantic accepts none."""
+    return (
+        value if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value) else checked(value)
+    )
+
+
+FilePath = Annotated[str, PathKind("file"), WrapValidator(_any_bytes)]
 """Type of a field that names a file."""
-FolderPath = Annotated[str, PathKind("folder")]
+FolderPath = Annotated[str, PathKind("folder"), WrapValidator(_any_bytes)]
 """Type of a field that names a folder."""
 
 

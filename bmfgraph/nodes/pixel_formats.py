@@ -33,6 +33,10 @@ PixelFormat = Literal[
     "gbrp10le",
     "gbrp12le",
     "gbrp16le",
+    "rgb24",
+    "bgr24",
+    "rgb48le",
+    "rgb48be",
 ]
 
 _8 = ("yuv420p", "yuv422p", "yuv444p")
@@ -55,6 +59,12 @@ PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
     "h264_nvenc": ("yuv420p", "yuv444p", "nv12"),
     "hevc_nvenc": ("yuv420p", "yuv444p", "p010le", "nv12"),
     "av1_nvenc": ("yuv420p", "p010le", "nv12"),
+    "gif": ("rgb24",),  # The writer makes its palettes.
+    "libwebp_anim": ("yuv420p",),
+    "png": ("rgb24", "rgb48be", "gray"),
+    "tiff": ("rgb24", "rgb48le", "gray"),
+    "bmp": ("bgr24",),
+    "rawvideo": (*_8, *_10, *_12, "rgb24", "rgb48le", "gray", "nv12", "p010le"),
 }
 """Formats by FFmpeg's name of the encoder, in order of preference."""
 NATIVE_FORMATS = (*_8, "yuv420p10le")
@@ -67,4 +77,5 @@ def automatic_formats(codec: str) -> tuple[str, ...]:
     Args:
         codec: FFmpeg's name of the encoder.
     """
-    return tuple(name for name in PIXEL_FORMATS[codec] if name.startswith(("yuv", "p01")))
+    formats = PIXEL_FORMATS[codec]
+    return tuple(name for name in formats if name.startswith(("yuv", "p01"))) or formats

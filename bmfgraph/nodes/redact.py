@@ -64,7 +64,7 @@ class RedactSpec(NodeSpec):
     arity: ClassVar[tuple[int, int]] = (2, 16)
 
     def accepts(self, index: int) -> InputType:
-        return InputType(FrameSpec, "rgb24") if index == 0 else InputType(DetectionsSpec)
+        return InputType(FrameSpec, "rgb") if index == 0 else InputType(DetectionsSpec)
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         frames, results = check_results(node, inputs)
@@ -96,7 +96,7 @@ class RedactSpec(NodeSpec):
             self.threshold,
             self.hold,
         )
-        return Inferred((Port("out", frames.as_rgb()),), params)
+        return Inferred((Port("out", frames.as_rgb(deep=True)),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: RedactParams = node.params

@@ -123,6 +123,8 @@ class Files:
     writes: str | None = None
     video: bool = False
     """The written file is a clip of the first input's frames, which a reference can be compared with."""
+    several: bool = False
+    """Several files are written: ``writes`` is a pattern of their names, or the list that names the others."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class SourceInfo:
     """Advice for the user when fewer frames come than promised."""
     audio_only: bool = False
     """Whether only audio is read, and no frames."""
+    pipe: str = ""
+    """The pipe that it reads, which cannot be read twice; "" for anything else."""
     accounted: bool = False
     """Whether the source's module itself reports frames that are missing."""
 
@@ -187,6 +191,10 @@ class Needs:
     """Encoders that the user can choose instead."""
     hwaccel: str = ""
     """FFmpeg's name of a hardware decoder."""
+    backend: Literal["pyav", "bmf"] = "pyav"
+    """The library whose FFmpeg must have them."""
+    decoder: str = ""
+    """FFmpeg's name of a codec that BMF's FFmpeg must decode."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,7 @@ class NodeDescription(Protocol):
     def compiled(self) -> NodeDescription: ...
     def check_options(self, name: str) -> None: ...
     def probe(self, name: str) -> object | None: ...
+    def follower(self, node: PlanNode) -> tuple[str, NodeDescription] | None: ...
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
     def accepts(self, index: int) -> InputType | None: ...

@@ -52,7 +52,8 @@ class ColorSpec:
         return "bt709" if self.matrix == "rgb" else self.matrix
 
     def __str__(self) -> str:
-        return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}"
+        hdr = {PQ: "/PQ", HLG: "/HLG"}.get(self.transfer, "")
+        return f"{self.matrix}/{'full' if self.full_range else 'limited'}{'' if self.tagged else '?'}{hdr}"
 
 
 def default_matrix(width: int, height: int) -> Matrix:

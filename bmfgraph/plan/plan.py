@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from bmfgraph.errors import BmfgraphError
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.plan.description import (
     Files,
     Inferred,
@@ -38,6 +39,7 @@ __all__ = [
     "files_read",
     "files_written",
     "json_ready",
+    "pipe_errors",
 ]
 
 SCHEMA = 2
@@ -251,3 +253,22 @@ def files_read(plan: Plan) -> dict[Path, str]:
 def files_written(plan: Plan) -> dict[Path, str]:
     """Return the absolute path of every file that a plan writes, with the node that writes it."""
     return {Path(node.written).resolve(): node.name for node in plan if node.written}
+
+
+def pipe_errors(plan: Plan, reason: str) -> list[PlanError]:
+    """Return an error for each source that reads a pipe, where that is impossible.
+
+    Args:
+        plan: The plan.
+        reason: Why, such as ``a sweep reads it once for each run``.
+    """
+    return [
+        PlanError(
+            node.name,
+            f"input {info.pipe!r} is a pipe, which can be read once, and {reason}",
+            hint="write it to a file first",
+            code=codes.UNREADABLE_PIPE,
+        )
+        for node, info in plan.sources()
+        if info.pipe
+    ]

@@ -275,7 +275,8 @@ class TrackSpec:
 
     stream: int
     """Index among all streams of the file."""
-    kind: Literal["audio", "subtitle", "data", "attachment"]
+    kind: Literal["audio", "subtitle", "data", "attachment", "picture"]
+    """An attachment is a file such as a font; a picture is a cover."""
     codec: str
     """FFmpeg's name; "" if it has none."""
     language: str = ""
@@ -285,24 +286,29 @@ class TrackSpec:
     channels: int = 0
 
     def __str__(self) -> str:
-        sound = f" {self.rate} Hz {self.channels} ch" if self.kind == "audio" else ""
-        return f"{self.kind} {self.codec}{sound}{f' ({self.language})' if self.language else ''}"
+        sound = f" {self.rate} Hz {self.channels} ch" if self.rate else ""
+        codec = f" {self.codec}" if self.codec else ""
+        return f"{self.kind}{codec}{sound}{f' ({self.language})' if self.language else ''}"
 
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """The audio of a file on its way to an encoder, and what belongs to it: subtitles, attachments, data."""
+    """The audio of a file on its way to an encoder, and what belongs to it: subtitles, attachments, data, chapters."""
 
     tracks: tuple[TrackSpec, ...]
     backend: Literal["pyav", "bmf"] = "pyav"
     """The library whose packets travel."""
+    chapters: int = 0
+    metadata: tuple[str, ...] = ()
+    """Names of the tags of the file and its video, such as ``title``."""
 
     def of_kind(self, kind: str) -> tuple[TrackSpec, ...]:
         """Return the tracks of a kind."""
         return tuple(track for track in self.tracks if track.kind == kind)
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.tracks))
+        chapters = [f"{self.chapters} chapter{'s' if self.chapters > 1 else ''}"] if self.chapters else []
+        return ", ".join([*map(str, self.tracks), *chapters]) or "metadata"
 
 
 PortType = FrameSpec | TensorSpec | BundleSpec | AudioSpec | ResultSpec

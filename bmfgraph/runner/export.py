@@ -24,15 +24,15 @@ def bmf_graph(plan: Plan) -> dict[str, Any]:
     Raises:
         PlanError: bmfgraph itself runs a node: models, tensors, boxes, frames on the GPU.
     """
-    modules = {node.name: node.spec.bmf_module(node, plan) for node in plan if not node.spec.stage}
-    ours = [node for node in plan if (module := modules.get(node.name)) is None or not module.name]
+    modules = {node.name: node.spec.bmf_module(node, plan) for node in plan}
+    ours = [node for node in plan if (module := modules[node.name]) is None or not module.name]
     if ours:
         names = ", ".join(f"{node.name} ({node.kind})" for node in ours[:_NAMED])
         more = f" and {len(ours) - _NAMED} more" if len(ours) > _NAMED else ""
         raise PlanError(
             ours[0].name,
             f"BMF alone cannot run {names}{more}: such nodes run inside bmfgraph only",
-            hint="run the pipeline with bmfgraph, or export one of decoder and encoder alone",
+            hint="run the pipeline with bmfgraph, or export one of decoder and encoder alone, both with backend: bmf",
             code=codes.UNEXPORTABLE_PLAN,
         )
     configs = [config for node in plan if (module := modules[node.name]) for config in _configs(plan, node, module)]

@@ -15,11 +15,11 @@ from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import Device, FrameSpec
+from bmfgraph.runner.codecs import lacking_codec
 from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
 from bmfgraph.runner.modules.stage_chain import StageChainConfig
 from bmfgraph.runner.monitor import RunMonitor, failure
 from bmfgraph.stages.base import Stage
-from bmfgraph.system.ffmpeg4 import has_encoder, has_hwaccel, no_encoder, no_hwaccel
 
 __all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage"]
 
@@ -104,7 +104,8 @@ def _outlets(plan: Plan, node: PlanNode) -> list[tuple[Ref, OutputStream]]:
 def _module(
     plan: Plan, node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], monitor: RunMonitor
 ) -> ModuleConfig:
-    _check_codecs(node)
+    if (fault := lacking_codec(node)) is not None:
+        raise fault
     types = (*(port.type for port in node.outputs), *map(plan.type_of, node.inputs))
     frames = next((kind for kind in types if isinstance(kind, FrameSpec)), None)
     timings = monitor.timings_of(node.name, node.kind)
@@ -172,13 +173,3 @@ def make_stage(node: PlanNode) -> Stage:
             code=codes.NODE_CONTRACT_VIOLATION,
         )
     return stage
-
-
-def _check_codecs(node: PlanNode) -> None:
-    """Check that FFmpeg has the encoder and the hardware decoder of a node. Raises RunError."""
-    needs = node.spec.needs(node.params)
-    if needs.hwaccel and not has_hwaccel(needs.hwaccel):
-        raise no_hwaccel(node.name, node.kind, needs.hwaccel)
-    if needs.encoder and not has_encoder(needs.encoder):
-        others = [name for name in needs.other_encoders if has_encoder(name)]
-        raise no_encoder(node.name, node.kind, needs.encoder, others)

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError, one_error
-from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.plan import Plan, pipe_errors
 from bmfgraph.runner.resources import crash_under_limits, resource_errors
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.run import run_plan
@@ -51,14 +51,16 @@ def run_isolated(
     Raises:
         BmfgraphError: As :func:`bmfgraph.runner.run.run_plan`; RunError also if the child crashed or reached a limit.
     """
+    if errors := pipe_errors(plan, "a child process cannot have what was read of it here"):
+        raise one_error(errors)
     try:
         data = pickle.dumps(sys.path) + pickle.dumps(plan)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise _failure(
             f"the plan cannot be sent to a child process ({error})", "define its node classes in a module"
         ) from None
-    if memory is not None and (errors := resource_errors(plan, [Limit("isolated.memory", "data", memory, 0)])):
-        raise one_error(errors)
+    if memory is not None and (short := resource_errors(plan, [Limit("isolated.memory", "data", memory, 0)])):
+        raise one_error(short)
     reader, writer = os.pipe()
     try:
         return _watched(plan, data, reader, writer, progress, memory, seconds)

@@ -6,19 +6,30 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
-from bmfgraph.system.temporary import publish, reserved
+from bmfgraph.system.temporary import publish, reserved, reserved_folder
 
-__all__ = ["full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
+__all__ = ["Output", "full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a node has written."""
+
+    path: Path
+    """The file, or the pattern or list of several files."""
+    size: int
+    """Bytes of all its files."""
 
 
 @contextlib.contextmanager
-def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Path]]]]:
+def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Output]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
     Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
@@ -37,24 +48,44 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
             if node.written is None:
                 continue
             path = Path(node.written)
-            final[node.name], parts[node.name] = path, stack.enter_context(_reserved(node, path))
-            nodes.append(node.writing_to(parts[node.name]))
+            part = stack.enter_context(_reserved(node, path))
+            final[node.name], parts[node.name] = path, part
+            nodes.append(node.writing_to(part / path.name if node.files.several else part))
 
-        def publish_all() -> dict[str, Path]:
+        def publish_all() -> dict[str, Output]:
+            outputs = {}
             for name, path in final.items():
+                size = 0
                 try:
-                    publish(parts[name], path)
+                    for part, target in _published(parts[name], path):
+                        size += part.stat().st_size
+                        publish(part, target)
                 except OSError as error:
                     raise _unwritable(plan.node(name), path, str(error.strerror)) from None
-            return final
+                outputs[name] = Output(path, size)
+            return outputs
 
         yield plan.replace(*nodes), publish_all
+
+
+def _published(part: Path, path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each file to publish with its final path; of several files, the list that names the others comes last."""
+    if not part.is_dir():
+        yield part, path
+        return
+    for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
+        yield file, path.parent / file.name
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
     """Return the plan with its files written into that folder, each under its node's name."""
     sinks = ((node, Path(node.written)) for node in plan if node.written)
-    return plan.replace(*(node.writing_to(folder / f"{node.name}{path.suffix}") for node, path in sinks))
+    return plan.replace(*(node.writing_to(folder / _named(node, path)) for node, path in sinks))
+
+
+def _named(node: PlanNode, path: Path) -> str:
+    numbers = "_%05d" if node.files.several and "%" in path.name else ""
+    return f"{node.name}{numbers}{path.suffix}"
 
 
 def make_output_folder(folder: Path) -> None:
@@ -97,7 +128,7 @@ def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             make_parent(path)
-            part = stack.enter_context(reserved(path))
+            part = stack.enter_context((reserved_folder if node.files.several else reserved)(path))
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None
         yield part

@@ -18,8 +18,9 @@ from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallErro
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate_clip
 from bmfgraph.nodes.engine import idle_text
-from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written
+from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written, pipe_errors
 from bmfgraph.plan.types import FrameSpec
+from bmfgraph.runner.codecs import lacking_codec
 from bmfgraph.runner.outputs import write_error
 from bmfgraph.runner.resources import resource_errors
 from bmfgraph.system import ffmpeg4
@@ -50,6 +51,8 @@ def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[Bm
         deep: All folders above the outputs will be created, also outside the current folder.
     """
     errors: list[BmfgraphError] = [*_unrunnable(plan)]
+    if job.isolated:
+        errors += pipe_errors(plan, "a child process cannot have what was read of it here")
     if job.target is None:
         errors += _not_installed(plan)
     errors += [error for node in plan if (error := write_error(node, deep=deep)) is not None]
@@ -264,17 +267,14 @@ def _reference_error(message: str, hint: str) -> ConfigError:
 
 
 def _not_installed(plan: Plan) -> list[BmfgraphError]:
-    needs = [(node, node.spec.needs(node.params)) for node in plan]
-    encoders = {need.encoder for _, need in needs if need.encoder}
+    errors: list[BmfgraphError] = []
     try:
-        installed = ffmpeg4.encoders(encoders)
-        if encoders - set(installed):
-            choices = {name: None for _, need in needs for name in need.other_encoders} | dict.fromkeys(encoders)
-            installed = ffmpeg4.encoders(choices)
+        # BMF itself needs FFmpeg 4, whatever decodes and encodes.
+        ffmpeg4.encoders(())
     except InstallError as error:
         return [error]
-    errors: list[BmfgraphError] = []
-    for node, need in needs:
+    for node in plan:
+        need = node.spec.needs(node.params)
         # Nodes that need a missing GPU have an error already.
         packages = () if node.device == "cuda" and plan.machine.gpu is None else need.packages
         errors += [
@@ -287,10 +287,8 @@ def _not_installed(plan: Plan) -> list[BmfgraphError]:
             for package in packages
             if importlib.util.find_spec(package.module) is None
         ]
-        if need.encoder and need.encoder not in installed:
-            errors.append(ffmpeg4.no_encoder(node.name, node.kind, need.encoder, installed))
-        if need.hwaccel and not ffmpeg4.has_hwaccel(need.hwaccel):
-            errors.append(ffmpeg4.no_hwaccel(node.name, node.kind, need.hwaccel))
+        if (fault := lacking_codec(node)) is not None:
+            errors.append(fault)
     return errors
 
 

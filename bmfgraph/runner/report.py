@@ -77,7 +77,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "nodes": [_node(node, nodes[node.name], result.timings[node.name].queued) for node in plan],
         "memory": {"peak_rss": result.peak_rss, "peak_gpu": result.peak_gpu},
         "outputs": [
-            {"node": name, "path": str(path), "bytes": path.stat().st_size} for name, path in result.outputs.items()
+            {"node": name, "path": str(path), "bytes": result.sizes[name]} for name, path in result.outputs.items()
         ],
         "quality": result.quality,
         "warnings": list(result.warnings),
@@ -155,7 +155,7 @@ def summary(result: RunResult) -> list[str]:
     for name, path in result.outputs.items():
         node = result.plan.node(name)
         about = _video_facts(result, node) if node.files.video else ""
-        lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {size_text(path.stat().st_size)}")
+        lines.append(f"{path}: {result.timings[node.name].frames} frames{about}, {size_text(result.sizes[name])}")
     if not result.outputs:
         lines.append(f"{result.frames} frames, nothing written")
     lines[-1] += f" in {result.seconds:.1f} s ({result.frames / max(result.seconds, 1e-9):.1f} fps)"

@@ -50,6 +50,8 @@ class RunResult:
     """Frames per second of that sink after its first batch of frames."""
     outputs: dict[str, Path]
     """The file that each node wrote, by node name."""
+    sizes: dict[str, int]
+    """Bytes that each node wrote, by node name."""
     timings: dict[str, NodeTimings] = field(repr=False)
     """The times of each node's calls, by node name."""
     engines: dict[str, str]

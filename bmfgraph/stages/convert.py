@@ -24,7 +24,8 @@ class Convert(Stage):
 
     def process(self, *items: Any) -> Iterable[Frame]:
         frame: Frame = items[0]
-        if self.device == "cuda":
+        if self.device == "cuda" or (self.params.source_format, self.params.pixel_format) == ("rgb48le", "rgb24"):
+            # Swscale cuts bits off without rounding.
             return [frame.with_image(to_8_bits(frame.pixels()))]
         picture = frame.as_picture()
         if frame.picture is None:

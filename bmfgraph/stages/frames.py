@@ -95,4 +95,7 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
         image = image.clamp_(0, 255 * unit).to(torch.uint16 if params.deep else torch.uint8)
     if meaning.channels == "GRAY":
         return image.expand(-1, -1, 3)
-    return image.flip(-1) if meaning.channels == "BGR" else image
+    if meaning.channels != "BGR":
+        return image
+    # Torch does not flip uint16 on the CPU.
+    return image.view(torch.int16).flip(-1).view(torch.uint16) if params.deep else image.flip(-1)

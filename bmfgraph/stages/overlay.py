@@ -18,7 +18,7 @@ from bmfgraph.stages.base import Stage
 from bmfgraph.stages.canvas import FAR, Canvas, Layer, composite
 from bmfgraph.stages.items import Frame, Result
 from bmfgraph.stages.labels import Places, contrast, label_picture
-from bmfgraph.stages.pictures import new_frame
+from bmfgraph.stages.pictures import changed, to_8_bits
 from bmfgraph.stages.results import Classes, Detections, Segments, Texts
 
 __all__ = ["Draw", "draw_results", "draw_segments", "segment_table", "with_segments"]
@@ -41,14 +41,16 @@ class Draw(Stage):
             for result, background in zip(results, self.params.backgrounds, strict=True)
             if isinstance(result, Segments)
         ]
+        image = frame.pixels()
+        shallow = to_8_bits(image)
         if self.device == "cuda":
-            return (frame.with_image(self._drawn(frame.pixels(), results, maps)),)
-        copy, pixels = new_frame(frame)
-        pixels.copy_(frame.pixels())
-        for classes, background in maps:
-            draw_segments(pixels.numpy(), classes.numpy(), segment_table(self.params, background))
-        draw_results(Canvas(pixels.numpy()), results, self.params)
-        return (copy,)
+            drawn = self._drawn(shallow, results, maps)
+        else:
+            drawn = shallow.clone(memory_format=torch.contiguous_format)
+            for classes, background in maps:
+                draw_segments(drawn.numpy(), classes.numpy(), segment_table(self.params, background))
+            draw_results(Canvas(drawn.numpy()), results, self.params)
+        return (frame.with_image(drawn if shallow is image else changed(image, shallow, drawn)),)
 
     def _drawn(
         self, image: torch.Tensor, results: Sequence[Result], maps: Sequence[tuple[torch.Tensor, int]]

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
     from bmfgraph.stages.items import Frame
 
-__all__ = ["LEVEL", "frame_of_planes", "new_frame", "picture_of", "planes_of", "rgb_pixels", "to_8_bits", "to_levels"]
+__all__ = [
+    "LEVEL",
+    "changed",
+    "chosen",
+    "frame_of_planes",
+    "new_frame",
+    "picture_of",
+    "planes_of",
+    "rgb_pixels",
+    "to_8_bits",
+    "to_levels",
+]
 
 LEVEL = 257
 """Codes of a 16-bit sample per level of 8 bits: 65535 / 255."""
@@ -101,6 +112,26 @@ def to_levels(pixels: torch.Tensor) -> torch.Tensor:
 def to_8_bits(pixels: torch.Tensor) -> torch.Tensor:
     """Return pixels rounded to 8 bits; uint8 as they are."""
     return pixels if pixels.dtype == torch.uint8 else to_levels(pixels).round_().to(torch.uint8)
+
+
+def chosen(condition: torch.Tensor, pixels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return ``pixels`` where the condition holds, else ``others``: both uint8 or both uint16."""
+    if pixels.dtype == torch.uint8:
+        return torch.where(condition, pixels, others)
+    # Torch lacks it for uint16 on the GPU.
+    return torch.where(condition, pixels.view(torch.int16), others.view(torch.int16)).view(torch.uint16)
+
+
+def changed(pixels: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Return 16-bit pixels with the changes that were made to a copy of 8 bits; all other pixels keep their codes.
+
+    Args:
+        pixels: uint16 [height, width, 3].
+        before: The same rounded to 8 bits, uint8.
+        after: The changed copy, uint8.
+    """
+    drawn = (after.to(torch.int32) * LEVEL).to(torch.uint16)
+    return chosen((before != after).any(-1, keepdim=True), drawn, pixels)
 
 
 def _is_rgb(picture: Any) -> bool:

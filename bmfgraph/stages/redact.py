@@ -17,7 +17,7 @@ from bmfgraph.stages.base import Stage
 from bmfgraph.stages.canvas import FAR
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
-from bmfgraph.stages.pictures import new_frame
+from bmfgraph.stages.pictures import LEVEL, chosen, new_frame
 from bmfgraph.stages.results import Detections
 
 __all__ = ["Area", "Redact", "areas_of", "redact"]
@@ -97,7 +97,7 @@ def redact(pixels: torch.Tensor, original: torch.Tensor, areas: Sequence[Area], 
     """Replace the pixels of areas. Where areas overlap, the largest counts: its blocks are the coarsest.
 
     Args:
-        pixels: uint8 RGB [height, width, 3], which is changed; any device.
+        pixels: RGB [height, width, 3], uint8 or uint16, which is changed; any device.
         original: The same image, which is read.
         areas: The areas.
         params: Style, blocks and colour.
@@ -105,14 +105,15 @@ def redact(pixels: torch.Tensor, original: torch.Tensor, areas: Sequence[Area], 
     for area in sorted(areas, key=lambda area: area.size):
         part = (slice(area.top, area.bottom), slice(area.left, area.right))
         if params.style == "fill":
-            new = constant(params.color, pixels.device, torch.uint8)
+            unit = LEVEL if pixels.dtype == torch.uint16 else 1
+            new = constant(tuple(value * unit for value in params.color), pixels.device, pixels.dtype)
         else:
             new = _in_blocks(original[part], params)
         if area.mask is not None:
             mask = torch.from_numpy(area.mask)
             if pixels.is_cuda:
                 mask = mask.pin_memory().to(pixels.device, non_blocking=True)
-            new = torch.where(mask[..., None], new, pixels[part])
+            new = chosen(mask[..., None], new, pixels[part])
         pixels[part] = new
 
 
@@ -127,7 +128,7 @@ def _in_blocks(image: torch.Tensor, params: RedactParams) -> torch.Tensor:
         new = F.interpolate(means, (height, width), mode="bilinear", align_corners=False)
     else:
         new = F.interpolate(means, (height, width), mode="nearest-exact")
-    return new[0].permute(1, 2, 0).round().to(torch.uint8)
+    return new[0].permute(1, 2, 0).round().to(image.dtype)
 
 
 def _area(result: Detections, place: int, width: int, height: int, params: RedactParams) -> Area:

@@ -41,6 +41,8 @@ def reduced(job: Job, folder: Path) -> tuple[Job, Path | None]:
         raise _no_input(
             f"the pipeline has {len(sources)} decoder(s) and {len(frames)} encoder(s), and needs one of each"
         )
+    if len(sources[0].files.reads) > 1:
+        raise _no_input("only a single file can be reduced, and these are pictures")
     source = sources[0].outputs[0].type
     assert isinstance(source, FrameSpec)
     scale = frames[0].width // source.width

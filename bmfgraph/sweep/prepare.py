@@ -15,6 +15,7 @@ from bmfgraph.sweep.cells import Cell, changes, failed_result, fingerprint, resu
 from bmfgraph.sweep.equal import equal_work, no_difference, work_hash
 from bmfgraph.sweep.files import CELL, RESULT, is_regular, oserror_as_sweep_error, read_json, write_json
 from bmfgraph.sweep.measurable import objective_problems
+from bmfgraph.sweep.validate import pipe_problems
 from bmfgraph.system.console import print_problems, problems_as_json, say
 from bmfgraph.system.progress import show_progress
 
@@ -51,8 +52,8 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     printed: set[Problem] = set()
     for cell in cells:
         check = cell.job.check(output_folder=cell.folder)
-        errors = _errors(check.problems)
-        if new := [problem for problem in check.problems if problem not in printed]:
+        errors = _errors(check.problems) or pipe_problems(check.plan)
+        if new := [problem for problem in (*check.problems, *errors) if problem not in printed]:
             say(f"{cell.title}:")
             print_problems(new)
         # Errors are printed for each cell, the same warning once.

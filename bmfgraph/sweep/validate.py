@@ -11,11 +11,12 @@ from bmfgraph.api import Job
 from bmfgraph.config.grid import Grid
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem, SpecError
+from bmfgraph.plan.plan import Plan, pipe_errors
 from bmfgraph.sweep.measurable import objective_problems
 from bmfgraph.sweep.objective import parse_objective
 from bmfgraph.sweep.references import TABLES, find_references
 
-__all__ = ["check_objective", "sweep_options", "validated_options", "validated_references"]
+__all__ = ["check_objective", "pipe_problems", "sweep_options", "validated_options", "validated_references"]
 
 
 def sweep_options(job: Job) -> SweepOptions:
@@ -55,6 +56,11 @@ def validated_options(grid: Grid, job: Job) -> SweepOptions:
     if options.strategy == "halving":
         _check_halving(grid, options)
     return options
+
+
+def pipe_problems(plan: Plan) -> list[Problem]:
+    """Return a problem for each source of a sweep's run that reads a pipe."""
+    return [problem for error in pipe_errors(plan, "a sweep reads it for each run") for problem in error.problems]
 
 
 def check_objective(options: SweepOptions, job: Job) -> None:

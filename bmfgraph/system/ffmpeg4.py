@@ -21,7 +21,17 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import InstallError, RunError
 
-__all__ = ["LIBRARIES", "encoders", "has_encoder", "has_hwaccel", "no_encoder", "no_hwaccel", "prepare"]
+__all__ = [
+    "LIBRARIES",
+    "encoders",
+    "has_decoder",
+    "has_encoder",
+    "has_hwaccel",
+    "no_decoder",
+    "no_encoder",
+    "no_hwaccel",
+    "prepare",
+]
 
 LIBRARIES = (
     "libavcodec.so.58",
@@ -93,8 +103,8 @@ def no_encoder(node: str, kind: str, codec: str, available: Iterable[str]) -> Ru
     return RunError(
         node,
         kind,
-        f"the installed FFmpeg 4 has no encoder {codec}; it has: {', '.join(available)}",
-        hint="choose another codec, such as encoder=x264, or install an FFmpeg 4 that has it",
+        f"this FFmpeg has no encoder {codec}; it has: {', '.join(available)}",
+        hint="choose another codec, such as encoder=x264, or set encoder.backend=pyav",
         code=codes.MISSING_ENCODER,
     )
 
@@ -106,13 +116,57 @@ def has_encoder(name: str) -> bool:
     return bool(library.avcodec_find_encoder_by_name(name.encode()))
 
 
+def has_decoder(codec: str) -> bool:
+    """Return whether BMF's FFmpeg decodes a codec, such as ``h264``.
+
+    Raises:
+        InstallError: FFmpeg 4 is missing.
+    """
+    library = _avcodec()
+    library.avcodec_descriptor_get_by_name.restype = ctypes.POINTER(ctypes.c_int)
+    library.avcodec_find_decoder.restype = ctypes.c_void_p
+    descriptor = library.avcodec_descriptor_get_by_name(codec.encode())
+    # A descriptor begins with the number of its codec.
+    return bool(descriptor) and bool(library.avcodec_find_decoder(descriptor[0]))
+
+
+def _avcodec() -> ctypes.CDLL:
+    """Load libavcodec, and before it the libraries next to it that it needs."""
+    libraries = _libraries()
+    waiting = [str(path) for path in libraries.values()]
+    while True:
+        left = [path for path in waiting if not _is_loaded(path)]
+        if len(left) in (0, len(waiting)):
+            return ctypes.CDLL(str(libraries["libavcodec.so.58"]))
+        waiting = left
+
+
+def _is_loaded(path: str) -> bool:
+    try:
+        ctypes.CDLL(path)
+    except OSError:
+        return False
+    return True
+
+
+def no_decoder(node: str, kind: str, codec: str) -> RunError:
+    """Create the error for a codec that BMF's FFmpeg does not decode."""
+    return RunError(
+        node,
+        kind,
+        f"the installed FFmpeg 4, which decodes with backend: bmf, has no decoder for {codec}",
+        hint=f"set pipeline.nodes.{node}.backend=pyav",
+        code=codes.MISSING_DECODER,
+    )
+
+
 def no_hwaccel(node: str, kind: str, name: str) -> RunError:
     """Create the error for hardware decoding that FFmpeg was built without."""
     return RunError(
         node,
         kind,
         f"the installed FFmpeg 4 was built without hwaccel {name}",
-        hint="set decoder=nvdec, which decodes without FFmpeg, or install an FFmpeg 4 that was built with it",
+        hint="set decoder=nvdec, or decoder.backend=pyav",
         code=codes.MISSING_HARDWARE_DECODER,
     )
 

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["open_standard_streams", "signals_kept", "terminal_muted"]
+__all__ = ["open_standard_streams", "signals_kept", "standard_output", "terminal_muted"]
 
 _NUMBERS = (1, 2)
 _LOCK = threading.Lock()
@@ -57,6 +57,16 @@ def terminal_muted() -> Iterator[None]:
             _muted -= 1
             if not _muted:
                 _unmute()
+
+
+def standard_output() -> int:
+    """Return a new descriptor of this process's standard output, also while it is muted.
+
+    Raises:
+        OSError: It is closed.
+    """
+    with _LOCK:
+        return os.dup(1 if not _muted or _saved[0] is None else _saved[0])
 
 
 def _mute() -> None:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["publish", "remove_leftover_parts", "reserved", "temporary_folder"]
+__all__ = ["publish", "remove_leftover_parts", "reserved", "reserved_folder", "temporary_folder"]
 
 _RANDOM = r"[a-z0-9_]{8}"
 """The characters that ``tempfile`` puts into a name."""
@@ -60,6 +60,35 @@ def reserved(path: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def reserved_folder(path: Path) -> Iterator[Path]:
+    """Create a folder beside ``path``, to be filled with files that are then published one by one.
+
+    It is deleted at the end of the context. Those that a killed process has left are deleted, too.
+
+    Yields:
+        The empty folder.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    target = Path(os.path.realpath(path))
+    remove_leftover_parts(target)
+    while True:
+        folder = tempfile.mkdtemp(prefix=f".{_base(target)}.", suffix=".part", dir=target.parent)
+        try:
+            lock = os.open(folder, os.O_RDONLY | _NO_SURPRISE)
+        except FileNotFoundError:
+            continue  # Another process has deleted it as a leftover.
+        if _hold(lock, folder):
+            break
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
 def publish(part: Path, path: Path) -> None:
     """Rename a reserved file to its final name.
 
@@ -76,6 +105,7 @@ def remove_leftover_parts(path: Path) -> None:
     for name in _names(target.parent):
         if (match := _PART.fullmatch(name)) and match[1] == base:
             _remove_unheld(target.parent / name, stat.S_ISREG, Path.unlink)
+            _remove_unheld(target.parent / name, stat.S_ISDIR, shutil.rmtree)
 
 
 @contextlib.contextmanager
@@ -113,7 +143,8 @@ def temporary_folder() -> Iterator[Path]:
 def _base(target: Path) -> str:
     """Return the file's name in the names of its parts; a part of a part counts as a part of the file itself."""
     match = _PART.fullmatch(target.name)
-    return match[1] if match else target.name[:_NAME_LIMIT]
+    # FFmpeg takes a percent sign in the path of numbered pictures for the place of the number.
+    return match[1] if match else target.name[:_NAME_LIMIT].replace("%", "_")
 
 
 def _names(folder: Path) -> list[str]:

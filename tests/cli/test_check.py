@@ -40,7 +40,8 @@ def code_and_place(outcome: Outcome) -> list[tuple[str, str]]:
 
 def test_mistakes_of_all_stages_at_once(folder: Path) -> None:
     words = "device=gpu pipeline.nodes.prepare.sise=4 pipeline.nodes.window.windw=1 input=none.mp4 "
-    words += "model.file=none.onnx output=out.webm report=/ '+pipeline.nodes.x={kind: frames, inputs: [upscal]}'"
+    words += "model.file=none.onnx encoder=x264 output=out.webm report=/ "
+    words += "'+pipeline.nodes.x={kind: frames, inputs: [upscal]}'"
     outcome = run_cli(f"check {UP}{words}", folder)
     assert outcome.code == 2
     assert sorted(code_and_place(outcome)) == [

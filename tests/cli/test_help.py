@@ -54,8 +54,11 @@ def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, out, err) == (0, usage(), "")
     for verb, about in VERBS.items():
         assert f"  {verb:<10}  {about}\n" in out
-    assert "  encoder   measure, mpeg4, nvenc, vp9, x264, x265\n" in out
-    assert "exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 130 stopped by Ctrl-C\n" in out
+    assert (
+        "  encoder   auto, av1_nvenc, ffv1, hevc_nvenc, measure, mjpeg, mpeg4, nvenc, prores, svtav1, vp9, x264, x265\n"
+        in out
+    )
+    assert "2 the configuration is wrong, 3 done, but frames of the input were lost," in out
 
 
 def test_help_wins_over_what_else_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

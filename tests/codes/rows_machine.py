@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.codes.command import Situation
-from tests.codes.row import BUILD, CHECK_SWEEP, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
+from tests.codes.row import BUILD, CHECK_SWEEP, COPY, ODD, RUN_COPY, SWEEP, TRT, UP, N, Row
 
 __all__ = ["ROWS"]
 
@@ -56,14 +56,14 @@ ROWS: tuple[Row, ...] = (
     # what is installed
     Row("E701", UP, "BMF is not installed\n  → pip install 'bmfgraph[cpu]'", situation=Situation(without=("bmf",))),
     Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
-    Row("E703", UP + "encoder=x265", N + "sink: the installed FFmpeg 4 has no encoder libx265; it has: ", bundled=True),
-    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec", bundled=True),
+    Row("E703", UP + "encoder=x265 encoder.backend=bmf", N + "sink: this FFmpeg has no encoder libx265; it has: ", bundled=True),
+    Row("E704", UP + "decoder.hwaccel=cuda", N + "source: hwaccel cuda: this machine has no NVIDIA driver with a video decoder", bundled=True),
     Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
     # while running
     Row("E414", SWEEP + "input=tiny.mp4 sweep.reference=input", "node 'input' (downscale): 'tiny.mp4' is 2x2: too small to be reduced by 2", exit=1),
     Row("E800", RUN_COPY + "'+pipeline.nodes.x={kind: stopping, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", "node 'run' (pipeline): stopped: interrupted (Ctrl-C)\n  → nothing was written under the final name", exit=130, situation=ODD),
     Row("E801", RUN_COPY + "'+pipeline.nodes.x={kind: breaking, inputs: [source.video]}' pipeline.nodes.sink.inputs=[x]", "node 'x' (breaking), frame 2 at 0.080 s: ValueError: no more of these frames\n  → debug=true shows where it happened", exit=1, situation=ODD),
-    Row("E803", RUN_COPY + "input=cut.mkv", "node 'source' (decoder), frame ", exit=1),
+    Row("E803", RUN_COPY + "input=holed.mkv", "node 'source' (decoder), frame ", exit=1),
     Row("E804", RUN_COPY + "output=made.mp4 input=twice.mp4 reference=longer.mp4", "node 'reference' (quality): 'made.mp4' ends after 3 frames, the other goes on", exit=1),
     Row("E805", RUN_COPY + "encoder=measure encoder.preset=null report=report.json", "report: 'report.json' cannot be written (File too large); the run itself is complete", exit=1, situation=Situation(room=100)),
     Row("E810", RUN_COPY + "isolated={memory:100MB}", "isolated.memory: 100.0 MB of memory are allowed; this run needs more than 250.0 MB\n  → give it more memory, ", exit=1),
@@ -71,6 +71,8 @@ ROWS: tuple[Row, ...] = (
     Row("E899", UP + "'+pipeline.nodes.x={kind: portless, inputs: [restore]}'", "RuntimeError: the ports are being cleaned\n  → unexpected error; please report it", exit=1, situation=ODD),
     # warnings
     Row("W101", UP + "model.file=old.onnx target=bare.json", N + "upscale: model 'vsr_x2_fast_video' lists its weights as inputs", exit=0),
+    Row("W124", RUN_COPY + "input=holed.mkv decoder.on_error=skip", N + "source: 'holed.mkv': ", exit=3),
+    Row("W125", RUN_COPY + "input=spliced.ts", N + "source: 'spliced.ts': its times jump 1 time, and were joined\n  → copy the file again, or look at the output there", exit=0),
     Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),
     Row("W103", UP + "engine=fp16 target=bare.json", N + f"upscale: computes in fp32, not in fp16: {_BARE}", exit=0),
     Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),
@@ -78,4 +80,10 @@ ROWS: tuple[Row, ...] = (
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
     Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
     Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
+    Row("W131", COPY + "input=deep.mkv encoder=mpeg4", N + "sink: codec mpeg4 stores 8 bits of the source's 10\n  → choose another, such as encoder=x265", exit=0),
+    Row("W131", UP + "input=deep.mkv", N + "sink: node 'prepare' (preprocess) makes 8 bits of the source's 10\n  → use a model with float tensors", exit=0),
+    Row("W132", COPY + "input=hdr.mkv encoder.pixel_format=yuv420p", N + "sink: HDR video in 8 bits (yuv420p) shows bands\n  → write 10 bits, such as encoder=x265", exit=0),
+    Row("W128", COPY + "target=bare.json input=rich.mkv output=out.ts encoder.audio=aac", N + "sink: mpegts cannot hold the source's 2 chapters; the file is written without\n  → write .mkv, or leave chapters out of pipeline.nodes.sink.copy", exit=0, also=("W130",)),
+    Row("W129", COPY + "target=bare.json output=out.webm encoder=vp9", N + "sink: stream 1 (audio aac 48000 Hz 1 ch) is encoded as opus, because webm cannot hold it\n  → set pipeline.nodes.sink.audio=opus to say so, or write .mkv", exit=0),
+    Row("W130", COPY + "target=bare.json input=rich.mkv output=out.mkv encoder.audio=aac", N + "sink: stream 1 (audio pcm_s16le 192000 Hz 2 ch) is resampled from 192000 to 96000 Hz, because aac has no more\n  → choose flac and .mkv to keep it as it is", exit=0),
 )

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from PIL import Image
 
 from bmfgraph.system.machine import Library, Machine
 from tests.compile.machines import ADA_RTX, BARE, H200, HOPPER, HOPPER_LEAN, HOPPER_RTX, HOPPER_TRT
 from tests.nodes.test_registry import make_pack
 from tests.runner.command import clip as noise
+from tests.runner.media_tools import Sound
+from tests.runner.track_clips import Track, write_tracks
 from tests.tools import (
     Shape,
     cut,
     detector_model,
     double_model,
+    holed,
     identity_model,
     make_clip,
     middle_model,
@@ -212,6 +216,8 @@ def fill(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "foreign").mkdir()
     (folder / "foreign" / "report.html").write_text("a report of someone else")
+    for name, side in {"gap_002": 16, "gap_004": 16, "size_1": 16, "size_2": 8}.items():
+        Image.new("RGB", (side, side)).save(folder / f"{name}.png")
     (folder / "text.mp4").write_text("no video\n" * 200)
     (folder / "damaged.jpg").write_bytes(b"\xff\xd8 no picture")
     (folder / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
@@ -220,18 +226,28 @@ def fill(folder: Path) -> None:
 def _clips(folder: Path) -> None:
     make_clip(folder / "clip.mp4", frames=4, audio="aac")
     make_clip(folder / "silent.mp4", frames=4)
+    fast = Track(Sound("pcm_s16le", seconds=0.1, rate=192_000))
+    write_tracks(folder / "rich.mkv", sounds=[fast], chapters=[(0, 80, "one"), (80, 160, "two")], frames=4)
     make_clip(folder / "big.mp4", frames=4, size=(96, 64))
     make_clip(folder / "twice.mp4", frames=3, size=(128, 96))
     make_clip(folder / "longer.mp4", frames=4, size=(128, 96))
     make_clip(folder / "tiny.mp4", frames=2, size=(2, 2))
     make_clip(folder / "odd.mkv", frames=2, size=(33, 48), pix_fmt="yuv444p")
+    hdr = {"preset": "ultrafast", "x264-params": "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"}
+    make_clip(folder / "deep.mkv", frames=2, pix_fmt="yuv420p10le")
+    make_clip(folder / "hdr.mkv", frames=2, pix_fmt="yuv420p10le", options=hdr)
+    make_clip(folder / "av1.mp4", frames=1, size=(64, 64), codec="libsvtav1", options={"preset": "11"})
     make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
     make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
-    make_clip(folder / "flac.mkv", frames=4, audio="flac")
+    make_clip(folder / "fields.mp4", frames=2, options={"x264-params": "interlaced=1"})
+    parts = [make_clip(folder / f"{width}.h264", frames=2, size=(width, 48)) for width in (64, 96)]
+    (folder / "sizes.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
     noise(folder / "sound.mp4", sound_only=True)
     noise(folder / "noise.mkv", frames=60)
     noise(folder / "index_first.mp4", frames=30, index_first=True)
-    cut(folder / "noise.mkv", folder / "cut.mkv", 0.6)
+    holed(folder / "noise.mkv", folder / "holed.mkv")
+    make_clip(folder / "one.ts", frames=10)
+    (folder / "spliced.ts").write_bytes((folder / "one.ts").read_bytes() * 2)
     cut(folder / "index_first.mp4", folder / "cut.mp4", 0.6)
     data = (folder / "index_first.mp4").read_bytes()
     (folder / "frameless.mp4").write_bytes(data[: data.index(b"mdat") + 4])

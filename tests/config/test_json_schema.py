@@ -358,7 +358,7 @@ def test_what_a_kind_needs(kind: str) -> None:
 def test_what_a_kind_refuses_is_refused_by_its_spec(kind: str, field: str) -> None:
     base = spec_class("decoder")
     good: dict[str, Any] = {
-        **{"threads": 2, "hwaccel": "cuda", "backend": "bmf"},
+        **{"threads": 2, "hwaccel": "cuda", "backend": "bmf", "rate": 24, "background": "white"},
         **{"deinterlace": "bwdif", "size_change": "letterbox"},
     }
     assert base.model_validate({"kind": "decoder", "path": "x", field: good[field]})

@@ -213,3 +213,46 @@ def test_a_clip_that_is_a_part_is_compared_as_far_as_it_goes(clip: Clip) -> None
     assert measure(part, whole, whole=False)["frames"] == 3
     with pytest.raises(RunError, match="ends after 3 frames"):
         measure(whole, part, whole=False)
+
+
+def deep(path: Path, pixel_format: str, luma: NDArray[np.uint16], bits: int) -> Path:
+    """Write one lossless frame with this luma."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = luma.shape
+        stream.pix_fmt = pixel_format
+        frame = av.VideoFrame(stream.width, stream.height, pixel_format)
+        for number, plane in enumerate(frame.planes):
+            data = np.full((plane.height, plane.line_size // 2), 1 << (bits - 1), np.uint16)
+            if number == 0:
+                data[:, : plane.width] = luma
+            plane.update(data.tobytes())
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("pixel_format", "bits"), [("yuv420p10le", 10), ("yuv444p12le", 12), ("gray16le", 16)])
+def test_deep_clips_are_compared_in_their_own_bits(tmp_path: Path, pixel_format: str, bits: int) -> None:
+    rng = np.random.default_rng(1)
+    a = rng.integers(0, 2**bits, (48, 64)).astype(np.uint16)
+    b = a ^ rng.integers(0, 4, a.shape).astype(np.uint16)
+    metrics = measure(deep(tmp_path / "a.mkv", pixel_format, a, bits), deep(tmp_path / "b.mkv", pixel_format, b, bits))
+    error = np.mean((a.astype(float) - b) ** 2)
+    assert metrics["psnr_y"] == pytest.approx(min(100, 10 * np.log10((2**bits - 1) ** 2 / error)), abs=1e-3)
+    assert 0.9999 < metrics["ssim"] <= 1
+
+
+def test_a_deep_clip_and_its_8_bits(tmp_path: Path) -> None:
+    """A step of 8 bits is 4 codes of 10 bits: the mean square of the lost ones is 3.5."""
+    luma = np.arange(64, 64 + 48 * 16, dtype=np.uint16).reshape(12, 64)
+    first = deep(tmp_path / "a.mkv", "gray10le", luma, 10)
+    second = tmp_path / "b.mkv"
+    with av.open(str(second), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 12, 64, "gray"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray((luma >> 2).astype(np.uint8), format="gray")))
+        container.mux(stream.encode(None))
+    assert measure(first, second)["psnr_y"] == pytest.approx(10 * np.log10(1023**2 / 3.5), abs=1e-3)

@@ -138,9 +138,9 @@ def test_its_cards(plan: MakePlan) -> None:
 def test_its_bmf_module_is_exported(nodepack: Path, plan: MakePlan, clip: Callable[..., Path], tmp_path: Path) -> None:
     clip("in.mp4")
     text = f"""
-source: {{kind: decoder, path: "{tmp_path}/in.mp4"}}
+source: {{kind: decoder, backend: bmf, path: "{tmp_path}/in.mp4"}}
 mirror: {{kind: mirror, inputs: source.video}}
-sink: {{kind: encoder, inputs: mirror, path: "{tmp_path}/out.mp4"}}
+sink: {{kind: encoder, backend: bmf, inputs: mirror, path: "{tmp_path}/out.mp4"}}
 """
     compiled = compile_pipeline(parse_pipeline({"name": "x", "nodes": yaml.safe_load(text)}))
     (mirror,) = (node for node in bmf_graph(compiled)["nodes"] if node["alias"] == "mirror")

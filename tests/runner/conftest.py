@@ -85,3 +85,9 @@ def fails(place: Workplace, clips: Path) -> Callable[..., str]:
         return place.run([*command, "output=out.mp4"], **options).error(code)
 
     return run
+
+
+@pytest.fixture(params=["pyav", "bmf", "pyav+bmf", "bmf+pyav"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Return the back ends of decoder and encoder, as :func:`tests.runner.media_tools.transcode` takes them."""
+    return str(request.param)

@@ -118,15 +118,35 @@ def through_rgb(before: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def transcode(source: Path, target: Path, *, rgb: bool = True, start: Any = None, end: Any = None, **out: Any) -> Path:
-    """Decode, convert to RGB and back if ``rgb``, and encode with the audio."""
+def transcode(
+    source: Path,
+    target: Path,
+    *,
+    rgb: bool = True,
+    start: Any = None,
+    end: Any = None,
+    backend: str = "pyav",
+    **out: Any,
+) -> Path:
+    """Decode, convert to RGB and back if ``rgb``, and encode with the audio.
+
+    Args:
+        source: The clip to read.
+        target: The clip to write.
+        rgb: Whether the frames become tensors and frames again.
+        start: First second that is read.
+        end: Second before which reading ends.
+        backend: The back end of decoder and encoder, or both: ``pyav+bmf``.
+        **out: Options of the encoder.
+    """
+    reads, _, writes = backend.partition("+")
     middle = through_rgb("source.video") if rgb else {}
     last = "back" if rgb else "source.video"
     run(
         {
-            "source": decoder(source, start=start, end=end),
+            "source": decoder(source, start=start, end=end, backend=reads),
             **middle,
-            "sink": encoder(target, last, "source.audio", **out),
+            "sink": encoder(target, last, "source.audio", backend=writes or reads, **out),
         }
     )
     return target

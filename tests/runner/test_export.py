@@ -16,13 +16,24 @@ from bmfgraph.errors import PlanError
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.export import bmf_graph
 from bmfgraph.system import ffmpeg4
+from tests.compile import pipelines
 from tests.compile.conftest import plan as plan
 from tests.compile.machines import HOPPER_TRT
-from tests.compile.pipelines import COPY, DETECT, UPSCALE, MakePlan
+from tests.compile.pipelines import DETECT, UPSCALE, MakePlan
 from tests.plan.views.pipelines import ON_GPU, TWO_SINKS
 
 FRAMES = 8
-ENCODED = TWO_SINKS.replace("{kind: encoder,", "{kind: encoder, audio: aac,")
+
+
+def native(text: str) -> str:
+    """Return a pipeline with BMF's own decoder and encoder."""
+    return text.replace("{kind: decoder,", "{kind: decoder, backend: bmf,").replace(
+        "{kind: encoder,", "{kind: encoder, backend: bmf,"
+    )
+
+
+COPY = native(pipelines.COPY)
+ENCODED = native(TWO_SINKS).replace("{kind: encoder,", "{kind: encoder, audio: aac,")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -125,8 +136,15 @@ def test_sound_is_not_lost_behind_a_conversion(plan: MakePlan, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (UPSCALE, "prepare (preprocess), net (inference), restore (frames): such nodes run inside bmfgraph only"),
-        (DETECT, "prepare (preprocess), net (inference), faces (detections), draw (overlay) and 1 more: such nodes"),
+        (
+            native(UPSCALE),
+            "prepare (preprocess), net (inference), restore (frames): such nodes run inside bmfgraph only",
+        ),
+        (
+            native(DETECT),
+            "prepare (preprocess), net (inference), faces (detections), draw (overlay) and 1 more: such nodes",
+        ),
+        (pipelines.COPY, "source (decoder), sink (encoder): such nodes run inside bmfgraph only"),
         (COPY.replace('path: "@out.mp4"', 'container: "null"'), "sink (encoder): such nodes run inside bmfgraph only"),
     ],
 )

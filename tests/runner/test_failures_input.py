@@ -27,16 +27,11 @@ Fails = Callable[..., str]
         ("sound.mp4", ["no video stream", "audio"]),
         ("cut_good.mp4", ["is not a video", "cut off"]),
         ("cut_index_first.mp4", ["is cut off", "decoder.on_error=skip"]),
-        ("/dev/zero", ["a pipe or a device"]),
+        ("/dev/zero", ["is a device"]),
     ],
 )
 def test_an_input_that_cannot_be_used(fails: Fails, clips: Path, name: str, parts: list[str]) -> None:
     message_has(fails(bmfgraph(f"input={clips / name}")), "node 'source' .decoder.", *parts)
-
-
-def test_a_pipe_is_refused_instead_of_waited_for(fails: Fails, place: Workplace) -> None:
-    os.mkfifo(place.folder / "pipe.mp4")
-    message_has(fails(bmfgraph("input=pipe.mp4")), "node 'source'", "a pipe or a device")
 
 
 def test_an_unreadable_input(fails: Fails, place: Workplace, clips: Path, powerless: list[str]) -> None:

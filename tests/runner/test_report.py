@@ -42,7 +42,10 @@ def outcome(tmp_path: Path) -> RunResult:
         "source": NodeTimings("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
         "sink": NodeTimings("sink", "encoder", array("d"), 4, array("l", [1, 3])),
     }
-    return RunResult(plan, 0.5, 4, 0.2, 10.0, {"sink": written}, timings, {}, "decord", ("a warning",), 123, None)
+    sizes = {"sink": written.stat().st_size}
+    return RunResult(
+        plan, 0.5, 4, 0.2, 10.0, {"sink": written}, sizes, timings, {}, "decord", ("a warning",), 123, None
+    )
 
 
 def test_a_report_adds_up_and_is_json(outcome: RunResult) -> None:

@@ -98,9 +98,9 @@ def test_every_container_is_written(tmp_path: Path, extension: str, codec: str) 
     assert np.abs(steps - 1001 / 30000).max() < 0.0011
 
 
-def test_webm_is_written_and_read(tmp_path: Path) -> None:
+def test_webm_is_written_and_read(tmp_path: Path, backend: str) -> None:
     source = write(tmp_path / "in.webm", PICTURES[:12], rate=25, codec="libvpx-vp9", options={"cpu-used": "8"})
-    target = transcode(source, tmp_path / "out.webm", codec="vp9")
+    target = transcode(source, tmp_path / "out.webm", codec="vp9", backend=backend)
     assert_times(source, target)
 
 
@@ -113,13 +113,13 @@ def test_other_containers_are_read(tmp_path: Path, extension: str, codec: str) -
 
 
 @pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
-def test_b_frames_come_in_the_order_they_are_shown(tmp_path: Path, extension: str) -> None:
+def test_b_frames_come_in_the_order_they_are_shown(tmp_path: Path, extension: str, backend: str) -> None:
     base = CLOCK if extension == ".ts" else None
     source = write(tmp_path / f"in{extension}", PICTURES, options=B_FRAMES, time_base=base)
-    target = transcode(source, tmp_path / "out.mkv", preset="medium")
+    target = transcode(source, tmp_path / "out.mkv", preset="medium", backend=backend)
     assert picture_order(target) == list(range(30))
     assert_times(source, target)
-    assert [seen.index for seen in recorded(source)] == list(range(30))
+    assert [seen.index for seen in recorded(source, backend=backend.partition("+")[0])] == list(range(30))
 
 
 # --------------------------------------------------------------------------------------------- uneven spacing
@@ -284,12 +284,14 @@ def test_copied_sound_is_the_same(tmp_path: Path, extension: str, target: str) -
 
 @pytest.mark.parametrize("begin", [-0.1, 0.3], ids=["sound first", "picture first"])
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
-def test_an_offset_between_sound_and_picture(tmp_path: Path, begin: float, extension: str) -> None:
+def test_an_offset_between_sound_and_picture(tmp_path: Path, begin: float, extension: str, backend: str) -> None:
     first = Fraction(12, 25)
     source = write(
         tmp_path / f"in{extension}", PICTURES, sound=Sound(seconds=1.0, begin=float(first) + begin), begin=first
     )
-    assert_together(source, transcode(source, tmp_path / "out.mp4"), tolerance=0.002)
+    # FFmpeg 4 writes mp4 only with frames at even times.
+    target = tmp_path / ("out.mkv" if backend.endswith("bmf") else "out.mp4")
+    assert_together(source, transcode(source, target, backend=backend), tolerance=0.002)
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0], ids=["shorter", "longer"])
@@ -300,9 +302,9 @@ def test_sound_of_another_length_is_kept_whole(tmp_path: Path, seconds: float) -
 
 
 @pytest.mark.parametrize("start", [0.5, 0.777])
-def test_sound_of_a_part(tmp_path: Path, start: float) -> None:
+def test_sound_of_a_part(tmp_path: Path, start: float, backend: str) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, sound=Sound(seconds=1.2), rate=25, options={"g": "5"})
-    output = transcode(source, tmp_path / "out.mkv", start=start)
+    output = transcode(source, tmp_path / "out.mkv", start=start, backend=backend)
     inputs, copied = sound_packets(source), sound_packets(output)
     place = {data: time for time, data in inputs}
     first = next(time for time in video_times(source) if time >= Fraction(str(start)))
@@ -314,9 +316,9 @@ def test_sound_of_a_part(tmp_path: Path, start: float) -> None:
     assert float(copied[0][0] - shown) <= 0.022
 
 
-def test_sound_encoded_again(tmp_path: Path) -> None:
+def test_sound_encoded_again(tmp_path: Path, backend: str) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, sound=Sound(seconds=1.2))
-    output = transcode(source, tmp_path / "out.mp4", audio="aac", audio_bit_rate="96k")
+    output = transcode(source, tmp_path / "out.mp4", audio="aac", audio_bit_rate="96k", backend=backend)
     assert_together(source, output, same=False)
     loudness = [_loudness(path) for path in (source, output)]
     assert loudness[0] == pytest.approx(loudness[1], rel=0.1)
@@ -343,11 +345,11 @@ def test_six_channels_encoded_again(samples: Any, tmp_path: Path) -> None:
     assert len(video_times(target)) == 25
 
 
-def test_no_sound(tmp_path: Path) -> None:
-    output = transcode(write(tmp_path / "in.mp4", PICTURES), tmp_path / "out.mp4")
+def test_no_sound(tmp_path: Path, backend: str) -> None:
+    output = transcode(write(tmp_path / "in.mp4", PICTURES), tmp_path / "out.mp4", backend=backend)
     assert not sound_packets(output)
     loud = write(tmp_path / "loud.mp4", PICTURES, sound=Sound())
-    assert not sound_packets(transcode(loud, tmp_path / "mute.mp4", audio="none"))
+    assert not sound_packets(transcode(loud, tmp_path / "mute.mp4", audio="none", backend=backend))
 
 
 def test_the_sample_keeps_its_sound(samples: Any, tmp_path: Path) -> None:
@@ -362,13 +364,13 @@ def test_the_sample_keeps_its_sound(samples: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rgb", [False, True], ids=["direct", "through RGB"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotated_video_comes_out_upright(tmp_path: Path, degrees: int, rgb: bool) -> None:
+def test_rotated_video_comes_out_upright(tmp_path: Path, degrees: int, rgb: bool, backend: str) -> None:
     pictures = [soft_scene(index, 96, 64) for index in range(4)]
     source = write(tmp_path / "in.mp4", pictures, rotation=degrees, options={"crf": "8"})
     stored = frames_of(source)
     turn = stored[0].rotation
     assert turn % 360 in (degrees, 360 - degrees)
-    output = frames_of(transcode(source, tmp_path / "out.mp4", rgb=rgb, crf=8))
+    output = frames_of(transcode(source, tmp_path / "out.mp4", rgb=rgb, crf=8, backend=backend))
     for one, other in zip(stored, output, strict=True):
         # `rotation` is counterclockwise, in degrees.
         upright = np.rot90(plane(one, 0), turn // 90)
@@ -378,7 +380,7 @@ def test_rotated_video_comes_out_upright(tmp_path: Path, degrees: int, rgb: bool
 
 
 @pytest.mark.parametrize("rgb", [False, True], ids=["direct", "through RGB"])
-def test_pixels_that_are_not_square(tmp_path: Path, rgb: bool) -> None:
+def test_pixels_that_are_not_square(tmp_path: Path, rgb: bool, backend: str) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11))
-    with av.open(str(transcode(source, tmp_path / "out.mp4", rgb=rgb))) as container:
+    with av.open(str(transcode(source, tmp_path / "out.mp4", rgb=rgb, backend=backend))) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)

@@ -52,7 +52,8 @@ def type_parts(kind: PortType) -> tuple[str, str]:
     if isinstance(kind, BundleSpec):
         return f"{len(kind.tensors)} tensors", "/".join(dict.fromkeys(tensor.dtype for tensor in kind.tensors))
     if isinstance(kind, AudioSpec):
-        return ", ".join(dict.fromkeys(f"{track.kind} {track.codec}" for track in kind.tracks)), ""
+        names = (" ".join(filter(None, (track.kind, track.codec))) for track in kind.tracks)
+        return ", ".join(dict.fromkeys(names)) or ("chapters" if kind.chapters else "metadata"), ""
     if isinstance(kind, DetectionsSpec):
         return (f"{'/'.join(kind.labels)} boxes" if len(kind.labels) < 3 else f"boxes, {len(kind.labels)} labels"), ""
     return kind.noun, ""

@@ -147,7 +147,7 @@ class DecoderModule(TracksModule):
         if loss:
             self.monitor.losses[self.name] = loss
             code = codes.DAMAGED_MEDIA if loss.frames or loss.corrupt or loss.reasons else codes.UNUSUAL_TIMES
-            hint = "" if loss.frames else "look at the output there"
+            hint = "copy the file again, or look at the output there"
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", f"{params.path!r}: {loss}", code, hint))
 
     def _lost(self, loss: str) -> RunError:

@@ -8,7 +8,10 @@ from typing import Any
 
 from bmf import Timestamp
 
+from bmfgraph import error_codes as codes
+from bmfgraph.errors import Problem
 from bmfgraph.media.tracks import TrackPackets, Tracks
+from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import Writer
 from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
@@ -27,9 +30,9 @@ class EncoderModule(BmfModule):
         self.open_inputs = set(range(config.arity))
         self.ready = config.arity == 1
         self.frames: deque[Frame] = deque()
-        self.writer: Writer | None = None
+        self.writer: Writer | TwoPassWriter | None = None
         try:
-            self.writer = Writer(config.params)
+            self.writer = open_writer(config.params)
         except Exception as error:
             self.monitor.fail(config.timings, error, doing="cannot start", hint=config.spec.hint)
 
@@ -58,10 +61,17 @@ class EncoderModule(BmfModule):
         if not self.open_inputs:
             writer, self.writer = self.writer, None
             writer.close()
+            self._tell_damage(writer.damaged)
             self._end(task)
         return None
 
-    def _take(self, writer: Writer, item: Any) -> None:
+    def _tell_damage(self, packets: int) -> None:
+        if packets:
+            message = f"{packets} packets of audio or subtitles could not be decoded, and are left out"
+            hint = "set audio=copy to keep them as they are"
+            self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", message, codes.DAMAGED_MEDIA, hint))
+
+    def _take(self, writer: Writer | TwoPassWriter, item: Any) -> None:
         if isinstance(item, Frame):
             self.frames.append(item)
         elif isinstance(item, Tracks):

@@ -84,17 +84,19 @@ class NativeModule(BmfModule):
                 packet = queue.get()
                 end = packet.timestamp == Timestamp.EOF
                 is_frame = port == 0 and not end
+                sent = self._item(packet) if is_frame and streams else packet
+                if sent is None:
+                    continue
                 if is_frame and source:
                     timings.frames += 1
                     timings.last_time = Fraction(packet.timestamp, MICRO)
-                sent = self._item(packet) if is_frame and streams else packet
                 for number in streams:
                     queues[number].put(sent)
                 self.frames_out += is_frame
         return self.frames_out - frames_before
 
     def _item(self, packet: Any) -> Any:
-        """Return a packet with BMF's VideoFrame as a Frame."""
+        """Return a packet with BMF's VideoFrame as a Frame; None where it is left out."""
         from bmf import VideoFrame
 
         assert self.config.frames is not None

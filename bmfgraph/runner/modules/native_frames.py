@@ -24,6 +24,21 @@ _FORMATS = {
     "yuv420p10le": "kPF_YUV420P10LE",
 }
 """BMF's name of each format that its encoder takes."""
+_DECODED = {
+    mp.kPF_BGR24: "bgr24",
+    mp.kPF_BGRA32: "bgra",
+    mp.kPF_GRAY8: "gray",
+    mp.kPF_NV12: "nv12",
+    mp.kPF_P010LE: "p010le",
+    mp.kPF_RGB24: "rgb24",
+    mp.kPF_RGBA32: "rgba",
+    mp.kPF_YUV420P: "yuv420p",
+    mp.kPF_YUV420P10LE: "yuv420p10le",
+    mp.kPF_YUV422P: "yuv422p",
+    mp.kPF_YUV422P10LE: "yuv422p10le",
+    mp.kPF_YUV444P: "yuv444p",
+}
+"""FFmpeg's name of those formats that BMF tells apart."""
 _MATRICES = {"bt601": mp.kCS_SMPTE170M, "bt709": mp.kCS_BT709, "bt2020": mp.kCS_BT2020_NCL}
 
 
@@ -34,7 +49,13 @@ def frame_of(video: Any, index: int, spec: FrameSpec) -> Frame:
         video: The frame.
         index: Its number in presentation order.
         spec: Its type.
+
+    Raises:
+        ValueError: The frame is of another type.
     """
+    name = _DECODED.get(video.frame().format(), spec.pixel_format)
+    if name.replace("yuvj", "yuv") != spec.pixel_format.replace("yuvj", "yuv"):
+        raise ValueError(f"BMF decodes {name}, and PyAV {spec.pixel_format}: set backend=pyav")
     picture = Picture(spec.width, spec.height, spec.pixel_format)
     for target, source in zip(planes_of(picture), video.frame().data(), strict=True):
         samples = torch.from_numpy(source.numpy())
