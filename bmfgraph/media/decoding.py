@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.alpha import Flattener, picture_decoder
-from bmfgraph.media.filtering import FilterStep, FrameFilter
+from bmfgraph.media.frame_chain import FrameChain
+from bmfgraph.media.frame_selection import Selected, Timed, selection_of
 from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DecodedFrame", "Decoder"]
 
-_TURNS: dict[int, tuple[FilterStep, ...]] = {
-    0: (),
-    90: (("transpose", "cclock"),),
-    # vflip would make rows run backwards in memory.
-    180: (("transpose", "clock"), ("transpose", "clock")),
-    270: (("transpose", "clock"),),
-}
-"""Filters that turn a frame counterclockwise by degrees."""
 _MARGINS = (1, 4, 16, 64, None)
 """Seconds before ``start`` to which a reader seeks, in this order; None: it reads from the beginning.
 
@@ -74,11 +67,13 @@ class Decoder(TrackReader):
         """
         super().__init__(reading)
         self._zero = self._clock.zero(reading.time_base)
-        self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
+        self._chain = FrameChain(reading, reading.time_base)
+        self._selection = selection_of(reading.every, reading.fps, reading.time_base, reading.rate)
+        self._tick = reading.time_base if reading.fps is None else 1 / reading.fps
         flattening = reading.flattening
         self._flattener = Flattener(flattening, reading.background) if flattening else None
         self._refused: list[str] = []
-        self._pictures = self._begun()
+        self._passed = self._passed_on(self._begun())
 
     @property
     def faults(self) -> list[str]:
@@ -98,15 +93,31 @@ class Decoder(TrackReader):
         packets: list[TrackPacket] = []
         # A file may hold all audio before the first frame.
         while len(frames) < count and len(packets) < _MOST_PACKETS:
-            item = next(self._pictures, None)
+            item = next(self._passed, None)
             if item is None:
                 self.ended = True
                 break
-            if isinstance(item, tuple):
-                frames += self._turned(*item)
+            if isinstance(item, Timed):
+                picture = self._flattener.blended(item.picture) if self._flattener else item.picture
+                frames.append(DecodedFrame(picture, item.pts, item.duration * self._tick))
             else:
                 packets.append(item)
         return frames, packets
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds per tick of the frames' times."""
+        return self._tick
+
+    @property
+    def changes(self) -> list[str]:
+        """What was converted to the format of the other frames so far."""
+        return self._chain.changes
+
+    @property
+    def selected(self) -> Selected | None:
+        """Numbers of frames that were left out and repeated so far; None where all are passed on."""
+        return self._selection.selected if self._selection else None
 
     def loss(self) -> Loss:
         """Return what could not be read; called after the end."""
@@ -253,12 +264,37 @@ class Decoder(TrackReader):
                 continue
             yield picture, pts
 
-    def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
-        duration = picture.duration * self._base
-        for turned in self._turn.push(picture) if self._turn else (picture,):
-            if self._flattener:
-                turned = self._flattener.blended(turned)
-            yield DecodedFrame(turned, pts - self._zero, duration)
+    def _passed_on(self, items: Iterator[Any]) -> Iterator[Any]:
+        """Yield packets of the tracks, and the frames that are passed on, with times from the start of the clip."""
+        reading, chain, selection = self._reading, self._chain, self._selection
+        aspect = Fraction(1)
+        # Fields are told apart by neighbours; without them, frames that are left out need no filters.
+        selects_first = selection is not None and reading.fps is None and not reading.deinterlace
+        for item in items:
+            if not isinstance(item, tuple):
+                yield item
+                continue
+            picture, pts = item
+            timed = Timed(picture, pts - self._zero, (picture.duration or 0) * reading.subticks)
+            aspect = self._video.codec_context.sample_aspect_ratio or Fraction(1)
+            if selection is None:
+                yield from chain.push(timed, aspect)
+            elif selects_first:
+                for selected in selection.push(timed):
+                    yield from chain.push(selected, aspect)
+            else:
+                for filtered in chain.push(timed, aspect):
+                    yield from selection.push(filtered)
+        if selection is None:
+            yield from chain.finish()
+        elif selects_first:
+            for selected in selection.finish():
+                yield from chain.push(selected, aspect)
+            yield from chain.finish()
+        else:
+            for filtered in chain.finish():
+                yield from selection.push(filtered)
+            yield from selection.finish()
 
     def _suspect(self, packet: Any) -> None:
         if (packet.is_corrupt or self._hole) and packet.pts is not None:
