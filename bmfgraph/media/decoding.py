@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.alpha import Flattener, picture_decoder
-from bmfgraph.media.frame_chain import FrameChain
-from bmfgraph.media.frame_selection import Selected, Timed, selection_of
+from bmfgraph.media.alpha import picture_decoder
+from bmfgraph.media.frame_passage import FramePassage
+from bmfgraph.media.frame_selection import Selected, Timed
 from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
@@ -67,13 +67,9 @@ class Decoder(TrackReader):
         """
         super().__init__(reading)
         self._zero = self._clock.zero(reading.time_base)
-        self._chain = FrameChain(reading, reading.time_base)
-        self._selection = selection_of(reading.every, reading.fps, reading.time_base, reading.rate)
-        self._tick = reading.time_base if reading.fps is None else 1 / reading.fps
-        flattening = reading.flattening
-        self._flattener = Flattener(flattening, reading.background) if flattening else None
+        self._passage = FramePassage(reading, self._zero)
         self._refused: list[str] = []
-        self._passed = self._passed_on(self._begun())
+        self._passed = self._passage.passed_on(self._begun(), self._aspect)
 
     @property
     def faults(self) -> list[str]:
@@ -98,8 +94,7 @@ class Decoder(TrackReader):
                 self.ended = True
                 break
             if isinstance(item, Timed):
-                picture = self._flattener.blended(item.picture) if self._flattener else item.picture
-                frames.append(DecodedFrame(picture, item.pts, item.duration * self._tick))
+                frames.append(DecodedFrame(item.picture, item.pts, item.duration * self.time_base))
             else:
                 packets.append(item)
         return frames, packets
@@ -107,17 +102,17 @@ class Decoder(TrackReader):
     @property
     def time_base(self) -> Fraction:
         """Seconds per tick of the frames' times."""
-        return self._tick
+        return self._passage.time_base
 
     @property
     def changes(self) -> list[str]:
         """What was converted to the format of the other frames so far."""
-        return self._chain.changes
+        return self._passage.changes
 
     @property
     def selected(self) -> Selected | None:
         """Numbers of frames that were left out and repeated so far; None where all are passed on."""
-        return self._selection.selected if self._selection else None
+        return self._passage.selected
 
     def loss(self) -> Loss:
         """Return what could not be read; called after the end."""
@@ -147,6 +142,10 @@ class Decoder(TrackReader):
             reasons=tuple(reasons),
             doubts=(*doubts, *self._gaps()),
         )
+
+    def _aspect(self) -> Fraction:
+        """Return the width of a pixel divided by its height, as the stream has it now."""
+        return Fraction(self._video.codec_context.sample_aspect_ratio or 1)
 
     def _enter(self) -> None:
         """Begin later: where the first frame lies tells whether a seek was right."""
@@ -263,38 +262,6 @@ class Decoder(TrackReader):
                 self._past_end = True
                 continue
             yield picture, pts
-
-    def _passed_on(self, items: Iterator[Any]) -> Iterator[Any]:
-        """Yield packets of the tracks, and the frames that are passed on, with times from the start of the clip."""
-        reading, chain, selection = self._reading, self._chain, self._selection
-        aspect = Fraction(1)
-        # Fields are told apart by neighbours; without them, frames that are left out need no filters.
-        selects_first = selection is not None and reading.fps is None and not reading.deinterlace
-        for item in items:
-            if not isinstance(item, tuple):
-                yield item
-                continue
-            picture, pts = item
-            timed = Timed(picture, pts - self._zero, (picture.duration or 0) * reading.subticks)
-            aspect = self._video.codec_context.sample_aspect_ratio or Fraction(1)
-            if selection is None:
-                yield from chain.push(timed, aspect)
-            elif selects_first:
-                for selected in selection.push(timed):
-                    yield from chain.push(selected, aspect)
-            else:
-                for filtered in chain.push(timed, aspect):
-                    yield from selection.push(filtered)
-        if selection is None:
-            yield from chain.finish()
-        elif selects_first:
-            for selected in selection.finish():
-                yield from chain.push(selected, aspect)
-            yield from chain.finish()
-        else:
-            for filtered in chain.finish():
-                yield from selection.push(filtered)
-            yield from selection.finish()
 
     def _suspect(self, packet: Any) -> None:
         if (packet.is_corrupt or self._hole) and packet.pts is not None:
