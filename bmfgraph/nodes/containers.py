@@ -6,8 +6,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["AUDIO_IN", "CONTAINERS", "STANDARD_OUTPUT", "VIDEO_IN", "Container", "default_codec", "is_pattern"]
-__all__ += ["container_of", "is_several_files", "mux_options", "written_time_base"]
+__all__ = [
+    "AUDIO_IN",
+    "CONTAINERS",
+    "STANDARD_OUTPUT",
+    "VIDEO_IN",
+    "Container",
+    "container_of",
+    "default_codec",
+    "is_pattern",
+    "is_several_files",
+    "mux_options",
+    "written_time_base",
+]
 
 Container = Literal[
     "mp4",
