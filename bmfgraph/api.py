@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
-Folders = str | Path | Sequence[str | Path]
+Place = str | Path
+Folders = Place | Sequence[Place]
 Spec = TypeVar("Spec", bound=BaseModel)
 _ANNOUNCED = (codes.CPU_FALLBACK, codes.PRECISION_FALLBACK)
 """Warnings that a run does not print, because its messages name each engine."""
@@ -98,11 +99,7 @@ class Job:
 
     @explaining
     def check(
-        self,
-        *,
-        target: str | Path | None = None,
-        output_folder: str | Path | None = None,
-        overwrite: bool | None = None,
+        self, *, target: Place | None = None, output_folder: Place | None = None, overwrite: bool | None = None
     ) -> CheckResult:
         """Find every mistake before a frame is decoded.
 
@@ -116,8 +113,8 @@ class Job:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
-        deep = output_folder is not None
-        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=deep, overwrite=overwrite)]
+        found = preflight_errors(moved, reading.spec, deep=output_folder is not None, overwrite=overwrite)
+        errors = [*plan.errors, *found]
         # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -204,13 +201,8 @@ class Job:
         prepare_engines(plan, progress=progress)
         if isolated:
             limits = isolated if isinstance(isolated, Isolation) else Isolation()
-            result = run_isolated(
-                plan,
-                overwrite=overwrite,
-                progress=progress,
-                memory=limits.memory_bytes,
-                seconds=limits.seconds,
-            )
+            memory, seconds = limits.memory_bytes, limits.seconds
+            result = run_isolated(plan, overwrite=overwrite, progress=progress, memory=memory, seconds=seconds)
         else:
             result = run_plan(plan, overwrite=overwrite, progress=progress)
         result = replace(result, config=self.config)
