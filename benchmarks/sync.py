@@ -38,12 +38,21 @@ class Drift:
     """The largest change of the difference between any two events."""
 
 
-def write_clip(path: Path, seconds: float) -> int:
-    """Write the clip, 64x48, H.264 and AAC in Matroska; return the number of flashes."""
+def write_clip(path: Path, seconds: float, stretch: float = 1.0) -> int:
+    """Write the clip, 64x48, H.264 and AAC in Matroska.
+
+    Args:
+        path: The file.
+        seconds: Its length.
+        stretch: Factor of the times of the beeps; other than 1 they drift.
+
+    Returns:
+        The number of flashes.
+    """
     frames = round(seconds * RATE)
     every = round(PERIOD * RATE)
     flashes = list(range(every // 2, frames, every))
-    starts = [round(index / RATE * SAMPLES) for index in flashes]
+    starts = [round(float(index / RATE) * stretch * SAMPLES) for index in flashes]
     dark = av.VideoFrame.from_ndarray(np.full((72, 64), 16, np.uint8), format="yuv420p")
     light = av.VideoFrame.from_ndarray(np.full((72, 64), 235, np.uint8), format="yuv420p")
     tone = (0.8 * np.sin(np.arange(BEEP) * 2 * np.pi * 1000 / SAMPLES)).astype(np.float32)
@@ -107,12 +116,12 @@ def drift(source: Path, target: Path) -> Drift:
     return Drift(len(shift), float(shift[0]), float(shift[-1]), float(shift.max() - shift.min()))
 
 
-def copy(source: Path, target: Path, audio: str) -> None:
+def copy(source: Path, target: Path, audio: str, backend: str = "pyav") -> None:
     """Run a clip through tensors, with its sound copied or encoded again."""
     import bmfgraph
 
     nodes = {
-        "source": {"kind": "decoder", "path": str(source)},
+        "source": {"kind": "decoder", "path": str(source), "backend": backend},
         "tensor": {"kind": "preprocess", "inputs": ["source.video"], "dtype": "uint8", "layout": "NHWC"},
         "back": {"kind": "frames", "inputs": ["tensor"]},
         "sink": {
@@ -121,6 +130,7 @@ def copy(source: Path, target: Path, audio: str) -> None:
             "path": str(target),
             "preset": "ultrafast",
             "audio": audio,
+            "backend": backend,
         },
     }
     bmfgraph.Job({"name": "sync", "nodes": nodes}).run()
@@ -131,6 +141,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--audio", nargs="+", default=["copy", "aac"], help="what becomes of the sound")
     parser.add_argument("--targets", nargs="+", default=["mp4", "mkv"], help="extensions of the outputs")
+    parser.add_argument("--backend", choices=("pyav", "bmf"), default="pyav")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "clip.mkv"
@@ -140,7 +151,7 @@ def main() -> None:
         for audio in arguments.audio:
             for extension in arguments.targets:
                 target = Path(name) / f"{audio}.{extension}"
-                copy(source, target, audio)
+                copy(source, target, audio, arguments.backend)
                 result = drift(source, target)
                 print(
                     f"{audio + ' .' + extension:12}{result.events:8}{result.first:10.3f}{result.last:10.3f}"

@@ -15,7 +15,7 @@ import av
 from tests.hostile.fuzz.trial import Case, Outcome, faults, run
 from tests.tools import make_clip
 
-__all__ = ["case", "judge"]
+__all__ = ["case", "clips", "judge", "losses"]
 
 _FRAMES = 24
 _CLIPS: dict[str, dict[str, Any]] = {
@@ -43,7 +43,8 @@ _CPU_SECONDS = 20.0
 
 
 @functools.cache
-def _clips() -> dict[str, bytes]:
+def clips() -> dict[str, bytes]:
+    """Return the clips by name."""
     _load()
     with tempfile.TemporaryDirectory() as name:
         return {
@@ -86,9 +87,8 @@ def _mutated(random: Random, data: bytes) -> bytes:
 
 def case(random: Random, folder: Path) -> Case:
     """Return a run that copies a mutated clip."""
-    clips = _clips()
-    name = random.choice(list(clips))
-    (folder / name).write_bytes(_mutated(random, clips[name]))
+    name = random.choice(list(_CLIPS))
+    (folder / name).write_bytes(_mutated(random, clips()[name]))
     pipelines = folder / "conf" / "pipeline"
     pipelines.mkdir(parents=True)
     (pipelines / "copy.yaml").write_text(_PIPELINE.lstrip())
@@ -102,20 +102,24 @@ def case(random: Random, folder: Path) -> Case:
 
 
 def judge(case: Case) -> tuple[Outcome, list[str]]:
-    """Run a case, and compare the frames of its output with those that FFmpeg alone decodes of its clip."""
+    """Run a case, and judge its end and its output."""
     outcome = run(case)
-    problems = faults(case, outcome)
-    clip = next(case.folder / name for name in _CLIPS if (case.folder / name).exists())
-    target = case.folder / "out.mkv"
+    return outcome, [*faults(case, outcome), *losses(case.folder, outcome)]
+
+
+def losses(folder: Path, outcome: Outcome) -> list[str]:
+    """Compare the frames of the output with those that FFmpeg alone decodes of the clip in the same folder."""
+    target = folder / "out.mkv"
     if outcome.code not in (0, 3):
-        return outcome, [*problems, *(["it left a part under the final name"] if target.exists() else [])]
+        return ["it left a part under the final name"] if target.exists() else []
     if not target.exists():
-        return outcome, [*problems, "it ended well without an output"]
-    expected, written = _count(clip), _count(target)
-    untold = outcome.code == 0 and "warning" not in outcome.output
-    if expected is not None and (written is None or written < expected) and untold:
-        problems.append(f"it wrote {written} of {expected} frames without a word")
-    return outcome, problems
+        return ["it ended well without an output"]
+    expected = _count(next(folder / name for name in _CLIPS if (folder / name).exists()))
+    written = _count(target)
+    told = outcome.code == 3 or "warning" in outcome.output
+    if expected is not None and (written is None or written < expected) and not told:
+        return [f"it wrote {written} of {expected} frames without a word"]
+    return []
 
 
 def _count(path: Path) -> int | None:
