@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +55,14 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
         def publish_all() -> dict[str, Output]:
             outputs = {}
             for name, path in final.items():
-                size = 0
+                size, fresh = 0, set[str]()
                 try:
                     for part, target in _published(parts[name], path):
                         size += part.stat().st_size
                         publish(part, target)
+                        fresh.add(target.name)
+                    if plan.node(name).files.several:
+                        _remove_stale(path, fresh)
                 except OSError as error:
                     raise _unwritable(plan.node(name), path, str(error.strerror)) from None
                 outputs[name] = Output(path, size)
@@ -75,6 +78,18 @@ def _published(part: Path, path: Path) -> Iterator[tuple[Path, Path]]:
         return
     for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
         yield file, path.parent / file.name
+
+
+def _remove_stale(path: Path, fresh: Collection[str]) -> None:
+    """Delete the numbered pictures of an earlier output of the same name that was longer."""
+    if (mark := re.search(r"%0?\d*d", path.name)) is None:
+        return
+    before, after = path.name[: mark.start()], path.name[mark.end() :]
+    number = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    for file in path.parent.iterdir():
+        match = number.fullmatch(file.name)
+        if match and file.name not in fresh and f"{before}{mark[0] % int(match[1])}{after}" == file.name:
+            file.unlink()
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
