@@ -40,7 +40,7 @@ INVALID_ENCODER_OPTION = Code(
     "E367", "The codec or the container does not support an option of the encoder.", "Leave the option out."
 )
 INVALID_SEQUENCE_NAME = Code(
-    "E368", "The path names one picture, but there are more.", "Write a sequence such as `frame_%05d.png`."
+    "E368", "The path does not suit the number of files.", "Write a sequence such as `frame_%05d.png`."
 )
 INCOMPLETE_OUTPUT = Code(
     "E369", "The written file does not hold every frame.", "Write another container, and report the error."

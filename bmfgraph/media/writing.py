@@ -260,16 +260,16 @@ def _opened(settings: Writing) -> Any:
         # FFmpeg's pipe would write to descriptor 1, which is muted while BMF makes its graph.
         file = os.fdopen(standard_output(), "wb")
         if file.isatty():
+            file.close()
             raise OSError("standard output is a terminal; send it to a file or to a program")
         return av.open(file, "w", format=settings.container, options=options)
     path = _plain(path)
     folder, name = os.path.split(path)
-    folder = folder.replace("%", "%%")
     if "hls_segment_filename" in options:
         options["hls_segment_filename"] = f"{folder}/{options['hls_segment_filename']}"
     if settings.container == "image2" and "update" not in options and (number := _NUMBER.search(name)):
         before, after = name[: number.start()].replace("%", "%%"), name[number.end() :].replace("%", "%%")
-        path = f"{folder}/{before}{number[0]}{after}"
+        path = f"{folder.replace('%', '%%')}/{before}{number[0]}{after}"
     return av.open(path, "w", format=settings.container, options=options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,13 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
             f"path {spec.path!r}: pictures with this extension have codec {own}, not {codec}",
             hint=f"leave pipeline.nodes.{name}.codec out (encoder=auto), or choose another extension",
             code=codes.CODEC_CONTAINER_CONFLICT,
+        )
+    if container == "hls" and (number := re.search(r"%\d*d", str(Path(spec.path or "").absolute()))):
+        raise PlanError(
+            name,
+            f"path {spec.path!r}: FFmpeg's writer of HLS puts a number in the place of {number[0]!r}",
+            hint=f"set pipeline.nodes.{name}.path to a name without it, in a folder without it",
+            code=codes.INVALID_SEQUENCE_NAME,
         )
     if codec not in VIDEO_IN[container]:
         raise PlanError(
