@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 run: setup
-	$(BIN)/python -m bmfgraph pipeline=super_resolution
+	$(BIN)/python -m bmfgraph pipeline=super_resolution overwrite=true
 
 test: setup
 	$(BIN)/python -m pytest -n auto

@@ -97,19 +97,27 @@ class Job:
         return self.reading.spec
 
     @explaining
-    def check(self, *, target: str | Path | None = None, output_folder: str | Path | None = None) -> CheckResult:
+    def check(
+        self,
+        *,
+        target: str | Path | None = None,
+        output_folder: str | Path | None = None,
+        overwrite: bool | None = None,
+    ) -> CheckResult:
         """Find every mistake before a frame is decoded.
 
         Args:
             target: A file that ``doctor --json`` wrote on another machine: check for that one.
             output_folder: Check for outputs in that folder instead of their own paths.
+            overwrite: Whether outputs may exist. None: as the key ``overwrite`` says.
         """
         reading = self.reading
         if target is not None:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
-        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=output_folder is not None)]
+        deep = output_folder is not None
+        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=deep, overwrite=overwrite)]
         # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -156,6 +164,7 @@ class Job:
         *,
         progress: ProgressCallback | None = None,
         output_folder: str | Path | None = None,
+        overwrite: bool | None = None,
         isolated: bool | Isolation | None = None,
     ) -> RunResult:
         """Build missing engines, run the pipeline, measure its quality, write its report.
@@ -163,6 +172,8 @@ class Job:
         Args:
             progress: Called while engines are built and frames are processed, on this thread.
             output_folder: Write the outputs there, each under its node's name, instead of to their own paths.
+            overwrite: Replace outputs and a report that exist; otherwise they are an error. None: as the key
+                ``overwrite`` says.
             isolated: Run in a child process, with limits if it is an Isolation: in parallel with other runs, and safe
                 from crashes of native libraries. Classes of nodes must then be importable by name. None: as the key
                 ``isolated`` says.
@@ -179,22 +190,29 @@ class Job:
         isolated = self.spec.isolated if isolated is None else isolated
         if not isolated:
             refuse_in_open_stream("run")
+        overwrite = bool(self.spec.overwrite) if overwrite is None else overwrite
         plan = self._local_plan()
         if output_folder is not None:
             plan = with_output_folder(plan, Path(output_folder))
-        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None):
+        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None, overwrite=overwrite):
             raise one_error(errors)
         if output_folder is not None:
             make_output_folder(Path(output_folder))
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
-        report = report_path(self.spec.report, plan, make=True)
+        report = report_path(self.spec.report, plan, overwrite=overwrite, make=True)
         reference = reference_of(self.spec.reference, plan)
         prepare_engines(plan, progress=progress)
         if isolated:
             limits = isolated if isinstance(isolated, Isolation) else Isolation()
-            result = run_isolated(plan, progress=progress, memory=limits.memory_bytes, seconds=limits.seconds)
+            result = run_isolated(
+                plan,
+                overwrite=overwrite,
+                progress=progress,
+                memory=limits.memory_bytes,
+                seconds=limits.seconds,
+            )
         else:
-            result = run_plan(plan, progress=progress)
+            result = run_plan(plan, overwrite=overwrite, progress=progress)
         result = replace(result, config=self.config)
         for line in (*result.warnings, *summary(result)):
             say(line)
@@ -203,7 +221,7 @@ class Job:
         finally:
             # The run has succeeded even if the measurement fails, so its report is written.
             if report is not None:
-                write_report(report, result)
+                write_report(report, result, overwrite=overwrite)
         return result
 
     @explaining

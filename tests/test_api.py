@@ -45,7 +45,7 @@ def copying(clip: Path, path: str = "copy.mkv") -> bg.Job:
     pipeline = bg.Pipeline("copy")
     source = pipeline.add("source", "decoder", path=str(clip))
     pipeline.add("sink", "encoder", source.video, path=path, preset="ultrafast")
-    return bg.Job(pipeline)
+    return bg.Job(pipeline, overwrite=True)
 
 
 def test_all_public_names_are_there() -> None:
@@ -526,7 +526,7 @@ def test_logging_is_left_alone(clip: Clip, tmp_path: Path) -> None:
     code = """
 import logging
 import bmfgraph as bg
-job = bg.compose("super_resolution", input="clip.mp4", output="x.mkv")
+job = bg.compose("super_resolution", input="clip.mp4", output="x.mkv", overwrite=True)
 job.run()
 job.run(isolated=True)
 assert not logging.root.handlers

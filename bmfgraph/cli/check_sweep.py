@@ -109,5 +109,5 @@ def _check_runs(grid: Grid, configs: Sequence[_Composed], root: Path) -> Iterato
             continue
         # Mistakes in `sweep` are the same for all runs, and are printed once, before them.
         job = Job.from_config({**config, "sweep": None})
-        result = job.check(output_folder=root / identity(job))
+        result = job.check(output_folder=root / identity(job), overwrite=True)
         yield _Checked(varied, [*result.problems, *pipe_problems(result.plan)], result.plan)

@@ -20,6 +20,7 @@ from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.compile.insert_converters import insert_converters
 from bmfgraph.compile.insert_followers import insert_followers
+from bmfgraph.compile.name_outputs import name_outputs
 from bmfgraph.compile.passes import CompilerPass, run_passes
 from bmfgraph.compile.probe_inputs import errors_outside, probe_inputs
 from bmfgraph.compile.split_audio import split_audio
@@ -33,6 +34,7 @@ from bmfgraph.system.machine import NO_MACHINE, Machine
 __all__ = ["PASSES", "compile_pipeline", "compile_read_pipeline"]
 
 PASSES: tuple[CompilerPass, ...] = (
+    name_outputs,  # fill in the words of the names of written files
     probe_inputs,  # probe input files, read models
     insert_followers,  # put tone mapping behind decoders
     infer_types,  # find the type of every edge

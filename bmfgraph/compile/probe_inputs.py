@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 from bmfgraph.compile.map_nodes import kind_errors_as_plan_errors
+from bmfgraph.compile.name_outputs import with_names
 from bmfgraph.compile.passes import compiler_pass
-from bmfgraph.errors import BmfgraphError
+from bmfgraph.errors import BmfgraphError, PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.plan import Plan, PlanNode
 
@@ -47,6 +49,9 @@ def errors_outside(nodes: Mapping[str, NodeSpec], plan: Plan) -> list[BmfgraphEr
         try:
             with kind_errors_as_plan_errors(PlanNode(name, spec)):
                 if not plan.has(name):
+                    # The words of its name may come from a node that is missing, too.
+                    with contextlib.suppress(PlanError):
+                        spec = with_names(name, nodes, plan.name)
                     spec.compiled().check_options(name)
                     spec.probe(name)
         except BmfgraphError as error:

@@ -14,7 +14,7 @@ from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import FieldError, Problem
 from bmfgraph.nodes.base import Frozen
-from bmfgraph.nodes.path_kind import FilePath, path_kind
+from bmfgraph.nodes.path_kind import FilePath, OutputPath, path_kind
 from bmfgraph.system.text import size_bytes
 
 __all__ = ["ASIDE", "GROUPS", "Group", "Isolation", "JobReading", "JobSpec", "Policy", "path_keys", "read_job"]
@@ -83,12 +83,19 @@ class JobSpec(Frozen):
     decoder: Options = None
     encoder: Options = None
     input: FilePath | None = Field(default=None, description="The clip to read.")
-    output: FilePath | None = Field(default=None, description="The file to write; its extension sets the container.")
+    output: OutputPath | None = Field(
+        default=None,
+        description="The file to write; its extension sets the container. The words `{stem}` and `{name}` of the "
+        "input, `{pipeline}` and `{model}` may stand in it.",
+    )
+    overwrite: Annotated[StrictBool | None, Aside()] = Field(
+        default=False, description="Replace outputs and reports that exist; otherwise they are an error."
+    )
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
-    report: Annotated[FilePath | None, Aside()] = Field(
-        default=None, description="Write the run's report there, as JSON."
+    report: Annotated[OutputPath | None, Aside()] = Field(
+        default=None, description="Write the run's report there, as JSON; the words of `output` may stand in it."
     )
     reference: Annotated[FilePath | None, Aside()] = Field(
         default=None, description="A clip to measure the output's PSNR against."

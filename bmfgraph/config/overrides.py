@@ -30,7 +30,11 @@ __all__ = [
 CONFIG_DIR = ("--config-dir", "-cd")
 _SINGLE = ("sweep.dir", "sweep.objective", "sweep.reference")
 """Keys whose text belongs to the sweep as a whole, so that its commas list no values."""
+_TEMPLATES = ("output", "report")
+"""Keys of the job whose values may hold words such as ``{stem}``."""
 _FREE = ("pipeline.nodes.", "model.", "engine.", "decoder.", "encoder.")
+_NODE_PATH = re.compile(r"\+{0,2}pipeline\.nodes\.[\w-]+\.path")
+_WORD = re.compile(r"\{\w+\}")
 _PLAIN_KEY = re.compile(r"\+{0,2}([A-Za-z_][\w-]*)")
 
 
@@ -55,7 +59,7 @@ def literal_paths(arguments: Sequence[str]) -> list[str]:
     values, or would start a sweep that was not asked for.
 
     Values that are quoted already, null, empty or hold an interpolation stay. In a sweep, file names stay, too: they
-    may be lists.
+    may be lists. Only the names with a word such as ``{stem}`` are quoted, one by one.
 
     Args:
         arguments: Overrides, and flags.
@@ -81,6 +85,9 @@ def _literal(argument: str, paths: Sequence[str], others: set[str], *, swept: bo
         return argument
     match = _PLAIN_KEY.fullmatch(key)
     is_own_key = match is not None and match[1] not in others
+    if _WORD.search(value) and value[0] not in "[{" and (is_own_key or key in _TEMPLATES or _NODE_PATH.fullmatch(key)):
+        names = value.split(",") if swept else [value]
+        return f"{key}={','.join(quoted(name) if _WORD.search(name) else name for name in names)}"
     if key not in paths and not is_own_key:
         return argument
     if value.startswith("~/") or (value == "~" and key in paths):

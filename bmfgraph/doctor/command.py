@@ -18,6 +18,7 @@ from bmfgraph.doctor.finding import Finding, State, error_text
 from bmfgraph.doctor.packages import (
     bmf_finding,
     conflict_findings,
+    ffmpeg4_finding,
     ffmpeg_finding,
     kind_findings,
     onnxruntime_finding,
@@ -89,7 +90,8 @@ def examine(*, limit: float = 30.0) -> list[Finding]:
             "disk": lambda: [folder_finding("disk", Path.cwd(), "write elsewhere: output=/other/folder/clip.mp4")],
             "temporary files": lambda: [folder_finding("temporary files", temporary, "export TMPDIR=/other/folder")],
             "BMF": lambda: [bmf_finding(answer("bmf"))],
-            "FFmpeg": lambda: [ffmpeg_finding(answer("bmf"))],
+            "FFmpeg 4": lambda: [ffmpeg4_finding(answer("bmf"))],
+            "FFmpeg": lambda: [ffmpeg_finding(answer("pyav"))],
             "GPU": lambda: [gpu_finding(machine)],
             "TensorRT": lambda: [tensorrt_finding(machine)],
             "TensorRT-RTX": lambda: [rtx_finding(machine)],

@@ -1,4 +1,4 @@
-"""Examine the installed packages: BMF, FFmpeg, ONNX Runtime, torch, bmfgraph's dependencies, node packs."""
+"""Examine the installed packages: BMF, both FFmpegs, ONNX Runtime, torch, bmfgraph's dependencies, node packs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bmfgraph.system.machine import Machine
 __all__ = [
     "bmf_finding",
     "conflict_findings",
+    "ffmpeg4_finding",
     "ffmpeg_finding",
     "kind_findings",
     "onnxruntime_finding",
@@ -39,7 +40,7 @@ _FFMPEG_FIXES = {
     "system": "remove the system's FFmpeg 4 and pip install decord==0.6.0, or install an FFmpeg 4 that has it",
     "decord": "pip install --force-reinstall --no-deps decord==0.6.0",
 }
-"""The fix for missing encoders, by the source of FFmpeg."""
+"""The fix for missing encoders, by the source of FFmpeg 4."""
 
 
 def bmf_finding(answer: Answer) -> Finding:
@@ -63,24 +64,43 @@ def bmf_finding(answer: Answer) -> Finding:
     return Finding("BMF", "fail", f"{facts}; import bmf: {error}", fix)
 
 
-def ffmpeg_finding(answer: Answer) -> Finding:
-    """Judge the FFmpeg that BMF uses, by the answer to ``bmf``."""
+def ffmpeg4_finding(answer: Answer) -> Finding:
+    """Judge the FFmpeg 4 that BMF itself needs, and that does the work with ``backend: bmf``.
+
+    Args:
+        answer: The answer to ``bmf``.
+    """
     if "ffmpeg" not in answer:
-        return Finding("FFmpeg", "fail", answer["error"], answer.get("hint") or _FFMPEG_FIXES["decord"])
+        return Finding("FFmpeg 4", "fail", answer["error"], answer.get("hint") or _FFMPEG_FIXES["decord"])
     source, fix = answer["ffmpeg"], _FFMPEG_FIXES[answer["ffmpeg"]]
     if "version" not in answer:
         facts = f"from {source}; its version cannot be read without BMF: {answer['error']}"
-        return Finding("FFmpeg", "warn", facts, "fix BMF")
-    encoders, missing = answer["encoders"], answer["missing"]
-    facts = f"{answer['version']} from {source}; encoders: {', '.join(encoders)}"
-    facts += f" (not {', '.join(missing)})" if missing else ""
-    facts += f"; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
-    # The others are replaceable: x265 by x264 or vp9, nvenc and mpeg4 by x264, hwaccel by nvdec.
-    if "x264" in missing:
+        return Finding("FFmpeg 4", "warn", facts, "fix BMF")
+    facts = f"{answer['version']} from {source}, for BMF and backend: bmf; {_codecs(answer)}"
+    # Without an encoder for H.264, few pipelines can use that back end.
+    if "x264" in answer["missing"]:
+        return Finding("FFmpeg 4", "warn", f"{facts}; no encoder for H.264", fix)
+    return Finding("FFmpeg 4", "ok", facts)
+
+
+def ffmpeg_finding(answer: Answer) -> Finding:
+    """Judge the FFmpeg in PyAV, which decodes and encodes, by the answer to ``pyav``."""
+    fix = "pip install --force-reinstall --no-deps av, which installs the wheel with its own FFmpeg"
+    if "version" not in answer:
+        return Finding("FFmpeg", "fail", f"import av: {answer['error']}", answer.get("hint") or fix)
+    facts = f"{answer['version']}, decodes and encodes; {_codecs(answer)}"
+    if unusable := answer.get("unusable"):
+        facts += f"; {', '.join(unusable)} cannot be opened here (no NVENC, or no driver)"
+    if "x264" in answer["missing"]:
         return Finding("FFmpeg", "fail", f"{facts}; no encoder for H.264", fix)
-    if "vp9" in missing:
-        return Finding("FFmpeg", "warn", f"{facts}; no encoder for WebM", fix)
+    if "error" in answer:
+        return Finding("FFmpeg", "warn", f"{facts}; trying NVENC failed: {answer['error']}", "update NVIDIA's driver")
     return Finding("FFmpeg", "ok", facts)
+
+
+def _codecs(answer: Answer) -> str:
+    missing = f" (not {', '.join(answer['missing'])})" if answer["missing"] else ""
+    return f"encoders: {', '.join(answer['encoders'])}{missing}; {'' if answer['hwaccel'] else 'no '}hwaccel cuda"
 
 
 def onnxruntime_finding(answer: Answer, machine: Machine) -> Finding:

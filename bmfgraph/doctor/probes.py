@@ -6,7 +6,6 @@ Each question imports its own libraries, so that a broken library affects only i
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -117,12 +116,23 @@ def _ask_bmf() -> Iterator[Answer]:
     from bmfgraph.nodes.codecs import CODECS
     from bmfgraph.nodes.encoder_checks import NATIVE_CODECS
 
-    version = ctypes.CDLL("libavutil.so.56").av_version_info
-    version.restype = ctypes.c_char_p
     encoders = [codec for codec in NATIVE_CODECS if ffmpeg4.has_encoder(CODECS[codec].encoder)]
     missing = [codec for codec in NATIVE_CODECS if codec not in encoders]
     hwaccel = ffmpeg4.has_hwaccel("cuda")
-    yield {"version": version().decode(), "encoders": encoders, "missing": missing, "hwaccel": hwaccel}
+    yield {"version": ffmpeg4.version(), "encoders": encoders, "missing": missing, "hwaccel": hwaccel}
+
+
+def _ask_pyav() -> Iterator[Answer]:
+    from bmfgraph.nodes.codecs import CODECS
+    from bmfgraph.system import ffmpeg
+
+    encoders = [name for name, codec in CODECS.items() if ffmpeg.encoders((codec.encoder,))]
+    missing = [name for name in CODECS if name not in encoders]
+    hwaccel = ffmpeg.has_hwaccel("cuda")
+    yield {"version": ffmpeg.ffmpeg_version(), "encoders": encoders, "missing": missing, "hwaccel": hwaccel}
+    # A driver may crash, so its encoders are tried last.
+    gpu = [name for name in encoders if ffmpeg.needs_gpu(CODECS[name].encoder)]
+    yield {"unusable": [name for name in gpu if not ffmpeg.opens_gpu_encoder(CODECS[name].encoder)]}
 
 
 def _ask_onnxruntime() -> Iterator[Answer]:
@@ -145,6 +155,7 @@ def _ask_kinds() -> Iterator[Answer]:
 
 _QUESTIONS: dict[str, Callable[[], Iterator[Answer]]] = {
     "bmf": _ask_bmf,
+    "pyav": _ask_pyav,
     "onnxruntime": _ask_onnxruntime,
     "kinds": _ask_kinds,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bmfgraph.error_codes.code import Code
 
 __all__ = [
+    "EXISTING_OUTPUT",
     "FRAME_RATE_TOO_HIGH",
     "HDR_REFUSED",
     "INCOMPLETE_OUTPUT",
@@ -14,6 +15,7 @@ __all__ = [
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
     "UNEQUAL_PICTURES",
+    "UNKNOWN_NAME_WORD",
     "UNPIPEABLE_CONTAINER",
     "UNREADABLE_PIPE",
     "UNREADABLE_URL",
@@ -24,6 +26,12 @@ __all__ = [
     "UNUSED_RATE",
 ]
 
+EXISTING_OUTPUT = Code("E220", "A file to write exists.", "Set `overwrite=true`, or write to another file.")
+UNKNOWN_NAME_WORD = Code(
+    "E221",
+    "The name of a file to write has a word that is unknown there, or a brace without its partner.",
+    "Use the words that the message lists; `{{` and `}}` stand for braces.",
+)
 UNSUPPORTED_TUNE = Code(
     "E363", "The codec does not have the `tune`.", "Leave it out, or use one that the message lists."
 )
@@ -58,8 +66,8 @@ UNSUPPORTED_BY_BACKEND = Code(
 )
 MISSING_DECODER = Code(
     "E391",
-    "The FFmpeg 4 of the back end `bmf` has no decoder for the codec of the input.",
-    "Set `backend: pyav`.",
+    "The FFmpeg that decodes has no decoder for the codec of the input.",
+    "With `backend: bmf`, set `backend: pyav`; else convert the file.",
 )
 MISSING_PICTURE = Code(
     "E430",

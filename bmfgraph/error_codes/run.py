@@ -10,6 +10,7 @@ __all__ = [
     "COMPARISON_FAILURE",
     "INTERNAL_ERROR",
     "ISOLATED_RUN_FAILURE",
+    "LOST_FRAMES",
     "MEMORY_SHORT",
     "MISSING_FRAMES",
     "MODULE_IN_THE_WAY",
@@ -59,3 +60,4 @@ MODULE_IN_THE_WAY = Code(
     "E813", "A file in the script's folder has the name of a library's module.", "Rename the file or move the script."
 )
 INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
+LOST_FRAMES = Code("E814", "A node took fewer frames than the node before it gave.", "Run it again, and report it.")

@@ -100,16 +100,6 @@ SHORTENED_LAST_FRAME = Code(
     "The container does not store how long the last frame of a source is shown.",
     "Write .mp4 or .mkv.",
 )
-DEPTH_REDUCED = Code(
-    "W131",
-    "The source has more than 8 bits of a sample, and the output gets 8.",
-    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
-)
-HDR_REDUCED = Code(
-    "W132",
-    "HDR video is written in 8 bits, or without its mastering metadata.",
-    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
-)
 LOST_STREAM = Code(
     "W128",
     "The container cannot hold a stream, the chapters or a tag of the source.",
@@ -124,4 +114,14 @@ RESAMPLED_AUDIO = Code(
     "W130",
     "The encoded audio gets another sample rate, or fewer channels, because its codec does not have the source's.",
     "Choose `audio: flac` and .mkv to keep them.",
+)
+DEPTH_REDUCED = Code(
+    "W131",
+    "The source has more than 8 bits of a sample, and the output gets 8.",
+    "Take the model or the codec that the message names out of the way, or set `pixel_format` to confirm it.",
+)
+HDR_REDUCED = Code(
+    "W132",
+    "HDR video is written in 8 bits, or without its mastering metadata.",
+    "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
 )

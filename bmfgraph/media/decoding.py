@@ -122,7 +122,7 @@ class Decoder(TrackReader):
         reasons = [*self.faults, *damage]
         missing = self._missing_end()
         if missing > 0:
-            frames += max(1, round(missing * self._reading.rate))
+            frames += max(1, round(missing * self._reading.rate)) + self._ledger.unsent()
             reasons.append(f"its last {float(missing):.2f} s are missing")
         return Loss(
             frames=frames,
@@ -130,7 +130,8 @@ class Decoder(TrackReader):
             leading=len(inside) - len(lost),
             damaged=len(damaged),
             damaged_times=tuple(self._clip_time(pts) for pts in damaged[:_KEPT]),
-            corrupt=self._ledger.corrupt,
+            # A transport stream takes a splice for missing packets.
+            corrupt=max(0, self._ledger.corrupt - self._demuxer.spliced),
             spliced=self._demuxer.spliced,
             reasons=tuple(reasons),
             doubts=(*doubts, *self._gaps()),
@@ -231,6 +232,8 @@ class Decoder(TrackReader):
         pts = picture.pts
         if pts is None:
             return
+        if picture.is_corrupt:
+            self._suspects.append(pts)
         if self._newest is not None:
             if pts - self._newest > 1.5 * self._step and self._beside_suspect(pts):
                 self._ledger.skip(self._newest, pts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,11 +24,29 @@ _NEAR = 1024
 """Bytes between two packets that are not looked at."""
 
 
+@dataclass
+class _Track:
+    """Times of one stream, in its ticks: integers, because they are computed for every packet."""
+
+    base: Fraction
+    """Seconds per tick."""
+    sparse: bool
+    """Whether its packets come at any time, such as subtitles."""
+    back: int
+    """Ticks by which its times may run backwards; likewise ahead."""
+    ahead: float
+    shift: int
+    """Ticks that are added behind a splice."""
+    newest: int | None = None
+    """Where the last packet ends, by decoding time."""
+    end: int = 0
+    """Where the last packet ends, by presentation time."""
+
+
 class Demuxer:
     """Read the packets of all streams of an open container, in file order.
 
     Attributes:
-        end: Seconds of the file at which the last packet of any stream ends.
         spliced: Number of jumps of the times that were joined.
         faults: What is wrong with the file, each once.
     """
@@ -44,11 +64,9 @@ class Demuxer:
         self._file: IO[bytes] | None = None
         self._position = 0
         """Position in the file: behind all packets so far; in FLV files, of the last packet."""
-        self._newest: dict[int, Fraction] = {}
-        """Seconds at which the last packet of each stream ends, by decoding time."""
+        self._tracks: dict[int, _Track] = {}
         self._shift = Fraction(0)
         """Seconds that are added to the file's times behind a splice."""
-        self.end = Fraction(0)
         self.spliced = 0
         self.faults: list[str] = []
 
@@ -100,25 +118,38 @@ class Demuxer:
 
     def _join(self, packet: Any) -> None:
         """Shift the times of a packet so that its stream goes on without a jump."""
-        decoding = packet.dts if packet.dts is not None else packet.pts
-        base = Fraction(packet.time_base)
-        if decoding is not None:
-            time = decoding * base + self._shift
-            last = self._newest.get(packet.stream_index)
-            jump = time - last if last is not None else Fraction(0)
-            sparse = packet.stream.type not in ("video", "audio")
-            if not sparse and (jump < -_JUMP_BACK or (jump > _JUMP_AHEAD and self._format in ("mpegts", "mpeg"))):
-                self._shift -= jump
+        track = self._tracks.get(packet.stream_index) or self._track(packet)
+        decoding, duration = packet.dts if packet.dts is not None else packet.pts, packet.duration or 0
+        if decoding is not None and not track.sparse:
+            time = decoding + track.shift
+            if track.newest is not None and not -track.back <= time - track.newest <= track.ahead:
+                self._shift -= (time - track.newest) * track.base
                 self.spliced += 1
-                time -= jump
-            if not sparse:
-                self._newest[packet.stream_index] = time + (packet.duration or 0) * base
-        if self._shift:
-            ticks = round(self._shift / base)
-            packet.pts = packet.pts + ticks if packet.pts is not None else None
-            packet.dts = packet.dts + ticks if packet.dts is not None else None
+                for other in self._tracks.values():
+                    other.shift = round(self._shift / other.base)
+                time = decoding + track.shift
+            track.newest = time + duration
+        if track.shift:
+            packet.pts = packet.pts + track.shift if packet.pts is not None else None
+            packet.dts = packet.dts + track.shift if packet.dts is not None else None
         if packet.pts is not None:
-            self.end = max(self.end, (packet.pts + (packet.duration or 0)) * base)
+            track.end = max(track.end, packet.pts + duration)
+
+    def _track(self, packet: Any) -> _Track:
+        base = Fraction(packet.time_base)
+        track = self._tracks[packet.stream_index] = _Track(
+            base,
+            packet.stream.type not in ("video", "audio"),
+            round(_JUMP_BACK / base),
+            float(_JUMP_AHEAD / base) if self._format in ("mpegts", "mpeg") else math.inf,
+            round(self._shift / base),
+        )
+        return track
+
+    @property
+    def end(self) -> Fraction:
+        """Seconds of the file at which the last packet of any stream ends, so far."""
+        return max((track.end * track.base for track in self._tracks.values()), default=Fraction(0))
 
     def close(self) -> None:
         """Close the file whose bytes are checked; the container stays open."""
@@ -128,7 +159,8 @@ class Demuxer:
 
     def reached(self, stream: int) -> Fraction:
         """Return the seconds at which the packets of a stream end so far, by decoding time."""
-        return self._newest.get(stream, Fraction(0))
+        track = self._tracks.get(stream)
+        return (track.newest or 0) * track.base if track else Fraction(0)
 
     def _fault(self, text: str) -> None:
         if text not in self.faults:

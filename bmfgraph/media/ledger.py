@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter
+import itertools
+from collections import Counter, deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,8 @@ _NAMED = 5
 """Times that a message names."""
 _KEPT = 1000
 """Times of lost frames that are kept; more are only counted."""
+_REORDERED = 8
+"""Frames before the last one of which a cut may have left out some."""
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte that is set if its frame is shown (RFC 6386, 9.1)."""
 
@@ -85,6 +88,7 @@ class FrameLedger:
         self._untimed = 0
         self._missing: list[int] = []
         self._missing_count = 0
+        self._last_sent: deque[int] = deque(maxlen=4 * _REORDERED)
         self.corrupt = 0
         self.damaged: list[int] = []
         """Times of the frames that the decoder calls damaged, in ticks."""
@@ -98,12 +102,17 @@ class FrameLedger:
             self._untimed += 1
         else:
             self._due[packet.pts] += 1
+            self._last_sent.append(packet.pts)
 
     def receive(self, picture: Any) -> None:
         """Note a decoded frame."""
         pts = picture.pts
         if picture.is_corrupt and pts is not None:
             self.damaged.append(pts)
+        if self._missing and pts is not None and _has_near(self._missing, pts, self._step):
+            # It comes later than its time, as behind a splice.
+            self._missing.remove(min(self._missing, key=lambda missing: abs(missing - pts)))
+            self._missing_count -= 1
         if pts is None or pts not in self._due:
             # A time that no packet has is the decoder's guess for a packet without one.
             self._untimed -= 1
@@ -120,6 +129,11 @@ class FrameLedger:
             self._missing_count += 1
             if len(self._missing) < _KEPT:
                 self._missing.append(pts)
+
+    def unsent(self) -> int:
+        """Return the frames that are missing between the last packets: those stored behind a later one."""
+        times = sorted(self._last_sent)[-_REORDERED:]
+        return sum(max(0, round((after - before) / self._step) - 1) for before, after in itertools.pairwise(times))
 
     def lost(self) -> tuple[int, list[int]]:
         """Return the number of lost frames so far, and the times of those whose time is known, in ticks."""

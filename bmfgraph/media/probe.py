@@ -12,11 +12,12 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import MediaError
 from bmfgraph.media.alpha import has_alpha, is_transparent, picture_decoder
+from bmfgraph.media.codec_names import codec_name
 from bmfgraph.media.hdr import hdr_metadata
 from bmfgraph.media.opening import Protocol, is_url, open_video
 from bmfgraph.media.picture_files import check_pictures, picture_files
 from bmfgraph.media.pipes import is_pipe, pipe_at
-from bmfgraph.media.refusals import unreadable
+from bmfgraph.media.refusals import no_decoder, unreadable
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
 from bmfgraph.media.track_facts import TrackChoice, is_picture, no_stream, tracks_of
@@ -210,6 +211,8 @@ def _describe(
     if video >= len(streams):
         raise no_stream(path, "video", [stream.language or "und" for stream in streams], video)
     stream = streams[video]
+    if stream.codec_context is None:
+        raise no_decoder(path, codec_name(container, stream))
     tracks = tracks_of(path, container, stream, audio=beside[0], subtitles=beside[1])
 
     name = container.format.name.split(",")[0]

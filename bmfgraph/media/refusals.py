@@ -13,7 +13,7 @@ from bmfgraph.media.opening import Protocol, is_playlist, is_url
 from bmfgraph.media.pipes import is_pipe, pipe_at, pipe_fault
 from bmfgraph.system.untrusted import open_regular
 
-__all__ = ["unreadable"]
+__all__ = ["no_decoder", "unreadable"]
 
 
 def unreadable(path: Path | str, protocols: Iterable[Protocol], error: Any) -> MediaError:
@@ -57,6 +57,15 @@ def unreadable(path: Path | str, protocols: Iterable[Protocol], error: Any) -> M
         f"input {str(path)!r} is not a video that FFmpeg can read ({reason})",
         "it may be cut off, still being written, or not a media file; try to play it",
         code=codes.UNREADABLE_VIDEO,
+    )
+
+
+def no_decoder(path: Path | str, codec: str) -> MediaError:
+    """Return the error for a clip whose codec PyAV's FFmpeg does not decode; ``codec`` may be empty if unknown."""
+    return MediaError(
+        f"input {str(path)!r}: FFmpeg has no decoder for its codec{codec and f', {codec}'}",
+        "convert the file with a program that reads this codec",
+        code=codes.MISSING_DECODER,
     )
 
 

@@ -116,11 +116,11 @@ class TrackPacket:
             return self._decoded
 
     def _decode(self, decode: Callable[[], Any]) -> Any:
-        from av import InvalidDataError
+        from av import FFmpegError
 
         try:
             return decode()
-        except InvalidDataError:
+        except FFmpegError:
             self.damaged = True
             return []
 

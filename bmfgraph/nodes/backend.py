@@ -76,10 +76,10 @@ def check_audio(name: str, audio: AudioSpec) -> None:
     Raises:
         PlanError: There are more.
     """
-    if len(audio.tracks) > 1:
+    if len(sounds := audio.of_kind("audio")) > 1:
         raise _unsupported(
             name,
-            f"the back end bmf writes one audio stream, and {len(audio.tracks)} streams come",
+            f"the back end bmf writes one audio stream, and {len(sounds)} streams come",
             "set decoder.audio=0 for the first, or ",
         )
 
@@ -93,7 +93,9 @@ def check_even_times(name: str, frames: FrameSpec, container: str) -> None:
     if container in ("mp4", "mov") and frames.time_grid not in (None, 1 / frames.rate):
         raise _unsupported(
             name,
-            f"the back end bmf writes {container} with frames at even times only: FFmpeg 4 hides the last of others",
+            f"the back end bmf writes {container} only if all frames lie on the ticks of the frame rate, which is not "
+            "certain here: FFmpeg 4 hides the last of others",
+            "write .mkv, or ",
         )
 
 

@@ -90,6 +90,10 @@ class NodeSpec(Frozen):
         """Return the names of the outputs, known before anything is inferred."""
         return ("out",)
 
+    def words(self) -> Mapping[str, str]:
+        """Return words that the names of files may contain which are written further down, such as ``{stem}``."""
+        return {}
+
     def compiled(self) -> NodeSpec:
         """Return the spec that the plan uses in place of this one; options can select another class."""
         return self

@@ -30,6 +30,9 @@ __all__ = ["ConvertParams", "ConvertSpec", "chroma_position", "scale_steps", "wr
 Position = tuple[int, int | None]
 _SCALING = "bicubic+accurate_rnd+full_chroma_int"
 """Interpolates chroma and rounds exactly: within 2 levels of the ideal."""
+_PLANAR = "gbrp"
+"""RGB in planes. swscale computes it from YUV with SIMD, and rgb24 without: the detour takes a third of the time, and
+gives the same values."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,9 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
     ]
     # Swscale takes deep grey for full range; as luma of YUV it is converted right.
     first, last = _as_yuv(params.source_format), _as_yuv(params.pixel_format)
-    steps = (("scale", ":".join(terms)), ("format", last or params.pixel_format))
+    steps: tuple[FilterStep, ...] = (("scale", ":".join(terms)), ("format", last or params.pixel_format))
+    if params.pixel_format == "rgb24" and params.source.matrix != "rgb":
+        steps = (steps[0], ("format", _PLANAR), ("scale", f"flags={_SCALING}"), steps[1])
     before: tuple[FilterStep, ...] = (_SAME_CODES, ("format", first)) if first else ()
     after: tuple[FilterStep, ...] = (("extractplanes", "y"),) if last else ()
     if params.pixel_format == "rgb48le" and params.source.matrix != "rgb":

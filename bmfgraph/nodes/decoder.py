@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import Field, field_validator
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
 from bmfgraph.media.filtering import FilterStep
+from bmfgraph.media.naming import input_words
 from bmfgraph.media.opening import Protocol, is_url
 from bmfgraph.media.pipes import STANDARD_INPUT
 from bmfgraph.media.probe import Media, MediaError, probe
@@ -141,6 +143,9 @@ class DecoderSpec(NodeSpec):
 
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
+
+    def words(self) -> Mapping[str, str]:
+        return input_words(self.path)
 
     def ports(self) -> tuple[str, ...]:
         return ("video", "audio")
@@ -291,14 +296,14 @@ class DecoderSpec(NodeSpec):
         return params.backend == "pyav"
 
     def _audio(self, audio: AudioSpec | None) -> AudioSpec | None:
-        """Return what the back end reads: BMF's decoder reads one audio stream, and nothing else."""
+        """Return what the back end reads: BMF's decoder reads no streams but audio."""
         if self.backend == "pyav" or audio is None:
             return audio
-        return replace(_first(audio), backend="bmf") if audio.of_kind("audio") else None
+        return replace(_sounds(audio), backend="bmf") if audio.of_kind("audio") else None
 
     def audio_reader(self, params: FileReading, audio: AudioSpec) -> AudioNodeSpec:
         reads = {field.name: getattr(params, field.name) for field in fields(FileReading)}
-        return AudioNodeSpec(reads=FileReading(**reads), carries=_first(audio) if audio.backend == "bmf" else audio)
+        return AudioNodeSpec(reads=FileReading(**reads), carries=_sounds(audio) if audio.backend == "bmf" else audio)
 
     def needs(self, params: DecoderParams) -> Needs:
         return Needs(
@@ -379,6 +384,6 @@ def _rgb(color: str) -> tuple[int, int, int]:
         raise FieldError(f"{color!r} is not a colour", "write a name such as white, or #rrggbb") from None
 
 
-def _first(audio: AudioSpec) -> AudioSpec:
-    """Return the first audio stream alone."""
-    return replace(audio, tracks=audio.of_kind("audio")[:1], chapters=0, metadata=())
+def _sounds(audio: AudioSpec) -> AudioSpec:
+    """Return the audio streams alone."""
+    return replace(audio, tracks=audio.of_kind("audio"), chapters=0, metadata=())

@@ -34,9 +34,9 @@ from bmfgraph.nodes.containers import (
 from bmfgraph.nodes.depth import depth_warnings
 from bmfgraph.nodes.encoder_checks import check_codec, check_frames, check_native, written_audio
 from bmfgraph.nodes.native_encoder import native_options
-from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.path_kind import OutputPath
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PixelFormat, automatic_formats
-from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, plan_tracks
+from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, native_problems, plan_tracks
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
@@ -58,11 +58,11 @@ class EncoderSpec(CopyingSpec):
     """Writes a file. Inputs: frames, and a source's `audio`: all that belongs to its video."""
 
     kind: Literal["encoder"] = "encoder"
-    path: FilePath | None = Field(
+    path: OutputPath | None = Field(
         default=None,
         min_length=1,
         description="The file, a pattern for numbered pictures such as `frame_%05d.png`, or `-` for standard output; "
-        "null with `container: null`.",
+        "null with `container: null`. The words `{stem} {name} {pipeline} {model}` may stand in it.",
     )
     codec: CodecName | None = Field(
         default=None,
@@ -235,19 +235,6 @@ class EncoderSpec(CopyingSpec):
                 code=codes.INVALID_SEQUENCE_NAME,
             )
 
-    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
-        if node.params.path:
-            yield from depth_warnings(node, plan, chosen=self.pixel_format is not None)
-        if self.backend == "bmf" or len(self.inputs) < 2:
-            return
-        # An input of which nothing is written is disconnected.
-        ref = node.inputs[1] if len(node.inputs) > 1 else Ref.parse(self.inputs[1])
-        port = plan.node(ref.node).output(ref.port) if plan.has(ref.node) else None
-        source = port.type if port else None
-        container = self._container(node.name)
-        if isinstance(source, AudioSpec):
-            yield from plan_tracks(node.name, self, source, container).problems
-
     def files(self, params: EncoderParams) -> Files:
         if params.path in (None, STANDARD_OUTPUT):
             return Files()
@@ -257,6 +244,21 @@ class EncoderSpec(CopyingSpec):
     def needs(self, params: EncoderParams) -> Needs:
         others = tuple(codec.encoder for name, codec in CODECS.items() if name in VIDEO_IN[params.container])
         return Needs(encoder=params.codec, other_encoders=others, backend=params.backend)
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        depth = depth_warnings(node, plan, chosen=self.pixel_format is not None) if node.params.path else ()
+        return (*depth, *self._track_warnings(node, plan))
+
+    def _track_warnings(self, node: PlanNode, plan: Plan) -> tuple[Problem, ...]:
+        # An input of which nothing is written is disconnected, and a node that reads audio alone can stand between.
+        refs = (Ref.parse(self.inputs[1]), *node.inputs[1:]) if len(self.inputs) > 1 else ()
+        ports = (plan.node(ref.node).output(ref.port) for ref in refs if plan.has(ref.node))
+        source = next((port.type for port in ports if port is not None), None)
+        if not isinstance(source, AudioSpec):
+            return ()
+        if self.backend == "bmf":
+            return native_problems(node.name, source)
+        return plan_tracks(node.name, self, source, self._container(node.name)).problems
 
     def written_bytes(self, params: EncoderParams, frames: FrameSpec, seconds: float) -> float:
         codec = CODECS[self._codec(params.container)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -75,6 +76,9 @@ class InferenceSpec(NodeSpec):
 
     def accepts(self, index: int) -> InputType:
         return InputType(TensorSpec)
+
+    def words(self) -> Mapping[str, str]:
+        return {"model": self.model.name}
 
     def probe(self, name: str) -> CompletedModel:
         try:

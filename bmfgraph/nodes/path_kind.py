@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.fields import FieldInfo
 
-__all__ = ["FilePath", "FolderPath", "PathKind", "path_kind"]
+__all__ = ["FilePath", "FolderPath", "OutputPath", "PathKind", "output_fields", "path_kind"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class PathKind:
     """
 
     kind: Literal["file", "folder"]
+    written: bool = False
+    """Whether the file is written, so that its name may be a template such as ``{stem}.mp4``."""
 
 
 def _any_bytes(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
@@ -31,12 +34,24 @@ def _any_bytes(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
 
 FilePath = Annotated[str, PathKind("file"), WrapValidator(_any_bytes)]
 """Type of a field that names a file."""
+OutputPath = Annotated[str, PathKind("file", written=True), WrapValidator(_any_bytes)]
+"""Type of a field that names a file to write."""
 FolderPath = Annotated[str, PathKind("folder"), WrapValidator(_any_bytes)]
 """Type of a field that names a folder."""
 
 
 def path_kind(field: FieldInfo) -> Literal["file", "folder"] | None:
     """Return ``file`` or ``folder`` for a field that names one; None for other fields."""
+    mark = _mark(field)
+    return mark.kind if mark else None
+
+
+def output_fields(fields: Mapping[str, FieldInfo]) -> list[str]:
+    """Return the names of the fields that name a file to write."""
+    return [name for name, field in fields.items() if (mark := _mark(field)) is not None and mark.written]
+
+
+def _mark(field: FieldInfo) -> PathKind | None:
     members = (field.annotation, *typing.get_args(field.annotation))
     marks: list[Any] = [*field.metadata, *(mark for member in members for mark in getattr(member, "__metadata__", ()))]
-    return next((mark.kind for mark in marks if isinstance(mark, PathKind)), None)
+    return next((mark for mark in marks if isinstance(mark, PathKind)), None)

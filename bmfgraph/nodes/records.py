@@ -11,7 +11,7 @@ from pydantic import Field
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.path_kind import OutputPath
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, EmbeddingsSpec, PortType, ResultSpec
@@ -48,7 +48,9 @@ class RecordsSpec(NodeSpec):
     """Writes the results of each frame: as JSON one object a frame, as a table one row for each of its objects."""
 
     kind: Literal["records"] = "records"
-    path: FilePath = Field(min_length=1, description="The file to write.")
+    path: OutputPath = Field(
+        min_length=1, description="The file to write, with the words `{stem} {name} {pipeline} {model}` where wanted."
+    )
     format: Literal["jsonl", "json", "csv", "parquet", "coco", "yolo"] | None = Field(
         default=None,
         description="Null: by the file's extension. coco: one JSON document of COCO's form; yolo: a .zip file with a "

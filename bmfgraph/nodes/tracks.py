@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from bmfgraph.media.track_writing import TrackWriting
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.types import AudioSpec, TrackSpec
 
-__all__ = ["CopyingSpec", "TrackPlan", "plan_tracks"]
+__all__ = ["CopyingSpec", "TrackPlan", "native_problems", "plan_tracks"]
 
 Part = Literal["audio", "subtitles", "attachments", "data", "chapters", "metadata"]
 
@@ -34,12 +34,12 @@ AUDIO: dict[str, set[str]] = {
     "webm": {"opus", "vorbis"},
     "avi": {"aac", "mp3", "mp2", "ac3", "eac3", "dts", *_PCM, "pcm_alaw", "pcm_mulaw", "wmav2", "adpcm_ms"},
     "mpegts": _TS,
-    "nut": (_MP4 - {"alac"}) | _PCM | _BIG_PCM | {"vorbis", "wavpack"},
+    "nut": (_MP4 - {"alac", "flac"}) | _PCM | _BIG_PCM | {"vorbis", "wavpack"},
     "hls": {"aac", "mp3", "ac3", "eac3"},
     "dash": {"aac", "opus", "flac", "ac3", "eac3"},
 }
 """Audio codecs by container; one that is not listed holds video only."""
-_DEFAULT = {"webm": "opus", "avi": "pcm", "matroska": "flac", "nut": "flac"}
+_DEFAULT = {"webm": "opus", "avi": "pcm", "matroska": "flac", "nut": "pcm"}
 """``audio`` where a container cannot hold the source's codec, if not aac.
 
 AVI has no place for the delay of a codec, so any but PCM would come late.
@@ -241,6 +241,16 @@ def _changes(
             message = f"{stream} is {' and '.join(changes)}, because {choice} does not have that rate"
         hint = "choose flac and .mkv to keep it as it is"
         yield Problem(where, message, codes.RESAMPLED_AUDIO, hint)
+
+
+def native_problems(name: str, source: AudioSpec) -> tuple[Problem, ...]:
+    """Return a warning about what BMF's own encoder leaves out: all but audio."""
+    rest = replace(source, tracks=tuple(track for track in source.tracks if track.kind != "audio"))
+    if not (rest.tracks or rest.chapters):
+        return ()
+    where = f"pipeline.nodes.{name}"
+    message = f"the back end bmf writes audio alone beside the video; the file is written without {rest}"
+    return (Problem(where, message, codes.LOST_STREAM, f"set {where}.backend=pyav"),)
 
 
 def _nothing(where: str, source: AudioSpec, container: str) -> Problem:

@@ -1,10 +1,11 @@
-"""Check that every frame arrived that the sources promised, once BMF reports that it is done."""
+"""Check that every frame arrived that the sources promised, and at every node, once BMF reports that it is done."""
 
 from __future__ import annotations
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import AudioSpec
 from bmfgraph.runner.monitor import RunMonitor
 
 __all__ = ["check_complete"]
@@ -27,6 +28,7 @@ def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
                 hint="run it again",
                 code=codes.NODE_FAILURE,
             )
+    _check_edges(plan, monitor)
     warnings = []
     for node, info in plan.sources():
         timings = monitor.timings[node.name]
@@ -72,3 +74,22 @@ def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
             )
         warnings.append(f"{node.name}: {text}")
     return warnings
+
+
+def _check_edges(plan: Plan, monitor: RunMonitor) -> None:
+    """Check that each node has taken what the nodes before it have sent."""
+    for node in plan:
+        taken = monitor.timings_of(node.name, node.kind).frames
+        for ref in node.inputs:
+            source = monitor.timings.get(ref.node)
+            if source is None or source.sent is None or isinstance(plan.type_of(ref), AudioSpec):
+                continue
+            if taken != source.sent:
+                raise RunError(
+                    node.name,
+                    node.kind,
+                    f"it took {taken:,} of the {source.sent:,} frames of {ref.node!r}",
+                    frame=taken,
+                    hint="run it again, and report it",
+                    code=codes.LOST_FRAMES,
+                )

@@ -46,7 +46,7 @@ def _configs(plan: Plan, node: PlanNode, module: BmfModuleSpec) -> Iterator[dict
     filters = [{"name": step["name"], "para": step["para"]} for step in module.options.get("filters", ())]
     for number, step in enumerate(filters[:-1]):
         between = [f"{node.name}_{number}"]
-        yield _config(f"{node.name}-{step['name']}", module.name, step, streams, between)
+        yield _config(f"{node.name}-{number}", module.name, step, streams, between)
         streams = between
     options = filters[-1] if filters else dict(module.options)
     yield _config(node.name, module.name, options, streams, _outputs(plan, node))

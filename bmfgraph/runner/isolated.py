@@ -38,12 +38,18 @@ __all__ = ["run_isolated"]
 
 
 def run_isolated(
-    plan: Plan, *, progress: ProgressCallback | None = None, memory: int | None = None, seconds: float | None = None
+    plan: Plan,
+    *,
+    overwrite: bool = False,
+    progress: ProgressCallback | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
 ) -> RunResult:
     """Run a plan in a child process.
 
     Args:
         plan: A plan whose engines exist. Its node classes must be importable by name in a new interpreter.
+        overwrite: Replace outputs that exist.
         progress: Called with the child's progress, on this thread.
         memory: Bytes of memory that the child may allocate; None for no limit.
         seconds: Time that the child may take; None for no limit.
@@ -54,7 +60,7 @@ def run_isolated(
     if errors := pipe_errors(plan, "a child process cannot have what was read of it here"):
         raise one_error(errors)
     try:
-        data = pickle.dumps(sys.path) + pickle.dumps(plan)
+        data = pickle.dumps(sys.path) + pickle.dumps((plan, overwrite))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise _failure(
             f"the plan cannot be sent to a child process ({error})", "define its node classes in a module"
@@ -211,13 +217,13 @@ def main(descriptor: int, memory: int | None) -> None:
         try:
             sys.path[:] = pickle.load(sys.stdin.buffer)
             try:
-                plan = pickle.load(sys.stdin.buffer)
+                plan, overwrite = pickle.load(sys.stdin.buffer)
             except (ImportError, AttributeError) as error:
                 raise _failure(
                     f"the child process cannot load the plan ({error})", "define node classes in a module"
                 ) from error
             end_with_stdin()
-            send(run_plan(plan, progress=send))
+            send(run_plan(plan, overwrite=overwrite, progress=send))
         except BmfgraphError as error:
             send(error)
         except Exception as error:

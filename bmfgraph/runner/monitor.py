@@ -40,6 +40,7 @@ class NodeTimings:
         first_done: Clock when the first frame was finished.
         last_done: Clock when the newest frame was finished.
         done: Clock when each frame was finished.
+        sent: Number of frames or results given to the next BMF nodes; None where that is not counted.
     """
 
     name: str
@@ -51,6 +52,7 @@ class NodeTimings:
     first_done: float | None = None
     last_done: float = 0.0
     done: array[float] = field(default_factory=lambda: array("d"))
+    sent: int | None = None
 
     def add(self, started: float, ended: float, frames: int = 1) -> None:
         """Add a call that finished ``frames`` frames, by the clock at its start and end."""

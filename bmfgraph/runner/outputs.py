@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,18 @@ from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
 from bmfgraph.system.temporary import publish, reserved, reserved_folder
 
-__all__ = ["Output", "full_disk", "make_output_folder", "temporary_outputs", "with_output_folder", "write_error"]
+__all__ = [
+    "Output",
+    "existing_files",
+    "full_disk",
+    "make_output_folder",
+    "temporary_outputs",
+    "with_output_folder",
+    "write_error",
+]
+
+
+_NUMBER = re.compile(r"%0?(\d*)d")
 
 
 @dataclass(frozen=True)
@@ -29,10 +40,14 @@ class Output:
 
 
 @contextlib.contextmanager
-def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str, Output]]]]:
+def temporary_outputs(plan: Plan, *, overwrite: bool = False) -> Iterator[tuple[Plan, Callable[[], dict[str, Output]]]]:
     """Redirect every sink to a temporary file in the folder of its final file.
 
     Temporary files that are left at the end of the context are deleted; so are those of earlier runs that were killed.
+
+    Args:
+        plan: The plan.
+        overwrite: Replace files that exist. Otherwise none of the outputs appears if one of their names is taken.
 
     Yields:
         The redirected plan, and a function that renames the files and returns their paths by node name.
@@ -48,27 +63,44 @@ def temporary_outputs(plan: Plan) -> Iterator[tuple[Plan, Callable[[], dict[str,
             if node.written is None:
                 continue
             path = Path(node.written)
-            part = stack.enter_context(_reserved(node, path))
+            part = stack.enter_context(_reserved(node, path, overwrite))
             final[node.name], parts[node.name] = path, part
             nodes.append(node.writing_to(part / path.name if node.files.several else part))
 
         def publish_all() -> dict[str, Output]:
-            outputs = {}
-            for name, path in final.items():
-                size, fresh = 0, set[str]()
-                try:
-                    for part, target in _published(parts[name], path):
-                        size += part.stat().st_size
-                        publish(part, target)
-                        fresh.add(target.name)
-                    if plan.node(name).files.several:
-                        _remove_stale(path, fresh)
-                except OSError as error:
-                    raise _unwritable(plan.node(name), path, str(error.strerror)) from None
-                outputs[name] = Output(path, size)
-            return outputs
+            published: list[Path] = []
+            try:
+                return {
+                    name: Output(path, _publish(plan.node(name), parts[name], path, overwrite, published))
+                    for name, path in final.items()
+                }
+            except RunError:
+                for path in published if not overwrite else ():
+                    with contextlib.suppress(OSError):
+                        Path(os.path.realpath(path)).unlink()
+                raise
 
         yield plan.replace(*nodes), publish_all
+
+
+def _publish(node: PlanNode, part: Path, path: Path, overwrite: bool, published: list[Path]) -> int:
+    """Rename the files of a node, append their names to ``published``, and return their bytes."""
+    size = 0
+    for file, target in _published(part, path):
+        try:
+            size += file.stat().st_size
+            publish(file, target, overwrite=overwrite)
+        except FileExistsError:
+            raise _exists(node, target) from None
+        except OSError as error:
+            raise _unwritable(node, path, str(error.strerror)) from None
+        published.append(target)
+    if node.files.several:
+        # Pictures of an earlier sequence that was longer would continue this one.
+        for stale in set(existing_files(node)) - set(published):
+            with contextlib.suppress(OSError):
+                stale.unlink()
+    return size
 
 
 def _published(part: Path, path: Path) -> Iterator[tuple[Path, Path]]:
@@ -78,18 +110,6 @@ def _published(part: Path, path: Path) -> Iterator[tuple[Path, Path]]:
         return
     for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
         yield file, path.parent / file.name
-
-
-def _remove_stale(path: Path, fresh: Collection[str]) -> None:
-    """Delete the numbered pictures of an earlier output of the same name that was longer."""
-    if (mark := re.search(r"%0?\d*d", path.name)) is None:
-        return
-    before, after = path.name[: mark.start()], path.name[mark.end() :]
-    number = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
-    for file in path.parent.iterdir():
-        match = number.fullmatch(file.name)
-        if match and file.name not in fresh and f"{before}{mark[0] % int(match[1])}{after}" == file.name:
-            file.unlink()
 
 
 def with_output_folder(plan: Plan, folder: Path) -> Plan:
@@ -109,12 +129,13 @@ def make_output_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
+def write_error(node: PlanNode, *, deep: bool = False, overwrite: bool = False) -> RunError | None:
     """Return an error if the file of a node cannot be written, as far as that shows without writing; else None.
 
     Args:
         node: The node.
         deep: All folders above the file will be created, also outside the current folder.
+        overwrite: Whether the file may exist.
     """
     if node.written is None:
         return None
@@ -129,16 +150,33 @@ def write_error(node: PlanNode, *, deep: bool = False) -> RunError | None:
         if target.exists() and not target.is_file():
             problem = "is a device or a pipe, not a file"
             return _output_error(node, path, problem, hint="; encoder=measure writes nothing")
+        if not overwrite and (existing := existing_files(node)):
+            return _exists(node, existing[0])
     except OSError as error:
         return _unwritable(node, path, str(error.strerror))
     obstacle = unwritable(target, deep=deep)
     return _unwritable(node, path, obstacle) if obstacle else None
 
 
+def existing_files(node: PlanNode) -> list[Path]:
+    """Return the files under the name of a node's output: at most one, or all pictures that its pattern matches.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    path = Path(node.written or "")
+    if not node.files.several or not (number := _NUMBER.search(path.name)):
+        return [path] if node.written and os.path.lexists(os.path.realpath(path)) else []
+    before, after = path.name[: number.start()], path.name[number.end() :]
+    name = re.compile(rf"{re.escape(before)}\d{{{number[1] or 1},}}{re.escape(after)}")
+    folder = path.parent
+    return sorted(file for file in folder.iterdir() if name.fullmatch(file.name)) if folder.is_dir() else []
+
+
 @contextlib.contextmanager
-def _reserved(node: PlanNode, path: Path) -> Iterator[Path]:
+def _reserved(node: PlanNode, path: Path, overwrite: bool) -> Iterator[Path]:
     """Create an empty file next to ``path``, so that missing permissions show before a frame is decoded."""
-    if (fault := write_error(node)) is not None:
+    if (fault := write_error(node, overwrite=overwrite)) is not None:
         raise fault
     with contextlib.ExitStack() as stack:
         try:
@@ -172,6 +210,16 @@ def full_disk(error: BmfgraphError, plan: Plan) -> RunError | None:
     )
     named.__dict__.update({name: getattr(error, name) for name in ("trace", "abandoned") if hasattr(error, name)})
     return named
+
+
+def _exists(node: PlanNode, path: Path) -> RunError:
+    return RunError(
+        node.name,
+        node.kind,
+        f"output {str(path)!r} exists",
+        hint=f"set overwrite=true to replace it, or pipeline.nodes.{node.name}.path to another name",
+        code=codes.EXISTING_OUTPUT,
+    )
 
 
 def _unwritable(node: PlanNode, path: Path, reason: str) -> RunError:

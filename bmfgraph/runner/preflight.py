@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
+from bmfgraph.compile.name_outputs import TemplateError, filled, specs_of, words_of
 from bmfgraph.config.job import JobSpec
 from bmfgraph.engines.builder import UNKNOWN
 from bmfgraph.engines.check import check_engine
@@ -42,14 +43,18 @@ class Reference:
     node: str
 
 
-def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[BmfgraphError]:
+def preflight_errors(
+    plan: Plan, job: JobSpec, *, deep: bool = False, overwrite: bool | None = None
+) -> list[BmfgraphError]:
     """Find the reasons why a run of a plan, or of its remaining nodes, would fail.
 
     Args:
         plan: The plan.
         job: Its configuration. If it has a ``target``, the libraries of this machine do not count.
         deep: All folders above the outputs will be created, also outside the current folder.
+        overwrite: Whether outputs may exist; None: as the key of that name says.
     """
+    overwrite = bool(job.overwrite) if overwrite is None else overwrite
     errors: list[BmfgraphError] = [*_unrunnable(plan)]
     if job.isolated:
         errors += pipe_errors(plan, "a child process cannot have what was read of it here")
@@ -57,9 +62,9 @@ def preflight_errors(plan: Plan, job: JobSpec, *, deep: bool = False) -> list[Bm
         errors += _not_installed(plan)
     if not plan.errors:
         errors += [error for node in plan for error in node.spec.faults(node, plan)]
-    errors += [error for node in plan if (error := write_error(node, deep=deep)) is not None]
+    errors += [error for node in plan if (error := write_error(node, deep=deep, overwrite=overwrite)) is not None]
     try:
-        report_path(job.report, plan)
+        report_path(job.report, plan, overwrite=overwrite)
         if not plan.errors:
             reference_of(job.reference, plan)
     except ConfigError as error:
@@ -193,20 +198,25 @@ def _shrunk(plan: Plan) -> Iterator[Problem]:
             )
 
 
-def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | None:
+def report_path(value: str | None, plan: Plan, *, overwrite: bool, make: bool = False) -> Path | None:
     """Return the file of the report.
 
     Args:
-        value: The key ``report``; None for no report.
+        value: The key ``report``, with the words that an output's name may have; None for no report.
         plan: The plan, whose files must not be overwritten.
+        overwrite: Whether the file may exist.
         make: Create the folder.
 
     Raises:
-        ConfigError: The file cannot be written, or the run reads or writes it.
+        ConfigError: The file exists or cannot be written, the run reads or writes it, or its name has an unknown word.
     """
     if value is None:
         return None
-    path = Path(value)
+    specs = specs_of(plan)
+    try:
+        path = Path(filled(value, words_of(specs, specs, plan.name)))
+    except TemplateError as error:
+        raise ConfigError(f"{value!r}: {error}", path="report", hint=error.hint, code=error.code) from None
     used = files_read(plan) | files_written(plan)
     if path.resolve() in used:
         raise ConfigError(
@@ -214,6 +224,13 @@ def report_path(value: str | None, plan: Plan, *, make: bool = False) -> Path | 
             path="report",
             hint="name another file",
             code=codes.UNUSABLE_REPORT_PATH,
+        )
+    if not overwrite and path.is_file():
+        raise ConfigError(
+            f"{str(path)!r} exists",
+            path="report",
+            hint="set overwrite=true to replace it, or name another file",
+            code=codes.EXISTING_OUTPUT,
         )
     obstacle = unwritable(path)
     if make and not obstacle:

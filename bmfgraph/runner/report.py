@@ -55,7 +55,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "schema": SCHEMA,
         "bmfgraph": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine_section(plan.machine.gpu) | {"ffmpeg4": result.ffmpeg},
+        "machine": machine_section(plan.machine.gpu) | {"ffmpeg": dict(result.ffmpeg)},
         "config": {key: value for key, value in result.config.items() if key != "samples"},
         "plan": {"name": plan.name, "hash": plan.hash()},
         "engines": [
@@ -189,14 +189,19 @@ def with_quality(result: RunResult, reference: Reference, *, whole: bool) -> Run
     return replace(result, quality=quality)
 
 
-def write_report(path: Path, result: RunResult) -> None:
+def write_report(path: Path, result: RunResult, *, overwrite: bool = False) -> None:
     """Write the report as JSON.
+
+    Args:
+        path: The file.
+        result: The run.
+        overwrite: Replace a file that exists.
 
     Raises:
         BmfgraphError: The file cannot be written.
     """
     try:
-        write_whole(path, json.dumps(result.report(), indent=2) + "\n")
+        write_whole(path, json.dumps(result.report(), indent=2) + "\n", overwrite=overwrite)
     except OSError as error:
         raise BmfgraphError(
             f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",

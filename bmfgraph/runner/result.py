@@ -55,8 +55,8 @@ class RunResult:
     """The times of each node's calls, by node name."""
     engines: dict[str, str]
     """Runtime and device of each inference node, by node name."""
-    ffmpeg: str
-    """Source of FFmpeg 4's libraries."""
+    ffmpeg: Mapping[str, str]
+    """The FFmpeg of each back end: version, and where it comes from."""
     warnings: tuple[str, ...]
     peak_rss: int
     """Peak of the process's resident memory."""

@@ -20,7 +20,7 @@ from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.runner.outputs import full_disk, temporary_outputs
 from bmfgraph.runner.result import RunResult
-from bmfgraph.system import ffmpeg4, heap
+from bmfgraph.system import ffmpeg, ffmpeg4, heap
 from bmfgraph.system.console import logger
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
@@ -41,6 +41,7 @@ of modules without a lock."""
 def run_plan(
     plan: Plan,
     *,
+    overwrite: bool = False,
     progress: ProgressCallback | None = None,
     taps: Mapping[str, Tap] | None = None,
     monitor: RunMonitor | None = None,
@@ -52,6 +53,7 @@ def run_plan(
 
     Args:
         plan: A plan whose engines exist.
+        overwrite: Replace outputs that exist.
         progress: Called about 20 times a second, on this thread.
         taps: Receivers of the items that reach ``collect`` nodes, by node name; called on BMF's threads.
         monitor: Watches this run; its ``cancel`` stops it from another thread.
@@ -71,7 +73,7 @@ def run_plan(
     with (
         stopped_by_signals(monitor) as interruptible,
         monitor.held,
-        temporary_outputs(plan) as (working, publish),
+        temporary_outputs(plan, overwrite=overwrite) as (working, publish),
     ):
         try:
             engines = _drive(working, monitor, progress, taps or {}, interruptible)
@@ -95,7 +97,7 @@ def run_plan(
         sizes={name: output.size for name, output in outputs.items()},
         timings=monitor.timings,
         engines=engines,
-        ffmpeg=source,
+        ffmpeg={"pyav": ffmpeg.ffmpeg_version(), "bmf": f"{ffmpeg4.version()} from {source}"},
         warnings=tuple(warnings),
         problems=tuple(monitor.problems),
         losses=monitor.losses,

@@ -51,7 +51,7 @@ def prepare(cells: Sequence[Cell], options: SweepOptions) -> int:
     right: list[_Checked] = []
     printed: set[Problem] = set()
     for cell in cells:
-        check = cell.job.check(output_folder=cell.folder)
+        check = cell.job.check(output_folder=cell.folder, overwrite=True)
         errors = _errors(check.problems) or pipe_problems(check.plan)
         if new := [problem for problem in (*check.problems, *errors) if problem not in printed]:
             say(f"{cell.title}:")
@@ -111,7 +111,7 @@ def describe_if_new(cell: Cell, options: SweepOptions) -> bool:
     description, result = read_json(cell.folder / CELL), read_json(cell.folder / RESULT)
     if description is not None and description["sweep"] == options.id:
         return result is None or result["status"] not in ("refused", "same")
-    check = cell.job.check(output_folder=cell.folder)
+    check = cell.job.check(output_folder=cell.folder, overwrite=True)
     if errors := _errors(check.problems):
         print_problems(errors)
         _refuse(cell, errors, options)

@@ -61,7 +61,7 @@ def measure(folder: Path, cell: Mapping[str, Any]) -> None:
     runs: list[dict[str, Any]] = []
     for number in range(warmup + repeats):
         with EnergyMeter() as energy:
-            result = job.run(output_folder=folder)
+            result = job.run(output_folder=folder, overwrite=True)
         report = result.report() | {"joules": energy.joules}
         write_json(folder / f"run-{number}.json", report)
         runs.append(report)

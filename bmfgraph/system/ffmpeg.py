@@ -24,10 +24,10 @@ _SIDE = 256
 
 
 def ffmpeg_version() -> str:
-    """Return PyAV's version and that of its libavcodec, such as ``PyAV 18.1.0, libavcodec 62.28.102``."""
+    """Return the versions of FFmpeg and of PyAV, such as ``8.1.2 in PyAV 18.1.0``."""
     import av
 
-    return f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+    return f"{av.ffmpeg_version_info} in PyAV {av.__version__}"
 
 
 def encoders(names: Iterable[str]) -> list[str]:

@@ -31,6 +31,7 @@ __all__ = [
     "no_encoder",
     "no_hwaccel",
     "prepare",
+    "version",
 ]
 
 LIBRARIES = (
@@ -76,6 +77,13 @@ def prepare() -> str:
     if _links_in(folder) != links:
         _link(folder, links)
     return "decord" if links else "system"
+
+
+def version() -> str:
+    """Return the version of BMF's FFmpeg, such as ``4.1.6``. BMF must be imported before."""
+    information = ctypes.CDLL("libavutil.so.56").av_version_info
+    information.restype = ctypes.c_char_p
+    return str(information().decode())
 
 
 def encoders(names: Iterable[str]) -> list[str]:

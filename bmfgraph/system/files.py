@@ -125,12 +125,13 @@ def _endless(path: Path) -> str:
     return ""
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, overwrite: bool = True) -> None:
     """Write a file atomically. Devices such as /dev/null and the pipes of this process are written directly.
 
     Args:
         path: The file.
         content: Bytes, or text that is encoded as UTF-8.
+        overwrite: Replace a file that exists.
 
     Raises:
         OSError: The file cannot be written.
@@ -143,4 +144,4 @@ def write_whole(path: Path, content: str | bytes) -> None:
         return
     with reserved(path) as part:
         part.write_bytes(data)
-        publish(part, path)
+        publish(part, path, overwrite=overwrite)

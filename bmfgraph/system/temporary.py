@@ -89,13 +89,32 @@ def reserved_folder(path: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def publish(part: Path, path: Path) -> None:
+def publish(part: Path, path: Path, *, overwrite: bool = True) -> None:
     """Rename a reserved file to its final name.
 
+    Args:
+        part: The reserved file.
+        path: The final name.
+        overwrite: Replace a file of that name.
+
     Raises:
+        FileExistsError: There is a file of that name, and ``overwrite`` is false.
         OSError: The file cannot be renamed.
     """
-    part.replace(os.path.realpath(path))
+    target = os.path.realpath(path)
+    if not overwrite:
+        try:
+            # Unlike a rename, a link never replaces a file that another process has just made.
+            os.link(part, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # The file system has no hard links. An empty file takes the name first.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_SURPRISE, 0o600))
+        else:
+            part.unlink()
+            return
+    part.replace(target)
 
 
 def remove_leftover_parts(path: Path) -> None:

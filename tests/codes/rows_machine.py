@@ -80,10 +80,10 @@ ROWS: tuple[Row, ...] = (
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
     Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
     Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
-    Row("W131", COPY + "input=deep.mkv encoder=mpeg4", N + "sink: codec mpeg4 stores 8 bits of the source's 10\n  → choose another, such as encoder=x265", exit=0),
-    Row("W131", UP + "input=deep.mkv", N + "sink: node 'prepare' (preprocess) makes 8 bits of the source's 10\n  → use a model with float tensors", exit=0),
-    Row("W132", COPY + "input=hdr.mkv encoder.pixel_format=yuv420p", N + "sink: HDR video in 8 bits (yuv420p) shows bands\n  → write 10 bits, such as encoder=x265", exit=0),
     Row("W128", COPY + "target=bare.json input=rich.mkv output=out.ts encoder.audio=aac", N + "sink: mpegts cannot hold the source's 2 chapters; the file is written without\n  → write .mkv, or leave chapters out of pipeline.nodes.sink.copy", exit=0, also=("W130",)),
     Row("W129", COPY + "target=bare.json output=out.webm encoder=vp9", N + "sink: stream 1 (audio aac 48000 Hz 1 ch) is encoded as opus, because webm cannot hold it\n  → set pipeline.nodes.sink.audio=opus to say so, or write .mkv", exit=0),
     Row("W130", COPY + "target=bare.json input=rich.mkv output=out.mkv encoder.audio=aac", N + "sink: stream 1 (audio pcm_s16le 192000 Hz 2 ch) is resampled from 192000 to 96000 Hz, because aac has no more\n  → choose flac and .mkv to keep it as it is", exit=0),
+    Row("W131", COPY + "input=deep.mkv encoder=mpeg4", N + "sink: codec mpeg4 stores 8 bits of the source's 10\n  → choose another, such as encoder=x265", exit=0),
+    Row("W131", UP + "input=deep.mkv", N + "sink: node 'prepare' (preprocess) makes 8 bits of the source's 10\n  → use a model with float tensors", exit=0),
+    Row("W132", COPY + "input=hdr.mkv encoder.pixel_format=yuv420p", N + "sink: HDR video in 8 bits (yuv420p) shows bands\n  → write 10 bits, such as encoder=x265", exit=0),
 )

@@ -65,6 +65,7 @@ ROWS: tuple[Row, ...] = (
     Row("E362", MIX + "pipeline.nodes.net.inputs=[one] ~pipeline.nodes.two +model.inputs.b.feed=[1,source_width]", N + "net: model.inputs.b.feed has 2 value(s), but the input is "),
     Row("E383", COPY + "input=hdr.mkv decoder.hdr=refuse", N + "source: input 'hdr.mkv' is HDR video (bt2020/limited/PQ), and hdr is refuse\n  → set pipeline.nodes.source.hdr=tonemap for ordinary video, or hdr=keep"),
     Row("E390", UP + "encoder.backend=bmf input=variable.mp4", N + "sink: the back end bmf writes mp4 with frames at even times only: FFmpeg 4 hides the last of others"),
+    Row("E390", UP + "encoder.backend=bmf input=variable.mp4", N + "sink: the back end bmf writes mp4 only if all frames lie on the ticks of the frame rate, which is not certain here: FFmpeg 4 hides the last of others"),
     Row("E391", UP + "decoder.backend=bmf input=av1.mp4", N + "source: the installed FFmpeg 4, which decodes with backend: bmf, has no decoder for av1\n  → set pipeline.nodes.source.backend=pyav", bundled=True),
     Row("E340", UP + "output=null", N + "sink: path is missing\n  → set pipeline.nodes.sink.path, or container: 'null'"),
     Row("E363", UP + "encoder.tune=flim", N + "sink: tune flim: codec x264 has no such tune (did you mean 'film'?); allowed: film, "),

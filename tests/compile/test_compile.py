@@ -16,6 +16,7 @@ from bmfgraph.compile.drop_identity import drop_identity
 from bmfgraph.compile.fuse_stages import fuse
 from bmfgraph.compile.infer_types import infer_types
 from bmfgraph.compile.insert_converters import insert_converters
+from bmfgraph.compile.name_outputs import name_outputs
 from bmfgraph.compile.probe_inputs import probe_inputs
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import parse_pipeline
@@ -29,7 +30,7 @@ Clip = Callable[..., Path]
 
 
 def test_the_passes_are_named_and_in_order() -> None:
-    assert PASSES[0] is probe_inputs
+    assert PASSES[:2] == (name_outputs, probe_inputs)
     assert PASSES[-1] is verify
     assert {probe_inputs, infer_types, drop_identity, bind_engines, insert_converters, fuse, verify} <= set(PASSES)
 

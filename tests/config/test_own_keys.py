@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("subtitles=it's [x.srt", "it's [x.srt"),
         ("subtitles='a b.srt'", "a b.srt"),
         ("subtitles=null", None),
-        ("subtitles=${output}", "outputs/mine.mp4"),
+        ("subtitles=${output}", "outputs/{stem}_{pipeline}.mp4"),
         ("title=[1,2]", [1, 2]),
         ("title=3", 3),
         ("++extra=ü.txt", "ü.txt"),

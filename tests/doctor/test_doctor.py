@@ -26,7 +26,7 @@ from tests.engines.engine_tools import key
 
 Lines = dict[str, list[Finding]]
 NAMES = [
-    *("Python", "CPU", "disk", "temporary files", "BMF", "FFmpeg", "GPU", "TensorRT", "TensorRT-RTX"),
+    *("Python", "CPU", "disk", "temporary files", "BMF", "FFmpeg 4", "FFmpeg", "GPU", "TensorRT", "TensorRT-RTX"),
     *("PyNvVideoCodec", "ONNX Runtime", "torch", "packages", "conflicts", "node kinds", "engine store", "cache"),
 ]
 COMMAND = [sys.executable, "-m", "bmfgraph", "doctor"]
@@ -99,7 +99,7 @@ def distribution(site: Path, name: str, version: str = "1.0", kinds: dict[str, s
 
 def test_this_machine_runs_pipelines(look: Callable[..., Lines]) -> None:
     found = look(code=0)
-    for name in ("Python", "BMF", "FFmpeg", "ONNX Runtime", "packages", "conflicts", "node kinds"):
+    for name in ("Python", "BMF", "FFmpeg 4", "FFmpeg", "ONNX Runtime", "packages", "conflicts", "node kinds"):
         assert [line.state for line in found[name]] == ["ok"], found[name]
     assert "import bmf works" in found["BMF"][0].found
     assert "x264" in found["FFmpeg"][0].found
@@ -198,9 +198,10 @@ def test_a_bmf_that_crashes_is_a_line(look: Callable[..., Lines], site: Path) ->
     assert bmf.state == "fail"
     assert bmf.found.endswith("; import bmf: killed Python (SIGABRT)")
     assert bmf.fix == f"rename or move {site / 'bmf'}, which hides the package of {bmf.found.split()[0]}"
-    [ffmpeg] = found["FFmpeg"]
+    [ffmpeg] = found["FFmpeg 4"]
     assert ffmpeg.state == "warn"
     assert ffmpeg.fix == "fix BMF"
+    assert found["FFmpeg"][0].state == "ok"
     assert found["ONNX Runtime"][0].state == "ok"
 
 
@@ -497,19 +498,38 @@ def test_torch(
 @pytest.mark.parametrize(
     ("missing", "state", "part"),
     [
-        ([], "ok", "encoders: x264, x265, nvenc, vp9, mpeg4; hwaccel cuda"),
-        (["x265", "nvenc", "mpeg4"], "ok", "encoders: x264, vp9 (not x265, nvenc, mpeg4)"),
-        (["vp9"], "warn", "no encoder for WebM"),
-        (["x264", "vp9"], "fail", "no encoder for H.264"),
+        ([], "ok", "encoders: x264, nvenc, vp9, mpeg4; hwaccel cuda"),
+        (["nvenc", "mpeg4"], "ok", "encoders: x264, vp9 (not nvenc, mpeg4)"),
+        (["x264", "vp9"], "warn", "no encoder for H.264"),
     ],
 )
-def test_encoders_of_ffmpeg(missing: list[str], state: str, part: str) -> None:
-    here = [codec for codec in ("x264", "x265", "nvenc", "vp9", "mpeg4") if codec not in missing]
+def test_encoders_of_bmfs_ffmpeg(missing: list[str], state: str, part: str) -> None:
+    here = [codec for codec in ("x264", "nvenc", "vp9", "mpeg4") if codec not in missing]
     answer: dict[str, Any] = {"ffmpeg": "system", "version": "4.4.2", "encoders": here, "missing": missing}
-    line = packages.ffmpeg_finding(answer | {"hwaccel": True})
+    line = packages.ffmpeg4_finding(answer | {"hwaccel": True})
     assert line.state == state
-    assert line.found.startswith("4.4.2 from system; ")
+    assert line.found.startswith("4.4.2 from system, for BMF and backend: bmf; ")
     assert part in line.found
+    assert bool(line.fix) == (state != "ok")
+
+
+_GOOD = {"version": "8.1.2 in PyAV 18.1.0", "encoders": ["x264", "nvenc"], "missing": [], "hwaccel": False}
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "found"),
+    [
+        (_GOOD | {"unusable": []}, "ok", "encoders: x264, nvenc; no hwaccel cuda"),
+        (_GOOD | {"unusable": ["nvenc"]}, "ok", "; nvenc cannot be opened here (no NVENC, or no driver)"),
+        (_GOOD | {"encoders": [], "missing": ["x264"]}, "fail", "no hwaccel cuda; no encoder for H.264"),
+        (_GOOD | {"error": "killed Python (SIGSEGV)"}, "warn", "trying NVENC failed: killed Python (SIGSEGV)"),
+        ({"error": "No module named 'av'"}, "fail", "import av: No module named 'av'"),
+    ],
+)  # fmt: skip
+def test_pyavs_ffmpeg(answer: dict[str, Any], state: str, found: str) -> None:
+    line = packages.ffmpeg_finding(answer)
+    assert (line.name, line.state) == ("FFmpeg", state)
+    assert line.found.endswith(found)
     assert bool(line.fix) == (state != "ok")
 
 
@@ -530,8 +550,8 @@ def test_fixes_of_bmf(answer: dict[str, str], fix: str) -> None:
 
 
 def test_ffmpeg_that_cannot_be_prepared() -> None:
-    line = packages.ffmpeg_finding({"error": "FFmpeg 4's shared libraries are nowhere", "hint": "pip install decord"})
-    assert line == Finding("FFmpeg", "fail", "FFmpeg 4's shared libraries are nowhere", "pip install decord")
+    line = packages.ffmpeg4_finding({"error": "FFmpeg 4's shared libraries are nowhere", "hint": "pip install decord"})
+    assert line == Finding("FFmpeg 4", "fail", "FFmpeg 4's shared libraries are nowhere", "pip install decord")
 
 
 def test_nvidias_decoder(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

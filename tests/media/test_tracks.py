@@ -13,7 +13,7 @@ from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.track_facts import kept_metadata
 from bmfgraph.nodes.decoder import DecoderSpec
 from bmfgraph.nodes.encoder import EncoderSpec
-from bmfgraph.nodes.tracks import plan_tracks
+from bmfgraph.nodes.tracks import native_problems, plan_tracks
 from bmfgraph.plan.types import AudioSpec, TrackSpec
 from tests.runner.media_tools import Sound
 from tests.runner.track_clips import Text, Track, png, write_tracks
@@ -186,6 +186,14 @@ def test_pictures_have_no_sound() -> None:
     ]
     silent = EncoderSpec(inputs=("a", "b"), path="out.gif", copy=())
     assert plan_tracks("sink", silent, source, "gif").problems == ()
+
+
+def test_what_the_other_back_end_leaves_out() -> None:
+    source = AudioSpec((track("audio", "aac"), track("subtitle", "subrip")), chapters=1)
+    assert [problem.message for problem in native_problems("sink", source)] == [
+        "the back end bmf writes audio alone beside the video; the file is written without subtitle subrip, 1 chapter"
+    ]
+    assert native_problems("sink", AudioSpec((track("audio", "aac"),), metadata=("title",))) == ()
 
 
 def test_what_is_not_to_be_copied_is_not_told() -> None:

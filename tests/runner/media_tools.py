@@ -96,7 +96,7 @@ def compiled(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> Plan:
 
 def run(nodes: Mapping[str, Mapping[str, Any] | NodeSpec]) -> RunResult:
     """Compile a pipeline and run it."""
-    return run_plan(compiled(nodes))
+    return run_plan(compiled(nodes), overwrite=True)
 
 
 def decoder(path: Path, **options: Any) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_streams_and_threads(plan: MakePlan) -> None:
     # The second decoder reads audio only, and has its streams at the same positions.
     assert taken | {"source-audio_video"} == set(made)
     threads = {node["alias"]: node["scheduler"] for node in nodes}
-    assert threads == {"source": 0, "sink": 1, "source-yuv444p-scale": 0, "source-yuv444p": 0, "other": 1} | {
+    assert threads == {"source": 0, "sink": 1, "source-yuv444p-0": 0, "source-yuv444p": 0, "other": 1} | {
         "source-audio": 0
     }
 

@@ -33,7 +33,7 @@ def test_an_unwritable_folder_or_file(place: Workplace, clips: Path, powerless: 
     (place.folder / "locked").mkdir(mode=0o555)
     (place.folder / "kept.mp4").touch(mode=0o444)
     for name in ("locked/out.mp4", "kept.mp4"):
-        command = [*powerless, *bmfgraph(f"input={clips / 'good.mp4'}", f"output={name}")]
+        command = [*powerless, *bmfgraph(f"input={clips / 'good.mp4'}", f"output={name}", "overwrite=true")]
         message_has(place.run(command).error(), "node 'sink'", "cannot be written .Permission denied")
 
 
@@ -144,7 +144,7 @@ def test_ten_runs_at_once_and_two_that_write_the_same_file(
 ) -> None:
     names = [f"{number}.mp4" for number in range(10)]
     runs = [
-        place.start(faulty(f"input={clips / 'good.mp4'}", f"output={name}"), env=faulty_kind)
+        place.start(faulty(f"input={clips / 'good.mp4'}", f"output={name}", "overwrite=true"), env=faulty_kind)
         for name in (*names, names[0])
     ]
     for running in runs:

@@ -63,7 +63,7 @@ def test_the_clip_that_is_written_is_no_reference(tmp_path: Path) -> None:
     clip(tmp_path / "in.mp4", frames=3)
     clip(tmp_path / "out.mp4", frames=3)
     with pytest.raises(ConfigError, match="is written by the run"):
-        Job.from_config(copying(tmp_path, reference=str(tmp_path / "out.mp4"))).run()
+        Job.from_config(copying(tmp_path, reference=str(tmp_path / "out.mp4"))).run(overwrite=True)
 
 
 def test_a_reference_needs_one_clip_to_measure(tmp_path: Path) -> None:

@@ -44,7 +44,19 @@ def outcome(tmp_path: Path) -> RunResult:
     }
     sizes = {"sink": written.stat().st_size}
     return RunResult(
-        plan, 0.5, 4, 0.2, 10.0, {"sink": written}, sizes, timings, {}, "decord", ("a warning",), 123, None
+        plan,
+        0.5,
+        4,
+        0.2,
+        10.0,
+        {"sink": written},
+        sizes,
+        timings,
+        {},
+        {"pyav": "8", "bmf": "4"},
+        ("a warning",),
+        123,
+        None,
     )
 
 

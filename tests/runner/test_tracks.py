@@ -175,8 +175,20 @@ def burst(rate: int) -> NDArray[np.float32]:
     return loud
 
 
-def heard(path: Path, at: float, *, begin: float = 0.0, rate: int = 48_000, codec: str = "pcm_s16le") -> Path:
-    """Write 30 frames at 25 fps, and audio from ``begin`` to 1.2 s with a burst at ``at`` seconds."""
+def heard(
+    path: Path,
+    at: float,
+    *,
+    begin: float = 0.0,
+    late: int = 0,
+    rate: int = 48_000,
+    codec: str = "pcm_s16le",
+    damage: int | None = None,
+) -> Path:
+    """Write 30 frames at 25 fps, and audio from ``begin`` to 1.2 s with a burst at ``at`` seconds.
+
+    The video begins ``late`` frames after 0. ``damage`` is the number of a packet of audio that is overwritten.
+    """
     silent = write_tracks(path.with_stem("silent"))
     # Milliseconds, the default, are too coarse for the beginning of audio.
     options = {"movie_timescale": "48000"} if path.suffix == ".mp4" else {}
@@ -186,6 +198,9 @@ def heard(path: Path, at: float, *, begin: float = 0.0, rate: int = 48_000, code
         packets: list[Any] = [packet for packet in source.demux() if packet.size]
         for packet in packets:
             packet.stream = video
+            shift = round(late / 25 / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        sounds: list[Any] = []
         data = np.zeros((2, round((1.2 - begin) * rate)), np.float32)
         first = round((at - begin) * rate)
         data[:, first : first + round(0.2 * rate)] = burst(rate)
@@ -194,11 +209,21 @@ def heard(path: Path, at: float, *, begin: float = 0.0, rate: int = 48_000, code
             frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
             frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
             frame.pts = position + round(begin * rate)
-            packets += audio.encode(frame)
-        packets += audio.encode(None)
-        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            sounds += audio.encode(frame)
+        sounds += audio.encode(None)
+        if damage is not None:
+            sounds[damage] = garbage(sounds[damage])
+        for packet in sorted(packets + sounds, key=lambda one: one.dts * one.time_base):
             out.mux_one(packet)
     return path
+
+
+def garbage(packet: Any) -> Any:
+    """Return a packet of the same times whose data cannot be decoded."""
+    damaged: Any = av.Packet(b"\xff" * 64)
+    damaged.pts, damaged.dts, damaged.duration = packet.pts, packet.dts, packet.duration
+    damaged.time_base, damaged.stream = packet.time_base, packet.stream
+    return damaged
 
 
 def place_of(path: Path) -> float:
@@ -225,6 +250,34 @@ def test_a_sound_stays_where_it_is(tmp_path: Path, ending: str, audio: str, begi
     # 0.4 s is a frame's time.
     cut = transcode(source, tmp_path / f"cut.{ending}", rgb=False, audio=audio, start=0.4, end=1.0)
     assert place_of(cut) == pytest.approx(0.21, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("out.mp4", {"passes": 2, "bit_rate": "200k"}),
+        ("out.mkv", {"passes": 2, "bit_rate": "200k", "audio": "opus"}),
+        ("out.m3u8", {}),
+        ("out.nut", {"audio": "pcm"}),
+    ],
+)
+def test_video_that_begins_after_the_sound(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    source = heard(tmp_path / "in.mp4", 0.61, late=5, codec="aac")
+    assert place_of(source) == pytest.approx(0.41, abs=1e-4)
+    (tmp_path / "out").mkdir()
+    assert place_of(transcode(source, tmp_path / "out" / name, rgb=False, **options)) == pytest.approx(0.41, abs=1e-3)
+
+
+def test_audio_that_is_damaged_is_told(tmp_path: Path) -> None:
+    source = heard(tmp_path / "in.mp4", 0.61, codec="aac", damage=12)
+    nodes = {
+        "source": decoder(source),
+        "sink": encoder(tmp_path / "out.mkv", "source.video", "source.audio", audio="flac"),
+    }
+    result = run(nodes)
+    assert [problem.code for problem in result.problems] == ["W124"]
+    assert result.problems[0].message.startswith("1 packet of audio or subtitles could not be decoded")
+    assert place_of(tmp_path / "out.mkv") == pytest.approx(0.61, abs=1e-3)
 
 
 @pytest.mark.parametrize(("start", "end"), [(None, None), (0.4, None), (0.4, 1.0)])

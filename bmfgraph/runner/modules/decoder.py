@@ -116,6 +116,7 @@ class DecoderModule(TracksModule):
             timings.frames += 1
             timings.last_time = frame.time
             self._put(task, 0, frame, frame.time)
+        timings.sent = timings.frames
 
     def _finish(self, reader: Any) -> None:
         loss, params = reader.loss(), self.config.params

@@ -68,7 +68,8 @@ class EncoderModule(BmfModule):
 
     def _tell_damage(self, packets: int) -> None:
         if packets:
-            message = f"{packets} packets of audio or subtitles could not be decoded, and are left out"
+            count = f"{packets} packets" if packets > 1 else "1 packet"
+            message = f"{count} of audio or subtitles could not be decoded; the file is written without"
             hint = "set audio=copy to keep them as they are"
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", message, codes.DAMAGED_MEDIA, hint))
 

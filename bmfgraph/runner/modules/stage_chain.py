@@ -161,6 +161,8 @@ class StageChainModule(BmfModule):
     def _emit(self, item: Any, outputs: Any) -> None:
         """Put an item of the last stage on every output stream."""
         self._check_output(item)
+        last = self.config.stages[-1][1]
+        last.sent = (last.sent or 0) + 1
         for number in range(len(self.config.outputs)):
             packet = Packet(item)
             packet.timestamp = round(item.time * MICRO)

@@ -1,0 +1,46 @@
+"""Name an input in the names of the files that are made of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["input_words"]
+
+_ADDRESS = re.compile(r"\w[\w+.-]*://")
+_PATTERN = re.compile(r"[-_. ]*(?:%0?\d*d|\[[^]]*\]|[*?])+[-_. ]*")
+"""A pattern for the names of many files, with what joins it to the rest."""
+_NOWHERE = ("", ".", "..")
+
+
+def input_words(source: str) -> dict[str, str]:
+    """Return the words ``name`` and ``stem`` of an input: its last part, with and without the extension.
+
+    Patterns for many files count without their wildcards: ``shots/frame_%05d.png`` is ``frame.png``, and
+    ``shots/*.png`` has the name of its folder.
+
+    Args:
+        source: A path, an address, a ``wheel:`` or ``package:`` source, or ``-`` for standard input.
+
+    Example:
+        >>> input_words("https://example.org/a%20clip.mp4?token=1")
+        {'name': 'a clip.mp4', 'stem': 'a clip'}
+    """
+    if source == "-":
+        return {"name": "stdin", "stem": "stdin"}
+    path, host = source, ""
+    if _ADDRESS.match(source):
+        try:
+            parts = urlsplit(source)
+            path, host = unquote(parts.path), parts.hostname or ""
+        except ValueError:
+            path = source.partition("://")[2]
+    parents = PurePosixPath(path)
+    name = parents.name
+    if _PATTERN.search(name):
+        plain = PurePosixPath(name)
+        stem = _PATTERN.sub("", plain.stem)
+        name = f"{stem}{'' if _PATTERN.search(plain.suffix) else plain.suffix}" if stem else parents.parent.name
+    name = next(word for word in (name, host, "input") if word not in _NOWHERE)
+    return {"name": name, "stem": PurePosixPath(name).stem}
