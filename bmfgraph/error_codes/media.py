@@ -7,8 +7,10 @@ from bmfgraph.error_codes.code import Code
 __all__ = [
     "EXISTING_OUTPUT",
     "FRAME_RATE_TOO_HIGH",
+    "FRAME_SIZE_CHANGE",
     "HDR_REFUSED",
     "INCOMPLETE_OUTPUT",
+    "INVALID_CROP",
     "INVALID_ENCODER_OPTION",
     "INVALID_SEQUENCE_NAME",
     "MISSING_DECODER",
@@ -90,4 +92,14 @@ UNSUPPORTED_MEDIA = Code(
     "E390",
     "The back end `bmf` would not read or write these frames as they are: FFmpeg 4 or BMF's frames cannot.",
     "Set `backend: pyav`.",
+)
+FRAME_SIZE_CHANGE = Code(
+    "E440",
+    "The frames of a clip change their size.",
+    "Set `decoder.end` to stop before, or `decoder.size_change: letterbox`.",
+)
+INVALID_CROP = Code(
+    "E441",
+    "`crop` reaches beyond the frames, or begins between two chroma samples.",
+    "Keep it inside the frames; use even numbers for left and top.",
 )

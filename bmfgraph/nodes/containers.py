@@ -7,9 +7,25 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["AUDIO_IN", "CONTAINERS", "MOST_FRAMES", "PICTURES", "PIPED", "SEGMENTED", "STANDARD_OUTPUT", "UNHELD"]
-__all__ += ["UNTAGGED", "VIDEO_IN", "Container", "container_of", "default_codec", "is_pattern", "is_several_files"]
-__all__ += ["mux_options", "written_time_base"]
+__all__ = [
+    "AUDIO_IN",
+    "CONTAINERS",
+    "MOST_FRAMES",
+    "PICTURES",
+    "PIPED",
+    "SEGMENTED",
+    "STANDARD_OUTPUT",
+    "UNHELD",
+    "UNTAGGED",
+    "VIDEO_IN",
+    "Container",
+    "container_of",
+    "default_codec",
+    "is_pattern",
+    "is_several_files",
+    "mux_options",
+    "written_time_base",
+]
 
 Container = Literal[
     "mp4",
