@@ -16,6 +16,7 @@ from bmfgraph.plan.types import (
     ColorSpec,
     Device,
     FrameSpec,
+    Matrix,
     Port,
     PortType,
     bits_of,
@@ -53,8 +54,8 @@ class ConvertSpec(NodeSpec):
 
     kind: Literal["convert"] = "convert"
     pixel_format: str
-    default_color: bool = False
-    """Limited range, and the matrix that readers assume for untagged video."""
+    default_color: bool | Matrix = False
+    """Limited range, and the matrix that readers assume for untagged video, or this one."""
 
     stage: ClassVar[str] = "bmfgraph.stages.convert:Convert"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
@@ -84,18 +85,18 @@ class ConvertSpec(NodeSpec):
         return BmfModuleSpec("c_ffmpeg_filter", {"filters": steps})
 
 
-def written_color(source: FrameSpec, pixel_format: str, default: bool) -> ColorSpec:
+def written_color(source: FrameSpec, pixel_format: str, default: bool | Matrix) -> ColorSpec:
     """Return the colours of ``source`` in another pixel format.
 
     Args:
-        default: Use limited range and the matrix that readers assume for untagged video.
+        default: Use limited range and the matrix that readers assume for untagged video, or this matrix.
     """
     if pixel_format in RGB_FORMATS:
         return source.color
     if pixel_format.startswith(("gbr", "bgr", "rgb")):
         return replace(source.color, matrix="rgb", full_range=True)
-    matrix = default_matrix(source.width, source.height) if default else source.color.yuv
-    return replace(source.color, matrix=matrix, full_range=pixel_format.startswith("yuvj"))
+    usual = default_matrix(source.width, source.height) if default is True else default
+    return replace(source.color, matrix=usual or source.color.yuv, full_range=pixel_format.startswith("yuvj"))
 
 
 def chroma_position(pixel_format: str, chroma: Chroma) -> Position | None:
