@@ -6,7 +6,9 @@ from bmfgraph.error_codes.code import Code
 
 __all__ = [
     "EXISTING_OUTPUT",
+    "FRAME_SIZE_CHANGE",
     "HDR_REFUSED",
+    "INVALID_CROP",
     "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
@@ -70,4 +72,14 @@ UNSUPPORTED_MEDIA = Code(
     "E390",
     "The back end `bmf` would not read or write these frames as they are: FFmpeg 4 or BMF's frames cannot.",
     "Set `backend: pyav`.",
+)
+FRAME_SIZE_CHANGE = Code(
+    "E440",
+    "The frames of a clip change their size.",
+    "Set `decoder.end` to stop before, or `decoder.size_change: letterbox`.",
+)
+INVALID_CROP = Code(
+    "E441",
+    "`crop` reaches beyond the frames, or begins between two chroma samples.",
+    "Keep it inside the frames; use even numbers for left and top.",
 )

@@ -7,12 +7,14 @@ from bmfgraph.error_codes.code import Code
 __all__ = [
     "BACKGROUND_SUSPECTED",
     "BOXES_ELSEWHERE",
+    "CONVERTED_FRAMES",
     "CONVERTED_STREAM",
     "CPU_FALLBACK",
     "DAMAGED_MEDIA",
     "DEPTH_REDUCED",
     "EQUAL_CELLS",
     "HDR_REDUCED",
+    "INTERLACED_VIDEO",
     "LABELS_BEYOND_LIST",
     "LOST_STREAM",
     "LOW_DISK_SPACE",
@@ -84,6 +86,12 @@ NOTHING_DETECTED = Code(
     "A whole run has detected nothing, and the best score was not far below the threshold.",
     "Lower `decode.threshold`, or check the config with `model try`.",
 )
+CONVERTED_FRAMES = Code(
+    "W122",
+    "Some frames of a clip have another size, pixel format or colours than the first ones, and were converted.",
+    "Look at the output there, or cut the clip.",
+)
+INTERLACED_VIDEO = Code("W123", "A clip is interlaced, and its fields stay mixed.", "Set `decoder.deinterlace: auto`.")
 DAMAGED_MEDIA = Code(
     "W124",
     "A part of a source could not be read, and the run went on without it.",

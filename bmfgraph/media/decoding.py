@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bmfgraph.media.alpha import Flattener, picture_decoder
-from bmfgraph.media.filtering import FilterStep, FrameFilter
+from bmfgraph.media.alpha import picture_decoder
+from bmfgraph.media.frame_passage import FramePassage
+from bmfgraph.media.frame_selection import Selected, Timed
 from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
 from bmfgraph.media.reading import VideoReading
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DecodedFrame", "Decoder"]
 
-_TURNS: dict[int, tuple[FilterStep, ...]] = {
-    0: (),
-    90: (("transpose", "cclock"),),
-    # vflip would make rows run backwards in memory.
-    180: (("transpose", "clock"), ("transpose", "clock")),
-    270: (("transpose", "clock"),),
-}
-"""Filters that turn a frame counterclockwise by degrees."""
 _MARGINS = (1, 4, 16, 64, None)
 """Seconds before ``start`` to which a reader seeks, in this order; None: it reads from the beginning.
 
@@ -74,11 +67,9 @@ class Decoder(TrackReader):
         """
         super().__init__(reading)
         self._zero = self._clock.zero(reading.time_base)
-        self._turn = FrameFilter(turn) if (turn := _TURNS[reading.rotation]) else None
-        flattening = reading.flattening
-        self._flattener = Flattener(flattening, reading.background) if flattening else None
+        self._passage = FramePassage(reading, self._zero)
         self._refused: list[str] = []
-        self._pictures = self._begun()
+        self._passed = self._passage.passed_on(self._begun(), self._aspect)
 
     @property
     def faults(self) -> list[str]:
@@ -98,15 +89,30 @@ class Decoder(TrackReader):
         packets: list[TrackPacket] = []
         # A file may hold all audio before the first frame.
         while len(frames) < count and len(packets) < _MOST_PACKETS:
-            item = next(self._pictures, None)
+            item = next(self._passed, None)
             if item is None:
                 self.ended = True
                 break
-            if isinstance(item, tuple):
-                frames += self._turned(*item)
+            if isinstance(item, Timed):
+                frames.append(DecodedFrame(item.picture, item.pts, item.duration * self.time_base))
             else:
                 packets.append(item)
         return frames, packets
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds per tick of the frames' times."""
+        return self._passage.time_base
+
+    @property
+    def changes(self) -> list[str]:
+        """What was converted to the format of the other frames so far."""
+        return self._passage.changes
+
+    @property
+    def selected(self) -> Selected | None:
+        """Numbers of frames that were left out and repeated so far; None where all are passed on."""
+        return self._passage.selected
 
     def loss(self) -> Loss:
         """Return what could not be read; called after the end."""
@@ -136,6 +142,10 @@ class Decoder(TrackReader):
             reasons=tuple(reasons),
             doubts=(*doubts, *self._gaps()),
         )
+
+    def _aspect(self) -> Fraction:
+        """Return the width of a pixel divided by its height, as the stream has it now."""
+        return Fraction(self._video.codec_context.sample_aspect_ratio or 1)
 
     def _enter(self) -> None:
         """Begin later: where the first frame lies tells whether a seek was right."""
@@ -252,13 +262,6 @@ class Decoder(TrackReader):
                 self._past_end = True
                 continue
             yield picture, pts
-
-    def _turned(self, picture: Any, pts: int) -> Iterator[DecodedFrame]:
-        duration = picture.duration * self._base
-        for turned in self._turn.push(picture) if self._turn else (picture,):
-            if self._flattener:
-                turned = self._flattener.blended(turned)
-            yield DecodedFrame(turned, pts - self._zero, duration)
 
     def _suspect(self, packet: Any) -> None:
         if (packet.is_corrupt or self._hole) and packet.pts is not None:

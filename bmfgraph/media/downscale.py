@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.frame_chain import turn_steps
+from bmfgraph.media.frame_facts import Orientation
 from bmfgraph.media.opening import open_video
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.system.files import file_sha256
@@ -26,13 +28,6 @@ _LOSSLESS, _CLOSE = 0, 2
 _MATRICES = {"bt709": 1, "bt601": 6}
 """MatrixCoefficients of ITU-T H.273."""
 _CONTAINERS = {"matroska": ".mkv", "mp4": ".mp4"}
-_ROTATIONS = {
-    0: (),
-    90: (("transpose", "cclock"),),
-    180: (("hflip", ""), ("vflip", "")),
-    270: (("transpose", "clock"),),
-}
-"""FFmpeg's filters that rotate an image counterclockwise, by degrees."""
 
 Filters = tuple[tuple[str, str], ...]
 """Names of FFmpeg's filters with their options."""
@@ -93,13 +88,14 @@ def downscaled(clip: Path, scale: int, folder: Path) -> Downscaled:
     width, height = (side // (2 * scale) * 2 * scale for side in size)
     if not width or not height:
         raise _error(f"{str(clip)!r} is {size[0]}x{size[1]}: too small to be reduced by {scale}", "use a larger one")
-    upright: Filters = (*_ROTATIONS[media.rotation], ("crop", f"w={width}:h={height}:x=0:y=0:exact=1"))
+    turn = turn_steps(Orientation(media.rotation, media.mirrored))
+    upright: Filters = (*turn, ("crop", f"w={width}:h={height}:x=0:y=0:exact=1"))
     smaller: Filters = (*upright, ("scale", f"w={width // scale}:h={height // scale}:flags={_SCALING}"))
 
     def files(media: Media, mark: str) -> tuple[Downscaled, dict[Path, _Recipe]]:
         name, extension = f"{checksum[:32]}_x{scale}_v{_VERSION}{mark}", _CONTAINERS[_container(media)]
         result, recipes = Downscaled(folder / f"{name}{extension}", clip), dict[Path, _Recipe]()
-        if media.rotation or (width, height) != size:
+        if turn or (width, height) != size:
             result = result._replace(reference=folder / f"{name}_reference{extension}")
             recipes[result.reference] = _Recipe(upright, _LOSSLESS)
         recipes[result.clip] = _Recipe(smaller, _CLOSE)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from bmfgraph.media.frame_facts import side_data_of
 from bmfgraph.plan.types import HdrMetadata
 
 __all__ = ["hdr_metadata", "hdr_options"]
@@ -20,8 +21,9 @@ def hdr_metadata(frame: Any) -> HdrMetadata | None:
     """Return the metadata that a decoded frame of PyAV has; None for none."""
     from av.sidedata.sidedata import Type
 
-    display = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
-    light = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
+    side_data = side_data_of(frame)
+    display = side_data.get(Type.MASTERING_DISPLAY_METADATA)
+    light = side_data.get(Type.CONTENT_LIGHT_LEVEL)
     fields: dict[str, Any] = {}
     if display is not None:
         *numbers, has_primaries, has_luminance = _DISPLAY.unpack_from(bytes(display))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import MediaError
 from bmfgraph.media.alpha import has_alpha, is_transparent, picture_decoder
 from bmfgraph.media.codec_names import codec_name
+from bmfgraph.media.frame_facts import UPRIGHT, Fields, chroma_of, color_of, fields_of, orientation_of
 from bmfgraph.media.hdr import hdr_metadata
 from bmfgraph.media.opening import Protocol, is_url, open_video
 from bmfgraph.media.picture_files import check_pictures, picture_files
@@ -21,30 +23,12 @@ from bmfgraph.media.refusals import no_decoder, unreadable
 from bmfgraph.media.structure import file_damage
 from bmfgraph.media.timing import Timing, frame_timing
 from bmfgraph.media.track_facts import TrackChoice, is_picture, no_stream, tracks_of
-from bmfgraph.plan.types import AudioSpec, Chroma, ColorSpec, FrameSpec, Matrix, default_matrix
+from bmfgraph.plan.types import AudioSpec, FrameSpec
 
 __all__ = ["Media", "MediaError", "probe"]
 
-# MatrixCoefficients of ITU-T H.273, table 4, limited to those that swscale converts.
-_MATRICES: dict[int, Matrix] = {
-    0: "rgb",
-    1: "bt709",
-    4: "bt601",
-    5: "bt601",
-    6: "bt601",
-    7: "bt601",
-    9: "bt2020",
-    10: "bt2020",
-}
-# Position of the chroma samples of 4:2:0 by codec, as FFmpeg's decoders tag them.
-_CHROMA: dict[str, Chroma] = {
-    **dict.fromkeys(("h264", "hevc", "mpeg2video", "mpeg4", "vc1", "wmv3"), "left"),
-    **dict.fromkeys(("mjpeg", "mpeg1video", "h263", "msmpeg4v2", "msmpeg4v3", "flv1"), "center"),
-}
 _PROMISING = frozenset(("mov", "matroska"))
 """Containers that say at their beginning how long they are."""
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG of FFmpeg."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +61,10 @@ class Media:
     """Seconds; 0 if unknown."""
     rotation: int
     """Degrees counterclockwise, 0, 90, 180 or 270, by which the stored frames are turned for display."""
+    mirrored: bool
+    """Whether left and right of the stored frames are exchanged before that."""
+    fields: Fields
+    """Whether the frames are interlaced."""
     video_stream: int
     """Index among all streams of the file."""
     origin: Fraction
@@ -229,7 +217,8 @@ def _describe(
             "copy it again, or set decoder.on_error=skip to use the rest",
             code=codes.TRUNCATED_FILE,
         )
-    first = _first_frame(container, stream)
+    frames = _frames(container, stream)
+    first = next(frames, None)
     if first is None:
         raise MediaError(
             f"input {str(path)!r}: no frame of its video stream can be decoded",
@@ -237,8 +226,10 @@ def _describe(
             code=codes.UNDECODABLE_VIDEO,
         )
 
-    rotation = round(first.rotation / 90) * 90 % 360
-    width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
+    orientation = orientation_of(first) or UPRIGHT
+    width, height = (first.height, first.width) if orientation.sideways else (first.width, first.height)
+    # More of a pipe than its beginning cannot be read here.
+    fields = fields_of(stream, first, () if live else frames)
     with open_video(path, protocols, rate) as unread:
         # Seeking to the start may skip audio that begins before 0, so the packets are read from a new container.
         timing = frame_timing(unread, unread.streams[stream.index], live=live)
@@ -256,12 +247,12 @@ def _describe(
             width=width,
             height=height,
             pixel_format=first.format.name,
-            color=_color(first),
+            color=color_of(first),
             rate=timing.rate,
             time_base=Fraction(stream.time_base) / timing.ties,
             variable_rate=timing.variable,
             time_grid=None if timing.time_grid == 1 / timing.rate else timing.time_grid,
-            chroma=_CHROMA.get(stream.codec_context.codec.canonical_name, ""),
+            chroma=chroma_of(stream.codec_context.codec.canonical_name),
             aspect=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
             hdr=hdr_metadata(first),
         ),
@@ -269,7 +260,9 @@ def _describe(
         frame_count=timing.count or stream.frames - timing.hidden or round(duration * timing.rate),
         exact_count=bool(timing.count),
         duration=duration,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
+        fields=fields,
         video_stream=stream.index,
         origin=timing.origin,
         zero=timing.zero,
@@ -279,13 +272,11 @@ def _describe(
     )
 
 
-def _first_frame(container: Any, stream: Any) -> Any:
-    """Return the first frame of a stream that can be decoded; None if there is none."""
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield the frames of a stream that can be decoded."""
     decoder = picture_decoder(stream)
     for packet in container.demux(stream):
-        for frame in decoder.decode(packet):
-            return frame
-    return None
+        yield from decoder.decode(packet)
 
 
 def _duration(container: Any, stream: Any, timing: Timing) -> float:
@@ -299,18 +290,3 @@ def _duration(container: Any, stream: Any, timing: Timing) -> float:
     if timing.count and whole - (float(timing.end) - origin) < max(0.5, whole / 50):
         return float(timing.length)
     return whole
-
-
-def _color(frame: Any) -> ColorSpec:
-    """Return the matrix and range of a frame; for untagged video, those that players assume."""
-    name = frame.format.name
-    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
-    if name.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "rgba", "bgra", "0rgb", "0bgr", "pal")):
-        return ColorSpec("rgb", True, primaries=primaries, transfer=transfer)
-    full = int(frame.color_range) == _FULL_RANGE or name.startswith("yuvj")
-    code = int(frame.colorspace)
-    if code in _MATRICES and code != 0:
-        return ColorSpec(_MATRICES[code], full, primaries=primaries, transfer=transfer)
-    return ColorSpec(
-        default_matrix(frame.width, frame.height), full, tagged=False, primaries=primaries, transfer=transfer
-    )

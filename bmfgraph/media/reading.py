@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from bmfgraph.media.filtering import FilterStep
+from bmfgraph.media.frame_facts import Fields
 from bmfgraph.media.opening import Protocol
+from bmfgraph.plan.types import ColorSpec
 
 __all__ = ["Clock", "FileReading", "VideoReading"]
 
@@ -44,18 +47,31 @@ class VideoReading(FileReading):
     hwaccel: str
     """``none``, or the hardware that decodes; its frames come to the CPU."""
     width: int
-    """Width in pixels after rotation; likewise ``height``."""
+    """Width in pixels after rotation, before ``crop``; likewise ``height``."""
     height: int
     pixel_format: str
+    """Format after rotation."""
+    color: ColorSpec
     rotation: int
     """Degrees counterclockwise by which the stored frames are turned."""
+    mirrored: bool
+    """Whether left and right are exchanged before that."""
+    deinterlace: Fields | Literal["all"]
+    """Frames to deinterlace: those ``flagged``, or all: by their own flags, or with that field first; "": none."""
+    crop: tuple[int, int, int, int] | None
+    """Left, top, width and height of the part that is passed on, in pixels after rotation."""
+    size_change: Literal["refuse", "letterbox"]
     time_base: Fraction
     """Seconds per tick of the frame times."""
     subticks: int
     """Ticks of the frame times for one tick of the stream: more than 1 where the clip begins between two of its ticks,
     or where frames have equal times."""
     rate: Fraction
-    """Frames per second."""
+    """Frames per second of the file."""
+    every: int
+    """Each n-th frame is passed on."""
+    fps: Fraction | None
+    """Constant rate to which frames are repeated or left out, frames per second; None: as the file has it."""
     flattening: tuple[FilterStep, ...]
     """Filters that convert frames with alpha to RGBA, before they are blended; empty for frames without."""
     background: tuple[int, int, int]

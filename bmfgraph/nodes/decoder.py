@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import Field, field_validator
+from typing import Any, ClassVar, Literal
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import FieldError, PlanError, RunError, SourceError
+from bmfgraph.errors import PlanError, Problem, RunError, SourceError
 from bmfgraph.media.filtering import FilterStep
+from bmfgraph.media.frame_facts import Fields, Orientation
+from bmfgraph.media.frame_selection import selected_count
 from bmfgraph.media.naming import input_words
-from bmfgraph.media.opening import Protocol, is_url
+from bmfgraph.media.opening import is_url
 from bmfgraph.media.pipes import STANDARD_INPUT
 from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
@@ -23,22 +23,17 @@ from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
 from bmfgraph.nodes.backend import Backend, check_backend, check_media
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.convert import ConvertParams, chroma_position, scale_steps
-from bmfgraph.nodes.path_kind import FilePath
+from bmfgraph.nodes.decoder_options import DecoderOptions
+from bmfgraph.nodes.framing import crop_box, cropped, flattened, reduced, rgb_of, turned
 from bmfgraph.nodes.tonemap import TonemapSpec
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import AudioSpec, FrameSpec, Port, PortType
+from bmfgraph.plan.types import AudioSpec, Port, PortType
 
 __all__ = ["SKIP_HINT", "DecoderParams", "DecoderSpec"]
 
-_Index = Annotated[int, Field(ge=0)]
-_Language = Annotated[str, Field(min_length=2, max_length=20)]
-Choice = Literal["all"] | _Index | _Language | Annotated[tuple[_Index | _Language, ...], Field(min_length=1)] | None
 _EXACT = Fraction(1, 2000)
 """Largest error of a frame's time, in seconds."""
-_FASTEST = 1000
-"""Largest number of pictures per second."""
 SKIP_HINT = "it is cut off or damaged; set decoder.on_error=skip to keep what is there"
 
 
@@ -59,87 +54,10 @@ class DecoderParams(VideoReading):
     """The files, where ``path`` names several."""
 
 
-class DecoderSpec(NodeSpec):
+class DecoderSpec(DecoderOptions):
     """Reads a file. Outputs: `video`, and `audio` where the file has some."""
 
     kind: Literal["decoder"] = "decoder"
-    path: FilePath = Field(
-        min_length=1,
-        description="A file; an address (https://…); pictures, as a folder, a pattern (`shots/*.png`) or a numbered "
-        "name (`frame_%05d.png`); `-` for standard input; or a `wheel:` or `package:` source such as the sample clips.",
-    )
-    start: float | None = Field(default=None, ge=0, description="Seconds; frames before are left out.")
-    end: float | None = Field(default=None, gt=0, description="Seconds; frames from here on are left out.")
-    video: int = Field(default=0, ge=0, description="Index among the file's video streams, from 0.")
-    audio: Choice = Field(
-        default="all", description="The audio streams: all, indices from 0, languages such as eng, or null for none."
-    )
-    subtitles: Choice = Field(default="all", description="The subtitle streams, likewise.")
-    rate: float | str | None = Field(
-        default=None, description="Pictures per second, such as 24 or 30000/1001; null means 25. Only for pictures."
-    )
-    background: str = Field(default="black", description="Colour behind transparent pixels, such as white or #20c040.")
-    threads: int | None = Field(default=None, ge=1, le=64, description="Decoder threads; null lets FFmpeg choose.")
-    hwaccel: Literal["none", "cuda"] = Field(
-        default="none", description="cuda: an FFmpeg built for it decodes on the GPU, into the CPU's memory."
-    )
-    hdr: Literal["keep", "tonemap", "refuse"] = Field(
-        default="keep",
-        description="HDR video (PQ or HLG): keep it, make ordinary BT.709 video of it, or refuse it.",
-    )
-    backend: Backend = Field(
-        default="pyav", description="The library that decodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
-    )
-    on_error: Literal["stop", "skip"] = Field(
-        default="stop", description="skip: use what can be read of a damaged file, and report what could not."
-    )
-    protocols: tuple[Protocol, ...] = Field(
-        default=(), description="What a playlist may open besides itself; without any, playlists are refused."
-    )
-
-    arity: ClassVar[tuple[int, int]] = (0, 0)
-    native_fields: ClassVar[frozenset[str]] = frozenset(
-        [
-            "kind",
-            "inputs",
-            "path",
-            "start",
-            "end",
-            "video",
-            "audio",
-            "threads",
-            "hwaccel",
-            "on_error",
-            "protocols",
-            "backend",
-        ]
-    )
-    """Options that BMF's own decoder has."""
-
-    @field_validator("end")
-    @classmethod
-    def _after_start(cls, value: float | None, info: object) -> float | None:
-        start = getattr(info, "data", {}).get("start")
-        if value is not None and start is not None and value <= start:
-            raise FieldError(f"end {value:g} s is not after start {start:g} s", f"set it above {start:g}")
-        return value
-
-    @field_validator("rate")
-    @classmethod
-    def _positive(cls, value: float | str | None) -> float | str | None:
-        try:
-            right = value is None or 0 < Fraction(str(value)) <= _FASTEST
-        except (ValueError, ZeroDivisionError):
-            right = False
-        if not right:
-            raise FieldError(f"{value!r} is not a rate", f"write a number up to {_FASTEST}, or a fraction: 30000/1001")
-        return value
-
-    @field_validator("background")
-    @classmethod
-    def _is_color(cls, value: str) -> str:
-        _rgb(value)
-        return value
 
     def cut_short(self) -> bool:
         return self.end is not None and self.start is None
@@ -194,6 +112,14 @@ class DecoderSpec(NodeSpec):
 
     def _check_back_end(self, name: str, media: Media) -> None:
         """Refuse what the back end does not read."""
+        if self.backend == "bmf" and (media.mirrored or (media.rotation and media.container != "mov")):
+            raise PlanError(
+                name,
+                f"input {str(media.path)!r} is turned in a way that FFmpeg 4 does not know: the back end bmf does not "
+                "support it",
+                hint=f"set pipeline.nodes.{name}.backend=pyav",
+                code=codes.UNSUPPORTED_BY_BACKEND,
+            )
         local = not (media.pictures or media.live or is_url(media.path))
         if self.backend == "bmf" and not (local and not media.transparent):
             raise PlanError(
@@ -221,9 +147,6 @@ class DecoderSpec(NodeSpec):
         if subticks > media.ties:
             base = media.frames.time_base * media.ties / subticks
             frames = replace(frames, time_base=base, time_grid=base)
-        flattening: tuple[FilterStep, ...] = ()
-        if media.alpha and self.backend == "pyav":
-            flattening, frames = _flattened(frames)
         if self.hwaccel == "cuda":
             # NVDEC writes luma, then interleaved chroma.
             deep = "10" in frames.pixel_format
@@ -235,6 +158,14 @@ class DecoderSpec(NodeSpec):
                     code=codes.UNSUPPORTED_GPU_DECODING,
                 )
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
+        if not native:
+            frames = turned(frames, Orientation(media.rotation, media.mirrored))
+        whole_frames, fps = frames, None if self.fps is None else Fraction(str(self.fps))
+        flattening: tuple[FilterStep, ...] = ()
+        if media.alpha and not native:
+            flattening, frames = flattened(frames)
+        box = crop_box(self.crop, whole_frames, node.name, chroma=self._crops_chroma) if self.crop else None
+        frames = reduced(cropped(frames, box), self.every, fps)
         outputs = [Port("video", frames)]
         audio = self._audio(media.audio)
         if audio is not None:
@@ -242,6 +173,7 @@ class DecoderSpec(NodeSpec):
         whole = self.start is None and self.end is None
         until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
         duration = max(0.0, until - (self.start or 0.0))
+        count = media.frame_count if whole else round(duration * media.frames.rate)
         params = DecoderParams(
             path=str(media.path),
             video=media.video_stream,
@@ -254,26 +186,41 @@ class DecoderSpec(NodeSpec):
             origin=media.origin,
             zero=max(media.origin, Fraction(0)) if native else media.zero,
             subticks=subticks,
-            time_grid=frames.time_grid or 1 / frames.rate,
+            time_grid=whole_frames.time_grid or 1 / whole_frames.rate,
             threads=self.threads,
             hwaccel=self.hwaccel,
-            width=frames.width,
-            height=frames.height,
-            pixel_format=frames.pixel_format,
+            width=whole_frames.width,
+            height=whole_frames.height,
+            pixel_format=whole_frames.pixel_format,
+            color=whole_frames.color,
             rotation=media.rotation,
-            time_base=frames.time_base,
-            rate=frames.rate,
+            mirrored=media.mirrored,
+            deinterlace=self._deinterlaced(media),
+            crop=box,
+            size_change=self.size_change,
+            time_base=whole_frames.time_base,
+            rate=whole_frames.rate,
+            every=self.every,
+            fps=fps,
             flattening=flattening,
-            background=_rgb(self.background),
+            background=rgb_of(self.background),
             backend=self.backend,
             codec=media.codec,
-            frame_count=media.frame_count if whole else round(duration * media.frames.rate),
-            exact_count=media.exact_count and whole,
+            frame_count=selected_count(count, duration, self.every, fps),
+            exact_count=media.exact_count and whole and fps is None,
             duration=duration,
             on_error=self.on_error,
             pictures=media.pictures,
         )
         return Inferred(tuple(outputs), params)
+
+    _crops_chroma: ClassVar[bool] = True
+    """Whether frames are cut before they become RGB."""
+
+    def _deinterlaced(self, media: Media) -> Fields | Literal["all"]:
+        if self.backend == "bmf" or self.deinterlace == "off":
+            return ""
+        return media.fields or ("all" if self.deinterlace == "bwdif" else "")
 
     def _time_grid(self, media: Media) -> Fraction | None:
         """Return the grid of the frame times, counted from ``start``."""
@@ -324,7 +271,7 @@ class DecoderSpec(NodeSpec):
             duration=params.duration,
             start=params.start,
             end=params.end,
-            time_grid=params.time_grid,
+            time_grid=1 / params.fps if params.fps else params.time_grid * params.every,
             may_be_short=params.on_error == "skip",
             short_hint=SKIP_HINT,
             pipe=params.path if params.live else "",
@@ -340,7 +287,28 @@ class DecoderSpec(NodeSpec):
         count = len(params.pictures)
         pictures = [f"{count} picture{'s' * (count != 1)} at {float(params.rate):g} per second"] if count else []
         alpha = [f"transparent pixels on {self.background}"] if params.flattening else []
-        return name, *pictures, *alpha, *span_text(params.start, params.end)
+        details = [*alpha, *span_text(params.start, params.end)]
+        details += ["deinterlaced"] if params.deinterlace else []
+        details += [f"turned by {params.rotation} degrees"] if params.rotation else []
+        details += ["mirrored"] if params.mirrored else []
+        if params.crop:
+            left, top, width, height = params.crop
+            details.append(f"{width}x{height} at {left},{top}")
+        details += [f"each {params.every}th frame"] if params.every > 1 else []
+        details += [f"at {float(params.fps):g} fps"] if params.fps else []
+        return name, *pictures, *([", ".join(details)] if details else [])
+
+    def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
+        media: Media = node.metadata
+        if media.fields and not node.params.deinterlace:
+            yield Problem(
+                f"pipeline.nodes.{node.name}",
+                f"input {str(media.path)!r} is interlaced, and its fields stay mixed",
+                codes.INTERLACED_VIDEO,
+                f"set pipeline.nodes.{node.name}.backend=pyav"
+                if self.backend == "bmf"
+                else f"set pipeline.nodes.{node.name}.deinterlace=auto",
+            )
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         params: DecoderParams = node.params
@@ -355,33 +323,6 @@ class DecoderSpec(NodeSpec):
         return BmfModuleSpec(
             "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
         )
-
-
-def _flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:
-    """Return the filters that convert frames with alpha to RGBA, and the type of the frames once they are opaque."""
-    deep = frames.bits > 8
-    opaque = "rgb48le" if deep else "rgb24"
-    position = chroma_position(frames.pixel_format, frames.chroma)
-    params = ConvertParams(frames.color, opaque, frames.color, position, None)
-    steps = (*scale_steps(params)[:-1], ("format", "rgba64le" if deep else "rgba"))
-    return steps, frames.in_format(opaque, frames.color)
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    """Return a colour's RGB, 0..255.
-
-    Raises:
-        FieldError: There is no such colour.
-    """
-    # The default needs no import, which takes as long as the rest of a short check.
-    if color == "black":
-        return 0, 0, 0
-    from PIL import ImageColor
-
-    try:
-        return ImageColor.getrgb(color)[:3]
-    except ValueError:
-        raise FieldError(f"{color!r} is not a colour", "write a name such as white, or #rrggbb") from None
 
 
 def _sounds(audio: AudioSpec) -> AudioSpec:

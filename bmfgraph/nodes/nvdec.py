@@ -14,7 +14,7 @@ from bmfgraph.media.probe import Media
 from bmfgraph.nodes.decoder import DecoderParams, DecoderSpec
 from bmfgraph.plan.description import BmfModuleSpec, Inferred, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode
-from bmfgraph.plan.types import Chroma, ColorSpec, FrameSpec, Port, PortType
+from bmfgraph.plan.types import Chroma, FrameSpec, Port, PortType
 
 __all__ = ["NvdecMedia", "NvdecParams", "NvdecSpec"]
 
@@ -35,14 +35,12 @@ class NvdecMedia(Media):
 
     timed: bool
     """Whether the container has presentation times."""
-    interlaced: bool
 
 
 @dataclass(frozen=True)
 class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
-    color: ColorSpec
     chroma: Chroma
     stored_width: int
     """Size of the frames before rotation, in pixels."""
@@ -55,7 +53,16 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = ("threads", "hwaccel", "backend", "rate", "background")
+    fixed_fields: ClassVar[tuple[str, ...]] = (
+        "threads",
+        "hwaccel",
+        "backend",
+        "rate",
+        "background",
+        "deinterlace",
+        "size_change",
+    )
+    _crops_chroma: ClassVar[bool] = False
 
     @field_validator("threads")
     @classmethod
@@ -76,6 +83,20 @@ class NvdecSpec(DecoderSpec):
     def _no_backend(cls, value: str) -> str:
         if value != "pyav":
             raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("deinterlace")
+    @classmethod
+    def _no_deinterlacing(cls, value: str) -> str:
+        if value != "auto":
+            raise FieldError("NVDEC decodes no interlaced video", "leave it out, or set decoder=ffmpeg")
+        return value
+
+    @field_validator("size_change")
+    @classmethod
+    def _no_letterbox(cls, value: str) -> str:
+        if value != "refuse":
+            raise FieldError("NVDEC decodes frames of one size", "leave it out, or set decoder=ffmpeg")
         return value
 
     @field_validator("hwaccel")
@@ -99,12 +120,10 @@ class NvdecSpec(DecoderSpec):
         with open_video(media.path, media.protocols) as container:
             stream = container.streams[media.video_stream]
             assert isinstance(stream, av.VideoStream)
-            context = stream.codec_context
             first = next((packet for packet in container.demux(stream) if packet.size), None)
             return NvdecMedia(
                 **{field.name: getattr(media, field.name) for field in fields(media)},
                 timed=first is not None and first.pts is not None,
-                interlaced=int(getattr(context, "field_order", 0) or 0) > 1,
             )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
@@ -115,12 +134,12 @@ class NvdecSpec(DecoderSpec):
         assert isinstance(frames, FrameSpec)
         sideways = media.rotation in (90, 270)
         base: DecoderParams = inferred.params
+        kept = {field.name: getattr(base, field.name) for field in fields(base)}
         params = NvdecParams(
-            **{field.name: getattr(base, field.name) for field in fields(base)},
-            color=frames.color,
+            **kept | {"pixel_format": media.frames.pixel_format, "deinterlace": ""},
             chroma=frames.chroma,
-            stored_width=frames.height if sideways else frames.width,
-            stored_height=frames.width if sideways else frames.height,
+            stored_width=base.height if sideways else base.width,
+            stored_height=base.width if sideways else base.height,
         )
         rgb = frames.in_format(frames.as_rgb(deep=True).pixel_format, frames.color)
         video = Port("video", replace(rgb, device="cuda"))
@@ -154,7 +173,7 @@ def _check(node: str, media: NvdecMedia) -> None:
         reason = f"is {codec} video in {pixel_format}, which NVDEC does not decode"
     elif media.frames.color.matrix == "rgb":
         reason = "holds RGB, which is not converted on the GPU"
-    elif media.interlaced:
+    elif media.fields:
         reason = "is interlaced, and NVDEC would mix its fields"
     elif media.ties > 1:
         reason = "has frames of equal times"

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem, RunError, first_line
+from bmfgraph.media.frame_selection import Selected
 from bmfgraph.media.ledger import Loss
 from bmfgraph.system.console import print_problems
 from bmfgraph.system.files import DISK_FULL
@@ -76,6 +77,7 @@ class RunMonitor:
         held: Locks on the run's files, which end with the run.
         problems: Warnings of the nodes, in the order of time.
         losses: What each source could not read, by node name.
+        selected: How many frames each source left out and repeated because its options ask for it, by node name.
     """
 
     def __init__(self) -> None:
@@ -91,6 +93,7 @@ class RunMonitor:
         self.held = contextlib.ExitStack()
         self.problems: list[Problem] = []
         self.losses: dict[str, Loss] = {}
+        self.selected: dict[str, Selected] = {}
 
     @property
     def stopped(self) -> bool:

@@ -83,6 +83,7 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "problems": problems_as_json(result.problems)["problems"],
         "losses": {name: asdict(loss) for name, loss in result.losses.items()},
+        "selected": {name: asdict(selected) for name, selected in result.selected.items()},
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph.errors import Problem
+from bmfgraph.media.frame_selection import Selected
 from bmfgraph.media.ledger import Loss
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.types import Device
@@ -68,6 +69,8 @@ class RunResult:
     """Warnings of nodes with their codes: results that contradict the model's config."""
     losses: Mapping[str, Loss] = field(default_factory=dict)
     """What could not be read of each damaged source, by node name; empty where all was read."""
+    selected: Mapping[str, Selected] = field(default_factory=dict)
+    """How many frames each source with ``every`` or ``fps`` left out and repeated, by node name."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The configuration of the run."""
 

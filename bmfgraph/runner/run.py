@@ -101,6 +101,7 @@ def run_plan(
         warnings=tuple(warnings),
         problems=tuple(monitor.problems),
         losses=monitor.losses,
+        selected=monitor.selected,
         peak_rss=_peak_rss(),
         peak_gpu=_peak_gpu(plan),
     )

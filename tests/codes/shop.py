@@ -239,6 +239,9 @@ def _clips(folder: Path) -> None:
     make_clip(folder / "av1.mp4", frames=1, size=(64, 64), codec="libsvtav1", options={"preset": "11"})
     make_clip(folder / "variable.mp4", times=[0, 0.04, 0.1, 0.3])
     make_clip(folder / "full.mp4", frames=2, pix_fmt="yuv444p")
+    make_clip(folder / "fields.mp4", frames=2, options={"x264-params": "interlaced=1"})
+    parts = [make_clip(folder / f"{width}.h264", frames=2, size=(width, 48)) for width in (64, 96)]
+    (folder / "sizes.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
     noise(folder / "sound.mp4", sound_only=True)
     noise(folder / "noise.mkv", frames=60)
     noise(folder / "index_first.mp4", frames=30, index_first=True)

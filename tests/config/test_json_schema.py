@@ -357,7 +357,10 @@ def test_what_a_kind_needs(kind: str) -> None:
 @pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in OWN for field in spec_class(kind).fixed_fields])
 def test_what_a_kind_refuses_is_refused_by_its_spec(kind: str, field: str) -> None:
     base = spec_class("decoder")
-    good: dict[str, Any] = {"threads": 2, "hwaccel": "cuda", "backend": "bmf", "rate": 24, "background": "white"}
+    good: dict[str, Any] = {
+        **{"threads": 2, "hwaccel": "cuda", "backend": "bmf", "rate": 24, "background": "white"},
+        **{"deinterlace": "bwdif", "size_change": "letterbox"},
+    }
     assert base.model_validate({"kind": "decoder", "path": "x", field: good[field]})
     with pytest.raises(ValidationError) as caught:
         spec_class(kind).model_validate({"kind": kind, "path": "x", field: good[field]})

@@ -102,7 +102,7 @@ def test_what_nvdec_cannot_decode(clip: Callable[..., Path], options: dict[str, 
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"interlaced": True}, "is interlaced, and NVDEC would mix its fields"),
+        ({"fields": "flagged"}, "is interlaced, and NVDEC would mix its fields"),
         ({"timed": False}, "has no presentation times"),
         ({"codec": "vp9"}, None),
         ({"codec": "mjpeg"}, "is mjpeg video"),
@@ -120,10 +120,10 @@ def test_what_is_found_out(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", PICTURES[:4], aspect=Fraction(16, 11), tagged=True, matrix="bt709")
     media = spec_of(source).probe("n")
     assert isinstance(media, NvdecMedia)
-    assert (media.codec, media.timed, media.interlaced, media.frames.aspect) == ("h264", True, False, Fraction(16, 11))
+    assert (media.codec, media.timed, media.fields, media.frames.aspect) == ("h264", True, "", Fraction(16, 11))
     assert (media.frames.color.primaries, media.frames.color.transfer) == (1, 1)
     fields = {"x264-params": "tff=1"}
-    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").interlaced
+    assert spec_of(write(tmp_path / "i.mp4", PICTURES[:4], options=fields)).probe("n").fields == "flagged"
     bare = make_clip(tmp_path / "raw.h264")
     assert not spec_of(bare).probe("n").timed
 
@@ -391,6 +391,51 @@ def test_turned_pictures(tmp_path: Path, run: Callable[..., Ran], degrees: int) 
     source = write(tmp_path / "in.mp4", pictures, rotation=degrees)
     # FFmpeg turns the pictures before they are RGB, which moves the chroma samples.
     assert_same(run(source).seen(), recorded(source), most=16)
+
+
+@pytest.mark.parametrize(
+    ("options", "selected"),
+    [
+        ({"every": 3}, (20, 0)),
+        ({"every": 4, "start": 0.3, "end": 0.7}, (7, 0)),
+        ({"fps": 10}, (18, 0)),
+        ({"fps": "30000/1001"}, (0, 6)),
+        ({"crop": [9, 5, 21, 30]}, None),
+        ({"fps": 50}, (0, 30)),
+    ],
+    ids=str,
+)
+def test_selected_frames(
+    tmp_path: Path, run: Callable[..., Ran], options: dict[str, Any], selected: tuple[int, int] | None
+) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES, options=B_FRAMES)
+    ran = run(source, **options)
+    assert ran.monitor.error is None, ran.monitor.trace
+    if "crop" in options and options["crop"][0] % 2:
+        with pytest.raises(PlanError, match="begins between two chroma samples"):
+            recorded(source, **options)
+        whole = recorded(source)
+        expected = [replace(seen, pixels=seen.pixels[5:35, 9:30]) for seen in whole]
+    else:
+        expected = recorded(source, **options)
+    assert_same(ran.seen(), expected, ran.base)
+    assert [(one.dropped, one.repeated) for one in ran.monitor.selected.values()] == ([selected] if selected else [])
+
+
+def test_mirrored_pictures(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    work = spec_of(write(tmp_path / "in.mp4", [soft_scene(0, 96, 64)])).probe("n")
+    source = str(work.path)
+    with av.open(source) as plain, av.open(str(tmp_path / "out.mp4"), "w") as out:
+        stream = out.add_stream_from_template(plain.streams.video[0])
+        # Mirrored, then turned by 90 degrees counterclockwise.
+        stream.set_display_matrix([0, 65536, 0, 65536, 0, 0, 0, 0, 1 << 30])
+        for packet in plain.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    ran = run(tmp_path / "out.mp4")
+    assert_same(ran.seen(), recorded(tmp_path / "out.mp4"), most=16)
+    assert ran.frames[0].image.shape == (96, 64, 3)
 
 
 def test_ten_bits(tmp_path: Path, run: Callable[..., Ran]) -> None:

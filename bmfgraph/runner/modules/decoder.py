@@ -12,6 +12,7 @@ from bmf import Packet
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import Problem, RunError
 from bmfgraph.media.decoding import Decoder
+from bmfgraph.media.frame_chain import FrameChangeError
 from bmfgraph.media.tracks import TrackPackets, TrackReader
 from bmfgraph.nodes.decoder import SKIP_HINT
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
@@ -103,8 +104,19 @@ class DecoderModule(TracksModule):
         return Decoder(params)
 
     def _read(self, task: Any, reader: Any, started: float) -> None:
-        timings, base = self.config.timings, self.config.params.time_base
-        frames, packets = reader.decode(_FRAMES_PER_CALL)
+        timings, base = self.config.timings, reader.time_base
+        try:
+            frames, packets = reader.decode(_FRAMES_PER_CALL)
+        except FrameChangeError as error:
+            raise RunError(
+                timings.name,
+                timings.kind,
+                str(error),
+                frame=error.frame,
+                time=error.time,
+                hint=error.hint,
+                code=error.code,
+            ) from None
         if reader.faults and self.config.params.on_error == "stop":
             raise self._lost("; ".join(reader.faults))
         if frames or packets:
@@ -120,6 +132,17 @@ class DecoderModule(TracksModule):
 
     def _finish(self, reader: Any) -> None:
         loss, params = reader.loss(), self.config.params
+        for change in reader.changes:
+            self.monitor.warn(
+                Problem(
+                    f"pipeline.nodes.{self.name}",
+                    f"{params.path!r}: {change}",
+                    codes.CONVERTED_FRAMES,
+                    "look at the output there, or cut the clip with decoder.start and decoder.end",
+                )
+            )
+        if reader.selected is not None:
+            self.monitor.selected[self.name] = reader.selected
         if loss.is_damage and params.on_error == "stop":
             raise self._lost(str(loss))
         if loss:

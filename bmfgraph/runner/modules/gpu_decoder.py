@@ -128,8 +128,14 @@ class GpuDecoder:
 
     def _rgb_image(self, surface: torch.Tensor) -> torch.Tensor:
         rgb = self._to_rgb(surface.split(self._plane_rows))
-        if self._params.rotation:
-            rgb = torch.rot90(rgb, self._params.rotation // 90, (1, 2))
+        params = self._params
+        if params.mirrored:
+            rgb = rgb.flip(2)
+        if params.rotation:
+            rgb = torch.rot90(rgb, params.rotation // 90, (1, 2))
+        if params.crop:
+            left, top, width, height = params.crop
+            rgb = rgb[:, top : top + height, left : left + width]
         return rgb.permute(1, 2, 0)
 
     def _check_support(self, codec: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from bmf import Packet
 
+from bmfgraph.media.frame_selection import Timed, selection_of
 from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
 from bmfgraph.runner.modules.gpu_decoder import HINT, GpuDecoder
 from bmfgraph.stages.items import Frame
@@ -27,6 +29,8 @@ class NvdecModule(BmfModule):
         self._register(config.monitor, config.timings.name)
         self.config = config
         self.frames_out = 0
+        params = config.params
+        self.selection = selection_of(params.every, params.fps, params.time_base, params.rate)
         self.decoder_lock = threading.Lock()
         self.decoder: GpuDecoder | None = None
         try:
@@ -44,8 +48,9 @@ class NvdecModule(BmfModule):
             timings.add(started, time.perf_counter(), len(frames))
             ended = self.decoder.ended
         outputs = task.get_outputs()
-        for pts, image in frames:
-            frame = Frame(self.frames_out, pts, config.params.time_base, image)
+        base = config.params.time_base if config.params.fps is None else 1 / config.params.fps
+        for pts, image in self._selected(frames, ended):
+            frame = Frame(self.frames_out, pts, base, image)
             self.frames_out += 1
             timings.frames += 1
             timings.last_time = frame.time
@@ -56,6 +61,19 @@ class NvdecModule(BmfModule):
         if ended:
             self._end(task)
         return None
+
+    def _selected(self, frames: list[tuple[int, Any]], ended: bool) -> Iterator[tuple[int, Any]]:
+        """Yield the frames that are passed on."""
+        if self.selection is None:
+            yield from frames
+            return
+        for pts, image in frames:
+            for timed in self.selection.push(Timed(image, pts, 0)):
+                yield timed.pts, timed.picture
+        if ended:
+            for timed in self.selection.finish():
+                yield timed.pts, timed.picture
+            self.monitor.selected[self.name] = self.selection.selected
 
     def _report(self, error: BaseException, doing: str = "") -> None:
         timings = self.config.timings
