@@ -110,7 +110,7 @@ def filled(template: str, words: Mapping[str, str]) -> str:
                 continue
             if word not in words or form or conversion:
                 allowed = join_sorted(f"{{{known}}}" for known in words)
-                if reason := _WORDS.get(word):
+                if word not in words and (reason := _WORDS.get(word)):
                     raise TemplateError(
                         f"{{{word}}} is unknown here, because {reason}; allowed: {allowed}",
                         "name the file without it",
