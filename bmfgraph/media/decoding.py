@@ -147,6 +147,9 @@ class Decoder(TrackReader):
         """Return the width of a pixel divided by its height, as the stream has it now."""
         return Fraction(self._video.codec_context.sample_aspect_ratio or 1)
 
+    def _hwaccel(self) -> str:
+        return self._reading.hwaccel
+
     def _enter(self) -> None:
         """Begin later: where the first frame lies tells whether a seek was right."""
 

@@ -179,7 +179,8 @@ def _fault_of_written(cell: Cell, path: Path) -> str:
         frames = list(container.decode(video=0))
     if len(frames) != COUNT:
         return f"{len(frames)} frames, not {COUNT}"
-    error = error_of([frame.to_ndarray(format="rgb24") for frame in frames], cell.pixel_format)
+    pictures = [frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False) for frame in frames]
+    error = error_of(pictures, cell.pixel_format)
     limit = 30 if cell.codec == "gif" else 5
     return "" if error <= limit else f"a mean error of {error:.1f} levels"
 
