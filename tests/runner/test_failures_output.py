@@ -63,7 +63,7 @@ def test_a_link_as_output_stays_a_link(place: Workplace, clips: Path, faulty_kin
 
 
 def test_an_encoder_that_this_ffmpeg_lacks(fails: Fails, clips: Path) -> None:
-    message = fails(bmfgraph(f"input={clips / 'good.mp4'}", "encoder=x265"))
+    message = fails(bmfgraph(f"input={clips / 'good.mp4'}", "encoder=x265", "encoder.backend=bmf"))
     message_has(message, "node 'sink'", "no encoder libx265; it has: libx264", "encoder=x264")
 
 
