@@ -42,6 +42,7 @@ class Case:
     signal: tuple[float, signal.Signals] | None = None
     """Seconds after which the command gets a signal."""
     cpu_seconds: float = CPU_SECONDS
+    wall_seconds: float = _WALL_SECONDS
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def run(case: Case) -> Outcome:
         if waiting is not None and seconds > waiting[0]:
             os.kill(child, waiting[1])
             waiting = None
-        if seconds > _WALL_SECONDS:
+        if seconds > case.wall_seconds:
             os.killpg(child, signal.SIGKILL)
             late = True
         time.sleep(0.002)
@@ -85,7 +86,7 @@ def faults(case: Case, outcome: Outcome) -> list[str]:
     """Return what was wrong with the end of a command; empty where it survived."""
     text = outcome.output
     checks = {
-        f"it did not end within {_WALL_SECONDS:.0f} s": outcome.code is None,
+        f"it did not end within {case.wall_seconds:.0f} s": outcome.code is None,
         f"it ended with {outcome.code}": outcome.code is not None and outcome.code not in _EXIT_CODES,
         "it failed without a code": outcome.code in (1, 2, 3) and not _CODE.search(text),
         "it met an unexpected error (E899)": "E899" in text,
