@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check hostile clean
+.PHONY: setup run test check hostile media-table clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ SEED ?= 1
 SECONDS ?= 60
 hostile: setup
 	$(BIN)/python -m tests.hostile.fuzz --seed $(SEED) --seconds $(SECONDS)
+
+# Every container, codec and pixel format, read and written (a minute); the tables of docs/media.md.
+media-table: setup
+	SVT_LOG=0 $(BIN)/python -m tests.media.matrix
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

@@ -129,6 +129,9 @@ def mux_options(codec: str, container: str, path: str, *, faststart: bool) -> tu
     if container == "dash":
         names = f"{stem}-$RepresentationID$"
         return (("init_seg_name", f"{names}-init.m4s"), ("media_seg_name", f"{names}-$Number%05d$.m4s"))
+    if container == "yuv4mpegpipe":
+        # The format says nothing of more than 8 bits; FFmpeg and others read them all the same.
+        return (("strict", "unofficial"),)
     if container == "gif":
         return (("loop", "0"),)
     if container == "image2" and not is_pattern(path):

@@ -151,7 +151,7 @@ class EncoderSpec(CopyingSpec):
         codec = self._codec(container)
         # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
         untagged = codec == "mpeg4" and container in ("avi", "mpegts", "mov")
-        choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[codec].encoder)
+        choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[codec].encoder, container)
         if self.backend == "bmf":
             choices = tuple(name for name in choices if name in NATIVE_FORMATS)
         return InputType(FrameSpec, choices=choices, default_color=untagged)
