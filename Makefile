@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check hostile media-table clean
+.PHONY: setup run test check hostile fuzz media-table clean
 
 setup: $(READY)
 
@@ -31,6 +31,11 @@ SEED ?= 1
 SECONDS ?= 60
 hostile: setup
 	$(BIN)/python -m tests.hostile.fuzz --seed $(SEED) --seconds $(SECONDS)
+
+# 500 damaged clips through both back ends, ten minutes at most.
+CASES ?= 500
+fuzz: setup
+	$(BIN)/python -m tests.hostile.fuzz --only media --seed $(SEED) --cases $(CASES) --seconds 600
 
 # Every container, codec and pixel format, read and written (a minute); the tables of docs/media.md.
 media-table: setup

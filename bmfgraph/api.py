@@ -7,20 +7,18 @@ may be used by several threads. A process composes one configuration and runs on
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import CheckResult, compile_job
 from bmfgraph.config.builder import Pipeline
 from bmfgraph.config.job import Isolation, JobReading, JobSpec, read_job
+from bmfgraph.config.options import Folders, engine, model
 from bmfgraph.config.pipeline import PipelineSpec
-from bmfgraph.config.pydantic_errors import problems_of
-from bmfgraph.errors import ConfigError, SpecError, did_you_mean, join_sorted, one_error
+from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.outputs import make_output_folder, with_output_folder
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
@@ -29,14 +27,11 @@ from bmfgraph.system.obstacles import explaining
 from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from bmfgraph.nodes.engine import EngineOptions
-    from bmfgraph.nodes.model import ModelSpec
     from bmfgraph.runner.result import RunResult
 
 __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
-Folders = str | Path | Sequence[str | Path]
-Spec = TypeVar("Spec", bound=BaseModel)
+Place = str | Path
 _ANNOUNCED = (codes.CPU_FALLBACK, codes.PRECISION_FALLBACK)
 """Warnings that a run does not print, because its messages name each engine."""
 
@@ -98,11 +93,7 @@ class Job:
 
     @explaining
     def check(
-        self,
-        *,
-        target: str | Path | None = None,
-        output_folder: str | Path | None = None,
-        overwrite: bool | None = None,
+        self, *, target: Place | None = None, output_folder: Place | None = None, overwrite: bool | None = None
     ) -> CheckResult:
         """Find every mistake before a frame is decoded.
 
@@ -116,8 +107,8 @@ class Job:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
         plan = compile_job(reading)
         moved = plan if output_folder is None else with_output_folder(plan, Path(output_folder))
-        deep = output_folder is not None
-        errors = [*plan.errors, *preflight_errors(moved, reading.spec, deep=deep, overwrite=overwrite)]
+        found = preflight_errors(moved, reading.spec, deep=output_folder is not None, overwrite=overwrite)
+        errors = [*plan.errors, *found]
         # The place in a run is dropped, because the YAML path is enough here.
         problems = [replace(problem, place="") for error in errors for problem in error.problems]
         return CheckResult((*problems, *preflight_warnings(moved)), plan)
@@ -204,13 +195,8 @@ class Job:
         prepare_engines(plan, progress=progress)
         if isolated:
             limits = isolated if isinstance(isolated, Isolation) else Isolation()
-            result = run_isolated(
-                plan,
-                overwrite=overwrite,
-                progress=progress,
-                memory=limits.memory_bytes,
-                seconds=limits.seconds,
-            )
+            memory, seconds = limits.memory_bytes, limits.seconds
+            result = run_isolated(plan, overwrite=overwrite, progress=progress, memory=memory, seconds=seconds)
         else:
             result = run_plan(plan, overwrite=overwrite, progress=progress)
         result = replace(result, config=self.config)
@@ -319,47 +305,3 @@ def load(source: str | Path | Mapping[str, Any], *overrides: str, config_dir: Fo
     from bmfgraph.config.load import load_config
 
     return Job.from_config(load_config(source, overrides, config_dir, values))
-
-
-def model(option: str, *, config_dir: Folders = (), **values: Any) -> ModelSpec:
-    """Return a model of the config group ``model``, such as ``centerface``, for an inference node built in code.
-
-    Args:
-        option: Name of the option.
-        config_dir: Folders of configuration besides the packaged one.
-        values: Fields to replace, such as ``file="net.onnx"``.
-
-    Raises:
-        ConfigError: The option does not exist.
-        SpecError: A field is wrong.
-    """
-    from bmfgraph.nodes.model import ModelSpec
-
-    return _option("model", option, config_dir, values, ModelSpec)
-
-
-def engine(option: str, *, config_dir: Folders = (), **values: Any) -> EngineOptions:
-    """Return an option of the config group ``engine``, such as ``fp16``.
-
-    Args:
-        option: Name of the option.
-        config_dir: Folders of configuration besides the packaged one.
-        values: Fields to replace, such as ``batch=4``.
-
-    Raises:
-        ConfigError: The option does not exist.
-        SpecError: A field is wrong.
-    """
-    from bmfgraph.nodes.engine import EngineOptions
-
-    return _option("engine", option, config_dir, values, EngineOptions)
-
-
-def _option(group: str, option: str, config_dir: Folders, values: Mapping[str, Any], spec: type[Spec]) -> Spec:
-    from bmfgraph.config.load import group_option
-
-    data = group_option(group, option, config_dir, values)
-    try:
-        return spec.model_validate(data)
-    except ValidationError as error:
-        raise SpecError(problems_of(error, data, spec, group)) from None

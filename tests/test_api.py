@@ -119,7 +119,7 @@ nodes:
     }
     mapping = bg.load({"name": "mine", "nodes": nodes}, "encoder.crf=30", input="clip.mp4", output="out.mkv")
     assert from_file.plan().hash() == mapping.plan().hash()
-    assert from_file.plan().node("sink").params.crf == 30
+    assert dict(from_file.plan().node("sink").params.options)["crf"] == "30"
 
 
 def test_load_a_file_with_defaults(clip: Clip, tmp_path: Path) -> None:

@@ -275,4 +275,9 @@ def _launch(job: Callable[[Config], tuple[int, float | None]], arguments: Sequen
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt as interruption:
         return end_interrupted(interruption)
-    return max(exit_codes, default=0)
+    return worst(exit_codes)
+
+
+def worst(exit_codes: Sequence[int]) -> int:
+    """Return the exit code of many runs: a failed run counts more than one that has lost frames (3)."""
+    return max(exit_codes, key=lambda code: (code not in (0, 3), code), default=0)

@@ -6,14 +6,19 @@ from bmfgraph.error_codes.code import Code
 
 __all__ = [
     "EXISTING_OUTPUT",
+    "FRAME_RATE_TOO_HIGH",
     "FRAME_SIZE_CHANGE",
     "HDR_REFUSED",
+    "INCOMPLETE_OUTPUT",
     "INVALID_CROP",
+    "INVALID_ENCODER_OPTION",
+    "INVALID_SEQUENCE_NAME",
     "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
     "UNEQUAL_PICTURES",
     "UNKNOWN_NAME_WORD",
+    "UNPIPEABLE_CONTAINER",
     "UNREADABLE_PIPE",
     "UNREADABLE_URL",
     "UNSUPPORTED_BY_BACKEND",
@@ -37,6 +42,21 @@ UNSUPPORTED_PASSES = Code(
 )
 MISSING_GPU_ENCODER = Code(
     "E365", "The machine has no NVENC, which the codec needs.", "Choose another codec, such as `encoder=x264`."
+)
+UNPIPEABLE_CONTAINER = Code(
+    "E366", "The container cannot be written into a pipe.", "Set `encoder.container` to matroska, nut or mpegts."
+)
+INVALID_ENCODER_OPTION = Code(
+    "E367", "The codec or the container does not support an option of the encoder.", "Leave the option out."
+)
+INVALID_SEQUENCE_NAME = Code(
+    "E368", "The path does not suit the number of files.", "Write a sequence such as `frame_%05d.png`."
+)
+INCOMPLETE_OUTPUT = Code(
+    "E369", "The written file does not hold every frame.", "Write another container, and report the error."
+)
+FRAME_RATE_TOO_HIGH = Code(
+    "E370", "The container shows fewer frames per second.", "Write another container, or set `decoder.every`."
 )
 HDR_REFUSED = Code(
     "E383", "The input is HDR video, and the decoder refuses it.", "Set `hdr: tonemap` or `hdr: keep` of the decoder."

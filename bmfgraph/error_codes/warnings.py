@@ -23,6 +23,7 @@ __all__ = [
     "PRECISION_FALLBACK",
     "RESAMPLED_AUDIO",
     "SCORES_BEYOND_RANGE",
+    "SHORTENED_LAST_FRAME",
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
     "UNKNOWN_BUILDER_VERSION",
@@ -101,6 +102,11 @@ UNUSUAL_TIMES = Code(
     "W125",
     "The times of a source jump, or its first frames need others that are not in the file.",
     "Look at the output there.",
+)
+SHORTENED_LAST_FRAME = Code(
+    "W127",
+    "The container does not store how long the last frame of a source is shown.",
+    "Write .mp4 or .mkv.",
 )
 LOST_STREAM = Code(
     "W128",

@@ -29,7 +29,7 @@ _MARGINS = (1, 4, 16, 64, None)
 
 Containers are searched by decoding time, which lies before presentation time, and some lead to a later key frame.
 """
-_EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif"))
+_EXACT_ENDS = frozenset(("mov", "matroska", "avi", "gif", "asf", "flv", "mxf"))
 """Containers whose headers say exactly when the last stream ends."""
 _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
@@ -146,6 +146,9 @@ class Decoder(TrackReader):
     def _aspect(self) -> Fraction:
         """Return the width of a pixel divided by its height, as the stream has it now."""
         return Fraction(self._video.codec_context.sample_aspect_ratio or 1)
+
+    def _hwaccel(self) -> str:
+        return self._reading.hwaccel
 
     def _enter(self) -> None:
         """Begin later: where the first frame lies tells whether a seek was right."""

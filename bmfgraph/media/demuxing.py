@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bmfgraph.media.structure import hole_between, tags_between
@@ -63,7 +64,9 @@ class Demuxer:
         self._format = container.format.name.split(",")[0]
         self._file: IO[bytes] | None = None
         self._position = 0
-        """Position in the file: behind all packets so far; in FLV files, of the last packet."""
+        """Position in the file of the last packet."""
+        self._behind = 0
+        """Position in the file behind all packets so far, or a little before it."""
         self._tracks: dict[int, _Track] = {}
         self._shift = Fraction(0)
         """Seconds that are added to the file's times behind a splice."""
@@ -84,6 +87,7 @@ class Demuxer:
                     yield _end_of(stream)
                 return
             if packet is None:
+                self._check_end()
                 self.close()
                 return
             if packet.size:
@@ -100,9 +104,20 @@ class Demuxer:
                 self._hole()
             self._position = packet.pos
             return
-        if self._position and packet.pos - self._position > _NEAR and self._file_has(hole_between, packet.pos):
+        if self._position and packet.pos - self._behind > _NEAR and self._file_has(hole_between, packet.pos):
             self._hole()
-        self._position = max(self._position, packet.pos + packet.size)
+        self._position = max(self._position, packet.pos)
+        self._behind = max(self._behind, packet.pos + packet.size)
+
+    def _check_end(self) -> None:
+        """Note bytes behind the last packet of a Matroska file that are no elements."""
+        if self._path and self._format == "matroska" and self._position:
+            try:
+                size = Path(self._path).stat().st_size
+            except OSError:
+                return
+            if self._file_has(hole_between, size):
+                self._hole()
 
     def _file_has(self, test: Callable[[IO[bytes], int, int], bool], end: int) -> bool:
         """Test the bytes between the packet before and this position; a file that cannot be read has no holes."""

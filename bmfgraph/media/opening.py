@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bmfgraph.media.picture_files import open_pictures, picture_files
 from bmfgraph.media.pipes import PipeReader, is_pipe, pipe_at
@@ -90,7 +90,12 @@ def opening_options(protocols: Iterable[Protocol] = (), path: Path | str = "") -
 
 
 def open_video(
-    path: Path | str, protocols: Iterable[Protocol] = (), rate: Fraction | None = None, *, whole: bool = False
+    path: Path | str,
+    protocols: Iterable[Protocol] = (),
+    rate: Fraction | None = None,
+    *,
+    whole: bool = False,
+    hwaccel: str = "none",
 ) -> InputContainer:
     """Open a clip with PyAV for reading.
 
@@ -99,6 +104,7 @@ def open_video(
         protocols: What the file, a playlist, may open besides.
         rate: Frames per second of pictures; None for 25.
         whole: Read a pipe to its end. Otherwise only its first bytes are seen, and stay for the next reader.
+        hwaccel: The hardware that decodes a file, such as ``cuda``; its frames come to the CPU.
 
     Raises:
         av.FFmpegError: It cannot be opened, or has a format that is not read.
@@ -117,7 +123,15 @@ def open_video(
     open_regular(path).close()
     if rate is not None:
         options["framerate"] = f"{rate.numerator}/{rate.denominator}"
-    return av.open(ffmpeg_name(path), options=options, metadata_errors="replace")
+    return av.open(ffmpeg_name(path), options=options, metadata_errors="replace", hwaccel=_hardware(hwaccel))
+
+
+def _hardware(name: str) -> Any:
+    if name == "none":
+        return None
+    from av.codec.hwaccel import HWAccel
+
+    return HWAccel(device_type=name, allow_software_fallback=False)
 
 
 def ffmpeg_name(path: Path | str) -> str:

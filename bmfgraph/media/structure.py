@@ -21,7 +21,11 @@ __all__ = ["file_damage", "file_doubt", "hole_between", "tags_between"]
 
 _MASTERS = frozenset((0x18538067, 0x1F43B675))
 """Matroska elements whose content is a list of elements: Segment and Cluster."""
-_IN_CLUSTERS = frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xEC, 0xBF))
+_BLOCKS = (0xA3, 0xA1)
+"""SimpleBlock, and the Block of a group."""
+_IN_GROUPS = frozenset((0x9B, 0xFB, 0xFA, 0xA4, 0x75A1, 0x75A2))
+"""Elements behind the Block of a group, such as its alpha channel."""
+_IN_CLUSTERS = _IN_GROUPS | frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xEC, 0xBF))
 """Elements inside a cluster, and Void and CRC-32, which stand anywhere (RFC 9559)."""
 _ELEMENTS = _IN_CLUSTERS | {0x1C53BB6B, 0x1254C367, 0x1941A469, 0x1043A770, 0x114D9B74, 0x1549A966, 0x1654AE6B}
 """Elements between packets: these, and cues, tags, attachments, chapters, and further headers."""
@@ -64,23 +68,36 @@ def _checked(path: Path | str, check: Callable[[IO[bytes], int], str] | None) ->
 
 
 def hole_between(file: IO[bytes], start: int, end: int) -> bool:
-    """Return whether bytes between two packets of a Matroska file are no elements of the format.
+    """Return whether bytes behind a block of a Matroska file are no elements of the format.
 
     Args:
         file: The file.
-        start: Position behind a packet.
-        end: Position of the next packet.
+        start: Position of the block's content, which FFmpeg takes for the position of its packets.
+        end: Position of the next packet, or of the file's end.
     """
-    position = start
+    ends = list(_block_ends(file, start))
+    return bool(ends) and not any(_has_elements(file, behind, end) for behind in ends)
+
+
+def _block_ends(file: IO[bytes], start: int) -> Iterator[int]:
+    """Yield where a block with this content may end: the size before it has 1 to 8 bytes."""
+    file.seek(max(0, start - 9))
+    before = file.read(min(9, start))
+    for length in range(1, len(before)):
+        if before[-length - 1] in _BLOCKS and 9 - before[-length].bit_length() == length:
+            yield start + (int.from_bytes(before[-length:], "big") & (1 << 7 * length) - 1)
+
+
+def _has_elements(file: IO[bytes], position: int, end: int) -> bool:
     while position < end:
         element = _element(file, position)
         if element is None:
-            return True
+            return False
         identifier, header, size = element
         if identifier not in _ELEMENTS | _MASTERS:
-            return True
+            return False
         position += header if identifier in _MASTERS or size == _UNKNOWN else header + size
-    return False
+    return True
 
 
 def tags_between(file: IO[bytes], start: int, end: int) -> bool:

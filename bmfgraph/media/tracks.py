@@ -177,7 +177,9 @@ class TrackReader:
 
     def _open(self) -> None:
         reading, clock = self._reading, self._clock
-        self._container: Any = open_video(reading.path, reading.protocols, reading.picture_rate, whole=True)
+        self._container: Any = open_video(
+            reading.path, reading.protocols, reading.picture_rate, whole=True, hwaccel=self._hwaccel()
+        )
         streams = tuple(self._container.streams[index] for index in reading.tracks)
         pictures = _pictures(self._container, [stream.index for stream in streams if is_picture(stream)])
         carried = (stream for stream in streams if stream.type in ("audio", "subtitle", "data"))
@@ -195,6 +197,10 @@ class TrackReader:
             length=length,
         )
         self._restart()
+
+    def _hwaccel(self) -> str:
+        """Return the hardware that decodes."""
+        return "none"
 
     def _enter(self) -> None:
         """Seek to ``start``, and begin to read packets."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,7 @@ class TwoPassWriter:
     """A :class:`Writer` whose file is encoded when all frames are known.
 
     Attributes:
-        damaged: See :class:`Writer`.
+        cut, damaged: See :class:`Writer`.
     """
 
     def __init__(self, settings: Writing) -> None:
@@ -41,6 +41,7 @@ class TwoPassWriter:
             OSError: A file cannot be created.
         """
         self._settings = settings
+        self.cut = Fraction(0)
         self._stack = contextlib.ExitStack()
         try:
             self._folder = self._stack.enter_context(reserved_folder(Path(str(settings.path))))
@@ -79,8 +80,11 @@ class TwoPassWriter:
             times = (packet.pts, packet.dts, packet.duration, packet.time_base, packet.is_keyframe)
             pickle.dump((packet.stream_index, bytes(packet), times), self._spool)
 
-    def close(self) -> None:
+    def close(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Make the second pass.
+
+        Args:
+            stopped: Whether the run must end at once; asked before each frame.
 
         Raises:
             av.FFmpegError: It cannot be encoded or written.
@@ -92,11 +96,15 @@ class TwoPassWriter:
             self._kept.close()
             second = Writer(self._of_pass(2))
             try:
-                self._second_pass(second)
+                self._second_pass(second, stopped)
             except BaseException:
                 second.abandon()
                 raise
-            second.close()
+            self.cut = second.cut
+            if stopped():
+                second.abandon()
+            else:
+                second.close()
             self.damaged = second.damaged
 
     def abandon(self) -> None:
@@ -105,7 +113,7 @@ class TwoPassWriter:
         self._kept.abandon()
         self._stack.close()
 
-    def _second_pass(self, writer: Writer) -> None:
+    def _second_pass(self, writer: Writer, stopped: Callable[[], bool]) -> None:
         import av
 
         if self._tracks is not None:
@@ -114,6 +122,8 @@ class TwoPassWriter:
         waiting = next(packets, None)
         with av.open(str(self._folder / "kept.mkv")) as container:
             for picture, (time, duration) in zip(container.decode(video=0), self._times, strict=True):
+                if stopped():
+                    return
                 while waiting is not None and waiting.start <= time:
                     writer.write_packets((waiting,))
                     waiting = next(packets, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,10 @@ from bmfgraph.system.stdio import standard_output
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-__all__ = ["Writer", "Writing", "joined_options", "video_encoder"]
+__all__ = ["FrameLoss", "Writer", "Writing", "joined_options", "video_encoder"]
+
+_NUMBER = re.compile(r"%0?\d*d")
+"""The place of the number in the name of numbered pictures."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Writing:
     """Options of the encoder, as FFmpeg names them."""
     mux_options: tuple[tuple[str, str], ...]
     passes: int
+    holds_last: bool
+    """Whether the container stores how long the last frame is shown."""
     bit_rate: int | None
     threads: int | None
     width: int
@@ -54,8 +60,16 @@ class Writing:
     metadata: bool
 
 
+class FrameLoss(Exception):
+    """The encoder or the file has another number of frames than were written."""
+
+
 class Writer:
-    """Write one file, or several numbered ones: encoded frames, and the packets of other streams."""
+    """Write one file, or several numbered ones: encoded frames, and the packets of other streams.
+
+    Attributes:
+        cut: Seconds by which the file shows the last frame shorter than the source.
+    """
 
     def __init__(self, settings: Writing) -> None:
         """Open the file and the video encoder.
@@ -67,6 +81,7 @@ class Writer:
             av.FFmpegError: The encoder or the file cannot be opened.
         """
         self._settings = settings
+        self.cut = Fraction(0)
         self._palette = _Palette() if settings.codec == "gif" else None
         self._container: Any = _opened(settings)
         self._video = _added_video(self._container, settings)
@@ -109,18 +124,20 @@ class Writer:
 
         Raises:
             av.FFmpegError: It cannot be encoded or written.
-            ValueError: The path stands for one picture, and this is the second.
+            FrameLoss: The path stands for one picture, and this is the second.
         """
         settings, base = self._settings, self._settings.time_base
-        if self._frames and settings.container == "image2" and "%" not in Path(str(settings.path)).name:
-            raise ValueError("the path names one picture, and more frames come; write frame_%05d.png or a video")
+        if self._frames and "update" in dict(settings.mux_options):
+            raise FrameLoss("the path names one picture, and more frames come")
         pts = round(time / base)
         if self._newest is not None:
             pts = max(pts, self._newest + 1)
             self._durations[self._newest] = pts - self._newest
         self._newest = pts
         self._frames += 1
-        self._durations[pts] = max(1, round((duration or 1 / settings.rate) / base))
+        usual = 1 / settings.rate
+        self.cut = duration - usual if not settings.holds_last and duration > usual * 3 / 2 else Fraction(0)
+        self._durations[pts] = max(1, round(((duration - self.cut) or usual) / base))
         picture = self._palette.applied(picture) if self._palette else picture
         picture.pts, picture.time_base, picture.pict_type = pts, base, 0
         picture.duration = self._durations[pts]
@@ -134,12 +151,15 @@ class Writer:
         """
         self._tracks.write(packets)
 
-    def close(self) -> None:
+    def close(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Finish the file.
+
+        Args:
+            stopped: Whether the run must end at once.
 
         Raises:
             av.FFmpegError: The end cannot be encoded or written.
-            RuntimeError: The encoder lost frames.
+            FrameLoss: The encoder or the file lost frames.
         """
         self._mux_video(self._video.encode(None))
         self._tracks.finish()
@@ -147,12 +167,23 @@ class Writer:
         self._container.close()
         # This encoder makes one packet of the whole animation.
         if self._packets != self._frames and self._settings.codec != "libwebp_anim":
-            raise RuntimeError(f"{self._frames} frames went into the encoder, and {self._packets} came out")
+            raise FrameLoss(f"{self._frames} frames went into the encoder, and {self._packets} came out")
+        if (held := self._held()) not in (None, self._frames):
+            raise FrameLoss(f"{self._frames} frames were written, and the file holds {held}")
 
     def abandon(self) -> None:
         """Close the file as it is, after a failure."""
         with contextlib.suppress(Exception):
             self._container.close()
+
+    def _held(self) -> int | None:
+        """Return the number of frames in the closed file by its own index; None where it has none."""
+        import av
+
+        if self._settings.container not in ("mp4", "mov"):
+            return None
+        with av.open(_plain(str(self._settings.path)), format="mov") as file:
+            return file.streams.video[0].frames
 
     def _mux_video(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
@@ -222,12 +253,29 @@ def _opened(settings: Writing) -> Any:
 
     path = str(settings.path)
     options = dict(settings.mux_options)
-    if "hls_segment_filename" in options:
-        options["hls_segment_filename"] = str(Path(path).parent / options["hls_segment_filename"])
+    if settings.codec == "libsvtav1":
+        # Its own log goes to the terminal.
+        os.environ.setdefault("SVT_LOG", "1")
     if path == "-":
         # FFmpeg's pipe would write to descriptor 1, which is muted while BMF makes its graph.
-        return av.open(os.fdopen(standard_output(), "wb"), "w", format=settings.container, options=options)
+        file = os.fdopen(standard_output(), "wb")
+        if file.isatty():
+            file.close()
+            raise OSError("standard output is a terminal; send it to a file or to a program")
+        return av.open(file, "w", format=settings.container, options=options)
+    path = _plain(path)
+    folder, name = os.path.split(path)
+    if "hls_segment_filename" in options:
+        options["hls_segment_filename"] = f"{folder}/{options['hls_segment_filename']}"
+    if settings.container == "image2" and "update" not in options and (number := _NUMBER.search(name)):
+        before, after = name[: number.start()].replace("%", "%%"), name[number.end() :].replace("%", "%%")
+        path = f"{folder.replace('%', '%%')}/{before}{number[0]}{after}"
     return av.open(path, "w", format=settings.container, options=options)
+
+
+def _plain(path: str) -> str:
+    """Return a path that FFmpeg does not take for an address: in a relative one, a colon ends a protocol."""
+    return str(Path(path).absolute())
 
 
 def _added_video(container: Any, settings: Writing) -> Any:
@@ -257,6 +305,8 @@ def _configure(context: Any, settings: Writing) -> None:
     context.colorspace, context.color_range = settings.matrix, 2 if settings.full_range else 1
     context.color_primaries, context.color_trc = settings.primaries, settings.transfer
     context.thread_count = settings.threads or 0
+    # PyAV's default divides each frame into slices, which costs x264 speed and quality.
+    context.thread_type = "AUTO"
 
 
 def _options(settings: Writing) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from bmfgraph.errors import Problem
+from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.description import (
     BmfModuleSpec,
     Files,
@@ -214,6 +214,15 @@ class NodeSpec(Frozen):
 
     def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]:
         """Return problems that do not stop a run, but can surprise its user.
+
+        Args:
+            node: The node.
+            plan: The whole plan.
+        """
+        return ()
+
+    def faults(self, node: PlanNode, plan: Plan) -> Iterable[BmfgraphError]:
+        """Return the reasons why a run of the whole plan must fail at this node.
 
         Args:
             node: The node.

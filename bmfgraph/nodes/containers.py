@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["AUDIO_IN", "CONTAINERS", "STANDARD_OUTPUT", "VIDEO_IN", "Container", "default_codec", "is_pattern"]
-__all__ += ["container_of", "is_several_files", "mux_options", "written_time_base"]
+__all__ = [
+    "AUDIO_IN",
+    "CONTAINERS",
+    "MOST_FRAMES",
+    "PICTURES",
+    "PIPED",
+    "SEGMENTED",
+    "STANDARD_OUTPUT",
+    "UNHELD",
+    "UNTAGGED",
+    "VIDEO_IN",
+    "Container",
+    "container_of",
+    "default_codec",
+    "is_pattern",
+    "is_several_files",
+    "mux_options",
+    "written_time_base",
+]
 
 Container = Literal[
     "mp4",
@@ -52,7 +70,8 @@ CONTAINERS: dict[str, Container] = {
     ".rgb": "rawvideo",
 }
 """Container by file extension."""
-_PICTURES = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".tif": "tiff", ".tiff": "tiff", ".bmp": "bmp"}
+PICTURES = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".tif": "tiff", ".tiff": "tiff", ".bmp": "bmp"}
+PICTURES |= {".webp": "webp"}
 """Codec by the extension of a picture."""
 _NVENC = {"nvenc", "hevc_nvenc", "av1_nvenc"}
 _VIDEO = {"x264", "x265", "svtav1", "vp9", "prores", "ffv1", "mpeg4", "mjpeg", *_NVENC}
@@ -67,11 +86,11 @@ VIDEO_IN: dict[str, set[str]] = {
     "dash": {"x264", "x265", "svtav1", "vp9", *_NVENC},
     "gif": {"gif"},
     "webp": {"webp"},
-    "image2": set(_PICTURES.values()),
+    "image2": set(PICTURES.values()),
     "nut": {*_VIDEO, "raw"} - {"prores"},
     "yuv4mpegpipe": {"raw"},
     "rawvideo": {"raw"},
-    "null": {*_VIDEO, "gif", "webp", "raw", *_PICTURES.values()},
+    "null": {*_VIDEO, "gif", "webp", "raw", *PICTURES.values()},
 }
 """Codecs that each container holds."""
 AUDIO_IN: dict[str, set[str]] = {
@@ -82,6 +101,24 @@ AUDIO_IN: dict[str, set[str]] = {
     "mpegts": {"aac", "mp3", "ac3", "eac3", "mp2", "opus"},
 }
 """Audio codecs that FFmpeg 4 of the back end bmf copies into each container; one that is not listed holds all."""
+SEGMENTED = ("hls", "dash")
+"""Containers of a list and many files with pieces of the video, each of which begins with a key frame."""
+PIPED = ("matroska", "webm", "nut", "mpegts", "gif", "yuv4mpegpipe", "rawvideo")
+"""Containers that are written from the first byte to the last, so that a pipe can take them."""
+UNTAGGED = {
+    "avi": {"mpeg4", "ffv1", "raw"},
+    "mpegts": {"mpeg4"},
+    "mov": {"mpeg4"},
+    "nut": {"mpeg4", "ffv1", "raw"},
+    "yuv4mpegpipe": {"raw"},
+    "rawvideo": {"raw"},
+}
+"""Codecs without colour tags of their own, by containers that have no place for them either."""
+UNHELD = ("avi", "mpegts", "hls", "webp", "image2", "nut", "yuv4mpegpipe", "rawvideo")
+"""Containers that do not store how long the last frame is shown."""
+MOST_FRAMES = {"gif": 50, "webp": 1000}
+"""Frames per second that a container's clock counts, and that its players show."""
+_NUMBER = re.compile(r"%0?\d*d")
 _DEFAULT_CODECS = {"webm": "vp9", "gif": "gif", "webp": "webp", "yuv4mpegpipe": "raw", "rawvideo": "raw"}
 _CLOCKS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 """Seconds per tick of containers with a clock of their own."""
@@ -91,24 +128,25 @@ _STEADY = ("avi", "yuv4mpegpipe", "rawvideo")
 
 def container_of(path: str) -> Container | None:
     """Return the container by a path's extension; None if there is none for it."""
-    return CONTAINERS.get(Path(path).suffix.lower())
+    container = CONTAINERS.get(Path(path).suffix.lower())
+    return "image2" if container == "webp" and is_pattern(path) else container
 
 
 def default_codec(container: str, path: str) -> str:
     """Return the codec for a container, and for pictures the one of the path's extension."""
     if container == "image2":
-        return _PICTURES.get(Path(path).suffix.lower(), "png")
+        return PICTURES.get(Path(path).suffix.lower(), "png")
     return _DEFAULT_CODECS.get(container, "x264")
 
 
 def is_pattern(path: str) -> bool:
     """Return whether a path stands for numbered pictures, such as ``frame_%05d.png``."""
-    return "%" in Path(path).name
+    return len(_NUMBER.findall(Path(path).name)) == 1
 
 
 def is_several_files(container: str, path: str) -> bool:
     """Return whether a path stands for several files: numbered pictures, or segments with their list."""
-    return container in ("hls", "dash") or (container == "image2" and is_pattern(path))
+    return container in SEGMENTED or (container == "image2" and is_pattern(path))
 
 
 def mux_options(codec: str, container: str, path: str, *, faststart: bool) -> tuple[tuple[str, str], ...]:
@@ -125,13 +163,18 @@ def mux_options(codec: str, container: str, path: str, *, faststart: bool) -> tu
         # FFmpeg shifts the streams at the first packet before 0, mostly audio, and not from the start of the file.
         return (("avoid_negative_ts", "disabled"),)
     if container == "hls":
-        return (("hls_time", "6"), ("hls_list_size", "0"), ("hls_segment_filename", f"{stem}_%05d.ts"))
+        options = (("hls_time", "6"), ("hls_playlist_type", "vod"))
+        if codec in ("x264", "nvenc"):
+            return (*options, ("hls_segment_filename", f"{stem}_%05d.ts"))
+        # H.265 in HLS lies in fragments of MPEG-4, by Apple's rules.
+        parts = (("hls_segment_filename", f"{stem}_%05d.m4s"), ("hls_fmp4_init_filename", f"{stem}_init.mp4"))
+        return (*options, ("hls_segment_type", "fmp4"), *parts)
     if container == "dash":
         names = f"{stem}-$RepresentationID$"
         return (("init_seg_name", f"{names}-init.m4s"), ("media_seg_name", f"{names}-$Number%05d$.m4s"))
     if container == "yuv4mpegpipe":
-        # The format says nothing of more than 8 bits; FFmpeg and others read them all the same.
-        return (("strict", "unofficial"),)
+        # More than 8 bits count as an extension of the format.
+        return (("strict", "-1"),)
     if container == "gif":
         return (("loop", "0"),)
     if container == "image2" and not is_pattern(path):
@@ -139,9 +182,9 @@ def mux_options(codec: str, container: str, path: str, *, faststart: bool) -> tu
     flags = ["faststart"] if faststart and container in ("mp4", "mov") else []
     # MPEG-4's own header has no colour tags.
     flags += ["write_colr"] if codec == "mpeg4" and container == "mp4" else []
-    options = (("movflags", "+".join(flags)),) if flags else ()
+    moov = (("movflags", "+".join(flags)),) if flags else ()
     # Streams can begin late by multiples of it only, and FFmpeg's own is a millisecond.
-    return (*options, ("movie_timescale", "48000")) if container in ("mp4", "mov") else options
+    return (*moov, ("movie_timescale", "48000")) if container in ("mp4", "mov") else moov
 
 
 def written_time_base(time_grid: Fraction | None, rate: Fraction, container: str, codec: str) -> Fraction:

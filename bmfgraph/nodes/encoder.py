@@ -18,7 +18,11 @@ from bmfgraph.nodes.backend import Backend, check_audio, check_backend, check_ev
 from bmfgraph.nodes.codecs import CODECS, MATRICES, CodecName, bits_per_second, codec_options
 from bmfgraph.nodes.containers import (
     CONTAINERS,
+    PIPED,
+    SEGMENTED,
     STANDARD_OUTPUT,
+    UNHELD,
+    UNTAGGED,
     VIDEO_IN,
     Container,
     container_of,
@@ -149,9 +153,13 @@ class EncoderSpec(CopyingSpec):
             return InputType(AudioSpec, compressed=self.audio == "copy", backend=self.backend)
         container = self.container or container_of(self.path or "") or "null"
         codec = self._codec(container)
-        # FFmpeg writes no colours into MPEG-4's own header, and these containers have no place for them.
-        untagged = codec == "mpeg4" and container in ("avi", "mpegts", "mov")
+        untagged: bool | Literal["bt601"] = codec in UNTAGGED.get(container, ())
+        if codec in ("mjpeg", "webp"):
+            # Readers of JPEG and WebP assume it, whatever the size.
+            untagged = "bt601"
         choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[codec].encoder, container)
+        if codec == "prores" and self.preset and not self.pixel_format:
+            choices = tuple(name for name in choices if ("444" in name) == str(self.preset).startswith("444"))
         if self.backend == "bmf":
             choices = tuple(name for name in choices if name in NATIVE_FORMATS)
         return InputType(FrameSpec, choices=choices, default_color=untagged)
@@ -180,18 +188,20 @@ class EncoderSpec(CopyingSpec):
         assert not isinstance(bit_rate, str)
         rgb = frames.pixel_format.startswith(("rgb", "bgr", "gbr"))
         preset = None if self.preset is None else str(self.preset)
-        options = codec_options(
-            codec, container, crf=crf, preset=preset, tune=self.tune, gop=self.gop, bit_rate=bit_rate
-        )
+        # A segment begins with a key frame.
+        gop = self.gop or (max(1, round(2 * frames.rate)) if container in SEGMENTED else None)
+        options = codec_options(codec, container, crf=crf, preset=preset, tune=self.tune, gop=gop, bit_rate=bit_rate)
         metadata = hdr_options(codec.encoder, frames.hdr) if frames.hdr and self.backend == "pyav" else None
         params = EncoderParams(
             path=None if container == "null" else self.path,
             container=container,
-            codec=codec.encoder,
+            # A picture file of WebP holds one picture, and the container an animation.
+            codec="libwebp" if name == "webp" and container == "image2" else codec.encoder,
             pixel_format=frames.pixel_format,
             options=joined_options(options, metadata),
             mux_options=mux_options(name, container, path, faststart=self.faststart),
             passes=self.passes,
+            holds_last=container not in UNHELD,
             backend=self.backend,
             bit_rate=bit_rate,
             threads=self.threads,
@@ -212,6 +222,18 @@ class EncoderSpec(CopyingSpec):
         )
         # BMF's encoder would encode any audio that arrives, so an unused input is disconnected.
         return Inferred((), params, unused=() if audio or tracks or source_audio is None else (1,))
+
+    def faults(self, node: PlanNode, plan: Plan) -> Iterable[PlanError]:
+        params: EncoderParams = node.params
+        count = max((info.frames for _, info in plan.sources() if info.exact), default=0)
+        if params.container == "image2" and not node.files.several and count > 1:
+            path = Path(str(params.path))
+            yield PlanError(
+                node.name,
+                f"path {str(path)!r} is one picture, but the clip has {count} frames",
+                hint=f"write a sequence, such as {path.stem}_%05d{path.suffix}, or read one frame with decoder.end",
+                code=codes.INVALID_SEQUENCE_NAME,
+            )
 
     def files(self, params: EncoderParams) -> Files:
         if params.path in (None, STANDARD_OUTPUT):
@@ -251,7 +273,7 @@ class EncoderSpec(CopyingSpec):
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
         params: EncoderParams = node.params
-        hint = f"is there room on the disk, and does this FFmpeg have {params.codec}?"
+        hint = f"do the options suit {params.codec}, and is there room on the disk?"
         if params.backend == "pyav":
             return BmfModuleSpec(entry="bmfgraph.runner.modules.encoder:EncoderModule", hint=hint)
         name = "native_encoder:NativeEncoderModule" if len(node.inputs) > 1 else "native:NativeModule"
@@ -280,6 +302,13 @@ class EncoderSpec(CopyingSpec):
                 "standard output has no extension that names a container",
                 hint=f"set pipeline.nodes.{name}.container, such as yuv4mpegpipe, nut, matroska or rawvideo",
                 code=codes.UNKNOWN_CONTAINER,
+            )
+        if self.path == STANDARD_OUTPUT and container not in (*PIPED, "null"):
+            raise PlanError(
+                name,
+                f"container {container} cannot be written into a pipe; allowed: {', '.join(PIPED)}",
+                hint=f"set pipeline.nodes.{name}.container to one of them, such as matroska",
+                code=codes.UNPIPEABLE_CONTAINER,
             )
         if container is None:
             extension = Path(self.path).suffix.lower()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean
 from bmfgraph.nodes.codecs import CODECS
-from bmfgraph.nodes.containers import AUDIO_IN, VIDEO_IN
+from bmfgraph.nodes.containers import AUDIO_IN, MOST_FRAMES, PICTURES, VIDEO_IN
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, formats_in
 from bmfgraph.plan.types import AudioSpec, FrameSpec, PortType, sampling_of
 
@@ -33,6 +35,20 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
     Raises:
         PlanError: They do not fit.
     """
+    if container == "image2" and codec != (own := PICTURES.get(Path(spec.path or "").suffix.lower(), codec)):
+        raise PlanError(
+            name,
+            f"path {spec.path!r}: pictures with this extension have codec {own}, not {codec}",
+            hint=f"leave pipeline.nodes.{name}.codec out (encoder=auto), or choose another extension",
+            code=codes.CODEC_CONTAINER_CONFLICT,
+        )
+    if container == "hls" and (number := re.search(r"%\d*d", str(Path(spec.path or "").absolute()))):
+        raise PlanError(
+            name,
+            f"path {spec.path!r}: FFmpeg's writer of HLS puts a number in the place of {number[0]!r}",
+            hint=f"set pipeline.nodes.{name}.path to a name without it, in a folder without it",
+            code=codes.INVALID_SEQUENCE_NAME,
+        )
     if codec not in VIDEO_IN[container]:
         raise PlanError(
             name,
@@ -71,6 +87,35 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
             "two passes aim at a bit rate, and none is set",
             hint=f"set pipeline.nodes.{name}.bit_rate, such as 4M; constant quality needs one pass",
             code=codes.UNSUPPORTED_PASSES,
+        )
+    if spec.passes > 1 and spec.pixel_format in ("nv12", "gbrp"):
+        raise PlanError(
+            name,
+            f"two passes keep the frames in FFV1, which has no pixel_format {spec.pixel_format}",
+            hint=f"set pipeline.nodes.{name}.pixel_format=null, or passes=1",
+            code=codes.UNSUPPORTED_PASSES,
+        )
+    if spec.faststart and container not in ("mp4", "mov", "null"):
+        raise PlanError(
+            name,
+            f"faststart: {container} has no index that could lie at the start",
+            hint=f"set pipeline.nodes.{name}.faststart=false, or write .mp4 or .mov",
+            code=codes.INVALID_ENCODER_OPTION,
+        )
+    finest = str(spec.preset).startswith("444")
+    if codec == "prores" and spec.preset and spec.pixel_format and ("444" in spec.pixel_format) != finest:
+        raise PlanError(
+            name,
+            f"preset {spec.preset}: this kind of ProRes has 4:{'4:4' if finest else '2:2'}, not {spec.pixel_format}",
+            hint=f"set pipeline.nodes.{name}.pixel_format=null",
+            code=codes.INVALID_ENCODER_OPTION,
+        )
+    if container == "yuv4mpegpipe" and (spec.pixel_format or "").startswith(("rgb", "nv", "p0")):
+        raise PlanError(
+            name,
+            f"y4m cannot hold pixel_format {spec.pixel_format}, only planar YUV and grey",
+            hint=f"set pipeline.nodes.{name}.pixel_format=null, or write .nut",
+            code=codes.UNSUPPORTED_PIXEL_FORMAT,
         )
     formats = NATIVE_FORMATS if spec.backend == "bmf" else formats_in(known.encoder, container)
     if spec.pixel_format is not None and spec.pixel_format not in formats:
@@ -159,6 +204,14 @@ def check_frames(name: str, frames: FrameSpec, codec: str, container: str) -> No
             hint="write .mkv or .mp4, or set decoder.fps",
             code=codes.VARIABLE_RATE_AVI,
         )
+    most = MOST_FRAMES.get(container)
+    if most is not None and frames.rate > most:
+        raise PlanError(
+            name,
+            f"{container} shows at most {most} frames a second, not {float(frames.rate):g}",
+            hint="write .mp4 or .webm, or set decoder.fps or decoder.every",
+            code=codes.FRAME_RATE_TOO_HIGH,
+        )
     if container == "null":
         return
     maximum = CODECS[codec].largest
@@ -170,7 +223,7 @@ def check_frames(name: str, frames: FrameSpec, codec: str, container: str) -> No
             code=codes.FRAME_TOO_LARGE,
         )
     x_step, y_step = sampling_of(frames.pixel_format) or (1, 1)
-    if codec != "mjpeg" and (frames.width % x_step or frames.height % y_step):
+    if codec not in ("mjpeg", "webp") and (frames.width % x_step or frames.height % y_step):
         finer = next((name for name in PIXEL_FORMATS[CODECS[codec].encoder] if "444" in name), "")
         raise PlanError(
             name,

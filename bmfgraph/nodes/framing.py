@@ -21,6 +21,8 @@ __all__ = ["Box", "Crop", "FramesPerSecond", "crop_box", "cropped", "reduced", "
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
+_WITH_ALPHA = {"gbrp": "gbrap", "rgb24": "rgba", "rgb48le": "rgba64le"}
+"""Formats of RGB, and the same ones with alpha."""
 _FASTEST = 1000
 """Largest number of frames per second."""
 
@@ -127,8 +129,8 @@ def flattened(frames: FrameSpec) -> tuple[tuple[FilterStep, ...], FrameSpec]:
     deep = frames.bits > 8
     opaque = "rgb48le" if deep else "rgb24"
     position = chroma_position(frames.pixel_format, frames.chroma)
-    params = ConvertParams(frames.color, opaque, frames.color, position, None)
-    steps = (*scale_steps(params)[:-1], ("format", "rgba64le" if deep else "rgba"))
+    params = ConvertParams(frames.color, opaque, frames.color, position, None, frames.pixel_format)
+    steps = tuple((name, _WITH_ALPHA.get(options, options)) for name, options in scale_steps(params))
     return steps, frames.in_format(opaque, frames.color)
 
 

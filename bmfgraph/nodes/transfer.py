@@ -15,9 +15,9 @@ from bmfgraph.plan.types import (
     ColorSpec,
     Device,
     FrameSpec,
+    Matrix,
     Port,
     PortType,
-    default_matrix,
     device_of,
     on_device,
 )
@@ -76,8 +76,8 @@ class DownloadSpec(NodeSpec):
 
     kind: Literal["download"] = "download"
     pixel_format: str = "rgb24"
-    default_color: bool = False
-    """Limited range, and the matrix that readers assume for untagged video."""
+    default_color: bool | Matrix = False
+    """Limited range, and the matrix that readers assume for untagged video, or this one."""
 
     stage: ClassVar[str] = "bmfgraph.stages.transfer:Download"
     devices: ClassVar[tuple[Device, ...]] = ("cuda",)
@@ -112,7 +112,7 @@ def converters(source: PortType, accepted: InputType | None, device: Device) -> 
     wanted = (accepted.format_of(source) if accepted else "") or (
         source.pixel_format if holder == device else _rgb(source)
     )
-    default = accepted is not None and accepted.default_color
+    default = accepted.default_color if accepted is not None else False
     if holder == "cuda" and device == "cpu":
         if wanted in _MOVED:
             return [DownloadSpec(pixel_format=wanted, default_color=default)]
@@ -133,5 +133,7 @@ def _rgb(source: FrameSpec) -> str:
 def fits(source: FrameSpec, accepted: InputType) -> bool:
     """Return whether frames on the CPU need no conversion for a node."""
     wanted = accepted.format_of(source)
-    default = source.color.matrix == default_matrix(source.width, source.height) and not source.color.full_range
-    return wanted in ("", source.pixel_format) and (default or not wanted or not accepted.default_color)
+    if not wanted or not accepted.default_color:
+        return wanted in ("", source.pixel_format)
+    usual, own = written_color(source, wanted, accepted.default_color), source.color
+    return wanted == source.pixel_format and (own.matrix, own.full_range) == (usual.matrix, usual.full_range)

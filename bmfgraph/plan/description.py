@@ -14,6 +14,7 @@ from bmfgraph.plan.types import (
     NO_WINDOW,
     Device,
     FrameSpec,
+    Matrix,
     Port,
     PortType,
     TensorMeaning,
@@ -23,7 +24,7 @@ from bmfgraph.plan.types import (
 )
 
 if TYPE_CHECKING:
-    from bmfgraph.errors import Problem
+    from bmfgraph.errors import BmfgraphError, Problem
     from bmfgraph.plan.plan import Plan, PlanNode
 
 __all__ = [
@@ -91,8 +92,11 @@ class InputType:
     pixel_format: str = ""
     choices: tuple[str, ...] = ()
     """Instead of one format: those of which the node gets the one that keeps most of the frames' depth and chroma."""
-    default_color: bool = False
-    """The output file cannot store its colours, so the frames get limited range and the matrix that readers assume."""
+    default_color: bool | Matrix = False
+    """The output file cannot store its colours, so the frames get limited range and the matrix that readers assume.
+
+    A matrix: readers assume it for frames of any size.
+    """
     compressed: bool = False
     """Audio arrives as the packets of the source file, not decoded; only the back end ``bmf`` decodes it."""
     backend: Literal["pyav", "bmf"] = "pyav"
@@ -251,6 +255,7 @@ class NodeDescription(Protocol):
     def files(self, params: Any) -> Files: ...
     def writing_to(self, params: Any, path: Path) -> Any: ...
     def warnings(self, node: PlanNode, plan: Plan) -> Iterable[Problem]: ...
+    def faults(self, node: PlanNode, plan: Plan) -> Iterable[BmfgraphError]: ...
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
     def source(self, params: Any) -> SourceInfo | None: ...
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...

@@ -95,6 +95,11 @@ def _publish(node: PlanNode, part: Path, path: Path, overwrite: bool, published:
         except OSError as error:
             raise _unwritable(node, path, str(error.strerror)) from None
         published.append(target)
+    if node.files.several:
+        # Pictures of an earlier sequence that was longer would continue this one.
+        for stale in set(existing_files(node)) - set(published):
+            with contextlib.suppress(OSError):
+                stale.unlink()
     return size
 
 

@@ -60,6 +60,8 @@ def preflight_errors(
         errors += pipe_errors(plan, "a child process cannot have what was read of it here")
     if job.target is None:
         errors += _not_installed(plan)
+    if not plan.errors:
+        errors += [error for node in plan for error in node.spec.faults(node, plan)]
     errors += [error for node in plan if (error := write_error(node, deep=deep, overwrite=overwrite)) is not None]
     try:
         report_path(job.report, plan, overwrite=overwrite)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bmfgraph.cli.multirun import worst
 from tests.codes.command import run_cli
 from tests.tools import double_model, make_clip
 
@@ -76,3 +77,11 @@ def test_flags_stand_anywhere(folder: Path, words: str) -> None:
 
 def test_info_takes_no_override_for_its_value(folder: Path) -> None:
     assert "Config search path" in run_cli(f"run --info {UP}", folder).out
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([], 0), ([0, 3, 0], 3), ([3, 1], 1), ([1, 3, 2], 2), ([3, 130], 130), ([0, 0], 0)]
+)
+def test_the_exit_code_of_many_runs(codes: list[int], expected: int) -> None:
+    """A failed run counts more than one that has lost frames."""
+    assert worst(codes) == expected

@@ -30,7 +30,7 @@ class Row:
     """Whether it needs decord's FFmpeg, because a system's FFmpeg may have the missing feature."""
 
 
-_CLIP = "input=clip.mp4 output=out.mp4 "
+_CLIP = "input=clip.mp4 output=out.mp4 overwrite=true "
 _FAST = "progress=false encoder.preset=ultrafast "
 _UP = "pipeline=super_resolution model.file=double.onnx "
 

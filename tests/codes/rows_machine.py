@@ -72,7 +72,7 @@ ROWS: tuple[Row, ...] = (
     # warnings
     Row("W101", UP + "model.file=old.onnx target=bare.json", N + "upscale: model 'vsr_x2_fast_video' lists its weights as inputs", exit=0),
     Row("W124", RUN_COPY + "input=holed.mkv decoder.on_error=skip", N + "source: 'holed.mkv': ", exit=3),
-    Row("W125", RUN_COPY + "input=spliced.ts", N + "source: 'spliced.ts': its times jump 1 time, and were joined\n  → copy the file again, or look at the output there", exit=0),
+    Row("W125", RUN_COPY + "input=spliced.mpg", N + "source: 'spliced.mpg': its times jump 1 time, and were joined\n  → copy the file again, or look at the output there", exit=0),
     Row("W102", UP + "target=gpu.json", N + f"upscale: runs on the CPU: no TensorRT that builds engines is installed: {_H200} stays idle\n  → pip install tensorrt", exit=0),
     Row("W103", UP + "engine=fp16 target=bare.json", N + f"upscale: computes in fp32, not in fp16: {_BARE}", exit=0),
     Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),

@@ -9,6 +9,8 @@ __all__ = ["ELSEWHERE", "ROWS"]
 ROWS = (*rows_words.ROWS, *rows_plans.ROWS, *rows_machine.ROWS)
 
 ELSEWHERE = {
+    "E369": "only a fault of FFmpeg loses a frame: tests/runner/test_outputs_as_expected.py",
+    "E370": "a clip has more than 50 frames a second: tests/runner/test_outputs_as_expected.py",
     "E425": "a server sends a file: tests/hostile/test_downloads.py",
     "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
     "E808": "a Python program has a stream open: tests/test_api.py",
@@ -18,6 +20,7 @@ ELSEWHERE = {
     "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
+    "W127": "a clip holds its last frame: tests/runner/test_outputs_as_expected.py",
     "E814": "BMF passes on every frame: tests/runner/test_completeness.py",
     "W111": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",
     "W112": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",

@@ -176,3 +176,11 @@ def test_stages_of_both_kinds(tmp_path: Path) -> None:
         assert len(seen) == 30
         sums.append([one.pixels.sum() for one in seen])
     assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_ffmpeg_decodes_on_the_gpu(tmp_path: Path, pix_fmt: str) -> None:
+    codec, options = ("libx265", {"log-level": "none"}) if "10" in pix_fmt else ("libx264", {})
+    source = write(tmp_path / "in.mp4", PICTURES, codec=codec, pix_fmt=pix_fmt, options=options)
+    ours, theirs = recorded(source, "decoder", hwaccel="cuda"), recorded(source, "decoder")
+    assert_same(ours, theirs)

@@ -47,7 +47,7 @@ def job(place: Path, name: str, *changes: tuple[str, Any]) -> bg.Job:
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_declaration_gives_the_objects_without_a_warning(place: Path, name: str) -> None:
-    result = job(place, name).run()
+    result = job(place, name).run(overwrite=True)
     assert result.problems == ()
     (items,) = job(place, name).stream("objects")
     assert items.labels[:3] == (("dog", "car", "cat"))
@@ -134,7 +134,7 @@ def test_what_the_file_proves_is_an_error(
 def test_what_only_numbers_show_is_a_warning(
     place: Path, name: str, changes: tuple[tuple[str, Any], ...], code: str, message: str, hint: str
 ) -> None:
-    result = job(place, name, *changes).run()
+    result = job(place, name, *changes).run(overwrite=True)
     by_code: dict[str, Problem] = {problem.code: problem for problem in result.problems}
     assert code in by_code, result.problems
     assert by_code[code].path == "pipeline.nodes.objects"

@@ -35,15 +35,15 @@ def run(
 ) -> str:
     """Run once; return the error's message, or an empty string."""
     sink = {"kind": "encoder", "inputs": ["stage"], "path": str(FOLDER / output), "codec": codec}
-    if codec == "x264":
-        sink["preset"] = "ultrafast"
+    sink |= {"preset": "ultrafast"} if codec == "x264" else {"backend": "bmf"}
     nodes = {
         "source": {"kind": "decoder", "path": str(CLIPS / clip)},
         "stage": {"kind": "faulty", "inputs": ["source.video"], **stage},
         "sink": sink,
     }
     try:
-        outcome = run_plan(compile_pipeline(parse_pipeline({"name": "many", "nodes": nodes})), progress=progress)
+        plan = compile_pipeline(parse_pipeline({"name": "many", "nodes": nodes}))
+        outcome = run_plan(plan, overwrite=True, progress=progress)
     except BmfgraphError as error:
         return f"{type(error).__name__}: {error.message}"
     assert outcome.frames == 90, outcome.frames

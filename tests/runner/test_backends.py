@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -12,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+import bmfgraph
 from bmfgraph.errors import BmfgraphError
 from tests.runner.media_tools import (
     Sound,
@@ -22,6 +24,7 @@ from tests.runner.media_tools import (
     run,
     scene,
     sound_packets,
+    through_rgb,
     transcode,
     video_times,
     write,
@@ -156,3 +159,20 @@ def test_ten_bits(tmp_path: Path) -> None:
         assert {frame.format.name for frame in frames_of(target)} == {"yuv420p10le"}
         for one, other in zip(frames_of(clip), frames_of(target), strict=True):
             assert np.abs(one.to_ndarray().astype(int) - other.to_ndarray()).mean() < 8
+
+
+@pytest.mark.parametrize("backend", ["pyav", "bmf"])
+def test_an_abandoned_run_closes_its_files(tmp_path: Path, backend: str) -> None:
+    clip = write(tmp_path / "in.mkv", PICTURES * 20, sound=Sound(seconds=9.0))
+    nodes = {
+        "source": decoder(clip, backend=backend),
+        **through_rgb("source.video"),
+        "sink": encoder(tmp_path / "out.mkv", "back", "source.audio", backend=backend),
+    }
+    frames = bmfgraph.Job({"name": "abandoned", "nodes": nodes}).stream("back")
+    assert [next(frames).index for _ in range(3)] == [0, 1, 2]
+    frames.close()
+    gc.collect()
+    opened = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [path for path in opened if tmp_path in path.parents]
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mkv"}

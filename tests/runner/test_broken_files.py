@@ -179,3 +179,23 @@ def test_two_files_one_after_the_other(clips: Callable[[str], Path], tmp_path: P
     times = [frame.time for frame in frames]
     assert times == sorted(set(times))
     assert max(second - first for first, second in itertools.pairwise(times)) <= Fraction(3, 25)
+
+
+def test_a_hole_at_the_end(clips: Callable[[str], Path]) -> None:
+    """Fewer frames are missing than the rounding of a duration shows."""
+    _, loss, result = attempt(hole(clips("a.mkv"), 0.93, 1.0), on_error="skip")
+    assert "a part of it is damaged" in loss.reasons
+    assert result.exit_code == 3
+
+
+def test_room_between_packets_is_no_hole(clips: Callable[[str], Path], tmp_path: Path) -> None:
+    """Tools leave Void elements of any length behind blocks, and alpha channels lie there."""
+    data = clips("a.mkv").read_bytes()
+    cluster = data.index(b"\x1f\x43\xb6\x75", len(data) // 3)
+    path = tmp_path / "void.mkv"
+    void = b"\xec" + (0x4000 | 3000).to_bytes(2, "big") + bytes(3000)
+    head = data.index(b"\x18\x53\x80\x67") + 4
+    size = int.from_bytes(data[head : head + 8], "big") + len(void)
+    path.write_bytes(data[:head] + size.to_bytes(8, "big") + data[head + 8 : cluster] + void + data[cluster:])
+    frames, loss, _ = attempt(path)
+    assert (len(frames), loss) == (50, Loss())

@@ -38,6 +38,7 @@ CLIPS: dict[str, dict[str, Any]] = {
     "old.flv": {"codec": "flv"},
     "wmv.wmv": {"codec": "wmv2"},
     "mpeg2.mxf": {"codec": "mpeg2video", "options": {"bf": "0"}},
+    "mpeg2.b.mxf": {"codec": "mpeg2video", "options": {"bf": "2"}, "sound": PCM},
     "h264.3gp": {"options": B_FRAMES},
     "h264.nut": {"options": B_FRAMES},
     "gif.gif": {"codec": "gif", "pix_fmt": "rgb8"},

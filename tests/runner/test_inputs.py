@@ -175,6 +175,16 @@ def test_alpha_of_more_than_8_bits(tmp_path: Path) -> None:
     assert np.abs(image[0, 0].astype(int) - (78, 39, 19)).max() <= 1
 
 
+def test_alpha_of_deep_video(tmp_path: Path) -> None:
+    array = np.full((HEIGHT, WIDTH, 4), 65535, np.uint16)
+    array[:, : WIDTH // 2, 3] = 0
+    frame = av.VideoFrame.from_ndarray(array, format="rgba64le").reformat(format="yuva444p10le")
+    write(tmp_path / "a.mkv", [frame], codec="ffv1", pix_fmt="yuva444p10le")
+    (image,) = pixels(tmp_path / "a.mkv", background="lime")
+    assert tuple(image[0, 0]) == (0, 255, 0)
+    assert tuple(image[0, -1]) == (255, 255, 255)
+
+
 def test_webm_with_alpha(tmp_path: Path) -> None:
     array = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     array[..., :3], array[:, WIDTH // 2 :, 3] = (180, 60, 60), 255

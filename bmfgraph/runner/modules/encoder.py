@@ -9,10 +9,10 @@ from typing import Any
 from bmf import Timestamp
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import Problem
+from bmfgraph.errors import Problem, RunError
 from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.two_passes import TwoPassWriter, open_writer
-from bmfgraph.media.writing import Writer
+from bmfgraph.media.writing import FrameLoss, Writer
 from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
 from bmfgraph.stages.items import Frame
 
@@ -60,7 +60,8 @@ class EncoderModule(BmfModule):
             timings.add(started, time.perf_counter())
         if not self.open_inputs:
             writer, self.writer = self.writer, None
-            writer.close()
+            writer.close(lambda: self.monitor.stopped)
+            self._tell_cut(float(writer.cut))
             self._tell_damage(writer.damaged)
             self._end(task)
         return None
@@ -83,8 +84,26 @@ class EncoderModule(BmfModule):
         else:
             raise TypeError(f"expected frames or packets, not {type(item).__name__}")
 
+    def _tell_cut(self, seconds: float) -> None:
+        if seconds:
+            container = self.config.params.container
+            message = f"the source shows its last frame {seconds:.2f} s longer, which {container} cannot store"
+            hint = "write .mp4, .mov or .mkv"
+            self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", message, codes.SHORTENED_LAST_FRAME, hint))
+
     def _report(self, error: BaseException) -> None:
         timings = self.config.timings
+        if isinstance(error, FrameLoss):
+            single = "update" in dict(self.config.params.mux_options)
+            error = RunError(
+                timings.name,
+                timings.kind,
+                str(error),
+                frame=timings.frames,
+                time=timings.last_time,
+                hint="write a sequence, such as frame_%05d.png, or a video" if single else "write another container",
+                code=codes.INVALID_SEQUENCE_NAME if single else codes.INCOMPLETE_OUTPUT,
+            )
         self.monitor.fail(timings, error, frame=timings.frames, time=timings.last_time, hint=self.config.spec.hint)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Run the fuzzers: ``python -m tests.hostile.fuzz [--seed 1] [--seconds 60] [--only NAME[:NUMBER]]``."""
+"""Run the fuzzers: ``python -m tests.hostile.fuzz [--seed 1] [--seconds 60] [--cases N] [--only NAME[:NUMBER]]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.hostile.fuzz import caches, configurations, models, signals, urls
+from tests.hostile.fuzz import caches, configurations, media, models, signals, urls
 from tests.hostile.fuzz.trial import Case, Outcome, faults, run
 
 __all__ = ["FUZZERS", "Fuzzer", "Tally", "fuzz"]
@@ -46,6 +46,7 @@ FUZZERS: Mapping[str, Fuzzer] = {
     "caches": Fuzzer(caches.case, _judge),
     "urls": Fuzzer(urls.case, _judge),
     "signals": Fuzzer(signals.case, signals.judge),
+    "media": Fuzzer(media.case, media.judge),
 }
 
 
@@ -97,11 +98,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0, help="time for each fuzzer")
+    parser.add_argument("--cases", type=int, default=1_000_000, help="most cases for each fuzzer")
     parser.add_argument("--only", default="", help="NAME, or NAME:NUMBER for a single case")
     parser.add_argument("--keep", type=Path, default=Path("outputs/hostile"), help="folder for the cases that fail")
     options = parser.parse_args()
     only, _, number = options.only.partition(":")
-    numbers = range(int(number), int(number) + 1) if number else range(1_000_000)
+    numbers = range(int(number), int(number) + 1) if number else range(options.cases)
     print(f"{'fuzzer':16}{'tried':>8}{'survived':>10}{'failed':>8}{'seconds':>9}   (seed {options.seed})", flush=True)
     failed = 0
     for name in [only] if only else FUZZERS:

@@ -193,8 +193,9 @@ def _decoded(path: Path) -> list[NDArray[np.uint8]]:
 
 def _rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     pixels = frame.to_ndarray(format="rgb24").astype(float)
-    if frame.format.name.startswith("gray") and frame.color_range == _LIMITED:
-        # swscale takes grey for full range, whatever its tag says.
+    name = frame.format.name
+    if name.startswith("gray") and (frame.color_range == _LIMITED or (name != "gray" and not frame.color_range)):
+        # swscale takes grey for full range, whatever its tag says. Containers without a tag hold deep grey as luma.
         pixels = np.clip((pixels - 16) * 255 / 219, 0, 255)
     return pixels.astype(np.uint8)
 
