@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check hostile fuzz clean
+.PHONY: setup run test check hostile fuzz media-table clean
 
 setup: $(READY)
 
@@ -36,6 +36,10 @@ hostile: setup
 CASES ?= 500
 fuzz: setup
 	$(BIN)/python -m tests.hostile.fuzz --only media --seed $(SEED) --cases $(CASES) --seconds 600
+
+# Every container, codec and pixel format, read and written (a minute); the tables of docs/media.md.
+media-table: setup
+	SVT_LOG=0 $(BIN)/python -m tests.media.matrix
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

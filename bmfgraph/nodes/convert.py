@@ -96,7 +96,9 @@ def written_color(source: FrameSpec, pixel_format: str, default: bool | Matrix) 
     if pixel_format.startswith(("gbr", "bgr", "rgb")):
         return replace(source.color, matrix="rgb", full_range=True)
     usual = default_matrix(source.width, source.height) if default is True else default
-    return replace(source.color, matrix=usual or source.color.yuv, full_range=pixel_format.startswith("yuvj"))
+    # Readers take grey of 8 bits for full range, whatever its tag says.
+    full = pixel_format.startswith("yuvj") or pixel_format == "gray"
+    return replace(source.color, matrix=usual or source.color.yuv, full_range=full)
 
 
 def chroma_position(pixel_format: str, chroma: Chroma) -> Position | None:
@@ -129,7 +131,7 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
         *chroma_terms("out", params.chroma),
         f"flags={_SCALING}",
     ]
-    # Swscale takes deep grey for full range; as luma of YUV it is converted right.
+    # Swscale takes grey for full range; as luma of YUV it is converted right.
     first, last = _as_yuv(params.source_format), _as_yuv(params.pixel_format)
     steps: tuple[FilterStep, ...] = (("scale", ":".join(terms)), ("format", last or params.pixel_format))
     if params.pixel_format == "rgb24" and params.source.matrix != "rgb":
@@ -161,5 +163,5 @@ def _scaled(factor: float) -> FilterStep:
 
 
 def _as_yuv(pixel_format: str) -> str:
-    """Return the YUV format with the luma of a grey one of more than 8 bits; "" for other formats."""
-    return pixel_format.replace("gray", "yuv444p") if re.match(r"gray1[0246]le", pixel_format) else ""
+    """Return the YUV format with the luma of a grey one; "" for other formats."""
+    return pixel_format.replace("gray", "yuv444p") if re.fullmatch(r"gray(1[0246]le)?", pixel_format) else ""

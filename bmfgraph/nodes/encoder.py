@@ -40,6 +40,7 @@ from bmfgraph.nodes.tracks import CopyingSpec, TrackPlan, native_problems, plan_
 from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, InputType, Needs, Requirement
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import AudioSpec, Device, FrameSpec, PortType
+from bmfgraph.system.text import shortened
 
 __all__ = ["DiscardSpec", "EncoderParams", "EncoderSpec"]
 
@@ -157,7 +158,7 @@ class EncoderSpec(CopyingSpec):
         if codec in ("mjpeg", "webp"):
             # Readers of JPEG and WebP assume it, whatever the size.
             untagged = "bt601"
-        choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[codec].encoder)
+        choices = (self.pixel_format,) if self.pixel_format else automatic_formats(CODECS[codec].encoder, container)
         if codec == "prores" and self.preset and not self.pixel_format:
             choices = tuple(name for name in choices if ("444" in name) == str(self.preset).startswith("444"))
         if self.backend == "bmf":
@@ -269,7 +270,8 @@ class EncoderSpec(CopyingSpec):
         params: EncoderParams = node.params
         if params.path == STANDARD_OUTPUT:
             return "standard output", f"{params.codec} · {params.container}"
-        return Path(params.path).name if params.path else "nothing written", f"{params.codec} · {params.container}"
+        name = shortened(Path(params.path).name, 24) if params.path else "nothing written"
+        return name, f"{params.codec} · {params.container}"
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec | None:
         params: EncoderParams = node.params

@@ -10,7 +10,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean
 from bmfgraph.nodes.codecs import CODECS
 from bmfgraph.nodes.containers import AUDIO_IN, MOST_FRAMES, PICTURES, VIDEO_IN
-from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS
+from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, formats_in
 from bmfgraph.plan.types import AudioSpec, FrameSpec, PortType, sampling_of
 
 if TYPE_CHECKING:
@@ -117,11 +117,13 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
             hint=f"set pipeline.nodes.{name}.pixel_format=null, or write .nut",
             code=codes.UNSUPPORTED_PIXEL_FORMAT,
         )
-    formats = NATIVE_FORMATS if spec.backend == "bmf" else PIXEL_FORMATS[known.encoder]
+    formats = NATIVE_FORMATS if spec.backend == "bmf" else formats_in(known.encoder, container)
     if spec.pixel_format is not None and spec.pixel_format not in formats:
+        place = "" if spec.pixel_format not in PIXEL_FORMATS[known.encoder] else f" in {container}"
+        place = " with backend: bmf" if spec.backend == "bmf" else place
         raise PlanError(
             name,
-            f"codec {codec} supports pixel_format {', '.join(formats)}, not {spec.pixel_format}",
+            f"codec {codec}{place} supports pixel_format {', '.join(formats)}, not {spec.pixel_format}",
             hint=f"set pipeline.nodes.{name}.pixel_format to one of them, or to null",
             code=codes.UNSUPPORTED_PIXEL_FORMAT,
         )

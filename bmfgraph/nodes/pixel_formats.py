@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["NATIVE_FORMATS", "PIXEL_FORMATS", "PixelFormat", "automatic_formats"]
+__all__ = ["NATIVE_FORMATS", "PIXEL_FORMATS", "PixelFormat", "automatic_formats", "formats_in"]
 
 PixelFormat = Literal[
     "yuv420p",
@@ -67,15 +67,39 @@ PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
     "rawvideo": (*_8, *_10, *_12, "rgb24", "rgb48le", "gray", "nv12", "p010le"),
 }
 """Formats by FFmpeg's name of the encoder, in order of preference."""
+_RAW_IN = {
+    "matroska": ("yuv420p", "yuv422p", "gray", "nv12"),
+    "avi": ("yuv420p", "yuv422p", "gray", "nv12"),
+    "nut": (*_8, *_10, *_12, "rgb24", "rgb48le", "gray", "nv12"),
+    "yuv4mpegpipe": (*_8, *_10, *_12, "gray"),
+}
+"""Formats of uncompressed frames that a container can name, so that readers show them right."""
 NATIVE_FORMATS = (*_8, "yuv420p10le")
 """Formats that BMF's encoder writes with FFmpeg 4."""
 
 
-def automatic_formats(codec: str) -> tuple[str, ...]:
+def formats_in(codec: str, container: str) -> tuple[str, ...]:
+    """Return the formats in which a container holds frames of a codec, in order of preference.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        container: FFmpeg's name of the format.
+    """
+    formats = PIXEL_FORMATS[codec]
+    if codec == "rawvideo":
+        return _RAW_IN.get(container, formats)
+    if codec == "libvpx-vp9" and container in ("mp4", "dash"):
+        # The header of VP9 in MP4 has no number for 4:4:0.
+        return tuple(name for name in formats if name != "yuv440p")
+    return formats
+
+
+def automatic_formats(codec: str, container: str) -> tuple[str, ...]:
     """Return the formats of which one is chosen for frames: YUV, but neither grey nor RGB, which few players show.
 
     Args:
         codec: FFmpeg's name of the encoder.
+        container: FFmpeg's name of the format.
     """
-    formats = PIXEL_FORMATS[codec]
+    formats = formats_in(codec, container)
     return tuple(name for name in formats if name.startswith(("yuv", "p01"))) or formats

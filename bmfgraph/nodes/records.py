@@ -15,6 +15,7 @@ from bmfgraph.nodes.path_kind import OutputPath
 from bmfgraph.plan.description import Files, Inferred, InputType, Needs, PythonPackage, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, EmbeddingsSpec, PortType, ResultSpec
+from bmfgraph.system.text import shortened
 
 __all__ = ["RecordsParams", "RecordsSpec"]
 
@@ -118,7 +119,7 @@ class RecordsSpec(NodeSpec):
         return Needs(packages=(_PYARROW,) if params.format == "parquet" else ())
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
-        return (Path(node.params.path).name,)
+        return (shortened(Path(node.params.path).name, 24),)
 
     def _format(self, name: str) -> str:
         extension = Path(self.path).suffix.lower()

@@ -143,8 +143,8 @@ ROWS: tuple[Row, ...] = (
     Row("E217", UP + "pipeline.nodes.prepare.inputs=[source.vide]", N + "prepare.inputs.0: 'source.vide': node 'source' has no port 'vide' (did you mean 'video'?); ports: audio, video\n  → write source.video"),
     Row("E217", UP + "pipeline.nodes.restore.inputs=[sink]", N + "restore.inputs.0: 'sink': node 'sink' (encoder) has no output; nodes that have one: prepare, restore, source, upscale, window"),
     Row("E218", UP + "pipeline.nodes.prepare.inputs=[restore]", "pipeline.nodes: the graph has a cycle: prepare → restore → upscale → window → prepare"),
-    Row("E220", UP + "output=text.mp4", N + "sink: output 'text.mp4' exists\n  → set overwrite=true to replace it, or pipeline.nodes.sink.path to another name"),
-    Row("E220", UP + "report=text.mp4", "report: 'text.mp4' exists\n  → set overwrite=true to replace it, or name another file"),
+    Row("E220", UP + "overwrite=false output=text.mp4", N + "sink: output 'text.mp4' exists\n  → set overwrite=true to replace it, or pipeline.nodes.sink.path to another name"),
+    Row("E220", UP + "overwrite=false report=text.mp4", "report: 'text.mp4' exists\n  → set overwrite=true to replace it, or name another file"),
     Row("E221", UP + "output={stm}.mp4", N + "sink: path '{stm}.mp4': {stm} is no word of a name (did you mean 'stem'?); allowed: {model}, {name}, {pipeline}, {stem}\n  → use one of them; {{ and }} stand for braces"),
     Row("E221", UP + "report={", "report: '{': a brace has no partner"),
 )

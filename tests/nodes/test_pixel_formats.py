@@ -8,7 +8,7 @@ import av
 import pytest
 
 from bmfgraph.nodes.codecs import CODECS
-from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, PixelFormat, automatic_formats
+from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, PixelFormat, automatic_formats, formats_in
 
 
 @pytest.mark.parametrize("codec", PIXEL_FORMATS)
@@ -29,9 +29,17 @@ def test_the_options_are_those_of_the_table() -> None:
 
 
 def test_grey_and_rgb_are_never_chosen() -> None:
-    assert automatic_formats("libx264")[:2] == ("yuv420p", "yuv422p")
-    assert automatic_formats("av1_nvenc") == ("yuv420p", "p010le")
+    assert automatic_formats("libx264", "mp4")[:2] == ("yuv420p", "yuv422p")
+    assert automatic_formats("av1_nvenc", "mp4") == ("yuv420p", "p010le")
     for codec in PIXEL_FORMATS:
-        assert automatic_formats(codec)
-        chosen = automatic_formats(codec)
+        assert automatic_formats(codec, "null")
+        chosen = automatic_formats(codec, "null")
         assert all(name.startswith(("yuv", "p0")) for name in chosen) or chosen == PIXEL_FORMATS[codec]
+
+
+def test_a_container_may_hold_fewer_formats_than_the_codec() -> None:
+    assert formats_in("rawvideo", "avi") == ("yuv420p", "yuv422p", "gray", "nv12")
+    assert formats_in("rawvideo", "rawvideo") == PIXEL_FORMATS["rawvideo"]
+    assert "yuv440p" in formats_in("libvpx-vp9", "webm")
+    assert "yuv440p" not in formats_in("libvpx-vp9", "mp4")
+    assert all(set(formats_in(codec, "avi")) <= set(formats) for codec, formats in PIXEL_FORMATS.items())
