@@ -136,7 +136,7 @@ _ADVICE = {
 
 def _advice(detail: ErrorDetails, path: str, expected: str) -> str:
     """Return the hint for a value that must be ``expected``."""
-    kind = detail["type"]
+    kind = _kind(detail)
     if kind in _RANGES:
         return f"set {path} to {_RANGES[kind].format(**detail['ctx'])}"
     if kind in _ADVICE and " or " not in expected:
@@ -179,9 +179,15 @@ _EXPECTED = {
 }
 
 
+def _kind(detail: ErrorDetails) -> str:
+    """Return pydantic's name of an error. A text's length behind a validator of its own is reported as a list's."""
+    short_text = detail["type"] == "too_short" and isinstance(detail.get("input"), str)
+    return "string_too_short" if short_text else detail["type"]
+
+
 def _expected(detail: ErrorDetails) -> str:
     """Complete the message "must be ..."."""
-    text = _EXPECTED.get(detail["type"])
+    text = _EXPECTED.get(_kind(detail))
     return text.format(**detail.get("ctx", {})) if text else f"right: {detail['msg']}"
 
 

@@ -197,12 +197,13 @@ def full_disk(error: BmfgraphError, plan: Plan) -> RunError | None:
     if not isinstance(error, RunError) or error.problems[0].code != codes.NODE_FAILURE:
         return None
     node = next((node for node in plan if node.name == error.node and node.written), None)
-    if node is None or not any(os.strerror(number) in error.cause for number in DISK_FULL):
+    reason = next((os.strerror(number) for number in DISK_FULL if os.strerror(number) in error.cause), None)
+    if node is None or reason is None:
         return None
     named = RunError(
         node.name,
         node.kind,
-        f"output {node.written!r} cannot be written: {error.cause}",
+        f"output {node.written!r} cannot be written: {reason}",
         frame=error.frame,
         time=error.time,
         hint=f"make room on the disk, or set pipeline.nodes.{node.name}.path to another disk",

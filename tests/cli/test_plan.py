@@ -23,8 +23,8 @@ UPSCALE = ("pipeline=super_resolution", "input=clip.mp4", "output=out.mp4")
 COPY = """
 name: copy
 nodes:
-  source: {kind: decoder, path: clip.mp4}
-  sink: {kind: encoder, inputs: [source.video], path: out.mp4}
+  source: {kind: decoder, path: clip.mp4, backend: bmf}
+  sink: {kind: encoder, inputs: [source.video], path: out.mp4, backend: bmf}
 """
 
 
@@ -89,8 +89,7 @@ def test_the_drawings(run: Run, here: Path) -> None:
 
 
 def test_the_graph_of_bmf(run: Run) -> None:
-    back_end = ("decoder.backend=bmf", "encoder.backend=bmf")
-    code, out, err = run("plan", "--bmf", "--config-dir", "conf", "pipeline=copy", *back_end)
+    code, out, err = run("plan", "--bmf", "--config-dir", "conf", "pipeline=copy")
     assert (code, err) == (0, "")
     assert [node["module_info"]["name"] for node in json.loads(out)["nodes"]] == [
         "c_ffmpeg_decoder",

@@ -323,7 +323,7 @@ ENGINE: list[tuple[str, list[str], str]] = [
 
 RUN: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["source.path=no.mp4"], "node 'source' (decoder): input 'no.mp4' does not exist\n  → check the path; it is relative to this folder"),
-    (UPSCALE, ["source.path=<folder>"], "node 'source' (decoder): input '<folder>' is a folder\n  → name a video file in it"),
+    (UPSCALE, ["source.path=<folder>"], "node 'source' (decoder): input '<folder>' is a folder without pictures\n  → name a video file in it, or a folder of png, jpg, webp, bmp or tif files"),
     (UPSCALE, ["source.path=<double>"], "node 'source' (decoder): input '<double>' is not a video that FFmpeg can read (Invalid data found when processing input)\n  → it may be cut off, still being written, or not a media file; try to play it"),
     (UPSCALE, ["source.path=wheel:x"], "node 'source' (decoder): 'wheel:x' is not a wheel source\n  → write wheel:NAME==VERSION/FILE"),
     (UPSCALE, ["source.video=1"], "node 'source' (decoder): input '<clip>' has 1 video stream: there is no stream 1\n  → set `video` to one of: 0"),

@@ -19,7 +19,7 @@ from pathlib import Path
 import bmfgraph as bg
 job = bg.compose("super_resolution", input="clip.mp4", output="out.mp4")
 for number in range(15):
-    job.run()
+    job.run(overwrite=True)
     if number in (0, 14):
         print(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000)
 """
