@@ -200,6 +200,11 @@ def as_rgb(frame: av.VideoFrame, matrix: str, full: bool) -> Pixels:
     name = frame.format.name
     if name.startswith(("rgb", "gbr", "bgr")):
         return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    if name == "gray":
+        # Swscale takes grey of 8 bits for full range, whatever its tag says.
+        luma = plane(frame, 0)
+        neutral = np.full_like(luma, 128)
+        return ideal_rgb(luma, neutral, neutral, matrix, full).round().astype(np.uint8)
     rgb = VideoReformatter().reformat(
         frame,
         format="rgb24",
