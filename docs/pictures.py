@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
+import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +29,8 @@ from bmfgraph.stages.overlay import draw_results, draw_segments, segment_table
 from bmfgraph.stages.results import Classes, Detections, Masks
 
 FRAME = 24
+BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+"""Source: ITU-R BT.2087."""
 Picture = NDArray[np.uint8]
 FRAME_OF: Any = None
 """The results are drawn without a pipeline, so that they need no frame."""
@@ -67,6 +73,7 @@ def main(folder: Path) -> None:
     save(folder / "redaction.png", [enlarged(picture, 2) for picture in faces])
     save(folder / "overlay.png", [objects_in(bunny)[145:605, 48:748]])
     save(folder / "segments.png", [halved(segments_in(bunny))])
+    save(folder / "hdr.png", [halved(picture) for picture in (bunny, *high_range(bunny))])
     save(folder / "label_sizes.png", [enlarged(sizes_in(car), 2), sizes_in(enlarged(bunny, 3))[460:748, 1200:1850]])
 
 
@@ -76,6 +83,33 @@ def frame(pipeline: str, port: str, clip: str, *words: str) -> Picture:
     with contextlib.closing(stream):
         picture: Picture = np.array(next(itertools.islice(stream, FRAME, None)).numpy())
     return picture
+
+
+def high_range(picture: Picture) -> list[Picture]:
+    """Return a picture as HDR10 of up to 400 nits, read with ``hdr: keep`` and with ``hdr: tonemap``.
+
+    The kept one shows the codes of PQ as if they were those of ordinary video, as a player without HDR would.
+    """
+    linear = (picture / 255.0) ** 2.4 @ BT709_TO_BT2020.T
+    power = (linear * 0.04) ** (2610 / 16384)
+    codes = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)  # SMPTE ST 2084
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/hdr.mkv"
+        with av.open(path, "w") as out:
+            stream: Any = out.add_stream("libx265", rate=25, options={"x265-params": "log-level=none"})
+            stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p10le"
+            context = stream.codec_context
+            context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, 16, 9, 1
+            deep = av.VideoFrame.from_ndarray((codes * 65535).round().astype(np.uint16), format="rgb48le")
+            frame = deep.reformat(format="yuv420p10le", dst_colorspace=Colorspace.bt2020, dst_color_range=1)
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+        seen = []
+        for hdr in ("keep", "tonemap"):
+            with contextlib.closing(compose("redaction", f"decoder.hdr={hdr}", input=path).stream("source")) as stream:
+                shown = next(iter(stream)).numpy()
+            seen.append((shown >> 8).astype(np.uint8) if shown.dtype == np.uint16 else np.array(shown))
+    return seen
 
 
 def style(height: int, **options: Any) -> OverlayParams:

@@ -75,7 +75,8 @@ def video_frame_of(frame: Frame, spec: FrameSpec) -> Any:
         spec: Its type.
     """
     picture = frame.as_picture()
-    planes = [mp.from_dlpack(_DlpackTensor(plane)) for plane in _exact_planes(picture)]
+    # `from_dlpack` never frees what it is given.
+    planes = [mp.from_numpy(plane.numpy()) for plane in _exact_planes(picture)]
     color = mp.PixelColorModel(
         _MATRICES[spec.color.yuv],
         mp.kCR_JPEG if spec.color.full_range else mp.kCR_MPEG,
@@ -97,16 +98,3 @@ def _exact_planes(picture: Any) -> list[torch.Tensor]:
         samples = samples.view(torch.uint16) if samples.dtype == torch.int16 else samples
         exact.append(samples.unflatten(1, (plane.width, components)))
     return exact
-
-
-class _DlpackTensor:
-    """A tensor for BMF, which passes the stream of DLPack by position; torch accepts it by name only."""
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self.tensor = tensor
-
-    def __dlpack__(self, stream: int | None = None) -> Any:
-        return self.tensor.__dlpack__()
-
-    def __dlpack_device__(self) -> Any:
-        return self.tensor.__dlpack_device__()
