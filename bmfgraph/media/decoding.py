@@ -162,6 +162,12 @@ class Decoder(TrackReader):
         if reading.threads:
             self._codec.thread_count = reading.threads
 
+    def close(self) -> None:
+        """Close the file, and let its frames go at once: the reader is part of a cycle, which Python frees late."""
+        super().close()
+        self._passed = iter(())
+        self._video = self._codec = None
+
     def _restart(self) -> None:
         super()._restart()
         reading = self._reading

@@ -26,11 +26,12 @@ for number in range(15):
 
 
 def test_memory_levels_off(tmp_path: Path, clip: Clip) -> None:
-    """Each run has new threads. With a heap for each of them, 15 runs took 150 MB more than one."""
+    """Each run has new threads. With a heap for each of them, 15 runs took 150 MB more than one; with
+    decoders that Python's collector has to find, 60 MB."""
     clip("clip.mp4", size=(320, 180), frames=8)
     ended = start([sys.executable, "-c", _MANY], tmp_path).wait(120)
     first, last = map(int, ended.success().out.split())
-    assert last < first + 60
+    assert last < first + 30
     assert last < 450
 
 

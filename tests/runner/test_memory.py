@@ -16,7 +16,7 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.plan import Inferred, InputType, PlanNode, Requirement
 from bmfgraph.plan.types import FrameSpec, Port, PortType
 from bmfgraph.stages.base import Stage
-from tests.runner.media_tools import as_yuv, decoder, run, write
+from tests.runner.media_tools import as_yuv, decoder, encoder, run, write
 
 FRAMES = 2000
 
@@ -106,3 +106,14 @@ class Peak:
     def _watch(self) -> None:
         while not self._done.wait(0.02):
             self.most = max(self.most, memory())
+
+
+def test_frames_of_the_other_encoder_are_freed(long_clip: Path, tmp_path: Path) -> None:
+    def copied(name: str) -> int:
+        source = decoder(long_clip, backend="bmf", end=4)
+        run({"source": source, "sink": encoder(tmp_path / name, "source.video", backend="bmf", preset="ultrafast")})
+        return memory()
+
+    before, after = copied("a.mp4"), copied("b.mp4")
+    # A hundred frames have 138 MB.
+    assert after - before < 30e6
