@@ -74,7 +74,7 @@ def nvdec_alone(clip: Path) -> float:
 
 def pipeline_speed(job: Job) -> float:
     """Return frames per second at the sink, from its first frame on."""
-    return job.run().steady_fps
+    return job.run(overwrite=True).steady_fps
 
 
 def main() -> None:

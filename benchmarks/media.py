@@ -162,7 +162,12 @@ def work() -> None:
 
     output = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
-        job = bmfgraph.Job({"name": "media", "nodes": json.loads(line)})
+        nodes: Nodes = json.loads(line)
+        for node in nodes.values():
+            if node["kind"] in ("encoder", "records") and "path" in node:
+                # Older checkouts have no option to replace files.
+                Path(node["path"]).unlink(missing_ok=True)
+        job = bmfgraph.Job({"name": "media", "nodes": nodes})
         job.plan()
         began = time.process_time()
         result = job.run()

@@ -46,7 +46,7 @@ def measure(setting: str, folder: Path, runs: int) -> None:
     job = compose("super_resolution", input=folder / "clip.mp4", output=folder / f"{setting}.mp4")
     memory = []
     for number in range(1, runs + 1):
-        job.run()
+        job.run(overwrite=True)
         if number in STEPS or number == runs:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             memory.append(f"{pages * os.sysconf('SC_PAGE_SIZE') / 1e6:8.0f}")
