@@ -171,3 +171,9 @@ def test_blocks_of_a_page(page: str, choose: Callable[[str], str], sample: Path)
     shutil.copy(REPOSITORY / "conf/pipeline/super_resolution.yaml", "my_conf/pipeline/mine.yaml")
     Path("page.py").write_text(code)
     python("page.py")
+
+
+def test_a_benchmark_writes_its_outputs_again(sample: Path) -> None:
+    benchmark = REPOSITORY / "benchmarks" / "media.py"
+    table = python(benchmark, "--clip", sample, "--rounds", "1", "--seconds", "0.4", "--only", "copy")
+    assert re.search(r"^copy +[\d.]+ +[\d.]+ ", table, re.M)
