@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import FieldError, PlanError
@@ -26,6 +26,16 @@ _DECODED = {
     "vp9": ("yuv420p", "yuv420p10le", "yuv420p12le"),
     "av1": ("yuv420p", "yuv420p10le"),
 }
+_ABSENT = {
+    "threads": "has no threads",
+    "hwaccel": "works without FFmpeg",
+    "backend": "works without FFmpeg",
+    "rate": "reads neither pictures nor alpha",
+    "background": "reads neither pictures nor alpha",
+    "deinterlace": "decodes no interlaced video",
+    "size_change": "decodes frames of one size",
+}
+"""Options of other decoders that NVDEC does not have, and why."""
 _NAMES = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9", "av1": "AV1"}
 
 
@@ -53,57 +63,15 @@ class NvdecSpec(DecoderSpec):
     kind: Literal["nvdec"] = "nvdec"  # type: ignore[assignment]
 
     cpu_hint: ClassVar[str] = "set decoder=ffmpeg"
-    fixed_fields: ClassVar[tuple[str, ...]] = (
-        "threads",
-        "hwaccel",
-        "backend",
-        "rate",
-        "background",
-        "deinterlace",
-        "size_change",
-    )
+    fixed_fields: ClassVar[tuple[str, ...]] = tuple(_ABSENT)
     _crops_chroma: ClassVar[bool] = False
 
-    @field_validator("threads")
+    @field_validator(*_ABSENT)
     @classmethod
-    def _no_threads(cls, value: int | None) -> int | None:
-        if value is not None:
-            raise FieldError("NVDEC has no threads", "leave it out, or set decoder=ffmpeg")
-        return value
-
-    @field_validator("rate", "background")
-    @classmethod
-    def _no_pictures(cls, value: str | None) -> str | None:
-        if value not in (None, "black"):
-            raise FieldError("NVDEC reads neither pictures nor alpha", "leave it out, or set decoder=ffmpeg")
-        return value
-
-    @field_validator("backend")
-    @classmethod
-    def _no_backend(cls, value: str) -> str:
-        if value != "pyav":
-            raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
-        return value
-
-    @field_validator("deinterlace")
-    @classmethod
-    def _no_deinterlacing(cls, value: str) -> str:
-        if value != "auto":
-            raise FieldError("NVDEC decodes no interlaced video", "leave it out, or set decoder=ffmpeg")
-        return value
-
-    @field_validator("size_change")
-    @classmethod
-    def _no_letterbox(cls, value: str) -> str:
-        if value != "refuse":
-            raise FieldError("NVDEC decodes frames of one size", "leave it out, or set decoder=ffmpeg")
-        return value
-
-    @field_validator("hwaccel")
-    @classmethod
-    def _no_hwaccel(cls, value: str) -> str:
-        if value != "none":
-            raise FieldError("NVDEC works without FFmpeg", "leave it out, or set decoder=ffmpeg")
+    def _is_default(cls, value: object, info: ValidationInfo) -> object:
+        name = str(info.field_name)
+        if value != cls.model_fields[name].default:
+            raise FieldError(f"NVDEC {_ABSENT[name]}", "leave it out, or set decoder=ffmpeg")
         return value
 
     def probe(self, name: str) -> NvdecMedia:
