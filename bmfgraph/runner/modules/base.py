@@ -8,7 +8,9 @@ BMF would leak its threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from bmf import Module, Packet, ProcessResult, Timestamp
@@ -68,6 +70,13 @@ class BmfModule(Module):  # type: ignore[misc]
     monitor: RunMonitor
     name: str
 
+    def _taken(self, option: dict[str, Any]) -> ModuleConfig:
+        """Take the module's config from ``HANDOVER``, and register the node."""
+        config = HANDOVER.pop(option["job"])
+        assert isinstance(config, ModuleConfig)
+        self._register(config.monitor, config.timings.name)
+        return config
+
     def _register(self, monitor: RunMonitor, name: str) -> None:
         self.monitor, self.name = monitor, name
         monitor.started()
@@ -100,6 +109,13 @@ class BmfModule(Module):  # type: ignore[misc]
     def _report(self, error: BaseException) -> None:
         """Report the failure to the monitor, with the node and the frame."""
         raise NotImplementedError
+
+    def _put(self, outputs: Any, streams: Iterable[int], item: Any, at: Fraction) -> None:
+        """Put an item on the output streams of these numbers; ``at`` is its time in seconds."""
+        for number in streams:
+            packet = Packet(item)
+            packet.timestamp = round(at * MICRO)
+            outputs[number].put(packet)
 
     def _end(self, task: Any) -> None:
         """Drop all input, and put an end of stream on every output."""

@@ -7,15 +7,13 @@ import time
 from fractions import Fraction
 from typing import Any
 
-from bmf import Packet
-
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import Problem, RunError
 from bmfgraph.media.decoding import Decoder
 from bmfgraph.media.frame_chain import FrameChangeError
 from bmfgraph.media.tracks import TrackPackets, TrackReader
 from bmfgraph.nodes.decoder import SKIP_HINT
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
+from bmfgraph.runner.modules.base import BmfModule
 from bmfgraph.stages.items import Frame
 
 __all__ = ["DecoderModule", "TracksModule"]
@@ -29,10 +27,7 @@ class TracksModule(BmfModule):
     """Read the packets of a file's streams without its video."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        config = HANDOVER.pop(option["job"])
-        assert isinstance(config, ModuleConfig)
-        self._register(config.monitor, config.timings.name)
-        self.config = config
+        config = self.config = self._taken(option)
         self.frames_out = 0
         self.begun = False
         self.lock = threading.Lock()
@@ -51,7 +46,7 @@ class TracksModule(BmfModule):
                 return self._end(task)
             if not self.begun:
                 # An encoder needs the streams before it can write anything.
-                self._put(task, 1, self.reader.tracks, Fraction(0))
+                self._give(task, 1, self.reader.tracks, Fraction(0))
                 self.begun = True
             started = time.perf_counter()
             self._read(task, self.reader, started)
@@ -72,16 +67,12 @@ class TracksModule(BmfModule):
 
     def _put_packets(self, task: Any, packets: list[Any]) -> None:
         if packets:
-            self._put(task, 1, TrackPackets(tuple(packets)), Fraction(0))
+            self._give(task, 1, TrackPackets(tuple(packets)), Fraction(0))
 
-    def _put(self, task: Any, port: int, item: Any, at: Fraction) -> None:
+    def _give(self, task: Any, port: int, item: Any, at: Fraction) -> None:
         """Put an item on every stream of a port."""
-        outputs = task.get_outputs()
-        for number, stream in enumerate(self.config.outputs):
-            if stream.port == port:
-                packet = Packet(item)
-                packet.timestamp = round(at * MICRO)
-                outputs[number].put(packet)
+        streams = (number for number, stream in enumerate(self.config.outputs) if stream.port == port)
+        self._put(task.get_outputs(), streams, item, at)
 
     def _report(self, error: BaseException) -> None:
         timings = self.config.timings
@@ -127,7 +118,7 @@ class DecoderModule(TracksModule):
             self.frames_out += 1
             timings.frames += 1
             timings.last_time = frame.time
-            self._put(task, 0, frame, frame.time)
+            self._give(task, 0, frame, frame.time)
         timings.sent = timings.frames
 
     def _finish(self, reader: Any) -> None:

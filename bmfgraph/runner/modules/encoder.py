@@ -13,7 +13,7 @@ from bmfgraph.errors import Problem, RunError
 from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import FrameLoss, Writer
-from bmfgraph.runner.modules.base import HANDOVER, BmfModule, ModuleConfig
+from bmfgraph.runner.modules.base import BmfModule
 from bmfgraph.stages.items import Frame
 
 __all__ = ["EncoderModule"]
@@ -23,10 +23,7 @@ class EncoderModule(BmfModule):
     """Write frames, and the packets of other streams as they come. Frames wait until the other streams are known."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        config = HANDOVER.pop(option["job"])
-        assert isinstance(config, ModuleConfig)
-        self._register(config.monitor, config.timings.name)
-        self.config = config
+        config = self.config = self._taken(option)
         self.open_inputs = set(range(config.arity))
         self.ready = config.arity == 1
         self.frames: deque[Frame] = deque()

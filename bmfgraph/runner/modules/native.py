@@ -13,7 +13,7 @@ from bmf.lib._bmf import engine
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
+from bmfgraph.runner.modules.base import MICRO, BmfModule
 from bmfgraph.runner.modules.native_frames import frame_of, video_frame_of
 
 __all__ = ["NativeModule"]
@@ -23,10 +23,8 @@ class NativeModule(BmfModule):
     """Run one of BMF's own modules."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        config = HANDOVER.pop(option["job"])
-        assert isinstance(config, ModuleConfig)
-        self._register(config.monitor, config.timings.name)
-        self.config, self.node = config, node
+        config = self.config = self._taken(option)
+        self.node = node
         self.frames_out = 0
         self.module: Any = None
         self.module_lock = threading.Lock()

@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bmf import Packet
-
 from bmfgraph.media.frame_selection import Timed, selection_of
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, ModuleConfig
+from bmfgraph.runner.modules.base import BmfModule
 from bmfgraph.runner.modules.gpu_decoder import HINT, GpuDecoder
 from bmfgraph.stages.items import Frame
 
@@ -24,10 +22,7 @@ class NvdecModule(BmfModule):
     """Run the hardware decoder: a source with one output, RGB frames on the GPU."""
 
     def __init__(self, node: int, option: dict[str, Any]) -> None:
-        config = HANDOVER.pop(option["job"])
-        assert isinstance(config, ModuleConfig)
-        self._register(config.monitor, config.timings.name)
-        self.config = config
+        config = self.config = self._taken(option)
         self.frames_out = 0
         params = config.params
         self.selection = selection_of(params.every, params.fps, params.time_base, params.rate)
@@ -47,17 +42,13 @@ class NvdecModule(BmfModule):
             frames = self.decoder.read(_FRAMES_PER_CALL)
             timings.add(started, time.perf_counter(), len(frames))
             ended = self.decoder.ended
-        outputs = task.get_outputs()
         base = config.params.time_base if config.params.fps is None else 1 / config.params.fps
         for pts, image in self._selected(frames, ended):
             frame = Frame(self.frames_out, pts, base, image)
             self.frames_out += 1
             timings.frames += 1
             timings.last_time = frame.time
-            for number in range(len(config.outputs)):
-                packet = Packet(frame)
-                packet.timestamp = round(frame.time * MICRO)
-                outputs[number].put(packet)
+            self._put(task.get_outputs(), range(len(config.outputs)), frame, frame.time)
         if ended:
             self._end(task)
         return None

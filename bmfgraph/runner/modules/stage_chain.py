@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bmf import Packet, Timestamp
+from bmf import Timestamp
 
 from bmfgraph.errors import short_repr
 from bmfgraph.plan.types import FrameSpec
-from bmfgraph.runner.modules.base import HANDOVER, MICRO, BmfModule, OutputStream
+from bmfgraph.runner.modules.base import HANDOVER, BmfModule, OutputStream
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Frame, Result, Sample
@@ -163,10 +163,7 @@ class StageChainModule(BmfModule):
         self._check_output(item)
         last = self.config.stages[-1][1]
         last.sent = (last.sent or 0) + 1
-        for number in range(len(self.config.outputs)):
-            packet = Packet(item)
-            packet.timestamp = round(item.time * MICRO)
-            outputs[number].put(packet)
+        self._put(outputs, range(len(self.config.outputs)), item, item.time)
 
     def _check_output(self, item: Frame | Sample | Result) -> None:
         """Check the order of the items, and the size of a frame against the spec."""
