@@ -26,7 +26,7 @@ _WORDS = {
 
 
 class TemplateError(UnplacedError):
-    """The name of a file is no right template."""
+    """The name of a file has an unknown word, or a brace without its partner."""
 
 
 @compiler_pass()
@@ -40,7 +40,7 @@ def name_outputs(plan: Plan) -> Plan:
         except PlanError as error:
             errors.append(error)
         else:
-            plan = plan.replace(replace(node, spec=named))
+            plan = plan if named is node.spec else plan.replace(replace(node, spec=named))
     for reason in errors:
         plan = plan.without(reason.node, reason)
     return plan

@@ -14,6 +14,7 @@ from bmfgraph.media.frame_passage import FramePassage
 from bmfgraph.media.frame_selection import Selected, Timed
 from bmfgraph.media.gaps import GapFinder
 from bmfgraph.media.ledger import FrameLedger, Loss
+from bmfgraph.media.opening import format_of
 from bmfgraph.media.reading import VideoReading
 from bmfgraph.media.stamping import Stamper
 from bmfgraph.media.structure import file_damage, file_doubt
@@ -37,8 +38,6 @@ _EVEN = frozenset(("asf", "mpeg", "mpegts", "mxf", "nut"))
 """Containers without an index of their frames, whose frames usually come at a constant rate."""
 _KEPT = 1000
 """Times of damaged frames that are kept."""
-
-
 _MOST_PACKETS = 256
 """Packets of the tracks that one call returns at most."""
 
@@ -296,7 +295,7 @@ class Decoder(TrackReader):
         """Return the damage and the doubts of the file's structure, if it was read to its end."""
         if self._clock.end is not None:
             return (), ()
-        name, path = self._container.format.name.split(",")[0], self._reading.path
+        name, path = format_of(self._container), self._reading.path
         try:
             damage, doubt = file_damage(path, name), file_doubt(path, name)
         except (OSError, ValueError):  # It is no file.
@@ -304,7 +303,7 @@ class Decoder(TrackReader):
         return (damage,) if damage else (), (doubt,) if doubt else ()
 
     def _gaps(self) -> tuple[str, ...]:
-        if self._container.format.name.split(",")[0] not in _EVEN:
+        if format_of(self._container) not in _EVEN:
             return ()
         gaps = {pts: count for pts, count in self._intervals.gaps(self._base).items() if self._is_inside(pts)}
         return tuple(
@@ -318,7 +317,7 @@ class Decoder(TrackReader):
     def _missing_end(self) -> Fraction:
         """Return the seconds between the end of the last packet and the end that the container's header promises."""
         container = self._container
-        name = container.format.name.split(",")[0]
+        name = format_of(container)
         if name == "avi" and self._clock.end is None and self._video.frames:
             # Its header counts the frames, one tick each.
             counted: Fraction = self._video.frames * Fraction(self._video.time_base)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bmfgraph.media.opening import format_of
 from bmfgraph.media.structure import hole_between, tags_between
 from bmfgraph.system.untrusted import open_regular
 
@@ -61,7 +62,7 @@ class Demuxer:
             note_hole: Called before the first packet behind bytes that cannot be read.
         """
         self._container, self._path, self._note_hole = container, path, note_hole
-        self._format = container.format.name.split(",")[0]
+        self._format = format_of(container)
         self._file: IO[bytes] | None = None
         self._position = 0
         """Position in the file of the last packet."""

@@ -6,8 +6,10 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["input_words"]
+__all__ = ["PICTURE_NUMBER", "input_words"]
 
+PICTURE_NUMBER = re.compile(r"%0?(\d*)d")
+"""The place of the number, and its digits, in the name of pictures that are written, such as ``frame_%05d.png``."""
 _ADDRESS = re.compile(r"\w[\w+.-]*://")
 _PATTERN = re.compile(r"[-_. ]*(?:%0?\d*d|\[[^]]*\]|[*?])+[-_. ]*")
 """A pattern for the names of many files, with what joins it to the rest."""

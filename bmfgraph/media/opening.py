@@ -21,7 +21,7 @@ from bmfgraph.system.untrusted import open_regular
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["Protocol", "ffmpeg_name", "is_playlist", "is_url", "open_video", "opening_options"]
+__all__ = ["Protocol", "ffmpeg_name", "format_of", "is_playlist", "is_url", "open_video", "opening_options"]
 
 Protocol = Literal["file", "http", "https", "crypto", "data"]
 
@@ -124,6 +124,11 @@ def open_video(
     if rate is not None:
         options["framerate"] = f"{rate.numerator}/{rate.denominator}"
     return av.open(ffmpeg_name(path), options=options, metadata_errors="replace", hwaccel=_hardware(hwaccel))
+
+
+def format_of(container: Any) -> str:
+    """Return FFmpeg's first name of the format of an open file, such as ``mov`` or ``matroska``."""
+    return str(container.format.name).partition(",")[0]
 
 
 def _hardware(name: str) -> Any:

@@ -16,7 +16,7 @@ from bmfgraph.media.alpha import has_alpha, is_transparent, picture_decoder
 from bmfgraph.media.codec_names import codec_name
 from bmfgraph.media.frame_facts import UPRIGHT, Fields, chroma_of, color_of, fields_of, orientation_of
 from bmfgraph.media.hdr import hdr_metadata
-from bmfgraph.media.opening import Protocol, is_url, open_video
+from bmfgraph.media.opening import Protocol, format_of, is_url, open_video
 from bmfgraph.media.picture_files import check_pictures, picture_files
 from bmfgraph.media.pipes import is_pipe, pipe_at
 from bmfgraph.media.refusals import no_decoder, unreadable
@@ -203,7 +203,7 @@ def _describe(
         raise no_decoder(path, codec_name(container, stream))
     tracks = tracks_of(path, container, stream, audio=beside[0], subtitles=beside[1])
 
-    name = container.format.name.split(",")[0]
+    name = format_of(container)
     if rate is not None and not (name == "image2" or name.endswith("_pipe")):
         raise MediaError(
             f"input {str(path)!r} has times of its own, and rate {float(rate):g} is for pictures",

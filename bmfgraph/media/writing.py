@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmfgraph.media.naming import PICTURE_NUMBER
 from bmfgraph.media.track_writing import TrackWriter, TrackWriting
 from bmfgraph.media.tracks import TrackPacket, Tracks
 from bmfgraph.system.stdio import standard_output
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
 __all__ = ["FrameLoss", "Writer", "Writing", "joined_options", "video_encoder"]
-
-_NUMBER = re.compile(r"%0?\d*d")
-"""The place of the number in the name of numbered pictures."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +264,7 @@ def _opened(settings: Writing) -> Any:
     folder, name = os.path.split(path)
     if "hls_segment_filename" in options:
         options["hls_segment_filename"] = f"{folder}/{options['hls_segment_filename']}"
-    if settings.container == "image2" and "update" not in options and (number := _NUMBER.search(name)):
+    if settings.container == "image2" and "update" not in options and (number := PICTURE_NUMBER.search(name)):
         before, after = name[: number.start()].replace("%", "%%"), name[number.end() :].replace("%", "%%")
         path = f"{folder.replace('%', '%%')}/{before}{number[0]}{after}"
     return av.open(path, "w", format=settings.container, options=options)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+
+from bmfgraph.media.naming import PICTURE_NUMBER
 
 __all__ = [
     "AUDIO_IN",
@@ -118,7 +119,6 @@ UNHELD = ("avi", "mpegts", "hls", "webp", "image2", "nut", "yuv4mpegpipe", "rawv
 """Containers that do not store how long the last frame is shown."""
 MOST_FRAMES = {"gif": 50, "webp": 1000}
 """Frames per second that a container's clock counts, and that its players show."""
-_NUMBER = re.compile(r"%0?\d*d")
 _DEFAULT_CODECS = {"webm": "vp9", "gif": "gif", "webp": "webp", "yuv4mpegpipe": "raw", "rawvideo": "raw"}
 _CLOCKS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 """Seconds per tick of containers with a clock of their own."""
@@ -141,7 +141,7 @@ def default_codec(container: str, path: str) -> str:
 
 def is_pattern(path: str) -> bool:
     """Return whether a path stands for numbered pictures, such as ``frame_%05d.png``."""
-    return len(_NUMBER.findall(Path(path).name)) == 1
+    return len(PICTURE_NUMBER.findall(Path(path).name)) == 1
 
 
 def is_several_files(container: str, path: str) -> bool:

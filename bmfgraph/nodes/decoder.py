@@ -90,7 +90,7 @@ class DecoderSpec(DecoderOptions):
                 subtitles=self.subtitles,
                 complete=self.on_error == "stop",
                 protocols=self.protocols,
-                rate=None if self.rate is None else Fraction(str(self.rate)),
+                rate=_as_fraction(self.rate),
             )
         except (MediaError, SourceError) as error:
             raise RunError(name, self.kind, str(error), hint=error.hint, code=error.code) from None
@@ -112,23 +112,22 @@ class DecoderSpec(DecoderOptions):
 
     def _check_back_end(self, name: str, media: Media) -> None:
         """Refuse what the back end does not read."""
-        if self.backend == "bmf" and (media.mirrored or (media.rotation and media.container != "mov")):
-            raise PlanError(
-                name,
-                f"input {str(media.path)!r} is turned in a way that FFmpeg 4 does not know: the back end bmf does not "
-                "support it",
-                hint=f"set pipeline.nodes.{name}.backend=pyav",
-                code=codes.UNSUPPORTED_BY_BACKEND,
-            )
-        local = not (media.pictures or media.live or is_url(media.path))
-        if self.backend == "bmf" and not (local and not media.transparent):
-            raise PlanError(
-                name,
-                f"input {str(media.path)!r} is {'transparent' if local else 'no single file'}: the back end bmf does "
-                "not support it",
-                hint=f"set pipeline.nodes.{name}.backend=pyav",
-                code=codes.UNSUPPORTED_BY_BACKEND,
-            )
+        if self.backend != "bmf":
+            return
+        if media.mirrored or (media.rotation and media.container != "mov"):
+            reason = "turned in a way that FFmpeg 4 does not know"
+        elif media.pictures or media.live or is_url(media.path):
+            reason = "no single file"
+        elif media.transparent:
+            reason = "transparent"
+        else:
+            return
+        raise PlanError(
+            name,
+            f"input {str(media.path)!r} is {reason}: the back end bmf does not support it",
+            hint=f"set pipeline.nodes.{name}.backend=pyav",
+            code=codes.UNSUPPORTED_BY_BACKEND,
+        )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
@@ -160,7 +159,7 @@ class DecoderSpec(DecoderOptions):
             frames = replace(frames, pixel_format="p010le" if deep else "nv12")
         if not native:
             frames = turned(frames, Orientation(media.rotation, media.mirrored))
-        whole_frames, fps = frames, None if self.fps is None else Fraction(str(self.fps))
+        whole_frames, fps = frames, _as_fraction(self.fps)
         flattening: tuple[FilterStep, ...] = ()
         if media.alpha and not native:
             flattening, frames = flattened(frames)
@@ -181,7 +180,7 @@ class DecoderSpec(DecoderOptions):
             start=self.start,
             end=self.end,
             protocols=media.protocols,
-            picture_rate=None if self.rate is None else Fraction(str(self.rate)),
+            picture_rate=_as_fraction(self.rate),
             live=media.live,
             origin=media.origin,
             zero=max(media.origin, Fraction(0)) if native else media.zero,
@@ -323,6 +322,11 @@ class DecoderSpec(DecoderOptions):
         return BmfModuleSpec(
             "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
         )
+
+
+def _as_fraction(rate: float | str | None) -> Fraction | None:
+    """Return a rate with the decimals that the user wrote."""
+    return None if rate is None else Fraction(str(rate))
 
 
 def _sounds(audio: AudioSpec) -> AudioSpec:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean
+from bmfgraph.media.naming import PICTURE_NUMBER
 from bmfgraph.nodes.codecs import CODECS
 from bmfgraph.nodes.containers import AUDIO_IN, MOST_FRAMES, PICTURES, VIDEO_IN
 from bmfgraph.nodes.pixel_formats import NATIVE_FORMATS, PIXEL_FORMATS, formats_in
@@ -42,7 +42,7 @@ def check_codec(name: str, spec: EncoderSpec, codec: str, container: str) -> Non
             hint=f"leave pipeline.nodes.{name}.codec out (encoder=auto), or choose another extension",
             code=codes.CODEC_CONTAINER_CONFLICT,
         )
-    if container == "hls" and (number := re.search(r"%\d*d", str(Path(spec.path or "").absolute()))):
+    if container == "hls" and (number := PICTURE_NUMBER.search(str(Path(spec.path or "").absolute()))):
         raise PlanError(
             name,
             f"path {spec.path!r}: FFmpeg's writer of HLS puts a number in the place of {number[0]!r}",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError
+from bmfgraph.media.naming import PICTURE_NUMBER
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.system.files import DISK_FULL, make_parent, unwritable
 from bmfgraph.system.temporary import publish, reserved, reserved_folder
@@ -24,9 +25,6 @@ __all__ = [
     "with_output_folder",
     "write_error",
 ]
-
-
-_NUMBER = re.compile(r"%0?(\d*)d")
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def existing_files(node: PlanNode) -> list[Path]:
         OSError: The folder cannot be read.
     """
     path = Path(node.written or "")
-    if not node.files.several or not (number := _NUMBER.search(path.name)):
+    if not node.files.several or not (number := PICTURE_NUMBER.search(path.name)):
         return [path] if node.written and os.path.lexists(os.path.realpath(path)) else []
     before, after = path.name[: number.start()], path.name[number.end() :]
     name = re.compile(rf"{re.escape(before)}\d{{{number[1] or 1},}}{re.escape(after)}")
