@@ -496,6 +496,18 @@ def test_a_progress_callback_that_raises(clip: Clip) -> None:
     assert copying(clip("clip.mp4", frames=5)).run().frames == 5
 
 
+def test_a_progress_callback_that_raises_after_the_last_frame(clip: Clip) -> None:
+    def raising(progress: bg.Progress) -> None:
+        time.sleep(1)
+        if progress.done == progress.total:
+            raise LookupError("of the callback")
+
+    for isolated in (False, True):
+        with pytest.raises(LookupError, match="of the callback"):
+            copying(clip("clip.mp4", frames=5)).run(progress=raising, isolated=isolated)
+        assert not list(Path.cwd().glob("copy*"))
+
+
 def test_run_in_an_event_loop(clip: Clip) -> None:
     job = copying(clip("clip.mp4", frames=5))
 

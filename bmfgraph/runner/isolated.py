@@ -2,7 +2,8 @@
 
 A crash of a library ends the child only, several children run at once, and memory is given back. The child reads
 ``sys.path`` and the plan, pickled, from standard input. It writes pickled messages to the descriptor named by its
-argument: progress and log records, then the result or the error.
+argument: progress and log records, then the result or the error. Each progress is answered by a byte: a callback that
+raises stops the run before its files appear.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import IO, Any
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, RunError, one_error
 from bmfgraph.plan.plan import Plan, pipe_errors
+from bmfgraph.runner.monitor import RunMonitor
 from bmfgraph.runner.resources import crash_under_limits, resource_errors
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.run import run_plan
@@ -35,6 +37,9 @@ from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.temporary import remove_leftover_parts
 
 __all__ = ["run_isolated"]
+
+_POLL = 0.05
+"""Seconds between two looks at whether the run was stopped."""
 
 
 def run_isolated(
@@ -96,6 +101,8 @@ def _watched(
             if isinstance(message, Progress):
                 if progress:
                     progress(message)
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(process.stdin.fileno(), b".")
             elif isinstance(message, logging.LogRecord):
                 if logger.isEnabledFor(message.levelno):
                     logger.handle(message)
@@ -202,6 +209,8 @@ def main(descriptor: int, memory: int | None) -> None:
         # Unlike the limit on the address space, this one does not count what libraries map but never write to.
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     lock = threading.Lock()
+    answers = threading.Semaphore(0)
+    monitor = RunMonitor()
     # The parent may have exited.
     with contextlib.suppress(BrokenPipeError, EOFError), os.fdopen(descriptor, "wb") as stream:
 
@@ -210,6 +219,11 @@ def main(descriptor: int, memory: int | None) -> None:
             with lock:
                 stream.write(data)
                 stream.flush()
+
+        def report(progress: Progress) -> None:
+            send(progress)
+            while not monitor.stopped and not answers.acquire(timeout=_POLL):
+                pass
 
         logger.addHandler(_SendingHandler(send))
         logger.setLevel(logging.INFO)
@@ -222,8 +236,8 @@ def main(descriptor: int, memory: int | None) -> None:
                 raise _failure(
                     f"the child process cannot load the plan ({error})", "define node classes in a module"
                 ) from error
-            end_with_stdin()
-            send(run_plan(plan, overwrite=overwrite, progress=send))
+            end_with_stdin(answers.release)
+            send(run_plan(plan, overwrite=overwrite, progress=report, monitor=monitor))
         except BmfgraphError as error:
             send(error)
         except Exception as error:

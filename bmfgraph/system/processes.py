@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -129,15 +129,18 @@ def _has_ended(process: subprocess.Popen[Any]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
-def end_with_stdin() -> None:
+def end_with_stdin(received: Callable[[], object] = lambda: None) -> None:
     """End this process when its stdin reaches the end, that is, when its parent has ended for any reason.
 
     It gets SIGTERM, so that it can clean up, and some seconds later it is ended.
+
+    Args:
+        received: Called for each byte that the parent sends, on a thread of its own.
     """
 
     def wait() -> None:
         while os.read(0, 1):  # A thread that holds the lock of sys.stdin would block the interpreter's exit.
-            pass
+            received()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE)
         os._exit(1)
