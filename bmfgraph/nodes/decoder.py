@@ -320,7 +320,10 @@ class DecoderSpec(DecoderOptions):
         if params.hwaccel != "none":
             options["video_params"] = {"hwaccel": params.hwaccel, "extract_frames": {"device": "CPU"}}
         return BmfModuleSpec(
-            "c_ffmpeg_decoder", options, entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule"
+            "c_ffmpeg_decoder",
+            options,
+            entry="bmfgraph.runner.modules.native_decoder:NativeDecoderModule",
+            hint=f"see what FFmpeg says above, or set pipeline.nodes.{node.name}.backend=pyav",
         )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
-from bmfgraph.plan.plan import Plan
+from bmfgraph.media.ledger import Loss
+from bmfgraph.media.opening import format_of, open_video
+from bmfgraph.media.structure import file_damage
+from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec
 from bmfgraph.runner.monitor import RunMonitor
 
@@ -58,6 +61,10 @@ def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
             else info.duration - reached > max(0.5, info.duration / 50)
         )
         few = info.exact and timings.frames < info.frames
+        damage = _damage(node) if info.may_be_short else ""
+        if damage:
+            warnings.append(f"{node.name}: the file is cut off or damaged: {damage}")
+            monitor.losses[node.name] = Loss(reasons=(damage,))
         if not short and not few:
             continue
         promised = f"{info.frames} frames" if info.exact else f"{info.duration:.2f} s"
@@ -74,7 +81,19 @@ def check_complete(plan: Plan, monitor: RunMonitor) -> list[str]:
                 code=codes.MISSING_FRAMES,
             )
         warnings.append(f"{node.name}: {text}")
+        if info.may_be_short:
+            missing = info.frames - timings.frames if few else 0
+            monitor.losses[node.name] = Loss(frames=missing, reasons=(text, damage) if damage else (text,))
     return warnings
+
+
+def _damage(node: PlanNode) -> str:
+    """Describe what is missing of a source's files by their structure; "" if nothing is."""
+    for path in node.files.reads:
+        with open_video(path) as container:
+            if damage := file_damage(path, format_of(container)):
+                return damage
+    return ""
 
 
 def _check_edges(plan: Plan, monitor: RunMonitor) -> None:

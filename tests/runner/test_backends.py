@@ -14,15 +14,19 @@ import numpy as np
 import pytest
 
 import bmfgraph
-from bmfgraph.errors import BmfgraphError
+from bmfgraph.errors import BmfgraphError, RunError
+from bmfgraph.runner.run import run_plan
 from tests.runner.media_tools import (
     Sound,
+    compiled,
     decoder,
     encoder,
     frames_of,
+    psnr,
     recorded,
     run,
     scene,
+    soft_scene,
     sound_packets,
     through_rgb,
     transcode,
@@ -70,6 +74,49 @@ def test_video_that_it_cannot_read(tmp_path: Path, codec: str, pix_fmt: str, siz
     text = refusal({"source": decoder(clip, backend="bmf"), "sink": encoder(tmp_path / "o.mkv", "source.video")})
     assert re.match(words, text, re.DOTALL), text
     assert len(recorded(clip)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "video"),
+    [
+        ("in.mp4", {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "enable-stat-report=0"}}),
+        ("in.avif", {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "enable-stat-report=0"}}),
+        ("in.mov", {"codec": "cfhd", "pix_fmt": "yuv422p10le"}),
+    ],
+)
+def test_codecs_that_only_the_newer_ffmpeg_reads_well(tmp_path: Path, name: str, video: dict[str, Any]) -> None:
+    pictures = [soft_scene(index, 320, 180) for index in range(1 if name == "in.avif" else 3)]
+    seen = recorded(write(tmp_path / name, pictures, **video))
+    assert len(seen) == len(pictures)
+    assert min(psnr(one.pixels, picture) for one, picture in zip(seen, pictures, strict=True)) > 30
+
+
+def test_a_failure_of_bmf_s_decoder_names_the_other_back_end(tmp_path: Path) -> None:
+    clip = write(tmp_path / "in.mkv", PICTURES, codec="mpeg4")
+    plan = compiled({"source": decoder(clip, backend="bmf"), "sink": encoder(tmp_path / "o.mkv", "source.video")})
+    clip.write_bytes(bytes(1000))
+    with pytest.raises(RunError, match=r"node 'source'.*\n.*or set pipeline.nodes.source.backend=pyav"):
+        run_plan(plan)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("in.mkv", "its segment ends"), ("in.mp4", "its box 'mdat' ends"), ("in.avi", "its RIFF chunk ends")],
+)
+def test_skip_tells_what_it_could_not_decode(tmp_path: Path, name: str, words: str) -> None:
+    container = {"movflags": "faststart"} if name == "in.mp4" else {}
+    clip = write(tmp_path / name, PICTURES * 3, codec="mpeg4", container=container)
+    nodes = {
+        "source": decoder(clip, backend="bmf", on_error="skip"),
+        "sink": encoder(tmp_path / "o.mkv", "source.video"),
+    }
+    assert run(nodes).exit_code == 0
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    result = run(nodes)
+    assert result.exit_code == 3
+    assert 0 < result.frames < 3 * len(PICTURES)
+    assert words in str(result.losses["source"])
+    assert any(words in warning for warning in result.warnings)
 
 
 def test_a_format_that_it_decodes_to_another_one(tmp_path: Path) -> None:
