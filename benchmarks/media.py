@@ -169,10 +169,11 @@ def work() -> None:
                 Path(node["path"]).unlink(missing_ok=True)
         job = bmfgraph.Job({"name": "media", "nodes": nodes})
         job.plan()
-        began = time.process_time()
+        # What `result.seconds` covers differs between checkouts.
+        began, clock = time.process_time(), time.perf_counter()
         result = job.run()
-        cost = (time.process_time() - began) * 1000
-        print(result.frames / result.seconds, cost / result.frames, file=output, flush=True)
+        cost, seconds = (time.process_time() - began) * 1000, time.perf_counter() - clock
+        print(result.frames / seconds, cost / result.frames, file=output, flush=True)
 
 
 @contextmanager
