@@ -16,15 +16,20 @@ from bmfgraph.engines.builder import UNKNOWN, installed_version
 from bmfgraph.engines.key import EngineKey, Profile
 from bmfgraph.engines.manifest import ENGINE
 from bmfgraph.engines.spec import BuildSpec, EngineSpec
+from bmfgraph.engines.speeds import Speeds, measured_speeds
 from bmfgraph.engines.store import EngineStore, StoreError
+from bmfgraph.engines.trial import runtime_version
 from bmfgraph.errors import EngineError, PlanError, SourceError, did_you_mean, join_sorted
 from bmfgraph.media.sources import clip_sha256
 from bmfgraph.nodes.engine import EngineOptions, EngineRequest, fits_dims
 from bmfgraph.plan.plan import Plan, PlanNode, json_ready
+from bmfgraph.plan.types import Runtime
 
 __all__ = ["bind_engines"]
 
 Profiles = tuple[tuple[str, Profile], ...]
+_BUILT: tuple[Runtime, ...] = ("tensorrt", "tensorrt_rtx")
+"""Runtimes that run engines, not models."""
 
 
 @compiler_pass(requires=("types",), ensures=("types", "engines"))
@@ -41,7 +46,7 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     if request is None:
         return node
     options, model = request.options, request.onnx
-    choice = select_runtime(plan, node.name, options)
+    choice = select_runtime(plan, node.name, options, lambda measure: _speeds(plan, request, measure=measure))
     dims = {tensor.name: tensor.dims for tensor in model.inputs}
     if request.rows and choice.device == "cuda":
         raise PlanError(
@@ -65,15 +70,22 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
         tensors=tuple((tensor.name, tensor.dtype) for tensor in (*model.inputs, *model.outputs)),
         dim_overrides=tuple((name, override) for name, override in request.dims if override != dims[name]),
         allow_host_code=options.allow_host_code,
-        cuda_graph=options.cuda_graph and choice.runtime != "onnxruntime",
-        streams=options.streams if choice.runtime != "onnxruntime" else 1,
+        cuda_graph=options.cuda_graph and choice.runtime in _BUILT,
+        streams=options.streams if choice.runtime in _BUILT else 1,
         reason=choice.reason,
     )
     # Profiles are checked for every runtime: one that the frames do not fit is an error on any machine.
     profiles = _profiles(node.name, request)
-    if choice.runtime != "onnxruntime":
+    quantized = choice.runtime == "openvino" and choice.precision == "int8" and not model.quantized
+    if choice.runtime in _BUILT or quantized:
         engine = _with_file(plan, node, request, choice, engine, profiles)
     return replace(node, params=node.spec.with_engine(node.params, engine))
+
+
+def _speeds(plan: Plan, request: EngineRequest, *, measure: bool) -> Speeds:
+    """Return the speeds of the CPU's runtimes with a model; unknown for another machine."""
+    here = runtime_version() and plan.machine.openvino == runtime_version("openvino")
+    return measured_speeds(request.trial(), measure=measure) if here else Speeds()
 
 
 def _with_file(
@@ -118,7 +130,7 @@ def _key(
     profiles: Profiles,
 ) -> EngineKey:
     options = request.options
-    portable = choice.runtime == "tensorrt_rtx"
+    portable = choice.runtime != "tensorrt"
     gpu = plan.machine.gpu
     if gpu is None and not portable:
         raise EngineError(
@@ -156,8 +168,11 @@ def _version(plan: Plan, node: str, request: EngineRequest, choice: RuntimeChoic
 
     Compiling runs no program that a configuration names.
     """
-    assert choice.runtime != "onnxruntime"
     options = request.options
+    if choice.runtime == "openvino":
+        # Its tools quantize the model.
+        return f"onnxruntime {runtime_version()}"
+    assert choice.runtime != "onnxruntime"
     if options.command:
         return options.version or UNKNOWN
     if options.python:

@@ -22,6 +22,7 @@ from bmfgraph.doctor.packages import (
     ffmpeg_finding,
     kind_findings,
     onnxruntime_finding,
+    openvino_finding,
     package_findings,
     torch_findings,
 )
@@ -97,6 +98,7 @@ def examine(*, limit: float = 30.0) -> list[Finding]:
             "TensorRT-RTX": lambda: [rtx_finding(machine)],
             "PyNvVideoCodec": lambda: [pynvvideocodec_finding(machine)],
             "ONNX Runtime": lambda: [onnxruntime_finding(answer("onnxruntime"), machine)],
+            "OpenVINO": lambda: [openvino_finding(machine)],
             "torch": lambda: torch_findings(machine, cuda_of_driver()),
             "packages": package_findings,
             "conflicts": lambda: conflict_findings(machine),

@@ -21,6 +21,7 @@ __all__ = [
     "ffmpeg_finding",
     "kind_findings",
     "onnxruntime_finding",
+    "openvino_finding",
     "package_findings",
     "torch_findings",
 ]
@@ -113,6 +114,14 @@ def onnxruntime_finding(answer: Answer, machine: Machine) -> Finding:
         return Finding("ONNX Runtime", "fail", f"import onnxruntime: {answer['error']}", fix)
     state: State = "warn" if machine.gpu and machine.library("tensorrt", builds=True) else "fail"
     return Finding("ONNX Runtime", state, "not installed; it runs models on the CPU", "pip install onnxruntime")
+
+
+def openvino_finding(machine: Machine) -> Finding:
+    """Say which precisions OpenVINO computes in, if it is installed."""
+    formats = "fp32, bf16 and int8" if machine.cpu_bf16 else "fp32 and int8; this CPU has no bf16"
+    if machine.openvino:
+        return Finding("OpenVINO", "ok", f"{machine.openvino} runs models on the CPU in {formats}")
+    return Finding("OpenVINO", "ok", f"not installed; it is optional, and runs models on the CPU in {formats}")
 
 
 def torch_findings(machine: Machine, driver: tuple[int, ...]) -> Iterable[Finding]:

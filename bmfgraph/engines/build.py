@@ -134,6 +134,8 @@ class _EngineBuild:
         from bmfgraph.engines.onnx.precision import prepare_network
 
         spec, key = self.spec, self.spec.key
+        if key.runtime == "openvino":
+            return self._quantize(folder, reason)
         network, command = folder / "network.onnx", list[str]()
         if spec.command:
             command = command_line(self.node, spec.command, key, network.resolve(), (folder / ENGINE).resolve())
@@ -157,6 +159,21 @@ class _EngineBuild:
         size, seconds = (folder / ENGINE).stat().st_size, time.monotonic() - start
         self.say(f"built the engine for {spec.model}: {size_text(size)} in {seconds:.1f} s")
         return result
+
+    def _quantize(self, folder: Path, reason: str) -> BuildResult:
+        """Quantize the network; OpenVINO compiles it when it is loaded."""
+        from bmfgraph.engines.onnx.precision import prepare_network
+
+        start = time.monotonic()
+        self.say(f"quantizing {self.spec.model} ({self.spec.key.precision}): {reason}")
+        model = prepare_network(
+            self.onnx, dict(self.spec.key.dims), "int8", strongly_typed=False, calibration=self.calibration
+        )
+        (folder / ENGINE).write_bytes(model.SerializeToString())
+        self.say(f"quantized {self.spec.model} in {time.monotonic() - start:.1f} s")
+        return BuildResult(
+            describe_tensors(model, self.spec.key), {"library": "onnxruntime", "version": self.spec.key.version}
+        )
 
     def _run_script(self, folder: Path, network: Path, model: Any) -> BuildResult:
         """Build with TensorRT's Python API in trt_process.py."""

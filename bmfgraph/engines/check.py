@@ -36,9 +36,10 @@ def check_engine(node: str, spec: EngineSpec, machine: Machine) -> list[EngineEr
         machine: The machine that will run it.
     """
     if spec.build is not None:
-        return [] if machine.gpu is None else _store_errors(node, spec.build)
+        runnable = machine.gpu is not None or spec.device == "cpu"
+        return _store_errors(node, spec.build) if runnable else []
     path = Path(spec.path)
-    if spec.runtime == "onnxruntime":
+    if spec.runtime in ("onnxruntime", "openvino"):
         return []
     if path.suffix.lower() == ".onnx":
         text = f"engine.path {spec.path!r} is a model, from which engines are built"

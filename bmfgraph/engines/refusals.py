@@ -1,14 +1,16 @@
-"""Say why ONNX Runtime would not run a model as it is, from a trial inference."""
+"""Say why a runtime of the CPU would not run a model as it is, from a trial inference."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.spec import EngineSpec
 from bmfgraph.engines.trial import Trial, TrialRequest, runtime_version, try_model
 from bmfgraph.errors import BmfgraphError, EngineError, PlanError, Problem
+from bmfgraph.plan.types import RUNTIME_NAMES
 
 __all__ = ["check_trial", "trial_warning", "tried_shapes"]
 
@@ -16,8 +18,9 @@ _OPERATOR = re.compile(
     r"(?P<name>[\w.:]+)\(-?\d+\) is not a registered function/op"
     r"|No Op registered for (?P<other>\w+)"
     r"|Could not find an implementation for (?P<third>[\w.:]+)\("
+    r"|No conversion rule found for operations: (?:[\w.]+\.)?(?P<fourth>\w+)"
 )
-"""ONNX Runtime's words for an operator that it does not have."""
+"""The words of ONNX Runtime and OpenVINO for an operator that they do not have."""
 _NOISE = (
     (re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : "), ""),
     (re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: "), r"\1: "),
@@ -27,7 +30,7 @@ _NOISE = (
 
 
 def check_trial(node: str, model: str, spec: EngineSpec, request: TrialRequest) -> list[BmfgraphError]:
-    """Return the reason why ONNX Runtime would not run a model as it is, if a trial inference finds one.
+    """Return the reason why the CPU's runtime would not run a model as it is, if a trial inference finds one.
 
     Args:
         node: The node that the error names.
@@ -35,26 +38,30 @@ def check_trial(node: str, model: str, spec: EngineSpec, request: TrialRequest) 
         spec: The engine in the plan.
         request: The model and the shapes to try.
     """
-    trial = _trial(spec, request)
+    request, trial = _trial(spec, request)
     error = trial and _refusal(node, model, request, trial)
     return [error] if error else []
 
 
 def trial_warning(node: str, spec: EngineSpec, request: TrialRequest) -> list[Problem]:
     """Return a warning if the trial inference could not be finished, so that the run may fail or be slow."""
-    trial = _trial(spec, request)
+    request, trial = _trial(spec, request)
     if trial is None or trial.problem != "unfinished":
         return []
-    text = f"ONNX Runtime's trial inference was not finished: {trial.reason}"
+    text = f"{RUNTIME_NAMES[request.runtime]}'s trial inference was not finished: {trial.reason}"
     hint = "the run may fail or be slow; make room in memory, or take a smaller model or size"
     return [Problem(f"pipeline.nodes.{node}", text, codes.UNFINISHED_TRIAL, hint)]
 
 
-def _trial(spec: EngineSpec, request: TrialRequest) -> Trial | None:
-    """Return the result of a trial; None where this machine has no ONNX Runtime, or a GPU would run the model."""
-    if spec.runtime != "onnxruntime" or spec.device != "cpu" or not runtime_version():
-        return None
-    return try_model(request)
+def _trial(spec: EngineSpec, request: TrialRequest) -> tuple[TrialRequest, Trial | None]:
+    """Return the request for the engine's runtime, and its result.
+
+    It is None where this machine lacks the runtime, or where another file or a GPU is used.
+    """
+    if spec.build or spec.device != "cpu" or spec.runtime not in ("onnxruntime", "openvino"):
+        return request, None
+    request = replace(request, runtime=spec.runtime, precision=spec.precision)
+    return request, try_model(request) if runtime_version(request.runtime) else None
 
 
 def tried_shapes(
@@ -94,7 +101,8 @@ def _refusal(node: str, model: str, request: TrialRequest, trial: Trial) -> Bmfg
         request: The model and the shapes.
         trial: The result.
     """
-    subject, runtime = f"model {model!r}: ", f"ONNX Runtime {runtime_version()}"
+    title, package = RUNTIME_NAMES[request.runtime], request.runtime
+    subject, runtime = f"model {model!r}: ", f"{title} {runtime_version(package)}"
     reason = _plain(trial.reason)
     if trial.problem in ("", "unfinished"):
         return None
@@ -105,7 +113,7 @@ def _refusal(node: str, model: str, request: TrialRequest, trial: Trial) -> Bmfg
     if match := _OPERATOR.search(reason):
         operator = next(filter(None, match.groups())).rpartition(":")[2]
         text = f"{subject}{runtime} does not have its operator {operator}"
-        hint = "export the model with ONNX's own operators; a newer version (pip install -U onnxruntime) may have it"
+        hint = f"export the model with ONNX's own operators; a newer version (pip install -U {package}) may have it"
         if operator.endswith("_TRT"):
             hint = "it is a plugin of TensorRT: export the model without it, or build an engine with TensorRT's tools"
         return EngineError(node, text, hint=hint, code=codes.UNSUPPORTED_OPERATOR)
@@ -113,7 +121,7 @@ def _refusal(node: str, model: str, request: TrialRequest, trial: Trial) -> Bmfg
     if trial.problem == "load" or not free or "to allocate" in reason:
         verb = "load" if trial.problem == "load" else "run"
         text = f"{subject}{runtime} cannot {verb} {request.path!r}: {reason}"
-        hint = "the file is damaged, or newer than this ONNX Runtime: export it again, or pip install -U onnxruntime"
+        hint = f"the file is damaged, or newer than this {title}: export it again, or pip install -U {package}"
         return EngineError(node, text, hint=hint, code=codes.REFUSED_MODEL)
     shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in free)
     name, shape = free[0]
@@ -129,7 +137,7 @@ def _refusal(node: str, model: str, request: TrialRequest, trial: Trial) -> Bmfg
 
 
 def _plain(reason: str) -> str:
-    """Return ONNX Runtime's message without its codes and the places in its source."""
+    """Return a runtime's message without its codes and the places in its source."""
     for noise, rest in _NOISE:
         reason = noise.sub(rest, reason)
     return reason if len(reason) <= 300 else f"{reason[:297]}..."

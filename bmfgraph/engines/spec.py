@@ -25,6 +25,8 @@ class RuntimeReason:
     """Why there is no GPU."""
     idle: bool = False
     """Whether the GPU is left idle although ``device=auto`` allows it."""
+    speeds: str = ""
+    """What was measured of the CPU's runtimes; "" for nothing."""
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,13 @@ from bmfgraph.engines.onnx.cache import note, noted
 from bmfgraph.engines.onnx.model import OnnxModel
 from bmfgraph.engines.onnx.weights import WeightFile
 
-__all__ = ["Trial", "TrialRequest", "runtime_version", "trial_request", "try_model"]
+__all__ = ["Trial", "TrialRequest", "runtime_version", "trial_limits", "trial_request", "try_model"]
 
-_FUNCTION = "bmfgraph.engines.trial_process:try_onnxruntime"
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
+_FUNCTIONS = {
+    "onnxruntime": "bmfgraph.engines.trial_process:try_onnxruntime",
+    "openvino": "bmfgraph.engines.trial_process:try_openvino",
+}
+_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "openvino": ("openvino",)}
 _MEMORY, _SECONDS, _WALL = 2 << 30, 60, 180.0
 """Bytes, CPU seconds and seconds of a trial, besides those for the size of the model and of its inputs."""
 _THREADS = 4
@@ -50,6 +53,8 @@ class TrialRequest:
     whole: bool
     """Whether the inference must come to its end, as in a loop that may have none; others may be cut short."""
     threads: int | None = None
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,11 @@ def trial_request(
     )
 
 
-def runtime_version() -> str:
-    """Return the version of the installed ONNX Runtime; "" for none."""
-    if importlib.util.find_spec("onnxruntime") is None:
+def runtime_version(runtime: str = "onnxruntime") -> str:
+    """Return the version of an installed runtime; "" for none."""
+    if importlib.util.find_spec(runtime) is None:
         return ""
-    for package in _PACKAGES:
+    for package in _PACKAGES[runtime]:
         try:
             return importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -120,10 +125,12 @@ def try_model(request: TrialRequest) -> Trial:
     """Load a model and run it once, in a child process, unless the result is in the cache.
 
     Args:
-        request: The model and the shapes. ONNX Runtime must be installed.
+        request: The model and the shapes. The runtime must be installed.
     """
     asked = replace(request, path="", sha256="", external=(), threads=None)
-    question = f"onnxruntime {runtime_version()} {json.dumps(asdict(asked), separators=(',', ':'))}"
+    question = (
+        f"{request.runtime} {runtime_version(request.runtime)} {json.dumps(asdict(asked), separators=(',', ':'))}"
+    )
     try:
         return _trial(noted(request.sha256, "trials", question))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -146,16 +153,21 @@ def _trial(content: Any) -> Trial:
     )
 
 
-def _tried(request: TrialRequest) -> tuple[Trial, bool]:
-    """Return the result of a trial, and whether another one would have the same."""
+def trial_limits(request: TrialRequest) -> tuple[int, int, float]:
+    """Return the bytes, the CPU seconds and the seconds that one inference may take, with the model's loading."""
     weights = Path(request.path).stat().st_size + sum(length for _, parts in request.external for _, length in parts)
     elements = sum(math.prod(shape) for _, _, shape in request.inputs)
+    memory = _MEMORY + 4 * weights + _PER_INPUT * 4 * elements + ((request.threads or 1) << 24)
+    return memory, _SECONDS + (weights >> 25), _WALL + 20 * (weights >> 25)
+
+
+def _tried(request: TrialRequest) -> tuple[Trial, bool]:
+    """Return the result of a trial, and whether another one would have the same."""
     threads = min(request.threads or len(os.sched_getaffinity(0)), _THREADS)
-    wanted = _MEMORY + 4 * weights + _PER_INPUT * 4 * elements + (threads << 24)
+    asked = replace(request, threads=threads)
+    wanted, seconds, wall = trial_limits(asked)
     memory = min(wanted, available_memory() * 4 // 5)
-    seconds = _SECONDS + (weights >> 25)
-    asked = asdict(replace(request, threads=threads))
-    answer = call_limited(_FUNCTION, asked, memory=memory, seconds=seconds, wall_seconds=_WALL + 20 * (weights >> 25))
+    answer = call_limited(_FUNCTIONS[request.runtime], asdict(asked), memory=memory, seconds=seconds, wall_seconds=wall)
     if not isinstance(answer, Failure):
         if "stage" in answer:
             return Trial(answer["stage"], answer["reason"], None, answer.get("multiple"), answer.get("side")), True

@@ -1,12 +1,16 @@
-"""Run one inference in a child process, to see whether a runtime takes a model; see trial.py."""
+"""Run inferences in a child process, to see whether a runtime takes a model, and how fast it is.
+
+See trial.py and speeds.py.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import statistics
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from bmfgraph.engines.limited import report
+from bmfgraph.engines.runtimes.openvino_model import compile_model, failure_text
 from bmfgraph.engines.runtimes.ort_session import open_session
-from bmfgraph.errors import first_line
 
-__all__ = ["try_onnxruntime"]
+__all__ = ["time_runtimes", "try_onnxruntime", "try_openvino"]
 
 Shapes = dict[str, tuple[int, ...]]
 _MULTIPLES = (2, 4, 8, 16, 32, 64, 128)
@@ -29,6 +33,8 @@ _ENOUGH = 1.0
 """Seconds after which an inference is cut short: mistakes in sizes show early, and frames may take long."""
 _PATIENCE = 10.0
 """Seconds after which an inference is stopped that must come to its end."""
+_MEASURED, _TURN = 0.5, 0.1
+"""Seconds that each runtime is measured, and seconds of one turn of a runtime."""
 _NO_MEMORY = re.compile(r"bad_alloc|bad allocation|Failed to allocate(?:.*buffer of size (?P<size>\d+))?")
 
 
@@ -46,13 +52,7 @@ def try_onnxruntime(request: Mapping[str, Any]) -> dict[str, Any]:
     shapes: Shapes = {name: tuple(shape) for name, _, shape in request["inputs"]}
     dtypes = {name: dtype for name, dtype, _ in request["inputs"]}
     try:
-        session = open_session(
-            Path(request["path"]),
-            {name: tuple(dims) for name, dims in request["dim_overrides"]},
-            [name for name, _ in request["external"]],
-            weights_as_inputs=request["weights_as_inputs"],
-            threads=request["threads"],
-        )
+        session = _session(request)
     except Exception as error:
         return _failure("load", error)
     report("loaded")
@@ -84,6 +84,86 @@ def try_onnxruntime(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def try_openvino(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Compile a model with OpenVINO, and run it once on ones.
+
+    Args:
+        request: See :func:`try_onnxruntime`.
+
+    Returns:
+        As :func:`try_onnxruntime`, without ``multiple`` and ``side``.
+    """
+    try:
+        inference = _compiled(request).create_infer_request()
+    except Exception as error:
+        return _failure("load", error)
+    report("loaded")
+    computed = time.process_time()
+    try:
+        inference.start_async(_ones(request))
+        if not inference.wait_for(round(1000 * _ENOUGH)):
+            return {"lasting": time.process_time() - computed > _ENOUGH / 2, "slow": ""}
+        # It raises the inference's error.
+        inference.wait()
+    except Exception as error:
+        return _failure("run", error)
+    return {"outputs": {name: list(inference.get_tensor(name).shape) for name in request["outputs"]}}
+
+
+def time_runtimes(request: Mapping[str, Any]) -> dict[str, float]:
+    """Run a model in ONNX Runtime and in OpenVINO, in turns.
+
+    Args:
+        request: See :func:`try_onnxruntime`.
+
+    Returns:
+        Milliseconds of one inference, by runtime: the median over the turns.
+    """
+    session, inference, inputs = _session(request), _compiled(request).create_infer_request(), _ones(request)
+    calls: dict[str, Callable[[], object]] = {
+        "onnxruntime": lambda: session.run(request["outputs"], inputs),
+        "openvino": lambda: inference.infer(inputs, share_inputs=True, share_outputs=True),
+    }
+    turns: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    spent = 0.0
+    while spent < _MEASURED * len(calls):
+        for name, call in calls.items():
+            began, count = time.perf_counter(), 0
+            while count == 0 or time.perf_counter() - began < _TURN:
+                call()
+                count += 1
+            seconds = time.perf_counter() - began
+            turns[name].append(1000 * seconds / count)
+            spent += seconds
+    return {name: statistics.median(times) for name, times in turns.items()}
+
+
+def _session(request: Mapping[str, Any]) -> Any:
+    return open_session(
+        Path(request["path"]),
+        {name: tuple(dims) for name, dims in request["dim_overrides"]},
+        [name for name, _ in request["external"]],
+        weights_as_inputs=request["weights_as_inputs"],
+        threads=request["threads"],
+    )
+
+
+def _compiled(request: Mapping[str, Any]) -> Any:
+    return compile_model(
+        Path(request["path"]),
+        {name: tuple(shape) for name, _, shape in request["inputs"]},
+        [name for name, _ in request["external"]],
+        precision=request["precision"],
+        threads=request["threads"],
+    )
+
+
+def _ones(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.ones(shape, dtype) for name, dtype, shape in request["inputs"]}
+
+
 def _ending_after(seconds: float) -> Any:
     """Return options for a run, which ends with an error after that time."""
     import onnxruntime
@@ -96,7 +176,7 @@ def _ending_after(seconds: float) -> Any:
 
 
 def _failure(stage: str, error: Exception) -> dict[str, Any]:
-    text = first_line(error) or type(error).__name__
+    text = failure_text(error) or type(error).__name__
     match = _NO_MEMORY.search(str(error))
     # One tensor that is larger than the machine is a mistake of the model, and no lack of free memory.
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

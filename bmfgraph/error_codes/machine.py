@@ -23,6 +23,7 @@ __all__ = [
     "MISSING_HARDWARE_DECODER",
     "MISSING_NODE_PACKAGE",
     "MISSING_ONNXRUNTIME",
+    "MISSING_OPENVINO",
     "MISSING_PYNVVIDEOCODEC",
     "MISSING_STORED_ENGINE",
     "MISSING_TENSORRT",
@@ -88,3 +89,4 @@ MISSING_PYNVVIDEOCODEC = Code(
 MISSING_NODE_PACKAGE = Code(
     "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
 )
+MISSING_OPENVINO = Code("E708", "OpenVINO is not installed.", "Run `pip install openvino`.")

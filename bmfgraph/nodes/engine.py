@@ -19,6 +19,7 @@ from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.feeds import Feed
 from bmfgraph.nodes.model import Size
 from bmfgraph.nodes.path_kind import FilePath, FolderPath
+from bmfgraph.system.machine import Machine
 
 __all__ = [
     "EngineOptions",
@@ -30,6 +31,7 @@ __all__ = [
     "declared_shape",
     "fits_dims",
     "idle_text",
+    "needed_text",
     "reason_text",
 ]
 
@@ -78,12 +80,14 @@ class ProfileOptions(Frozen):
 class EngineOptions(Frozen):
     """The settings of a model: runtime, precision, shapes, and the build of its engine."""
 
-    runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
+    runtime: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime", "openvino"] = Field(
         default="auto",
-        description="auto: TensorRT or TensorRT-RTX if GPU and library are there, else ONNX Runtime.",
+        description="auto: TensorRT or TensorRT-RTX if GPU and library are there; on a CPU the faster one of OpenVINO "
+        "and ONNX Runtime.",
     )
     precision: Literal["fp32", "tf32", "fp16", "bf16", "int8"] = Field(
-        default="fp32", description="Number format of the computation on a GPU; a CPU computes in fp32."
+        default="fp32",
+        description="Number format of the computation. A CPU computes in fp32, with OpenVINO also in bf16 and int8.",
     )
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
     threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one per core.")
@@ -177,7 +181,7 @@ def reason_text(reason: RuntimeReason | None, precision: str) -> str:
     """Return why a runtime that computes in ``precision`` was chosen, in one phrase; "" if the user asked for it."""
     if reason is None:
         return ""
-    parts = [*idle_text(reason)]
+    parts = [*idle_text(reason), reason.speeds]
     if precision != reason.precision:
         parts.append(f"in {precision} instead of {reason.precision}")
     return "; ".join(part for part in parts if part)
@@ -197,6 +201,15 @@ def idle_text(reason: RuntimeReason) -> tuple[str, str]:
     if not (reason.idle and cause):
         return cause, ""
     return f"{cause}: {reason.gpu} stays idle", "pip install tensorrt"
+
+
+def needed_text(precision: str, machine: Machine) -> str:
+    """Return what a machine would need to compute in a precision that it does not have."""
+    if precision == "int8" and not machine.openvino:
+        return "OpenVINO (pip install openvino), or TensorRT and a GPU"
+    if precision == "bf16" and machine.cpu_bf16:
+        return "OpenVINO (pip install openvino)"
+    return "TensorRT and a GPU"
 
 
 def fits_dims(shape: Sequence[int], dims: Sequence[int | str]) -> bool:

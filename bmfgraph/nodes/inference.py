@@ -60,6 +60,12 @@ class InferenceParams:
     engine: EngineSpec | None = None
 
 
+_PACKAGES = {
+    "onnxruntime": PythonPackage("onnxruntime", "ONNX Runtime", "onnxruntime", codes.MISSING_ONNXRUNTIME),
+    "openvino": PythonPackage("openvino", "OpenVINO", "openvino", codes.MISSING_OPENVINO),
+}
+
+
 class InferenceSpec(NodeSpec):
     """Runs a model on tensors: one edge for each of its inputs, in the model's order."""
 
@@ -249,9 +255,8 @@ class InferenceSpec(NodeSpec):
         return Files(reads=(params.engine.path, params.engine.onnx) if params.engine else ())
 
     def needs(self, params: InferenceParams) -> Needs:
-        if params.engine is None or params.engine.runtime != "onnxruntime":
-            return Needs()
-        return Needs(packages=(PythonPackage("onnxruntime", "ONNX Runtime", "onnxruntime", codes.MISSING_ONNXRUNTIME),))
+        package = _PACKAGES.get(params.engine.runtime) if params.engine else None
+        return Needs(packages=(package,) if package else ())
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         engine: EngineSpec | None = node.params.engine

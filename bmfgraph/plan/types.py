@@ -71,8 +71,13 @@ __all__ = [
     "tiling_of",
 ]
 
-Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
-RUNTIME_NAMES: dict[str, str] = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
+Runtime = Literal["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"]
+RUNTIME_NAMES: dict[str, str] = {
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+    "tensorrt_rtx": "TensorRT-RTX",
+}
 """The vendors' names of the runtimes, for people."""
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "GRAY"]

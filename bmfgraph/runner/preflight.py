@@ -18,7 +18,7 @@ from bmfgraph.engines.refusals import check_trial, trial_warning
 from bmfgraph.errors import BmfgraphError, ConfigError, EngineError, InstallError, Problem, RunError, SourceError
 from bmfgraph.media.probe import MediaError, probe
 from bmfgraph.media.sources import locate_clip
-from bmfgraph.nodes.engine import idle_text
+from bmfgraph.nodes.engine import idle_text, needed_text
 from bmfgraph.plan.plan import Plan, PlanNode, files_read, files_written, pipe_errors
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.codecs import lacking_codec
@@ -155,20 +155,20 @@ def preflight_warnings(plan: Plan) -> list[Problem]:
                     "name the interpreter of the environment that holds TensorRT; build and run ask it in any case",
                 )
             )
-        requested = engine.reason.precision
-        cause, install = idle_text(engine.reason)
+        wanted, (cause, install) = engine.reason.precision, idle_text(engine.reason)
+        needs = needed_text(wanted, plan.machine)
         if plan.machine.gpu is not None and engine.device == "cpu" and plan.device == "auto":
             hints = (install, "set device=cpu to confirm it, or device=cuda to make it an error")
             warnings.append(
                 Problem(path, f"runs on the CPU: {cause}", codes.CPU_FALLBACK, "; ".join(filter(None, hints)))
             )
-        if engine.precision != requested:
+        if engine.precision != wanted:
             warnings.append(
                 Problem(
                     path,
-                    f"computes in {engine.precision}, not in {requested}: {cause}",
+                    f"computes in {engine.precision}, not in {wanted}: {cause}",
                     codes.PRECISION_FALLBACK,
-                    f"set engine.precision={engine.precision} to confirm it; {requested} needs TensorRT and a GPU",
+                    f"set engine.precision={engine.precision} to confirm it; {wanted} needs {needs}",
                 )
             )
     return warnings

@@ -20,6 +20,7 @@ from bmfgraph import __version__
 from bmfgraph.api import Job
 from bmfgraph.config.job import ASIDE
 from bmfgraph.config.overrides import title_of
+from bmfgraph.engines.trial import runtime_version
 from bmfgraph.plan.plan import Plan
 from bmfgraph.sweep.equal import work_hash
 from bmfgraph.system.files import file_sha256
@@ -76,6 +77,7 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: engine.path for name, engine in engines.items() if engine.build is None and engine.path != engine.onnx
     }
+    runtimes = sorted({engine.runtime for engine in engines.values() if engine.device == "cpu"})
     return {
         "schema": _FINGERPRINT,
         "bmfgraph": f"{__version__} {_code()}",
@@ -85,6 +87,7 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
         "plan": work_hash(plan),
         "gpu": str(plan.machine.gpu) if plan.machine.gpu else None,
         "libraries": {library.module: library.version for library in find_libraries()},
+        "runtimes": {name: runtime_version(name) for name in runtimes},
         "settings": dict(settings),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ _FORM = {
     "no_gpu": str,
     "libraries": [{"flavour": str, "module": str, "version": str, "builds": bool}],
     "onnxruntime_cuda": bool,
+    "openvino": str,
+    "cpu_bf16": bool,
 }
 """Form of a machine as plain data."""
 _MAJOR, _MINOR = 75, 76
@@ -88,6 +91,10 @@ class Machine:
     libraries: tuple[Library, ...] = ()
     onnxruntime_cuda: bool = False
     """True if the installed ONNX Runtime has the CUDA provider."""
+    openvino: str = ""
+    """Version of the installed OpenVINO; "" for none."""
+    cpu_bf16: bool = False
+    """True if the CPU has instructions for bf16, without which bf16 is slower than fp32."""
 
     def library(self, flavour: Flavour, *, builds: bool = False) -> Library | None:
         """Return the preferred library of a flavour.
@@ -114,6 +121,8 @@ def machine_from(data: Mapping[str, Any]) -> Machine:
     Raises:
         TypeError: A key is missing or unknown, or a value has the wrong type.
     """
+    # Earlier versions did not write all keys.
+    data = {"openvino": "", "cpu_bf16": False, **data}
     if not has_form(data, _FORM):
         raise TypeError("the data does not describe a machine")
     gpu = data["gpu"]
@@ -122,6 +131,8 @@ def machine_from(data: Mapping[str, Any]) -> Machine:
         no_gpu=data["no_gpu"],
         libraries=tuple(Library(**library) for library in data["libraries"]),
         onnxruntime_cuda=data["onnxruntime_cuda"],
+        openvino=data["openvino"],
+        cpu_bf16=data["cpu_bf16"],
     )
 
 
@@ -137,7 +148,7 @@ NO_MACHINE = Machine()
 def find_machine() -> Machine:
     """Detect the GPU and the runtime libraries of this machine."""
     gpu, reason = find_gpu()
-    return Machine(gpu, reason, find_libraries(), _onnxruntime_cuda())
+    return Machine(gpu, reason, find_libraries(), _onnxruntime_cuda(), _openvino(), _cpu_bf16())
 
 
 def find_gpu() -> tuple[Gpu | None, str]:
@@ -203,3 +214,21 @@ def _onnxruntime_cuda() -> bool:
     spec = importlib.util.find_spec("onnxruntime")
     folder = Path(spec.origin).parent if spec and spec.origin else None
     return bool(folder and (folder / "capi" / "libonnxruntime_providers_cuda.so").is_file())
+
+
+def _openvino() -> str:
+    if importlib.util.find_spec("openvino") is None:
+        return ""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _cpu_bf16() -> bool:
+    """Return whether one of the sets of instructions for bf16 is listed among the CPU's flags."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return bool(re.search(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", text, re.MULTILINE))

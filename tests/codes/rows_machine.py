@@ -58,6 +58,7 @@ ROWS: tuple[Row, ...] = (
     Row("E702", UP, "FFmpeg 4 is incomplete: libavcodec.so.58, ", situation=Situation(packs=("packs/no_libraries",)), bundled=True),
     Row("E703", UP + "encoder=x265 encoder.backend=bmf", N + "sink: this FFmpeg has no encoder libx265; it has: ", bundled=True),
     Row("E704", UP + "decoder.hwaccel=cuda", N + "source: hwaccel cuda: this machine has no NVIDIA driver with a video decoder", bundled=True),
+    Row("E708", UP + "engine.runtime=openvino target=bare.json", N + "upscale: engine.runtime=openvino: OpenVINO is not installed\n  → pip install openvino"),
     Row("E705", UP + "engine.runtime=onnxruntime device=cpu", N + "upscale: ONNX Runtime is not installed\n  → pip install onnxruntime", situation=Situation(without=("onnxruntime",))),
     # while running
     Row("E414", SWEEP + "input=tiny.mp4 sweep.reference=input", "node 'input' (downscale): 'tiny.mp4' is 2x2: too small to be reduced by 2", exit=1),

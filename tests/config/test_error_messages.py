@@ -158,7 +158,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.engine={input_shapes: {input: [1, 3, -1, 4]}}"], N + "net.engine.input_shapes.input.2: -1: must be at least 1"),
     # how a model is run
     (UPSCALE, ["net.engine={precision: fp61}"], N + "net.engine.precision: 'fp61' is not allowed (did you mean 'fp16'?); allowed: fp32, tf32, fp16, bf16, int8"),
-    (UPSCALE, ["net.engine={runtime: tensort}"], N + "net.engine.runtime: 'tensort' is not allowed (did you mean 'tensorrt'?); allowed: auto, tensorrt, tensorrt_rtx, onnxruntime"),
+    (UPSCALE, ["net.engine={runtime: tensort}"], N + "net.engine.runtime: 'tensort' is not allowed (did you mean 'tensorrt'?); allowed: auto, tensorrt, tensorrt_rtx, onnxruntime, openvino"),
     (UPSCALE, ["net.engine={build: alwys}"], N + "net.engine.build: 'alwys' is not allowed (did you mean 'always'?); allowed: auto, never, always"),
     (UPSCALE, ["net.engine={builder: comand}"], N + "net.engine.builder: 'comand' is not allowed (did you mean 'command'?); allowed: python, command"),
     (UPSCALE, ["net.engine={verison: 3}"], N + f"net.engine.verison: unknown key (did you mean 'version'?); allowed: {ENGINE_KEYS}"),

@@ -27,7 +27,17 @@ from tests.engines.engine_tools import key
 Lines = dict[str, list[Finding]]
 NAMES = [
     *("Python", "CPU", "disk", "temporary files", "BMF", "FFmpeg 4", "FFmpeg", "GPU", "TensorRT", "TensorRT-RTX"),
-    *("PyNvVideoCodec", "ONNX Runtime", "torch", "packages", "conflicts", "node kinds", "engine store", "cache"),
+    *(
+        "PyNvVideoCodec",
+        "ONNX Runtime",
+        "OpenVINO",
+        "torch",
+        "packages",
+        "conflicts",
+        "node kinds",
+        "engine store",
+        "cache",
+    ),
 ]
 COMMAND = [sys.executable, "-m", "bmfgraph", "doctor"]
 FUNCTION = [

@@ -286,7 +286,7 @@ def test_the_scripts_can_be_read_by_python_3_8(name: str) -> None:
 
 def test_the_scripts_own_tables_agree_with_the_package() -> None:
     # The scripts run without bmfgraph, so they have their own copies.
-    assert RUNTIME_NAMES == script.NAMES | {"onnxruntime": "ONNX Runtime"}
+    assert RUNTIME_NAMES == script.NAMES | {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
     assert script.DISK_FULL == DISK_FULL
     layers = {
         "CONVOLUTION": {"Conv", "ConvInteger", "QLinearConv"},

@@ -85,7 +85,7 @@ def noted(sha256: str, kind: str, question: str) -> Any:
 
     Args:
         sha256: The model's checksum.
-        kind: ``shapes`` or ``trials``.
+        kind: ``shapes``, ``trials`` or ``speeds``.
         question: Everything that the answer depends on, besides the model.
     """
     answers = _read(sha256).get(kind)

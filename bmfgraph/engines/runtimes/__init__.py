@@ -1,4 +1,4 @@
-"""Load an engine and run it: one protocol for ONNX Runtime, TensorRT and TensorRT-RTX.
+"""Load an engine and run it: one protocol for ONNX Runtime, OpenVINO, TensorRT and TensorRT-RTX.
 
 The shapes and dtypes of all tensors are those of the plan: ``EngineSpec.input_shapes``, ``output_shapes`` and
 ``tensors``. The first dim is the batch, which may be smaller than planned, but not smaller than ``minimum_batch``.
@@ -74,6 +74,10 @@ def load_engine(node: str, spec: EngineSpec) -> Engine:
         from bmfgraph.engines.runtimes.onnxruntime import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(node, spec)
+    if spec.runtime == "openvino":
+        from bmfgraph.engines.runtimes.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(node, spec)
     from bmfgraph.engines.runtimes.tensorrt import TensorRTEngine
 
     return TensorRTEngine(node, spec)

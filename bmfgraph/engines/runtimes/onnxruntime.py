@@ -17,16 +17,17 @@ from bmfgraph.errors import EngineError, InstallError, first_line
 if TYPE_CHECKING:
     from bmfgraph.engines.spec import EngineSpec
 
-__all__ = ["OnnxRuntimeEngine"]
+__all__ = ["Done", "OnnxRuntimeEngine"]
 
 
 @dataclass
-class _Done:
+class Done:
     """An inference that is finished, or enqueued on the current stream."""
 
     results: dict[str, torch.Tensor]
 
     def outputs(self) -> dict[str, torch.Tensor]:
+        """Return the results; see :class:`bmfgraph.engines.runtimes.Pending`."""
         return self.results
 
 
@@ -79,12 +80,12 @@ class OnnxRuntimeEngine:
         where = f"the CPU, {threads} thread(s)" if on_cpu else torch.cuda.get_device_name()
         self.description = f"{name} on {where}"
 
-    def begin(self, inputs: dict[str, torch.Tensor]) -> _Done:
+    def begin(self, inputs: dict[str, torch.Tensor]) -> Done:
         """Run one inference; see :class:`bmfgraph.engines.runtimes.Engine`."""
         if self._device == "cuda":
-            return _Done(self.run_bound(inputs))
+            return Done(self.run_bound(inputs))
         results = self._session.run(self._outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
-        return _Done({name: torch.from_numpy(array) for name, array in zip(self._outputs, results, strict=True)})
+        return Done({name: torch.from_numpy(array) for name, array in zip(self._outputs, results, strict=True)})
 
     def run_bound(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Run on the inputs' own memory, into new tensors on the same device; on a GPU, enqueue only.
