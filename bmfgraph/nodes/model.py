@@ -100,6 +100,9 @@ class InputMeaning(PictureMeaning):
         description="[height, width] for a network that accepts several; null: the frame's; null for one of them: as "
         "the frame's shape makes it.",
     )
+    longest: Size | None = Field(
+        default=None, description="Shrink larger frames so that their longer side has this size; without `size` only."
+    )
     fit: Fit | None = Field(default=None, description="How a frame fits the size; null: letterbox where sizes differ.")
     align: Align = Field(default="centre", description="Place of a letterboxed frame.")
     pad_value: Level = Field(default=0, description="Grey level of letterbox bars and padding.")
@@ -113,7 +116,7 @@ class InputMeaning(PictureMeaning):
 
     def framing(self) -> Framing:
         """Return how a frame becomes the input, as a plain value."""
-        return Framing(self.fit, self.align, self.pad_value, self.resize, self.antialias)
+        return Framing(self.fit, self.align, self.pad_value, self.resize, self.antialias, self.longest)
 
 
 class WindowOptions(Frozen):

@@ -61,6 +61,12 @@ class PreprocessSpec(NodeSpec):
         description="[height, width]; null: the sizes that the model fixes, else the source's; null for one of them: "
         "as the frame's shape makes it.",
     )
+    longest: int | None = Field(
+        default=None,
+        ge=0,
+        description="Shrink larger frames so that their longer side has this size, where `size` and the model leave it "
+        "free; 0: keep their size; null: the model's.",
+    )
     fit: Fit | None = Field(
         default=None,
         description="How a frame fits `size`; null: letterbox where sizes differ, else none.",
@@ -151,7 +157,7 @@ class PreprocessSpec(NodeSpec):
     def _framing(self, requirement: Requirement | None) -> Framing:
         base = requirement.framing if requirement else Framing()
         own: dict[str, Any] = {"fit": self.fit, "align": self.align, "pad_value": self.pad_value}
-        own |= {"resize": self.mode, "antialias": self.antialias}
+        own |= {"resize": self.mode, "antialias": self.antialias, "longest": self.longest}
         return replace(base, **{key: value for key, value in own.items() if value is not None})
 
     def _meaning(self, name: str, requirement: Requirement | None) -> TensorMeaning:
@@ -204,6 +210,10 @@ class PreprocessSpec(NodeSpec):
     ) -> tuple[Box | None, tuple[int, int] | None, Box, Placement]:
         """Return crop (left, top, width, height), resize (width, height), pad (left, top, right, bottom), placement."""
         left, top, source_width, source_height = self.region or (0, 0, source.width, source.height)
+        largest = max(source_width, source_height)
+        if framing.longest and largest > framing.longest and target == (None, None) and framing.fit != "none":
+            scale = framing.longest / largest
+            target = max(1, round(source_height * scale)), max(1, round(source_width * scale))
         height, width = target[0] or source_height, target[1] or source_width
         fit = framing.fit or ("none" if (height, width) == (source_height, source_width) else "letterbox")
         if fit == "letterbox" and (target[0] is None) != (target[1] is None):

@@ -63,6 +63,8 @@ class Framing:
     """Grey level of bars and padding."""
     resize: Interpolation = "bilinear"
     antialias: bool = True
+    longest: int | None = None
+    """The longer side of larger frames is shrunk to it, where the size is free; None or 0: it is not."""
 
 
 @dataclass(frozen=True)

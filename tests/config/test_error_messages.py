@@ -73,7 +73,7 @@ nodes:
 
 KINDS = ", ".join(kinds())
 PREPROCESS_KEYS = (
-    "align, antialias, channels, dtype, fit, inputs, kind, layout, mean, mode, multiple, pad_value, region, size, std"
+    "align, antialias, channels, dtype, fit, inputs, kind, layout, longest, mean, mode, multiple, pad_value, region, size, std"
 )
 ENGINE_KEYS = (
     "allow_host_code, batch, build, builder, calibration, calibration_frames, command, cuda_graph, input_shapes, "
@@ -142,7 +142,7 @@ SPEC: list[tuple[str, list[str], str]] = [
     (UPSCALE, ["net.model.file=[]"], N + "net.model.file: []: must be a path"),
     (UPSCALE, ["net.model.inputs=5"], N + "net.model.inputs: 5: must be a mapping"),
     (UPSCALE, ["net.model.outputs={537: {}}"], N + "net.model.outputs.537: 537: must be text (in quotes)"),
-    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: align, antialias, channels, dims, feed, fit, layout, mean, multiple, pad_value, resize, size, std"),
+    (UPSCALE, ["net.model.inputs.input={layou: NCHW}"], N + "net.model.inputs.input.layou: unknown key (did you mean 'layout'?); allowed: align, antialias, channels, dims, feed, fit, layout, longest, mean, multiple, pad_value, resize, size, std"),
     (UPSCALE, ["net.model.outputs.output={multiple: 2}"], N + "net.model.outputs.output.multiple: unknown key; allowed: activation, channels, dims, fields, layout, mean, std, stride"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2]}"], N + "net.model.inputs.input: mean has 2 values"),
     (UPSCALE, ["net.model.inputs.input={mean: [1, 2, 3], channels: GRAY}"], N + "net.model.inputs.input: mean has 3 values"),

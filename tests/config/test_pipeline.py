@@ -137,7 +137,8 @@ def test_a_key_that_looks_like_a_branch_of_a_union_stays_in_the_path() -> None:
     assert problems(data) == [
         "pipeline.nodes.net.model.inputs.float.layout: 'x' is not allowed; allowed: NCHW, NHWC",
         "pipeline.nodes.net.model.inputs.centerface.multipl: unknown key (did you mean 'multiple'?); "
-        "allowed: align, antialias, channels, dims, feed, fit, layout, mean, multiple, pad_value, resize, size, std",
+        "allowed: align, antialias, channels, dims, feed, fit, layout, longest, mean, multiple, pad_value, resize, "
+        "size, std",
     ]
 
 

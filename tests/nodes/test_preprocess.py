@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.preprocess import Transform
+from bmfgraph.plan.description import Framing
 from bmfgraph.plan.plan import Inferred, Requirement
 from bmfgraph.plan.types import FrameSpec, Placement, TensorMeaning, TensorSpec
 from tests.tools import frames, node, want
@@ -24,6 +26,7 @@ def resolved(source: FrameSpec, wanted: Requirement | None = None, **options: An
 
 HD = frames(1280, 720)
 SD = frames(640, 480)
+SHRUNK = replace(want(), framing=Framing(longest=640))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,18 @@ SD = frames(640, 480)
         (HD, {"size": [360, 640]}, want(multiple=32), None, (640, 360), (0, 0, 0, 24), (384, 640)),
         (HD, {"fit": "none"}, want(multiple=32), None, None, (0, 0, 0, 16), (736, 1280)),
         (SD, {"fit": "none"}, want(640, 480), None, None, (0, 0, 0, 0), (480, 640)),
+        # larger frames are shrunk, if their size is free
+        (HD, {"longest": 640}, want(multiple=32), None, (640, 360), (0, 0, 0, 24), (384, 640)),
+        (frames(720, 1280), {"longest": 640}, None, None, (360, 640), (0, 0, 0, 0), (640, 360)),
+        (frames(1920, 803), {"longest": 640}, None, None, (640, 268), (0, 0, 0, 0), (268, 640)),
+        (frames(5000, 2), {"longest": 640}, None, None, (640, 1), (0, 0, 0, 0), (1, 640)),
+        (SD, {"longest": 640}, want(multiple=32), None, None, (0, 0, 0, 0), (480, 640)),
+        (HD, {"longest": 640, "fit": "none"}, None, None, None, (0, 0, 0, 0), (720, 1280)),
+        (HD, {"longest": 640, "size": [480, 800]}, None, None, (800, 450), (0, 15, 0, 15), (480, 800)),
+        (HD, {"longest": 640}, want(height=720), None, None, (0, 0, 0, 0), (720, 1280)),
+        (HD, {}, SHRUNK, None, (640, 360), (0, 0, 0, 0), (360, 640)),
+        (HD, {"longest": 0}, SHRUNK, None, None, (0, 0, 0, 0), (720, 1280)),
+        (HD, {"longest": 900}, SHRUNK, None, (900, 506), (0, 0, 0, 0), (506, 900)),
     ],
 )
 def test_fit(

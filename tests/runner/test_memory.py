@@ -89,7 +89,8 @@ def test_memory_is_flat_behind_a_slow_stage(long_clip: Path) -> None:
     # The limit covers all queues and the decoder's own frames.
     assert peak.most - before < 80 * frame_size + 150e6
     deepest = {name: max(timings.queued, default=0) for name, timings in outcome.timings.items()}
-    assert max(deepest.values()) <= 20, deepest
+    # Three calls wait, each with up to a dozen frames of the decoder's threads.
+    assert max(deepest.values()) <= 40, deepest
 
 
 class Peak:

@@ -52,7 +52,7 @@ flowchart LR
   n8["<b>sink</b><br/>encoder · CPU"]
   n0 -->|"1280x720 yuv420p"| n1
   n1 -->|"1280x720 rgb24"| n2
-  n2 -->|"float32 1x3x736x1280"| n3
+  n2 -->|"float32 1x3x384x640"| n3
   n3 -->|"4 tensors float32"| n4
   n1 -->|"1280x720 rgb24"| n5
   n4 -->|"face boxes"| n5
