@@ -1,8 +1,8 @@
 """Use bmfgraph from Python: compose a job, check it, plan it, build its engines, run it, or iterate over its results.
 
 No function prints or exits: messages go to the logger ``bmfgraph``, and failures are raised. All objects are frozen and
-may be used by several threads. A process composes one configuration and runs one plan at a time; other threads wait.
-``Job.run(isolated=True)`` runs in a child process, in parallel with other runs.
+may be used by several threads. A process composes one configuration at a time, and runs several plans side by side.
+``Job.run(isolated=True)`` runs in a child process.
 """
 
 from __future__ import annotations
@@ -176,11 +176,8 @@ class Job:
         from bmfgraph.runner.isolated import run_isolated
         from bmfgraph.runner.report import summary, with_quality, write_report
         from bmfgraph.runner.run import run_plan
-        from bmfgraph.runner.stream import refuse_in_open_stream
 
         isolated = self.spec.isolated if isolated is None else isolated
-        if not isolated:
-            refuse_in_open_stream("run")
         overwrite = bool(self.spec.overwrite) if overwrite is None else overwrite
         plan = self._local_plan()
         if output_folder is not None:
@@ -234,12 +231,11 @@ class Job:
             ...     print(frame.pts, frame.numpy().shape, faces.boxes)
         """
         from bmfgraph.runner.engines import prepare_engines
-        from bmfgraph.runner.stream import check_streamable, refuse_in_open_stream, stream_plan, tapped
+        from bmfgraph.runner.stream import check_streamable, stream_plan, tapped
 
         if not nodes:
             raise TypeError("stream() needs the name of a node")
         name = ", ".join(nodes)
-        refuse_in_open_stream(name)
         reading, tap = tapped(self.reading, nodes)
         plan = self._local_plan(reading)
         check_streamable(plan, tap, device)

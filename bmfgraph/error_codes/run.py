@@ -15,7 +15,6 @@ __all__ = [
     "MISSING_FRAMES",
     "MODULE_IN_THE_WAY",
     "NODE_FAILURE",
-    "OPEN_STREAM_CONFLICT",
     "RUN_CANCELLED",
     "THREADS_SHORT",
     "TIME_LIMIT",
@@ -39,9 +38,6 @@ UNWRITTEN_REPORT = Code(
 )
 CELL_CRASH = Code("E806", "The process of a sweep's cell ended too early.", "See log.txt in the folder of the cell.")
 CELL_TIMEOUT = Code("E807", "A sweep's cell took longer than `sweep.timeout`.", "Raise `sweep.timeout`.")
-OPEN_STREAM_CONFLICT = Code(
-    "E808", "A run waits for a stream that its own thread holds open.", "Close the stream, or isolate the run."
-)
 ISOLATED_RUN_FAILURE = Code("E809", "The process of an isolated run failed.", "See the cause in the message.")
 MEMORY_SHORT = Code(
     "E810",

@@ -7,6 +7,7 @@ import importlib
 import os
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
     for node in plan:
         bmf_nodes.setdefault(node.bmf_node, []).append(node)
     numbers = {name: number for number, name in enumerate(bmf_nodes)}
+    stream = _stream_of(plan)
     stages: list[Stage] = []
     configs: list[dict[str, Any]] = []
     try:
@@ -58,9 +60,9 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
             module = None if members[0].spec.stage else members[0].spec.bmf_module(members[0], plan)
             key = uuid.uuid4().hex
             if module is None:
-                HANDOVER[key] = _stage_chain(members, streams, monitor, stages)
+                HANDOVER[key] = _stage_chain(members, streams, monitor, stages, stream)
             else:
-                HANDOVER[key] = _module(plan, members[0], module, streams, monitor)
+                HANDOVER[key] = _module(plan, members[0], module, streams, monitor, stream)
             configs.append(
                 {
                     "id": numbers[name],
@@ -102,18 +104,28 @@ def _outlets(plan: Plan, node: PlanNode) -> list[tuple[Ref, OutputStream]]:
 
 
 def _module(
-    plan: Plan, node: PlanNode, module: BmfModuleSpec, outlets: tuple[OutputStream, ...], monitor: RunMonitor
+    plan: Plan,
+    node: PlanNode,
+    module: BmfModuleSpec,
+    outlets: tuple[OutputStream, ...],
+    monitor: RunMonitor,
+    stream: Any,
 ) -> ModuleConfig:
     if (fault := lacking_codec(node)) is not None:
         raise fault
     types = (*(port.type for port in node.outputs), *map(plan.type_of, node.inputs))
     frames = next((kind for kind in types if isinstance(kind, FrameSpec)), None)
     timings = monitor.timings_of(node.name, node.kind)
-    return ModuleConfig(timings, monitor, module, node.params, len(dict.fromkeys(node.inputs)), outlets, frames)
+    arity = len(dict.fromkeys(node.inputs))
+    return ModuleConfig(timings, monitor, module, node.params, arity, outlets, frames, stream)
 
 
 def _stage_chain(
-    members: list[PlanNode], outlets: tuple[OutputStream, ...], monitor: RunMonitor, opened: list[Stage]
+    members: list[PlanNode],
+    outlets: tuple[OutputStream, ...],
+    monitor: RunMonitor,
+    opened: list[Stage],
+    stream: Any,
 ) -> StageChainConfig:
     first = members[0]
     stages = []
@@ -122,7 +134,7 @@ def _stage_chain(
         stage.device, stage.receive_warning = node.device, monitor.warn
         opened.append(stage)
         try:
-            with _on(node.device):
+            with _on(node.device, stream):
                 stage.open()
         except BmfgraphError:
             raise
@@ -135,21 +147,33 @@ def _stage_chain(
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
     job = StageChainConfig(stages, monitor, arity, order, outlets, last, [{} for _ in range(arity)])
     if any(node.device == "cuda" for node in members):
-        from bmfgraph.stages.cuda import use_stream
+        import torch
 
-        job.ready = use_stream
+        job.ready = partial(torch.cuda.set_stream, stream)
     return job
 
 
-def _on(device: Device) -> contextlib.AbstractContextManager[Any]:
-    """Send GPU work inside the block to the stream that all stages share."""
+def _stream_of(plan: Plan) -> Any:
+    """Return the CUDA stream that all stages of a run share; None where none of them is on the GPU.
+
+    Work that a stage enqueues before it returns an item is done before the work of the next stage, on whatever threads
+    they run, and no thread waits. Runs side by side do not wait for each other.
+    """
+    if all(node.device == "cpu" for node in plan):
+        return None
+    import torch
+
+    return torch.cuda.Stream()
+
+
+def _on(device: Device, stream: Any) -> contextlib.AbstractContextManager[Any]:
+    """Send GPU work inside the block to the stream that the run's stages share."""
     if device == "cpu":
         return contextlib.nullcontext()
     import torch
 
-    from bmfgraph.stages.cuda import stream
-
-    return torch.cuda.stream(stream())
+    context: contextlib.AbstractContextManager[Any] = torch.cuda.stream(stream)
+    return context
 
 
 def make_stage(node: PlanNode) -> Stage:

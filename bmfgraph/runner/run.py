@@ -48,8 +48,8 @@ def run_plan(
 ) -> RunResult:
     """Run a plan to its end. Output files appear under their names only if the whole run succeeds.
 
-    One plan runs at a time in a process; others wait for their turn. If the error's attribute ``abandoned`` is true, a
-    node did not return from its work, and its threads go on.
+    Several plans may run at once, on threads of their own. If the error's attribute ``abandoned`` is true, a node did
+    not return from its work, and its threads go on.
 
     Args:
         plan: A plan whose engines exist.
@@ -184,8 +184,9 @@ def _drive(
         for config in assembly.config["nodes"]:
             # BMF takes the entry when it creates the node; it is left if the graph was never created.
             HANDOVER.pop(config["option"]["job"], None)
-        while NO_MODULES in sys.path:
-            sys.path.remove(NO_MODULES)
+        with _GRAPHS:
+            while NO_MODULES in sys.path:
+                sys.path.remove(NO_MODULES)
     return engines
 
 
@@ -204,59 +205,40 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
     from bmf.lib._bmf import engine
 
     ended = threading.Event()
-    with _turn(monitor) as granted:
-        if not granted:
-            return
-        graphs: list[Any] = []
-        started = threading.Event()
-        # The thread starts before the graph: a graph that is never closed aborts the process at its end.
-        threading.Thread(
-            target=_close, args=(graphs, monitor, started, ended), daemon=True, name="bmfgraph-close"
-        ).start()
-        try:
-            with signals_kept() as monitor.started, terminal_muted():
+    graphs: list[Any] = []
+    started = threading.Event()
+    # The thread starts before the graph: a graph that is never closed aborts the process at its end.
+    threading.Thread(target=_close, args=(graphs, monitor, started, ended), daemon=True, name="bmfgraph-close").start()
+    try:
+        with _GRAPHS, signals_kept() as monitor.started, terminal_muted():
+            if not monitor.stopped:
                 graphs.append(engine.Graph(json.dumps(config), False, True))
                 try:
                     graphs[0].start()
                 except Exception as error:
                     monitor.fail(monitor.timings_of("graph", "bmf"), error, doing="cannot start")
-        finally:
-            started.set()
-        try:
-            _wait(ended, monitor, report_progress)
-        except BaseException:
-            # The caller's progress callback may raise.
-            monitor.cancel("the caller gave up")
-            _wait(ended, monitor, lambda: None)
-            raise
-
-
-@contextlib.contextmanager
-def _turn(monitor: RunMonitor) -> Iterator[bool]:
-    """Wait until no other run of this process has a graph; yield False if this run is stopped before."""
-    while not _GRAPHS.acquire(timeout=_POLL):
-        if monitor.stopped:
-            yield False
-            return
-    try:
-        yield True
     finally:
-        _GRAPHS.release()
+        started.set()
+    try:
+        _wait(ended, monitor, report_progress)
+    except BaseException:
+        # The caller's progress callback may raise.
+        monitor.cancel("the caller gave up")
+        _wait(ended, monitor, lambda: None)
+        raise
 
 
 def _close(graphs: list[Any], monitor: RunMonitor, started: threading.Event, ended: threading.Event) -> None:
     """Wait for the graph's start and for its end inside BMF, and destroy the graph."""
     started.wait()
-    if not graphs:
-        return
-    graph = graphs.pop()
-    try:
-        graph.close()
-    except BaseException as error:
-        monitor.fail(monitor.timings_of("graph", "bmf"), error)
-    # An abandoned graph ends while another run may have its turn.
-    with _GRAPHS if getattr(monitor.error, "abandoned", False) else contextlib.nullcontext():
-        del graph
+    if graphs:
+        graph = graphs.pop()
+        try:
+            graph.close()
+        except BaseException as error:
+            monitor.fail(monitor.timings_of("graph", "bmf"), error)
+        with _GRAPHS:
+            del graph
     ended.set()
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import JobReading
-from bmfgraph.errors import ConfigError, Problem, RunError, SpecError, did_you_mean, join_sorted
+from bmfgraph.errors import ConfigError, Problem, SpecError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.collect import collect
 from bmfgraph.plan.plan import Plan, Ref
@@ -35,7 +35,6 @@ __all__ = [
     "Item",
     "TensorsItem",
     "check_streamable",
-    "refuse_in_open_stream",
     "stream_plan",
     "tapped",
 ]
@@ -44,8 +43,6 @@ _LIMIT = 8
 """Items that wait for the consumer; then the pipeline waits."""
 _POLL = 0.05
 """Seconds between two checks whether the run was stopped."""
-_HERE = threading.local()
-"""``stream``: name and end event of the newest stream that this thread began."""
 
 
 @dataclass(frozen=True)
@@ -176,26 +173,6 @@ def check_streamable(plan: Plan, tap: str, device: str | None) -> None:
             )
 
 
-def refuse_in_open_stream(work: str) -> None:
-    """Refuse a run on a thread with an open stream, because it would wait for the stream's end for ever.
-
-    Args:
-        work: Name of the new run, for messages.
-
-    Raises:
-        RunError: This thread has an open stream.
-    """
-    name, ended = getattr(_HERE, "stream", ("", None))
-    if ended is not None and not ended.is_set():
-        raise RunError(
-            work,
-            "stream",
-            f"cannot begin: the stream of {name!r} is still open in this thread, and a process runs one plan at a time",
-            hint="end or close that stream first; or use run(isolated=True), or one stream() of several nodes",
-            code=codes.OPEN_STREAM_CONFLICT,
-        )
-
-
 def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> Generator[Any, None, None]:
     """Run a plan on a thread of its own and yield the items that reach a ``collect`` node.
 
@@ -211,11 +188,10 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
     Raises:
         BmfgraphError: The run failed; raised after the items that had arrived.
     """
-    refuse_in_open_stream(name)
     items: queue.Queue[tuple[Any, ...] | None] = queue.Queue(_LIMIT)
     monitor = RunMonitor()
     failure: list[BaseException] = []
-    closing, ended = threading.Event(), threading.Event()
+    closing = threading.Event()
 
     def receive(*joined: Any) -> None:
         while not monitor.stopped:
@@ -234,7 +210,6 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
         return None
 
     thread = threading.Thread(target=run, name=f"bmfgraph-stream-{name}", daemon=True)
-    _HERE.stream = name, ended
     thread.start()
     try:
         while (joined := items.get()) is not None:
@@ -248,7 +223,6 @@ def stream_plan(plan: Plan, tap: str, name: str, device: str | None = None) -> G
         # The garbage collector may close the generator on this very thread.
         if thread is not threading.current_thread():
             thread.join()
-        ended.set()
 
 
 def _public(item: Any, device: str | None) -> Item:

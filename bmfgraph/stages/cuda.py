@@ -1,4 +1,4 @@
-"""Share one CUDA stream between all stages, and read results from the GPU without stalling it.
+"""Record kernels, and read results from the GPU without stalling it.
 
 All stages of a run enqueue their work on one stream, on whatever thread they run. Work that a stage enqueues before it
 returns an item is therefore done before the work of the next stage, and no thread waits. Only a result that goes to
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-__all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda", "stream", "use_stream"]
+__all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda"]
 
 _IN_FLIGHT = 3
 """Items that may be on their way from the GPU while the next one is enqueued."""
@@ -25,23 +25,6 @@ _SMALL = 1 << 20
 """Bytes below which a copy takes less time than the use of a second stream."""
 
 Item = TypeVar("Item")
-
-
-@lru_cache(maxsize=1)
-def stream() -> torch.cuda.Stream:
-    """Return the stream that all stages of this process share."""
-    return torch.cuda.Stream()
-
-
-@lru_cache(maxsize=1)
-def _copy_stream() -> torch.cuda.Stream:
-    """Return the stream for large copies to the CPU, so that later work does not queue behind them."""
-    return torch.cuda.Stream()
-
-
-def use_stream() -> None:
-    """Make the shared stream the current one of this thread."""
-    torch.cuda.set_stream(stream())
 
 
 @lru_cache(maxsize=1)
@@ -127,6 +110,8 @@ class AsyncDownload(Generic[Item]):
     """Build items on the CPU from tensors on the GPU, in order, once the tensors have been computed and copied."""
 
     def __init__(self) -> None:
+        self._stream: torch.cuda.Stream | None = None
+        """The stream for large copies, so that later work does not queue behind them."""
         self._queue: deque[tuple[torch.cuda.Event, list[torch.Tensor], Callable[[list[torch.Tensor]], Item]]] = deque()
 
     def put(self, tensors: Sequence[torch.Tensor], build: Callable[[list[torch.Tensor]], Item]) -> Iterator[Item]:
@@ -141,7 +126,9 @@ class AsyncDownload(Generic[Item]):
         """
         small = sum(tensor.nbytes for tensor in tensors) < _SMALL
         current = torch.cuda.current_stream()
-        copy_stream = current if small else _copy_stream()
+        if not small and self._stream is None:
+            self._stream = torch.cuda.Stream()
+        copy_stream = self._stream if self._stream is not None and not small else current
         if not small:
             copy_stream.wait_stream(current)
         copies = []

@@ -13,7 +13,6 @@ ELSEWHERE = {
     "E370": "a clip has more than 50 frames a second: tests/runner/test_outputs_as_expected.py",
     "E425": "a server sends a file: tests/hostile/test_downloads.py",
     "E706": "PyNvVideoCodec is looked for on machines with a GPU only: tests/gpu/test_codes.py",
-    "E808": "a Python program has a stream open: tests/test_api.py",
     "E809": "a Python program isolates a run: tests/test_api.py",
     "E811": "a process has few threads: tests/hostile/test_limits.py",
     "E813": "a script lies beside a file with the name of a library: tests/hostile/test_long_process.py",

@@ -48,6 +48,7 @@ class ModuleConfig:
         arity: Number of streams that enter the node.
         outputs: Streams that leave the node.
         frames: Type of the node's frames: those that leave it, or those that enter a sink; None without any.
+        stream: The CUDA stream of the run's stages; None where none of them is on the GPU.
     """
 
     timings: NodeTimings
@@ -57,6 +58,7 @@ class ModuleConfig:
     arity: int = 0
     outputs: tuple[OutputStream, ...] = ()
     frames: FrameSpec | None = None
+    stream: Any = None
 
 
 HANDOVER: dict[str, Any] = {}

@@ -20,7 +20,7 @@ from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.types import bits_of
 from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 from bmfgraph.stages.color import ToRgb
-from bmfgraph.stages.cuda import graphed_on_cuda, stream as shared_stream
+from bmfgraph.stages.cuda import graphed_on_cuda
 
 __all__ = ["HINT", "GpuDecoder"]
 
@@ -37,7 +37,9 @@ class GpuDecoder:
         ended: Whether there are no more frames.
     """
 
-    def __init__(self, node: str, kind: str, params: NvdecParams) -> None:
+    def __init__(self, node: str, kind: str, params: NvdecParams, shared: torch.cuda.Stream) -> None:
+        """Open the file and the decoder; ``shared`` is the stream of the run's stages."""
+        self._shared = shared
         self._library = _load_library()
         self._node, self._kind, self._params = node, kind, params
         self._clock, self._matcher = Clock(params), PtsMatcher()
@@ -80,7 +82,7 @@ class GpuDecoder:
             while len(frames) < count and not self.ended:
                 frames += self._decode_packet()
         if frames:
-            _share([image for _, image in frames], self._stream)
+            self._share([image for _, image in frames])
         return frames
 
     def _decode_packet(self) -> Iterator[tuple[int, torch.Tensor]]:
@@ -157,6 +159,12 @@ class GpuDecoder:
     def _error(self, cause: str) -> RunError:
         return RunError(self._node, self._kind, cause, hint=HINT, code=codes.UNSUPPORTED_GPU_DECODING)
 
+    def _share(self, images: list[torch.Tensor]) -> None:
+        """Order later work of the shared stream after the images, and keep their memory until that work is done."""
+        self._shared.wait_stream(self._stream)
+        for image in images:
+            image.record_stream(self._shared)
+
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""
         self._stream.synchronize()
@@ -167,14 +175,6 @@ class GpuDecoder:
 
 def _current_device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
-
-
-def _share(images: list[torch.Tensor], stream: torch.cuda.Stream) -> None:
-    """Order later work of the shared stream after the images, and keep their memory until that work is done."""
-    shared = shared_stream()
-    shared.wait_stream(stream)
-    for image in images:
-        image.record_stream(shared)
 
 
 class _CudaArray:

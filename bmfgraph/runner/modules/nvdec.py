@@ -29,7 +29,7 @@ class NvdecModule(BmfModule):
         self.decoder_lock = threading.Lock()
         self.decoder: GpuDecoder | None = None
         try:
-            self.decoder = GpuDecoder(config.timings.name, config.timings.kind, config.params)
+            self.decoder = GpuDecoder(config.timings.name, config.timings.kind, config.params, config.stream)
         except Exception as error:
             self._report(error, doing="cannot start")
 
