@@ -2,7 +2,6 @@
 
 No function prints or exits: messages go to the logger ``bmfgraph``, and failures are raised. All objects are frozen and
 may be used by several threads. A process composes one configuration at a time, and runs several plans side by side.
-``Job.run(isolated=True)`` runs in a child process.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import CheckResult, compile_job
@@ -20,6 +19,7 @@ from bmfgraph.config.options import Folders, engine, model
 from bmfgraph.config.pipeline import PipelineSpec
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, one_error
 from bmfgraph.plan.plan import Plan, json_ready
+from bmfgraph.runner.clips import merged, names_of, of_clip, of_first_clip, refuse_several, run_clips
 from bmfgraph.runner.outputs import make_output_folder, with_output_folder
 from bmfgraph.runner.preflight import preflight_errors, preflight_warnings, reference_of, report_path
 from bmfgraph.system.console import print_problems, say
@@ -28,6 +28,7 @@ from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from bmfgraph.runner.result import RunResult
+    from bmfgraph.runner.side_by_side import ClipResult, ClipRun
 
 __all__ = ["CheckResult", "Job", "compose", "engine", "load", "model"]
 
@@ -76,11 +77,19 @@ class Job:
         job._set(config.get("pipeline") or {}, {key: value for key, value in config.items() if key != "pipeline"})
         return job
 
+    @explaining
+    def clips(self) -> tuple[Job, ...]:
+        """Return a job for each clip that ``input`` names; this job alone if it names one."""
+        configs = (of_clip(self.config, name) for name in names_of(self.config) or ())
+        return tuple(map(Job.from_config, configs)) or (self,)
+
     def _set(self, pipeline: PipelineSpec | Mapping[str, Any], keys: Mapping[str, Any]) -> None:
         data = pipeline.model_dump(mode="json") if isinstance(pipeline, PipelineSpec) else pipeline
         values = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
-        object.__setattr__(self, "config", {**json_ready(values), "pipeline": data})
-        object.__setattr__(self, "reading", read_job({**values, "pipeline": pipeline}))
+        config = {**json_ready(values), "pipeline": data}
+        object.__setattr__(self, "config", config)
+        # A node reads one of several clips.
+        object.__setattr__(self, "reading", read_job(of_first_clip(config) or {**values, "pipeline": pipeline}))
 
     def __repr__(self) -> str:
         pipeline = self.spec.pipeline
@@ -102,6 +111,9 @@ class Job:
             output_folder: Check for outputs in that folder instead of their own paths.
             overwrite: Whether outputs may exist. None: as the key ``overwrite`` says.
         """
+        if (jobs := self.clips()) != (self,):
+            results = [job.check(target=target, output_folder=output_folder, overwrite=overwrite) for job in jobs]
+            return merged(results, {str(job.spec.input): job.reading for job in jobs})
         reading = self.reading
         if target is not None:
             reading = replace(reading, spec=self.spec.model_copy(update={"target": str(target)}))
@@ -110,8 +122,8 @@ class Job:
         found = preflight_errors(moved, reading.spec, deep=output_folder is not None, overwrite=overwrite)
         errors = [*plan.errors, *found]
         # The place in a run is dropped, because the YAML path is enough here.
-        problems = [replace(problem, place="") for error in errors for problem in error.problems]
-        return CheckResult((*problems, *preflight_warnings(moved)), plan)
+        mistakes = [replace(problem, place="") for error in errors for problem in error.problems]
+        return CheckResult((*mistakes, *preflight_warnings(moved)), plan)
 
     @explaining
     def plan(self) -> Plan:
@@ -120,6 +132,7 @@ class Job:
         Raises:
             BmfgraphError: Its ``problems`` hold every mistake.
         """
+        refuse_several(self.config, "a plan")
         plan = compile_job(self.reading)
         if plan.errors:
             raise one_error(plan.errors)
@@ -184,8 +197,7 @@ class Job:
             plan = with_output_folder(plan, Path(output_folder))
         if errors := preflight_errors(plan, self.spec, deep=output_folder is not None, overwrite=overwrite):
             raise one_error(errors)
-        if output_folder is not None:
-            make_output_folder(Path(output_folder))
+        make_output_folder(output_folder)
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
         report = report_path(self.spec.report, plan, overwrite=overwrite, make=True)
         reference = reference_of(self.spec.reference, plan)
@@ -206,6 +218,40 @@ class Job:
             if report is not None:
                 write_report(report, result, overwrite=overwrite)
         return result
+
+    @explaining
+    def run_each(
+        self,
+        *,
+        parallel: int | None = None,
+        on_error: Literal["stop", "skip"] | None = None,
+        progress: ProgressCallback | None = None,
+        overwrite: bool | None = None,
+        isolated: bool | Isolation | None = None,
+    ) -> Generator[ClipResult, None, None]:
+        """Run the clips that ``input`` names, some of them side by side, and yield each result as its run ends.
+
+        All clips are checked before the first run begins, and engines are in memory once. Closing the iterator cancels
+        the runs. With ``report``, a report of all clips is written beside theirs.
+
+        Args:
+            parallel: Number of clips that run at once; None: as the key says, like ``on_error``.
+            on_error: Whether a clip that fails stops the others.
+            progress: Called with the frames of all clips, on this thread.
+            overwrite: As for :meth:`run`.
+            isolated: As for :meth:`run`.
+
+        Raises:
+            BmfgraphError: Two clips would write one file; or a clip failed, and ``on_error`` is ``stop``.
+        """
+
+        def runner(job: Job) -> ClipRun:
+            return lambda report: job.run(progress=report, overwrite=overwrite, isolated=isolated)
+
+        jobs = [(str(job.spec.input), job.reading, runner(job)) for job in self.clips()]
+        spec, replace_files = self.spec, bool(self.spec.overwrite if overwrite is None else overwrite)
+        side, rule = parallel or spec.parallel, on_error or spec.on_error
+        yield from run_clips(jobs, parallel=side, on_error=rule, progress=progress, overwrite=replace_files)
 
     @explaining
     def stream(self, *nodes: str, device: str | None = None) -> Generator[Any, None, None]:
@@ -254,6 +300,7 @@ class Job:
                 hint="leave it out; `check` and `plan` take it",
                 code=codes.INVALID_TARGET,
             )
+        refuse_several(self.config, "run(), build() or stream()")
         plan = compile_job(reading or self.reading)
         if plan.errors:
             raise one_error(plan.errors)

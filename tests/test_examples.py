@@ -166,7 +166,8 @@ def section(text: str, title: str) -> str:
 def test_blocks_of_a_page(page: str, choose: Callable[[str], str], sample: Path) -> None:
     code = script_of(choose((REPOSITORY / page).read_text()))
     assert code.strip()
-    shutil.copy(sample, "clip.mp4")
+    for name in ("clip.mp4", "one.mp4", "two.mp4"):
+        shutil.copy(sample, name)
     Path("my_conf/pipeline").mkdir(parents=True)
     shutil.copy(REPOSITORY / "conf/pipeline/super_resolution.yaml", "my_conf/pipeline/mine.yaml")
     Path("page.py").write_text(code)

@@ -13,7 +13,7 @@ from bmfgraph.cli.hydra_main import hydra_main
 from bmfgraph.cli.signals import INTERRUPTED, ProblemPrinter, end_interrupted, run_command
 from bmfgraph.config.overrides import dir_flags, sweeps, title_of, wants_traceback
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.system.console import say
+from bmfgraph.system.console import print_problems, say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -106,8 +106,19 @@ def _run_job(config: Config) -> int:
     from bmfgraph.system.progress import show_progress
 
     job = Job.from_config(config)
+    isolated = job.spec.isolated or needs_watching()
     with show_progress(bool(job.spec.progress)) as progress:
-        return job.run(progress=progress, isolated=job.spec.isolated or needs_watching()).exit_code
+        if job.clips() == (job,):
+            return job.run(progress=progress, isolated=isolated).exit_code
+        exit_codes = []
+        for ended in job.run_each(progress=progress, isolated=isolated):
+            if ended.error is not None:
+                say(f"{ended.clip}:")
+                print_problems(ended.error.problems)
+            exit_codes.append(ended.exit_code)
+    failed = sum(code not in (0, 3) for code in exit_codes)
+    say(f"{len(exit_codes)} clips: {len(exit_codes) - failed} done, {failed} failed")
+    return worst(exit_codes)
 
 
 def _build_job(config: Config) -> int:
@@ -116,7 +127,8 @@ def _build_job(config: Config) -> int:
 
     job = Job.from_config(config)
     with show_progress(bool(job.spec.progress)) as progress:
-        job.build(progress=progress)
+        for one in job.clips():
+            one.build(progress=progress)
     return 0
 
 

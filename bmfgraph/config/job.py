@@ -82,7 +82,17 @@ class JobSpec(Frozen):
     engine: Options = None
     decoder: Options = None
     encoder: Options = None
-    input: FilePath | None = Field(default=None, description="The clip to read.")
+    input: FilePath | tuple[FilePath, ...] | None = Field(
+        default=None,
+        description="The clip to read. Several: a list, a folder of videos, a pattern such as clips/*.mp4, or a .txt "
+        "file with a name in each line.",
+    )
+    parallel: Annotated[int, Aside()] = Field(
+        default=1, ge=1, le=64, description="Number of clips that run side by side in this process."
+    )
+    on_error: Annotated[Literal["stop", "skip"], Aside()] = Field(
+        default="stop", description="With several clips: whether a clip that fails stops the others."
+    )
     output: OutputPath | None = Field(
         default=None,
         description="The file to write; its extension sets the container. The words `{stem}` and `{name}` of the "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
@@ -90,12 +91,18 @@ def _literal(argument: str, paths: Sequence[str], others: set[str], *, swept: bo
         return f"{key}={','.join(quoted(name) if _WORD.search(name) else name for name in names)}"
     if key not in paths and not is_own_key:
         return argument
+    if key == "input" and value[0] + value[-1] == "[]" and not os.path.lexists(value):
+        return argument if set(value) & {"'", '"'} else f"{key}=[{','.join(map(_listed, value[1:-1].split(',')))}]"
     if value.startswith("~/") or (value == "~" and key in paths):
         with contextlib.suppress(RuntimeError):
             value = str(Path(value).expanduser())
     if key not in paths and not _needs_quotes(f"{key}={value}", swept=swept):
         return f"{key}={value}"
     return f"{key}={quoted(value)}"
+
+
+def _listed(name: str) -> str:
+    return quoted(name.strip())
 
 
 def quoted(text: str) -> str:

@@ -16,6 +16,8 @@ __all__ = [
     "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
+    "SEVERAL_CLIPS",
+    "SHARED_OUTPUT",
     "UNEQUAL_PICTURES",
     "UNKNOWN_NAME_WORD",
     "UNPIPEABLE_CONTAINER",
@@ -34,6 +36,10 @@ UNKNOWN_NAME_WORD = Code(
     "The name of a file to write has a word that is unknown there, or a brace without its partner.",
     "Use the words that the message lists; `{{` and `}}` stand for braces.",
 )
+SHARED_OUTPUT = Code(
+    "E222", "Two clips would write one file.", "Put `{stem}` into the names of outputs, records and the report."
+)
+SEVERAL_CLIPS = Code("E223", "`input` names several clips where one is needed.", "Name one of them.")
 UNSUPPORTED_TUNE = Code(
     "E363", "The codec does not have the `tune`.", "Leave it out, or use one that the message lists."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,7 @@ def input_words(source: str) -> dict[str, str]:
     """Return the words ``name`` and ``stem`` of an input: its last part, with and without the extension.
 
     Patterns for many files count without their wildcards: ``shots/frame_%05d.png`` is ``frame.png``, and
-    ``shots/*.png`` has the name of its folder.
+    ``shots/*.png`` has the name of its folder. A file of exactly that name is no pattern.
 
     Args:
         source: A path, an address, a ``wheel:`` or ``package:`` source, or ``-`` for standard input.
@@ -40,7 +41,8 @@ def input_words(source: str) -> dict[str, str]:
             path = source.partition("://")[2]
     parents = PurePosixPath(path)
     name = parents.name
-    if _PATTERN.search(name):
+    # A file may have the name of a pattern.
+    if _PATTERN.search(name) and not os.path.lexists(source):
         plain = PurePosixPath(name)
         stem = _PATTERN.sub("", plain.stem)
         name = f"{stem}{'' if _PATTERN.search(plain.suffix) else plain.suffix}" if stem else parents.parent.name

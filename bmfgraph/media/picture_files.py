@@ -22,7 +22,7 @@ from bmfgraph.errors import MediaError
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["DEFAULT_RATE", "check_pictures", "open_pictures", "picture_files"]
+__all__ = ["DEFAULT_RATE", "check_pictures", "is_picture_name", "natural_order", "open_pictures", "picture_files"]
 
 DEFAULT_RATE = Fraction(25)
 """Pictures per second, as FFmpeg assumes."""
@@ -79,11 +79,16 @@ def picture_files(name: Path | str) -> tuple[str, ...] | None:
     if len(_NUMBER.findall(os.path.basename(text))) == 1:  # noqa: PTH119
         return _numbered(text)
     if _WILDCARDS.search(text):
-        found = tuple(path for path in sorted(glob.glob(text), key=_natural) if Path(path).is_file())  # noqa: PTH207
+        found = tuple(path for path in sorted(glob.glob(text), key=natural_order) if Path(path).is_file())  # noqa: PTH207
         if not found:
             raise _nothing(text, "no file fits the pattern")
         return found
     return None
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether a file's extension is that of a picture."""
+    return Path(name).suffix.lower() in _SUFFIXES
 
 
 def check_pictures(name: str, files: tuple[str, ...]) -> None:
@@ -163,8 +168,8 @@ def _linked(files: tuple[str, ...], extension: str) -> tempfile.TemporaryDirecto
 
 
 def _of_folder(folder: str) -> tuple[str, ...]:
-    names = sorted(os.listdir(folder), key=_natural)  # noqa: PTH208
-    pictures = [name for name in names if Path(name).suffix.lower() in _SUFFIXES and not name.startswith(".")]
+    names = sorted(os.listdir(folder), key=natural_order)  # noqa: PTH208
+    pictures = [name for name in names if is_picture_name(name) and not name.startswith(".")]
     if not pictures:
         raise MediaError(
             f"input {folder!r} is a folder without pictures",
@@ -210,7 +215,7 @@ def _nothing(text: str, reason: str) -> MediaError:
     )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts numbers in names by their values."""
     parts = re.split(r"([0-9]+)", name)
     return [(int(part), part) if index % 2 else (0, part) for index, part in enumerate(parts)]

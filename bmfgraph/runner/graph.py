@@ -22,7 +22,7 @@ from bmfgraph.runner.modules.stage_chain import StageChainConfig
 from bmfgraph.runner.monitor import RunMonitor, failure
 from bmfgraph.stages.base import Stage
 
-__all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage"]
+__all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage", "without_capture"]
 
 NO_MODULES = str(Path(os.devnull).parent)
 """The folder where BMF looks for modules first: it exists everywhere, and nobody can put a module there."""
@@ -167,13 +167,23 @@ def _stream_of(plan: Plan) -> Any:
 
 
 def _on(device: Device, stream: Any) -> contextlib.AbstractContextManager[Any]:
-    """Send GPU work inside the block to the stream that the run's stages share."""
+    """Send GPU work inside the block to the stream that the run's stages share, while no other run captures."""
+    context = contextlib.ExitStack()
+    context.enter_context(without_capture(device))
+    if device == "cuda":
+        import torch
+
+        context.enter_context(torch.cuda.stream(stream))
+    return context
+
+
+def without_capture(device: Device) -> contextlib.AbstractContextManager[Any]:
+    """Keep other runs from capturing GPU work inside the block, which may wait for the whole GPU."""
     if device == "cpu":
         return contextlib.nullcontext()
-    import torch
+    from bmfgraph.engines.runtimes.capture import NO_CAPTURE
 
-    context: contextlib.AbstractContextManager[Any] = torch.cuda.stream(stream)
-    return context
+    return NO_CAPTURE
 
 
 def make_stage(node: PlanNode) -> Stage:

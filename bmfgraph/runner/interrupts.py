@@ -7,10 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Protocol
 
-from bmfgraph.runner.monitor import RunMonitor
-
-__all__ = ["stopped_by_signals"]
+__all__ = ["Stoppable", "stopped_by_signals"]
 
 _REASONS = {
     signal.SIGINT: "interrupted (Ctrl-C)",
@@ -19,15 +18,29 @@ _REASONS = {
 }
 
 
+class Stoppable(Protocol):
+    """One run, or several, that a signal can stop."""
+
+    second_signal: bool
+    """Whether the user asked twice, so that nothing must be waited for."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it must end now."""
+
+    def cancel(self, why: str) -> None:
+        """End it because the user wants it; ``why`` is the text of the error."""
+
+
 @contextlib.contextmanager
-def stopped_by_signals(monitor: RunMonitor) -> Iterator[contextlib.AbstractContextManager[None]]:
+def stopped_by_signals(monitor: Stoppable) -> Iterator[contextlib.AbstractContextManager[None]]:
     """Handle SIGINT, SIGTERM and SIGHUP within the context.
 
     The first signal stops the run, the second one stops waiting for its end, the third one kills the process. On any
     thread but the main one nothing is handled.
 
     Args:
-        monitor: Monitor of the run to stop.
+        monitor: Monitor of the run to stop, or of several.
 
     Yields:
         A context manager within which the first signal also raises KeyboardInterrupt on the main thread.

@@ -121,10 +121,11 @@ def _named(node: PlanNode, path: Path) -> str:
     return f"{node.name}{numbers}{path.suffix}"
 
 
-def make_output_folder(folder: Path) -> None:
-    """Create a folder with its parents. A failure shows when the outputs are reserved."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+def make_output_folder(folder: Path | str | None) -> None:
+    """Create a folder, if there is one, with its parents. A failure shows when the outputs are reserved."""
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def write_error(node: PlanNode, *, deep: bool = False, overwrite: bool = False) -> RunError | None:

@@ -256,8 +256,11 @@ def _wait(ended: threading.Event, monitor: RunMonitor, report_progress: Callable
 
 
 def _close_stage(plan: Plan, stage: Any, monitor: RunMonitor) -> None:
+    from bmfgraph.runner.graph import without_capture
+
     try:
-        stage.close()
+        with without_capture(stage.device):
+            stage.close()
     except Exception as error:
         node = plan.node(stage.name)
         monitor.fail(monitor.timings_of(node.name, node.kind), error, doing="cannot be closed")

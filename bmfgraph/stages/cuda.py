@@ -8,14 +8,14 @@ the CPU is waited for, a few items later, so that the GPU always has work.
 from __future__ import annotations
 
 import contextlib
-import gc
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import torch
+
+from bmfgraph.engines.runtimes.capture import captured
 
 __all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda"]
 
@@ -25,16 +25,6 @@ _SMALL = 1 << 20
 """Bytes below which a copy takes less time than the use of a second stream."""
 
 Item = TypeVar("Item")
-
-
-@lru_cache(maxsize=1)
-def _capture_stream() -> tuple[torch.cuda.Stream, threading.Lock]:
-    """Return the stream for the capture of graphs, and the lock for one capture at a time.
-
-    The stream has high priority because torch takes such streams from a second pool: torch reuses pooled streams, and
-    foreign work on this one would be captured too.
-    """
-    return torch.cuda.Stream(priority=-1), threading.Lock()
 
 
 @lru_cache(maxsize=64)
@@ -67,43 +57,14 @@ class GraphedFunction:
     def __call__(self, *inputs: torch.Tensor) -> Any:
         """Enqueue the function on the current stream; the results are new tensors of the caller."""
         if self._graph is None:
-            self._graph = self._capture(inputs)
+            self._inputs = tuple(torch.empty_like(tensor).copy_(tensor) for tensor in inputs)
+            self._graph, self._outputs = captured(lambda: self._function(*self._inputs))
         for static, tensor in zip(self._inputs, inputs, strict=True):
             static.copy_(tensor)
         self._graph.replay()
         if isinstance(self._outputs, torch.Tensor):
             return self._outputs.clone()
         return tuple(tensor.clone() for tensor in self._outputs)
-
-    def _capture(self, inputs: tuple[torch.Tensor, ...]) -> torch.cuda.CUDAGraph:
-        self._inputs = tuple(torch.empty_like(tensor).copy_(tensor) for tensor in inputs)
-        graph = torch.cuda.CUDAGraph()
-        capture_stream, lock = _capture_stream()
-        with lock:
-            capture_stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(capture_stream), _no_collection():
-                # The first call initialises libraries, which cannot be captured.
-                self._function(*self._inputs)
-                # torch.cuda.graph() would first wait for the whole GPU and release all cached memory.
-                graph.capture_begin(capture_error_mode="thread_local")
-                try:
-                    self._outputs = self._function(*self._inputs)
-                finally:
-                    graph.capture_end()
-            torch.cuda.current_stream().wait_stream(capture_stream)
-        return graph
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Disable the garbage collector: an object that it frees on the GPU during a capture would break the capture."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class AsyncDownload(Generic[Item]):

@@ -16,6 +16,8 @@ ELSEWHERE = {
     "E809": "a Python program isolates a run: tests/test_api.py",
     "E811": "a process has few threads: tests/hostile/test_limits.py",
     "E813": "a script lies beside a file with the name of a library: tests/hostile/test_long_process.py",
+    "E222": "it needs two clips: tests/runner/test_clips.py",
+    "E223": "it needs two clips: tests/runner/test_clips.py",
     "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",

@@ -254,7 +254,7 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
 
     monkeypatch.setattr(gpu_decoder, "_surface_view", surface_view)
     monkeypatch.setattr(gpu_decoder, "_current_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(gpu_decoder, "_share", lambda images, stream: None)
+    monkeypatch.setattr(gpu_decoder.GpuDecoder, "_share", lambda self, images: None)
     monkeypatch.setattr(
         torch.cuda, "Stream", lambda device: SimpleNamespace(cuda_stream=1, synchronize=lambda: None), raising=False
     )

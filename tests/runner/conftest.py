@@ -29,6 +29,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     middle = len(damaged) // 2
     damaged[middle : middle + 20_000] = b"\x5a" * 20_000
     (folder / "damaged.mp4").write_bytes(damaged)
+    (folder / "nothing").mkdir()
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a video\n" * 200)
     return folder

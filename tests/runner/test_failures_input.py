@@ -21,7 +21,7 @@ Fails = Callable[..., str]
         ("none.mp4", ["does not exist", "check the path"]),
         ("good.mp4/none.mp4", ["does not exist"]),
         ("x" * 300, ["cannot be read .File name too long"]),
-        (".", ["is a folder"]),
+        ("nothing", ["is a folder without pictures"]),
         ("empty.mp4", ["is not a video"]),
         ("text.mp4", ["is not a video"]),
         ("sound.mp4", ["no video stream", "audio"]),

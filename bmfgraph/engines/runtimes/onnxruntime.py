@@ -12,6 +12,7 @@ import torch
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.runtimes.ort_session import open_session
+from bmfgraph.engines.runtimes.shared import file_state, shared
 from bmfgraph.errors import EngineError, InstallError, first_line
 
 if TYPE_CHECKING:
@@ -51,13 +52,19 @@ class OnnxRuntimeEngine:
         model = cached_model(path)
         self._device = spec.device
         try:
-            self._session = open_session(
-                path,
-                dict(spec.dim_overrides),
-                [file.name for file in model.external],
-                weights_as_inputs=model.weights_as_inputs,
-                threads=threads,
-                providers=_providers(spec),
+            # A session on the GPU belongs to the run's CUDA stream.
+            stream = torch.cuda.current_stream().cuda_stream if spec.device == "cuda" else 0
+            key = ("onnxruntime", spec.sha256, *file_state(path), spec.dim_overrides, threads, spec.precision, stream)
+            self._session = shared(
+                key,
+                lambda: open_session(
+                    path,
+                    dict(spec.dim_overrides),
+                    [file.name for file in model.external],
+                    weights_as_inputs=model.weights_as_inputs,
+                    threads=threads,
+                    providers=_providers(spec),
+                ),
             )
         except Exception as error:
             raise EngineError(

@@ -12,6 +12,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.runtimes.onnxruntime import Done
 from bmfgraph.engines.runtimes.openvino_model import compile_model, failure_text, import_openvino
+from bmfgraph.engines.runtimes.shared import file_state, shared
 from bmfgraph.errors import EngineError, InstallError
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ class OpenVinoEngine:
         # A network from the store has its weights inside.
         weights = [] if spec.build else [file.name for file in cached_model(Path(spec.onnx)).external]
         try:
-            model = compile_model(path, dict(spec.input_shapes), weights, precision=spec.precision, threads=threads)
+            key = ("openvino", spec.sha256, *file_state(path), spec.input_shapes, spec.precision, threads)
+            model = shared(
+                key,
+                lambda: compile_model(
+                    path, dict(spec.input_shapes), weights, precision=spec.precision, threads=threads
+                ),
+            )
         except Exception as error:
             raise EngineError(
                 node,
@@ -48,6 +55,8 @@ class OpenVinoEngine:
                 code=codes.ENGINE_LOAD_FAILURE,
             ) from None
         self.minimum_batch = spec.batch
+        # It lives as long as a run uses it.
+        self._model = model
         self._request = model.create_infer_request()
         self._outputs = {name: model.output(name) for name, _ in spec.output_shapes}
         self._static = {name: port.partial_shape.is_static for name, port in self._outputs.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import weakref
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ import torch
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
+from bmfgraph.engines.runtimes.capture import captured
+from bmfgraph.engines.runtimes.shared import file_state, shared
 from bmfgraph.errors import EngineError, InstallError
 from bmfgraph.plan.types import RUNTIME_NAMES
 from bmfgraph.system.machine import Library, find_libraries
@@ -52,10 +53,6 @@ class _Loaded:
     engine: Any
 
 
-_LOADED: weakref.WeakValueDictionary[tuple[str, int, bool], _Loaded] = weakref.WeakValueDictionary()
-"""Engines in memory, shared by all nodes of the process that use the same file."""
-
-
 @dataclass
 class _Pending:
     """An inference that was enqueued. Its inputs stay alive until a stream waits for the results."""
@@ -84,7 +81,11 @@ class TensorRTEngine:
                 code=codes.MISSING_GPU,
                 path=f"pipeline.nodes.{node}",
             )
-        self._loaded = _load(node, spec, importlib.import_module(library.module))
+        try:
+            key = ("tensorrt", *file_state(Path(spec.path)), spec.allow_host_code)
+        except OSError as error:
+            raise _unreadable(node, spec, error) from None
+        self._loaded = shared(key, lambda: _load(node, spec, importlib.import_module(library.module)))
         bindings = _bindings(self._loaded.engine)
         profile = check_bindings(node, spec, bindings)
         self.minimum_batch = max(
@@ -114,7 +115,7 @@ class TensorRTEngine:
         except RuntimeError:
             # A profile of an engine of TensorRT 8 may serve one context only: load the engine again for this one.
             module = importlib.import_module(_library(node, spec).module)
-            return _Worker(_load(node, spec, module, shared=False), bindings, profile, stream)
+            return _Worker(_load(node, spec, module), bindings, profile, stream)
 
     def begin(self, inputs: Tensors) -> _Pending:
         """Enqueue one inference; see :class:`bmfgraph.engines.runtimes.Engine`."""
@@ -153,14 +154,8 @@ class _Worker:
             self._graph_inputs[binding.name] = torch.zeros(
                 shapes[binding.name], dtype=_DTYPES[binding.dtype], device="cuda"
             )
-        # The first inference allocates memory, which a capture forbids.
         self._graph_outputs = self._allocate(self._graph_inputs)
-        self._enqueue(self._graph_inputs, self._graph_outputs)
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._enqueue(self._graph_inputs, self._graph_outputs)
-        self._graph = graph
+        self._graph, _ = captured(lambda: self._enqueue(self._graph_inputs, self._graph_outputs))
 
     def begin(self, inputs: Tensors) -> _Pending:
         if self._stream is not None:
@@ -238,29 +233,20 @@ def _library(node: str, spec: EngineSpec) -> Library:
     )
 
 
-def _load(node: str, spec: EngineSpec, trt: Any, *, shared: bool = True) -> _Loaded:
-    """Deserialize an engine file, or take it from ``_LOADED`` where it is ``shared``."""
+def _load(node: str, spec: EngineSpec, trt: Any) -> _Loaded:
+    """Deserialize an engine file."""
     path = Path(spec.path)
     try:
-        key = (str(path.resolve()), path.stat().st_mtime_ns, spec.allow_host_code)
-        if shared and (loaded := _LOADED.get(key)):
-            return loaded
         with open_regular(path, follow=spec.build is None) as file:
             data = file.read()
     except OSError as error:
-        raise EngineError(
-            node,
-            f"engine {spec.path!r} cannot be read ({error.strerror})",
-            hint="check the path, or build it again",
-            code=codes.ENGINE_LOAD_FAILURE,
-        ) from None
+        raise _unreadable(node, spec, error) from None
     log = _make_log(trt)
     runtime = trt.Runtime(log)
     if spec.allow_host_code:
         runtime.engine_host_code_allowed = True
     # Initialized first, so that TensorRT uses torch's CUDA context.
-    torch.cuda.init()
-    torch.cuda.synchronize()
+    torch.empty(1, device="cuda")
     try:
         engine = runtime.deserialize_cuda_engine(data)
     except Exception as error:
@@ -278,8 +264,16 @@ def _load(node: str, spec: EngineSpec, trt: Any, *, shared: bool = True) -> _Loa
             hint=hint,
             code=codes.ENGINE_LOAD_FAILURE,
         )
-    loaded = _Loaded(log, runtime, engine)
-    return _LOADED.setdefault(key, loaded) if shared else loaded
+    return _Loaded(log, runtime, engine)
+
+
+def _unreadable(node: str, spec: EngineSpec, error: OSError) -> EngineError:
+    return EngineError(
+        node,
+        f"engine {spec.path!r} cannot be read ({error.strerror})",
+        hint="check the path, or build it again",
+        code=codes.ENGINE_LOAD_FAILURE,
+    )
 
 
 def _make_log(trt: Any) -> Any:

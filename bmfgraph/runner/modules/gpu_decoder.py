@@ -7,6 +7,7 @@ next copy into a surface is therefore ordered after its conversion, and no threa
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from bmfgraph import error_codes as codes
+from bmfgraph.engines.runtimes.capture import NO_CAPTURE
 from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
@@ -99,7 +101,10 @@ class GpuDecoder:
             self._matcher.add(packet.pts)
             if packet.is_discard:
                 self._discarded.add(packet.pts)
-        for surface in self._decoder.Decode(data):
+        # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
+        with contextlib.nullcontext() if self._surfaces else NO_CAPTURE:
+            surfaces = self._decoder.Decode(data)
+        for surface in surfaces:
             pts = self._matcher.match(surface.timestamp)
             if pts is None:
                 raise self._error("NVDEC returned more frames than the file has packets")
@@ -170,7 +175,8 @@ class GpuDecoder:
         self._stream.synchronize()
         self._surfaces.clear()
         self._packets = iter(())
-        self._decoder = None
+        with NO_CAPTURE:
+            self._decoder = None
 
 
 def _current_device() -> torch.device:
