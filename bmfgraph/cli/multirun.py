@@ -102,13 +102,14 @@ def _guarded(command: Callable[[], int], request: Request) -> int:
 
 def _run_job(config: Config) -> int:
     from bmfgraph.api import Job
+    from bmfgraph.runner.clips import names_of
     from bmfgraph.runner.resources import needs_watching
     from bmfgraph.system.progress import show_progress
 
     job = Job.from_config(config)
     isolated = job.spec.isolated or needs_watching()
     with show_progress(bool(job.spec.progress)) as progress:
-        if job.clips() == (job,):
+        if names_of(job.config) is None:
             return job.run(progress=progress, isolated=isolated).exit_code
         exit_codes = []
         for ended in job.run_each(progress=progress, isolated=isolated):

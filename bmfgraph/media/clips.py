@@ -11,12 +11,11 @@ from pathlib import Path
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import MediaError
 from bmfgraph.media.opening import is_url
-from bmfgraph.media.picture_files import is_picture_name, natural_order
+from bmfgraph.media.picture_files import WILDCARDS, is_picture_name, natural_order
 from bmfgraph.system.untrusted import read_bounded
 
 __all__ = ["clip_names"]
 
-_WILDCARDS = re.compile(r"[*?\[]")
 _VIDEOS = re.compile(
     r"\.(mp4|m4v|mov|mkv|webm|avi|m?ts|m2ts|flv|wmv|asf|mpe?g|vob|3gp|3g2|ogv|mxf|gxf|nut|y4m|h?26[45]|hevc|av1|obu|ivf"
     r"|mjpeg|dv)",
@@ -50,7 +49,7 @@ def clip_names(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return _of_folder(value)
     if path.is_file():
         return _of_list(path) if path.suffix.lower() == _LIST else None
-    if not _WILDCARDS.search(value):
+    if not WILDCARDS.search(value):
         return None
     found = sorted((name for name in glob.glob(value, recursive=True) if Path(name).is_file()), key=natural_order)  # noqa: PTH207
     return None if all(is_picture_name(name) for name in found) else tuple(found)
@@ -73,4 +72,5 @@ def _of_list(path: Path) -> tuple[str, ...]:
             code=codes.FILE_EXPECTED,
         )
     # A list in a list could name itself.
-    return tuple(name for line in names for name in (line.endswith(_LIST) and (line,)) or clip_names(line) or (line,))
+    several = ((line, None if line.endswith(_LIST) else clip_names(line)) for line in names)
+    return tuple(name for line, found in several for name in found or (line,))

@@ -22,12 +22,20 @@ from bmfgraph.errors import MediaError
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["DEFAULT_RATE", "check_pictures", "is_picture_name", "natural_order", "open_pictures", "picture_files"]
+__all__ = [
+    "DEFAULT_RATE",
+    "WILDCARDS",
+    "check_pictures",
+    "is_picture_name",
+    "natural_order",
+    "open_pictures",
+    "picture_files",
+]
 
 DEFAULT_RATE = Fraction(25)
 """Pictures per second, as FFmpeg assumes."""
 _NUMBER = re.compile(r"%(?:0(\d+))?d")
-_WILDCARDS = re.compile(r"[*?\[]")
+WILDCARDS = re.compile(r"[*?\[]")
 _EXTENSIONS = {
     "bmp": "bmp",
     "dpx": "dpx",
@@ -78,7 +86,7 @@ def picture_files(name: Path | str) -> tuple[str, ...] | None:
         return None
     if len(_NUMBER.findall(os.path.basename(text))) == 1:  # noqa: PTH119
         return _numbered(text)
-    if _WILDCARDS.search(text):
+    if WILDCARDS.search(text):
         found = tuple(path for path in sorted(glob.glob(text), key=natural_order) if Path(path).is_file())  # noqa: PTH207
         if not found:
             raise _nothing(text, "no file fits the pattern")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import CheckResult, compile_job
 from bmfgraph.config.job import JobReading
-from bmfgraph.errors import BmfgraphError, ConfigError, MediaError, one_error
+from bmfgraph.errors import ConfigError, MediaError, one_error
 from bmfgraph.media.clips import clip_names
 from bmfgraph.plan.plan import Plan, files_written
 from bmfgraph.runner.preflight import preflight_errors, report_path
 from bmfgraph.system.console import say
-from bmfgraph.system.files import write_whole
 from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ def names_of(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     except MediaError as error:
         raise ConfigError(str(error), path="input", hint=error.hint, code=error.code) from None
     except OSError:
-        # It is told with its node, when it is opened.
+        # The error of the node that opens it says so.
         return None
 
 
@@ -179,6 +177,8 @@ def _write_report(
     Raises:
         BmfgraphError: The file cannot be written.
     """
+    from bmfgraph.runner.report import write_document
+
     path = report.with_name(f"{pipeline}_clips.json")
     frames = sum(result.result.frames for result in results if result.result)
     document = {
@@ -189,14 +189,7 @@ def _write_report(
         "fps": frames / seconds if seconds else 0.0,
         "clips": [dict(_entry(result)) for result in results],
     }
-    try:
-        write_whole(path, json.dumps(document, indent=2) + "\n", overwrite=overwrite)
-    except OSError as error:
-        raise BmfgraphError(
-            f"report: {str(path)!r} cannot be written ({error.strerror}); the runs themselves are complete",
-            hint="make room on the disk, or write elsewhere",
-            code=codes.UNWRITTEN_REPORT,
-        ) from None
+    write_document(path, document, "the runs themselves are complete", overwrite=overwrite)
     return path
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from array import array
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,7 +27,7 @@ from bmfgraph.system.files import write_whole
 from bmfgraph.system.machine import Gpu, find_libraries
 from bmfgraph.system.text import size_text
 
-__all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_report"]
+__all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_document", "write_report"]
 
 SCHEMA = 1
 """Version of the report; raised when a reader of the old form would misread the new one."""
@@ -201,11 +202,26 @@ def write_report(path: Path, result: RunResult, *, overwrite: bool = False) -> N
     Raises:
         BmfgraphError: The file cannot be written.
     """
+    write_document(path, result.report(), "the run itself is complete", overwrite=overwrite)
+
+
+def write_document(path: Path, document: Mapping[str, Any], state: str, *, overwrite: bool) -> None:
+    """Write a report as JSON.
+
+    Args:
+        path: The file.
+        document: Plain data.
+        state: What is complete although the report cannot be written, for the error.
+        overwrite: Replace a file that exists.
+
+    Raises:
+        BmfgraphError: The file cannot be written.
+    """
     try:
-        write_whole(path, json.dumps(result.report(), indent=2) + "\n", overwrite=overwrite)
+        write_whole(path, json.dumps(document, indent=2) + "\n", overwrite=overwrite)
     except OSError as error:
         raise BmfgraphError(
-            f"report: {str(path)!r} cannot be written ({error.strerror}); the run itself is complete",
+            f"report: {str(path)!r} cannot be written ({error.strerror}); {state}",
             hint="make room on the disk, or write elsewhere",
             code=codes.UNWRITTEN_REPORT,
         ) from None

@@ -24,12 +24,12 @@ ClipRun = Callable[[ProgressCallback], RunResult]
 
 @dataclass(frozen=True)
 class ClipResult:
-    """How the run of one clip ended."""
+    """The result or the failure of one clip's run."""
 
     clip: str
     result: RunResult | None
     error: BmfgraphError | None = None
-    """The failure, where there is no result."""
+    """The failure; None if there is a result."""
 
     @property
     def exit_code(self) -> int:
