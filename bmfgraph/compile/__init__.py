@@ -23,6 +23,7 @@ from bmfgraph.compile.insert_followers import insert_followers
 from bmfgraph.compile.name_outputs import name_outputs
 from bmfgraph.compile.passes import CompilerPass, run_passes
 from bmfgraph.compile.probe_inputs import errors_outside, probe_inputs
+from bmfgraph.compile.size_batches import size_batches
 from bmfgraph.compile.split_audio import split_audio
 from bmfgraph.compile.verify import verify
 from bmfgraph.config.pipeline import PipelineSpec
@@ -44,6 +45,7 @@ PASSES: tuple[CompilerPass, ...] = (
     assign_devices,  # choose CPU or GPU for every node
     insert_converters,  # join edges whose two ends differ in pixel format or device
     fuse,  # run neighbouring tensor stages in one BMF node
+    size_batches,  # choose how many frames travel together
     verify,  # check that no output is idle and no file is written twice
 )
 
@@ -73,6 +75,7 @@ def compile_read_pipeline(
     errors: Sequence[BmfgraphError] = (),
     machine: Machine = NO_MACHINE,
     device: Literal["auto"] | Device = "auto",
+    latency: float | None = None,
 ) -> Plan:
     """Compile a pipeline as far as it goes.
 
@@ -82,15 +85,17 @@ def compile_read_pipeline(
         errors: The mistakes in them.
         machine: The machine to compile for.
         device: Device that models run on.
+        latency: Most seconds of video that travel together; None: as many frames as are fastest.
 
     Returns:
         The plan; its ``errors`` hold every mistake.
     """
     if spec is None:
-        return Plan("", (), machine, device, tuple(errors))
+        return Plan("", (), machine, device, latency, errors=tuple(errors))
     plan = build_plan(spec, lost)
     outside = errors_outside(spec.nodes, plan)
-    return _compiled(replace(plan, machine=machine, device=device, errors=(*errors, *plan.errors, *outside)))
+    errors = (*errors, *plan.errors, *outside)
+    return _compiled(replace(plan, machine=machine, device=device, latency=latency, errors=errors))
 
 
 def _compiled(plan: Plan) -> Plan:

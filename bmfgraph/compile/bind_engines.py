@@ -221,7 +221,7 @@ def _profiles(node: str, request: EngineRequest) -> Profiles:
     """Return the shapes that the engine is built for, by input; the shape of the frames must lie within them."""
     options, shapes, dims = request.options, dict(request.input_shapes), dict(request.dims)
     if options.profiles == "auto":
-        fixed = request.fixed_batch or options.input_shapes is not None or options.cuda_graph
+        fixed = request.fixed_batch or options.input_shapes is not None
         whole = {feed.name for feed in request.feeds if not feed.batched}
         return tuple(
             (name, Profile(shape if fixed or name in whole else (1, *shape[1:]), shape, shape))

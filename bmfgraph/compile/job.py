@@ -54,7 +54,7 @@ def compile_job(job: JobReading) -> Plan:
         errors.append(error)
         device = "auto"
     plan = compile_read_pipeline(
-        job.spec.pipeline, job.lost_nodes, [SpecError(inside)] if inside else [], machine, device
+        job.spec.pipeline, job.lost_nodes, [SpecError(inside)] if inside else [], machine, device, job.spec.latency
     )
     plan = without_denied_models(plan, job.spec.policy.deny if job.spec.policy else ())
     return replace(plan, errors=(*errors, *plan.errors))

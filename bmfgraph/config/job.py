@@ -104,6 +104,12 @@ class JobSpec(Frozen):
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Code(codes.INVALID_DEVICE, "auto runs models on the GPU where there is one")
     ] = Field(default="auto", description="Where models run.")
+    latency: float | None = Field(
+        default=None,
+        ge=0,
+        description="Most seconds of video that travel together from node to node, 0 for single frames. By default as "
+        "many frames as are fastest.",
+    )
     report: Annotated[OutputPath | None, Aside()] = Field(
         default=None, description="Write the run's report there, as JSON; the words of `output` may stand in it."
     )

@@ -27,6 +27,7 @@ __all__ = [
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
     "UNKNOWN_BUILDER_VERSION",
+    "UNRECORDED_GRAPH",
     "UNUSUAL_TIMES",
     "WEIGHTS_AS_INPUTS",
 ]
@@ -132,4 +133,9 @@ HDR_REDUCED = Code(
     "W132",
     "HDR video is written in 8 bits, or without its mastering metadata.",
     "Write 10 bits by `encoder=x265`, or set `hdr: tonemap` of the decoder.",
+)
+UNRECORDED_GRAPH = Code(
+    "W133",
+    "The work of a model on the GPU cannot be recorded as a CUDA graph, so its kernels are launched one by one.",
+    "Set `engine.cuda_graph: false`, or export the model with fixed shapes.",
 )

@@ -92,7 +92,9 @@ class EngineOptions(Frozen):
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
     threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one per core.")
     streams: int = Field(default=1, ge=1, le=16, description="Inferences that may run in parallel on the GPU.")
-    cuda_graph: bool = Field(default=False, description="Record the inference once and replay it: for small networks.")
+    cuda_graph: bool = Field(
+        default=True, description="Record the work of a batch on the GPU once, and replay it for each batch."
+    )
 
     profiles: Literal["auto"] | dict[str, ProfileOptions] = Field(
         default="auto",

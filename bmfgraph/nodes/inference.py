@@ -248,8 +248,7 @@ class InferenceSpec(NodeSpec):
         return params.engine
 
     def with_engine(self, params: InferenceParams, engine: EngineSpec) -> InferenceParams:
-        # A CUDA graph is recorded for one shape only.
-        return replace(params, fixed_batch=params.fixed_batch or engine.cuda_graph, engine=engine)
+        return replace(params, engine=engine)
 
     def files(self, params: InferenceParams) -> Files:
         return Files(reads=(params.engine.path, params.engine.onnx) if params.engine else ())

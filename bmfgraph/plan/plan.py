@@ -112,6 +112,10 @@ class Plan:
     """The machine that it is compiled for."""
     device: Literal["auto"] | Device = "auto"
     """Device that models run on; auto: on the GPU if the machine has one and a runtime that uses it."""
+    latency: float | None = None
+    """Most seconds of video that may travel together; None: as many frames as are fastest."""
+    batch: int = 1
+    """Most consecutive frames that travel together from node to node."""
     errors: tuple[BmfgraphError, ...] = ()
     """Errors of the pipeline. ``nodes`` lacks the nodes that they name and all nodes that depend on those."""
 
@@ -177,6 +181,7 @@ class Plan:
         return {
             "schema": SCHEMA,
             "name": self.name,
+            "batch": self.batch,
             "nodes": [
                 {
                     "name": node.name,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, PlanError
@@ -18,17 +20,17 @@ from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import Device, FrameSpec
 from bmfgraph.runner.codecs import lacking_codec
 from bmfgraph.runner.modules.base import HANDOVER, ModuleConfig, OutputStream
-from bmfgraph.runner.modules.stage_chain import StageChainConfig
+from bmfgraph.runner.modules.stage_chain import StageChainConfig, Step
 from bmfgraph.runner.monitor import RunMonitor, failure
 from bmfgraph.stages.base import Stage
+from bmfgraph.stages.recording import Recording, TensorStage
 
 __all__ = ["NO_MODULES", "Assembly", "assemble", "make_stage", "without_capture"]
 
 NO_MODULES = str(Path(os.devnull).parent)
 """The folder where BMF looks for modules first: it exists everywhere, and nobody can put a module there."""
 _STAGES = "bmfgraph.runner.modules.stage_chain:StageChainModule"
-# Calls that may wait for a node; each can bring several packets. BMF's own 5 hold half as many frames again and
-# are not faster.
+# Batches that may wait for a node. BMF's own 5 hold half as many frames again and are not faster.
 _QUEUED = 3
 
 
@@ -60,7 +62,7 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
             module = None if members[0].spec.stage else members[0].spec.bmf_module(members[0], plan)
             key = uuid.uuid4().hex
             if module is None:
-                HANDOVER[key] = _stage_chain(members, streams, monitor, stages, stream)
+                HANDOVER[key] = _stage_chain(members, streams, monitor, stages, stream, plan.batch)
             else:
                 HANDOVER[key] = _module(plan, members[0], module, streams, monitor, stream)
             configs.append(
@@ -117,7 +119,7 @@ def _module(
     frames = next((kind for kind in types if isinstance(kind, FrameSpec)), None)
     timings = monitor.timings_of(node.name, node.kind)
     arity = len(dict.fromkeys(node.inputs))
-    return ModuleConfig(timings, monitor, module, node.params, arity, outlets, frames, stream)
+    return ModuleConfig(timings, monitor, module, node.params, arity, outlets, frames, stream, plan.batch)
 
 
 def _stage_chain(
@@ -126,12 +128,13 @@ def _stage_chain(
     monitor: RunMonitor,
     opened: list[Stage],
     stream: Any,
+    batch: int,
 ) -> StageChainConfig:
     first = members[0]
-    stages = []
+    stages: list[Stage] = []
     for node in members:
         stage = make_stage(node)
-        stage.device, stage.receive_warning = node.device, monitor.warn
+        stage.device, stage.batch, stage.receive_warning = node.device, batch, monitor.warn
         opened.append(stage)
         try:
             with _on(node.device, stream):
@@ -140,17 +143,33 @@ def _stage_chain(
             raise
         except Exception as error:
             raise failure(node.name, node.kind, error, doing="cannot start") from error
-        stages.append((stage, monitor.timings_of(node.name, node.kind)))
+        stages.append(stage)
     # BMF does not allow two edges between the same two ports.
     streams = list(dict.fromkeys(first.inputs))
     arity, order = len(streams), tuple(streams.index(ref) for ref in first.inputs)
     last = next((port.type for port in members[-1].outputs if isinstance(port.type, FrameSpec)), None)
-    job = StageChainConfig(stages, monitor, arity, order, outlets, last, [{} for _ in range(arity)])
+    timings = {node.name: monitor.timings_of(node.name, node.kind) for node in members}
+    steps = [Step(step, tuple(timings[name] for name in names)) for step, names in _steps(stages)]
+    job = StageChainConfig(steps, monitor, arity, batch, order, outlets, last, [{} for _ in range(arity)])
     if any(node.device == "cuda" for node in members):
         import torch
 
         job.ready = partial(torch.cuda.set_stream, stream)
     return job
+
+
+def _steps(stages: Sequence[Stage]) -> Iterator[tuple[Stage, tuple[str, ...]]]:
+    """Yield the steps of a chain with the names of their nodes; stages in a row that can be recorded are one step."""
+
+    def recordable(stage: Stage) -> bool:
+        return isinstance(stage, TensorStage) and stage.device == "cuda" and stage.recordable
+
+    for together, group in itertools.groupby(stages, recordable):
+        members = list(group)
+        if together:
+            yield Recording(cast("list[TensorStage]", members)), tuple(stage.name for stage in members)
+        else:
+            yield from ((stage, (stage.name,)) for stage in members)
 
 
 def _stream_of(plan: Plan) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,8 @@ class Stage:
     **Order.** A stage returns at most one item for each frame, in the order of the frames. It may hold items back, to
     fill a batch or a window, and return them from a later ``process`` or from ``finish``.
 
-    **Batches.** ``process`` gets one item per input. A stage that works on several frames at once collects them
-    itself, and returns one item per frame, as ``inference`` does.
+    **Batches.** Items travel as batches of 1 to ``batch`` consecutive frames. ``process`` gets the items of one frame.
+    A stage that is faster with several frames at once defines ``process_batch`` too.
 
     **GPU.** A stage whose spec lists ``cuda`` in ``devices`` checks ``device``. On ``cuda``, its tensors come and stay
     on the GPU. ``process`` enqueues work on the current stream, which all stages share, and returns without a wait:
@@ -34,6 +34,7 @@ class Stage:
         name: Name of the node.
         params: Parameters that the node's spec inferred.
         device: ``cpu`` or ``cuda``, set before ``open``.
+        batch: Largest number of frames that travel together, set before ``open``.
         receive_warning: Takes the warnings of :meth:`warn`, set before ``open``; None where nobody takes them.
 
     Example:
@@ -45,6 +46,7 @@ class Stage:
     """
 
     device: Device = "cpu"
+    batch: int = 1
     receive_warning: Callable[[Problem], None] | None = None
 
     def __init__(self, name: str, params: Any) -> None:
@@ -69,6 +71,18 @@ class Stage:
             before the next call.
         """
         raise NotImplementedError(f"{type(self).__name__}.process")
+
+    def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
+        """Process the items of consecutive frames; by default one frame after the other.
+
+        Args:
+            rows: For each frame its items, as :meth:`process` takes them; at least one frame, at most ``batch``.
+
+        Returns:
+            Items for the next node, as :meth:`process` returns them.
+        """
+        for items in rows:
+            yield from self.process(*items)
 
     def finish(self) -> Iterable[Any]:
         """Return the items that are held back; called once, after the last item."""

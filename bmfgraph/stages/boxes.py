@@ -175,7 +175,7 @@ class BoxReader:
         if "distances" in self._places:
             # The expectation over the bins of each side: Li et al., Generalized Focal Loss (2020).
             table = self.before_activation(tensors, "distances")[chosen]
-            bins = table.reshape(len(chosen), 4, -1).softmax(dim=2)
+            bins: torch.Tensor = table.unflatten(1, (4, -1)).softmax(dim=2)
             return bins @ constant(tuple(map(float, range(bins.shape[2]))), chosen.device)
         if "box" in self._places:
             return self._values(tensors, "box", chosen)

@@ -174,11 +174,15 @@ class Layer(Canvas):
     Args:
         width: Of the frame.
         height: Of the frame.
+
+    Attributes:
+        tiles: Number of tiles.
     """
 
     def __init__(self, width: int, height: int) -> None:
         self._used = np.zeros((-(-height // TILE), -(-width // TILE)), bool)
         rows, columns = self._used.shape
+        self.tiles = rows * columns
         self._padded = np.zeros((rows * TILE, columns * TILE, 4), np.uint8)
         self._tiles = self._padded.reshape(rows, TILE, columns, TILE, 4).transpose(0, 2, 1, 3, 4)
         super().__init__(self._padded[:height, :width])
@@ -201,23 +205,24 @@ class Layer(Canvas):
         self._used[rows // TILE, columns // TILE] = True
 
 
-def composite(image: torch.Tensor, numbers: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
-    """Lay tiles over an image.
+def composite(images: torch.Tensor, numbers: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
+    """Lay tiles over images.
 
     Args:
-        image: uint8 RGB [height, width, 3].
-        numbers: Place of each tile, as :meth:`Layer.take` returns it, on the image's device.
+        images: uint8 RGB [count, height, width, 3].
+        numbers: Place of each tile, as :meth:`Layer.take` returns it, on the images' device; the tiles of an image
+            follow those of the image before.
         tiles: Pixels of each tile, uint8 [n, 32, 32, 4].
 
     Returns:
-        A new image.
+        New images.
     """
-    height, width = image.shape[:2]
+    count, height, width = images.shape[:3]
     rows, columns = -(-height // TILE), -(-width // TILE)
-    layer = torch.zeros((rows * columns, TILE, TILE, 4), dtype=torch.uint8, device=image.device)
-    layer = layer.index_copy_(0, numbers, tiles).view(rows, columns, TILE, TILE, 4).permute(0, 2, 1, 3, 4)
-    layer = layer.reshape(rows * TILE, columns * TILE, 4)[:height, :width].int()
-    below = (image * (255 - layer[..., 3:]) + 127) // 255
+    layer = torch.zeros((count * rows * columns, TILE, TILE, 4), dtype=torch.uint8, device=images.device)
+    layer = layer.index_copy_(0, numbers, tiles).view(count, rows, columns, TILE, TILE, 4).transpose(2, 3)
+    layer = layer.reshape(count, rows * TILE, columns * TILE, 4)[:, :height, :width].int()
+    below = (images * (255 - layer[..., 3:]) + 127) // 255
     return (below + layer[..., :3]).clamp(max=255).to(torch.uint8)
 
 

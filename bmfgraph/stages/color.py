@@ -100,19 +100,34 @@ class ToRgb:
         Raises:
             ValueError: A plane is too small.
         """
-        format_ = self._format
+        flat = [plane.flatten(1) if plane.dim() == 3 else plane for plane in planes]
+        return self.batch([plane[None] for plane in flat])[0]
+
+    def batch(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Convert several frames at once.
+
+        Args:
+            planes: As for a single frame, each [count, height, width], and interleaved chroma [count, height, 2 width].
+
+        Returns:
+            RGB [count, 3, height, width], contiguous.
+
+        Raises:
+            ValueError: A plane is too small.
+        """
+        format_, count = self._format, len(planes[0])
         luma = self._plane(planes[0], self.height, self.width)
         if format_.layout == "gray":
             levels = self._coded((luma.to(torch.float32) * self._gain).add_(self._offset))
-            return levels.expand(3, -1, -1).contiguous()
+            return levels[:, None].expand(-1, 3, -1, -1).contiguous()
         height, width = -(-self.height // format_.subsample_y), -(-self.width // format_.subsample_x)
         if format_.layout == "planar":
             u, v = (self._plane(plane, height, width) for plane in planes[1:3])
         else:
-            both = self._plane(planes[1], height, 2 * width).unflatten(1, (width, 2)).unbind(2)
+            both = self._plane(planes[1], height, 2 * width).unflatten(2, (width, 2)).unbind(3)
             u, v = both if format_.layout == "uv" else (both[1], both[0])
-        chroma = torch.empty((1, 3, height, width), device=self.device)
-        for_red, for_green, for_blue = chroma[0].unbind(0)
+        chroma = torch.empty((count, 3, height, width), device=self.device)
+        for_red, for_green, for_blue = chroma.unbind(1)
         for_red.copy_(v)
         for_blue.copy_(u)
         torch.lerp(for_red, for_blue, self._u_share, out=for_green)
@@ -120,27 +135,29 @@ class ToRgb:
             chroma = F.pad(chroma, self._pad, mode="replicate")
         phases = F.conv2d(chroma, self._weight, self._bias, groups=3)
         # Rows and columns of the upsampled image come from `subsample_y` and `subsample_x` phases in turn.
-        upsampled = phases.view(3, format_.subsample_y, format_.subsample_x, height, width).permute(0, 3, 1, 4, 2)
-        rgb = torch.empty((3, self.height, self.width), device=self.device)
+        phases = phases.view(count, 3, format_.subsample_y, format_.subsample_x, height, width)
+        upsampled = phases.permute(0, 1, 4, 2, 5, 3)
+        rgb = torch.empty((count, 3, self.height, self.width), device=self.device)
+        luma = luma[:, None]
         if self.height % format_.subsample_y or self.width % format_.subsample_x:
-            size = (3, height * format_.subsample_y, width * format_.subsample_x)
-            cropped = upsampled.reshape(size)[:, : self.height, : self.width]
+            size = (count, 3, height * format_.subsample_y, width * format_.subsample_x)
+            cropped = upsampled.reshape(size)[..., : self.height, : self.width]
             torch.add(cropped, luma, alpha=self._gain, out=rgb)
         else:
             blocks = (height, format_.subsample_y, width, format_.subsample_x)
-            torch.add(upsampled, luma.view(blocks), alpha=self._gain, out=rgb.view(3, *blocks))
+            luma = luma.reshape(count, 1, *blocks)
+            torch.add(upsampled, luma, alpha=self._gain, out=rgb.view(count, 3, *blocks))
         return self._coded(rgb)
 
     def _coded(self, values: torch.Tensor) -> torch.Tensor:
         return values.clamp_(0, self._maximum).to(self._dtype)
 
     def _plane(self, plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        if plane.dim() == 3:
-            plane = plane.flatten(1)
         # Decoders round buffers up, for example to an even width.
-        plane = plane[:height, :width]
-        if plane.shape != (height, width):
-            raise ValueError(f"expected a plane of {height}x{width} (height x width), not {list(plane.shape)}")
+        plane = plane[:, :height, :width]
+        if plane.shape[1:] != (height, width):
+            shape = list(plane.shape[1:])
+            raise ValueError(f"expected a plane of {height}x{width} (height x width), not {shape}")
         if self._format.bits == 8:
             return plane
         return (plane.view(torch.uint16) if plane.dtype == torch.int16 else plane).to(torch.float32)

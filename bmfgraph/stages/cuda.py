@@ -20,7 +20,7 @@ from bmfgraph.engines.runtimes.capture import captured
 __all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda"]
 
 _IN_FLIGHT = 3
-"""Items that may be on their way from the GPU while the next one is enqueued."""
+"""Frames that may be on their way from the GPU while the next ones are enqueued; one batch at least."""
 _SMALL = 1 << 20
 """Bytes below which a copy takes less time than the use of a second stream."""
 
@@ -68,9 +68,14 @@ class GraphedFunction:
 
 
 class AsyncDownload(Generic[Item]):
-    """Build items on the CPU from tensors on the GPU, in order, once the tensors have been computed and copied."""
+    """Build items on the CPU from tensors on the GPU, in order, once the tensors have been computed and copied.
 
-    def __init__(self) -> None:
+    Args:
+        batch: Number of frames whose tensors are copied at once.
+    """
+
+    def __init__(self, batch: int = 1) -> None:
+        self._in_flight = max(1, _IN_FLIGHT // batch)
         self._stream: torch.cuda.Stream | None = None
         """The stream for large copies, so that later work does not queue behind them."""
         self._queue: deque[tuple[torch.cuda.Event, list[torch.Tensor], Callable[[list[torch.Tensor]], Item]]] = deque()
@@ -103,7 +108,7 @@ class AsyncDownload(Generic[Item]):
         done = torch.cuda.Event()
         done.record(copy_stream)
         self._queue.append((done, copies, build))
-        while self._queue and (len(self._queue) > _IN_FLIGHT or self._queue[0][0].query()):
+        while self._queue and (len(self._queue) > self._in_flight or self._queue[0][0].query()):
             yield self._next()
 
     def drain(self) -> Iterator[Item]:

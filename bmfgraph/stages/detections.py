@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 
 from bmfgraph.nodes.detections import DetectionsParams
 from bmfgraph.plan.types import Placement
-from bmfgraph.stages.base import Stage
 from bmfgraph.stages.boxes import BoxReader, above, best
-from bmfgraph.stages.cuda import AsyncDownload, GraphedFunction, constant
+from bmfgraph.stages.cuda import AsyncDownload, constant
 from bmfgraph.stages.detections_check import DetectionsCheck
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.keypoints import points_in_source
 from bmfgraph.stages.masks import masks_of_boxes, masks_of_prototypes
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
+from bmfgraph.stages.recording import TensorStage, for_each
 from bmfgraph.stages.results import Detections, Masks
 from bmfgraph.stages.rotated import rotated_in_source
 from bmfgraph.stages.tiled_detections import TiledReader
@@ -32,15 +33,19 @@ _MOST_CANDIDATES = 2048
 """Candidates that are decoded there at most, because each is compared with each; the CPU does the others."""
 _COLUMNS = 9
 """Columns of the table before those of the extras."""
+_TABLE = "\0table"
+"""Name of the table beside the model's outputs."""
+
+Tensors = dict[str, torch.Tensor]
 
 
-class Detect(Stage):
+class Detect(TensorStage):
     """Convert each Sample of a detector's outputs to the Detections of its frame."""
 
     params: DetectionsParams
 
     def open(self) -> None:
-        self._download: AsyncDownload[Detections] = AsyncDownload()
+        self._download: AsyncDownload[list[Detections]] = AsyncDownload(self.batch)
         reader = BoxReader(self.params)
         self._reader = TiledReader(self.params, reader) if self.params.tiling else reader
         self._check = DetectionsCheck(self.params, reader, self.warn)
@@ -48,54 +53,92 @@ class Detect(Stage):
         masks = self.params.masks
         if masks is not None and masks.form == "boxes":
             self._names = (*self._names, masks.tensor.tensor)
-        self._prototypes = masks.tensor.tensor if masks is not None and masks.form == "prototypes" else None
+        self._prototypes = (masks.tensor.tensor,) if masks is not None and masks.form == "prototypes" else ()
         # Labels that are not kept have a threshold above 1, which numbers that are no probabilities may pass.
         limits = tuple(least if least <= 1 else math.inf for least in self.params.thresholds)
         self._thresholds, self._limits = np.array(limits, np.float32), limits
         self._least = min(self.params.thresholds)
         self._most = min(max(_CANDIDATES, self.params.most), _MOST_CANDIDATES)
-        self._graphed_table = GraphedFunction(self._table)
 
     def process(self, *items: Any) -> Iterable[Detections]:
-        sample: Sample = items[0]
-        frame = sample.frames[0]
-        self._check.frames += 1
-        outputs = [sample.tensors[name] for name in self._names]
-        if not self.params.tiling:
-            outputs = [output[0] for output in outputs]
-        prototypes = [sample.tensors[self._prototypes][0]] if self._prototypes else []
         if self.device == "cuda":
-            # Prototypes take less room than masks of as many objects as there may be, so the CPU combines them.
-            tensors = [self._graphed_table(*outputs), *prototypes]
-            checked = self._whole(outputs) if self._check.looks else []
-            return self._download.put(
-                [*checked, *tensors], lambda copies: self._downloaded(frame, outputs, copies, len(checked))
+            return super().process(*items)
+        sample: Sample = items[0]
+        self._check.frames += 1
+        outputs = self._outputs_of(sample.tensors)
+        self._check.look(self._named(self._whole(outputs)))
+        return (self._exact(sample.frames[0], outputs, *self._prototypes_of(sample.tensors)),)
+
+    def compute(self, tensors: Tensors, count: int) -> Tensors:
+        """Return the outputs, and the table of each frame's best candidates, so that the GPU is not waited for."""
+        outputs = [tensors[name].unflatten(0, (count, -1)) for name in self._names]
+        if self.params.tiling:
+            table = torch.stack([self._table(*(output[frame] for output in outputs)) for frame in range(count)])
+        else:
+            table = for_each(self._table, *(output[:, 0] for output in outputs))
+        needed = (*self._names, *self._prototypes)
+        return {name: tensors[name] for name in needed} | {_TABLE: table}
+
+    def items_of(self, groups: Sequence[tuple[Frame, ...]], tensors: Tensors) -> Iterable[Detections]:
+        self._check.frames += len(groups)
+        # Prototypes take less room than masks of as many objects as there may be, so the CPU combines them.
+        names = [_TABLE, *self._prototypes, *(self._names if self._check.looks else ())]
+        copied = [tensors[name] for name in names]
+        return chain.from_iterable(
+            self._download.put(
+                copied, lambda copies: self._downloaded(groups, tensors, dict(zip(names, copies, strict=True)))
             )
-        self._check.look(dict(zip(self._names, self._whole(outputs), strict=True)))
-        return (self._exact(frame, outputs, *prototypes),)
+        )
 
     def finish(self) -> Iterable[Detections]:
-        yield from self._download.drain()
+        yield from chain.from_iterable(self._download.drain())
         self._check.finish()
+
+    def _outputs_of(self, tensors: Tensors) -> list[torch.Tensor]:
+        """Return the outputs that hold objects, for one frame: with a row for each tile, or without that dim."""
+        outputs = [tensors[name] for name in self._names]
+        return outputs if self.params.tiling else [output[0] for output in outputs]
+
+    def _prototypes_of(self, tensors: Tensors) -> list[torch.Tensor]:
+        return [tensors[name][0] for name in self._prototypes]
+
+    def _named(self, outputs: Sequence[torch.Tensor]) -> Tensors:
+        return dict(zip(self._names, outputs, strict=True))
 
     def _whole(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return the outputs of one picture that the model has read: the frame, or the tile in its middle."""
         return [output[len(output) // 2] for output in outputs] if self.params.tiling else outputs
 
-    def _downloaded(
-        self, frame: Frame, outputs: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], checked: int
-    ) -> Detections:
-        """Read the detections from copies: those of ``checked`` outputs to look at, of the table, of the prototypes."""
-        if checked:
-            self._check.look(dict(zip(self._names, copies[:checked], strict=True)))
-        return self._read(frame, outputs, *copies[checked:])
+    def _downloaded(self, groups: Sequence[tuple[Frame, ...]], tensors: Tensors, copies: Tensors) -> list[Detections]:
+        """Return the detections of a batch.
+
+        Args:
+            groups: The frame of each entry.
+            tensors: The model's outputs on the GPU.
+            copies: On the CPU: the table, the prototypes, and the outputs where the check looks at them.
+        """
+        count = len(groups)
+        # For a few numbers, NumPy takes a fraction of torch's time.
+        tables = copies[_TABLE].numpy()
+        results = []
+        for number, (frame, *_) in enumerate(groups):
+            if self._check.looks and self._names[0] in copies:
+                own = {name: copies[name].unflatten(0, (count, -1))[number] for name in self._names}
+                self._check.look(self._named(self._whole(self._outputs_of(own))))
+            prototypes = [copies[name].unflatten(0, (count, -1))[number, 0] for name in self._prototypes]
+            result = self._read(frame, tables[number], *prototypes)
+            if result is None:
+                whole = {name: tensors[name].unflatten(0, (count, -1))[number] for name in self._names}
+                result = self._exact(frame, self._outputs_of(whole), *prototypes)
+            results.append(result)
+        return results
 
     def _exact(
         self, frame: Frame, outputs: Sequence[torch.Tensor], prototypes: torch.Tensor | None = None
     ) -> Detections:
         """Decode all candidates above the threshold, on any device; on the GPU this waits."""
         select = self._check.noting(above(self._least))
-        candidates = self._reader.candidates(dict(zip(self._names, outputs, strict=True)), select)
+        candidates = self._reader.candidates(self._named(outputs), select)
         boxes, scores, labels, extras = (tensor.cpu().numpy() for tensor in candidates)
         # A box that is no number would pass for an object that overlaps nothing.
         valid = np.flatnonzero((scores > self._thresholds[labels]) & np.isfinite(boxes).all(axis=1))
@@ -115,8 +158,7 @@ class Detect(Stage):
         Returns float32 [candidates, 9 + extras], by falling score: 4 corners in the model's input, score, label, and as
         0 or 1: kept by the suppression, above the least threshold, suppression final; then the extras.
         """
-        tensors = dict(zip(self._names, outputs, strict=True))
-        boxes, scores, labels, extras = self._reader.candidates(tensors, best(self._most))
+        boxes, scores, labels, extras = self._reader.candidates(self._named(outputs), best(self._most))
         kept = valid = scores > constant(self._limits, scores.device)[labels]
         final = torch.ones((), dtype=torch.bool, device=scores.device)
         if self.params.nms != "none":
@@ -134,20 +176,14 @@ class Detect(Stage):
         return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)
 
     def _read(
-        self,
-        frame: Frame,
-        outputs: Sequence[torch.Tensor],
-        table: torch.Tensor,
-        prototypes: torch.Tensor | None = None,
-    ) -> Detections:
-        """Read the detections from the copy of the table."""
-        # For a few numbers, NumPy takes a fraction of torch's time.
-        rows = table.numpy()
+        self, frame: Frame, rows: NDArray[np.float32], prototypes: torch.Tensor | None = None
+    ) -> Detections | None:
+        """Read the detections from the copy of a frame's table; None where the table does not have all of them."""
         if len(rows):
             self._check.note(float(rows[0, 4]), above_threshold=bool(rows[0, 7]))
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
-            return self._exact(frame, outputs, prototypes)
+            return None
         rows = rows[(rows[:, 6] > 0) & np.isfinite(rows[:, :4]).all(axis=1)][: self.params.most]
         labels = rows[:, 5].astype(np.int64)
         return self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bmfgraph.stages.base import Stage
@@ -18,10 +18,13 @@ class Discard(Stage):
         if self.device == "cuda":
             from bmfgraph.stages.cuda import AsyncDownload
 
-            self._download: AsyncDownload[None] = AsyncDownload()
+            self._download: AsyncDownload[None] = AsyncDownload(self.batch)
             self._has_first = False
 
     def process(self, *items: Any) -> Iterable[Frame]:
+        return self.process_batch([items])
+
+    def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[Frame]:
         if self.device == "cuda":
             list(self._download.put((), lambda _: None))
             if not self._has_first:

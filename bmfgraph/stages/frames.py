@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
-from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import constant
-from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.items import Frame
 from bmfgraph.stages.pictures import LEVEL
+from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
 
 __all__ = ["ToFrames", "label_image", "levels"]
 
 
-class ToFrames(Stage):
+class ToFrames(TensorStage):
     """Convert a Sample to one Frame for each frame that it stands for, and Segments to one Frame."""
 
     params: FramesParams | LabelFramesParams
 
-    def process(self, *items: Any) -> Iterable[Frame]:
-        item: Sample | Segments = items[0]
-        for frame, image in self._images(item):
-            yield frame.with_image(image if self.device == "cuda" else image.contiguous())
+    @property
+    def recordable(self) -> bool:
+        return isinstance(self.params, FramesParams)
 
-    def _images(self, item: Sample | Segments) -> Iterator[tuple[Frame, torch.Tensor]]:
-        if isinstance(self.params, LabelFramesParams):
-            assert isinstance(item, Segments)
-            yield item.frame, label_image(item.classes, self.params)
-            return
-        assert isinstance(item, Sample)
+    def process(self, *items: Any) -> Iterable[Frame]:
+        if isinstance(self.params, FramesParams):
+            return super().process(*items)
+        segments: Segments = items[0]
+        return (self._frame(segments.frame, label_image(segments.classes, self.params)),)
+
+    def tensors_of(self, *items: Any) -> dict[str, torch.Tensor]:
+        assert isinstance(self.params, FramesParams)
+        return {self.params.tensor: items[0].tensors[self.params.tensor]}
+
+    def compute(self, tensors: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+        """Return each picture of the windows, uint8 or uint16 [count, height, width, 3], by its number."""
+        params = self.params
+        assert isinstance(params, FramesParams)
+        pictures = _pictures(tensors[params.tensor], params)
+        return {str(number): levels(picture, params) for number, picture in enumerate(pictures)}
+
+    def items_of(self, groups: Sequence[tuple[Frame, ...]], tensors: dict[str, torch.Tensor]) -> Iterable[Frame]:
+        pictures = [tensor.unbind() for tensor in tensors.values()]
         # The last window of a clip stands for fewer frames than its tensor has images.
-        for frame, image in zip(item.frames, _pictures(item.tensors[self.params.tensor], self.params), strict=False):
-            yield frame, levels(image, self.params)
+        return [
+            self._frame(frame, picture[number])
+            for number, group in enumerate(groups)
+            for frame, picture in zip(group, pictures, strict=False)
+        ]
+
+    def _frame(self, frame: Frame, image: torch.Tensor) -> Frame:
+        return frame.with_image(image if self.device == "cuda" else image.contiguous())
 
 
 def _pictures(tensor: torch.Tensor, params: FramesParams) -> Iterator[torch.Tensor]:
-    """Yield each image of the tensor as [height, width, channels]."""
+    """Yield each picture of windows, [count, height, width, channels]."""
     meaning = params.meaning
-    whole = tensor[0] if meaning.layout == "NHWC" else tensor[0].permute(1, 2, 0)
+    whole = tensor if meaning.layout == "NHWC" else tensor.permute(0, 2, 3, 1)
     if params.crop:
         left, top, width, height = params.crop
-        whole = whole[top : top + height, left : left + width]
+        whole = whole[:, top : top + height, left : left + width]
     for place in range(params.pictures):
         yield whole[..., place * meaning.count : (place + 1) * meaning.count]
 
@@ -75,12 +93,13 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
     """Convert the values of a model's output to RGB levels.
 
     Args:
-        image: [height, width, channels] of any dtype, with the meaning in ``params``. uint8 counts as levels already.
+        image: [..., height, width, channels] of any dtype, with the meaning in ``params``. uint8 counts as levels
+            already.
         params: Mean and standard deviation of the values, their channel order, and the depth of the frames.
 
     Returns:
-        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [height, width, 3]; for deep frames
-        257 times as much, uint16. Grey becomes three equal channels.
+        value * std + mean, rounded to the nearest and clamped to 0..255: uint8 RGB [..., height, width, 3]; for deep
+        frames 257 times as much, uint16. Grey becomes three equal channels.
     """
     meaning = params.meaning
     if image.dtype != torch.uint8:
@@ -94,7 +113,7 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
             image = torch.addcmul(offset, image.float(), scale)
         image = image.clamp_(0, 255 * unit).to(torch.uint16 if params.deep else torch.uint8)
     if meaning.channels == "GRAY":
-        return image.expand(-1, -1, 3)
+        return image.expand(*image.shape[:-1], 3)
     if meaning.channels != "BGR":
         return image
     # Torch does not flip uint16 on the CPU.

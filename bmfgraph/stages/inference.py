@@ -11,8 +11,8 @@ import torch
 from bmfgraph.engines.runtimes import Pending, load_engine
 from bmfgraph.nodes.engine import reason_text
 from bmfgraph.nodes.inference import InferenceParams
-from bmfgraph.stages.base import Stage
 from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.recording import TensorStage
 
 __all__ = ["Infer"]
 
@@ -61,13 +61,13 @@ class _Job:
             self.outputs[name][first : self.ended] = tensor
 
 
-class Infer(Stage):
+class Infer(TensorStage):
     """Run one engine on the rows of samples.
 
     A batch is filled across the rows of a sample and across samples. A sample leaves when all its rows are done.
 
     An engine with several streams runs as many inferences at once. The result of one is returned when that many have
-    begun.
+    begun. A recording runs all inferences of its batch as one piece of work.
     """
 
     params: InferenceParams
@@ -84,7 +84,7 @@ class Infer(Stage):
         """Number of those rows."""
         self._jobs: deque[_Job] = deque()
         """Samples that have not left."""
-        self._running: deque[tuple[Pending, list[tuple[_Job, int]], int]] = deque()
+        self._running: deque[tuple[Pending, int, list[tuple[_Job, int]]]] = deque()
 
     @property
     def engine_description(self) -> str:
@@ -93,9 +93,29 @@ class Infer(Stage):
         reason = reason_text(engine.reason, engine.precision) if engine else ""
         return self._engine.description + (f" ({reason})" if reason else "")
 
+    @property
+    def recordable(self) -> bool:
+        """Whether the inferences of a batch can be recorded: on one stream, and no batch of the engine is half full."""
+        engine = self.params.engine
+        assert engine is not None
+        return engine.cuda_graph and engine.streams == 1 and self.batch % engine.batch == 0
+
+    def tensors_of(self, *items: Any) -> Tensors:
+        return {name: _input_tensor(sample.tensors, name) for name, sample in zip(self._names, items, strict=True)}
+
+    def compute(self, tensors: Tensors, count: int) -> Tensors:
+        named = {name: _input_tensor(tensors, name) for name in self._names}
+        rows, batch = len(named[self._names[0]]), self.params.batch
+        results: list[Tensors] = []
+        for start in range(0, rows, batch):
+            inputs = {name: tensor[start : start + batch] for name, tensor in named.items()}
+            results.append(self._ended(*self._begun([inputs], min(batch, rows - start))))
+        if len(results) == 1:
+            return results[0]
+        return {name: torch.cat([result[name] for result in results]) for name in results[0]}
+
     def process(self, *items: Any) -> Iterable[Sample]:
-        inputs = {name: _input_tensor(sample, name) for name, sample in zip(self._names, items, strict=True)}
-        job = _Job(inputs, items[0].frames)
+        job = _Job(self.tensors_of(*items), items[0].frames)
         self._waiting.append(job)
         self._jobs.append(job)
         self._rows += job.rows
@@ -124,14 +144,17 @@ class Infer(Stage):
             if job.begun == job.rows:
                 self._waiting.popleft()
         self._rows -= count
+        self._running.append((*self._begun(parts, count)[:2], shares))
+
+    def _begun(self, parts: list[Tensors], count: int) -> tuple[Pending, int, int]:
+        """Begin one inference of ``count`` rows; return it with the size of its batch, and the rows."""
         # Pad the batch to the model's fixed, or the engine's minimum, batch size.
         size = max(count, self.params.batch if self.params.fixed_batch else self._engine.minimum_batch)
         inputs = parts[0]
         if size > count or len(parts) > 1:
             padding = [{name: tensor[-1:] for name, tensor in parts[-1].items()}] * (size - count)
             inputs = {name: torch.cat([part[name] for part in (*parts, *padding)]) for name in self._names}
-        inputs = inputs | self._feeds(size)
-        self._running.append((self._engine.begin(inputs), shares, size))
+        return self._engine.begin(inputs | self._feeds(size)), size, count
 
     def _feeds(self, size: int) -> Tensors:
         """Return the inputs that are the same for each frame, for a batch of that size."""
@@ -143,7 +166,18 @@ class Infer(Stage):
 
     def _end(self) -> Iterator[Sample]:
         """End the oldest inference, and yield the samples that are complete."""
-        pending, shares, size = self._running.popleft()
+        pending, size, shares = self._running.popleft()
+        outputs = self._ended(pending, size, sum(count for _, count in shares))
+        first = 0
+        for job, count in shares:
+            job.put({name: tensor[first : first + count] for name, tensor in outputs.items()}, count)
+            first += count
+        while self._jobs and self._jobs[0].ended == self._jobs[0].rows:
+            job = self._jobs.popleft()
+            yield Sample(job.outputs, job.frames)
+
+    def _ended(self, pending: Pending, size: int, count: int) -> Tensors:
+        """Return the first ``count`` rows of an inference's outputs."""
         outputs = pending.outputs()
         outputs |= {name: outputs[name][None] for name in self.params.rows}
         for name, tensor in outputs.items():
@@ -152,23 +186,16 @@ class Infer(Stage):
                     f"output {name} has the shape {list(tensor.shape)}, "
                     f"but its first dimension must be the batch size {size}"
                 )
-        first = 0
-        for job, count in shares:
-            whole = count == size
-            job.put(outputs if whole else {name: one[first : first + count] for name, one in outputs.items()}, count)
-            first += count
-        while self._jobs and self._jobs[0].ended == self._jobs[0].rows:
-            job = self._jobs.popleft()
-            yield Sample(job.outputs, job.frames)
+        return outputs if count == size else {name: tensor[:count] for name, tensor in outputs.items()}
 
     def close(self) -> None:
         self.__dict__.pop("_engine", None)
         self.__dict__.pop("_running", None)
 
 
-def _input_tensor(sample: Sample, name: str) -> torch.Tensor:
-    """Return the sample's tensor of that name, or its only one."""
-    if name in sample.tensors:
-        return sample.tensors[name]
-    (tensor,) = sample.tensors.values()
+def _input_tensor(tensors: Tensors, name: str) -> torch.Tensor:
+    """Return the tensor of that name, or the only one."""
+    if name in tensors:
+        return tensors[name]
+    (tensor,) = tensors.values()
     return tensor

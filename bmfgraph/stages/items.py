@@ -1,7 +1,8 @@
 """Define the items that stages pass to each other.
 
 Every node of a pipeline runs one stage (:mod:`bmfgraph.stages.base`). A stage takes items from its inputs and returns
-items. All items of a stream come in the order of their frames.
+items. All items of a stream come in the order of their frames. Between two nodes, the items of a few consecutive frames
+travel together, as a :class:`Batch`.
 
 Rules for the memory of all items:
 
@@ -16,6 +17,7 @@ Rules for the memory of all items:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -24,7 +26,7 @@ import torch
 
 from bmfgraph.stages.pictures import picture_of, rgb_pixels
 
-__all__ = ["Frame", "Result", "Sample"]
+__all__ = ["Batch", "Frame", "Result", "Sample", "batches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +141,16 @@ class Result:
     def record(self) -> dict[str, Any]:
         """Return what the node ``records`` writes of it: plain values by key, such as a list of mappings."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items of consecutive frames of one stream, in order, at least one."""
+
+    items: tuple[Frame | Sample | Result, ...]
+
+
+def batches(items: Sequence[Frame | Sample | Result], size: int) -> Iterator[Batch]:
+    """Split items to batches of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield Batch(tuple(items[start : start + size]))

@@ -34,37 +34,61 @@ class Draw(Stage):
         self._tables: dict[int, torch.Tensor] = {}
 
     def process(self, *items: Any) -> Iterable[Frame]:
+        if self.device == "cuda":
+            return self.process_batch([items])
         frame, *results = items
-        assert isinstance(frame, Frame)
-        maps = [
+        image = frame.pixels()
+        shallow = to_8_bits(image)
+        drawn = shallow.clone(memory_format=torch.contiguous_format)
+        for classes, background in self._maps(results):
+            draw_segments(drawn.numpy(), classes.numpy(), segment_table(self.params, background))
+        draw_results(Canvas(drawn.numpy()), results, self.params)
+        return (_with_drawing(frame, image, shallow, drawn),)
+
+    def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[Frame]:
+        if self.device == "cpu":
+            return super().process_batch(rows)
+        images = [frame.pixels() for frame, *_ in rows]
+        shallow = [to_8_bits(image) for image in images]
+        drawn = self._drawn(shallow, [results for _, *results in rows])
+        return [
+            _with_drawing(row[0], *layers) for row, *layers in zip(rows, images, shallow, drawn.unbind(), strict=True)
+        ]
+
+    def _maps(self, results: Sequence[Result]) -> list[tuple[torch.Tensor, int]]:
+        """Return the label maps with their background classes."""
+        return [
             (result.classes, background)
             for result, background in zip(results, self.params.backgrounds, strict=True)
             if isinstance(result, Segments)
         ]
-        image = frame.pixels()
-        shallow = to_8_bits(image)
-        if self.device == "cuda":
-            drawn = self._drawn(shallow, results, maps)
-        else:
-            drawn = shallow.clone(memory_format=torch.contiguous_format)
-            for classes, background in maps:
-                draw_segments(drawn.numpy(), classes.numpy(), segment_table(self.params, background))
-            draw_results(Canvas(drawn.numpy()), results, self.params)
-        return (frame.with_image(drawn if shallow is image else changed(image, shallow, drawn)),)
 
-    def _drawn(
-        self, image: torch.Tensor, results: Sequence[Result], maps: Sequence[tuple[torch.Tensor, int]]
-    ) -> torch.Tensor:
-        """Return a copy of an image on the GPU with the results drawn, without a wait."""
-        height, width = image.shape[:2]
-        for classes, background in maps:
-            if background not in self._tables:
-                self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
-            image = with_segments(image, classes, self._tables[background])
+    def _drawn(self, images: Sequence[torch.Tensor], results: Sequence[Sequence[Result]]) -> torch.Tensor:
+        """Return copies of images on the GPU, [count, height, width, 3], with the results drawn, without a wait."""
+        height, width = images[0].shape[:2]
         layer = self._layers.setdefault((width, height), Layer(width, height))
-        draw_results(layer, results, self.params)
-        numbers, tiles = layer.take()
-        return composite(image, _uploaded(numbers, image.device), _uploaded(tiles, image.device))
+        below, numbers, tiles = [], [], []
+        for place, (image, own) in enumerate(zip(images, results, strict=True)):
+            for classes, background in self._maps(own):
+                if background not in self._tables:
+                    self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
+                image = with_segments(image, classes, self._tables[background])
+            draw_results(layer, own, self.params)
+            used, pixels = layer.take()
+            below.append(image)
+            numbers.append(used + place * layer.tiles)
+            tiles.append(pixels)
+        device = images[0].device
+        return composite(
+            torch.stack(below),
+            _uploaded(np.concatenate(numbers), device),
+            _uploaded(np.concatenate(tiles), device),
+        )
+
+
+def _with_drawing(frame: Frame, image: torch.Tensor, shallow: torch.Tensor, drawn: torch.Tensor) -> Frame:
+    """Return the frame with what was drawn on a copy of its image in 8 bits."""
+    return frame.with_image(drawn if shallow is image else changed(image, shallow, drawn))
 
 
 def _uploaded(array: NDArray[Any], device: torch.device) -> torch.Tensor:

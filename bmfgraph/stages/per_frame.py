@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 
 from bmfgraph.nodes.fields import TensorAxes
 from bmfgraph.stages.activations import ACTIVATIONS
-from bmfgraph.stages.base import Stage
-from bmfgraph.stages.cuda import AsyncDownload, graphed_on_cuda
-from bmfgraph.stages.items import Frame, Result, Sample
+from bmfgraph.stages.cuda import AsyncDownload
+from bmfgraph.stages.items import Frame, Result
+from bmfgraph.stages.recording import TensorStage, for_each
 from bmfgraph.stages.sanity import check_activation
 
 __all__ = ["PerFrame"]
@@ -20,7 +20,7 @@ __all__ = ["PerFrame"]
 _Item = TypeVar("_Item", bound=Result)
 
 
-class PerFrame(Stage, Generic[_Item]):
+class PerFrame(TensorStage, Generic[_Item]):
     """Convert each Sample to a Result of each of its frames.
 
     A subclass computes the result in :meth:`reduce`, on any device, and makes the item of it in :meth:`build`, on the
@@ -32,19 +32,19 @@ class PerFrame(Stage, Generic[_Item]):
 
     def open(self) -> None:
         self._is_new = self.scores
-        self._download: AsyncDownload[list[_Item]] = AsyncDownload()
+        self._download: AsyncDownload[list[_Item]] = AsyncDownload(self.batch)
         self._output: TensorAxes = self.params.output
-        self._reduced = graphed_on_cuda(self._reduce, self.device)
 
-    def process(self, *items: Any) -> Iterable[_Item]:
-        sample: Sample = items[0]
-        tensor = sample.tensors[self._output.tensor][0]
-        result, first = self._reduced(tensor), [tensor] if self._is_new else []
+    def compute(self, tensors: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+        tensor = tensors[self._output.tensor]
+        return {"output": tensor, "numbers": for_each(self._reduce, tensor)}
+
+    def items_of(self, groups: Sequence[tuple[Frame, ...]], tensors: dict[str, torch.Tensor]) -> Iterable[_Item]:
+        needed = [tensors["numbers"], *([tensors["output"][0]] if self._is_new else [])]
         self._is_new = False
         if self.device == "cuda":
-            built = self._download.put([result, *first], lambda copies: self._build(sample.frames, *copies))
-            return chain.from_iterable(built)
-        return self._build(sample.frames, result, *first)
+            return chain.from_iterable(self._download.put(needed, lambda copies: self._build(groups, *copies)))
+        return self._build(groups, *needed)
 
     def finish(self) -> Iterable[_Item]:
         return chain.from_iterable(self._download.drain())
@@ -79,7 +79,7 @@ class PerFrame(Stage, Generic[_Item]):
         return self.reduce(ACTIVATIONS[self._output.activation](self._ordered(tensor)))
 
     def _build(
-        self, frames: tuple[Frame, ...], numbers: torch.Tensor, first: torch.Tensor | None = None
+        self, groups: Sequence[tuple[Frame, ...]], numbers: torch.Tensor, first: torch.Tensor | None = None
     ) -> list[_Item]:
         if first is not None:
             values = self._ordered(first)
@@ -90,4 +90,4 @@ class PerFrame(Stage, Generic[_Item]):
                 exclusive=True,
             ):
                 self.warn(problem)
-        return [self.build(frame, numbers) for frame in frames]
+        return [self.build(frame, own) for group, own in zip(groups, numbers, strict=True) for frame in group]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from bmfgraph.nodes.preprocess import Transform
-from bmfgraph.stages.base import Stage
-from bmfgraph.stages.cuda import GraphedFunction, constant
-from bmfgraph.stages.items import Frame, Sample
+from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.pictures import to_8_bits, to_levels
+from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.resizing import resized
 
 __all__ = ["Preprocess", "apply"]
@@ -22,40 +19,37 @@ __all__ = ["Preprocess", "apply"]
 _LUMA = (0.299, 0.587, 0.114)
 
 
-class Preprocess(Stage):
+class Preprocess(TensorStage):
     """Convert each Frame to a Sample of one tensor."""
 
     params: Transform
 
-    def open(self) -> None:
-        self._apply: Callable[[torch.Tensor], torch.Tensor] = partial(apply, transform=self.params)
-        if self.device == "cuda" and (self.params.resize or any(self.params.pad)):
-            self._apply = GraphedFunction(self._apply)
+    def tensors_of(self, *items: Any) -> dict[str, torch.Tensor]:
+        return {"pixels": items[0].pixels()[None]}
 
-    def process(self, *items: Any) -> Iterable[Sample]:
-        frame: Frame = items[0]
-        return (Sample({self.params.name: self._apply(frame.pixels())}, (frame,)),)
+    def compute(self, tensors: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+        return {self.params.name: apply(tensors["pixels"], self.params)}
 
 
 def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
-    """Convert an image to a model's input tensor.
+    """Convert images to a model's input tensor.
 
     Args:
-        pixels: RGB [height, width, 3] on any device: uint8, or uint16, whose codes become levels 0..255 with
+        pixels: RGB [count, height, width, 3] on any device: uint8, or uint16, whose codes become levels 0..255 with
             fractions, rounded for integer tensors. It is not written to.
         transform: Crop, size, padding, and meaning of the tensor's values.
 
     Returns:
-        The contiguous tensor [1, channels, height, width], or [1, height, width, channels] for NHWC, in the dtype of
-        ``transform`` on the device of ``pixels``. It may share the memory of ``pixels``.
+        The contiguous tensor [count, channels, height, width], or [count, height, width, channels] for NHWC, in the
+        dtype of ``transform`` on the device of ``pixels``. It may share the memory of ``pixels``.
     """
     if transform.crop:
         left, top, width, height = transform.crop
-        pixels = pixels[top : top + height, left : left + width]
+        pixels = pixels[:, top : top + height, left : left + width]
     integer = "int" in transform.dtype
     if pixels.dtype == torch.uint16:
         pixels = to_8_bits(pixels) if integer else to_levels(pixels)
-    x = pixels.permute(2, 0, 1)[None]
+    x = pixels.permute(0, 3, 1, 2)
     if transform.resize:
         width, height = transform.resize
         x = resized(x, width, height, mode=transform.mode, antialias=transform.antialias, integer=integer)

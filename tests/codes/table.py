@@ -21,6 +21,7 @@ ELSEWHERE = {
     "E707": "a node pack needs a package: tests/nodes/test_nodepack.py",
     "E806": "a process of a sweep is killed: tests/sweep/test_sweeps.py",
     "E807": "a process of a sweep takes too long: tests/sweep/test_sweeps.py",
+    "W133": "only a GPU records work: tests/gpu/test_recording.py",
     "W127": "a clip holds its last frame: tests/runner/test_outputs_as_expected.py",
     "E814": "BMF passes on every frame: tests/runner/test_completeness.py",
     "W111": "only the first frames of a run show it: tests/nodes/test_wrong_declarations.py",

@@ -166,25 +166,24 @@ SHAPE = (1, 3, 48, 64)
     [
         ("{}", UPSCALE, SHAPE, SHAPE),
         ("{batch: 4}", UPSCALE, SHAPE, (4, *SHAPE[1:])),
-        # A tensor whose batch is fixed by the model, by the user, or by the recording of the inference.
+        # A tensor whose batch is fixed by the model, or by the user.
         ("{batch: 1}", DETECT, SHAPE, SHAPE),
         ("{batch: 4, input_shapes: {input: [4, 3, 48, 64]}}", UPSCALE, (4, *SHAPE[1:]), (4, *SHAPE[1:])),
-        ("{batch: 4, cuda_graph: true}", UPSCALE, (4, *SHAPE[1:]), (4, *SHAPE[1:])),
     ],
 )
 def test_automatic_profiles(bound: Bound, options: str, text: str, least: Any, most: Any) -> None:
     assert key_of(bound(options, text)).profiles == (("input", Profile(least, most, most)),)
 
 
-def test_a_recorded_inference_is_filled_up_to_its_batch(plan: MakePlan) -> None:
+def test_the_work_of_engines_that_tensorrt_built_is_recorded(plan: MakePlan) -> None:
     for options, machine, recorded in (
-        ("{batch: 4, cuda_graph: true}", HOPPER_TRT, True),
-        ("{batch: 4, cuda_graph: true}", BARE, False),
-        ("{batch: 4}", HOPPER_TRT, False),
+        ("{batch: 4}", HOPPER_TRT, True),
+        ("{batch: 4}", BARE, False),
+        ("{cuda_graph: false}", HOPPER_TRT, False),
     ):
         work = plan(engine(UPSCALE, options), bind_engines, machine=machine).node("net").params
         assert work.engine.cuda_graph is recorded
-        assert work.fixed_batch is recorded
+        assert not work.fixed_batch
 
 
 def test_profiles_of_the_user(bound: Bound) -> None:

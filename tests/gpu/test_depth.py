@@ -80,9 +80,9 @@ def test_conversion_to_8_bits() -> None:
 def test_tensors_and_frames(mode: str) -> None:
     meaning = TensorMeaning(mean=(100, 110, 120), std=(50, 60, 70), channels="BGR")
     work = transform(resize=(32, 24), mode=mode, pad=(2, 2, 2, 2), meaning=meaning)
-    assert off(apply(deep().cuda(), work), apply(deep(), work)) < 1e-4
+    assert off(apply(deep()[None].cuda(), work), apply(deep()[None], work)) < 1e-4
     whole = transform(dtype="uint8")
-    assert torch.equal(apply(deep().cuda(), whole).cpu(), apply(deep(), whole))
+    assert torch.equal(apply(deep()[None].cuda(), whole).cpu(), apply(deep()[None], whole))
     small: dict[str, Any] = {"mode": mode, "antialias": True, "integer": True}
     x = deep().permute(2, 0, 1)[None]
     assert off(resized(x.cuda(), 32, 24, **small), resized(x, 32, 24, **small)) <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from tests.runner.media_tools import Seen, Sound, recorded, scene, soft_scene, w
 from tests.tools import make_clip
 
 PICTURES = [scene(index, 64, 48) for index in range(30)]
+BATCH = 4
 B_FRAMES = {"preset": "medium", "bf": "3"}
 
 
@@ -227,7 +229,7 @@ class FakeTask:
 @dataclass
 class Ran:
     frames: list[Any]
-    calls: list[int]
+    calls: list[list[int]]
     monitor: Any
 
     @property
@@ -267,7 +269,7 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
         monitor = RunMonitor()
         HANDOVER["test"] = ModuleConfig(
-            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, 0, (OutputStream(0),)
+            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, 0, (OutputStream(0),), batch=BATCH
         )
         module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []
@@ -278,9 +280,13 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
             module.process(task)
             packets = [packet for packet in task.outputs[0] if packet.timestamp != Timestamp.EOF]
             assert len(task.outputs[0]) - len(packets) == (task.timestamp == Timestamp.DONE)
-            frames += [packet.get(None) for packet in packets]
-            assert all(packet.timestamp == round(packet.get(None).time * 1_000_000) for packet in packets)
-            calls.append(len(packets))
+            batches = [packet.get(None).items for packet in packets]
+            frames += itertools.chain.from_iterable(batches)
+            assert all(
+                packet.timestamp == round(items[0].time * 1_000_000)
+                for packet, items in zip(packets, batches, strict=True)
+            )
+            calls.append([len(items) for items in batches])
         module.close()
         assert "n" not in monitor.working
         return Ran(frames, calls, monitor)
@@ -334,7 +340,7 @@ def test_frames_and_times_are_those_of_ffmpegs_decoder(
     timings = ran.monitor.timings["n"]
     assert (timings.frames, timings.last_time) == (len(ran.frames), ran.frames[-1].time)
     assert len(timings.seconds) == len(ran.calls)
-    assert all(count >= 4 for count in ran.calls[:-1])
+    assert all(count == BATCH for count in [*itertools.chain(*ran.calls)][:-1])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bmfgraph.nodes.decode import DetectDecode, read_preset
@@ -14,9 +15,25 @@ from bmfgraph.nodes.detections import DetectionsNodeSpec, DetectionsParams
 from bmfgraph.nodes.model import OutputMeaning
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import BundleSpec, Dim, Placement, TensorSpec
+from bmfgraph.stages.detections import Detect
+from bmfgraph.stages.items import Frame
+from bmfgraph.stages.results import Detections
 from tests.tools import frames
 
-__all__ = ["BOXES", "Array", "Family", "Row", "boxes", "bundle", "centred", "described", "greedy", "params", "sigmoid"]
+__all__ = [
+    "BOXES",
+    "Array",
+    "Family",
+    "Row",
+    "boxes",
+    "bundle",
+    "by_table",
+    "centred",
+    "described",
+    "greedy",
+    "params",
+    "sigmoid",
+]
 
 Array = NDArray[np.float32]
 Row = tuple[Any, ...]
@@ -46,6 +63,22 @@ def described(
     )
     layouts = tuple((name, OutputMeaning.model_validate(layout).batched()) for name, layout in outputs.items())
     return BundleSpec(tensors, DetectDecode.model_validate(decode), layouts)
+
+
+def by_table(stage: Detect, outputs: Sequence[torch.Tensor]) -> list[Detections]:
+    """Decode a batch as on a GPU: by a table of a fixed size for each frame.
+
+    Args:
+        stage: The stage, opened.
+        outputs: Its tensors, the frames along the first dim, which has a row for each frame or tile.
+    """
+    names = (*stage._names, *stage._prototypes)
+    tiles = len(stage.params.tiling.places) if stage.params.tiling else 1
+    groups = [(Frame(index),) for index in range(len(outputs[0]) // tiles)]
+    tensors = stage.compute(dict(zip(names, outputs, strict=True)), len(groups))
+    results = stage._downloaded(groups, tensors, tensors)
+    assert [result.index for result in results] == list(range(len(groups)))
+    return results
 
 
 def params(outputs: BundleSpec, **options: Any) -> DetectionsParams:

@@ -60,15 +60,15 @@ def deep(*codes: int) -> torch.Tensor:
 
 def test_float_models_get_fractions_of_a_level() -> None:
     pixels = deep(0, 1, 257, 385, 65535)
-    values = apply(pixels, transform())[0, 0, 0]
+    values = apply(pixels[None], transform())[0, 0, 0]
     assert values.tolist() == pytest.approx([0, 1 / 257, 1, 385 / 257, 255], abs=1e-5)
     meaning = TensorMeaning(mean=(127.5,), std=(127.5,))
-    assert apply(pixels, transform(meaning=meaning))[0, 0, 0, -1] == pytest.approx(1, abs=1e-6)
+    assert apply(pixels[None], transform(meaning=meaning))[0, 0, 0, -1] == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])
 def test_integer_models_get_the_nearest_level(dtype: str) -> None:
-    values = apply(deep(0, 128, 129, 385, 386, 65535), transform(dtype=dtype))
+    values = apply(deep(0, 128, 129, 385, 386, 65535)[None], transform(dtype=dtype))
     assert values.dtype == getattr(torch, dtype)
     assert values[0, 0, 0].tolist() == [0, 0, 1, 1, 2, 255]
 
@@ -79,7 +79,7 @@ def test_steps_in_16_bits_agree_with_those_in_8(mode: str, meaning: TensorMeanin
     small = torch.from_numpy(smooth(16, 12))
     work = transform(crop=(1, 2, 12, 8), resize=(6, 4), mode=mode, pad=(1, 2, 3, 4), pad_value=9, meaning=meaning)
     wide = (small.int() * 257).to(torch.uint16)
-    assert (apply(wide, work) - apply(small, work)).abs().max() <= (0.5 if mode == "area" else 1e-3)
+    assert (apply(wide[None], work) - apply(small[None], work)).abs().max() <= (0.5 if mode == "area" else 1e-3)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic", "area"])
@@ -107,7 +107,7 @@ def test_values_become_codes_of_16_bits() -> None:
 def test_tensors_and_back_keep_every_code(std: tuple[float, ...]) -> None:
     pixels = deep(*range(65536))
     for meaning in (TensorMeaning(std=std), TensorMeaning(std=std, channels="BGR")):
-        tensor = apply(pixels, transform(meaning=meaning))
+        tensor = apply(pixels[None], transform(meaning=meaning))
         result = levels(tensor[0].permute(1, 2, 0), FramesParams("x", meaning, 1, None, deep=True))
         assert torch.equal(result.int(), pixels.int())
 
@@ -115,7 +115,7 @@ def test_tensors_and_back_keep_every_code(std: tuple[float, ...]) -> None:
 def test_bgr_is_turned() -> None:
     pixels = torch.tensor([[[1, 500, 65535]]], dtype=torch.int32).to(torch.uint16)
     meaning = TensorMeaning(channels="BGR")
-    tensor = apply(pixels, transform(meaning=meaning))
+    tensor = apply(pixels[None], transform(meaning=meaning))
     assert tensor[0, :, 0, 0].tolist() == pytest.approx([255, 500 / 257, 1 / 257])
     result = levels(tensor[0].permute(1, 2, 0), FramesParams("x", meaning, 1, None, deep=True))
     assert result.tolist() == [[[1, 500, 65535]]]

@@ -18,7 +18,7 @@ from bmfgraph.stages.boxes import above, best
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
 from bmfgraph.stages.nms import non_maximum_suppression, suppress_at_once
-from tests.stages.detectors import Array, bundle, described, params
+from tests.stages.detectors import Array, bundle, by_table, described, params
 from tests.stages.object_detectors import FAMILIES
 from tests.tools import opened
 
@@ -183,7 +183,8 @@ def test_half_precision_outputs_are_read_too() -> None:
 
 def through_the_table(stage: Detect, *tensors: torch.Tensor) -> Any:
     """Decode as on the GPU: a table of a fixed size, read on the CPU."""
-    return stage._read(Frame(4), tensors, stage._table(*tensors))
+    (result,) = by_table(stage, [tensor[None] for tensor in tensors])
+    return result
 
 
 def test_what_the_gpu_left_unsettled_is_finished() -> None:
@@ -222,11 +223,11 @@ def test_only_the_first_outputs_with_a_candidate_are_looked_at() -> None:
     stage.receive_warning = lambda problem: warnings.append(f"{problem.code} {problem.path}")
     opened(stage)
     empty = torch.zeros(outputs.shape[1:])
-    stage._downloaded(Frame(0), [empty], [empty, stage._table(empty)], 1)
+    by_table(stage, [empty[None]])
     assert (warnings, stage._check.looks) == ([], True)
     full = torch.from_numpy(outputs[0])
-    for index in (1, 2):
-        stage._downloaded(Frame(index), [full], [full, stage._table(full)], 1)
+    for _ in range(2):
+        by_table(stage, [torch.stack([empty, full, empty])])
         assert (warnings, stage._check.looks) == (["W111 pipeline.nodes.objects"], False)
 
 
@@ -246,7 +247,7 @@ def test_centerface_finds_the_face_of_the_sample(samples: Any, compose: Any) -> 
         pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     height, width = pixels.shape[:2]
     pad = (0, 0, -width % 32, -height % 32)
-    inputs = apply(torch.from_numpy(pixels), transform(pad=pad, dtype="float32"))
+    inputs = apply(torch.from_numpy(pixels)[None], transform(pad=pad, dtype="float32"))
     freed = with_free_dims(path, {"input.1": ("batch", 3, "height", "width")}).SerializeToString()
     session = ort.InferenceSession(freed)
     outputs = dict(zip(("537", "538", "539", "540"), session.run(None, {"input.1": inputs.numpy()}), strict=True))
@@ -270,8 +271,7 @@ def read(shapes: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     bundle = described({name: tuple(tensor.shape) for name, tensor in tensors.items()}, outputs, settings, PLACE)
     stage = opened(Detect("objects", params(bundle)))
     (actual,) = stage.process(Sample(tensors, (Frame(0),)))
-    inputs = [tensors[name][0] for name in stage._names]
-    table = stage._read(Frame(0), inputs, stage._table(*inputs))
+    (table,) = by_table(stage, [tensors[name] for name in stage._names])
     for name in ("corners", "keypoints", "embeddings"):
         assert np.array_equal(getattr(actual, name), getattr(table, name))
     return actual

@@ -35,7 +35,7 @@ def transform(**options: Any) -> Transform:
 def run(pixels: Pixels, **options: Any) -> torch.Tensor:
     inputs = torch.from_numpy(pixels.copy())
     kept = inputs.clone()
-    actual = apply(inputs, transform(**options))
+    actual = apply(inputs[None], transform(**options))
     assert torch.equal(inputs, kept), "a decoder's frame must not be written into"
     assert actual.is_contiguous()
     return actual

@@ -14,7 +14,7 @@ from bmfgraph.nodes.decode import preset_names, read_preset
 from bmfgraph.plan.types import Placement
 from bmfgraph.stages.detections import Detect
 from bmfgraph.stages.items import Frame, Sample
-from tests.stages.detectors import Array, Row, bundle, greedy, params
+from tests.stages.detectors import Array, Row, bundle, by_table, greedy, params
 from tests.stages.object_detectors import FAMILIES
 from tests.tools import opened
 
@@ -71,9 +71,23 @@ def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     (actual,) = stage.process(Sample(tensors, (Frame(0),)))
     check(actual, expected, placement)
     # The same by the table of a fixed size, as on a GPU.
-    inputs = [tensors[key][0] for key in stage._names]
-    prototypes = [tensors[stage._prototypes][0]] if stage._prototypes else []
-    check(stage._read(Frame(0), inputs, stage._table(*inputs), *prototypes), expected, placement)
+    names = (*stage._names, *stage._prototypes)
+    nothing = [torch.full_like(tensors[key], -9.0) for key in names]
+    batch = [torch.cat([tensors[key], other, tensors[key]]) for key, other in zip(names, nothing, strict=True)]
+    first, _, last = by_table(stage, batch)
+    check(first, expected, placement)
+    check(last, expected, placement)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_frame_without_objects_gives_an_empty_result(name: str) -> None:
+    outputs = FAMILIES[name].outputs(np.random.default_rng(1), 320, 256)
+    shapes = {key: value.shape for key, value in outputs.items()}
+    options = {"labels": FAMILIES[name].labels, "threshold": 1.0}
+    stage = opened(Detect("faces", params(bundle(name, shapes, PLACES["whole"], **options))))
+    tensors = {key: torch.from_numpy(value) for key, value in outputs.items()}
+    (actual,) = stage.process(Sample(tensors, (Frame(0),)))
+    assert (actual.boxes, actual.index) == ((), 0)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -14,7 +14,6 @@ import torch
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.key import Profile
 from bmfgraph.engines.runtimes.bindings import DTYPES, Binding, check_bindings
-from bmfgraph.engines.runtimes.capture import captured
 from bmfgraph.engines.runtimes.shared import file_state, shared
 from bmfgraph.errors import EngineError, InstallError
 from bmfgraph.plan.types import RUNTIME_NAMES
@@ -29,6 +28,8 @@ __all__ = ["TensorRTEngine"]
 Tensors = dict[str, torch.Tensor]
 
 _DTYPES: dict[str, torch.dtype] = {name: getattr(torch, plain) for name, plain in DTYPES.items()}
+_ALIGNMENT = 256
+"""Bytes; the tensors of a batch's later rows may begin anywhere."""
 # Patterns of TensorRT's messages when it refuses a plan, and what the user can do.
 _REFUSALS = (
     (
@@ -98,14 +99,10 @@ class TensorRTEngine:
         )
         self.streams = spec.streams
         self._workers = deque(self._worker(node, spec, bindings, profile) for _ in range(spec.streams))
-        if spec.cuda_graph:
-            for worker in self._workers:
-                worker.record(dict(spec.input_shapes))
         streams = f", {spec.streams} streams" if spec.streams > 1 else ""
-        graph = ", CUDA graph" if spec.cuda_graph else ""
         self.description = (
             f"{RUNTIME_NAMES[spec.runtime]} {library.version} on {torch.cuda.get_device_name()}, "
-            f"{Path(spec.path).parent.name if spec.build else spec.path}{streams}{graph}"
+            f"{Path(spec.path).parent.name if spec.build else spec.path}{streams}"
         )
 
     def _worker(self, node: str, spec: EngineSpec, bindings: list[Binding], profile: int) -> _Worker:
@@ -144,42 +141,19 @@ class _Worker:
         self._outputs = [binding for binding in bindings if not binding.is_input]
         self._input_shapes: dict[str, tuple[int, ...]] = {}
         self._output_shapes: dict[str, tuple[int, ...]] = {}
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._graph_inputs: Tensors = {}
-        self._graph_outputs: Tensors = {}
-
-    def record(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Capture one inference of these shapes in a CUDA graph; ``begin`` then replays it on copies of its inputs."""
-        for binding in self._inputs:
-            self._graph_inputs[binding.name] = torch.zeros(
-                shapes[binding.name], dtype=_DTYPES[binding.dtype], device="cuda"
-            )
-        self._graph_outputs = self._allocate(self._graph_inputs)
-        self._graph, _ = captured(lambda: self._enqueue(self._graph_inputs, self._graph_outputs))
 
     def begin(self, inputs: Tensors) -> _Pending:
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream())
         outputs = self._allocate(inputs)
         if self._stream is None:
-            self._run(inputs, outputs)
+            self._enqueue(inputs, outputs)
             return _Pending(outputs)
         with torch.cuda.stream(self._stream):
-            self._run(inputs, outputs)
+            self._enqueue(inputs, outputs)
             done = torch.cuda.Event()
             done.record()
         return _Pending(outputs, done, inputs)
-
-    def _run(self, inputs: Tensors, outputs: Tensors) -> None:
-        """Enqueue an inference, or the replay of the CUDA graph, on the current stream."""
-        if self._graph is None:
-            self._enqueue(inputs, outputs)
-            return
-        for name, tensor in inputs.items():
-            self._graph_inputs[name].copy_(tensor)
-        self._graph.replay()
-        for name, tensor in outputs.items():
-            tensor.copy_(self._graph_outputs[name])
 
     def _allocate(self, inputs: Tensors) -> Tensors:
         """Return empty output tensors for inputs of these shapes."""
@@ -208,13 +182,19 @@ class _Worker:
             name, dtype, tensor = binding.name, binding.dtype, inputs[binding.name]
             if tensor.dtype != _DTYPES[dtype] or not tensor.is_cuda:
                 raise TypeError(f"input {name} takes {dtype} on the GPU, and gets {tensor.dtype} on {tensor.device}")
-            # TensorRT reads contiguous memory. The copy replaces the view in `inputs`, so that it lives long enough.
-            inputs[name] = tensor = tensor.contiguous()
+            # The copy replaces the view in `inputs`, so that it lives long enough.
+            inputs[name] = tensor = _aligned(tensor)
             context.set_tensor_address(name, tensor.data_ptr())
         for name, tensor in outputs.items():
             context.set_tensor_address(name, tensor.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError(f"TensorRT does not run the engine: {self._log.last()}")
+
+
+def _aligned(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the tensor, or a copy, in contiguous memory that begins at an address as TensorRT expects it."""
+    tensor = tensor.contiguous()
+    return tensor if tensor.data_ptr() % _ALIGNMENT == 0 else tensor.clone()
 
 
 def _library(node: str, spec: EngineSpec) -> Library:

@@ -8,7 +8,7 @@ BMF would leak its threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,6 +18,7 @@ from bmf import Module, Packet, ProcessResult, Timestamp
 from bmfgraph.plan.description import BmfModuleSpec
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
+from bmfgraph.stages.items import Frame, batches
 
 __all__ = ["HANDOVER", "MICRO", "BmfModule", "ModuleConfig", "OutputStream"]
 
@@ -49,6 +50,7 @@ class ModuleConfig:
         outputs: Streams that leave the node.
         frames: Type of the node's frames: those that leave it, or those that enter a sink; None without any.
         stream: The CUDA stream of the run's stages; None where none of them is on the GPU.
+        batch: Largest number of frames that travel together.
     """
 
     timings: NodeTimings
@@ -59,6 +61,7 @@ class ModuleConfig:
     outputs: tuple[OutputStream, ...] = ()
     frames: FrameSpec | None = None
     stream: Any = None
+    batch: int = 1
 
 
 HANDOVER: dict[str, Any] = {}
@@ -118,6 +121,12 @@ class BmfModule(Module):  # type: ignore[misc]
             packet = Packet(item)
             packet.timestamp = round(at * MICRO)
             outputs[number].put(packet)
+
+    def _put_frames(self, outputs: Any, streams: Iterable[int], frames: Sequence[Frame], size: int) -> None:
+        """Put frames on the output streams, in batches of at most ``size``."""
+        numbers = tuple(streams)
+        for batch in batches(frames, size):
+            self._put(outputs, numbers, batch, batch.items[0].time)
 
     def _end(self, task: Any) -> None:
         """Drop all input, and put an end of stream on every output."""

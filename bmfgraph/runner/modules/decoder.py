@@ -18,8 +18,6 @@ from bmfgraph.stages.items import Frame
 
 __all__ = ["DecoderModule", "TracksModule"]
 
-_FRAMES_PER_CALL = 4
-"""Frames for each call of BMF: fewer cost time, more cost memory."""
 _PACKETS_PER_CALL = 64
 
 
@@ -71,8 +69,11 @@ class TracksModule(BmfModule):
 
     def _give(self, task: Any, port: int, item: Any, at: Fraction) -> None:
         """Put an item on every stream of a port."""
-        streams = (number for number, stream in enumerate(self.config.outputs) if stream.port == port)
-        self._put(task.get_outputs(), streams, item, at)
+        self._put(task.get_outputs(), self._streams(port), item, at)
+
+    def _streams(self, port: int) -> list[int]:
+        """Return the numbers of a port's streams."""
+        return [number for number, stream in enumerate(self.config.outputs) if stream.port == port]
 
     def _report(self, error: BaseException) -> None:
         timings = self.config.timings
@@ -97,7 +98,7 @@ class DecoderModule(TracksModule):
     def _read(self, task: Any, reader: Any, started: float) -> None:
         timings, base = self.config.timings, reader.time_base
         try:
-            frames, packets = reader.decode(_FRAMES_PER_CALL)
+            frames, packets = reader.decode(self.config.batch)
         except FrameChangeError as error:
             raise RunError(
                 timings.name,
@@ -113,13 +114,15 @@ class DecoderModule(TracksModule):
         if frames or packets:
             timings.add(started, time.perf_counter(), len(frames))
         self._put_packets(task, packets)
-        for decoded in frames:
-            frame = Frame(self.frames_out, decoded.pts, base, None, decoded.picture, decoded.duration)
-            self.frames_out += 1
-            timings.frames += 1
-            timings.last_time = frame.time
-            self._give(task, 0, frame, frame.time)
-        timings.sent = timings.frames
+        items = [
+            Frame(self.frames_out + number, decoded.pts, base, None, decoded.picture, decoded.duration)
+            for number, decoded in enumerate(frames)
+        ]
+        self._put_frames(task.get_outputs(), self._streams(0), items, self.config.batch)
+        self.frames_out += len(items)
+        timings.frames = timings.sent = self.frames_out
+        if items:
+            timings.last_time = items[-1].time
 
     def _finish(self, reader: Any) -> None:
         loss, params = reader.loss(), self.config.params

@@ -14,7 +14,7 @@ from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import FrameLoss, Writer
 from bmfgraph.runner.modules.base import BmfModule
-from bmfgraph.stages.items import Frame
+from bmfgraph.stages.items import Batch
 
 __all__ = ["EncoderModule"]
 
@@ -26,7 +26,7 @@ class EncoderModule(BmfModule):
         config = self.config = self._taken(option)
         self.open_inputs = set(range(config.arity))
         self.ready = config.arity == 1
-        self.frames: deque[Frame] = deque()
+        self.frames: deque[Any] = deque()
         self.writer: Writer | TwoPassWriter | None = None
         try:
             self.writer = open_writer(config.params)
@@ -71,8 +71,8 @@ class EncoderModule(BmfModule):
             self.monitor.warn(Problem(f"pipeline.nodes.{self.name}", message, codes.DAMAGED_MEDIA, hint))
 
     def _take(self, writer: Writer | TwoPassWriter, item: Any) -> None:
-        if isinstance(item, Frame):
-            self.frames.append(item)
+        if isinstance(item, Batch):
+            self.frames.extend(item.items)
         elif isinstance(item, Tracks):
             writer.set_tracks(item)
             self.ready = True

@@ -1,8 +1,9 @@
 """Decode a video file to RGB images by NVDEC, the hardware decoder of NVIDIA's GPUs.
 
 PyAV reads the packets and NVDEC decodes them one at a time, so that every frame has the pts that the container gives
-it. The decoder copies its surfaces on a CUDA stream of its own, and the conversion to RGB runs on the same stream. The
-next copy into a surface is therefore ordered after its conversion, and no thread waits.
+it. The decoder copies its surfaces on a CUDA stream of its own. On the same stream, each surface is copied to its place
+in a batch, and the batch is converted to RGB. The next copy into a surface is therefore ordered after its use, and no
+thread waits.
 """
 
 from __future__ import annotations
@@ -39,9 +40,17 @@ class GpuDecoder:
         ended: Whether there are no more frames.
     """
 
-    def __init__(self, node: str, kind: str, params: NvdecParams, shared: torch.cuda.Stream) -> None:
-        """Open the file and the decoder; ``shared`` is the stream of the run's stages."""
-        self._shared = shared
+    def __init__(self, node: str, kind: str, params: NvdecParams, shared: torch.cuda.Stream, batch: int) -> None:
+        """Open the file and the decoder.
+
+        Args:
+            node: Name of the node.
+            kind: Its kind.
+            params: The file, and the part of it that is read.
+            shared: The stream of the run's stages.
+            batch: Number of frames that are converted to RGB at once.
+        """
+        self._shared, self._batch = shared, batch
         self._library = _load_library()
         self._node, self._kind, self._params = node, kind, params
         self._clock, self._matcher = Clock(params), PtsMatcher()
@@ -56,7 +65,11 @@ class GpuDecoder:
         size = params.stored_width, params.stored_height
         deep = bits_of(params.pixel_format) > 8
         self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
-        self._convert = graphed_on_cuda(self._rgb_image, device)
+        self._slots: torch.Tensor | None = None
+        """Copies of the surfaces of the next batch."""
+        self._times: list[int] = []
+        """The pts of the slots that are in use."""
+        self._convert = graphed_on_cuda(self._rgb_images, device)
         self._surfaces: dict[int, torch.Tensor] = {}
         """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
         codec = getattr(self._library.cudaVideoCodec, _CODECS[params.codec])
@@ -69,8 +82,8 @@ class GpuDecoder:
             usedevicememory=True,
         )
 
-    def read(self, count: int) -> list[tuple[int, torch.Tensor]]:
-        """Decode at least ``count`` frames, or all up to the end.
+    def read(self) -> list[tuple[int, torch.Tensor]]:
+        """Decode at least one batch of frames, or all up to the end.
 
         Returns:
             For each frame its pts in the file's time base and its image, RGB [height, width, 3], uint8 or uint16, on
@@ -81,14 +94,14 @@ class GpuDecoder:
         """
         frames: list[tuple[int, torch.Tensor]] = []
         with torch.cuda.stream(self._stream):
-            while len(frames) < count and not self.ended:
+            while not frames and not self.ended:
                 frames += self._decode_packet()
-        if frames:
-            self._share([image for _, image in frames])
+            if self.ended:
+                frames += self._converted()
         return frames
 
     def _decode_packet(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Decode one packet, or the end of the file; the next packet may only follow once all frames are consumed."""
+        """Decode one packet, or the end of the file; yield the frames of each batch that is full."""
         packet = next(self._packets, None)
         data = self._library.PacketData()
         if packet is None:
@@ -114,10 +127,12 @@ class GpuDecoder:
                 self.ended = True
                 return
             elif not self._clock.is_before_start(pts, self._base):
-                yield pts - self._zero, self._image(surface.GetPtrToPlane(0))
+                self._keep(pts - self._zero, surface.GetPtrToPlane(0))
+                if len(self._times) == self._batch:
+                    yield from self._converted()
 
-    def _image(self, pointer: int) -> torch.Tensor:
-        """Convert the surface at that address to a new RGB image."""
+    def _keep(self, pts: int, pointer: int) -> None:
+        """Copy the surface at that address: NVDEC overwrites it some packets later."""
         width, height = self._decoder.GetWidth(), self._decoder.GetHeight()
         params = self._params
         # Rows of an odd width have one sample more.
@@ -129,21 +144,34 @@ class GpuDecoder:
             # The planes follow each other without gaps.
             shape = (sum(self._plane_rows), width)
             self._surfaces[pointer] = _surface_view(pointer, shape, self._is_16_bit, self._device)
-        # All surfaces share one CUDA graph: to capture one takes longer than to copy many surfaces into its input.
-        image: torch.Tensor = self._convert(self._surfaces[pointer])
-        return image
+        surface = self._surfaces[pointer]
+        if self._slots is None:
+            self._slots = surface.new_zeros((self._batch, *surface.shape))
+        self._slots[len(self._times)].copy_(surface)
+        self._times.append(pts)
 
-    def _rgb_image(self, surface: torch.Tensor) -> torch.Tensor:
-        rgb = self._to_rgb(surface.split(self._plane_rows))
+    def _converted(self) -> list[tuple[int, torch.Tensor]]:
+        """Return the times and images of the slots in use, and free the slots."""
+        if not self._times:
+            return []
+        images = self._convert()
+        self._share(images)
+        times, self._times = self._times, []
+        return list(zip(times, images.unbind(), strict=False))
+
+    def _rgb_images(self) -> torch.Tensor:
+        """Convert all slots, as the display shows them: RGB [batch, height, width, 3]."""
+        assert self._slots is not None
+        rgb = self._to_rgb.batch(self._slots.split(self._plane_rows, dim=1))
         params = self._params
         if params.mirrored:
-            rgb = rgb.flip(2)
+            rgb = rgb.flip(3)
         if params.rotation:
-            rgb = torch.rot90(rgb, params.rotation // 90, (1, 2))
+            rgb = torch.rot90(rgb, params.rotation // 90, (2, 3))
         if params.crop:
             left, top, width, height = params.crop
-            rgb = rgb[:, top : top + height, left : left + width]
-        return rgb.permute(1, 2, 0)
+            rgb = rgb[..., top : top + height, left : left + width]
+        return rgb.permute(0, 2, 3, 1)
 
     def _check_support(self, codec: Any) -> None:
         params = self._params
@@ -164,11 +192,10 @@ class GpuDecoder:
     def _error(self, cause: str) -> RunError:
         return RunError(self._node, self._kind, cause, hint=HINT, code=codes.UNSUPPORTED_GPU_DECODING)
 
-    def _share(self, images: list[torch.Tensor]) -> None:
+    def _share(self, images: torch.Tensor) -> None:
         """Order later work of the shared stream after the images, and keep their memory until that work is done."""
         self._shared.wait_stream(self._stream)
-        for image in images:
-            image.record_stream(self._shared)
+        images.record_stream(self._shared)
 
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""

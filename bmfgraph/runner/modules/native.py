@@ -15,6 +15,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
 from bmfgraph.runner.modules.base import MICRO, BmfModule
 from bmfgraph.runner.modules.native_frames import frame_of, video_frame_of
+from bmfgraph.stages.items import Batch, Frame
 
 __all__ = ["NativeModule"]
 
@@ -63,11 +64,13 @@ class NativeModule(BmfModule):
             while not queue.empty():
                 packet = queue.get()
                 packets += 1
-                if port == 0 and packet.timestamp != Timestamp.EOF:
+                if port != 0 or packet.timestamp == Timestamp.EOF:
+                    inner[port].put(packet)
+                    continue
+                for frame in packet.get(None).items:
                     frames += 1
-                    timings.last_time = Fraction(packet.timestamp, MICRO)
-                    packet = self._native(packet)
-                inner[port].put(packet)
+                    timings.last_time = frame.time
+                    inner[port].put(self._native(frame))
         if queues:
             timings.frames += frames
             timings.queued.append(packets)
@@ -94,19 +97,19 @@ class NativeModule(BmfModule):
         return self.frames_out - frames_before
 
     def _item(self, packet: Any) -> Any:
-        """Return a packet with BMF's VideoFrame as a Frame; None where it is left out."""
+        """Return a packet with BMF's VideoFrame as a batch of one Frame; None where it is left out."""
         from bmf import VideoFrame
 
         assert self.config.frames is not None
-        wrapped = Packet(frame_of(packet.get(VideoFrame), self.frames_out, self.config.frames))
+        wrapped = Packet(Batch((frame_of(packet.get(VideoFrame), self.frames_out, self.config.frames),)))
         wrapped.timestamp = packet.timestamp
         return wrapped
 
-    def _native(self, packet: Any) -> Any:
+    def _native(self, frame: Frame) -> Any:
         """Return a packet with a Frame as BMF's VideoFrame."""
         assert self.config.frames is not None
-        wrapped = Packet(video_frame_of(packet.get(None), self.config.frames))
-        wrapped.timestamp = packet.timestamp
+        wrapped = Packet(video_frame_of(frame, self.config.frames))
+        wrapped.timestamp = round(frame.time * MICRO)
         return wrapped
 
     def _failed(self, doing: str = "") -> RunError:

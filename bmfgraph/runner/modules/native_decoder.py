@@ -16,5 +16,5 @@ class NativeDecoderModule(NativeModule):
     def _item(self, packet: Any) -> Any:
         wrapped = super()._item(packet)
         start, end = (Fraction(str(second or 0)) for second in (self.config.params.start, self.config.params.end))
-        time = wrapped.get(None).time
+        time = wrapped.get(None).items[0].time
         return None if (start and time < 0) or (end and time >= end - start) else wrapped

@@ -14,9 +14,6 @@ from bmfgraph.stages.items import Frame
 
 __all__ = ["NvdecModule"]
 
-_FRAMES_PER_CALL = 4
-"""Frames for each call of BMF: fewer cost time, more cost GPU memory."""
-
 
 class NvdecModule(BmfModule):
     """Run the hardware decoder: a source with one output, RGB frames on the GPU."""
@@ -24,12 +21,16 @@ class NvdecModule(BmfModule):
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = self.config = self._taken(option)
         self.frames_out = 0
+        self.waiting: list[Frame] = []
+        """Frames of a batch that is not full."""
         params = config.params
         self.selection = selection_of(params.every, params.fps, params.time_base, params.rate)
         self.decoder_lock = threading.Lock()
         self.decoder: GpuDecoder | None = None
         try:
-            self.decoder = GpuDecoder(config.timings.name, config.timings.kind, config.params, config.stream)
+            self.decoder = GpuDecoder(
+                config.timings.name, config.timings.kind, config.params, config.stream, config.batch
+            )
         except Exception as error:
             self._report(error, doing="cannot start")
 
@@ -39,16 +40,19 @@ class NvdecModule(BmfModule):
             if self.decoder is None:
                 return self._end(task)
             started = time.perf_counter()
-            frames = self.decoder.read(_FRAMES_PER_CALL)
+            frames = self.decoder.read()
             timings.add(started, time.perf_counter(), len(frames))
             ended = self.decoder.ended
         base = config.params.time_base if config.params.fps is None else 1 / config.params.fps
         for pts, image in self._selected(frames, ended):
-            frame = Frame(self.frames_out, pts, base, image)
+            self.waiting.append(Frame(self.frames_out, pts, base, image))
             self.frames_out += 1
-            timings.frames += 1
-            timings.last_time = frame.time
-            self._put(task.get_outputs(), range(len(config.outputs)), frame, frame.time)
+        full = len(self.waiting) if ended else len(self.waiting) // config.batch * config.batch
+        passed, self.waiting = self.waiting[:full], self.waiting[full:]
+        if passed:
+            self._put_frames(task.get_outputs(), range(len(config.outputs)), passed, config.batch)
+            timings.frames += len(passed)
+            timings.last_time = passed[-1].time
         if ended:
             self._end(task)
         return None

@@ -1,0 +1,43 @@
+"""Choose how many frames travel together: more cost less time for each, and more memory and latency."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+from bmfgraph.compile.passes import compiler_pass
+from bmfgraph.plan.plan import Plan
+from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, PortType, TensorSpec
+
+__all__ = ["size_batches"]
+
+_MOST: dict[Device, int] = {"cpu": 4, "cuda": 8}
+"""Frames of a batch. On an H200, eight are as fast as more; on a CPU, a frame costs little beside its pixels."""
+_MEMORY: dict[Device, int] = {"cpu": 4 << 20, "cuda": 256 << 20}
+"""Bytes of a batch on its largest edge."""
+
+
+@compiler_pass(requires=("types", "engines"))
+def size_batches(plan: Plan) -> Plan:
+    """Set ``batch``: the most frames that memory and latency allow, in multiples of the engines' own batches."""
+    device: Device = "cuda" if any(node.device == "cuda" for node in plan) else "cpu"
+    largest = max((_bytes(port.type) for node in plan for port in node.outputs), default=0)
+    most = min(_MOST[device], _MEMORY[device] // max(1, largest))
+    if plan.latency is not None:
+        rates = [port.type.rate for node in plan for port in node.outputs if isinstance(port.type, FrameSpec)]
+        most = min(most, int(plan.latency * float(max(rates, default=0))))
+    elif device == "cuda":
+        engines = math.lcm(*(engine.batch for _, engine in plan.engines()))
+        most = max(engines, most // engines * engines)
+    return replace(plan, batch=max(1, most))
+
+
+def _bytes(kind: PortType) -> int:
+    """Return the memory of one frame's item on an edge, in bytes; 0 for results."""
+    if isinstance(kind, FrameSpec):
+        return kind.width * kind.height * 3 * (2 if kind.bits > 8 else 1)
+    if isinstance(kind, TensorSpec):
+        bits = int(re.sub(r"\D", "", kind.dtype) or 8)
+        return math.prod(size or 1 for size in kind.shape) * bits // 8
+    return sum(map(_bytes, kind.tensors)) if isinstance(kind, BundleSpec) else 0
