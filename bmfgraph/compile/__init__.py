@@ -44,7 +44,7 @@ PASSES: tuple[CompilerPass, ...] = (
     bind_engines,  # choose runtime, engine file and input shapes of every model
     assign_devices,  # choose CPU or GPU for every node
     insert_converters,  # join edges whose two ends differ in pixel format or device
-    fuse,  # run neighbouring tensor stages in one BMF node
+    fuse,  # run neighbouring stages in one BMF node, except between frames
     size_batches,  # choose how many frames travel together
     verify,  # check that no output is idle and no file is written twice
 )

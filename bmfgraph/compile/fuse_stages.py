@@ -1,4 +1,4 @@
-"""Run neighbouring tensor stages in one BMF node: a tensor needs no queue between two function calls."""
+"""Run neighbouring stages in one BMF node, except between frames: tensors and results need no queue of their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.plan.plan import Plan
-from bmfgraph.plan.types import BundleSpec, TensorSpec
+from bmfgraph.plan.types import FrameSpec
 
 __all__ = ["fuse"]
 
@@ -23,8 +23,7 @@ def fuse(plan: Plan) -> Plan:
             continue
         before = plan.node(node.inputs[0].node)
         alone = len(plan.consumers(before.name)) == 1
-        tensors = isinstance(plan.type_of(node.inputs[0]), (TensorSpec, BundleSpec))
-        if before.spec.stage and alone and tensors:
+        if before.spec.stage and alone and not isinstance(plan.type_of(node.inputs[0]), FrameSpec):
             head[node.name] = head[before.name]
             chains[head[before.name]] += chains.pop(node.name)
     names = {member: "+".join(chain) for chain in chains.values() for member in chain}

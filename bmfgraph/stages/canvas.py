@@ -5,6 +5,7 @@ Whatever lies outside of the image is cut off; what is not a number is left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -205,25 +206,36 @@ class Layer(Canvas):
         self._used[rows // TILE, columns // TILE] = True
 
 
-def composite(images: torch.Tensor, numbers: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
+def composite(images: Sequence[torch.Tensor], numbers: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
     """Lay tiles over images.
 
     Args:
-        images: uint8 RGB [count, height, width, 3].
+        images: uint8 RGB [height, width, 3] each, of one size.
         numbers: Place of each tile, as :meth:`Layer.take` returns it, on the images' device; the tiles of an image
             follow those of the image before.
         tiles: Pixels of each tile, uint8 [n, 32, 32, 4].
 
     Returns:
-        New images.
+        New images, [count, height, width, 3].
     """
-    count, height, width = images.shape[:3]
+    (height, width), device, count = images[0].shape[:2], images[0].device, len(images)
     rows, columns = -(-height // TILE), -(-width // TILE)
-    layer = torch.zeros((count * rows * columns, TILE, TILE, 4), dtype=torch.uint8, device=images.device)
-    layer = layer.index_copy_(0, numbers, tiles).view(count, rows, columns, TILE, TILE, 4).transpose(2, 3)
-    layer = layer.reshape(count, rows * TILE, columns * TILE, 4)[:, :height, :width].int()
-    below = (images * (255 - layer[..., 3:]) + 127) // 255
-    return (below + layer[..., :3]).clamp(max=255).to(torch.uint8)
+    # One pixel more, for those of the tiles that lie outside of their image.
+    room = torch.empty((count * height * width + 1, 3), dtype=torch.uint8, device=device)
+    result = room[:-1].view(count, height, width, 3)
+    torch.stack(tuple(images), out=result)
+    inside = torch.arange(TILE, device=device)
+    image, place = numbers // (rows * columns), numbers % (rows * columns)
+    y = (place // columns * TILE)[:, None] + inside
+    x = (place % columns * TILE)[:, None] + inside
+    line = (image * height)[:, None] + y
+    pixels = torch.where(
+        (y < height)[:, :, None] & (x < width)[:, None], line[:, :, None] * width + x[:, None], len(room) - 1
+    )
+    layer = tiles.int()
+    below = (room[pixels] * (255 - layer[..., 3:]) + 127) // 255
+    room[pixels] = (below + layer[..., :3]).clamp(max=255).to(torch.uint8)
+    return result
 
 
 def _clipped(

@@ -3,18 +3,20 @@
 The results are those of the formulas in ITU-R BT.601, BT.709 and BT.2020, rounded to the nearest code. Chroma is
 interpolated with the bicubic kernel of FFmpeg's swscale (Keys, a = -0.6), so that the CPU path through swscale and the
 GPU path through this module agree. All operations are elementwise or depthwise convolutions: those run in full float32
-on every GPU, while matrix products and other convolutions may use TF32.
+on every GPU, while matrix products and other convolutions may use TF32. Where torch can compile a CUDA kernel, one
+kernel replaces them on the way from YUV.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 
 from bmfgraph.plan.types import Chroma, ColorSpec
+from bmfgraph.stages.color_kernel import YuvToRgb, kernel_of
 from bmfgraph.stages.pictures import LEVEL
 from bmfgraph.stages.pixel_formats import LUMA_WEIGHTS, format_of, levels_of
 
@@ -63,22 +65,33 @@ class ToRgb:
         # The conversion to integers truncates, so half a code is added to round to the nearest.
         self._offset = 0.5 - levels.black * self._gain
         self._maximum = 255 * unit + 0.5
+        self._kernel: Callable[[Sequence[torch.Tensor], int, int], torch.Tensor] | None = None
         if format_.layout == "gray":
             return
         red, blue = LUMA_WEIGHTS[color.matrix]
         green = 1 - red - blue
         v_to_red, u_to_blue = 2 * (1 - red), 2 * (1 - blue)
         u_to_green, v_to_green = u_to_blue * blue / green, v_to_red * red / green
+        per_code = unit / levels.chroma
+        down = _upsampling_taps(format_.subsample_y, "center")
+        across = _upsampling_taps(format_.subsample_x, chroma or "center")
+        if device.type == "cuda":
+            numbers = YuvToRgb(
+                format_,
+                deep,
+                _rows(across),
+                _rows(down),
+                levels.grey,
+                self._gain,
+                self._offset,
+                self._maximum,
+                *(value * per_code for value in (v_to_red, u_to_green, v_to_green, u_to_blue)),
+            )
+            self._kernel = kernel_of(numbers)
         # Green needs a mixture of U and V, which is computed at chroma resolution.
         self._u_share = u_to_green / (u_to_green + v_to_green)
-        gains = torch.tensor([v_to_red, -u_to_green - v_to_green, u_to_blue], dtype=torch.float64) * (
-            unit / levels.chroma
-        )
-        taps = torch.einsum(
-            "yj,xi->yxji",
-            _upsampling_taps(format_.subsample_y, "center"),
-            _upsampling_taps(format_.subsample_x, chroma or "center"),
-        ).flatten(0, 1)
+        gains = torch.tensor([v_to_red, -u_to_green - v_to_green, u_to_blue], dtype=torch.float64) * per_code
+        taps = torch.einsum("yj,xi->yxji", down, across).flatten(0, 1)
         weight = (gains[:, None, None, None] * taps).flatten(0, 1)[:, None]
         bias = (self._offset - gains * levels.grey).repeat_interleave(len(taps))
         self._weight = weight.to(device, torch.float32)
@@ -121,6 +134,10 @@ class ToRgb:
             levels = self._coded((luma.to(torch.float32) * self._gain).add_(self._offset))
             return levels[:, None].expand(-1, 3, -1, -1).contiguous()
         height, width = -(-self.height // format_.subsample_y), -(-self.width // format_.subsample_x)
+        if self._kernel is not None:
+            columns = width if format_.layout == "planar" else 2 * width
+            chromas = [self._cut(plane, height, columns) for plane in planes[1:]]
+            return self._kernel([self._cut(planes[0], self.height, self.width), *chromas], self.width, self.height)
         if format_.layout == "planar":
             u, v = (self._plane(plane, height, width) for plane in planes[1:3])
         else:
@@ -153,14 +170,22 @@ class ToRgb:
         return values.clamp_(0, self._maximum).to(self._dtype)
 
     def _plane(self, plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        plane = self._cut(plane, height, width)
+        if self._format.bits == 8:
+            return plane
+        return (plane.view(torch.uint16) if plane.dtype == torch.int16 else plane).to(torch.float32)
+
+    def _cut(self, plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
         # Decoders round buffers up, for example to an even width.
         plane = plane[:, :height, :width]
         if plane.shape[1:] != (height, width):
             shape = list(plane.shape[1:])
             raise ValueError(f"expected a plane of {height}x{width} (height x width), not {shape}")
-        if self._format.bits == 8:
-            return plane
-        return (plane.view(torch.uint16) if plane.dtype == torch.int16 else plane).to(torch.float32)
+        return plane
+
+
+def _rows(table: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, table.tolist()))
 
 
 def _upsampling_taps(factor: int, chroma: Chroma) -> torch.Tensor:

@@ -184,7 +184,9 @@ class Detect(TensorStage):
         if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
             # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
             return None
-        rows = rows[(rows[:, 6] > 0) & np.isfinite(rows[:, :4]).all(axis=1)][: self.params.most]
+        # Few rows are left after the first of the two conditions.
+        rows = rows[rows[:, 6] > 0]
+        rows = rows[np.isfinite(rows[:, :4]).all(axis=1)][: self.params.most]
         labels = rows[:, 5].astype(np.int64)
         return self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)
 

@@ -80,7 +80,7 @@ class Draw(Stage):
             tiles.append(pixels)
         device = images[0].device
         return composite(
-            torch.stack(below),
+            below,
             _uploaded(np.concatenate(numbers), device),
             _uploaded(np.concatenate(tiles), device),
         )

@@ -163,7 +163,7 @@ def test_a_layer_over_a_frame_is_the_drawing_on_the_frame(size: tuple[int, int])
             target.paste(20, 12, np.full((3, 5, 3), 255, np.uint8))
         numbers, tiles = layer.take()
         # The second of two images gets the tiles, and the first none.
-        images = torch.from_numpy(np.stack([image, image]))
+        images = [torch.from_numpy(image)] * 2
         first, combined = composite(images, torch.from_numpy(numbers + layer.tiles), torch.from_numpy(tiles)).numpy()
         assert np.array_equal(first, image)
         # Each of the two mixtures rounds on its own.
