@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -184,3 +186,23 @@ def test_ffmpeg_decodes_on_the_gpu(tmp_path: Path, pix_fmt: str) -> None:
     source = write(tmp_path / "in.mp4", PICTURES, codec=codec, pix_fmt=pix_fmt, options=options)
     ours, theirs = recorded(source, "decoder", hwaccel="cuda"), recorded(source, "decoder")
     assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_damage_inside_of_a_clip_ends_the_run(tmp_path: Path, name: str) -> None:
+    source = write(tmp_path / name, [scene(index % 30, 320, 240) for index in range(120)], options={"g": "12"})
+    data = bytearray(source.read_bytes())
+    random = np.random.default_rng(5)
+    for start in range(len(data) // 3, 2 * len(data) // 3, 997):
+        data[start : start + 40] = random.integers(0, 256, 40, dtype=np.uint8).tobytes()
+    source.write_bytes(data)
+    with contextlib.suppress(BmfgraphError):
+        frames = recorded(source, "nvdec", on_error="skip")
+        assert [one.index for one in frames] == list(range(len(frames)))
+        assert all(one.time < other.time for one, other in itertools.pairwise(frames))
+
+
+def test_decoders_that_are_left_in_the_middle(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", [scene(index % 30, 320, 240) for index in range(90)])
+    for _ in range(5):
+        assert len(recorded(source, "nvdec", end=0.4)) == 10

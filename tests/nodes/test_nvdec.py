@@ -154,9 +154,44 @@ class FakeGpu:
     failing_at: int | None = None
     surfaces: list[Any] = field(default_factory=list)
     codec: Any = None
+    ahead: bool = False
+    """Whether it has a decoder that works on a thread of its own."""
+    shift: int = 0
+    """Ticks by which the times of that decoder differ from the container's."""
+    open_decoders: int = 0
     cudaVideoCodec: Any = field(default_factory=lambda: SimpleNamespace(H264="h264", HEVC="hevc", VP9="vp9"))
     cudaVideoChromaFormat: Any = field(default_factory=lambda: SimpleNamespace(**{"420": 1}))
     supported: int = 1
+
+    def __post_init__(self) -> None:
+        if self.ahead:
+            self.ThreadedDecoder = self._threaded_decoder
+
+    def _threaded_decoder(self, path: str, *, buffer_size: int, **_: Any) -> Any:
+        assert Path(path).is_absolute()
+        container = av.open(path)
+        frames = container.decode(video=0)
+        self.open_decoders += 1
+
+        def get_batch_frames(count: int) -> list[Any]:
+            assert count <= buffer_size
+            result = []
+            for number, frame in enumerate(itertools.islice(frames, count)):
+                surface = self._nv12(frame)
+                if number == len(self.surfaces):
+                    self.surfaces.append(surface)
+                self.surfaces[number][:] = surface
+                pointer = self.surfaces[number].ctypes.data
+                plane = SimpleNamespace(timestamp=(frame.pts or 0) + self.shift, shape=(len(surface), surface.shape[1]))
+                plane.GetPtrToPlane = lambda _, pointer=pointer: pointer
+                result.append(plane)
+            return result
+
+        def end() -> None:
+            self.open_decoders -= 1
+            container.close()
+
+        return SimpleNamespace(get_batch_frames=get_batch_frames, end=end)
 
     def PacketData(self) -> Any:
         return SimpleNamespace(bsl=0, bsl_data=0, pts=0)
@@ -288,6 +323,9 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
             )
             calls.append([len(items) for items in batches])
         module.close()
+        for callback in monitor.on_shutdown:
+            callback()
+        assert fake.open_decoders == 0
         assert "n" not in monitor.working
         return Ran(frames, calls, monitor)
 
@@ -329,12 +367,18 @@ def assert_same(actual: Sequence[Seen], reference: Sequence[Seen], tick: Fractio
 )
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)], ids=str)
 @pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("gpu", [{}, {"ahead": True}, {"ahead": True, "shift": 7}], ids=str)
 def test_frames_and_times_are_those_of_ffmpegs_decoder(
-    tmp_path: Path, run: Callable[..., Ran], extension: str, rate: Fraction, options: dict[str, Any]
+    tmp_path: Path,
+    run: Callable[..., Ran],
+    gpu: dict[str, Any],
+    extension: str,
+    rate: Fraction,
+    options: dict[str, Any],
 ) -> None:
     base = Fraction(1, 90_000) if extension == ".ts" else None
     source = write(tmp_path / f"in{extension}", PICTURES, rate=rate, options=B_FRAMES, time_base=base)
-    ran = run(source, **options)
+    ran = run(source, gpu, **options)
     assert ran.monitor.error is None, ran.monitor.trace
     assert_same(ran.seen(), part(recorded(source), **options), ran.base)
     timings = ran.monitor.timings["n"]

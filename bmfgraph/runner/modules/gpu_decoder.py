@@ -1,16 +1,14 @@
 """Decode a video file to RGB images by NVDEC, the hardware decoder of NVIDIA's GPUs.
 
-PyAV reads the packets and NVDEC decodes them one at a time, so that every frame has the pts that the container gives
-it. The decoder copies its surfaces on a CUDA stream of its own. On the same stream, each surface is copied to its place
-in a batch, and the batch is converted to RGB. The next copy into a surface is therefore ordered after its use, and no
+The decoder fills its surfaces on a CUDA stream of its own. On the same stream, each surface is copied to its place in
+a batch, and the batch is converted to RGB. The next copy into a surface is therefore ordered after its use, and no
 thread waits.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +19,7 @@ from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.types import bits_of
-from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
+from bmfgraph.runner.modules.nvdec_surfaces import PacketSurfaces, Surface, Surfaces, ahead_surfaces
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import graphed_on_cuda
 
@@ -53,11 +51,8 @@ class GpuDecoder:
         self._shared, self._batch = shared, batch
         self._library = _load_library()
         self._node, self._kind, self._params = node, kind, params
-        self._clock, self._matcher = Clock(params), PtsMatcher()
+        self._clock = Clock(params)
         self._base, self._zero = params.time_base, self._clock.zero(params.time_base)
-        self._packets = iter(PacketReader(params, self._clock))
-        self._discarded: set[int] = set()
-        """Frames that the container hides: they are decoded only because others refer to them."""
         self.ended = False
         self._device = device = _current_device()
         self._stream = torch.cuda.Stream(device)
@@ -67,20 +62,34 @@ class GpuDecoder:
         self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
         self._slots: torch.Tensor | None = None
         """Copies of the surfaces of the next batch."""
+        self._places: list[torch.Tensor] = []
+        """The slot of each frame."""
         self._times: list[int] = []
         """The pts of the slots that are in use."""
         self._convert = graphed_on_cuda(self._rgb_images, device)
-        self._surfaces: dict[int, torch.Tensor] = {}
+        self._views: dict[int, torch.Tensor] = {}
         """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
         codec = getattr(self._library.cudaVideoCodec, _CODECS[params.codec])
         self._check_support(codec)
-        self._decoder = self._library.CreateDecoder(
-            gpuid=device.index,
-            codec=codec,
-            cudacontext=0,
-            cudastream=self._stream.cuda_stream,
-            usedevicememory=True,
+        self._surfaces = self._opened(codec)
+
+    def _opened(self, codec: Any) -> Surfaces:
+        stream, device = self._stream.cuda_stream, self._device.index
+        ahead = ahead_surfaces(
+            self._library,
+            self._params,
+            self._clock,
+            device=device,
+            stream=stream,
+            batch=self._batch,
+            fail=self._error,
         )
+        if ahead is not None:
+            return ahead
+        decoder = self._library.CreateDecoder(
+            gpuid=device, codec=codec, cudacontext=0, cudastream=stream, usedevicememory=True
+        )
+        return PacketSurfaces(self._library, decoder, self._params, self._clock, self._error)
 
     def read(self) -> list[tuple[int, torch.Tensor]]:
         """Decode at least one batch of frames, or all up to the end.
@@ -95,60 +104,47 @@ class GpuDecoder:
         frames: list[tuple[int, torch.Tensor]] = []
         with torch.cuda.stream(self._stream):
             while not frames and not self.ended:
-                frames += self._decode_packet()
+                surfaces = self._surfaces.read()
+                self.ended = self._surfaces.ended
+                inside = [surface for surface in surfaces if self._is_inside(surface.pts)]
+                while inside:
+                    count = self._batch - len(self._times)
+                    self._keep(inside[:count])
+                    inside = inside[count:]
+                    if len(self._times) == self._batch:
+                        frames += self._converted()
             if self.ended:
                 frames += self._converted()
         return frames
 
-    def _decode_packet(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Decode one packet, or the end of the file; yield the frames of each batch that is full."""
-        packet = next(self._packets, None)
-        data = self._library.PacketData()
-        if packet is None:
-            self.ended = True
-            data.bsl_data = data.bsl = 0
-        else:
-            if packet.pts is None:
-                raise self._error("a frame of the file has no presentation time")
-            data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
-            self._matcher.add(packet.pts)
-            if packet.is_discard:
-                self._discarded.add(packet.pts)
-        # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
-        with contextlib.nullcontext() if self._surfaces else NO_CAPTURE:
-            surfaces = self._decoder.Decode(data)
-        for surface in surfaces:
-            pts = self._matcher.match(surface.timestamp)
-            if pts is None:
-                raise self._error("NVDEC returned more frames than the file has packets")
-            if pts in self._discarded:
-                self._discarded.discard(pts)
-            elif self._clock.is_past_end(pts, self._base):
-                self.ended = True
-                return
-            elif not self._clock.is_before_start(pts, self._base):
-                self._keep(pts - self._zero, surface.GetPtrToPlane(0))
-                if len(self._times) == self._batch:
-                    yield from self._converted()
+    def _is_inside(self, pts: int) -> bool:
+        """Return whether a frame belongs to the part that is read; the first one past its end ends the file."""
+        past = self._clock.is_past_end(pts, self._base)
+        self.ended = self.ended or past
+        return not past and not self._clock.is_before_start(pts, self._base)
 
-    def _keep(self, pts: int, pointer: int) -> None:
-        """Copy the surface at that address: NVDEC overwrites it some packets later."""
-        width, height = self._decoder.GetWidth(), self._decoder.GetHeight()
-        params = self._params
-        # Rows of an odd width have one sample more.
-        if (width - params.stored_width, height) not in ((0, params.stored_height), (1, params.stored_height)):
-            raise self._error(
-                f"the frame size changes from {params.stored_width}x{params.stored_height} to {width}x{height}"
-            )
-        if pointer not in self._surfaces:
-            # The planes follow each other without gaps.
-            shape = (sum(self._plane_rows), width)
-            self._surfaces[pointer] = _surface_view(pointer, shape, self._is_16_bit, self._device)
-        surface = self._surfaces[pointer]
+    def _keep(self, surfaces: Sequence[Surface]) -> None:
+        """Copy surfaces to the next slots: NVDEC overwrites them."""
+        params, views = self._params, []
+        for surface in surfaces:
+            # Rows of an odd width have one sample more.
+            wider, height = surface.width - params.stored_width, surface.height
+            if wider not in (0, 1) or height != params.stored_height:
+                raise self._error(
+                    f"the frame size changes from {params.stored_width}x{params.stored_height} "
+                    f"to {surface.width}x{height}"
+                )
+            if surface.pointer not in self._views:
+                # The planes follow each other without gaps.
+                shape = (sum(self._plane_rows), surface.width)
+                self._views[surface.pointer] = _surface_view(surface.pointer, shape, self._is_16_bit, self._device)
+            views.append(self._views[surface.pointer])
         if self._slots is None:
-            self._slots = surface.new_zeros((self._batch, *surface.shape))
-        self._slots[len(self._times)].copy_(surface)
-        self._times.append(pts)
+            self._slots = views[0].new_zeros((self._batch, *views[0].shape))
+            self._places = list(self._slots.unbind())
+        used = len(self._times)
+        torch._foreach_copy_(self._places[used : used + len(views)], views)
+        self._times += [surface.pts - self._zero for surface in surfaces]
 
     def _converted(self) -> list[tuple[int, torch.Tensor]]:
         """Return the times and images of the slots in use, and free the slots."""
@@ -200,10 +196,9 @@ class GpuDecoder:
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""
         self._stream.synchronize()
-        self._surfaces.clear()
-        self._packets = iter(())
+        self._views.clear()
         with NO_CAPTURE:
-            self._decoder = None
+            self._surfaces.close()
 
 
 def _current_device() -> torch.device:
