@@ -156,8 +156,6 @@ class FakeGpu:
     codec: Any = None
     ahead: bool = False
     """Whether it has a decoder that works on a thread of its own."""
-    shift: int = 0
-    """Ticks by which the times of that decoder differ from the container's."""
     open_decoders: int = 0
     cudaVideoCodec: Any = field(default_factory=lambda: SimpleNamespace(H264="h264", HEVC="hevc", VP9="vp9"))
     cudaVideoChromaFormat: Any = field(default_factory=lambda: SimpleNamespace(**{"420": 1}))
@@ -182,7 +180,8 @@ class FakeGpu:
                     self.surfaces.append(surface)
                 self.surfaces[number][:] = surface
                 pointer = self.surfaces[number].ctypes.data
-                plane = SimpleNamespace(timestamp=(frame.pts or 0) + self.shift, shape=(len(surface), surface.shape[1]))
+                reported = 0 if frame.pts in self.lost else frame.pts
+                plane = SimpleNamespace(timestamp=reported, shape=(len(surface), surface.shape[1]))
                 plane.GetPtrToPlane = lambda _, pointer=pointer: pointer
                 result.append(plane)
             return result
@@ -367,7 +366,7 @@ def assert_same(actual: Sequence[Seen], reference: Sequence[Seen], tick: Fractio
 )
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)], ids=str)
 @pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
-@pytest.mark.parametrize("gpu", [{}, {"ahead": True}, {"ahead": True, "shift": 7}], ids=str)
+@pytest.mark.parametrize("gpu", [{}, {"ahead": True}, {"ahead": True, "lost": frozenset({512, 1024, 5120})}], ids=str)
 def test_frames_and_times_are_those_of_ffmpegs_decoder(
     tmp_path: Path,
     run: Callable[..., Ran],

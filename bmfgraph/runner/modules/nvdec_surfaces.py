@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,9 +18,9 @@ from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 __all__ = ["AheadSurfaces", "PacketSurfaces", "Surface", "Surfaces", "ahead_surfaces"]
 
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-"""FFmpeg's names of the containers whose times FFmpeg and PyNvVideoCodec read alike."""
-_PACKETS = 64
-"""First packets whose times are compared with those of the first frames."""
+"""FFmpeg's names of containers that hold a packet for each frame."""
+_REORDERED = 32
+"""Packets that are read before the frame of the first of them: H.264 and H.265 reorder 16 frames at most."""
 
 
 class Surface(NamedTuple):
@@ -44,6 +45,34 @@ class Surfaces(Protocol):
         """Destroy the decoder."""
 
 
+class _Times:
+    """The pts of frames in presentation order, from those of the packets in the order of the file."""
+
+    def __init__(self, fail: Callable[[str], RunError]) -> None:
+        self._fail = fail
+        self._matcher = PtsMatcher()
+        self._hidden: set[int] = set()
+        """Frames that the container hides: they are decoded only because others refer to them."""
+
+    def add(self, pts: int | None, *, hidden: bool) -> None:
+        """Register a packet."""
+        if pts is None:
+            raise self._fail("a frame of the file has no presentation time")
+        self._matcher.add(pts)
+        if hidden:
+            self._hidden.add(pts)
+
+    def of(self, reported: int) -> int | None:
+        """Return the pts of the next frame, for which the decoder reports a time; None for a hidden frame."""
+        pts = self._matcher.match(reported)
+        if pts is None:
+            raise self._fail("NVDEC returned more frames than the file has packets")
+        if pts in self._hidden:
+            self._hidden.discard(pts)
+            return None
+        return pts
+
+
 class PacketSurfaces:
     """Decode one packet at a time.
 
@@ -59,11 +88,8 @@ class PacketSurfaces:
         self, library: Any, decoder: Any, params: NvdecParams, clock: Clock, fail: Callable[[str], RunError]
     ) -> None:
         self.ended = False
-        self._library, self._decoder, self._fail = library, decoder, fail
-        self._matcher = PtsMatcher()
+        self._library, self._decoder, self._times = library, decoder, _Times(fail)
         self._packets = iter(PacketReader(params, clock))
-        self._discarded: set[int] = set()
-        """Frames that the container hides: they are decoded only because others refer to them."""
         self._begun = False
 
     def read(self) -> list[Surface]:
@@ -73,26 +99,17 @@ class PacketSurfaces:
             self.ended = True
             data.bsl_data = data.bsl = 0
         else:
-            if packet.pts is None:
-                raise self._fail("a frame of the file has no presentation time")
+            self._times.add(packet.pts, hidden=packet.is_discard)
             data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
-            self._matcher.add(packet.pts)
-            if packet.is_discard:
-                self._discarded.add(packet.pts)
         # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
         with contextlib.nullcontext() if self._begun else NO_CAPTURE:
             decoded = self._decoder.Decode(data)
         surfaces = []
         for surface in decoded:
             self._begun = True
-            pts = self._matcher.match(surface.timestamp)
-            if pts is None:
-                raise self._fail("NVDEC returned more frames than the file has packets")
-            if pts in self._discarded:
-                self._discarded.discard(pts)
-                continue
-            size = self._decoder.GetWidth(), self._decoder.GetHeight()
-            surfaces.append(Surface(pts, surface.GetPtrToPlane(0), *size))
+            if (pts := self._times.of(surface.timestamp)) is not None:
+                size = self._decoder.GetWidth(), self._decoder.GetHeight()
+                surfaces.append(Surface(pts, surface.GetPtrToPlane(0), *size))
         return surfaces
 
     def close(self) -> None:
@@ -103,38 +120,48 @@ class PacketSurfaces:
 class AheadSurfaces:
     """Take pictures from a thread that stays ahead, so that NVDEC works while Python does other things.
 
+    The times that the thread reports are wrong after some key frames, so those of the packets are read besides.
+
     Args:
         decoder: PyNvVideoCodec's ThreadedDecoder.
+        params: The file.
+        clock: Times of the file.
         batch: Number of pictures that are taken at once.
         fail: Makes the error of the node.
     """
 
-    def __init__(self, decoder: Any, batch: int, fail: Callable[[str], RunError]) -> None:
+    def __init__(
+        self, decoder: Any, params: NvdecParams, clock: Clock, batch: int, fail: Callable[[str], RunError]
+    ) -> None:
         self.ended = False
-        self._decoder, self._batch, self._fail = decoder, batch, fail
-        self._last: int | None = None
+        self._decoder, self._batch, self._times = decoder, batch, _Times(fail)
+        self._packets = PacketReader(params, clock).times()
+        self._ahead = 0
+        """Packets whose frames have not come."""
         # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
         with NO_CAPTURE:
-            self.first = self._next()
-        self._waiting = self.first
+            self._waiting = self._next()
 
     def read(self) -> list[Surface]:
         surfaces, self._waiting = self._waiting or self._next(), []
-        self.ended = not surfaces
         return surfaces
 
     def _next(self) -> list[Surface]:
+        frames = self._decoder.get_batch_frames(self._batch)
+        self.ended = not frames
+        for pts, hidden in itertools.islice(self._packets, len(frames) + _REORDERED - self._ahead):
+            self._times.add(pts, hidden=hidden)
+            self._ahead += 1
+        self._ahead -= len(frames)
         surfaces = []
-        for frame in self._decoder.get_batch_frames(self._batch):
-            pts = frame.timestamp
-            if self._last is not None and pts <= self._last:
-                raise self._fail(f"NVDEC gave a frame the time {pts} after {self._last}, in ticks of the file")
-            self._last = pts
-            # Luma is followed by half as many rows of chroma.
-            surfaces.append(Surface(pts, frame.GetPtrToPlane(0), frame.shape[1], frame.shape[0] * 2 // 3))
+        for frame in frames:
+            if (pts := self._times.of(frame.timestamp)) is not None:
+                # Luma is followed by half as many rows of chroma.
+                surfaces.append(Surface(pts, frame.GetPtrToPlane(0), frame.shape[1], frame.shape[0] * 2 // 3))
         return surfaces
 
     def close(self) -> None:
+        self._packets.close()
         decoder, self._decoder = self._decoder, None
         if decoder is not None:
             decoder.end()
@@ -162,11 +189,9 @@ def ahead_surfaces(
         fail: Makes the error of the node.
 
     Returns:
-        The surfaces; None where their times would not be those of FFmpeg: for a file of another kind, one that hides
-        frames, or a part that begins later.
+        The surfaces; None for a file that is read packet by packet: of another kind, or from a later second on.
     """
-    times = None if clock.start is not None else _first_times(params)
-    if times is None or not hasattr(library, "ThreadedDecoder"):
+    if not hasattr(library, "ThreadedDecoder") or clock.start is not None or not _is_plain(params):
         return None
     with contextlib.ExitStack() as undo:
         try:
@@ -180,33 +205,18 @@ def ahead_surfaces(
                     use_device_memory=True,
                 )
             undo.callback(decoder.end)
-            surfaces = AheadSurfaces(decoder, batch, fail)
+            surfaces = AheadSurfaces(decoder, params, clock, batch, fail)
         except Exception:
             # Packet by packet, the failure gets a place and a cause.
-            return None
-        if not surfaces.first or not all(surface.pts in times for surface in surfaces.first):
             return None
         undo.pop_all()
         return surfaces
 
 
-def _first_times(params: NvdecParams) -> set[int] | None:
-    """Return the pts of the first packets; None for files that are read packet by packet."""
+def _is_plain(params: NvdecParams) -> bool:
+    """Return whether FFmpeg and PyNvVideoCodec read the same packets of a file, into surfaces of its size."""
     even = params.stored_width % 2 == 0 and params.stored_height % 2 == 0
     if is_url(params.path) or params.codec not in ("h264", "hevc") or "420" not in params.pixel_format or not even:
-        return None
+        return False
     with open_video(params.path, params.protocols) as container:
-        stream = container.streams[params.video]
-        if container.format.name not in _CONTAINERS or len(container.streams.video) > 1:
-            return None
-        if any(entry.is_discard for entry in stream.index_entries):
-            return None
-        times: set[int] = set()
-        for packet in container.demux(stream):
-            if packet.size and packet.pts is not None and not packet.is_discard:
-                times.add(packet.pts)
-            elif packet.size:
-                return None
-            if len(times) == _PACKETS:
-                break
-        return times
+        return container.format.name in _CONTAINERS and len(container.streams.video) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import av
@@ -57,6 +57,16 @@ class PacketReader:
                 for packet in container.demux(stream):
                     if packet.size:
                         yield from annex_b.filter(packet) if annex_b else (packet,)
+            except av.FFmpegError:
+                return
+
+    def times(self) -> Generator[tuple[int | None, bool], None, None]:
+        """Yield the pts of each packet, and whether the container hides its frame; from the start of the file."""
+        with open_video(self._params.path, self._params.protocols) as container:
+            try:
+                for packet in container.demux(container.streams[self._params.video]):
+                    if packet.size:
+                        yield packet.pts, packet.is_discard
             except av.FFmpegError:
                 return
 
