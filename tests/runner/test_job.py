@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import av
 import pytest
 
 from bmfgraph.api import Job
-from bmfgraph.compile import compile_pipeline
+from bmfgraph.compile import compile_pipeline, compile_read_pipeline
 from bmfgraph.config.pipeline import PipelineSpec, parse_pipeline
 from bmfgraph.errors import ConfigError, RunError
 from bmfgraph.media.sources import locate
@@ -188,3 +190,50 @@ def test_copied_sound_begins_with_the_first_frame(tmp_path: Path, container: str
     assert len(times["video"]) == 10
     assert -0.022 < min(times["audio"]) < 0.022
     assert 0.36 < max(times["audio"]) < 0.42
+
+
+class BatchesSpec(OddSpec):
+    """A node that works on several frames at once."""
+
+    stage = "tests.runner.test_job:Batches"
+
+
+class Batches(Stage):
+    sizes: ClassVar[list[int]] = []
+
+    def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[Frame]:
+        assert len(rows) <= self.batch
+        Batches.sizes.append(len(rows))
+        if self.params == "broken":
+            raise ValueError("no more")
+        return [frame for (frame,) in rows]
+
+
+@pytest.mark.parametrize(("latency", "sizes"), [(None, [4, 4, 2]), (0.1, [3, 3, 3, 1]), (0.0, [1] * 10)], ids=str)
+def test_a_stage_gets_batches_of_frames(tmp_path: Path, latency: float | None, sizes: list[int]) -> None:
+    clip(tmp_path / "in.mp4", frames=10)
+    plain = parse_pipeline(copying(tmp_path)["pipeline"])
+    nodes = {
+        "source": plain.nodes["source"],
+        "odd": BatchesSpec(inputs=("source.video",), fault=""),
+        "sink": plain.nodes["sink"].model_copy(update={"inputs": ("odd",)}),
+    }
+    Batches.sizes.clear()
+    plan = compile_read_pipeline(PipelineSpec(name="batches", nodes=nodes), latency=latency)
+    result = run_plan(plan)
+    assert (result.frames, Batches.sizes) == (10, sizes)
+    timings = result.timings["odd"]
+    assert (timings.frames, len(timings.seconds), len(timings.done)) == (10, len(sizes), 10)
+
+
+def test_a_batch_that_fails_names_its_first_frame(tmp_path: Path) -> None:
+    clip(tmp_path / "in.mp4", frames=10)
+    plain = parse_pipeline(copying(tmp_path)["pipeline"])
+    nodes = {
+        "source": plain.nodes["source"],
+        "odd": BatchesSpec(inputs=("source.video",), fault="broken"),
+        "sink": plain.nodes["sink"].model_copy(update={"inputs": ("odd",)}),
+    }
+    with pytest.raises(RunError, match=r"node 'odd' \(odd\), frame 0 at 0\.000 s: ValueError: no more"):
+        run_plan(compile_pipeline(PipelineSpec(name="batches", nodes=nodes)))
+    assert not (tmp_path / "out.mp4").exists()
