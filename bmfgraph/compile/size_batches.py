@@ -16,6 +16,8 @@ _MOST: dict[Device, int] = {"cpu": 4, "cuda": 8}
 """Frames of a batch. On an H200, eight are as fast as more; on a CPU, a frame costs little beside its pixels."""
 _MEMORY: dict[Device, int] = {"cpu": 4 << 20, "cuda": 256 << 20}
 """Bytes of a batch on its largest edge."""
+_SHARE = 256
+"""A batch has at most this part of the GPU's memory on an edge: several batches are on their way on each."""
 
 
 @compiler_pass(requires=("types", "engines"))
@@ -23,7 +25,10 @@ def size_batches(plan: Plan) -> Plan:
     """Set ``batch``: the most frames that memory and latency allow, in multiples of the engines' own batches."""
     device: Device = "cuda" if any(node.device == "cuda" for node in plan) else "cpu"
     largest = max((_bytes(port.type) for node in plan for port in node.outputs), default=0)
-    most = min(_MOST[device], _MEMORY[device] // max(1, largest))
+    memory = _MEMORY[device]
+    if device == "cuda" and plan.machine.gpu is not None:
+        memory = min(memory, plan.machine.gpu.memory // _SHARE)
+    most = min(_MOST[device], memory // max(1, largest))
     if plan.latency is not None:
         rates = [port.type.rate for node in plan for port in node.outputs if isinstance(port.type, FrameSpec)]
         most = min(most, int(plan.latency * float(max(rates, default=0))))

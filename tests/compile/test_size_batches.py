@@ -49,6 +49,14 @@ def test_large_frames_travel_in_smaller_batches(plan: MakePlan, factor: int, cpu
     assert size_batches(grown(plan(UPSCALE, machine=HOPPER_TRT), factor)).batch == gpu
 
 
+@pytest.mark.parametrize(("gigabytes", "expected"), [(141, 7), (24, 2), (8, 1)])
+def test_a_small_gpu_has_room_for_fewer_frames(plan: MakePlan, gigabytes: int, expected: int) -> None:
+    large = grown(plan(UPSCALE, machine=HOPPER_TRT), 32)
+    assert large.machine.gpu is not None
+    gpu = replace(large.machine.gpu, memory=gigabytes << 30)
+    assert size_batches(replace(large, machine=replace(large.machine, gpu=gpu))).batch == expected
+
+
 @pytest.mark.parametrize(("batch", "expected"), [(1, 8), (2, 8), (3, 6), (5, 5), (8, 8), (12, 12)])
 def test_a_batch_on_a_gpu_fills_the_engines_own(plan: MakePlan, batch: int, expected: int) -> None:
     assert plan(engine(UPSCALE, f"{{batch: {batch}}}"), machine=HOPPER_TRT).batch == expected
