@@ -66,6 +66,7 @@ def run_plan(
     """
     began = time.perf_counter()
     heap.limit_arenas()
+    heap.keep_blocks()
     # BMF's own logger reads it once, when it is loaded.
     os.environ.setdefault("BMF_LOG_LEVEL", "FATAL")
     source = ffmpeg4.prepare()

@@ -192,7 +192,9 @@ def test_a_file_system_that_is_read_only(decord: Path) -> None:
         ffmpeg4._link(Path("/proc/x.libs"), {"libavcodec.so.58": decord})
 
 
-def test_bmf_runs_on_what_was_linked(video_frame: object) -> None:
+def test_bmf_runs_on_what_was_linked() -> None:
+    prepare()
+    importlib.import_module("bmf")
     assert ffmpeg4.has_encoder("mpeg4")
     assert ffmpeg4.has_encoder("libx264")
     assert not ffmpeg4.has_encoder("no_such_encoder")

@@ -1,0 +1,51 @@
+"""Test that large blocks are used again, in a process of its own, whose allocator nobody else has touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import resource, sys
+import numpy as np
+from bmfgraph.system import heap
+
+if sys.argv[1] == "keep":
+    heap.keep_blocks()
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        np.empty(44_000_000, np.uint8).fill(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults())
+"""
+
+
+def faults(setting: str, **environment: str) -> int:
+    """Return the page faults of ten blocks of 44 MB, each freed before the next."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    # Huge pages, which NumPy asks for, hide the number of pages.
+    plain["NUMPY_MADVISE_HUGEPAGE"] = "0"
+    command = [sys.executable, "-c", _SCRIPT, setting]
+    return int(subprocess.run(command, env=plain | environment, capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_large_block_is_not_given_back_between_two_frames() -> None:
+    default = faults("leave")
+    if default < 10_000:
+        pytest.skip("this allocator keeps large blocks by itself")
+    kept = faults("keep")
+    if kept > default // 2:
+        pytest.skip("this glibc refuses the setting")
+    assert kept < 100
+
+
+def test_the_users_own_setting_stays() -> None:
+    default = faults("leave", MALLOC_MMAP_THRESHOLD_="131072")
+    assert abs(faults("keep", MALLOC_MMAP_THRESHOLD_="131072") - default) <= default // 10 + 100
