@@ -26,7 +26,7 @@ class RuntimeReason:
     idle: bool = False
     """Whether the GPU is left idle although ``device=auto`` allows it."""
     speeds: str = ""
-    """What was measured of the CPU's runtimes; "" for nothing."""
+    """The measured speeds of the CPU's runtimes; "" without a measurement."""
 
 
 @dataclass(frozen=True)
