@@ -11,7 +11,6 @@ stands beside it: as many decoders, whose frames are dropped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu import engine, looped, nvdec_alone  # type: ignore[import-not-found]  # the script beside this one
+from gpu import engine, looped, looped_clip_parser, nvdec_alone  # type: ignore[import-not-found]  # the script beside this one
 
 from bmfgraph import Job, compose
 
@@ -56,13 +55,8 @@ def decoders(clips: Sequence[Path]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clip", type=Path, required=True)
-    parser.add_argument("--loops", type=int, default=10)
+    parser = looped_clip_parser(__doc__)
     parser.add_argument("--parallel", default="1,2,4")
-    parser.add_argument("--face", metavar="ONNX[=PLAN]")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("overrides", nargs="*", help="for all runs, such as engine=bf16")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     on_gpu = "decoder=nvdec" in options.overrides

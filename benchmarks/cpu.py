@@ -107,11 +107,12 @@ def upscaling_by_hand(loop: Loop, onnx: str, clip: Path, seconds: float, folder:
             (upscaled,) = session.run(None, {name: tensor})
             return np.ascontiguousarray(upscaled[0].transpose(1, 2, 0))
 
-        begun: list[bool] = []
+        is_open = False
 
         def write(large: Array) -> None:
-            if not begun:
-                begun.append(True)
+            nonlocal is_open
+            if not is_open:
+                is_open = True
                 stream.height, stream.width = large.shape[:2]
             out.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
 

@@ -77,14 +77,20 @@ def pipeline_speed(job: Job) -> float:
     return job.run(overwrite=True).steady_fps
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def looped_clip_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that the scripts with a looped clip share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--loops", type=int, default=10)
     parser.add_argument("--face", metavar="ONNX[=PLAN]")
-    parser.add_argument("--upscale", metavar="ONNX[=PLAN]")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("overrides", nargs="*", help="for all pipelines, such as engine=fp16")
+    return parser
+
+
+def main() -> None:
+    parser = looped_clip_parser(__doc__)
+    parser.add_argument("--upscale", metavar="ONNX[=PLAN]")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:

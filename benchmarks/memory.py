@@ -37,6 +37,11 @@ def write_clip(path: Path) -> None:
         container.mux(stream.encode(None))
 
 
+def resident() -> int:
+    """Return the memory of this process in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def measure(setting: str, folder: Path, runs: int) -> None:
     """Run many times in this process, and print its memory."""
     if "arenas" not in setting:
@@ -48,8 +53,7 @@ def measure(setting: str, folder: Path, runs: int) -> None:
     for number in range(1, runs + 1):
         job.run(overwrite=True)
         if number in STEPS or number == runs:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            memory.append(f"{pages * os.sysconf('SC_PAGE_SIZE') / 1e6:8.0f}")
+            memory.append(f"{resident() / 1e6:8.0f}")
     print(f"{setting:12}" + "".join(memory), flush=True)
 
 

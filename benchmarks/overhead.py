@@ -23,6 +23,7 @@ import av
 import numpy as np
 import onnx
 import onnxruntime
+from memory import resident  # type: ignore[import-not-found]  # the script beside this one
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -30,7 +31,6 @@ from bmfgraph import Job, compose
 from bmfgraph.system.progress import Progress
 
 WIDTH, HEIGHT, RATE = 640, 360, 25
-PAGE = 4096
 
 Array = NDArray[np.float64]
 
@@ -91,11 +91,6 @@ def per_frame(work: Callable[[int], object], lengths: tuple[int, int]) -> Array:
     short, long = (timed(partial(work, length)) for length in lengths)
     result: Array = 1e6 * (long - short) / (lengths[1] - lengths[0])
     return result
-
-
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
 def memory_growth(job: Job) -> tuple[int, int]:

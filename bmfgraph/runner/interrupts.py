@@ -22,11 +22,11 @@ class Stoppable(Protocol):
     """One run, or several, that a signal can stop."""
 
     second_signal: bool
-    """Whether the user asked twice, so that nothing must be waited for."""
+    """Whether the user has sent a second signal, after which nothing is waited for."""
 
     @property
     def stopped(self) -> bool:
-        """Whether it must end now."""
+        """Whether the run must end now."""
 
     def cancel(self, why: str) -> None:
         """End it because the user wants it; ``why`` is the text of the error."""

@@ -120,15 +120,16 @@ class Detect(TensorStage):
         count = len(groups)
         # For a few numbers, NumPy takes a fraction of torch's time.
         tables = copies[_TABLE].numpy()
+        parts = {name: tensor.chunk(count) for name, tensor in copies.items() if name != _TABLE}
         results = []
         for number, (frame, *_) in enumerate(groups):
-            if self._check.looks and self._names[0] in copies:
-                own = {name: copies[name].unflatten(0, (count, -1))[number] for name in self._names}
+            own = {name: part[number] for name, part in parts.items()}
+            if self._check.looks and self._names[0] in own:
                 self._check.look(self._named(self._whole(self._outputs_of(own))))
-            prototypes = [copies[name].unflatten(0, (count, -1))[number, 0] for name in self._prototypes]
+            prototypes = self._prototypes_of(own)
             result = self._read(frame, tables[number], *prototypes)
             if result is None:
-                whole = {name: tensors[name].unflatten(0, (count, -1))[number] for name in self._names}
+                whole = {name: tensors[name].chunk(count)[number] for name in self._names}
                 result = self._exact(frame, self._outputs_of(whole), *prototypes)
             results.append(result)
         return results

@@ -95,7 +95,7 @@ class Infer(TensorStage):
 
     @property
     def recordable(self) -> bool:
-        """Whether the inferences of a batch can be recorded: on one stream, and no batch of the engine is half full."""
+        """Whether the inferences of a batch can be recorded: they use one stream, and fill the engine's batches."""
         engine = self.params.engine
         assert engine is not None
         return engine.cuda_graph and engine.streams == 1 and self.batch % engine.batch == 0

@@ -37,7 +37,8 @@ class PerFrame(TensorStage, Generic[_Item]):
 
     def compute(self, tensors: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
         tensor = tensors[self._output.tensor]
-        return {"output": tensor, "numbers": for_each(self._reduce, tensor)}
+        looked_at = {"output": tensor} if self.scores else {}
+        return {"numbers": for_each(self._reduce, tensor)} | looked_at
 
     def items_of(self, groups: Sequence[tuple[Frame, ...]], tensors: dict[str, torch.Tensor]) -> Iterable[_Item]:
         needed = [tensors["numbers"], *([tensors["output"][0]] if self._is_new else [])]

@@ -43,7 +43,7 @@ class TensorStage(Stage):
 
     @property
     def recordable(self) -> bool:
-        """Whether the shapes of all tensors are the same for each frame; asked for after ``open``."""
+        """Whether all tensors have the same shapes for each frame; read after ``open``."""
         return True
 
     def process(self, *items: Any) -> Iterable[Any]:
@@ -110,21 +110,18 @@ class Recording(Stage):
         self.marks = (0.0,) * 4
         self._is_recorded = True
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: Tensors = {}
         self._slots: dict[str, list[torch.Tensor]] = {}
         """For each input, its part of every frame."""
         self._outputs: Tensors = {}
-
-    def process(self, *items: Any) -> Iterable[Any]:
-        return self.process_batch([items])
 
     def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
         begun = time.perf_counter()
         groups = [_group(row[0]) for row in rows]
         parts = [self.stages[0].tensors_of(*row) for row in rows]
-        if self._is_recorded and self._graph is None and len(rows) == self.batch:
+        is_full = len(rows) == self.batch
+        if is_full and self._is_recorded and self._graph is None:
             self._record(parts)
-        if self._graph is None or len(rows) != self.batch:
+        if not is_full or self._graph is None:
             tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
             copied = time.perf_counter()
             tensors = self._computed(tensors, len(rows))
@@ -150,15 +147,15 @@ class Recording(Stage):
 
     def _record(self, parts: Sequence[Tensors]) -> None:
         """Capture the graph, whose inputs have the layout in memory of the first batch's."""
+        inputs = {name: _room_for(tensor, self.batch) for name, tensor in parts[0].items()}
         for name, tensor in parts[0].items():
-            whole = _room_for(tensor, self.batch)
-            self._inputs[name], self._slots[name] = whole, list(whole.split(len(tensor)))
+            self._slots[name] = list(inputs[name].split(len(tensor)))
             torch._foreach_copy_(self._slots[name], [part[name] for part in parts])
         try:
-            self._graph, self._outputs = captured(lambda: self._computed(dict(self._inputs), self.batch))
+            self._graph, self._outputs = captured(lambda: self._computed(dict(inputs), self.batch))
         except Exception as error:
             self._is_recorded = False
-            self._inputs, self._slots = {}, {}
+            self._slots = {}
             names = ", ".join(stage.name for stage in self.stages)
             self.stages[-1].warn(
                 Problem(

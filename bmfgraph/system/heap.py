@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 
 __all__ = ["keep_blocks", "limit_arenas", "trim"]
 
@@ -21,9 +22,7 @@ def limit_arenas() -> None:
 
     Arenas that exist already stay.
     """
-    libc = ctypes.CDLL(None)
-    if "MALLOC_ARENA_MAX" not in os.environ and hasattr(libc, "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+    _set("MALLOC_ARENA_MAX", {_M_ARENA_MAX: _ARENAS})
 
 
 def keep_blocks() -> None:
@@ -32,10 +31,7 @@ def keep_blocks() -> None:
     By default glibc gives a block of more than 32 MB back at once. The system then clears each page of the next one,
     which takes five times as long as to write a picture into it. Older versions of glibc refuse the setting.
     """
-    libc = ctypes.CDLL(None)
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ and hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)
+    _set("MALLOC_MMAP_THRESHOLD_", {_M_MMAP_THRESHOLD: _LARGEST_BLOCK, _M_TRIM_THRESHOLD: 2 * _LARGEST_BLOCK})
 
 
 def trim() -> None:
@@ -43,3 +39,11 @@ def trim() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
+
+
+def _set(variable: str, settings: Mapping[int, int]) -> None:
+    """Set the allocator's parameters, unless the user has set the environment variable; other libraries have none."""
+    libc = ctypes.CDLL(None)
+    if variable not in os.environ and hasattr(libc, "mallopt"):
+        for parameter, value in settings.items():
+            libc.mallopt(parameter, value)

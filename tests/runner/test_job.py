@@ -143,6 +143,13 @@ class OddSpec(NodeSpec):
         return Inferred((Port("out", inputs[0]),), self.fault)
 
 
+def with_odd(folder: Path, odd: OddSpec) -> PipelineSpec:
+    """Return a pipeline with the node between decoder and encoder."""
+    nodes = parse_pipeline(copying(folder)["pipeline"]).nodes
+    sink = nodes["sink"].model_copy(update={"inputs": ("odd",)})
+    return PipelineSpec(name="odd", nodes={"source": nodes["source"], "odd": odd, "sink": sink})
+
+
 class Odd(Stage):
     """Produces too many, too large or empty items."""
 
@@ -164,12 +171,8 @@ class Odd(Stage):
 )
 def test_a_stage_that_does_not_keep_its_promise(tmp_path: Path, fault: str, message: str) -> None:
     clip(tmp_path / "in.mp4", frames=3)
-    plain = parse_pipeline(copying(tmp_path)["pipeline"])
-    odd = OddSpec(inputs=("source.video",), fault=fault)
-    sink = plain.nodes["sink"].model_copy(update={"inputs": ("odd",)})
-    spec = PipelineSpec(name="odd", nodes={"source": plain.nodes["source"], "odd": odd, "sink": sink})
     with pytest.raises(RunError) as caught:
-        run_plan(compile_pipeline(spec))
+        run_plan(compile_pipeline(with_odd(tmp_path, OddSpec(inputs=("source.video",), fault=fault))))
     assert message in str(caught.value)
     assert not (tmp_path / "out.mp4").exists()
 
@@ -212,14 +215,8 @@ class Batches(Stage):
 @pytest.mark.parametrize(("latency", "sizes"), [(None, [4, 4, 2]), (0.1, [3, 3, 3, 1]), (0.0, [1] * 10)], ids=str)
 def test_a_stage_gets_batches_of_frames(tmp_path: Path, latency: float | None, sizes: list[int]) -> None:
     clip(tmp_path / "in.mp4", frames=10)
-    plain = parse_pipeline(copying(tmp_path)["pipeline"])
-    nodes = {
-        "source": plain.nodes["source"],
-        "odd": BatchesSpec(inputs=("source.video",), fault=""),
-        "sink": plain.nodes["sink"].model_copy(update={"inputs": ("odd",)}),
-    }
     Batches.sizes.clear()
-    plan = compile_read_pipeline(PipelineSpec(name="batches", nodes=nodes), latency=latency)
+    plan = compile_read_pipeline(with_odd(tmp_path, BatchesSpec(inputs=("source.video",))), latency=latency)
     result = run_plan(plan)
     assert (result.frames, Batches.sizes) == (10, sizes)
     timings = result.timings["odd"]
@@ -228,12 +225,6 @@ def test_a_stage_gets_batches_of_frames(tmp_path: Path, latency: float | None, s
 
 def test_a_batch_that_fails_names_its_first_frame(tmp_path: Path) -> None:
     clip(tmp_path / "in.mp4", frames=10)
-    plain = parse_pipeline(copying(tmp_path)["pipeline"])
-    nodes = {
-        "source": plain.nodes["source"],
-        "odd": BatchesSpec(inputs=("source.video",), fault="broken"),
-        "sink": plain.nodes["sink"].model_copy(update={"inputs": ("odd",)}),
-    }
     with pytest.raises(RunError, match=r"node 'odd' \(odd\), frame 0 at 0\.000 s: ValueError: no more"):
-        run_plan(compile_pipeline(PipelineSpec(name="batches", nodes=nodes)))
+        run_plan(compile_pipeline(with_odd(tmp_path, BatchesSpec(inputs=("source.video",), fault="broken"))))
     assert not (tmp_path / "out.mp4").exists()

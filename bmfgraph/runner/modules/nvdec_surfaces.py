@@ -36,7 +36,7 @@ class Surfaces(Protocol):
     """The pictures of a file in presentation order, with the pts that the container gives them."""
 
     ended: bool
-    """Whether there are no more."""
+    """Whether all pictures have been read."""
 
     def read(self) -> list[Surface]:
         """Return the next pictures, none or several. The copies of the last ones are enqueued by now."""
@@ -54,13 +54,13 @@ class _Times:
         self._hidden: set[int] = set()
         """Frames that the container hides: they are decoded only because others refer to them."""
 
-    def add(self, pts: int | None, *, hidden: bool) -> None:
-        """Register a packet."""
-        if pts is None:
+    def add(self, packet: Any) -> None:
+        """Register a packet of PyAV."""
+        if packet.pts is None:
             raise self._fail("a frame of the file has no presentation time")
-        self._matcher.add(pts)
-        if hidden:
-            self._hidden.add(pts)
+        self._matcher.add(packet.pts)
+        if packet.is_discard:
+            self._hidden.add(packet.pts)
 
     def of(self, reported: int) -> int | None:
         """Return the pts of the next frame, for which the decoder reports a time; None for a hidden frame."""
@@ -99,7 +99,7 @@ class PacketSurfaces:
             self.ended = True
             data.bsl_data = data.bsl = 0
         else:
-            self._times.add(packet.pts, hidden=packet.is_discard)
+            self._times.add(packet)
             data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
         # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
         with contextlib.nullcontext() if self._begun else NO_CAPTURE:
@@ -113,7 +113,7 @@ class PacketSurfaces:
         return surfaces
 
     def close(self) -> None:
-        self._packets = iter(())
+        self._packets.close()
         self._decoder = None
 
 
@@ -135,7 +135,7 @@ class AheadSurfaces:
     ) -> None:
         self.ended = False
         self._decoder, self._batch, self._times = decoder, batch, _Times(fail)
-        self._packets = PacketReader(params, clock).times()
+        self._packets = iter(PacketReader(params, clock, annex_b=False))
         self._ahead = 0
         """Packets whose frames have not come."""
         # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
@@ -149,8 +149,8 @@ class AheadSurfaces:
     def _next(self) -> list[Surface]:
         frames = self._decoder.get_batch_frames(self._batch)
         self.ended = not frames
-        for pts, hidden in itertools.islice(self._packets, len(frames) + _REORDERED - self._ahead):
-            self._times.add(pts, hidden=hidden)
+        for packet in itertools.islice(self._packets, len(frames) + _REORDERED - self._ahead):
+            self._times.add(packet)
             self._ahead += 1
         self._ahead -= len(frames)
         surfaces = []

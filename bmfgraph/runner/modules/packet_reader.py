@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import av
@@ -19,13 +19,16 @@ _SEEK_MARGIN = 1
 
 
 class PacketReader:
-    """Read the compressed packets of a video stream in file order, in the form that NVDEC expects.
+    """Read the compressed packets of a video stream in file order.
 
-    H.264 and H.265 packets are converted to Annex B (start codes instead of lengths).
+    Args:
+        params: The file, and the part of it that is read.
+        clock: Times of the file.
+        annex_b: Convert H.264 and H.265 to Annex B (start codes instead of lengths), as NVDEC expects it.
     """
 
-    def __init__(self, params: NvdecParams, clock: Clock) -> None:
-        self._params = params
+    def __init__(self, params: NvdecParams, clock: Clock, *, annex_b: bool = True) -> None:
+        self._params, self._annex_b = params, annex_b
         self._seek_pts = self._seek_position(clock)
 
     def _seek_position(self, clock: Clock) -> int | None:
@@ -45,28 +48,19 @@ class PacketReader:
                 return None
             return position if clock.is_before_start(first.pts, base) else None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         """Yield PyAV's packets. A damaged file ends at the damage, as it does for FFmpeg's decoder."""
         codec = self._params.codec
         with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
-            annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream) if codec in ("h264", "hevc") else None
+            converted = self._annex_b and codec in ("h264", "hevc")
+            annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream) if converted else None
             if self._seek_pts is not None:
                 container.seek(self._seek_pts, stream=stream)
             try:
                 for packet in container.demux(stream):
                     if packet.size:
                         yield from annex_b.filter(packet) if annex_b else (packet,)
-            except av.FFmpegError:
-                return
-
-    def times(self) -> Generator[tuple[int | None, bool], None, None]:
-        """Yield the pts of each packet, and whether the container hides its frame; from the start of the file."""
-        with open_video(self._params.path, self._params.protocols) as container:
-            try:
-                for packet in container.demux(container.streams[self._params.video]):
-                    if packet.size:
-                        yield packet.pts, packet.is_discard
             except av.FFmpegError:
                 return
 
