@@ -1,8 +1,10 @@
 """Run ``python -m bmfgraph``."""
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 # `python -m` puts the current folder first on the path, where a file such as av.py may have the name of a library.
@@ -29,15 +31,37 @@ def run() -> None:
         signal.signal(number, leave)
     from bmfgraph.cli.main import main
 
+    code: object = 0
     try:
         main()
+    except SystemExit as end:
+        code = end.code
     except KeyboardInterrupt:
         # A second signal while the message of the first was printed.
-        sys.exit(130)
-    finally:
-        # Only the interpreter's own end is left. A signal must not replace the exit code now.
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
+        code = 130
+    # A signal must not replace the exit code now.
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+    _end(code)
+
+
+def _end(code: object) -> None:
+    """End the process as Python does, but leave the objects of native libraries alone.
+
+    Their destruction takes a third of a second, and after an interrupted import of torch it sometimes aborts.
+    """
+    if not isinstance(code, int) or sys.getprofile() or sys.gettrace():
+        # A profiler or debugger reports when the exception arrives.
+        sys.exit(code)  # type: ignore[arg-type]
+    # Python's own end begins with these two, and so does that of multiprocessing's children.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105 - see above
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(code)
 
 
 def _is_heeded(number: int) -> bool:

@@ -36,6 +36,7 @@ class _Interrupter:
 
     An exception raised inside an import can get lost in a library's callback, or a library turns it into another error.
     So the first signal waits for the import's end, at most ``_PATIENCE`` seconds; a second signal does not wait.
+    Python drops an exception raised inside a destructor, so the interruption is then raised once more.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,9 @@ class _Interrupter:
             # `nohup` ignores SIGHUP.
             heeded = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
             self._previous += [(number, signal.signal(number, self)) for number in heeded]
+        self._unraisable = sys.unraisablehook
+        if self._previous:
+            sys.unraisablehook = self._dropped
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.first is None and number != signal.SIGALRM:
@@ -57,14 +61,23 @@ class _Interrupter:
             # A timer, not a thread: the import may hold the locks that a new thread needs.
             signal.setitimer(signal.ITIMER_REAL, _INTERVAL)
             return
-        signal.setitimer(signal.ITIMER_REAL, 0)
         raise self.interruption()
 
+    def _dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            self._unraisable(dropped)
+        elif self.first is not None:
+            signal.setitimer(signal.ITIMER_REAL, _INTERVAL)
+
     def interruption(self) -> KeyboardInterrupt:
+        """Return the exception of the first signal. The timer is off."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         return KeyboardInterrupt(_REASONS.get(signal.Signals(self.first), "") if self.first else "")
 
     def restore(self) -> None:
         """Give the signals back to the previous handlers."""
+        if self._previous:
+            sys.unraisablehook = self._unraisable
         if self.first is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous:
@@ -81,6 +94,7 @@ def _importing(frame: FrameType | None) -> bool:
 
 def ignore_signals() -> None:
     """Ignore these signals, because the process is about to exit with its own exit code."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in _SIGNALS:
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)
@@ -88,7 +102,8 @@ def ignore_signals() -> None:
 
 def end_interrupted(interruption: KeyboardInterrupt) -> int:
     """Print that a signal stopped the command, and return the exit code."""
-    print_problems(Cancelled(str(interruption) or INTERRUPTED).problems)
+    hint = "no half-written file has its final name"
+    print_problems(Cancelled(str(interruption) or INTERRUPTED, hint=hint).problems)
     ignore_signals()
     return Cancelled.exit_code
 

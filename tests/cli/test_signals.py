@@ -89,6 +89,38 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: py
     assert came == [True]
 
 
+def test_a_signal_inside_a_destructor_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    def do() -> int:
+        Interrupted()
+        time.sleep(30)
+        return 0
+
+    hook = sys.unraisablehook
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_command(do)
+    assert time.monotonic() - began < 3
+    assert capsys.readouterr().err == ""
+    sys.unraisablehook = hook
+
+
+def test_the_timer_is_off_after_an_import_that_fails_on_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_module.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise ImportError('interrupted')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        run_command(lambda: bool(importlib.import_module("failing_module")))
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("signals", [1, 2])
 def test_an_import_that_hangs_ends_by_a_second_signal_or_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: int
@@ -128,3 +160,19 @@ def test_a_signal_at_the_start_exits_with_130() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "bmfgraph: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [["schema"], ["check", "nonsense=1"]])
+def test_what_native_libraries_do_at_exit_does_not_replace_the_exit_code(words: list[str]) -> None:
+    def ended(code: str) -> tuple[int, str, str]:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    run = f"import atexit, sys\nsys.argv[1:] = {words}\natexit.register(print, 'end')\n"
+    run += "from bmfgraph.__main__ import run\nrun()\n"
+    abort = "import ctypes\nnative = ctypes.CDLL(None)\nnative.on_exit(native.abort, None)\n"
+    assert ended(abort) == (-signal.SIGABRT, "", "")
+    normal = ended(run)
+    assert normal[0] == (2 if "check" in words else 0)
+    assert normal[1].endswith("end\n")
+    assert ended(abort + run) == normal
