@@ -1,6 +1,7 @@
 """Run ``python -m bmfgraph``."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -29,8 +30,11 @@ def run() -> None:
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heeded(number)]
     for number in numbers:
         signal.signal(number, leave)
+    # Imports make no garbage.
+    gc.disable()
     from bmfgraph.cli.main import main
 
+    gc.enable()
     code: object = 0
     try:
         main()

@@ -144,7 +144,7 @@ def _drive(
     interruptible: contextlib.AbstractContextManager[None],
 ) -> dict[str, str]:
     """Create the graph and wait for its end. Return the description of each inference node's engine, by node name."""
-    with terminal_muted(), _root_logger_kept():
+    with terminal_muted(), _root_logger_kept(), heap.collection_paused():
         from bmfgraph.runner.graph import NO_MODULES, assemble
         from bmfgraph.runner.modules.base import HANDOVER
     expected = max((info.frames for _, info in plan.sources()), default=0)
@@ -155,7 +155,7 @@ def _drive(
             frames = max((monitor.timings[name].frames for name in sinks), default=0)
             progress(Progress(plan.name, frames, expected, "frames"))
 
-    with interruptible:
+    with interruptible, heap.collection_paused():
         assembly = assemble(plan, monitor)
         for stage in assembly.stages:
             if stage.name in taps:

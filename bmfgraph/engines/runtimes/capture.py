@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
+
+from bmfgraph.system import heap
 
 __all__ = ["NO_CAPTURE", "captured"]
 
@@ -44,7 +44,8 @@ def captured(function: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
     stream = _capture_stream()
     with NO_CAPTURE:
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream), _no_collection():
+        with torch.cuda.stream(stream), heap.collection_paused():
+            # An object that the collector frees on the GPU during a capture would break the capture.
             function()
             # torch.cuda.graph() would first wait for the whole GPU, which fails beside the capture of another run.
             graph.capture_begin(capture_error_mode="thread_local")
@@ -54,15 +55,3 @@ def captured(function: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
                 graph.capture_end()
         torch.cuda.current_stream().wait_stream(stream)
     return graph, result
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Disable the garbage collector: an object that it frees on the GPU during a capture would break the capture."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
