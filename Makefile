@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check hostile fuzz media-table clean
+.PHONY: setup run test check bench bench-quick hostile fuzz media-table clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,ray,dev]"
 	touch $(READY)
 
 run: setup
@@ -25,6 +25,13 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto
+
+# `make bench BENCH="--deface … --vapoursynth …"`: ours, loops by hand and other programs in one run (ten minutes).
+bench: setup
+	$(BIN)/python benchmarks/bench.py $(BENCH) --json outputs/bench.json --markdown outputs/bench.md
+
+bench-quick: setup
+	$(BIN)/python benchmarks/bench.py --quick $(BENCH) --json outputs/bench.json --markdown outputs/bench.md
 
 # `make hostile SEED=7 SECONDS=600`: another seed, and ten minutes for each fuzzer.
 SEED ?= 1

@@ -1,28 +1,20 @@
-"""Compare whole commands with those of other programs: same clip, same network, same codec, preset and quality.
-
-    python benchmarks/peers.py --clip bigbuckbunny.mp4 --faces carphone_pristine.mp4 \\
-        --deface DIR/bin/deface --vapoursynth DIR/bin/python --json peers.json
+"""Whole commands of other programs, which commands of bmfgraph are compared with: same clip, network and quality.
 
 - ``deface`` (pip install deface onnxruntime) hides faces in 72 frames of 640x360 by CenterFace; bmfgraph does the same
   by ``pipeline=redaction``, with the same threshold.
 - vs-mlrt (pip install vapoursynth vapoursynth-mlrt-ort vapoursynth-bestsource imageio-ffmpeg, for Python 3.12) doubles
   three seconds of 720p by the weights of vsr_x2_fast_video with floating-point inputs and outputs, and x264 encodes
   them. Both run the network in ONNX Runtime.
-
-Each round runs both commands once, in turn, from the shell's start to the file's end. Figures are medians over the
-rounds, and the ratio is the median of the ratios within the rounds. A program that is not named is left out.
+- supervision (pip install supervision onnxruntime onnx opencv-python-headless) draws the faces of CenterFace on each
+  frame and writes MPEG-4 by OpenCV; bmfgraph does the same by ``pipeline=face_detection encoder=mpeg4``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -31,6 +23,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 PRESET, CRF, SECONDS = "medium", 18, 3
+OWN = [sys.executable, "-m", "bmfgraph"]
+Commands = dict[str, Callable[[], float]]
 THRESHOLD = 0.2
 HOME = Path(__file__).parents[1]
 
@@ -51,6 +45,49 @@ encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
 video.output(encoder.stdin, y4m=True)
 encoder.stdin.close()
 sys.exit(encoder.wait())
+"""
+
+
+_SUPERVISION = """
+import sys
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import supervision as sv
+
+clip, network, output = sys.argv[1:]
+model = onnx.load(network)
+weights = {weight.name for weight in model.graph.initializer}
+inputs = [value for value in model.graph.input if value.name not in weights]
+del model.graph.input[:]
+model.graph.input.extend(inputs)
+for value in [*model.graph.input, *model.graph.output]:
+    value.type.tensor_type.shape.ClearField("dim")
+    for axis in range(4):
+        value.type.tensor_type.shape.dim.add().dim_param = f"{value.name}_{axis}"
+model.ir_version = max(model.ir_version, 4)
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 3
+session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+boxes, labels = sv.BoxAnnotator(), sv.LabelAnnotator()
+
+
+def drawn(frame, _):
+    height, width = (-(-side // 32) * 32 for side in frame.shape[:2])
+    blob = cv2.dnn.blobFromImage(frame, 1, (width, height), swapRB=True)
+    heat, logs, shifts, _ = session.run(None, {"input.1": blob})
+    y, x = np.nonzero(heat[0, 0] > 0.5)
+    sides = 4 * np.exp(logs[0, ::-1, y, x])
+    centres = 4 * (np.stack([x, y], axis=1) + shifts[0, ::-1, y, x] + 0.5)
+    scale = np.tile([frame.shape[1] / width, frame.shape[0] / height], 2)
+    corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1) * scale
+    found = sv.Detections(corners.reshape(-1, 4), confidence=heat[0, 0, y, x], class_id=np.zeros(len(x), int))
+    found = found.with_nms(0.3)
+    return labels.annotate(boxes.annotate(frame, found), found, [f"face {score:.2f}" for score in found.confidence])
+
+
+sv.process_video(clip, output, drawn)
 """
 
 
@@ -89,11 +126,6 @@ def scaled(source: Path, target: Path, frames: int, width: int, height: int) -> 
     return target
 
 
-def frames_of(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
 def seconds(command: Sequence[str], output: Path) -> float:
     """Run a command that writes ``output``, and return how long it takes."""
     output.unlink(missing_ok=True)
@@ -102,57 +134,34 @@ def seconds(command: Sequence[str], output: Path) -> float:
     return time.perf_counter() - begun
 
 
-def compared(title: str, theirs: list[str], ours: list[str], folder: Path, rounds: int) -> dict[str, object]:
-    """Run two commands in turn; both end with the name of their output."""
-    outputs = [folder / "theirs.mp4", folder / "ours.mp4"]
-    commands = [[*theirs, str(outputs[0])], [*ours, f"output={outputs[1]}", "overwrite=true", "progress=false"]]
-    times = [
-        [seconds(command, output) for command, output in zip(commands, outputs, strict=True)] for _ in range(rounds + 1)
-    ]
-    # The first round fetches models and fills caches.
-    del times[0]
-    counts = [frames_of(output) for output in outputs]
-    assert counts[0] == counts[1], f"{title}: {counts[0]} and {counts[1]} frames"
-    other, own = (statistics.median(column) for column in zip(*times, strict=True))
-    ratio = statistics.median(theirs / ours for theirs, ours in times)
-    print(f"| {title} | {counts[1]} | {other:.2f} | {own:.2f} | {ratio:.2f} |", flush=True)
-    return {"row": title, "frames": counts[1], "theirs": other, "bmfgraph": own, "ratio": ratio}
+def commands(theirs: list[str], ours: list[str], folder: Path) -> Commands:
+    """Return what runs the two commands and returns seconds; each command ends with the name of its output."""
+    outputs = [folder / "ours.mp4", folder / "theirs.mp4"]
+    own = [*OWN, *ours, f"output={outputs[0]}", "overwrite=true", "progress=false"]
+    return {
+        "bmfgraph": lambda: seconds(own, outputs[0]),
+        "other": lambda: seconds([*theirs, str(outputs[1])], outputs[1]),
+    }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clip", type=Path, required=True, help="for super resolution, 1280x720")
-    parser.add_argument("--faces", type=Path, required=True, help="a clip with faces")
-    parser.add_argument("--deface", help="the command deface")
-    parser.add_argument("--vapoursynth", help="a Python with VapourSynth and vs-mlrt")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    options = parser.parse_args()
-    rows = []
-    own = [sys.executable, "-m", "bmfgraph"]
-    print("| commands | frames | theirs, s | bmfgraph, s | theirs / bmfgraph |\n|---|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if options.deface:
-            clip = scaled(options.faces, folder / "faces.mp4", 72, 640, 360)
-            theirs = [options.deface, str(clip), "--thresh", str(THRESHOLD), "--output"]
-            ours = [*own, "pipeline=redaction", f"input={clip}", f"model.decode.threshold={THRESHOLD}"]
-            rows.append(compared("faces hidden: deface", theirs, ours, folder, options.rounds))
-        if options.vapoursynth:
-            network = floating(HOME / "models/vsr_x2_fast_video.onnx", folder / "float.onnx")
-            script = folder / "vs.py"
-            script.write_text(_SCRIPT.format(preset=PRESET, crf=CRF, frames=25 * SECONDS))
-            clip = options.clip.absolute()
-            theirs = [options.vapoursynth, str(script), str(clip), str(network)]
-            meaning = "{layout: NCHW, channels: RGB, std: 255}"
-            ours = [*own, "pipeline=super_resolution", f"input={clip}", f"decoder.end={SECONDS}", "decoder.audio=null"]
-            ours += [f"model.file={network}", f"model.inputs={{input: {meaning}}}"]
-            ours += [f"model.outputs={{output: {meaning}}}", f"encoder.crf={CRF}", f"encoder.preset={PRESET}"]
-            ours += ["engine.runtime=onnxruntime"]
-            rows.append(compared("super resolution: vs-mlrt", theirs, ours, folder, options.rounds))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+def deface(program: str, clip: Path, folder: Path) -> Commands:
+    theirs = [program, str(clip), "--thresh", str(THRESHOLD), "--output"]
+    return commands(theirs, ["pipeline=redaction", f"input={clip}", f"model.decode.threshold={THRESHOLD}"], folder)
 
 
-if __name__ == "__main__":
-    main()
+def supervision(python: str, clip: Path, model: Path, folder: Path) -> Commands:
+    script = folder / "faces.py"
+    script.write_text(_SUPERVISION)
+    ours = ["pipeline=face_detection", f"input={clip}", "encoder=mpeg4", f"records={folder}/faces.jsonl"]
+    return commands([python, str(script), str(clip), str(model)], ours, folder)
+
+
+def vs_mlrt(python: str, clip: Path, folder: Path) -> Commands:
+    network = floating(HOME / "models/vsr_x2_fast_video.onnx", folder / "float.onnx")
+    script = folder / "vs.py"
+    script.write_text(_SCRIPT.format(preset=PRESET, crf=CRF, frames=25 * SECONDS))
+    meaning = "{layout: NCHW, channels: RGB, std: 255}"
+    ours = ["pipeline=super_resolution", f"input={clip}", f"decoder.end={SECONDS}", "decoder.audio=null"]
+    ours += [f"model.file={network}", f"model.inputs={{input: {meaning}}}", f"model.outputs={{output: {meaning}}}"]
+    ours += [f"encoder.crf={CRF}", f"encoder.preset={PRESET}", "engine.runtime=onnxruntime"]
+    return commands([python, str(script), str(clip), str(network)], ours, folder)
