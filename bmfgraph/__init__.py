@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bmfgraph import nodes
     from bmfgraph.api import CheckResult, Job, compose, engine, load, model
+    from bmfgraph.batches.run import batch
     from bmfgraph.config.builder import Pipeline
     from bmfgraph.config.job import Isolation
     from bmfgraph.errors import (
@@ -50,6 +51,7 @@ __all__ = [
     "SpecError",
     "TensorsItem",
     "__version__",
+    "batch",
     "compose",
     "engine",
     "load",
@@ -66,6 +68,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "api": ("CheckResult", "Job", "compose", "engine", "load", "model"),
+    "batches.run": ("batch",),
     "config.builder": ("Pipeline",),
     "config.job": ("Isolation",),
     "errors": (*(name for name in __all__ if name.endswith(("Error", "Errors"))), "Cancelled", "Problem"),

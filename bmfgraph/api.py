@@ -80,7 +80,7 @@ class Job:
     @explaining
     def clips(self) -> tuple[Job, ...]:
         """Return a job for each clip that ``input`` names; this job alone if it names one."""
-        configs = (of_clip(self.config, name) for name in names_of(self.config) or ())
+        configs = (of_clip(self.config, name, index) for index, name in enumerate(names_of(self.config) or ()))
         return tuple(map(Job.from_config, configs)) or (self,)
 
     def _set(self, pipeline: PipelineSpec | Mapping[str, Any], keys: Mapping[str, Any]) -> None:

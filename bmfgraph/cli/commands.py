@@ -176,6 +176,13 @@ def _run(request: Any) -> int:
     return run(request)
 
 
+@_verb("batch", _Configured)
+def _batch(request: Any) -> int:
+    from bmfgraph.cli.multirun import batch
+
+    return batch(request)
+
+
 @_verb("check", _Configured)
 @json_flag
 def _check(request: Any, as_json: bool) -> int:

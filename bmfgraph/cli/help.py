@@ -11,6 +11,7 @@ __all__ = ["FLAGS", "GROUPS", "HELP", "PLAN_FORMATS", "VERBS", "usage"]
 GROUPS = ("pipeline", "model", "engine", "decoder", "encoder")
 VERBS = {
     "run": "the default: build missing engines, run the pipeline",
+    "batch": "run a pipeline over many clips; the same command goes on where an earlier one ended",
     "check": "find everything that is wrong before a frame is decoded",
     "plan": "print the compiled pipeline: JSON, table, drawing; compare two",
     "build": "build the engines and run nothing",
@@ -85,6 +86,29 @@ examples
   python -m bmfgraph pipeline=super_resolution engine=fp16 decoder=nvdec report=report.json      # on an NVIDIA GPU
 
 exit codes: 0 done, 1 the run failed, 2 the configuration is wrong, 3 done, but frames of the input were lost,
+130 stopped by Ctrl-C
+"""
+    + _MORE,
+    "batch": """\
+python -m bmfgraph batch pipeline=NAME input=CLIPS [GROUP=OPTION ...] [KEY=VALUE ...]
+
+Run a pipeline over many clips: a folder, a pattern, a list of names (.txt), or a manifest (.csv, .jsonl) with overrides
+for each clip. A journal notes what is done, so that the same command, after an end of any kind, runs what is missing
+or has changed. The summary lies in a folder beside the journal: index.html, summary.json, clips.csv.
+
+keys besides those of `run`
+  parallel=4          clips side by side
+  on_error=skip       a clip that fails does not stop the others
+  retries=2           run a clip that fails again; or a number for each code
+  shard=3/16          run the third of 16 parts, for 16 machines
+  watch=true          also take files that appear later, until Ctrl-C
+  journal=FILE        by default outputs/batch/PIPELINE.journal
+
+examples
+  python -m bmfgraph batch pipeline=super_resolution 'input=clips/**/*.mp4' 'output=x2/{relpath}.mp4' on_error=skip
+  python -m bmfgraph batch pipeline=face_detection input=clips.csv parallel=4 retries=1
+
+exit codes: 0 all clips are done, 1 one failed, 2 the configuration is wrong, 3 done, but frames of an input were lost,
 130 stopped by Ctrl-C
 """
     + _MORE,

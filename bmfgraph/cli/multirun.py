@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from bmfgraph.config.grid import Grid
+    from bmfgraph.config.variants import Variants
 
-__all__ = ["Request", "build", "check", "plan", "run"]
+__all__ = ["Request", "batch", "build", "check", "plan", "run"]
 
 Config = dict[str, Any]
 Runs = Iterator[tuple[dict[str, str], Config]]
@@ -47,7 +48,7 @@ def run(request: Request) -> int:
     """Run a pipeline, or a sweep; return the exit code."""
     if sweeps(request.arguments):
         return _guarded(lambda: _sweep(request), request)
-    return _compose_once(_run_job, request)
+    return _compose_once(lambda config: _run_job(config, request), request)
 
 
 def build(request: Request) -> int:
@@ -55,6 +56,38 @@ def build(request: Request) -> int:
     if sweeps(request.arguments):
         return _guarded(lambda: _build_runs(request), request)
     return _compose_once(_build_job, request)
+
+
+def batch(request: Request) -> int:
+    """Run a pipeline over many clips; return the exit code."""
+
+    def command() -> int:
+        from bmfgraph.config.variants import Variants
+
+        if sweeps(request.arguments):
+            raise ConfigError(
+                "a batch is not swept",
+                path="-m",
+                hint="name values that differ from clip to clip in a manifest, or run a batch for each value",
+                code=codes.INVALID_ARGUMENT,
+            )
+        return _batched(Variants.of_arguments(request.arguments))
+
+    return _guarded(command, request)
+
+
+def _batched(variants: Variants) -> int:
+    from bmfgraph.batches.run import run_batch
+    from bmfgraph.runner.resources import needs_watching
+    from bmfgraph.system.progress import show_progress
+
+    config = variants.config({})
+    exit_codes = [0]
+    with show_progress(config.get("progress") is not False) as progress:
+        isolated = True if needs_watching() else None
+        for ended in run_batch(variants.config, progress=progress, isolated=isolated):
+            exit_codes.append(ended.exit_code)
+    return worst(exit_codes)
 
 
 def check(request: Request, *, as_json: bool) -> int:
@@ -100,12 +133,17 @@ def _guarded(command: Callable[[], int], request: Request) -> int:
     return run_command(command, debug=lambda: wants_traceback(request.arguments), printer=request.printer)
 
 
-def _run_job(config: Config) -> int:
+def _run_job(config: Config, request: Request) -> int:
     from bmfgraph.api import Job
+    from bmfgraph.batches.entries import is_manifest
     from bmfgraph.runner.clips import names_of
     from bmfgraph.runner.resources import needs_watching
     from bmfgraph.system.progress import show_progress
 
+    if config.get("journal") or is_manifest(config.get("input")):
+        from bmfgraph.config.variants import Variants
+
+        return _batched(Variants.of_arguments(request.arguments))
     job = Job.from_config(config)
     isolated = job.spec.isolated or needs_watching()
     with show_progress(bool(job.spec.progress)) as progress:

@@ -19,6 +19,8 @@ __all__ = ["TemplateError", "filled", "name_outputs", "specs_of", "with_names", 
 _WORDS = {
     "stem": "there is no input that the file is made of",
     "name": "there is no input that the file is made of",
+    "relpath": "`input` names one clip",
+    "index": "`input` names one clip",
     "pipeline": "",
     "model": "there is no model on the way to the file",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -17,7 +18,18 @@ from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.path_kind import FilePath, OutputPath, path_kind
 from bmfgraph.system.text import size_bytes
 
-__all__ = ["ASIDE", "GROUPS", "Group", "Isolation", "JobReading", "JobSpec", "Policy", "path_keys", "read_job"]
+__all__ = [
+    "ASIDE",
+    "GROUPS",
+    "Group",
+    "Isolation",
+    "JobReading",
+    "JobSpec",
+    "Policy",
+    "path_keys",
+    "read_job",
+    "shard_of",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,15 @@ class Isolation(Frozen):
         return None if self.memory is None else size_bytes(self.memory)
 
 
+class Resources(Frozen):
+    """What a worker of a cluster needs; Ray places as many on a node as fit."""
+
+    cpus: float | None = Field(
+        default=None, ge=0, le=4096, description="CPU cores; null: one, or less if there are fewer cores than workers."
+    )
+    gpus: float = Field(default=0, ge=0, le=64, description="GPUs, such as 0.25 for four workers on each.")
+
+
 class Policy(Frozen):
     """Rules of the user's organisation."""
 
@@ -65,6 +86,7 @@ class Policy(Frozen):
     )
 
 
+_Times = Annotated[int, Field(ge=0, le=100)]
 Options = Annotated[Mapping[str, Any] | None, Group()]
 
 
@@ -85,7 +107,7 @@ class JobSpec(Frozen):
     input: FilePath | tuple[FilePath, ...] | None = Field(
         default=None,
         description="The clip to read. Several: a list, a folder of videos, a pattern such as clips/*.mp4, or a .txt "
-        "file with a name in each line.",
+        "file with a name in each line. `batch` also takes a manifest (.csv, .jsonl) with overrides for each clip.",
     )
     parallel: Annotated[int, Aside()] = Field(
         default=1, ge=1, le=64, description="Number of clips that run side by side in this process."
@@ -93,10 +115,33 @@ class JobSpec(Frozen):
     on_error: Annotated[Literal["stop", "skip"], Aside()] = Field(
         default="stop", description="With several clips: whether a clip that fails stops the others."
     )
+    journal: Annotated[OutputPath | None, Aside()] = Field(
+        default=None,
+        description="With several clips: the file that notes which are done, so that the next run of the same command "
+        "does the others. `batch` has one by default.",
+    )
+    shard: Annotated[str | None, Aside()] = Field(
+        default=None, description="For `batch`: the part of the clips to run, such as 3/16 for the third of 16 parts."
+    )
+    retries: Annotated[_Times | Mapping[str, _Times], Aside()] = Field(
+        default=0, description="For `batch`: how often a clip that fails is run again: a number, or one for each code."
+    )
+    launcher: Annotated[Literal["local", "ray"] | None, Aside()] = Field(
+        default=None,
+        description="For `batch`: where clips run. By default in this process; `local`: a process for each clip; "
+        "`ray`: the workers of a Ray cluster.",
+    )
+    resources: Annotated[Resources, Aside()] = Field(
+        default=Resources(), description="For `launcher=ray`: what a worker needs."
+    )
+    watch: Annotated[StrictBool, Aside()] = Field(
+        default=False, description="For `batch`: also take files that appear later in the folder or pattern."
+    )
     output: OutputPath | None = Field(
         default=None,
         description="The file to write; its extension sets the container. The words `{stem}` and `{name}` of the "
-        "input, `{pipeline}` and `{model}` may stand in it.",
+        "input, `{pipeline}` and `{model}` may stand in it; with several clips also `{relpath}`, the path below the "
+        "folder of all, without extension, and `{index}`, the place in the list.",
     )
     overwrite: Annotated[StrictBool | None, Aside()] = Field(
         default=False, description="Replace outputs and reports that exist; otherwise they are an error."
@@ -132,10 +177,32 @@ class JobSpec(Frozen):
         default=None, description="Short clips that come with the extra `samples`."
     )
 
+    @field_validator("shard")
+    @classmethod
+    def _is_shard(cls, value: str | None) -> str | None:
+        if value is not None:
+            shard_of(value)
+        return value
+
     @property
     def cut_short(self) -> bool:
         """Whether an input is read from its start but not to its end, so that a reference may be longer."""
         return self.pipeline is not None and any(node.cut_short() for node in self.pipeline.nodes.values())
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Return the part, from 0, and the number of parts that the key ``shard`` names.
+
+    Raises:
+        FieldError: The text is not PART/PARTS, with a part of 1 to PARTS.
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise FieldError(
+            f"{text!r} is no part of a whole", "write PART/PARTS, from 1/PARTS to PARTS/PARTS, such as 3/16"
+        )
+    return part - 1, parts
 
 
 GROUPS = tuple(

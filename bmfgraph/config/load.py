@@ -18,7 +18,7 @@ from bmfgraph.config.job import GROUPS
 from bmfgraph.config.yaml_files import check_content, read_yaml
 from bmfgraph.errors import ConfigError, did_you_mean, join_sorted
 
-__all__ = ["compose_config", "group_option", "load_config"]
+__all__ = ["compose_config", "composed_with", "group_option", "load_config"]
 
 _HYDRA = threading.RLock()
 """Held while Hydra composes, because Hydra's state is global."""
@@ -42,10 +42,17 @@ def compose_config(
     Raises:
         ConfigError: The overrides do not compose, or a key of ``values`` does not exist.
     """
+    return plain(composed_with(pipeline, overrides, config_dir, values))
+
+
+def composed_with(
+    pipeline: str | None, overrides: Sequence[str], config_dir: Folders, values: Mapping[str, Any]
+) -> DictConfig:
+    """Compose like :func:`compose_config`, as OmegaConf's own type, with interpolations as they are."""
     chosen = [] if not pipeline else [pipeline] if "=" in pipeline else [f"pipeline={pipeline}"]
     with _composed([*chosen, *_choices(values), *overrides], config_dir) as config:
         _set(config, values)
-        return plain(config)
+        return config
 
 
 def load_config(

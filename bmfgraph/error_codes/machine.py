@@ -25,6 +25,7 @@ __all__ = [
     "MISSING_ONNXRUNTIME",
     "MISSING_OPENVINO",
     "MISSING_PYNVVIDEOCODEC",
+    "MISSING_RAY",
     "MISSING_STORED_ENGINE",
     "MISSING_TENSORRT",
     "NETWORK_PREPARATION_FAILURE",
@@ -89,4 +90,5 @@ MISSING_PYNVVIDEOCODEC = Code(
 MISSING_NODE_PACKAGE = Code(
     "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
 )
+MISSING_RAY = Code("E709", "Ray is not installed.", "`pip install 'bmfgraph[ray]'`.")
 MISSING_OPENVINO = Code("E708", "OpenVINO is not installed.", "Run `pip install openvino`.")

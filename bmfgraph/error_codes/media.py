@@ -13,6 +13,7 @@ __all__ = [
     "INVALID_CROP",
     "INVALID_ENCODER_OPTION",
     "INVALID_SEQUENCE_NAME",
+    "MALFORMED_MANIFEST",
     "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
     "MISSING_PICTURE",
@@ -27,6 +28,7 @@ __all__ = [
     "UNSUPPORTED_MEDIA",
     "UNSUPPORTED_PASSES",
     "UNSUPPORTED_TUNE",
+    "UNUSABLE_JOURNAL",
     "UNUSED_RATE",
 ]
 
@@ -38,6 +40,12 @@ UNKNOWN_NAME_WORD = Code(
 )
 SHARED_OUTPUT = Code(
     "E222", "Two clips would write one file.", "Put `{stem}` into the names of outputs, records and the report."
+)
+MALFORMED_MANIFEST = Code(
+    "E224", "A row of a manifest is wrong.", "Name the clip in `input`, and overrides in the other columns or keys."
+)
+UNUSABLE_JOURNAL = Code(
+    "E225", "The journal of a batch is no file of this version.", "Name another file, or delete this one."
 )
 SEVERAL_CLIPS = Code("E223", "`input` names several clips where one is needed.", "Name one of them.")
 UNSUPPORTED_TUNE = Code(

@@ -7,10 +7,14 @@ from bmfgraph.error_codes.code import Code
 __all__ = [
     "CELL_CRASH",
     "CELL_TIMEOUT",
+    "CLIP_CRASHES",
+    "CLUSTER_FAILURE",
     "COMPARISON_FAILURE",
     "INTERNAL_ERROR",
     "ISOLATED_RUN_FAILURE",
+    "JOURNAL_IN_USE",
     "LOST_FRAMES",
+    "LOST_WORKER",
     "MEMORY_SHORT",
     "MISSING_FRAMES",
     "MODULE_IN_THE_WAY",
@@ -55,5 +59,15 @@ TIME_LIMIT = Code(
 MODULE_IN_THE_WAY = Code(
     "E813", "A file in the script's folder has the name of a library's module.", "Rename the file or move the script."
 )
+JOURNAL_IN_USE = Code(
+    "E815", "Another batch uses the journal.", "Wait for its end, or name another one with `journal`."
+)
+CLIP_CRASHES = Code(
+    "E816", "The process ended three times while a clip ran.", "Set `isolated=true`, and see what the clip is."
+)
+CLUSTER_FAILURE = Code(
+    "E817", "The Ray cluster cannot be reached, or has no room for a worker.", "Start it, or ask for less."
+)
+LOST_WORKER = Code("E818", "The worker of a clip died again and again.", "See the logs of the cluster.")
 INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
 LOST_FRAMES = Code("E814", "A node took fewer frames than the node before it gave.", "Run it again, and report it.")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import MediaError
-from bmfgraph.media.opening import is_url
+from bmfgraph.media.naming import input_words
+from bmfgraph.media.opening import is_url, open_video
 from bmfgraph.media.picture_files import WILDCARDS, is_picture_name, natural_order
 from bmfgraph.system.untrusted import read_bounded
 
-__all__ = ["clip_names"]
+__all__ = ["clip_names", "clip_seconds", "relative_name"]
 
 _VIDEOS = re.compile(
     r"\.(mp4|m4v|mov|mkv|webm|avi|m?ts|m2ts|flv|wmv|asf|mpe?g|vob|3gp|3g2|ogv|mxf|gxf|nut|y4m|h?26[45]|hevc|av1|obu|ivf"
@@ -53,6 +54,47 @@ def clip_names(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return None
     found = sorted((name for name in glob.glob(value, recursive=True) if Path(name).is_file()), key=natural_order)  # noqa: PTH207
     return None if all(is_picture_name(name) for name in found) else tuple(found)
+
+
+def relative_name(value: str | Sequence[str] | None, name: str) -> str:
+    """Return the path of a clip below the folder that ``input`` names, without its extension.
+
+    Args:
+        value: The key ``input``.
+        name: One of the clips that it names. A clip that it does not find in a folder has its own name.
+
+    Example:
+        >>> relative_name("clips/**/*.mp4", "clips/a/b.mp4")
+        'a/b'
+    """
+    for part in [value] if isinstance(value, str) else value or ():
+        folder = _fixed_part(part)
+        if folder is not None and name != part and (path := Path(name)).is_relative_to(folder):
+            return path.relative_to(folder).with_suffix("").as_posix()
+    return input_words(name)["stem"]
+
+
+def clip_seconds(name: str) -> float:
+    """Return the length of a clip as its container declares it, in seconds; 0 if it is unknown or no file."""
+    if is_url(name) or not Path(name).is_file():
+        return 0.0
+    try:
+        with open_video(name) as container:
+            return max(0.0, (container.duration or 0) / 1e6)
+    except Exception:
+        # The run of the clip says what is wrong.
+        return 0.0
+
+
+def _fixed_part(part: str) -> Path | None:
+    """Return the folder of all clips of a folder or of a pattern."""
+    path = Path(part)
+    if path.is_dir():
+        return path
+    if not WILDCARDS.search(part):
+        return None
+    place = next(number for number, step in enumerate(path.parts) if WILDCARDS.search(step))
+    return Path(*path.parts[:place])
 
 
 def _of_folder(folder: str) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,37 +12,49 @@ from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import CheckResult, compile_job
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import ConfigError, MediaError, one_error
-from bmfgraph.media.clips import clip_names
+from bmfgraph.media.clips import clip_names, relative_name
 from bmfgraph.plan.plan import Plan, files_written
 from bmfgraph.runner.preflight import preflight_errors, report_path
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from bmfgraph.runner.side_by_side import ClipResult, ClipRun
+    from bmfgraph.runner.side_by_side import ClipResult, ClipRun, Work
 
 __all__ = ["merged", "names_of", "of_clip", "of_first_clip", "refuse_several", "run_clips"]
 
+_CLIP_WORD = re.compile(r"(?<!\{)\{(relpath|index)\}(?!\})")
 SCHEMA = 1
 """Version of the report of several clips."""
 
 
-def of_clip(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a configuration whose nodes read one clip instead of all that ``input`` names."""
+def of_clip(config: Mapping[str, Any], name: str, index: int | str, relative: str | None = None) -> dict[str, Any]:
+    """Return a configuration whose nodes read one clip instead of all that ``input`` names.
+
+    Args:
+        config: The configuration.
+        name: The clip.
+        index: Its place in the list, from 0, for the word ``{index}`` of names.
+        relative: Text for the word ``{relpath}``; None: the path below the folder that ``input`` names.
+    """
     whole = config["input"]
+    words = {"index": str(index), "relpath": relative_name(whole, name) if relative is None else relative}
 
     def replaced(value: Any) -> Any:
         if value == whole:
             return name
+        if isinstance(value, str):
+            return _CLIP_WORD.sub(lambda word: words[word[1]].replace("{", "{{").replace("}", "}}"), value)
         return {key: replaced(part) for key, part in value.items()} if isinstance(value, Mapping) else value
 
-    return {**config, "input": name, "pipeline": replaced(config["pipeline"])}
+    named = {key: replaced(config[key]) for key in ("pipeline", "report", "output") if key in config}
+    return {**config, **named, "input": name}
 
 
 def of_first_clip(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the configuration of the first clip where ``input`` is a list; else None."""
     names = names_of(config) if isinstance(config.get("input"), list) else None
-    return of_clip(config, names[0]) if names else None
+    return of_clip(config, names[0], 0) if names else None
 
 
 def names_of(config: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -134,12 +147,12 @@ def run_clips(
     Raises:
         BmfgraphError: Two clips would write one file; or a clip is wrong or failed, and ``on_error`` is ``stop``.
     """
-    from bmfgraph.runner.side_by_side import ClipResult, run_side_by_side
+    from bmfgraph.runner.side_by_side import Amount, ClipResult, run_side_by_side
 
     began = time.perf_counter()
     plans = compiled_clips({name: reading for name, reading, _ in jobs})
     results: list[ClipResult] = []
-    runs: list[tuple[str, int, ClipRun]] = []
+    runs: list[Work] = []
     for name, reading, run in jobs:
         plan = plans[name]
         errors = plan.errors or preflight_errors(plan, reading.spec, overwrite=overwrite)
@@ -151,7 +164,9 @@ def run_clips(
             runs.append((name, max((info.frames for _, info in plan.sources()), default=0), run))
     yield from results
     title = next(iter(plans.values())).name
-    for ended in run_side_by_side(runs, title=title, parallel=parallel, on_error=on_error, progress=progress):
+    lengths = [frames for _, frames, _ in runs]
+    amount = Amount(title, len(runs), sum(lengths) if all(lengths) else 0)
+    for ended in run_side_by_side(runs, amount=amount, parallel=parallel, on_error=on_error, progress=progress):
         results.append(ended)
         yield ended
     name, reading, _ = jobs[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,13 +14,30 @@ from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system.progress import Progress, ProgressCallback
 
-__all__ = ["ClipResult", "ClipRun", "run_side_by_side"]
+__all__ = ["Amount", "ClipResult", "ClipRun", "Work", "run_side_by_side"]
 
 _POLL = 0.1
 """Seconds between two reports of progress."""
 
 ClipRun = Callable[[ProgressCallback], RunResult]
 """Runs the job of one clip; what the callback raises ends it."""
+
+Work = tuple[str, float, ClipRun]
+"""Name of a clip, its length (0 if unknown), and its run."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much there is to do."""
+
+    title: str
+    """Name of the pipeline."""
+    clips: int
+    """Number of clips."""
+    length: float
+    """Length of all; 0 if unknown."""
+    unit: Literal["frames", "seconds"] = "frames"
+    """What lengths are counted in."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,7 @@ class _Group:
     def __init__(self) -> None:
         self.reason = ""
         self.second_signal = False
-        self.active: dict[int, Progress] = {}
+        self.active: dict[int, tuple[float, Progress]] = {}
 
     @property
     def stopped(self) -> bool:
@@ -54,11 +72,11 @@ class _Group:
         """End all runs."""
         self.reason = self.reason or why
 
-    def callback(self, number: int) -> ProgressCallback:
+    def callback(self, number: int, length: float) -> ProgressCallback:
         """Return the callback of one run. It notes the progress, and ends the run when all must end."""
 
         def report(progress: Progress) -> None:
-            self.active[number] = progress
+            self.active[number] = length, progress
             if self.stopped:
                 raise Cancelled(self.reason)
 
@@ -66,9 +84,9 @@ class _Group:
 
 
 def run_side_by_side(
-    runs: Sequence[tuple[str, int, ClipRun]],
+    runs: Iterable[Work | None],
     *,
-    title: str,
+    amount: Amount,
     parallel: int,
     on_error: Literal["stop", "skip"],
     progress: ProgressCallback | None = None,
@@ -78,8 +96,8 @@ def run_side_by_side(
     Closing the iterator cancels the runs.
 
     Args:
-        runs: Name, number of frames (0 if unknown) and job of each clip, in the order in which they begin.
-        title: Name of the pipeline.
+        runs: The clips, in the order in which they begin; taken one by one. None: there is no clip yet.
+        amount: How much there is to do, as far as it is known.
         parallel: Number of jobs that run at once.
         on_error: ``stop``: a failure ends all runs; ``skip``: the others go on.
         progress: Called about 10 times a second, on this thread, with the frames of all runs.
@@ -89,50 +107,54 @@ def run_side_by_side(
         BmfgraphError: A run failed, and ``on_error`` is ``stop``; raised after the others have ended.
     """
     group = _Group()
-    waiting, ended = queue.SimpleQueue[int](), queue.SimpleQueue[tuple[int, RunResult | BaseException]]()
-    for number in range(len(runs)):
-        waiting.put(number)
+    waiting, taking = enumerate(runs), threading.Lock()
+    ended = queue.SimpleQueue[tuple[int, Work, RunResult | BaseException]]()
 
     def work() -> None:
         while not group.stopped:
+            number, task = -1, None
             try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                ended.put((number, runs[number][2](group.callback(number))))
+                with taking:
+                    number, task = next(waiting, (-1, None))
+                if task is None:
+                    if number < 0:
+                        return
+                    time.sleep(_POLL)
+                    continue
+                ended.put((number, task, task[2](group.callback(number, task[1]))))
             except BaseException as error:
-                ended.put((number, error))
+                ended.put((number, task or ("", 0, _nothing), error))
 
     threads = [
         threading.Thread(target=work, name=f"bmfgraph-clip-{place}", daemon=True)
-        for place in range(min(parallel, len(runs)))
+        for place in range(min(parallel, amount.clips) if amount.clips else parallel)
     ]
-    lengths = [frames for _, frames, _ in runs]
-    counts = _Counts(title, len(runs), sum(lengths) if all(lengths) else 0)
+    counts = _Counts(amount)
     with stopped_by_signals(group):
         for thread in threads:
             thread.start()
         try:
-            while counts.ended < len(runs):
+            while True:
                 if progress:
                     progress(counts.progress(group.active))
+                # Before the queue is looked at: what a thread puts there as its last act must not be missed.
+                alive = any(thread.is_alive() for thread in threads)
                 try:
-                    number, outcome = ended.get(timeout=_POLL)
+                    number, (name, length, _), outcome = ended.get(timeout=_POLL if alive else 0)
                 except queue.Empty:
-                    if group.second_signal or not any(thread.is_alive() for thread in threads):
+                    if group.second_signal or not alive:
                         break
                     continue
                 group.active.pop(number, None)
-                counts.add(outcome)
+                counts.add(length)
                 if isinstance(outcome, RunResult):
-                    yield ClipResult(runs[number][0], outcome)
+                    yield ClipResult(name, outcome)
                 elif group.stopped and isinstance(outcome, Cancelled):
                     continue
                 elif not isinstance(outcome, BmfgraphError) or on_error == "stop":
                     raise outcome
                 else:
-                    yield ClipResult(runs[number][0], None, outcome)
+                    yield ClipResult(name, None, outcome)
             if group.stopped:
                 raise Cancelled(group.reason)
         finally:
@@ -143,23 +165,28 @@ def run_side_by_side(
                     thread.join()
 
 
+def _nothing(report: ProgressCallback) -> RunResult:
+    raise NotImplementedError
+
+
 @dataclass
 class _Counts:
-    """The frames and clips that have ended."""
+    """The clips that have ended."""
 
-    title: str
-    clips: int
-    total: int
+    amount: Amount
     ended: int = 0
-    frames: int = 0
+    length: float = 0
 
-    def add(self, outcome: RunResult | BaseException) -> None:
+    def add(self, length: float) -> None:
         self.ended += 1
-        self.frames += outcome.frames if isinstance(outcome, RunResult) else 0
+        self.length += length
 
-    def progress(self, active: dict[int, Progress]) -> Progress:
+    def progress(self, active: Mapping[int, tuple[float, Progress]]) -> Progress:
         """Return the progress of all clips."""
-        running = [progress for progress in list(active.values()) if progress.unit == "frames"]
-        done = self.frames + sum(progress.done for progress in running)
-        task = f"{self.title}, {self.ended} of {self.clips} clips"
-        return Progress(task, done, self.total, "frames")
+        running = [(length, each) for length, each in list(active.values()) if each.unit == "frames"]
+        if self.amount.unit == "frames":
+            done = self.length + sum(each.done for _, each in running)
+        else:
+            done = self.length + sum(length * min(1, each.done / each.total) for length, each in running if each.total)
+        clips = f"{self.ended} of {self.amount.clips}" if self.amount.clips else str(self.ended)
+        return Progress(f"{self.amount.title}, {clips} clips", int(done), int(self.amount.length), self.amount.unit)

@@ -26,7 +26,7 @@ from bmfgraph.sweep.equal import work_hash
 from bmfgraph.system.files import file_sha256
 from bmfgraph.system.machine import find_libraries
 
-__all__ = ["Cell", "changes", "failed_result", "fingerprint", "identity", "result_head"]
+__all__ = ["Cell", "changes", "code_version", "failed_result", "fingerprint", "identity", "result_head"]
 
 _FINGERPRINT = 1
 """Version of the fingerprint."""
@@ -80,7 +80,7 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     runtimes = sorted({engine.runtime for engine in engines.values() if engine.device == "cpu"})
     return {
         "schema": _FINGERPRINT,
-        "bmfgraph": f"{__version__} {_code()}",
+        "bmfgraph": f"{__version__} {code_version()}",
         "input": {name: "+".join(hashes[path] for path in paths) for name, paths in inputs.items()},
         "model": {name: engine.sha256 for name, engine in engines.items()},
         "engine": {name: file_sha256(Path(path)) for name, path in named.items()},
@@ -93,7 +93,7 @@ def fingerprint(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _code() -> str:
+def code_version() -> str:
     """Return 12 hex digits that follow from bmfgraph's own source."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()

@@ -30,7 +30,8 @@ class Progress:
     done: int
     total: int
     """0 if unknown."""
-    unit: Literal["frames", "steps"]
+    unit: Literal["frames", "steps", "seconds"]
+    """``seconds`` are those of video."""
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -79,8 +80,9 @@ def _bar() -> Iterator[ProgressCallback]:
         """Frames per second."""
 
         def render(self, task: Task) -> Text:
-            frames = task.fields["unit"] == "frames"
-            return Text(f"{task.finished_speed or task.speed or 0:.1f} fps" if frames else task.fields["unit"])
+            speed, unit = task.finished_speed or task.speed or 0, task.fields["unit"]
+            texts = {"frames": f"{speed:.1f} fps", "seconds": f"s of video, {speed:.1f}x"}
+            return Text(texts.get(unit, unit))
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -111,6 +113,7 @@ def _regular_lines() -> ProgressCallback:
         if time.monotonic() >= due:
             due = time.monotonic() + _INTERVAL
             count = f"{progress.done} of {progress.total}" if progress.total else str(progress.done)
-            say(f"{progress.task}: {count} {progress.unit}")
+            unit = "s of video" if progress.unit == "seconds" else progress.unit
+            say(f"{progress.task}: {count} {unit}")
 
     return update

@@ -18,7 +18,7 @@ _LEAVING = Situation(packs=("packs/leaving",))
 # fmt: off
 ROWS: tuple[Row, ...] = (
     # words
-    Row("E101", "chek pipeline=copy", "unknown verb 'chek' (did you mean 'check'?); verbs: build, check, doctor, "),
+    Row("E101", "chek pipeline=copy", "unknown verb 'chek' (did you mean 'check'?); verbs: batch, build, check, "),
     Row("E102", "check --config-dir my_conf pipeline=copy", "--config-dir 'my_conf': there is no such folder"),
     Row("E103", "check pipeline=super_resolutoin", f"pipeline=super_resolutoin: there is no such option (did you mean 'super_resolution'?); options: {PIPELINES}"),
     Row("E103", UP + "engine=fp61", "engine=fp61: there is no such option (did you mean 'fp16'?); options: bf16, fp16, fp32, int8, tf32"),

@@ -202,5 +202,5 @@ def test_a_verb_that_is_none(here: Workplace) -> None:
     assert (ended.code, ended.err) == (
         2,
         "bmfgraph: error[E101]: unknown verb 'biuld' (did you mean 'build'?); "
-        "verbs: build, check, doctor, engines, model, plan, report, run, schema\n  → python -m bmfgraph --help\n",
+        "verbs: batch, build, check, doctor, engines, model, plan, report, run, schema\n  → python -m bmfgraph --help\n",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from bmfgraph.sweep.metrics import finite, measured
 from bmfgraph.sweep.report.text import problem_text, varied_keys
 
-__all__ = ["csv_table"]
+__all__ = ["csv_table", "safe_cell"]
 
 _PARTS = ("median", "min", "max")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -37,19 +37,19 @@ def csv_table(report: Mapping[str, Any]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     names = [f"{metric.name}_{part}" for metric in metrics for part in _PARTS]
-    writer.writerow(map(_safe, ["id", "status", *keys, *names, "error_code", "error", "command"]))
+    writer.writerow(map(safe_cell, ["id", "status", *keys, *names, "error_code", "error", "command"]))
     for cell in cells:
         values = [cell["metrics"].get(metric.name, {}).get(part) for metric in metrics for part in _PARTS]
         errors = cell["errors"]
         words = [cell["id"], cell["status"], *(cell["varied"].get(key, "") for key in keys)]
         more = [" ".join(error["code"] for error in errors), "\n".join(map(problem_text, errors)), cell["command"]]
         numbers = ["" if (number := finite(value)) is None else f"{number:.12g}" for value in values]
-        writer.writerow([*map(_safe, words), *numbers, *map(_safe, more)])
+        writer.writerow([*map(safe_cell, words), *numbers, *map(safe_cell, more)])
     text = file.getvalue()
     return text if text.isascii() else f"\ufeff{text}"
 
 
-def _safe(text: str) -> str:
+def safe_cell(text: str) -> str:
     """Return the text so that it cannot run as a formula; plain numbers stay numbers."""
     text = str(text).replace("\0", "�")
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

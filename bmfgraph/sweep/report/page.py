@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -18,7 +19,7 @@ from bmfgraph.sweep.report.text import date_text, left_out_text, problem_text, s
 from bmfgraph.sweep.verdict import Verdict, change, judge, key_metrics, margin
 from bmfgraph.system.text import counted, printable, shortened
 
-__all__ = ["report_page"]
+__all__ = ["printable_data", "rendered_page", "report_page"]
 
 _SIZES = (1100, 440), (350, 360)
 """Width and height of the scatter plot in px, for wide and for narrow screens."""
@@ -42,34 +43,21 @@ def report_page(report: Mapping[str, Any]) -> str:
     Returns:
         The page. Its content security policy forbids it to load anything.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
-
-    report = _printable(report)
+    report = printable_data(report)
     verdict, cells = judge(report), report["cells"]
     speed = speed_metric(cells)
     nodes, legend = node_bars(verdict)
     plots = [lay_out(report, *size) for size in _SIZES]
-    style, script = _resource("page.css"), _resource("page.js")
-    environment = Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        loader=FunctionLoader(_resource),
-    )
-    environment.filters["px"] = lambda number: f"{number:.6g}"
     functions = (
         *(change, counted, date_text, left_out_text, margin, median, problem_text),
         *(shipped_command, shortened, spread, states, variant),
     )
-    environment.globals.update({function.__name__: function for function in functions})
-    return environment.get_template("page.html").render(
+    return rendered_page(
+        "bmfgraph.sweep.report",
+        "page.html",
+        {function.__name__: function for function in functions},
         report=report,
         verdict=verdict,
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
         machine=_machine(report["machine"]),
         key_metrics=key_metrics(report),
         plots=plots if all(plots) else [],
@@ -88,21 +76,49 @@ def report_page(report: Mapping[str, Any]) -> str:
     )
 
 
-def _resource(name: str) -> str:
-    return resources.files("bmfgraph.sweep.report").joinpath(name).read_text("utf-8")
+def rendered_page(package: str, template: str, functions: Mapping[str, Any], **values: Any) -> str:
+    """Render a page in the style of the reports. It loads nothing, and its content security policy forbids it.
+
+    Args:
+        package: The package that contains the template.
+        template: Name of the template. It gets ``style``, ``script`` and ``policy`` besides.
+        functions: Functions for the template.
+        values: Values for the template.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style, script = (_resource("bmfgraph.sweep.report", name) for name in ("page.css", "page.js"))
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(partial(_resource, package)),
+    )
+    environment.filters["px"] = lambda number: f"{number:.6g}"
+    environment.globals.update(functions)
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
+    return environment.get_template(template).render(
+        style=Markup(style), script=Markup(script), policy=policy, **values
+    )
+
+
+def _resource(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _printable(value: Any) -> Any:
+def printable_data(value: Any) -> Any:
     """Clean all texts in plain data."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
-        return {_printable(key): _printable(part) for key, part in value.items()}
-    return [_printable(part) for part in value] if isinstance(value, list | tuple) else value
+        return {printable_data(key): printable_data(part) for key, part in value.items()}
+    return [printable_data(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _columns(report: Mapping[str, Any]) -> list[_Column]:

@@ -1,0 +1,1 @@
+"""Run one pipeline over any number of clips: a list with overrides, a journal of what is done, and a summary."""

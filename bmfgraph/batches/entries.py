@@ -1,0 +1,155 @@
+"""List the clips of a batch: those that ``input`` names, or the rows of a manifest."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bmfgraph import error_codes as codes
+from bmfgraph.config.job import path_keys
+from bmfgraph.errors import ConfigError
+from bmfgraph.media.clips import clip_names, relative_name
+from bmfgraph.media.naming import input_words
+from bmfgraph.media.opening import is_url
+from bmfgraph.media.picture_files import WILDCARDS
+
+__all__ = ["Entry", "entries", "is_manifest"]
+
+_CSV, _LINES = ".csv", ".jsonl"
+_CLIP = "input"
+"""The column of the clips."""
+_LONGEST = 1 << 20
+"""Characters of a line of a manifest."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip of a batch."""
+
+    index: int
+    """Place in the whole list, from 0."""
+    clip: str
+    relative: str
+    """Text for the word ``{relpath}``."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides for this clip: value by dotted key."""
+
+
+def is_manifest(value: object) -> bool:
+    """Return whether the key ``input`` names a table of clips with overrides."""
+    return isinstance(value, str) and Path(value).suffix.lower() in (_CSV, _LINES)
+
+
+def entries(value: str | Sequence[str] | None) -> Iterator[Entry]:
+    """List the clips that the key ``input`` names, one by one. A manifest is read as the entries are taken.
+
+    Args:
+        value: As for :func:`bmfgraph.media.clips.clip_names`; or a manifest: CSV with a header, or an object in each
+            line (.jsonl). Its column or key ``input`` names the clip; the others are overrides, empty ones of a CSV
+            file left out.
+
+    Raises:
+        ConfigError: A row of the manifest is wrong; names the line.
+        MediaError: A list of names has no name.
+        OSError: The list or manifest cannot be read.
+    """
+    if isinstance(value, str) and is_manifest(value):
+        yield from _of_manifest(Path(value))
+        return
+    names = clip_names(value)
+    if names is None and isinstance(value, str):
+        # Pictures that make one clip, or one clip.
+        names = () if not value or (WILDCARDS.search(value) and not _exists(value)) else (value,)
+    names = names or ()
+    for index, name in enumerate(names):
+        yield Entry(index, name, relative_name(value, name))
+
+
+def _exists(pattern: str) -> bool:
+    return os.path.lexists(pattern) or is_url(pattern) or next(glob.iglob(pattern, recursive=True), None) is not None  # noqa: PTH207
+
+
+def _of_manifest(path: Path) -> Iterator[Entry]:
+    literal = set(path_keys())
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        rows = _csv_rows(path, lines) if path.suffix.lower() == _CSV else _json_rows(path, lines)
+        for index, (number, row) in enumerate(rows):
+            clip = row.pop(_CLIP, None)
+            if not isinstance(clip, str) or not clip:
+                raise _wrong(path, number, f"it names no clip in {_CLIP!r}")
+            if path.suffix.lower() == _CSV:
+                row = {key: text if key in literal else _scalar(text) for key, text in row.items()}
+            row = dict(_flat(row))
+            name = Path(clip)
+            relative = input_words(clip)["stem"] if name.is_absolute() else name.with_suffix("").as_posix()
+            yield Entry(index, clip, relative, row)
+
+
+def _csv_rows(path: Path, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    table = csv.DictReader(_bounded(path, lines), strict=True)
+    try:
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+        if _CLIP not in table.fieldnames:
+            raise _wrong(path, 1, f"its header has no column {_CLIP!r}")
+        for row in table:
+            if None in row or None in row.values():
+                raise _wrong(path, table.line_num, "it has not as many cells as the header")
+            yield table.line_num, {key: text.strip() for key, text in row.items() if text.strip()}
+    except csv.Error as error:
+        raise _wrong(path, table.line_num, str(error)) from None
+
+
+def _json_rows(path: Path, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_bounded(path, lines), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _wrong(path, number, f"it is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise _wrong(path, number, "it is not an object")
+        yield number, row
+
+
+def _bounded(path: Path, lines: Any) -> Iterator[str]:
+    number = 0
+    while line := lines.readline(_LONGEST):
+        number += 1
+        if len(line) == _LONGEST:
+            raise _wrong(path, number, f"it has more than {_LONGEST:,} characters")
+        yield line
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _scalar(text: str) -> Any:
+    """Return a cell as YAML reads it; text where it is not a single value."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text
+
+
+def _wrong(path: Path, line: int, reason: str) -> ConfigError:
+    return ConfigError(
+        f"line {line} of {str(path)!r}: {reason}",
+        path="input",
+        hint="name the clip in `input`, and overrides in the other columns, such as output or decoder.start",
+        code=codes.MALFORMED_MANIFEST,
+    )

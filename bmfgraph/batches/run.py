@@ -1,0 +1,341 @@
+"""Run a batch: list its clips, leave out those that are done, run the others side by side, and write the summary."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from bmfgraph import error_codes as codes
+from bmfgraph.api import Job
+from bmfgraph.batches.entries import Entry, entries, is_manifest
+from bmfgraph.batches.journal import Journal, Row
+from bmfgraph.batches.launchers import Launch, launcher
+from bmfgraph.batches.names import Names
+from bmfgraph.batches.summary import write_summary
+from bmfgraph.config.job import JobSpec, shard_of
+from bmfgraph.config.options import Folders
+from bmfgraph.config.variants import Variants
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, MediaError, RunError, SpecError
+from bmfgraph.media.clips import clip_seconds
+from bmfgraph.plan.plan import files_read, files_written
+from bmfgraph.runner.clips import of_clip
+from bmfgraph.runner.result import RunResult
+from bmfgraph.runner.side_by_side import Amount, ClipResult, Work, run_side_by_side
+from bmfgraph.sweep.cells import code_version, identity
+from bmfgraph.system.console import say
+from bmfgraph.system.machine import find_libraries, find_machine
+from bmfgraph.system.obstacles import explaining
+from bmfgraph.system.progress import ProgressCallback
+
+__all__ = ["batch", "run_batch"]
+
+_DEATHS = 3
+"""Number of times that the process may end while a clip runs."""
+_POLL = 1.0
+"""Seconds between two looks for new files."""
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before the second attempt, and at most."""
+
+
+def run_batch(
+    configure: Callable[[Mapping[str, Any]], dict[str, Any]],
+    *,
+    progress: ProgressCallback | None = None,
+    isolated: bool | None = None,
+) -> Generator[ClipResult, None, None]:
+    """Run one pipeline over many clips, and yield each result as its run ends.
+
+    Clips that an earlier run of the same journal has done are left out, unless their settings, their files or their
+    outputs have changed. Closing the iterator stops the batch.
+
+    Args:
+        configure: Returns the configuration with the overrides of a clip; without any, the common one.
+        progress: Called with the seconds of video of all clips, on this thread.
+        isolated: As for :meth:`bmfgraph.Job.run`.
+
+    Raises:
+        BmfgraphError: The configuration, the list or the journal is wrong, or two clips would write one file; or a clip
+            failed, and ``on_error`` is ``stop``.
+    """
+    batch = _Batch(configure, isolated)
+    journal = Journal(batch.journal_path)
+    try:
+        yield from batch.run(journal, progress)
+    finally:
+        journal.close()
+
+
+@explaining
+def batch(
+    pipeline: str | None = None,
+    *overrides: str,
+    config_dir: Folders = (),
+    progress: ProgressCallback | None = None,
+    **values: Any,
+) -> Generator[ClipResult, None, None]:
+    """Run a pipeline over many clips as the verb ``batch`` does, and iterate over the results as they come.
+
+    Args:
+        pipeline: As for :func:`bmfgraph.compose`, like ``overrides``, ``config_dir`` and ``values``.
+        overrides: Such as ``on_error=skip`` and ``parallel=4``.
+        config_dir: Folders of configuration besides the packaged one.
+        progress: Called with the seconds of video of all clips, on this thread.
+        values: Values of top-level keys, such as ``input="clips/*.mp4"``.
+
+    Yields:
+        The result or the failure of each clip that ran; not of those that were done before.
+
+    Raises:
+        BmfgraphError: As for :func:`run_batch`.
+
+    Example:
+        >>> for ended in batch("face_detection", "on_error=skip", input="clips"):
+        ...     print(ended.clip, ended.result.frames if ended.result else ended.error)
+    """
+    variants = Variants.of_values(pipeline, overrides, config_dir, values)
+    yield from run_batch(variants.config, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    configure: Callable[[Mapping[str, Any]], dict[str, Any]]
+    isolated: bool | None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self.configure({})
+
+    @cached_property
+    def spec(self) -> JobSpec:
+        reading = Job.from_config({**self.config, "input": "clip"}).reading
+        if wrong := [problem for problem in reading.problems if problem.path.partition(".")[0] != "pipeline"]:
+            raise SpecError(wrong)
+        return reading.spec
+
+    @property
+    def value(self) -> str | list[str]:
+        """The key ``input``."""
+        value = self.config.get("input")
+        return value if isinstance(value, list) else str(value or "")
+
+    @cached_property
+    def part(self) -> tuple[int, int]:
+        return shard_of(self.spec.shard) if self.spec.shard else (0, 1)
+
+    @cached_property
+    def title(self) -> str:
+        return self.spec.pipeline.name if self.spec.pipeline else "batch"
+
+    @property
+    def journal_path(self) -> Path:
+        if self.spec.journal:
+            return Path(self.spec.journal)
+        shard = "" if self.part == (0, 1) else f"_{self.part[0] + 1}-of-{self.part[1]}"
+        return Path("outputs", "batch", f"{self.title}{shard}.journal")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the results depend on besides the clips and their overrides, as hex digits."""
+        machine = find_machine()
+        facts = {
+            "code": code_version(),
+            "config": identity(Job.from_config({**self.config, "input": None})),
+            "gpu": str(machine.gpu) if machine.gpu else None,
+            "libraries": {library.module: library.version for library in find_libraries()},
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    # ---------------------------------------------------------------------------------------- the whole
+
+    def run(self, journal: Journal, progress: ProgressCallback | None) -> Generator[ClipResult, None, None]:
+        began = time.time()
+        names = Names(self.configure)
+        waiting = self._list(journal, names)
+        counts = journal.counts()
+        if kept := counts.get("kept", 0):
+            say(f"{self.title}: {kept:,} of {sum(counts.values()):,} clips were done before")
+        amount = Amount(self.title, 0 if self.spec.watch else waiting, journal.video("waiting"), "seconds")
+        if self.spec.watch:
+            amount = Amount(self.title, 0, 0, "seconds")
+        launched = contextlib.ExitStack()
+        try:
+            launch = launched.enter_context(launcher(self.spec, self.isolated))
+            yield from run_side_by_side(
+                self._works(journal, names, launch),
+                amount=amount,
+                parallel=self.spec.parallel,
+                on_error=self.spec.on_error,
+                progress=progress,
+            )
+        finally:
+            with launched:
+                write_summary(journal, self.title, began)
+
+    def _list(self, journal: Journal, names: Names) -> int:
+        """Enter the clips into the journal; return how many are to run."""
+        waiting = count = 0
+        journal.begin_listing()
+        try:
+            for entry in self._entries():
+                count += 1
+                waiting += self._enter(journal, names, entry)
+        except BaseException:
+            journal.cancel_listing()
+            raise
+        if not count and not self.spec.watch:
+            journal.cancel_listing()
+            raise ConfigError(
+                f"{self.value!r} names no clip",
+                path="input",
+                hint="name a folder of videos, a pattern that fits some, or a list",
+                code=codes.FILE_EXPECTED,
+            )
+        journal.end_listing()
+        return waiting
+
+    def _entries(self) -> Iterator[Entry]:
+        try:
+            yield from entries(self.value)
+        except MediaError as error:
+            raise ConfigError(str(error), path="input", hint=error.hint, code=error.code) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{self.value!r} cannot be read ({error.strerror})",
+                path="input",
+                hint="correct it, or check who may read it",
+                code=codes.UNREADABLE_FILE,
+            ) from None
+
+    def _enter(self, journal: Journal, names: Names, entry: Entry) -> bool:
+        """Enter a clip; return whether it is to run in this part of the batch."""
+        part, parts = self.part
+        key = _key(entry)
+        mine = entry.index % parts == part
+        for path in names.of(entry):
+            if (owner := journal.take_name(path, entry.index)) is not None:
+                raise self._shared(journal, entry, owner, path)
+        if not mine:
+            return False
+        journal.list_clip(key, entry.index, entry.clip, entry.relative, entry.changes)
+        if journal.is_up_to_date(key, self.fingerprint):
+            journal.set_kept(key)
+            return False
+        if journal.set_waiting(key, clip_seconds(entry.clip)) >= _DEATHS:
+            error = RunError(
+                "batch",
+                "pipeline",
+                f"clip {entry.clip!r}: the process ended {_DEATHS} times while it ran, and it is left out this time",
+                hint="isolated=true keeps a crash away from the others; the next command tries the clip again",
+                code=codes.CLIP_CRASHES,
+                path="input",
+            )
+            journal.fail(key, error.problems)
+            return False
+        return True
+
+    def _shared(self, journal: Journal, entry: Entry, owner: int, path: str) -> ConfigError:
+        other = next((each.clip for each in self._entries() if each.index == owner), f"number {owner}")
+        return ConfigError(
+            f"the clips {other!r} and {entry.clip!r} would both write {path!r}",
+            path="output",
+            hint="put {stem}, {relpath} or {index} into the names of outputs, records and the report",
+            code=codes.SHARED_OUTPUT,
+        )
+
+    # ------------------------------------------------------------------------------------------ one clip
+
+    def _works(self, journal: Journal, names: Names, launch: Launch) -> Iterator[Work | None]:
+        for row in journal.rows("waiting"):
+            yield row.clip, row.video, partial(self._run, journal, row, launch)
+        if self.spec.watch and not is_manifest(self.value):
+            for entry in self._new(journal):
+                if entry is None:
+                    yield None
+                elif self._enter(journal, names, entry):
+                    row = journal.row(_key(entry))
+                    yield row.clip, row.video, partial(self._run, journal, row, launch)
+
+    def _new(self, journal: Journal) -> Iterator[Entry | None]:
+        """Look for new files for ever; a file is taken when its size and time have stayed the same for a while."""
+        seen = {each.clip for each in self._entries()}
+        sizes: dict[str, tuple[int, int]] = {}
+        count = journal.last_place() + 1
+        due = 0.0
+        while True:
+            if time.monotonic() < due:
+                yield None
+                continue
+            due = time.monotonic() + _POLL
+            for entry in self._entries():
+                if entry.clip in seen:
+                    continue
+                try:
+                    found = os.stat(entry.clip)  # noqa: PTH116 - names may hold bytes that are not UTF-8
+                except OSError:
+                    continue
+                now = found.st_size, found.st_mtime_ns
+                if sizes.pop(entry.clip, None) == now and found.st_size:
+                    seen.add(entry.clip)
+                    yield Entry(count, entry.clip, entry.relative)
+                    count += 1
+                else:
+                    sizes[entry.clip] = now
+
+    def _run(self, journal: Journal, row: Row, launch: Launch, report: ProgressCallback) -> RunResult:
+        try:
+            config = of_clip(self.configure(row.changes), row.clip, row.place, row.relative)
+            plan = Job.from_config(config).plan()
+        except BmfgraphError as error:
+            journal.fail(row.key, error.problems)
+            raise
+        writes = [str(path) for path in files_written(plan)]
+        foreign = [path for path in writes if os.path.lexists(path) and not journal.owns(path)]
+        overwrite = True if not foreign else None
+        began = time.perf_counter()
+        attempt = 0
+        while True:
+            attempt += 1
+            journal.begin(row.key, writes if overwrite else ())
+            try:
+                result = launch(config, overwrite, report)
+            except Cancelled:
+                journal.stop(row.key)
+                raise
+            except BmfgraphError as error:
+                if attempt <= self._retries(error):
+                    say(f"{row.clip}: attempt {attempt} failed ({one_line(error)}); once more")
+                    time.sleep(min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempt - 1)))
+                    continue
+                journal.fail(row.key, error.problems, writes)
+                raise
+            reads = [str(path) for path in files_read(plan)]
+            seconds = time.perf_counter() - began
+            paths = [os.path.realpath(path) for path in result.outputs.values()]
+            journal.end(row.key, self.fingerprint, reads=reads, writes=paths, frames=result.frames, seconds=seconds)
+            return result
+
+    def _retries(self, error: BmfgraphError) -> int:
+        retries = self.spec.retries
+        if isinstance(retries, int):
+            # A wrong configuration stays wrong.
+            return retries if error.exit_code == 1 else 0
+        return max((retries.get(problem.code, 0) for problem in error.problems), default=0)
+
+
+def one_line(error: BmfgraphError) -> str:
+    """Return the code and message of an error's first problem."""
+    problem = error.problems[0]
+    return f"{problem.code}: {problem}"
+
+
+def _key(entry: Entry) -> str:
+    text = json.dumps([entry.clip, entry.changes], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
