@@ -244,10 +244,9 @@ class Journal:
         """Return a clip."""
         return _row(self._do(f"SELECT {_COLUMNS} FROM clips WHERE key = ?", (key,))[0])
 
-    def last_place(self) -> int:
-        """Return the last place of the list; -1 if it is empty."""
-        found = self._do("SELECT max(place) FROM clips")
-        return -1 if found[0][0] is None else int(found[0][0])
+    def lists(self, key: str) -> bool:
+        """Return whether a clip belongs to the batch."""
+        return bool(self._do("SELECT 1 FROM clips WHERE key = ? AND place IS NOT NULL", (key,)))
 
     def totals(self) -> tuple[int, float]:
         """Return the frames, and the seconds of video, of the clips that are done."""

@@ -20,6 +20,7 @@ from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, launcher
 from bmfgraph.batches.names import Names
 from bmfgraph.batches.summary import write_summary
+from bmfgraph.batches.watch import new_entries
 from bmfgraph.config.job import JobSpec, shard_of
 from bmfgraph.config.options import Folders
 from bmfgraph.config.variants import Variants
@@ -39,8 +40,6 @@ __all__ = ["batch", "run_batch"]
 
 _DEATHS = 3
 """Number of times that the process may end while a clip runs."""
-_POLL = 1.0
-"""Seconds between two looks for new files."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 """Seconds before the second attempt, and at most."""
 
@@ -158,7 +157,7 @@ class _Batch:
     def run(self, journal: Journal, progress: ProgressCallback | None) -> Generator[ClipResult, None, None]:
         began = time.time()
         names = Names(self.configure)
-        waiting = self._list(journal, names)
+        waiting, count = self._list(journal, names)
         counts = journal.counts()
         if kept := counts.get("kept", 0):
             say(f"{self.title}: {kept:,} of {sum(counts.values()):,} clips were done before")
@@ -169,7 +168,7 @@ class _Batch:
         try:
             launch = launched.enter_context(launcher(self.spec, self.isolated))
             yield from run_side_by_side(
-                self._works(journal, names, launch),
+                self._works(journal, names, launch, count),
                 amount=amount,
                 parallel=self.spec.parallel,
                 on_error=self.spec.on_error,
@@ -179,8 +178,8 @@ class _Batch:
             with launched:
                 write_summary(journal, self.title, began)
 
-    def _list(self, journal: Journal, names: Names) -> int:
-        """Enter the clips into the journal; return how many are to run."""
+    def _list(self, journal: Journal, names: Names) -> tuple[int, int]:
+        """Enter the clips into the journal; return how many are to run here, and how many there are."""
         waiting = count = 0
         journal.begin_listing()
         try:
@@ -199,7 +198,7 @@ class _Batch:
                 code=codes.FILE_EXPECTED,
             )
         journal.end_listing()
-        return waiting
+        return waiting, count
 
     def _entries(self) -> Iterator[Entry]:
         try:
@@ -216,13 +215,11 @@ class _Batch:
 
     def _enter(self, journal: Journal, names: Names, entry: Entry) -> bool:
         """Enter a clip; return whether it is to run in this part of the batch."""
-        part, parts = self.part
         key = _key(entry)
-        mine = entry.index % parts == part
         for path in names.of(entry):
             if (owner := journal.take_name(path, entry.index)) is not None:
                 raise self._shared(journal, entry, owner, path)
-        if not mine:
+        if not self._is_mine(key):
             return False
         journal.list_clip(key, entry.index, entry.clip, entry.relative, entry.changes)
         if journal.is_up_to_date(key, self.fingerprint):
@@ -241,6 +238,14 @@ class _Batch:
             return False
         return True
 
+    def _is_mine(self, key: str) -> bool:
+        """Return whether a clip is of this part of the batch: by its name, so that a longer list moves no clip."""
+        part, parts = self.part
+        return int(key, 16) % parts == part
+
+    def _is_known(self, journal: Journal, entry: Entry) -> bool:
+        return not self._is_mine(_key(entry)) or journal.lists(_key(entry))
+
     def _shared(self, journal: Journal, entry: Entry, owner: int, path: str) -> ConfigError:
         other = next((each.clip for each in self._entries() if each.index == owner), f"number {owner}")
         return ConfigError(
@@ -252,42 +257,23 @@ class _Batch:
 
     # ------------------------------------------------------------------------------------------ one clip
 
-    def _works(self, journal: Journal, names: Names, launch: Launch) -> Iterator[Work | None]:
+    def _works(self, journal: Journal, names: Names, launch: Launch, count: int) -> Iterator[Work | None]:
         for row in journal.rows("waiting"):
             yield row.clip, row.video, partial(self._run, journal, row, launch)
-        if self.spec.watch and not is_manifest(self.value):
-            for entry in self._new(journal):
-                if entry is None:
-                    yield None
-                elif self._enter(journal, names, entry):
-                    row = journal.row(_key(entry))
-                    yield row.clip, row.video, partial(self._run, journal, row, launch)
-
-    def _new(self, journal: Journal) -> Iterator[Entry | None]:
-        """Look for new files for ever; a file is taken when its size and time have stayed the same for a while."""
-        seen = {each.clip for each in self._entries()}
-        sizes: dict[str, tuple[int, int]] = {}
-        count = journal.last_place() + 1
-        due = 0.0
-        while True:
-            if time.monotonic() < due:
+        if not self.spec.watch or is_manifest(self.value):
+            return
+        for entry in new_entries(self._entries, lambda entry: self._is_known(journal, entry), count):
+            if entry is None:
                 yield None
                 continue
-            due = time.monotonic() + _POLL
-            for entry in self._entries():
-                if entry.clip in seen:
-                    continue
-                try:
-                    found = os.stat(entry.clip)  # noqa: PTH116 - names may hold bytes that are not UTF-8
-                except OSError:
-                    continue
-                now = found.st_size, found.st_mtime_ns
-                if sizes.pop(entry.clip, None) == now and found.st_size:
-                    seen.add(entry.clip)
-                    yield Entry(count, entry.clip, entry.relative)
-                    count += 1
-                else:
-                    sizes[entry.clip] = now
+            try:
+                if self._enter(journal, names, entry):
+                    row = journal.row(_key(entry))
+                    yield row.clip, row.video, partial(self._run, journal, row, launch)
+            except BmfgraphError as error:
+                journal.list_clip(_key(entry), entry.index, entry.clip, entry.relative, entry.changes)
+                journal.fail(_key(entry), error.problems)
+                yield entry.clip, 0, partial(_raise, error)
 
     def _run(self, journal: Journal, row: Row, launch: Launch, report: ProgressCallback) -> RunResult:
         try:
@@ -328,6 +314,10 @@ class _Batch:
             # A wrong configuration stays wrong.
             return retries if error.exit_code == 1 else 0
         return max((retries.get(problem.code, 0) for problem in error.problems), default=0)
+
+
+def _raise(error: BmfgraphError, report: ProgressCallback) -> RunResult:
+    raise error
 
 
 def one_line(error: BmfgraphError) -> str:

@@ -1,0 +1,49 @@
+"""Look for new clips of a folder or a pattern, and wait until they are complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from bmfgraph.batches.entries import Entry
+
+__all__ = ["new_entries"]
+
+_POLL = 1.0
+"""Seconds between two looks."""
+
+
+def new_entries(
+    entries: Callable[[], Iterable[Entry]], is_known: Callable[[Entry], bool], count: int
+) -> Iterator[Entry | None]:
+    """Look for new clips for ever; a clip is taken when its size and time are the same in two looks.
+
+    Args:
+        entries: Lists the clips that there are.
+        is_known: Whether a clip was taken before, or is not to be taken.
+        count: Place of the first new clip.
+
+    Yields:
+        A new clip, or None if there is none now.
+    """
+    states: dict[str, tuple[int, int]] = {}
+    due = 0.0
+    while True:
+        if time.monotonic() < due:
+            yield None
+            continue
+        due = time.monotonic() + _POLL
+        for entry in entries():
+            if is_known(entry):
+                continue
+            try:
+                found = os.stat(entry.clip)  # noqa: PTH116 - names may hold bytes that are not UTF-8
+            except OSError:
+                continue
+            state = found.st_size, found.st_mtime_ns
+            if states.pop(entry.clip, None) == state and found.st_size:
+                yield Entry(count, entry.clip, entry.relative)
+                count += 1
+            else:
+                states[entry.clip] = state
