@@ -131,6 +131,18 @@ class Journal:
         with self._guard:
             return self._base.execute(statement, tuple(values)).fetchall()
 
+    def _do_all(self, statements: Iterable[tuple[str, Iterable[Any]]]) -> None:
+        """Do several things in one transaction, which the disk is waited for once."""
+        with self._guard:
+            self._base.execute("BEGIN")
+            try:
+                for statement, values in statements:
+                    self._base.execute(statement, tuple(values))
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
     # ------------------------------------------------------------------------------------------ listing
 
     def begin_listing(self) -> None:
@@ -194,9 +206,12 @@ class Journal:
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
-        for path in writes:
-            self._do("INSERT OR REPLACE INTO files VALUES (?, NULL, NULL)", (path,))
-        self._do("UPDATE clips SET state = ?, attempts = attempts + 1 WHERE key = ?", (RUNNING, key))
+        self._do_all(
+            [
+                *(("INSERT OR REPLACE INTO files VALUES (?, NULL, NULL)", (path,)) for path in writes),
+                ("UPDATE clips SET state = ?, attempts = attempts + 1 WHERE key = ?", (RUNNING, key)),
+            ]
+        )
 
     def end(
         self, key: str, fingerprint: str, *, reads: Iterable[str], writes: Iterable[str], frames: int, seconds: float
@@ -204,12 +219,19 @@ class Journal:
         """Note that a clip is done, which files it read and wrote, how many frames, and how long it took."""
         read = {path: _numbers(State.of(path)) for path in reads}
         wrote = list(writes)
-        for path in wrote:
-            self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, *_numbers(State.of(path))))
-        self._do(
-            "UPDATE clips SET state = ?, fingerprint = ?, reads = ?, writes = ?, frames = ?, seconds = ?, deaths = 0, "
-            "problems = '[]', ended = ? WHERE key = ?",
-            (DONE, fingerprint, json.dumps(read), json.dumps(wrote), frames, seconds, time.time(), key),
+        values = (DONE, fingerprint, json.dumps(read), json.dumps(wrote), frames, seconds, time.time(), key)
+        self._do_all(
+            [
+                *(
+                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, *_numbers(State.of(path))))
+                    for path in wrote
+                ),
+                (
+                    "UPDATE clips SET state = ?, fingerprint = ?, reads = ?, writes = ?, frames = ?, seconds = ?, "
+                    "deaths = 0, problems = '[]', ended = ? WHERE key = ?",
+                    values,
+                ),
+            ]
         )
 
     def fail(self, key: str, problems: Iterable[Problem], writes: Iterable[str] = ()) -> None:

@@ -196,15 +196,12 @@ class _Workers:
         asked = None
         try:
             while True:
-                asked = asked or worker.progress.remote()
-                ready, _ = self._ray.wait([work, asked], num_returns=1, timeout=_POLL)
-                if work in ready:
+                if self._ray.wait([work], timeout=_POLL)[0]:
                     outcome: _Outcome = self._ray.get(work)
                     return outcome
-                progress = None
-                if asked in ready:
+                asked, progress = asked or worker.progress.remote(), None
+                if self._ray.wait([asked], timeout=0)[0]:
                     progress, asked = self._ray.get(asked), None
-                    time.sleep(_POLL)
                 report(progress or _NOTHING)
         except self._ray.exceptions.RayError as error:
             raise RunError(

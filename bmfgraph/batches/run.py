@@ -277,7 +277,9 @@ class _Batch:
 
     def _run(self, journal: Journal, row: Row, launch: Launch, report: ProgressCallback) -> RunResult:
         try:
-            config = of_clip(self.configure(row.changes), row.clip, row.place, row.relative)
+            config = of_clip(
+                self.configure(row.changes) if row.changes else self.config, row.clip, row.place, row.relative
+            )
             plan = Job.from_config(config).plan()
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)
