@@ -5,7 +5,9 @@ The journal is a database of SQLite, which survives a killed process at any mome
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -17,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bmfgraph import error_codes as codes
-from bmfgraph.errors import ConfigError, Problem
+from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
 __all__ = ["Journal", "Row", "State"]
 
@@ -28,9 +30,10 @@ CREATE TABLE clips (
     reads TEXT, writes TEXT, frames INTEGER, video REAL, seconds REAL, attempts INTEGER, deaths INTEGER, problems TEXT,
     ended REAL);
 CREATE INDEX places ON clips (place);
-CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, time INTEGER);
+CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, time INTEGER, begun INTEGER);
 CREATE TABLE names (path TEXT PRIMARY KEY, place INTEGER);
 """
+_BEGIN = "INSERT INTO files VALUES (?, NULL, NULL, 1) ON CONFLICT (path) DO UPDATE SET begun = 1"
 WAITING, RUNNING, DONE, KEPT, FAILED = "waiting", "running", "done", "kept", "failed"
 
 
@@ -81,13 +84,12 @@ class Journal:
         """Open or create a journal.
 
         Raises:
-            ConfigError: Another batch uses it, or the file is no journal of this version.
-            OSError: The folder cannot be written.
+            ConfigError: Another batch uses it, it cannot be written, or it is no journal of this version.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock", thread_local=False)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
@@ -95,6 +97,13 @@ class Journal:
                 path="journal",
                 hint="wait for its end, or name another journal; parts of one batch have journals of their own",
                 code=codes.JOURNAL_IN_USE,
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{str(path)!r} cannot be written ({error.strerror})",
+                path="journal",
+                hint="name a file in a folder of yours",
+                code=codes.UNUSABLE_JOURNAL,
             ) from None
         self._guard = threading.Lock()
         try:
@@ -128,16 +137,29 @@ class Journal:
         self._lock.release()
 
     def _do(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
-        with self._guard:
-            return self._base.execute(statement, tuple(values)).fetchall()
+        with self._guard, self._explained():
+            rows = self._base.execute(statement, [_stored(value) for value in values]).fetchall()
+        return [tuple(os.fsdecode(value) if isinstance(value, bytes) else value for value in row) for row in rows]
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BmfgraphError(
+                f"the journal {str(self.path)!r} cannot be read or written ({error})",
+                path="journal",
+                hint="make room on the disk, or check who may write the file; the clips that are done are complete",
+                code=codes.UNUSABLE_JOURNAL,
+            ) from None
 
     def _do_all(self, statements: Iterable[tuple[str, Iterable[Any]]]) -> None:
         """Do several things in one transaction, which the disk is waited for once."""
-        with self._guard:
+        with self._guard, self._explained():
             self._base.execute("BEGIN")
             try:
                 for statement, values in statements:
-                    self._base.execute(statement, tuple(values))
+                    self._base.execute(statement, [_stored(value) for value in values])
             except BaseException:
                 self._base.execute("ROLLBACK")
                 raise
@@ -201,14 +223,14 @@ class Journal:
 
     def owns(self, path: str) -> bool:
         """Return whether a file is as a run of this journal left it, or is of a run that was killed."""
-        found = self._do("SELECT size, time FROM files WHERE path = ?", (path,))
-        return bool(found) and (found[0][0] is None or list(found[0]) == _numbers(State.of(path)))
+        found = self._do("SELECT size, time, begun FROM files WHERE path = ?", (path,))
+        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == _numbers(State.of(path)))
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
         self._do_all(
             [
-                *(("INSERT OR REPLACE INTO files VALUES (?, NULL, NULL)", (path,)) for path in writes),
+                *((_BEGIN, (path,)) for path in writes),
                 ("UPDATE clips SET state = ?, attempts = attempts + 1 WHERE key = ?", (RUNNING, key)),
             ]
         )
@@ -223,7 +245,7 @@ class Journal:
         self._do_all(
             [
                 *(
-                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, *_numbers(State.of(path))))
+                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *_numbers(State.of(path))))
                     for path in wrote
                 ),
                 (
@@ -236,16 +258,26 @@ class Journal:
 
     def fail(self, key: str, problems: Iterable[Problem], writes: Iterable[str] = ()) -> None:
         """Note that a clip failed, so that the next command runs it again."""
-        for path in writes:
-            self._do("DELETE FROM files WHERE path = ? AND size IS NULL", (path,))
+        self._forget(writes)
         told = json.dumps([astuple(problem) for problem in problems])
         self._do(
             "UPDATE clips SET state = ?, problems = ?, attempts = max(attempts, 1), ended = ? WHERE key = ?",
             (FAILED, told, time.time(), key),
         )
 
-    def stop(self, key: str) -> None:
+    def _forget(self, writes: Iterable[str]) -> None:
+        """Note that a run has ended without its files."""
+        for path in writes:
+            self._do_all(
+                [
+                    ("UPDATE files SET begun = 0 WHERE path = ?", (path,)),
+                    ("DELETE FROM files WHERE path = ? AND size IS NULL", (path,)),
+                ]
+            )
+
+    def stop(self, key: str, writes: Iterable[str] = ()) -> None:
         """Note that a clip was stopped before its end."""
+        self._forget(writes)
         self._do("UPDATE clips SET state = ? WHERE key = ?", (WAITING, key))
 
     # ---------------------------------------------------------------------------------------- reading
@@ -289,6 +321,13 @@ class Journal:
             states,
         )
         return float(found[0][0])
+
+
+def _stored(value: Any) -> Any:
+    """Return a value as SQLite takes it: names that are not UTF-8 are bytes."""
+    if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value):
+        return os.fsencode(value)
+    return value
 
 
 def _numbers(state: State | None) -> list[int]:

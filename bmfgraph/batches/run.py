@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from bmfgraph.sweep.cells import code_version, identity
 from bmfgraph.system.console import say
 from bmfgraph.system.machine import find_libraries, find_machine
 from bmfgraph.system.obstacles import explaining
-from bmfgraph.system.progress import ProgressCallback
+from bmfgraph.system.progress import Progress, ProgressCallback
 
 __all__ = ["batch", "run_batch"]
 
@@ -107,6 +107,8 @@ def batch(
 class _Batch:
     configure: Callable[[Mapping[str, Any]], dict[str, Any]]
     isolated: bool | None
+    left_out: list[ClipResult] = field(default_factory=list)
+    """Clips that are listed but not run."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class _Batch:
         machine = find_machine()
         facts = {
             "code": code_version(),
-            "config": identity(Job.from_config({**self.config, "input": None})),
+            "config": identity(Job.from_config(of_clip(self.config, "", "", ""))),
             "gpu": str(machine.gpu) if machine.gpu else None,
             "libraries": {library.module: library.version for library in find_libraries()},
         }
@@ -166,6 +168,7 @@ class _Batch:
             amount = Amount(self.title, 0, 0, "seconds")
         launched = contextlib.ExitStack()
         try:
+            yield from self.left_out
             launch = launched.enter_context(launcher(self.spec, self.isolated))
             yield from run_side_by_side(
                 self._works(journal, names, launch, count),
@@ -230,11 +233,12 @@ class _Batch:
                 "batch",
                 "pipeline",
                 f"clip {entry.clip!r}: the process ended {_DEATHS} times while it ran, and it is left out this time",
-                hint="isolated=true keeps a crash away from the others; the next command tries the clip again",
+                hint="launcher=local keeps a crash away from the others; the next command tries the clip again",
                 code=codes.CLIP_CRASHES,
                 path="input",
             )
             journal.fail(key, error.problems)
+            self.left_out.append(ClipResult(entry.clip, None, error))
             return False
         return True
 
@@ -293,14 +297,14 @@ class _Batch:
             attempt += 1
             journal.begin(row.key, writes if overwrite else ())
             try:
+                _pause(attempt, report)
                 result = launch(config, overwrite, report)
             except Cancelled:
-                journal.stop(row.key)
+                journal.stop(row.key, writes)
                 raise
             except BmfgraphError as error:
                 if attempt <= self._retries(error):
                     say(f"{row.clip}: attempt {attempt} failed ({one_line(error)}); once more")
-                    time.sleep(min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempt - 1)))
                     continue
                 journal.fail(row.key, error.problems, writes)
                 raise
@@ -316,6 +320,14 @@ class _Batch:
             # A wrong configuration stays wrong.
             return retries if error.exit_code == 1 else 0
         return max((retries.get(problem.code, 0) for problem in error.problems), default=0)
+
+
+def _pause(attempt: int, report: ProgressCallback) -> None:
+    """Wait before a further attempt; ``report`` ends the wait when the batch stops."""
+    until = time.monotonic() + (min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempt - 2)) if attempt > 1 else 0)
+    while time.monotonic() < until:
+        report(Progress("", 0, 0, "frames"))
+        time.sleep(0.1)
 
 
 def _raise(error: BmfgraphError, report: ProgressCallback) -> RunResult:

@@ -63,7 +63,7 @@ JOURNAL_IN_USE = Code(
     "E815", "Another batch uses the journal.", "Wait for its end, or name another one with `journal`."
 )
 CLIP_CRASHES = Code(
-    "E816", "The process ended three times while a clip ran.", "Set `isolated=true`, and see what the clip is."
+    "E816", "The process ended three times while a clip ran.", "Set `launcher=local`, and see what the clip is."
 )
 CLUSTER_FAILURE = Code(
     "E817", "The Ray cluster cannot be reached, or has no room for a worker.", "Start it, or ask for less."

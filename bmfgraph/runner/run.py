@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -164,18 +163,13 @@ def _drive(
         stage.name: stage.engine_description for stage in assembly.stages if hasattr(stage, "engine_description")
     }
     try:
-        # A full garbage collection stalls every node, so the existing objects are excluded from it.
-        frozen = gc.get_freeze_count() > 0
-        if not frozen:
-            gc.freeze()
         for name, runs_on in engines.items():
             node = plan.node(name)
             logger.info("%s: %s in %s", name, node.spec.engine_request(node).model, runs_on)
         if not monitor.stopped:
-            _run_graph(assembly.config, monitor, report_progress)
+            with heap.existing_objects_frozen():
+                _run_graph(assembly.config, monitor, report_progress)
     finally:
-        if not frozen:
-            gc.unfreeze()
         # Threads of an abandoned run still use the stages.
         if not getattr(monitor.error, "abandoned", False):
             for callback in monitor.on_shutdown:

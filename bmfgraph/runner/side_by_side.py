@@ -12,6 +12,7 @@ from typing import Literal
 from bmfgraph.errors import BmfgraphError, Cancelled
 from bmfgraph.runner.interrupts import stopped_by_signals
 from bmfgraph.runner.result import RunResult
+from bmfgraph.system.heap import existing_objects_frozen
 from bmfgraph.system.progress import Progress, ProgressCallback
 
 __all__ = ["Amount", "ClipResult", "ClipRun", "Work", "run_side_by_side"]
@@ -130,7 +131,7 @@ def run_side_by_side(
         for place in range(min(parallel, amount.clips) if amount.clips else parallel)
     ]
     counts = _Counts(amount)
-    with stopped_by_signals(group):
+    with stopped_by_signals(group), existing_objects_frozen():
         for thread in threads:
             thread.start()
         try:

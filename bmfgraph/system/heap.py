@@ -8,7 +8,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 
-__all__ = ["collection_paused", "keep_blocks", "limit_arenas", "trim"]
+__all__ = ["collection_paused", "existing_objects_frozen", "keep_blocks", "limit_arenas", "trim"]
 
 _M_ARENA_MAX = -8
 _M_MMAP_THRESHOLD = -3
@@ -29,6 +29,39 @@ def collection_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+class _Growth:
+    """Number of objects at which a full collection is due."""
+
+    due = 0
+
+
+_GROWTH = _Growth()
+
+
+@contextlib.contextmanager
+def existing_objects_frozen() -> Iterator[None]:
+    """Exclude the objects that exist from the collections during the block, because a full one stalls every node.
+
+    Several threads may be inside at once; objects that begin to exist inside are collected as usual. Python does not
+    count what was frozen as new, so that it would never collect it: afterwards, a full collection is made whenever
+    there are a quarter more objects than after the last one.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        count = gc.get_freeze_count()
+        gc.unfreeze()
+        if not _GROWTH.due:
+            _GROWTH.due = count * 5 // 4
+        elif count > _GROWTH.due:
+            gc.collect()
+            _GROWTH.due = len(gc.get_objects()) * 5 // 4
 
 
 def limit_arenas() -> None:

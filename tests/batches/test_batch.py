@@ -136,6 +136,31 @@ def test_an_output_that_somebody_changed_is_not_replaced(clips: list[str]) -> No
     assert frames_in("out/a.mp4") == 3
 
 
+def test_an_output_is_still_ours_after_a_failure(clips: list[str]) -> None:
+    batch()
+    whole = Path("clips/a.mp4").read_bytes()
+    Path("clips/a.mp4").write_bytes(whole[: len(whole) // 2])
+    (failed,) = batch("on_error=skip")
+    assert failed.error
+    Path("clips/a.mp4").write_bytes(whole)
+    (done,) = batch()
+    assert (done.clip, done.error) == ("clips/a.mp4", None)
+
+
+def test_another_pattern_for_the_same_clips(clips: list[str]) -> None:
+    batch()
+    assert batch(input="clips/**/*.mp?") == []
+
+
+def test_names_that_are_not_utf_8(clips: list[str]) -> None:
+    shutil.copy("clips/a.mp4", os.fsdecode(b"clips/\xff.mp4"))
+    for counts in ({"done": 5, "kept": 0}, {"done": 0, "kept": 5}):
+        # In a process of its own: pytest-xdist cannot send the messages.
+        subprocess.run(command(), check=True, capture_output=True)
+        assert counts.items() <= summary()["clips"].items()
+    assert Path(os.fsdecode(b"out/\xff.mp4")).exists()
+
+
 def test_overrides_of_a_manifest(clips: list[str]) -> None:
     Path("m.csv").write_text("input,output,decoder.end\nclips/a.mp4,x.mp4,0.04\nclips/b.mp4,y.mp4,\n")
     assert len(batch(input="m.csv")) == 2
@@ -257,6 +282,8 @@ def test_two_clips_that_would_write_one_file(clips: list[str], output: str, name
         ((), {"input": "none/*.mp4"}, "E402", "input"),
         ((), {"input": "none.csv"}, "E403", "input"),
         ((), {"journal": "x.onnx"}, "E225", "journal"),
+        ((), {"journal": "x.onnx/x.journal"}, "E225", "journal"),
+        ((), {"journal": "clips"}, "E225", "journal"),
     ],
 )
 def test_mistakes(clips: list[str], overrides: tuple[str, ...], values: dict[str, Any], code: str, path: str) -> None:
@@ -348,7 +375,8 @@ def test_a_clip_that_ends_the_process_again_and_again_is_left_out(clips: list[st
         assert journal.set_waiting(row.key, 0) < 3
         journal.begin(row.key, [])
         journal.close()
-    assert batch("on_error=skip") == []
+    (left_out,) = batch("on_error=skip")
+    assert (left_out.clip, left_out.exit_code, left_out.error.problems[0].code) == ("clips/a.mp4", 1, "E816")
     assert summary()["codes"] == {"E816": 1}
     (again,) = batch("on_error=skip")
     assert again.clip == "clips/a.mp4"

@@ -77,12 +77,14 @@ def frames_in(path: Path) -> int:
 def test_results_are_those_of_one_machine_although_a_worker_is_killed() -> None:
     process = subprocess.Popen([*COMMAND, *RAY], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_for(2)
-    victim = workers()[0]
-    os.kill(victim, signal.SIGKILL)
+    first = workers()
+    os.kill(first[0], signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while not set(workers()) - set(first):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 0, errors
-    places = set(re.findall(r"on .*, process (\d+)", errors))
-    assert len(places) == 3, errors
     apart = {path.name: path.read_bytes() for path in Path("out").glob("*.mp4")}
     assert len(apart) == CLIPS
     shutil.rmtree("out")

@@ -1,4 +1,4 @@
-"""Test that large blocks are used again, in a process of its own, whose allocator nobody else has touched."""
+"""Test that large blocks are used again, and that garbage is collected, in processes of their own."""
 
 from __future__ import annotations
 
@@ -25,6 +25,35 @@ def faults():
 faults()
 print(faults())
 """
+
+
+_GARBAGE = """
+import gc, weakref
+from bmfgraph.system.heap import existing_objects_frozen
+
+class Node:
+    pass
+
+def made():
+    first, second = Node(), Node()
+    first.other, second.other = second, first
+    first.data = [[number] for number in range(1000)]
+    return weakref.ref(first)
+
+nodes, most = [], 0
+for _ in range(1500):
+    nodes.append(made())
+    with existing_objects_frozen():
+        pass
+    nodes = [node for node in nodes if node() is not None]
+    most = max(most, len(nodes))
+print(most)
+"""
+
+
+def test_garbage_from_before_a_run_is_collected_in_the_end() -> None:
+    done = subprocess.run([sys.executable, "-c", _GARBAGE], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 300
 
 
 def faults(setting: str, **environment: str) -> int:
