@@ -15,6 +15,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
+from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
 from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, launcher
@@ -221,7 +222,8 @@ class _Batch:
         key = _key(entry)
         for path in names.of(entry):
             if (owner := journal.take_name(path, entry.index)) is not None:
-                raise self._shared(journal, entry, owner, path)
+                other = next((each.clip for each in self._entries() if each.index == owner), f"number {owner}")
+                raise shared_name(other, entry.clip, path)
         if not self._is_mine(key):
             return False
         journal.list_clip(key, entry.index, entry.clip, entry.relative, entry.changes)
@@ -249,15 +251,6 @@ class _Batch:
 
     def _is_known(self, journal: Journal, entry: Entry) -> bool:
         return not self._is_mine(_key(entry)) or journal.lists(_key(entry))
-
-    def _shared(self, journal: Journal, entry: Entry, owner: int, path: str) -> ConfigError:
-        other = next((each.clip for each in self._entries() if each.index == owner), f"number {owner}")
-        return ConfigError(
-            f"the clips {other!r} and {entry.clip!r} would both write {path!r}",
-            path="output",
-            hint="put {stem}, {relpath} or {index} into the names of outputs, records and the report",
-            code=codes.SHARED_OUTPUT,
-        )
 
     # ------------------------------------------------------------------------------------------ one clip
 

@@ -94,8 +94,15 @@ def check(request: Request, *, as_json: bool) -> int:
     """Check a configuration, or every run of a sweep; return the exit code."""
 
     def check_one(config: Config) -> int:
-        from bmfgraph.cli.check import check_job
+        from bmfgraph.batches.entries import is_manifest
+        from bmfgraph.cli.check import check_job, show_problems
 
+        if is_manifest(config.get("input")):
+            from bmfgraph.batches.check import check_manifest
+            from bmfgraph.config.variants import Variants
+
+            result = check_manifest(Variants.of_arguments(request.arguments).config)
+            return show_problems(list(result.problems), result.plan, as_json=as_json)
         return check_job(config, as_json=as_json)
 
     def check_runs() -> int:

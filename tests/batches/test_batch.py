@@ -171,6 +171,21 @@ def test_overrides_of_a_manifest(clips: list[str]) -> None:
     assert frames_in("x.mp4") == 2
 
 
+def test_check_of_a_manifest(clips: list[str]) -> None:
+    Path("m.csv").write_text("input,output,decoder.end\nclips/a.mp4,x.mp4,0.04\nclips/b.mp4,y.mp4,\n")
+    words = [part for part in command() if part != "batch"]
+    words.insert(3, "check")
+    good = subprocess.run([*words, "input=m.csv"], capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "super_resolution: nothing is wrong"), good
+    Path("m.csv").write_text(
+        "input,output,decoder.end\nclips/a.mp4,x.mp4,-1\nclips/b.mp4,y.mp4,\nnone.mp4,y.mp4,\nclips/c.mp4,y.mp4,\n"
+    )
+    bad = subprocess.run([*words, "input=m.csv"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert set(re.findall(r"^error +(E\d+)", bad.stdout, re.M)) == {"E207", "E222", "E401"}
+    assert not Path("outputs").exists()
+
+
 def test_run_takes_a_manifest_and_a_journal(clips: list[str]) -> None:
     Path("m.jsonl").write_text('{"input": "clips/a.mp4", "output": "x.mp4"}\n')
     run = [part for part in command() if part != "batch"]

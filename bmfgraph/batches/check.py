@@ -1,0 +1,64 @@
+"""Check the rows of a manifest before any of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bmfgraph import error_codes as codes
+from bmfgraph.api import Job
+from bmfgraph.batches.entries import entries
+from bmfgraph.batches.names import Names
+from bmfgraph.compile.job import CheckResult
+from bmfgraph.errors import BmfgraphError, ConfigError, Problem
+from bmfgraph.plan.plan import Plan
+from bmfgraph.runner.clips import of_clip
+
+__all__ = ["check_manifest"]
+
+
+def check_manifest(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> CheckResult:
+    """Return the problems of all rows of the manifest that ``input`` names, each once.
+
+    Args:
+        configure: Returns the configuration with the overrides of a clip; without any, the common one.
+
+    Raises:
+        ConfigError: The manifest cannot be read, or a row is malformed.
+    """
+    path = str(configure({})["input"])
+    names = Names(configure)
+    problems: dict[Problem, None] = {}
+    owners: dict[str, str] = {}
+    plan: Plan | None = None
+    try:
+        for entry in entries(path):
+            try:
+                config = of_clip(configure(entry.changes), entry.clip, entry.index, entry.relative)
+                result = Job.from_config(config).check()
+                plan = plan or result.plan
+                problems |= dict.fromkeys(result.problems)
+                for name in names.of(entry):
+                    if (other := owners.setdefault(name, entry.clip)) != entry.clip:
+                        raise shared_name(other, entry.clip, name)
+            except BmfgraphError as error:
+                problems |= dict.fromkeys(error.problems)
+    except OSError as error:
+        raise ConfigError(
+            f"{path!r} cannot be read ({error.strerror})",
+            path="input",
+            hint="correct it, or check who may read it",
+            code=codes.UNREADABLE_FILE,
+        ) from None
+    errors_first = sorted(problems, key=lambda problem: problem.severity != "error")
+    return CheckResult(tuple(errors_first), plan or Plan("batch", ()))
+
+
+def shared_name(clip: str, other: str, path: str) -> ConfigError:
+    """Return the error of two clips that would write one file."""
+    return ConfigError(
+        f"the clips {clip!r} and {other!r} would both write {path!r}",
+        path="output",
+        hint="put {stem}, {relpath} or {index} into the names of outputs, records and the report",
+        code=codes.SHARED_OUTPUT,
+    )
