@@ -88,9 +88,14 @@ def _of_manifest(path: Path) -> Iterator[Entry]:
             if path.suffix.lower() == _CSV:
                 row = {key: text if key in literal else _scalar(text) for key, text in row.items()}
             row = dict(_flat(row))
-            name = Path(clip)
-            relative = input_words(clip)["stem"] if name.is_absolute() else name.with_suffix("").as_posix()
-            yield Entry(index, clip, relative, row)
+            yield Entry(index, clip, _below(clip), row)
+
+
+def _below(clip: str) -> str:
+    """Return a relative path without its extension; the stem of a path that leads out of the folder, or an address."""
+    path = Path(clip)
+    leads_out = path.is_absolute() or ".." in path.parts or "://" in clip
+    return input_words(clip)["stem"] if leads_out else path.with_suffix("").as_posix()
 
 
 def _csv_rows(path: Path, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:

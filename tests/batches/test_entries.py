@@ -64,6 +64,21 @@ def test_manifests(name: str, text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("clip", "relative"),
+    [
+        ("x/a.b.mp4", "x/a.b"),
+        ("/x/a.mp4", "a"),
+        ("../../x/a.mp4", "a"),
+        ("x/../../a.mp4", "a"),
+        ("https://host/x/a.mp4", "a"),
+    ],
+)
+def test_no_name_leads_out_of_the_folder(clip: str, relative: str) -> None:
+    Path("m.csv").write_text(f"input\n{clip}\n")
+    assert [entry.relative for entry in entries("m.csv")] == [relative]
+
+
 def test_cells_are_values_as_in_yaml_but_file_names_stay_text() -> None:
     Path("m.csv").write_text("input,report,latency,a,b,c,d\nx.mp4,12,0.5,true,null,[1],2024-01-01\n")
     (entry,) = entries("m.csv")
