@@ -13,7 +13,7 @@ from bmfgraph.cli.hydra_main import hydra_main
 from bmfgraph.cli.signals import INTERRUPTED, ProblemPrinter, end_interrupted, run_command
 from bmfgraph.config.overrides import dir_flags, sweeps, title_of, wants_traceback
 from bmfgraph.errors import Cancelled, ConfigError
-from bmfgraph.system.console import print_problems, say
+from bmfgraph.system.console import print_problems, repeats_dropped, say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -83,7 +83,7 @@ def _batched(variants: Variants) -> int:
 
     config = variants.config({})
     exit_codes = [0]
-    with show_progress(config.get("progress") is not False) as progress:
+    with repeats_dropped(), show_progress(config.get("progress") is not False) as progress:
         isolated = True if needs_watching() else None
         for ended in run_batch(variants.config, progress=progress, isolated=isolated):
             exit_codes.append(ended.exit_code)
@@ -153,7 +153,7 @@ def _run_job(config: Config, request: Request) -> int:
         return _batched(Variants.of_arguments(request.arguments))
     job = Job.from_config(config)
     isolated = job.spec.isolated or needs_watching()
-    with show_progress(bool(job.spec.progress)) as progress:
+    with repeats_dropped(), show_progress(bool(job.spec.progress)) as progress:
         if names_of(job.config) is None:
             return job.run(progress=progress, isolated=isolated).exit_code
         exit_codes = []

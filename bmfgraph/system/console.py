@@ -27,6 +27,7 @@ __all__ = [
     "print_problems",
     "problem_table",
     "problems_as_json",
+    "repeats_dropped",
     "say",
     "stdout_console",
     "terminal_console",
@@ -37,6 +38,8 @@ __all__ = [
 
 SCHEMA = 1
 """Version of the JSON output."""
+_REMEMBERED = 1000
+"""Messages that are recognised when they are logged again."""
 _COLORS = {"error": "bold red", "warning": "yellow"}
 
 
@@ -72,6 +75,26 @@ def console_output() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
+
+
+@contextlib.contextmanager
+def repeats_dropped() -> Iterator[None]:
+    """Drop messages, but no errors, that were logged before in the block, such as the engine of each of many runs."""
+    seen: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if text in seen and record.levelno < logging.ERROR:
+            return False
+        if len(seen) < _REMEMBERED:
+            seen.add(text)
+        return True
+
+    logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_new)
 
 
 def say(text: str) -> None:

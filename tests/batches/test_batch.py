@@ -234,6 +234,8 @@ def test_failures_are_listed_and_run_again(clips: list[str]) -> None:
     Path("clips/b.mp4").write_bytes(b"no video")
     done = subprocess.run(command("on_error=skip"), capture_output=True, text=True, check=False)
     assert done.returncode == 1
+    # All clips have the same engine.
+    assert done.stderr.count("x in ONNX Runtime") == 1
     assert "failed: clips/b.mp4: E404: node 'source' (decoder): input 'clips/b.mp4' is not a video" in done.stderr
     assert summary()["clips"] == {"done": 3, "kept": 0, "failed": 1, "waiting": 0}
     assert summary()["codes"] == {"E404": 1}
