@@ -139,6 +139,7 @@ def _page(summary: Mapping[str, Any]) -> str:
         "bmfgraph.batches",
         "page.html",
         {"date_text": date_text},
+        styles=".text { text-align: left; }\n",
         summary=summary,
         headline=_headline(summary),
         tiles=tiles,

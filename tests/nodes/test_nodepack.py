@@ -66,7 +66,7 @@ def test_it_runs_with_progress_completeness_and_latency(plan: MakePlan, tmp_path
 
 
 def test_a_source_waits_for_its_consumers(plan: MakePlan, nodepack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = plan(frames=400)
+    compiled = plan(frames=1500)
     nodepack_stage: Any = importlib.import_module("nodepack_stage")
 
     ahead: list[int] = []
@@ -79,7 +79,8 @@ def test_a_source_waits_for_its_consumers(plan: MakePlan, nodepack: Path, monkey
     monkeypatch.setattr(nodepack_stage.Pattern, "made", 0)
     monkeypatch.setattr(nodepack_stage.Checksums, "process", look)
     run_plan(compiled)
-    assert max(ahead) < 200
+    # BMF's queues and pending tasks hold about 70 batches between the source and the third node.
+    assert max(ahead) < 100 * compiled.batch
 
 
 @pytest.mark.parametrize(("frames", "text"), [(5, "promises 100 frames, but only 5"), (0, "not one frame")])

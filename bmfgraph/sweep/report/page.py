@@ -76,19 +76,21 @@ def report_page(report: Mapping[str, Any]) -> str:
     )
 
 
-def rendered_page(package: str, template: str, functions: Mapping[str, Any], **values: Any) -> str:
+def rendered_page(package: str, template: str, functions: Mapping[str, Any], *, styles: str = "", **values: Any) -> str:
     """Render a page in the style of the reports. It loads nothing, and its content security policy forbids it.
 
     Args:
         package: The package that contains the template.
         template: Name of the template. It gets ``style``, ``script`` and ``policy`` besides.
         functions: Functions for the template.
+        styles: Further rules of CSS.
         values: Values for the template.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
     style, script = (_resource("bmfgraph.sweep.report", name) for name in ("page.css", "page.js"))
+    style += styles
     environment = Environment(
         autoescape=True,
         trim_blocks=True,
