@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check bench bench-quick hostile fuzz media-table clean
+.PHONY: setup run test check bench bench-quick cluster hostile fuzz media-table clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,ray,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,dev]"
 	touch $(READY)
 
 run: setup
@@ -32,6 +32,11 @@ bench: setup
 
 bench-quick: setup
 	$(BIN)/python benchmarks/bench.py --quick $(BENCH) --json outputs/bench.json --markdown outputs/bench.md
+
+# Batches on a Ray cluster of this machine, whose workers and driver are killed (a minute on idle cores).
+cluster: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
+	$(BIN)/python -m pytest -n 0 tests/batches/test_ray.py
 
 # `make hostile SEED=7 SECONDS=600`: another seed, and ten minutes for each fuzzer.
 SEED ?= 1

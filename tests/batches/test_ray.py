@@ -19,7 +19,7 @@ import bmfgraph as bg
 from bmfgraph.errors import InstallError
 from tests.tools import double_model
 
-ray = pytest.importorskip("ray", reason="Ray is not installed")
+ray = pytest.importorskip("ray", reason="Ray is not installed: make cluster")
 
 CLIPS = 16
 WORDS = (

@@ -181,7 +181,7 @@ def test_a_wrong_clip_is_left_out(clip: Clip) -> None:
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 def test_a_clip_that_fails_while_it_runs(clip: Clip, on_error: Any) -> None:
     broken(clip)
-    clip("b.mp4", frames=60)
+    clip("b.mp4", frames=1500)
     data = Path("b.mp4").read_bytes()
     several = job("*.mp4", "decoder.start=0.2")
     results = several.run_each(on_error=on_error)
