@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
-__all__ = ["Journal", "Row", "State"]
+__all__ = ["Journal", "Row"]
 
 _SCHEMA = 1
 _TABLES = """
@@ -35,24 +35,6 @@ CREATE TABLE names (path TEXT PRIMARY KEY, place INTEGER);
 """
 _BEGIN = "INSERT INTO files VALUES (?, NULL, NULL, 1) ON CONFLICT (path) DO UPDATE SET begun = 1"
 WAITING, RUNNING, DONE, KEPT, FAILED = "waiting", "running", "done", "kept", "failed"
-
-
-@dataclass(frozen=True)
-class State:
-    """What identifies a file's content without reading it."""
-
-    size: int
-    time: int
-    """Time of the last change in ns."""
-
-    @classmethod
-    def of(cls, path: str | Path) -> State | None:
-        """Return the state of a file; None if there is none."""
-        try:
-            found = Path(path).stat()
-        except OSError:
-            return None
-        return cls(found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -187,14 +169,13 @@ class Journal:
         owner = int(self._do("SELECT place FROM names WHERE path = ?", (path,))[0][0])
         return None if owner == place else owner
 
-    def list_clip(self, key: str, place: int, clip: str, relative: str, changes: Mapping[str, Any]) -> str:
-        """Add a clip to the batch; return its state so far, or ``waiting`` if it is new."""
+    def list_clip(self, key: str, place: int, clip: str, relative: str, changes: Mapping[str, Any]) -> None:
+        """Add a clip to the batch."""
         self._do(
             "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, '', '{}', '[]', 0, 0, 0, 0, 0, '[]', 0) "
             "ON CONFLICT (key) DO UPDATE SET place = excluded.place, relative = excluded.relative",
             (key, place, clip, relative, json.dumps(changes), WAITING),
         )
-        return str(self._do("SELECT state FROM clips WHERE key = ?", (key,))[0][0])
 
     def is_up_to_date(self, key: str, fingerprint: str) -> bool:
         """Return whether a clip is done, with the same settings, and its inputs and outputs are as they were."""
@@ -202,7 +183,7 @@ class Journal:
         state, known, reads, writes = found[0]
         if state not in (DONE, KEPT) or known != fingerprint:
             return False
-        if any([size, time] != _numbers(State.of(path)) for path, (size, time) in json.loads(reads).items()):
+        if any([size, time] != _state(path) for path, (size, time) in json.loads(reads).items()):
             return False
         return all(self.owns(path) for path in json.loads(writes))
 
@@ -224,7 +205,7 @@ class Journal:
     def owns(self, path: str) -> bool:
         """Return whether a file is as a run of this journal left it, or is of a run that was killed."""
         found = self._do("SELECT size, time, begun FROM files WHERE path = ?", (path,))
-        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == _numbers(State.of(path)))
+        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == _state(path))
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
@@ -239,15 +220,12 @@ class Journal:
         self, key: str, fingerprint: str, *, reads: Iterable[str], writes: Iterable[str], frames: int, seconds: float
     ) -> None:
         """Note that a clip is done, which files it read and wrote, how many frames, and how long it took."""
-        read = {path: _numbers(State.of(path)) for path in reads}
+        read = {path: _state(path) for path in reads}
         wrote = list(writes)
         values = (DONE, fingerprint, json.dumps(read), json.dumps(wrote), frames, seconds, time.time(), key)
         self._do_all(
             [
-                *(
-                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *_numbers(State.of(path))))
-                    for path in wrote
-                ),
+                *(("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *_state(path))) for path in wrote),
                 (
                     "UPDATE clips SET state = ?, fingerprint = ?, reads = ?, writes = ?, frames = ?, seconds = ?, "
                     "deaths = 0, problems = '[]', ended = ? WHERE key = ?",
@@ -330,8 +308,13 @@ def _stored(value: Any) -> Any:
     return value
 
 
-def _numbers(state: State | None) -> list[int]:
-    return [state.size, state.time] if state else [-1, -1]
+def _state(path: str) -> list[int]:
+    """Return size and time in ns of a file, which tell a change without reading it; -1 if there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return [-1, -1]
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _row(values: tuple[Any, ...]) -> Row:
