@@ -14,7 +14,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.clips import of_clip
 
-__all__ = ["check_manifest"]
+__all__ = ["check_manifest", "shared_name"]
 
 
 def check_manifest(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> CheckResult:
@@ -31,25 +31,17 @@ def check_manifest(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> 
     problems: dict[Problem, None] = {}
     owners: dict[str, str] = {}
     plan: Plan | None = None
-    try:
-        for entry in entries(path):
-            try:
-                config = of_clip(configure(entry.changes), entry.clip, entry.index, entry.relative)
-                result = Job.from_config(config).check()
-                plan = plan or result.plan
-                problems |= dict.fromkeys(result.problems)
-                for name in names.of(entry):
-                    if (other := owners.setdefault(name, entry.clip)) != entry.clip:
-                        raise shared_name(other, entry.clip, name)
-            except BmfgraphError as error:
-                problems |= dict.fromkeys(error.problems)
-    except OSError as error:
-        raise ConfigError(
-            f"{path!r} cannot be read ({error.strerror})",
-            path="input",
-            hint="correct it, or check who may read it",
-            code=codes.UNREADABLE_FILE,
-        ) from None
+    for entry in entries(path):
+        try:
+            config = of_clip(configure(entry.changes), entry.clip, entry.index, entry.relative)
+            result = Job.from_config(config).check()
+            plan = plan or result.plan
+            problems |= dict.fromkeys(result.problems)
+            for name in names.of(entry):
+                if (other := owners.setdefault(name, entry.clip)) != entry.clip:
+                    raise shared_name(other, entry.clip, name)
+        except BmfgraphError as error:
+            problems |= dict.fromkeys(error.problems)
     errors_first = sorted(problems, key=lambda problem: problem.severity != "error")
     return CheckResult(tuple(errors_first), plan or Plan("batch", ()))
 

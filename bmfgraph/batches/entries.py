@@ -15,7 +15,7 @@ import yaml
 
 from bmfgraph import error_codes as codes
 from bmfgraph.config.job import path_keys
-from bmfgraph.errors import ConfigError
+from bmfgraph.errors import ConfigError, MediaError
 from bmfgraph.media.clips import clip_names, relative_name
 from bmfgraph.media.naming import input_words
 from bmfgraph.media.opening import is_url
@@ -57,10 +57,22 @@ def entries(value: str | Sequence[str] | None) -> Iterator[Entry]:
             file left out.
 
     Raises:
-        ConfigError: A row of the manifest is wrong; names the line.
-        MediaError: A list of names has no name.
-        OSError: The list or manifest cannot be read.
+        ConfigError: The list or manifest cannot be read, or has no name, or a row is wrong; it names the line.
     """
+    try:
+        yield from _listed(value)
+    except MediaError as error:
+        raise ConfigError(str(error), path="input", hint=error.hint, code=error.code) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{value!r} cannot be read ({error.strerror})",
+            path="input",
+            hint="correct it, or check who may read it",
+            code=codes.UNREADABLE_FILE,
+        ) from None
+
+
+def _listed(value: str | Sequence[str] | None) -> Iterator[Entry]:
     if isinstance(value, str) and is_manifest(value):
         yield from _of_manifest(Path(value))
         return

@@ -25,7 +25,7 @@ from bmfgraph.batches.watch import new_entries
 from bmfgraph.config.job import JobSpec, shard_of
 from bmfgraph.config.options import Folders
 from bmfgraph.config.variants import Variants
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, MediaError, RunError, SpecError
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, RunError, SpecError
 from bmfgraph.media.clips import clip_seconds
 from bmfgraph.plan.plan import files_read, files_written
 from bmfgraph.runner.clips import of_clip
@@ -205,17 +205,7 @@ class _Batch:
         return waiting, count
 
     def _entries(self) -> Iterator[Entry]:
-        try:
-            yield from entries(self.value)
-        except MediaError as error:
-            raise ConfigError(str(error), path="input", hint=error.hint, code=error.code) from None
-        except OSError as error:
-            raise ConfigError(
-                f"{self.value!r} cannot be read ({error.strerror})",
-                path="input",
-                hint="correct it, or check who may read it",
-                code=codes.UNREADABLE_FILE,
-            ) from None
+        return entries(self.value)
 
     def _enter(self, journal: Journal, names: Names, entry: Entry) -> bool:
         """Enter a clip; return whether it is to run in this part of the batch."""
