@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import torch
 
+from bmfgraph.stages.cuda_kernels import compiled
 from bmfgraph.stages.pixel_formats import PixelFormat
 
 __all__ = ["YuvToRgb", "kernel_of"]
@@ -111,9 +112,7 @@ def kernel_of(numbers: YuvToRgb) -> Callable[[Sequence[torch.Tensor], int, int],
         width and height, that enqueues the conversion and returns RGB [count, 3, height, width]; None where torch
         cannot compile kernels.
     """
-    # Torch offers its access to CUDA's compiler without a promise to keep it, so nothing depends on it.
-    build = getattr(torch.cuda, "_compile_kernel", None)
-    if build is None or numbers.format.layout == "gray":
+    if numbers.format.layout == "gray":
         return None
     format_ = numbers.format
     values: dict[str, object] = {
@@ -135,11 +134,8 @@ def kernel_of(numbers: YuvToRgb) -> Callable[[Sequence[torch.Tensor], int, int],
         "V_TO_GREEN": _text(numbers.v_to_green),
         "U_TO_BLUE": _text(numbers.u_to_blue),
     }
-    defines = "".join(f"#define {name} {value}\n" for name, value in values.items())
-    try:
-        kernel = build(defines + _SOURCE, "to_rgb")
-    except Exception:
-        # A machine may lack the compiler, or have one that is too old for its GPU.
+    kernel = compiled(_SOURCE, "to_rgb", values)
+    if kernel is None:
         return None
 
     def convert(planes: Sequence[torch.Tensor], width: int, height: int) -> torch.Tensor:

@@ -119,7 +119,7 @@ class Detect(TensorStage):
         """
         count = len(groups)
         # For a few numbers, NumPy takes a fraction of torch's time.
-        tables = copies[_TABLE].numpy()
+        kept = self._read(copies[_TABLE].numpy())
         parts = {name: tensor.chunk(count) for name, tensor in copies.items() if name != _TABLE}
         results = []
         for number, (frame, *_) in enumerate(groups):
@@ -127,10 +127,13 @@ class Detect(TensorStage):
             if self._check.looks and self._names[0] in own:
                 self._check.look(self._named(self._whole(self._outputs_of(own))))
             prototypes = self._prototypes_of(own)
-            result = self._read(frame, tables[number], *prototypes)
-            if result is None:
+            rows = kept[number]
+            if rows is None:
                 whole = {name: tensors[name].chunk(count)[number] for name in self._names}
                 result = self._exact(frame, self._outputs_of(whole), *prototypes)
+            else:
+                labels = rows[:, 5].astype(np.int64)
+                result = self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], *prototypes)
             results.append(result)
         return results
 
@@ -176,20 +179,27 @@ class Detect(TensorStage):
         )
         return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)
 
-    def _read(
-        self, frame: Frame, rows: NDArray[np.float32], prototypes: torch.Tensor | None = None
-    ) -> Detections | None:
-        """Read the detections from the copy of a frame's table; None where the table does not have all of them."""
-        if len(rows):
-            self._check.note(float(rows[0, 4]), above_threshold=bool(rows[0, 7]))
-        if len(rows) and (not rows[0, 8] or (len(rows) == self._most and rows[-1, 7])):
-            # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
-            return None
-        # Few rows are left after the first of the two conditions.
-        rows = rows[rows[:, 6] > 0]
-        rows = rows[np.isfinite(rows[:, :4]).all(axis=1)][: self.params.most]
-        labels = rows[:, 5].astype(np.int64)
-        return self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)
+    def _read(self, tables: NDArray[np.float32]) -> list[NDArray[np.float32] | None]:
+        """Return the rows of the objects of each frame; None where the table does not have all of them.
+
+        Args:
+            tables: Copies of the frames' tables, [frames, candidates, columns].
+        """
+        if not tables.shape[1]:
+            return list(tables)
+        for score, above_threshold in tables[:, 0, (4, 7)].tolist():
+            self._check.note(score, above_threshold=bool(above_threshold))
+        # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
+        lacks = (tables[:, 0, 8] == 0) | ((tables.shape[1] == self._most) & (tables[:, -1, 7] > 0))
+        frames, places = np.nonzero(tables[:, :, 6] > 0)
+        rows = tables[frames, places]
+        finite = np.isfinite(rows[:, :4]).all(axis=1)
+        frames, rows = frames[finite], rows[finite]
+        ends = np.searchsorted(frames, range(len(tables) + 1)).tolist()
+        return [
+            None if lack else rows[start:end][: self.params.most]
+            for lack, start, end in zip(lacks.tolist(), ends, ends[1:], strict=False)
+        ]
 
     def _detections(
         self,
@@ -198,7 +208,7 @@ class Detect(TensorStage):
         scores: NDArray[np.float32],
         labels: NDArray[np.int64],
         extras: NDArray[np.float32],
-        prototypes: torch.Tensor | None,
+        prototypes: torch.Tensor | None = None,
     ) -> Detections:
         """Convert the objects that are kept from the model's input to the source frame."""
         place = self.params.placement

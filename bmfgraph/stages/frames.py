@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
+from bmfgraph.stages.levels_kernel import levels_kernel
 from bmfgraph.stages.pictures import LEVEL
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
@@ -103,18 +104,31 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
     """
     meaning = params.meaning
     if image.dtype != torch.uint8:
-        unit = LEVEL if params.deep else 1
-        # Each operation is one pass over the image: adding 0.5 and truncating saves the pass of a round().
-        offset = constant(tuple(value * unit + 0.5 for value in meaning.mean), image.device)
-        if len(meaning.std) == 1:
-            image = torch.add(offset, image.float(), alpha=meaning.std[0] * unit)
-        else:
-            scale = constant(tuple(value * unit for value in meaning.std), image.device)
-            image = torch.addcmul(offset, image.float(), scale)
-        image = image.clamp_(0, 255 * unit).to(torch.uint16 if params.deep else torch.uint8)
+        unit, dtype = (LEVEL, torch.uint16) if params.deep else (1, torch.uint8)
+        scale = tuple(value * unit for value in meaning.std)
+        # Adding 0.5 and truncating saves the pass of a round().
+        offset = tuple(value * unit + 0.5 for value in meaning.mean)
+        image = _as_integers(image.float(), scale, offset, dtype, 255 * unit)
     if meaning.channels == "GRAY":
         return image.expand(*image.shape[:-1], 3)
     if meaning.channels != "BGR":
         return image
     # Torch does not flip uint16 on the CPU.
     return image.view(torch.int16).flip(-1).view(torch.uint16) if params.deep else image.flip(-1)
+
+
+def _as_integers(
+    image: torch.Tensor, scale: tuple[float, ...], offset: tuple[float, ...], dtype: torch.dtype, most: int
+) -> torch.Tensor:
+    """Return scale * image + offset, truncated and clamped to 0..most."""
+    if image.is_cuda and image.dim() == 4:
+        whole = levels_kernel(dtype, most)(image, scale, offset)
+        if whole is not None:
+            return whole
+    # Each operation is one pass over the image.
+    start = constant(offset, image.device)
+    if len(scale) == 1:
+        image = torch.add(start, image, alpha=scale[0])
+    else:
+        image = torch.addcmul(start, image, constant(scale, image.device))
+    return image.clamp_(0, most).to(dtype)

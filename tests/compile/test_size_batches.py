@@ -34,15 +34,15 @@ def grown(plan: Plan, factor: int) -> Plan:
 
 
 @pytest.mark.parametrize("text", [COPY, DETECT, UPSCALE])
-def test_small_frames_travel_in_fours_on_a_cpu_and_in_eights_on_a_gpu(plan: MakePlan, text: str) -> None:
+def test_small_frames_travel_in_fours_on_a_cpu_and_by_32_on_a_gpu(plan: MakePlan, text: str) -> None:
     assert plan(text, machine=BARE).batch == 4
-    assert plan(text, machine=HOPPER_TRT).batch == (4 if text == COPY else 8)
+    assert plan(text, machine=HOPPER_TRT).batch == (4 if text == COPY else 32)
 
 
 @pytest.mark.parametrize(
     ("factor", "cpu", "gpu"),
     # RGB of 128x96 leaves UPSCALE, so the largest edge has 36,864 bytes times the square of the factor.
-    [(1, 4, 8), (4, 4, 8), (6, 3, 8), (8, 1, 8), (16, 1, 8), (32, 1, 7), (64, 1, 1), (256, 1, 1)],
+    [(1, 4, 32), (4, 4, 32), (6, 3, 32), (8, 1, 32), (16, 1, 28), (32, 1, 7), (64, 1, 1), (256, 1, 1)],
 )
 def test_large_frames_travel_in_smaller_batches(plan: MakePlan, factor: int, cpu: int, gpu: int) -> None:
     assert size_batches(grown(plan(UPSCALE, machine=BARE), factor)).batch == cpu
@@ -57,14 +57,14 @@ def test_a_small_gpu_has_room_for_fewer_frames(plan: MakePlan, gigabytes: int, e
     assert size_batches(replace(large, machine=replace(large.machine, gpu=gpu))).batch == expected
 
 
-@pytest.mark.parametrize(("batch", "expected"), [(1, 8), (2, 8), (3, 6), (5, 5), (8, 8), (12, 12)])
+@pytest.mark.parametrize(("batch", "expected"), [(1, 32), (2, 32), (3, 30), (5, 30), (8, 32), (12, 24), (40, 40)])
 def test_a_batch_on_a_gpu_fills_the_engines_own(plan: MakePlan, batch: int, expected: int) -> None:
     assert plan(engine(UPSCALE, f"{{batch: {batch}}}"), machine=HOPPER_TRT).batch == expected
     assert plan(engine(UPSCALE, f"{{batch: {batch}}}"), machine=BARE).batch == 4
 
 
 @pytest.mark.parametrize(
-    ("latency", "expected"), [(None, 8), (0.0, 1), (0.03, 1), (0.08, 2), (0.2, 5), (10.0, 8)], ids=str
+    ("latency", "expected"), [(None, 32), (0.0, 1), (0.03, 1), (0.08, 2), (0.2, 5), (10.0, 32)], ids=str
 )
 def test_latency_bounds_a_batch(plan: MakePlan, latency: float | None, expected: int) -> None:
     """The clip has 25 frames per second."""
