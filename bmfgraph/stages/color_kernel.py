@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from bmfgraph.stages.cuda_kernels import compiled
+from bmfgraph.stages.cuda_kernels import compiled, number, table
 from bmfgraph.stages.pixel_formats import PixelFormat
 
 __all__ = ["YuvToRgb", "kernel_of"]
@@ -123,16 +123,16 @@ def kernel_of(numbers: YuvToRgb) -> Callable[[Sequence[torch.Tensor], int, int],
         "TX": len(numbers.across[0]),
         "TY": len(numbers.down[0]),
         "STEP": 1 if format_.layout == "planar" else 2,
-        "ACROSS": _table(numbers.across),
-        "DOWN": _table(numbers.down),
-        "GREY": _text(numbers.grey),
-        "GAIN": _text(numbers.gain),
-        "OFFSET": _text(numbers.offset),
-        "MOST": _text(numbers.most),
-        "V_TO_RED": _text(numbers.v_to_red),
-        "U_TO_GREEN": _text(numbers.u_to_green),
-        "V_TO_GREEN": _text(numbers.v_to_green),
-        "U_TO_BLUE": _text(numbers.u_to_blue),
+        "ACROSS": table(tuple(map(table, numbers.across))),
+        "DOWN": table(tuple(map(table, numbers.down))),
+        "GREY": number(numbers.grey),
+        "GAIN": number(numbers.gain),
+        "OFFSET": number(numbers.offset),
+        "MOST": number(numbers.most),
+        "V_TO_RED": number(numbers.v_to_red),
+        "U_TO_GREEN": number(numbers.u_to_green),
+        "V_TO_GREEN": number(numbers.v_to_green),
+        "U_TO_BLUE": number(numbers.u_to_blue),
     }
     kernel = compiled(_SOURCE, "to_rgb", values)
     if kernel is None:
@@ -155,11 +155,3 @@ def kernel_of(numbers: YuvToRgb) -> Callable[[Sequence[torch.Tensor], int, int],
         return rgb
 
     return convert
-
-
-def _text(value: float) -> str:
-    return f"({value!r}f)"
-
-
-def _table(rows: Sequence[Sequence[float]]) -> str:
-    return "{" + ", ".join("{" + ", ".join(_text(value) for value in row) + "}" for row in rows) + "}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "number", "table"]
 
 
 def compiled(source: str, name: str, values: Mapping[str, object]) -> Callable[..., None] | None:
@@ -16,7 +16,8 @@ def compiled(source: str, name: str, values: Mapping[str, object]) -> Callable[.
     Args:
         source: Text in CUDA C++ with one kernel.
         name: Name of the kernel.
-        values: Text for each name that the source leaves open.
+        values: Text for each name that the source leaves open. Numbers that are no integers belong here: torch passes
+            them as double to a kernel.
 
     Returns:
         A function that launches the kernel on the current stream; None where torch cannot compile kernels.
@@ -32,3 +33,13 @@ def compiled(source: str, name: str, values: Mapping[str, object]) -> Callable[.
         # A machine may lack the compiler, or have one that is too old for its GPU.
         return None
     return kernel
+
+
+def number(value: float) -> str:
+    """Return a number as a float of the source."""
+    return f"({float(value)!r}f)"
+
+
+def table(values: Sequence[float | str]) -> str:
+    """Return numbers, or the text of tables, as a table of the source."""
+    return "{" + ", ".join(value if isinstance(value, str) else number(value) for value in values) + "}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,12 +13,15 @@ import torch.nn.functional as F
 from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
-from bmfgraph.stages.levels_kernel import levels_kernel
+from bmfgraph.stages.levels_kernel import Levels, levels_kernel
 from bmfgraph.stages.pictures import LEVEL
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
 
 __all__ = ["ToFrames", "label_image", "levels"]
+
+_MOST_ROWS = 1 << 16
+"""CUDA's limit for the blocks of a grid."""
 
 
 class ToFrames(TensorStage):
@@ -104,11 +108,11 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
     """
     meaning = params.meaning
     if image.dtype != torch.uint8:
-        unit, dtype = (LEVEL, torch.uint16) if params.deep else (1, torch.uint8)
-        scale = tuple(value * unit for value in meaning.std)
+        unit = LEVEL if params.deep else 1
         # Adding 0.5 and truncating saves the pass of a round().
+        scale = tuple(value * unit for value in meaning.std)
         offset = tuple(value * unit + 0.5 for value in meaning.mean)
-        image = _as_integers(image.float(), scale, offset, dtype, 255 * unit)
+        image = _as_integers(image.float(), Levels(scale, offset, 255 * unit, params.deep))
     if meaning.channels == "GRAY":
         return image.expand(*image.shape[:-1], 3)
     if meaning.channels != "BGR":
@@ -117,18 +121,18 @@ def levels(image: torch.Tensor, params: FramesParams) -> torch.Tensor:
     return image.view(torch.int16).flip(-1).view(torch.uint16) if params.deep else image.flip(-1)
 
 
-def _as_integers(
-    image: torch.Tensor, scale: tuple[float, ...], offset: tuple[float, ...], dtype: torch.dtype, most: int
-) -> torch.Tensor:
-    """Return scale * image + offset, truncated and clamped to 0..most."""
-    if image.is_cuda and image.dim() == 4:
-        whole = levels_kernel(dtype, most)(image, scale, offset)
-        if whole is not None:
-            return whole
+def _as_integers(image: torch.Tensor, numbers: Levels) -> torch.Tensor:
+    """Convert values [..., channels] to levels."""
+    if image.is_cuda and image.dim() == 4 and image.shape[1] < _MOST_ROWS:
+        channels = image.shape[-1]
+        scale, offset = ((part * channels)[:channels] for part in (numbers.scale, numbers.offset))
+        convert = levels_kernel(replace(numbers, scale=scale, offset=offset))
+        if convert is not None:
+            return convert(image)
     # Each operation is one pass over the image.
-    start = constant(offset, image.device)
-    if len(scale) == 1:
-        image = torch.add(start, image, alpha=scale[0])
+    start = constant(numbers.offset, image.device)
+    if len(numbers.scale) == 1:
+        image = torch.add(start, image, alpha=numbers.scale[0])
     else:
-        image = torch.addcmul(start, image, constant(scale, image.device))
-    return image.clamp_(0, most).to(dtype)
+        image = torch.addcmul(start, image, constant(numbers.scale, image.device))
+    return image.clamp_(0, numbers.most).to(torch.uint16 if numbers.deep else torch.uint8)

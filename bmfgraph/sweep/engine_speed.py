@@ -16,7 +16,10 @@ _LEAST, _MOST = 3, 2000
 
 
 def engine_alone(node: str, spec: EngineSpec, seconds: float = _SECONDS) -> float:
-    """Return items per second on zeros: inferences times their batch.
+    """Return items per second: inferences times their batch.
+
+    Numbers with fractions and levels of 8 bits are noise: on zeros, a GPU takes less power, and runs up to 3 % faster
+    than on pictures. Other integers are zeros, because they may be positions in a table.
 
     Raises:
         EngineError: The engine cannot be loaded; the error names the node.
@@ -30,7 +33,7 @@ def engine_alone(node: str, spec: EngineSpec, seconds: float = _SECONDS) -> floa
     on_gpu = spec.device == "cuda"
     dtypes = dict(spec.tensors)
     inputs = {
-        name: torch.zeros(shape, dtype=getattr(torch, dtypes[name]), device=spec.device)
+        name: _noise(shape, getattr(torch, dtypes[name])).to(spec.device)
         for name, shape in spec.input_shapes
     }
     begun: list[Any] = []
@@ -67,3 +70,14 @@ def engine_alone(node: str, spec: EngineSpec, seconds: float = _SECONDS) -> floa
                 infer = graph.replay
             count, took = both()
     return count * spec.batch / took
+
+
+def _noise(shape: tuple[int, ...], dtype: Any) -> Any:
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    if dtype.is_floating_point:
+        return torch.rand(shape, generator=generator).to(dtype)
+    if dtype == torch.uint8:
+        return torch.randint(0, 256, shape, generator=generator, dtype=dtype)
+    return torch.zeros(shape, dtype=dtype)

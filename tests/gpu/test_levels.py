@@ -7,7 +7,7 @@ import torch
 
 from bmfgraph.plan.types import TensorMeaning
 from bmfgraph.stages.frames import levels
-from bmfgraph.stages.levels_kernel import levels_kernel
+from bmfgraph.stages.levels_kernel import Levels, levels_kernel
 from tests.stages.test_frames import work
 
 pytestmark = pytest.mark.gpu
@@ -38,4 +38,4 @@ def test_the_kernel_gives_the_levels_of_torch(
 
 
 def test_the_kernel_can_be_compiled() -> None:
-    assert levels_kernel(torch.uint8, 255)(torch.ones(1, 2, 2, 3, device="cuda"), (2.0,), (0.5,)) is not None
+    assert levels_kernel(Levels((2.0,), (0.5,), 255, False)) is not None
