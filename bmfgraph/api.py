@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from bmfgraph import error_codes as codes
 from bmfgraph.compile.job import CheckResult, compile_job
 from bmfgraph.config.builder import Pipeline
-from bmfgraph.config.job import Isolation, JobReading, JobSpec, read_job
+from bmfgraph.config.job import Isolation, JobReading, JobSpec, read_job, refuse_unknown_keys
 from bmfgraph.config.options import Folders, engine, model
 from bmfgraph.config.pipeline import PipelineSpec
-from bmfgraph.errors import ConfigError, did_you_mean, join_sorted, one_error
+from bmfgraph.errors import ConfigError, one_error
 from bmfgraph.plan.plan import Plan, json_ready
 from bmfgraph.runner.clips import merged, names_of, of_clip, of_first_clip, refuse_several, run_clips
 from bmfgraph.runner.outputs import make_output_folder, with_output_folder
@@ -27,6 +27,7 @@ from bmfgraph.system.obstacles import explaining
 from bmfgraph.system.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    from bmfgraph.runner.parts import Launch
     from bmfgraph.runner.result import RunResult
     from bmfgraph.runner.side_by_side import ClipResult, ClipRun
 
@@ -63,11 +64,7 @@ class Job:
             SpecError: The pipeline is wrong.
             ConfigError: A key does not exist.
         """
-        for key in keys:
-            if key not in JobSpec.model_fields:
-                known = JobSpec.model_fields
-                message = f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}"
-                raise ConfigError(message, path=key, hint="correct it, or leave it out", code=codes.UNKNOWN_CONFIG_KEY)
+        refuse_unknown_keys(keys)
         self._set(pipeline.spec() if isinstance(pipeline, Pipeline) else pipeline, keys)
 
     @classmethod
@@ -170,6 +167,7 @@ class Job:
         output_folder: str | Path | None = None,
         overwrite: bool | None = None,
         isolated: bool | Isolation | None = None,
+        launch: Launch | None = None,
     ) -> RunResult:
         """Build missing engines, run the pipeline, measure its quality, write its report.
 
@@ -181,43 +179,35 @@ class Job:
             isolated: Run in a child process, with limits if it is an Isolation: in parallel with other runs, and safe
                 from crashes of native libraries. Classes of nodes must then be importable by name. None: as the key
                 ``isolated`` says.
+            launch: With the key ``segments``: runs a part of the clip. None: here.
 
         Raises:
             BmfgraphError: The job is wrong, or the run failed; no output appears under its final name.
         """
         from bmfgraph.runner.engines import prepare_engines
-        from bmfgraph.runner.isolated import run_isolated
-        from bmfgraph.runner.report import summary, with_quality, write_report
-        from bmfgraph.runner.run import run_plan
+        from bmfgraph.runner.isolated import run_here_or_isolated
+        from bmfgraph.runner.parts import run_in_parts
+        from bmfgraph.runner.report import finished
 
         isolated = self.spec.isolated if isolated is None else isolated
         overwrite = bool(self.spec.overwrite) if overwrite is None else overwrite
-        plan = self._local_plan()
-        if output_folder is not None:
-            plan = with_output_folder(plan, Path(output_folder))
-        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None, overwrite=overwrite):
-            raise one_error(errors)
-        make_output_folder(output_folder)
+        plan = self._runnable_plan(output_folder, overwrite=overwrite)
         print_problems(problem for problem in preflight_warnings(plan) if problem.code not in _ANNOUNCED)
         report = report_path(self.spec.report, plan, overwrite=overwrite, make=True)
         reference = reference_of(self.spec.reference, plan)
         prepare_engines(plan, progress=progress)
-        if isolated:
-            limits = isolated if isinstance(isolated, Isolation) else Isolation()
-            memory, seconds = limits.memory_bytes, limits.seconds
-            result = run_isolated(plan, overwrite=overwrite, progress=progress, memory=memory, seconds=seconds)
+        if self.spec.segments:
+
+            def here(config: Mapping[str, Any], report: ProgressCallback) -> RunResult:
+                part = Job.from_config(config)._runnable_plan(None, overwrite=True)
+                return run_here_or_isolated(part, isolated, overwrite=True, progress=report)
+
+            result = run_in_parts(self.config, self.spec, plan, launch or here, overwrite=overwrite, progress=progress)
         else:
-            result = run_plan(plan, overwrite=overwrite, progress=progress)
+            result = run_here_or_isolated(plan, isolated, overwrite=overwrite, progress=progress)
         result = replace(result, config=self.config)
-        for line in (*result.warnings, *summary(result)):
-            say(line)
-        try:
-            result = with_quality(result, reference, whole=not self.spec.cut_short) if reference else result
-        finally:
-            # The run has succeeded even if the measurement fails, so its report is written.
-            if report is not None:
-                write_report(report, result, overwrite=overwrite)
-        return result
+        whole = not self.spec.cut_short
+        return finished(result, reference=reference, whole=whole, report=report, overwrite=overwrite)
 
     @explaining
     def run_each(
@@ -289,6 +279,16 @@ class Job:
             raise one_error(errors)
         prepare_engines(plan)
         return stream_plan(plan, tap, name, device)
+
+    def _runnable_plan(self, output_folder: Place | None, *, overwrite: bool) -> Plan:
+        """Return the plan of a run that can begin."""
+        plan = self._local_plan()
+        if output_folder is not None:
+            plan = with_output_folder(plan, Path(output_folder))
+        if errors := preflight_errors(plan, self.spec, deep=output_folder is not None, overwrite=overwrite):
+            raise one_error(errors)
+        make_output_folder(output_folder)
+        return plan
 
     def _local_plan(self, reading: JobReading | None = None) -> Plan:
         from bmfgraph.runner.engines import ask_builders

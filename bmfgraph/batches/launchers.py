@@ -21,7 +21,7 @@ from bmfgraph.runner.result import RunResult
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import Progress, ProgressCallback
 
-__all__ = ["Launch", "launcher"]
+__all__ = ["Launch", "in_parts", "launcher"]
 
 Launch = Callable[[Mapping[str, Any], bool | None, ProgressCallback], RunResult]
 """Runs a configuration, which may replace its outputs if the second argument is true."""
@@ -56,6 +56,24 @@ def launcher(spec: JobSpec, isolated: bool | None) -> Iterator[Launch]:
         return Job.from_config(config).run(progress=report, overwrite=overwrite, isolated=apart)
 
     yield run
+
+
+def in_parts(launch: Launch, parallel: int) -> Launch:
+    """Return what runs clips in parts: ``launch`` runs each part, ``parallel`` of all clips together at once."""
+    slots = threading.Semaphore(parallel)
+
+    def part(config: Mapping[str, Any], report: ProgressCallback) -> RunResult:
+        while not slots.acquire(timeout=_POLL):
+            report(_NOTHING)
+        try:
+            return launch(config, True, report)
+        finally:
+            slots.release()
+
+    def run(config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback) -> RunResult:
+        return Job.from_config(config).run(progress=report, overwrite=overwrite, launch=part)
+
+    return run
 
 
 # ------------------------------------------------------------------------------------------------------ Ray

@@ -18,7 +18,7 @@ from bmfgraph.api import Job
 from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
 from bmfgraph.batches.journal import Journal, Row
-from bmfgraph.batches.launchers import Launch, launcher
+from bmfgraph.batches.launchers import Launch, in_parts, launcher
 from bmfgraph.batches.names import Names
 from bmfgraph.batches.summary import write_summary
 from bmfgraph.batches.watch import new_entries
@@ -171,6 +171,7 @@ class _Batch:
         try:
             yield from self.left_out
             launch = launched.enter_context(launcher(self.spec, self.isolated))
+            launch = in_parts(launch, self.spec.parallel) if self.spec.segments else launch
             yield from run_side_by_side(
                 self._works(journal, names, launch, count),
                 amount=amount,

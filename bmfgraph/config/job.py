@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.config.pipeline import PipelineSpec, read_pipeline
 from bmfgraph.config.pydantic_errors import problems_of
 from bmfgraph.config.sweep import SweepOptions
-from bmfgraph.errors import FieldError, Problem
+from bmfgraph.errors import ConfigError, FieldError, Problem, did_you_mean, join_sorted
 from bmfgraph.nodes.base import Frozen
 from bmfgraph.nodes.path_kind import FilePath, OutputPath, path_kind
 from bmfgraph.system.text import size_bytes
@@ -28,6 +28,7 @@ __all__ = [
     "Policy",
     "path_keys",
     "read_job",
+    "refuse_unknown_keys",
     "shard_of",
 ]
 
@@ -123,6 +124,11 @@ class JobSpec(Frozen):
     shard: Annotated[str | None, Aside()] = Field(
         default=None, description="For `batch`: the part of the clips to run, such as 3/16 for the third of 16 parts."
     )
+    segments: Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] | None, Aside()] = Field(
+        default=None,
+        description="Run a clip in so many parts, `parallel` of them side by side, and join them without coding again; "
+        "auto: parts of about five minutes.",
+    )
     retries: Annotated[_Times | Mapping[str, _Times], Aside()] = Field(
         default=0, description="For `batch`: how often a clip that fails is run again: a number, or one for each code."
     )
@@ -188,6 +194,19 @@ class JobSpec(Frozen):
     def cut_short(self) -> bool:
         """Whether an input is read from its start but not to its end, so that a reference may be longer."""
         return self.pipeline is not None and any(node.cut_short() for node in self.pipeline.nodes.values())
+
+
+def refuse_unknown_keys(keys: Iterable[str]) -> None:
+    """Refuse keys that no configuration has.
+
+    Raises:
+        ConfigError: It names the first of them.
+    """
+    known = JobSpec.model_fields
+    for key in keys:
+        if key not in known:
+            message = f"there is no such key{did_you_mean(key, known)}; keys: {join_sorted(known)}"
+            raise ConfigError(message, path=key, hint="correct it, or leave it out", code=codes.UNKNOWN_CONFIG_KEY)
 
 
 def shard_of(text: str) -> tuple[int, int]:

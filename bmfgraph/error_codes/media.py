@@ -10,6 +10,7 @@ __all__ = [
     "FRAME_SIZE_CHANGE",
     "HDR_REFUSED",
     "INCOMPLETE_OUTPUT",
+    "INSEPARABLE_CLIP",
     "INVALID_CROP",
     "INVALID_ENCODER_OPTION",
     "INVALID_SEQUENCE_NAME",
@@ -46,6 +47,9 @@ MALFORMED_MANIFEST = Code(
 )
 UNUSABLE_JOURNAL = Code(
     "E225", "The journal of a batch is no file of this version.", "Name another file, or delete this one."
+)
+INSEPARABLE_CLIP = Code(
+    "E226", "A clip cannot be run in parts: the pipeline or the file does not allow it.", "Leave `segments` out."
 )
 SEVERAL_CLIPS = Code("E223", "`input` names several clips where one is needed.", "Name one of them.")
 UNSUPPORTED_TUNE = Code(

@@ -12,6 +12,7 @@ __all__ = [
     "COMPARISON_FAILURE",
     "INTERNAL_ERROR",
     "ISOLATED_RUN_FAILURE",
+    "JOIN_FAILURE",
     "JOURNAL_IN_USE",
     "LOST_FRAMES",
     "LOST_WORKER",
@@ -70,4 +71,5 @@ CLUSTER_FAILURE = Code(
 )
 LOST_WORKER = Code("E818", "The worker of a clip died again and again.", "See the logs of the cluster.")
 INTERNAL_ERROR = Code("E899", "An unexpected error occurred in bmfgraph.", "Report it with the output of `debug=true`.")
+JOIN_FAILURE = Code("E819", "The parts of a clip do not fit together.", "Leave `segments` out.")
 LOST_FRAMES = Code("E814", "A node took fewer frames than the node before it gave.", "Run it again, and report it.")

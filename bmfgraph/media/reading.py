@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -25,6 +25,8 @@ class FileReading:
     """Indices of the streams that are copied: audio, subtitles, attachments, data."""
     start: float | None
     end: float | None
+    counted_from: float | None = field(metadata={"json": False})
+    """Second of the clip that counts as 0."""
     protocols: tuple[Protocol, ...]
     """What the file may open besides itself."""
     picture_rate: Fraction | None
@@ -85,17 +87,19 @@ class Clock:
         origin: Seconds of the file that count as 0.
         start: First second that is read, from ``origin``; None: from the beginning.
         end: Second before which reading ends; None: at the end.
+        counted_from: Second that counts as 0, from ``origin``.
     """
 
     def __init__(self, reading: FileReading) -> None:
         # str() keeps the decimals that the user wrote; the float itself is a binary fraction near them.
         self.start = None if reading.start is None else Fraction(str(reading.start))
         self.end = None if reading.end is None else Fraction(str(reading.end))
+        self.counted_from = Fraction(str(reading.counted_from or 0))
         self.origin = reading.zero
 
     def zero(self, time_base: Fraction) -> int:
         """Return the time that counts as 0, in ticks of the file."""
-        return round((self.origin + (self.start or 0)) / time_base)
+        return round((self.origin + self.counted_from) / time_base)
 
     def is_before_start(self, pts: int, time_base: Fraction) -> bool:
         """Return whether a time of the file lies before ``start``."""

@@ -148,7 +148,7 @@ class TrackReader:
             OSError: It is missing.
         """
         self._reading, self._clock = reading, Clock(reading)
-        self._zero_seconds = self._clock.origin + (self._clock.start or 0)
+        self._zero_seconds = self._clock.origin + self._clock.counted_from
         self._over: set[int] = set()
         """Indices of the tracks that were read up to ``end``."""
         self.ended = False

@@ -81,7 +81,7 @@ class Writer:
         self.cut = Fraction(0)
         self._palette = _Palette() if settings.codec == "gif" else None
         self._container: Any = _opened(settings)
-        self._video = _added_video(self._container, settings)
+        self._video = self._added_video(self._container, settings)
         self._durations: dict[int, int] = {}
         """Ticks for which frames are shown, by pts."""
         self._newest: int | None = None
@@ -158,7 +158,7 @@ class Writer:
             av.FFmpegError: The end cannot be encoded or written.
             FrameLoss: The encoder or the file lost frames.
         """
-        self._mux_video(self._video.encode(None))
+        self._mux_video(self._rest())
         self._tracks.finish()
         self._mux_last()
         self._container.close()
@@ -172,6 +172,13 @@ class Writer:
         """Close the file as it is, after a failure."""
         with contextlib.suppress(Exception):
             self._container.close()
+
+    def _added_video(self, container: Any, settings: Writing) -> Any:
+        return _added_video(container, settings)
+
+    def _rest(self) -> list[Packet[Any]]:
+        """Return the packets that the encoder still holds."""
+        return self._video.encode(None)  # type: ignore[no-any-return]
 
     def _held(self) -> int | None:
         """Return the number of frames in the closed file by its own index; None where it has none."""

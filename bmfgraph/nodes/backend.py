@@ -7,6 +7,7 @@ from typing import Literal
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
+from bmfgraph.media.opening import is_url
 from bmfgraph.media.probe import Media
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.plan.types import AudioSpec, FrameSpec, bits_of, sampling_of
@@ -101,3 +102,25 @@ def check_even_times(name: str, frames: FrameSpec, container: str) -> None:
 
 def _unsupported(name: str, message: str, other: str = "") -> PlanError:
     return PlanError(name, message, hint=f"{other}set pipeline.nodes.{name}.backend=pyav", code=codes.UNSUPPORTED_MEDIA)
+
+
+def check_file(name: str, media: Media) -> None:
+    """Refuse a file that BMF's decoder does not read as PyAV does.
+
+    Raises:
+        PlanError: It names the node.
+    """
+    if media.mirrored or (media.rotation and media.container != "mov"):
+        reason = "turned in a way that FFmpeg 4 does not know"
+    elif media.pictures or media.live or is_url(media.path):
+        reason = "no single file"
+    elif media.transparent:
+        reason = "transparent"
+    else:
+        return
+    raise PlanError(
+        name,
+        f"input {str(media.path)!r} is {reason}: the back end bmf does not support it",
+        hint=f"set pipeline.nodes.{name}.backend=pyav",
+        code=codes.UNSUPPORTED_BY_BACKEND,
+    )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from bmfgraph.errors import BmfgraphError, Problem
 from bmfgraph.plan.description import (
     BmfModuleSpec,
+    Context,
     Files,
     Inferred,
     InputType,
@@ -76,6 +77,8 @@ class NodeSpec(Frozen):
     """Whether the stage works on the tiles of a picture, one in each row of its tensors."""
     cpu_hint: ClassVar[str] = ""
     """For a kind that needs a GPU: advice how to do the same work on the CPU."""
+    joiner: ClassVar[str] = ""
+    """For a kind that writes a file: ``package.module:function`` that joins the files of a clip's parts."""
     fixed_fields: ClassVar[tuple[str, ...]] = ()
     """Inherited fields that the kind accepts with their defaults only."""
 
@@ -243,6 +246,13 @@ class NodeSpec(Frozen):
     def source(self, params: Any) -> SourceInfo | None:
         """Return the frames that a source promises; None for nodes that read no frames or audio from outside."""
         return None
+
+    def context(self, params: Any) -> Context | None:
+        """Return the frames around one on which its result depends; None where it depends on all earlier ones.
+
+        The default is that of a node that looks at one frame at a time.
+        """
+        return Context()
 
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]:
         """Return the YAML fields that make a source read another file, or stop at ``end`` seconds; {} if it cannot."""

@@ -21,12 +21,12 @@ from bmfgraph.media.probe import Media, MediaError, probe
 from bmfgraph.media.reading import FileReading, VideoReading
 from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
-from bmfgraph.nodes.backend import Backend, check_backend, check_media
+from bmfgraph.nodes.backend import Backend, check_backend, check_file, check_media
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decoder_options import DecoderOptions
 from bmfgraph.nodes.framing import crop_box, cropped, flattened, reduced, rgb_of, turned
 from bmfgraph.nodes.tonemap import TonemapSpec
-from bmfgraph.plan.description import BmfModuleSpec, Files, Inferred, Needs, Requirement, SourceInfo
+from bmfgraph.plan.description import BmfModuleSpec, Context, Files, Inferred, Needs, Requirement, SourceInfo
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import AudioSpec, Port, PortType
 
@@ -52,6 +52,10 @@ class DecoderParams(VideoReading):
     on_error: Literal["stop", "skip"]
     pictures: tuple[str, ...] = field(metadata={"json": False})
     """The files, where ``path`` names several."""
+    first: int = field(metadata={"json": False})
+    """Number of the first frame."""
+    kept: tuple[int, int] | None = field(metadata={"json": False})
+    """Numbers of the frames that sinks write, and of the first one behind them; None: all."""
 
 
 class DecoderSpec(DecoderOptions):
@@ -102,32 +106,14 @@ class DecoderSpec(DecoderOptions):
                 hint=f"set pipeline.nodes.{name}.start below {media.duration:.3f}",
                 code=codes.EMPTY_TIME_RANGE,
             )
-        self._check_back_end(name, media)
+        if self.backend == "bmf":
+            check_file(name, media)
         return media
 
     def follower(self, node: PlanNode) -> tuple[str, NodeSpec] | None:
         if self.hdr != "tonemap" or not node.metadata.frames.is_hdr:
             return None
         return "video", TonemapSpec(inputs=(f"{node.name}.video",))
-
-    def _check_back_end(self, name: str, media: Media) -> None:
-        """Refuse what the back end does not read."""
-        if self.backend != "bmf":
-            return
-        if media.mirrored or (media.rotation and media.container != "mov"):
-            reason = "turned in a way that FFmpeg 4 does not know"
-        elif media.pictures or media.live or is_url(media.path):
-            reason = "no single file"
-        elif media.transparent:
-            reason = "transparent"
-        else:
-            return
-        raise PlanError(
-            name,
-            f"input {str(media.path)!r} is {reason}: the back end bmf does not support it",
-            hint=f"set pipeline.nodes.{name}.backend=pyav",
-            code=codes.UNSUPPORTED_BY_BACKEND,
-        )
 
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred:
         media: Media = node.metadata
@@ -169,16 +155,20 @@ class DecoderSpec(DecoderOptions):
         audio = self._audio(media.audio)
         if audio is not None:
             outputs.append(Port("audio", audio))
-        whole = self.start is None and self.end is None
-        until = min(self.end or media.duration, media.duration) if media.duration else self.end or 0.0
-        duration = max(0.0, until - (self.start or 0.0))
+        span = self.part or self
+        whole = span.start is None and span.end is None
+        until = min(span.end or media.duration, media.duration) if media.duration else span.end or 0.0
+        duration = max(0.0, until - (span.start or 0.0))
         count = media.frame_count if whole else round(duration * media.frames.rate)
         params = DecoderParams(
             path=str(media.path),
             video=media.video_stream,
             tracks=tuple(track.stream for track in media.audio.tracks) if media.audio else (),
-            start=self.start,
-            end=self.end,
+            start=span.start,
+            end=span.end,
+            counted_from=self.start,
+            first=self.part.first if self.part else 0,
+            kept=self.part.kept if self.part else None,
             protocols=media.protocols,
             picture_rate=_as_fraction(self.rate),
             live=media.live,
@@ -275,7 +265,15 @@ class DecoderSpec(DecoderOptions):
             short_hint=SKIP_HINT,
             pipe=params.path if params.live else "",
             accounted=self._accounts(params),
+            kept=params.kept,
         )
+
+    def context(self, params: DecoderParams) -> Context | None:
+        if params.fps is not None or params.live or params.pictures or params.backend == "bmf":
+            return None
+        # The filter looks at the frames before and after a field.
+        fields = 2 if params.deinterlace else 0
+        return Context(fields, fields, params.every)
 
     def reading(self, *, path: str | None = None, end: float | None = None) -> dict[str, Any]:
         return {key: value for key, value in (("path", path), ("end", end)) if value is not None}

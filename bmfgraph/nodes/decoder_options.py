@@ -9,15 +9,27 @@ from pydantic import Field, ValidationInfo, field_validator
 from bmfgraph.errors import FieldError
 from bmfgraph.media.opening import Protocol
 from bmfgraph.nodes.backend import Backend
-from bmfgraph.nodes.base import NodeSpec
+from bmfgraph.nodes.base import Frozen, NodeSpec
 from bmfgraph.nodes.framing import Crop, FramesPerSecond, rgb_of
 from bmfgraph.nodes.path_kind import FilePath
 
-__all__ = ["DecoderOptions"]
+__all__ = ["DecoderOptions", "Part"]
 
 _Index = Annotated[int, Field(ge=0)]
 _Language = Annotated[str, Field(min_length=2, max_length=20)]
 Choice = Literal["all"] | _Index | _Language | Annotated[tuple[_Index | _Language, ...], Field(min_length=1)] | None
+
+
+class Part(Frozen):
+    """One of the parts in which a long clip is run. Frames are numbered in the order of the whole clip, from 0."""
+
+    start: float | None = Field(default=None, ge=0, description="Seconds, between two frames; null: from the first.")
+    end: float | None = Field(default=None, gt=0, description="Likewise; null: to the last frame.")
+    first: int = Field(default=0, ge=0, description="Number of the first frame that is read.")
+    kept: tuple[int, int] = Field(
+        description="Numbers of the first frame that is written, and of the first one behind the part. The others are "
+        "the context of these."
+    )
 
 
 class DecoderOptions(NodeSpec):
@@ -72,6 +84,10 @@ class DecoderOptions(NodeSpec):
     )
     protocols: tuple[Protocol, ...] = Field(
         default=(), description="What a playlist may open besides itself; without any, playlists are refused."
+    )
+
+    part: Part | None = Field(
+        default=None, description="Set by the key `segments`: the part of a long clip that this run writes."
     )
 
     arity: ClassVar[tuple[int, int]] = (0, 0)

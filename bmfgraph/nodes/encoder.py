@@ -96,6 +96,7 @@ class EncoderSpec(CopyingSpec):
         default="pyav", description="The library that encodes: PyAV with its FFmpeg, or BMF's module with FFmpeg 4."
     )
     arity: ClassVar[tuple[int, int]] = (1, 2)
+    joiner: ClassVar[str] = "bmfgraph.media.joining:join_video"
     native_fields: ClassVar[frozenset[str]] = frozenset(
         [
             "kind",

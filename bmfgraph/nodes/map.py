@@ -13,7 +13,7 @@ from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.decode import MapDecode
 from bmfgraph.nodes.pixels import PixelOutput, check_frames, pixel_output
 from bmfgraph.nodes.results import model_outputs
-from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.description import Context, Inferred, InputType, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, FrameSpec, Port, PortType
 
@@ -136,6 +136,9 @@ class MapSpec(NodeSpec):
             height=source.height,
         )
         return Inferred((Port("out", source.as_rgb()),), params)
+
+    def context(self, params: MapParams) -> Context | None:
+        return None if params.range is None and params.smooth else Context()
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: MapParams = node.params

@@ -63,6 +63,7 @@ class RecordsSpec(NodeSpec):
 
     stage: ClassVar[str] = "bmfgraph.stages.records:Write"
     arity: ClassVar[tuple[int, int]] = (1, 8)
+    joiner: ClassVar[str] = "bmfgraph.stages.record_files:join_records"
 
     def ports(self) -> tuple[str, ...]:
         return ()

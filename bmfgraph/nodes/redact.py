@@ -11,7 +11,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError, did_you_mean, join_sorted
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.overlay import Level, check_results
-from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.description import Context, Inferred, InputType, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import DetectionsSpec, Device, FrameSpec, Port, PortType
 
@@ -97,6 +97,9 @@ class RedactSpec(NodeSpec):
             self.hold,
         )
         return Inferred((Port("out", frames.as_rgb(deep=True)),), params)
+
+    def context(self, params: RedactParams) -> Context:
+        return Context(before=params.hold)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: RedactParams = node.params

@@ -11,7 +11,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import WindowOptions
-from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.description import Context, Inferred, InputType, Requirement
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, Dim, Port, PortType, TensorSpec, Window
 
@@ -63,6 +63,11 @@ class WindowSpec(NodeSpec):
 
     def identity(self, params: Any) -> bool:
         return isinstance(params, WindowParams) and params.window.frames == 1
+
+    def context(self, params: WindowParams) -> Context:
+        window = params.window
+        before = window.outputs[0]
+        return Context(before, max(0, window.frames - before - window.step), window.step)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         window: Window = node.params.window

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Align",
     "BmfModuleSpec",
+    "Context",
     "Files",
     "Fit",
     "Framing",
@@ -156,6 +157,19 @@ class SourceInfo:
     """The pipe that it reads, which cannot be read twice; "" for anything else."""
     accounted: bool = False
     """Whether the source's module itself reports frames that are missing."""
+    kept: tuple[int, int] | None = None
+    """Numbers of the first frame that sinks write, and of the first one behind them; None: they write all."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The frames on which the result of one frame depends, so that a clip can be run in parts."""
+
+    before: int = 0
+    """Number of earlier frames; likewise ``after``."""
+    after: int = 0
+    step: int = 1
+    """A part begins at a frame whose number is a multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +258,8 @@ class NodeDescription(Protocol):
     def takes_tiles(self) -> bool: ...
     @property
     def cpu_hint(self) -> str: ...
+    @property
+    def joiner(self) -> str: ...
     def ports(self) -> tuple[str, ...]: ...
     def compiled(self) -> NodeDescription: ...
     def check_options(self, name: str) -> None: ...
@@ -260,6 +276,7 @@ class NodeDescription(Protocol):
     def faults(self, node: PlanNode, plan: Plan) -> Iterable[BmfgraphError]: ...
     def written_bytes(self, params: Any, frames: FrameSpec, seconds: float) -> float: ...
     def source(self, params: Any) -> SourceInfo | None: ...
+    def context(self, params: Any) -> Context | None: ...
     def reading(self, *, path: str | None = None, end: float | None = None) -> Mapping[str, Any]: ...
     def audio_reader(self, params: Any, audio: Any) -> NodeDescription | None: ...
     def engine_request(self, node: PlanNode) -> Any: ...

@@ -99,7 +99,8 @@ def _damage(node: PlanNode) -> str:
 def _check_edges(plan: Plan, monitor: RunMonitor) -> None:
     """Check that each node has taken what the nodes before it have sent."""
     for node in plan:
-        taken = monitor.timings_of(node.name, node.kind).frames
+        timings = monitor.timings_of(node.name, node.kind)
+        taken = timings.frames + timings.left_out
         for ref in node.inputs:
             source = monitor.timings.get(ref.node)
             if source is None or source.sent is None or isinstance(plan.type_of(ref), AudioSpec):

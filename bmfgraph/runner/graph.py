@@ -53,6 +53,7 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
         bmf_nodes.setdefault(node.bmf_node, []).append(node)
     numbers = {name: number for number, name in enumerate(bmf_nodes)}
     stream = _stream_of(plan)
+    kept = next((info.kept for _, info in plan.sources()), None)
     stages: list[Stage] = []
     configs: list[dict[str, Any]] = []
     try:
@@ -62,9 +63,12 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
             module = None if members[0].spec.stage else members[0].spec.bmf_module(members[0], plan)
             key = uuid.uuid4().hex
             if module is None:
-                HANDOVER[key] = _stage_chain(members, streams, monitor, stages, stream, plan.batch)
+                chain = HANDOVER[key] = _stage_chain(members, streams, monitor, stages, stream, plan.batch)
+                if not members[-1].outputs:
+                    chain.steps[-1].kept = kept
             else:
                 HANDOVER[key] = _module(plan, members[0], module, streams, monitor, stream)
+                HANDOVER[key].kept = None if members[0].outputs else kept
             configs.append(
                 {
                     "id": numbers[name],

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bmfgraph import error_codes as codes
+from bmfgraph.config.job import Isolation
 from bmfgraph.errors import BmfgraphError, RunError, one_error
 from bmfgraph.plan.plan import Plan, pipe_errors
 from bmfgraph.runner.monitor import RunMonitor
@@ -40,6 +41,17 @@ __all__ = ["run_isolated"]
 
 _POLL = 0.05
 """Seconds between two looks at whether the run was stopped."""
+
+
+def run_here_or_isolated(
+    plan: Plan, isolated: bool | Isolation | None, *, overwrite: bool, progress: ProgressCallback | None
+) -> RunResult:
+    """Run a plan in this process, or in a child process with the limits of an Isolation."""
+    if not isolated:
+        return run_plan(plan, overwrite=overwrite, progress=progress)
+    limits = isolated if isinstance(isolated, Isolation) else Isolation()
+    memory, seconds = limits.memory_bytes, limits.seconds
+    return run_isolated(plan, overwrite=overwrite, progress=progress, memory=memory, seconds=seconds)
 
 
 def run_isolated(

@@ -41,6 +41,7 @@ class NodeTimings:
         first_done: Clock when the first frame was finished.
         last_done: Clock when the newest frame was finished.
         done: Clock when each frame was finished.
+        left_out: Number of frames that a sink did not write, because they belong to other parts of the clip.
         sent: Number of frames or results given to the next BMF nodes; None where that is not counted.
     """
 
@@ -53,6 +54,7 @@ class NodeTimings:
     first_done: float | None = None
     last_done: float = 0.0
     done: array[float] = field(default_factory=lambda: array("d"))
+    left_out: int = 0
     sent: int | None = None
 
     def add(self, started: float, ended: float, frames: int = 1) -> None:

@@ -27,7 +27,16 @@ from bmfgraph.system.files import write_whole
 from bmfgraph.system.machine import Gpu, find_libraries
 from bmfgraph.system.text import size_text
 
-__all__ = ["SCHEMA", "machine_section", "make_report", "summary", "with_quality", "write_document", "write_report"]
+__all__ = [
+    "SCHEMA",
+    "finished",
+    "machine_section",
+    "make_report",
+    "summary",
+    "with_quality",
+    "write_document",
+    "write_report",
+]
 
 SCHEMA = 1
 """Version of the report; raised when a reader of the old form would misread the new one."""
@@ -166,6 +175,32 @@ def summary(result: RunResult) -> list[str]:
 def _video_facts(result: RunResult, node: PlanNode) -> str:
     frames = result.plan.type_of(node.inputs[0])
     return f", {frames.width}x{frames.height}, {float(frames.rate):g} fps" if isinstance(frames, FrameSpec) else ""
+
+
+def finished(
+    result: RunResult, *, reference: Reference | None, whole: bool, report: Path | None, overwrite: bool
+) -> RunResult:
+    """Print the summary of a run, measure its quality, and write its report.
+
+    Args:
+        result: The run.
+        reference: A clip to compare with, as for :func:`with_quality`, like ``whole``; None for none.
+        whole: Whether the output must be as long as the reference.
+        report: The file; None for none.
+        overwrite: Replace it.
+
+    Raises:
+        BmfgraphError: The quality cannot be measured, or the report not be written.
+    """
+    for line in (*result.warnings, *summary(result)):
+        say(line)
+    try:
+        result = with_quality(result, reference, whole=whole) if reference else result
+    finally:
+        # The run has succeeded even if the measurement fails, so its report is written.
+        if report is not None:
+            write_report(report, result, overwrite=overwrite)
+    return result
 
 
 def with_quality(result: RunResult, reference: Reference, *, whole: bool) -> RunResult:

@@ -26,7 +26,7 @@ import torch
 
 from bmfgraph.stages.pictures import picture_of, rgb_pixels
 
-__all__ = ["Batch", "Frame", "Result", "Sample", "batches"]
+__all__ = ["Batch", "Frame", "Result", "Sample", "batches", "is_kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +154,8 @@ def batches(items: Sequence[Frame | Sample | Result], size: int) -> Iterator[Bat
     """Split items to batches of at most ``size``."""
     for start in range(0, len(items), size):
         yield Batch(tuple(items[start : start + size]))
+
+
+def is_kept(index: int, kept: tuple[int, int] | None) -> bool:
+    """Return whether a sink writes a frame: ``kept`` names the first one of them, and the first one behind them."""
+    return kept is None or kept[0] <= index < kept[1]

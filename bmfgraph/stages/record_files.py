@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from bmfgraph.media.rle import decode
 from bmfgraph.nodes.records import RecordsParams
 
-__all__ = ["FORMATS", "Coco", "Csv", "Json", "JsonLines", "Parquet", "RecordFile", "Yolo"]
+__all__ = ["FORMATS", "Coco", "Csv", "Json", "JsonLines", "Parquet", "RecordFile", "Yolo", "join_records"]
 
 Record = Mapping[str, Any]
 _BOX = ("x1", "y1", "x2", "y2")
@@ -257,3 +257,23 @@ FORMATS: Mapping[str, Any] = {
     "jsonl": JsonLines, "json": Json, "csv": Csv, "parquet": Parquet, "coco": Coco, "yolo": Yolo,
 }  # fmt: skip
 """The class of each format."""
+
+
+def join_records(params: RecordsParams, parts: Sequence[Path], *_: object) -> None:
+    """Write the records of a clip's parts, which are in JSON Lines, to one file.
+
+    Args:
+        params: Path and contents of the whole file.
+        parts: The files, in order. Frames have the numbers and times of the whole clip.
+    """
+    file = FORMATS[params.format](params)
+    try:
+        for part in parts:
+            with part.open(encoding="utf-8") as lines:
+                for line in lines:
+                    record = json.loads(line)
+                    file.write(record.pop("frame"), record.pop("pts"), record)
+        file.finish()
+    except BaseException:
+        file.close()
+        raise

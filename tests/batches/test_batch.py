@@ -76,6 +76,16 @@ def frames_in(path: str) -> int:
 # --------------------------------------------------------------------------------------------- what runs
 
 
+def test_clips_run_in_parts(clips: list[str]) -> None:
+    batch()
+    expected = {path: frames_in(f"out/{path}") for path in outputs()}
+    shutil.rmtree("out")
+    ended = batch("segments=2", "parallel=2")
+    assert sorted(each.result.frames for each in ended) == sorted(expected.values())
+    assert {path: frames_in(f"out/{path}") for path in outputs()} == expected
+    assert not batch("segments=3")
+
+
 def test_all_clips_run_once_and_then_none(clips: list[str]) -> None:
     first = batch("parallel=2")
     assert sorted(ended.clip for ended in first) == ["clips/a.mp4", "clips/b.mp4", "clips/c.mp4", "clips/deep/a.mp4"]

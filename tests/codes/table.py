@@ -18,6 +18,8 @@ ELSEWHERE = {
     "E813": "a script lies beside a file with the name of a library: tests/hostile/test_long_process.py",
     "E222": "it needs two clips: tests/runner/test_clips.py",
     "E223": "it needs two clips: tests/runner/test_clips.py",
+    "E226": "a clip is run in parts: tests/runner/test_parts.py",
+    "E819": "a clip is run in parts: tests/runner/test_parts.py",
     "E224": "it needs a manifest: tests/batches/test_entries.py",
     "E225": "it needs a journal: tests/batches/test_batch.py",
     "E815": "two batches run: tests/batches/test_batch.py",

@@ -51,6 +51,8 @@ class ModuleConfig:
         frames: Type of the node's frames: those that leave it, or those that enter a sink; None without any.
         stream: The CUDA stream of the run's stages; None where none of them is on the GPU.
         batch: Largest number of frames that travel together.
+        kept: Of a sink, where the run is one part of a clip: numbers of the first frame that is written, and of the
+            first one behind them.
     """
 
     timings: NodeTimings
@@ -62,6 +64,7 @@ class ModuleConfig:
     frames: FrameSpec | None = None
     stream: Any = None
     batch: int = 1
+    kept: tuple[int, int] | None = None
 
 
 HANDOVER: dict[str, Any] = {}

@@ -27,6 +27,7 @@ class TracksModule(BmfModule):
     def __init__(self, node: int, option: dict[str, Any]) -> None:
         config = self.config = self._taken(option)
         self.frames_out = 0
+        self.first = getattr(config.params, "first", 0)
         self.begun = False
         self.lock = threading.Lock()
         self.reader: TrackReader | None = None
@@ -115,7 +116,7 @@ class DecoderModule(TracksModule):
             timings.add(started, time.perf_counter(), len(frames))
         self._put_packets(task, packets)
         items = [
-            Frame(self.frames_out + number, decoded.pts, base, None, decoded.picture, decoded.duration)
+            Frame(self.first + self.frames_out + number, decoded.pts, base, None, decoded.picture, decoded.duration)
             for number, decoded in enumerate(frames)
         ]
         self._put_frames(task.get_outputs(), self._streams(0), items, self.config.batch)

@@ -14,7 +14,7 @@ from bmfgraph.media.tracks import TrackPackets, Tracks
 from bmfgraph.media.two_passes import TwoPassWriter, open_writer
 from bmfgraph.media.writing import FrameLoss, Writer
 from bmfgraph.runner.modules.base import BmfModule
-from bmfgraph.stages.items import Batch
+from bmfgraph.stages.items import Batch, is_kept
 
 __all__ = ["EncoderModule"]
 
@@ -72,7 +72,9 @@ class EncoderModule(BmfModule):
 
     def _take(self, writer: Writer | TwoPassWriter, item: Any) -> None:
         if isinstance(item, Batch):
-            self.frames.extend(item.items)
+            inside = [frame for frame in item.items if is_kept(frame.index, self.config.kept)]
+            self.config.timings.left_out += len(item.items) - len(inside)
+            self.frames.extend(inside)
         elif isinstance(item, Tracks):
             writer.set_tracks(item)
             self.ready = True

@@ -45,7 +45,7 @@ class NvdecModule(BmfModule):
             ended = self.decoder.ended
         base = config.params.time_base if config.params.fps is None else 1 / config.params.fps
         for pts, image in self._selected(frames, ended):
-            self.waiting.append(Frame(self.frames_out, pts, base, image))
+            self.waiting.append(Frame(config.params.first + self.frames_out, pts, base, image))
             self.frames_out += 1
         full = len(self.waiting) if ended else len(self.waiting) // config.batch * config.batch
         passed, self.waiting = self.waiting[:full], self.waiting[full:]

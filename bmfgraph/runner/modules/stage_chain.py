@@ -14,7 +14,7 @@ from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.modules.base import HANDOVER, BmfModule, OutputStream
 from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.items import Batch, Frame, Result, Sample
+from bmfgraph.stages.items import Batch, Frame, Result, Sample, is_kept
 from bmfgraph.stages.recording import Recording
 
 __all__ = ["StageChainConfig", "StageChainModule", "Step"]
@@ -29,13 +29,21 @@ class Step:
     Attributes:
         stage: The opened stage.
         timings: Timings of each node that the step runs.
+        kept: Of a sink, where the run is one part of a clip: numbers of the first frame that is written, and of the
+            first one behind them.
     """
 
     stage: Stage
     timings: tuple[NodeTimings, ...]
+    kept: tuple[int, int] | None = None
 
     def process(self, rows: Sequence[tuple[Item, ...]], note: Callable[[Item], None]) -> list[Item]:
         """Process the items of consecutive frames; ``note`` is called with the first item of each piece of work."""
+        if self.kept is not None:
+            inside = [row for row in rows if is_kept(row[0].index, self.kept)]
+            self.timings[0].left_out += len(rows) - len(inside)
+            if not (rows := inside):
+                return []
         started = time.perf_counter()
         if type(self.stage).process_batch is not Stage.process_batch:
             note(rows[0][0])
