@@ -2,7 +2,7 @@
 
     python benchmarks/segments.py --minutes 20 --segments 1,2,4,8 --parallel 2
 
-The clip of 128x72 is made here, with sound. Super resolution writes it with a lossless codec, so each decoded frame must
+The clip of 128x72 is made here, with sound. It is written with a lossless codec, so each decoded frame must
 be equal, and each packet of the sound. The seconds are those of whole runs, with the join.
 """
 
