@@ -35,8 +35,8 @@ bench-quick: setup
 
 # Batches on a Ray cluster of this machine, whose workers and driver are killed (a minute on idle cores).
 cluster: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
-	$(BIN)/python -m pytest -n 0 tests/batches/test_ray.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray,slurm]"
+	$(BIN)/python -m pytest -n 0 tests/batches/test_ray.py tests/batches/test_slurm.py
 
 # `make hostile SEED=7 SECONDS=600`: another seed, and ten minutes for each fuzzer.
 SEED ?= 1

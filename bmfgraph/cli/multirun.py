@@ -223,6 +223,7 @@ def _sweep(request: Request) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from bmfgraph.api import Job
+    from bmfgraph.batches.launchers import run_cells
     from bmfgraph.sweep.run import cell_job, run_sweep
 
     arguments = list(request.arguments)
@@ -237,7 +238,7 @@ def _sweep(request: Request) -> int:
         return _launch(job, (*request.overrides, *added, *request.flags))
 
     try:
-        return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch)
+        return run_sweep(arguments, grid, lambda overrides: Job.from_config(compose(overrides)), launch, run_cells)
     except KeyboardInterrupt as interruption:
         raise Cancelled(str(interruption) or INTERRUPTED, hint="repeat the command to continue the sweep") from None
 

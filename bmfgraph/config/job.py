@@ -71,12 +71,14 @@ class Isolation(Frozen):
 
 
 class Resources(Frozen):
-    """What a worker of a cluster needs; Ray places as many on a node as fit."""
+    """What a worker of a cluster, or a job, needs; Ray places as many workers on a node as fit."""
 
     cpus: float | None = Field(
         default=None, ge=0, le=4096, description="CPU cores; null: one, or less if there are fewer cores than workers."
     )
     gpus: float = Field(default=0, ge=0, le=64, description="GPUs, such as 0.25 for four workers on each.")
+    minutes: int = Field(default=60, ge=1, description="For `launcher=slurm`: time after which Slurm ends a job.")
+    partition: str | None = Field(default=None, min_length=1, description="For `launcher=slurm`: where jobs run.")
 
 
 class Policy(Frozen):
@@ -132,13 +134,13 @@ class JobSpec(Frozen):
     retries: Annotated[_Times | Mapping[str, _Times], Aside()] = Field(
         default=0, description="For `batch`: how often a clip that fails is run again: a number, or one for each code."
     )
-    launcher: Annotated[Literal["local", "ray"] | None, Aside()] = Field(
+    launcher: Annotated[Literal["local", "ray", "slurm"] | None, Aside()] = Field(
         default=None,
-        description="For `batch`: where clips run. By default in this process; `local`: a process for each clip; "
-        "`ray`: the workers of a Ray cluster.",
+        description="For `batch`, and for the cells of a sweep: where they run. By default here; `local`: a process "
+        "for each clip; `ray`: the workers of a Ray cluster; `slurm`: a job of Slurm for each clip.",
     )
     resources: Annotated[Resources, Aside()] = Field(
-        default=Resources(), description="For `launcher=ray`: what a worker needs."
+        default=Resources(), description="For `launcher=ray` and `slurm`: what a worker or a job needs."
     )
     watch: Annotated[StrictBool, Aside()] = Field(
         default=False, description="For `batch`: also take files that appear later in the folder or pattern."

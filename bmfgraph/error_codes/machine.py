@@ -27,6 +27,7 @@ __all__ = [
     "MISSING_PYNVVIDEOCODEC",
     "MISSING_RAY",
     "MISSING_STORED_ENGINE",
+    "MISSING_SUBMITIT",
     "MISSING_TENSORRT",
     "NETWORK_PREPARATION_FAILURE",
     "UNSUPPORTED_PRECISION",
@@ -90,5 +91,6 @@ MISSING_PYNVVIDEOCODEC = Code(
 MISSING_NODE_PACKAGE = Code(
     "E707", "A package that a third-party node needs is missing.", "Install it as the message says."
 )
+MISSING_SUBMITIT = Code("E711", "submitit is not installed.", "`pip install 'bmfgraph[slurm]'`.")
 MISSING_RAY = Code("E709", "Ray is not installed.", "`pip install 'bmfgraph[ray]'`.")
 MISSING_OPENVINO = Code("E708", "OpenVINO is not installed.", "Run `pip install openvino`.")

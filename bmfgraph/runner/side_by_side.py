@@ -148,7 +148,7 @@ def run_side_by_side(
                     continue
                 group.active.pop(number, None)
                 counts.add(length)
-                if isinstance(outcome, RunResult):
+                if not isinstance(outcome, BaseException):
                     yield ClipResult(name, outcome)
                 elif group.stopped and isinstance(outcome, Cancelled):
                     continue

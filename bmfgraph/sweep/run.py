@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +14,7 @@ from filelock import FileLock, Timeout
 from bmfgraph.api import Job
 from bmfgraph.config.compose import composed_unresolved
 from bmfgraph.config.grid import Grid
+from bmfgraph.config.job import JobSpec
 from bmfgraph.config.overrides import dir_flags, literal_paths
 from bmfgraph.config.sweep import SweepOptions
 from bmfgraph.errors import Cancelled, ConfigError
@@ -35,6 +37,7 @@ def run_sweep(
     grid: Grid,
     compose: Callable[[Sequence[str]], Job],
     launch: Callable[[Sequence[str]], int],
+    run_cells: Callable[[JobSpec, Sequence[Path]], None],
 ) -> int:
     """Run a sweep.
 
@@ -44,6 +47,7 @@ def run_sweep(
         compose: Returns the job of a run's overrides.
         launch: Runs Hydra's multirun over a command line, with any launcher, and returns the exit code. It calls
             :func:`cell_job` for every run.
+        run_cells: Runs the cells of these folders where the key ``launcher`` says.
 
     Returns:
         The exit code: 0 if every cell was measured, 1 if one was not, 2 if one is wrong.
@@ -77,10 +81,27 @@ def run_sweep(
             return halve(cells, options, command)
         if code := prepare(cells, options):
             return code
-        code = launch(launched)
+        if jobs[0].spec.launcher in (None, "local"):
+            code = launch(launched)
+        else:
+            code = _elsewhere(cells, options, partial(run_cells, jobs[0].spec))
         if _stopped(code, root):
             return code
         return max(code, finish(root, [cell.folder for cell in cells], options, command))
+
+
+def _elsewhere(cells: Sequence[Cell], options: SweepOptions, run: Callable[[Sequence[Path]], None]) -> int:
+    """Run the cells that have no result; return the exit code."""
+    waiting = []
+    for cell in cells:
+        result = read_json(cell.folder / RESULT)
+        if describe_if_new(cell, options) and (result is None or result["sweep"] != options.id):
+            waiting.append(cell.folder)
+    try:
+        run(waiting)
+    except Cancelled:
+        return Cancelled.exit_code
+    return 0
 
 
 def _cell(
