@@ -51,7 +51,7 @@ class Fleet:
     attempts: int = 4
     """Deaths after which a clip is left out."""
     one_process: bool = False
-    """Whether the clips of a machine run in one process, so that a crash ends all of them."""
+    """Whether the clips of a machine run in one process, so that the first crash of a clip ends all of them."""
     overhead: float = 0.0
     """Seconds of a worker for each clip, besides its frames."""
     segments: int = 1
@@ -287,9 +287,11 @@ class _Simulation:
                 continue
             self.lost += env.now - began
             task.deaths += 1
-            if by_itself and self.fleet.one_process:
+            # A clip in whose presence the process has died gets a process of its own in the next attempt.
+            fails_alone = by_itself and task.deaths > 1
+            if by_itself and self.fleet.one_process and not fails_alone:
                 machine.fail(env.now + self.fleet.start)
-            if task.deaths >= self.fleet.attempts:
+            if task.deaths >= self.fleet.attempts or (self.fleet.one_process and fails_alone):
                 self.left_out.add(number)
                 self._end(number)
                 task = None

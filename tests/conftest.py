@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,3 +167,16 @@ def printed_messages() -> Iterator[None]:
     """Messages go to standard error, as on the command line."""
     with console_output():
         yield
+
+
+@pytest.fixture(scope="session")
+def faulty_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return an environment with the node kind ``faulty``, for subprocesses only."""
+    folder = tmp_path_factory.mktemp("faulty")
+    # The build writes files beside the source.
+    shutil.copytree(REPOSITORY / "tests/runner/faulty", folder / "source")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "install", *options, "--target"]
+    command += [str(folder / "site"), str(folder / "source")]
+    subprocess.run(command, check=True, capture_output=True)
+    return {"PYTHONPATH": str(folder / "site")}

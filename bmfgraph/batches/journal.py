@@ -52,11 +52,13 @@ class Row:
     """Seconds of video; 0 if unknown."""
     seconds: float
     attempts: int
+    deaths: int
+    """How often in a row the process ended while the clip ran."""
     problems: tuple[Problem, ...]
     writes: tuple[str, ...]
 
 
-_COLUMNS = "key, place, clip, relative, changes, state, frames, video, seconds, attempts, problems, writes"
+_COLUMNS = "key, place, clip, relative, changes, state, frames, video, seconds, attempts, deaths, problems, writes"
 
 
 class Journal:
@@ -319,9 +321,9 @@ def _state(path: str) -> list[int]:
 
 def _row(values: tuple[Any, ...]) -> Row:
     *plain, problems, writes = values
-    key, place, clip, relative, changes, state, frames, video, seconds, attempts = plain
+    key, place, clip, relative, changes, state, frames, video, seconds, attempts, deaths = plain
     told = tuple(Problem(*fields) for fields in json.loads(problems))
     return Row(
-        key, place, clip, relative, json.loads(changes), state, frames, video, seconds, attempts, told,
+        key, place, clip, relative, json.loads(changes), state, frames, video, seconds, attempts, deaths, told,
         tuple(json.loads(writes)),
     )  # fmt: skip

@@ -268,6 +268,9 @@ class _Batch:
             config = of_clip(
                 self.configure(row.changes) if row.changes else self.config, row.clip, row.place, row.relative
             )
+            if row.deaths and not config.get("isolated"):
+                # It may have ended the process, which would count against the clips beside it.
+                config |= {"isolated": True}
             plan = Job.from_config(config).plan()
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)

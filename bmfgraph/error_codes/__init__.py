@@ -61,8 +61,8 @@ UNREADABLE_CONFIG_FILE = Code(
 )
 HALVING_CONFLICT = Code(
     "E117",
-    "`sweep.strategy=halving` excludes this launcher or sweeper.",
-    "Leave it out; halving runs the cells of a grid itself.",
+    "`sweep.strategy=halving`, or the key `launcher`, excludes this launcher or sweeper.",
+    "Leave one of them out; halving runs the cells of a grid itself.",
 )
 TOO_MANY_CELLS = Code(
     "E118", "A sweep has more cells than `sweep.max_cells`.", "Sweep over fewer values, or set `sweep.max_cells`."

@@ -55,6 +55,7 @@ def validated_options(grid: Grid, job: Job) -> SweepOptions:
         parse_objective(options.objective)
     if options.strategy == "halving":
         _check_halving(grid, options)
+    _check_launcher(grid, options, job.spec.launcher)
     return options
 
 
@@ -79,6 +80,19 @@ def check_objective(options: SweepOptions, job: Job) -> None:
         return
     if problems := objective_problems(options, [plan], None):
         raise SpecError(problems)
+
+
+def _check_launcher(grid: Grid, options: SweepOptions, launcher: str | None) -> None:
+    """Refuse a cluster for cells that are chosen one after the other."""
+    if launcher in (None, "local") or (grid.enumerated and not grid.launched and options.strategy == "grid"):
+        return
+    raise ConfigError(
+        f"launcher={launcher} runs the cells of a grid, and these are chosen as the sweep goes, or have a launcher of "
+        "Hydra's already",
+        path="launcher",
+        hint="leave it out, or set sweep.strategy=grid without hydra/sweeper and hydra/launcher",
+        code=codes.HALVING_CONFLICT,
+    )
 
 
 def _check_halving(grid: Grid, options: SweepOptions) -> None:

@@ -23,6 +23,7 @@ import pytest
 import bmfgraph as bg
 from bmfgraph.batches.journal import Journal
 from bmfgraph.errors import BmfgraphError, RunError
+from tests.runner.command import FAULTY
 from tests.tools import double_model
 
 Clip = Callable[..., Path]
@@ -387,6 +388,22 @@ def test_ctrl_c_keeps_what_is_done(many: int) -> None:
     counts = summary()["clips"]
     assert counts["done"] == len(left)
     assert counts["done"] + counts["waiting"] == many
+
+
+def test_a_clip_that_ends_the_process_fails_alone_the_next_time(clips: list[str], faulty_kind: dict[str, str]) -> None:
+    rows = [{"input": name, "pipeline.nodes.stage.fault": "kill" if name == clips[1] else "none"} for name in clips]
+    Path("list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["pipeline=faulty", f"--config-dir={FAULTY / 'conf'}", "input=list.jsonl", "output=out/{index}.mp4"]
+    words += ["on_error=skip", "parallel=4", "progress=false", "+pipeline.nodes.stage.frame=1"]
+    command = [*BATCH, *words, "+pipeline.nodes.stage.fault=none"]
+    environment = os.environ | faulty_kind
+    first = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert first.returncode == -signal.SIGKILL
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert second.returncode == 1, second.stderr
+    counts = summary("faulty")
+    assert counts["clips"]["done"] == 3
+    assert list(counts["codes"]) == ["E809"]
 
 
 def test_a_clip_that_ends_the_process_again_and_again_is_left_out(clips: list[str]) -> None:

@@ -16,7 +16,6 @@ import av
 import pytest
 
 import bmfgraph as bg
-from bmfgraph.errors import InstallError
 from tests.tools import double_model
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: make cluster")
@@ -155,11 +154,3 @@ def test_a_cluster_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(bg.BmfgraphError, match="the cluster cannot be reached") as caught:
         list(bg.batch("super_resolution", *words, "launcher=ray"))
     assert caught.value.problems[0].code == "E817"
-
-
-def test_ray_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    words = [word for word in WORDS if not word.startswith("pipeline=")]
-    with pytest.raises(InstallError, match="Ray is not installed") as caught:
-        list(bg.batch("super_resolution", *words, "launcher=ray"))
-    assert caught.value.problems[0].code == "E709"

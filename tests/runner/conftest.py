@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.runner.command import FAULTY, Ended, Running, clip, start
+from tests.runner.command import Ended, Running, clip, start
 
 
 @pytest.fixture(scope="session")
@@ -33,19 +30,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a video\n" * 200)
     return folder
-
-
-@pytest.fixture(scope="session")
-def faulty_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return an environment with the node kind ``faulty``, for subprocesses only."""
-    folder = tmp_path_factory.mktemp("faulty")
-    # The build writes files beside the source.
-    shutil.copytree(FAULTY, folder / "source")
-    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-    command = [sys.executable, "-m", "pip", "install", *options, "--target"]
-    command += [str(folder / "site"), str(folder / "source")]
-    subprocess.run(command, check=True, capture_output=True)
-    return {"PYTHONPATH": str(folder / "site")}
 
 
 class Workplace:

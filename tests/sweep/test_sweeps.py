@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.runner.command import FAULTY, Ended, Running, start
-from tests.runner.conftest import clips as clips, faulty_kind as faulty_kind
+from tests.runner.conftest import clips as clips
 from tests.tools import make_clip
 
 LIMIT = 240.0
