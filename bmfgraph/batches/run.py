@@ -170,6 +170,9 @@ class _Batch:
         launched = contextlib.ExitStack()
         try:
             yield from self.left_out
+            if not waiting and not self.spec.watch:
+                # A cluster would take seconds to start.
+                return
             launch = launched.enter_context(launcher(self.spec, self.isolated))
             launch = in_parts(launch, self.spec.parallel) if self.spec.segments else launch
             yield from run_side_by_side(

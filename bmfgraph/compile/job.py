@@ -8,6 +8,7 @@ from typing import Any, Literal
 from bmfgraph import error_codes as codes
 from bmfgraph.compile import compile_read_pipeline
 from bmfgraph.compile.licences import without_denied_models
+from bmfgraph.compile.part_ends import part_ends
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, ConfigError, InstallError, Problem, SpecError
 from bmfgraph.plan.plan import Plan
@@ -57,6 +58,11 @@ def compile_job(job: JobReading) -> Plan:
         job.spec.pipeline, job.lost_nodes, [SpecError(inside)] if inside else [], machine, device, job.spec.latency
     )
     plan = without_denied_models(plan, job.spec.policy.deny if job.spec.policy else ())
+    if job.spec.segments and not plan.errors:
+        try:
+            part_ends(plan)
+        except BmfgraphError as error:
+            errors.append(error)
     return replace(plan, errors=(*errors, *plan.errors))
 
 

@@ -269,7 +269,7 @@ class DecoderSpec(DecoderOptions):
         )
 
     def context(self, params: DecoderParams) -> Context | None:
-        if params.fps is not None or params.live or params.pictures or params.backend == "bmf":
+        if params.fps is not None or params.live or is_url(params.path) or params.pictures or params.backend == "bmf":
             return None
         # The filter looks at the frames before and after a field.
         fields = 2 if params.deinterlace else 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,19 +19,19 @@ from typing import Any
 
 import bmfgraph
 from bmfgraph import error_codes as codes
+from bmfgraph.compile.part_ends import part_ends
 from bmfgraph.config.job import JobSpec
 from bmfgraph.config.pipeline import PipelineSpec
-from bmfgraph.errors import PlanError, RunError, first_line
-from bmfgraph.media.joining import JOINED, JoinError, Span
+from bmfgraph.errors import RunError, first_line
+from bmfgraph.media.joining import JoinError, Span
 from bmfgraph.media.reading import FileReading
-from bmfgraph.nodes.containers import STANDARD_OUTPUT
-from bmfgraph.plan.description import Context
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.runner.cutting import Piece, cut
 from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.outputs import temporary_outputs
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.side_by_side import Amount, ClipRun, run_side_by_side
+from bmfgraph.system.console import say
 from bmfgraph.system.files import make_parent
 from bmfgraph.system.progress import Progress, ProgressCallback
 
@@ -66,10 +65,11 @@ def run_in_parts(
         RunError: A part failed, or the parts do not fit together.
     """
     began = time.perf_counter()
-    source, sinks, context = _ends(plan)
+    ends = part_ends(plan)
+    source, sinks = ends.source, ends.sinks
     assert spec.pipeline is not None
     assert spec.segments is not None
-    pieces = cut(source.params, context, spec.segments, spec.parallel)
+    pieces = cut(source.params, ends.context, spec.segments, spec.parallel)
     folder = _folder(config, plan, source, sinks, len(pieces))
     folder.mkdir(parents=True, exist_ok=True)
     files = [{node.name: folder / f"{number:04}-{node.name}{_suffix(node)}" for node in sinks if node.written}
@@ -88,58 +88,19 @@ def run_in_parts(
             progress(Progress(plan.name, before + shown.done, total, "frames"))
 
     amount = Amount(plan.name, len(works), sum(work[1] for work in works))
-    for ended in run_side_by_side(works, amount=amount, parallel=spec.parallel, on_error="stop", progress=report):
-        assert ended.result is not None
-        results.append(ended.result)
+    try:
+        for ended in run_side_by_side(works, amount=amount, parallel=spec.parallel, on_error="stop", progress=report):
+            assert ended.result is not None
+            results.append(ended.result)
+    except BaseException:
+        kept = len(pieces) - len(works) + len(results)
+        say(f"{plan.name}: {kept} of {len(pieces)} parts are done; the same command makes the others")
+        raise
     outputs = _join(plan, sinks, files, [piece.span for piece in pieces], overwrite)
     shutil.rmtree(folder, ignore_errors=True)
     for stale in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*") if folder.parent.is_dir() else ():
         shutil.rmtree(stale, ignore_errors=True)
     return _whole(plan, results, outputs, total, time.perf_counter() - began, config)
-
-
-# --------------------------------------------------------------------------------------------- the plan
-
-
-def _ends(plan: Plan) -> tuple[PlanNode, list[PlanNode], Context]:
-    """Return the source, the sinks, and the context of all nodes together.
-
-    Raises:
-        PlanError: A node depends on all earlier frames, or writes a file that cannot be joined.
-    """
-    sources = [node for node, _ in plan.sources()]
-    if len(sources) != 1:
-        names = ", ".join(node.name for node in sources)
-        raise _inseparable(plan.nodes[0], f"the pipeline reads {len(sources)} clips ({names}), and one can be cut")
-    before = after = 0
-    step = 1
-    for node in plan:
-        context = node.spec.context(node.params)
-        if context is None:
-            raise _inseparable(node, "its results depend on all earlier frames, or its input can be read only once")
-        if node is sources[0]:
-            # The decoder's own context counts frames of the file.
-            before, after = before - -context.before // context.step, after - -context.after // context.step
-        else:
-            before, after, step = before + context.before, after + context.after, math.lcm(step, context.step)
-    sinks = [node for node in plan if not node.outputs]
-    for node in sinks:
-        container = getattr(node.params, "container", None)
-        if node.written and (not node.spec.joiner or node.files.several or (container or "mp4") not in JOINED):
-            kept = f"allowed: {', '.join(JOINED)}" if container else "it has no joiner"
-            raise _inseparable(node, f"the parts of {node.written!r} cannot be joined ({kept})")
-        if getattr(node.params, "backend", "pyav") == "bmf" or getattr(node.params, "path", "") == STANDARD_OUTPUT:
-            raise _inseparable(node, "neither the back end bmf nor standard output takes parts")
-    return sources[0], sinks, Context(before, after, step)
-
-
-def _inseparable(node: PlanNode, reason: str) -> PlanError:
-    return PlanError(
-        node.name,
-        f"segments: {reason}",
-        hint="leave segments out",
-        code=codes.INSEPARABLE_CLIP,
-    )
 
 
 # ------------------------------------------------------------------------------------------------- one part

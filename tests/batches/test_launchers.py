@@ -36,7 +36,7 @@ def test_cells_that_are_chosen_one_by_one_stay_here(tmp_path: Path, clip: Callab
         "sweep.strategy=halving",
     ]
     ended = subprocess.run(
-        [sys.executable, "-m", "bmfgraph", "-m", *words, "sweep.objective=fps"],
+        [sys.executable, "-m", "bmfgraph", "-m", *words, "sweep.strategy=halving", "sweep.objective=fps"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -163,6 +164,23 @@ def test_a_run_that_ends_goes_on_with_the_missing_parts(tmp_path: Path) -> None:
     assert outcome(target) == outcome(whole)
 
 
+def test_only_the_join_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, target, report = make_clip(tmp_path / "in.mp4", frames=20), tmp_path / "x.mkv", tmp_path / "x.json"
+    parted = job(clip, target, segments=2, report=str(report))
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bmfgraph.media.joining.join_video", fails)
+        with pytest.raises(BmfgraphError, match="No space left on device"):
+            parted.run()
+    assert not target.exists()
+    result = parted.run()
+    assert (result.frames, len(frames_of(target))) == (20, 20)
+    assert json.loads(report.read_text())["frames"]["out"] == 20
+
+
 def test_other_settings_begin_anew(tmp_path: Path) -> None:
     clip, target = make_clip(tmp_path / "in.mp4", frames=20), tmp_path / "x.mp4"
 
@@ -197,6 +215,8 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path, keys: dict[str, Any], whe
     (problem,) = caught.value.problems
     assert problem.code == codes.INSEPARABLE_CLIP
     assert where in problem.path
+    if where != "segments":
+        assert problem.code in [found.code for found in job(clip, target, segments=2, **keys).check().problems]
     assert said in str(problem)
     assert not target.exists()
 
