@@ -7,6 +7,7 @@ with those that are missing.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import importlib
 import json
@@ -98,7 +99,7 @@ def run_in_parts(
         raise
     outputs = _join(plan, sinks, files, [piece.span for piece in pieces], overwrite)
     shutil.rmtree(folder, ignore_errors=True)
-    for stale in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*") if folder.parent.is_dir() else ():
+    for stale in folder.parent.glob(f"{glob.escape(folder.name.rpartition('-')[0])}-*"):
         shutil.rmtree(stale, ignore_errors=True)
     return _whole(plan, results, outputs, total, time.perf_counter() - began, config)
 
@@ -212,6 +213,9 @@ def _whole(
             total.done.extend(own.done)
             total.frames += own.frames
             total.last_done = max(total.last_done, own.last_done)
+    for node in plan:
+        if not node.outputs:
+            timings[node.name].frames = frames
     engines: dict[str, str] = {}
     for result in results:
         engines |= result.engines
