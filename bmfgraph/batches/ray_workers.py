@@ -14,7 +14,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.batches.work import NOTHING, POLL, Call, Outcome, Work, outcome_of
-from bmfgraph.config.job import JobSpec
+from bmfgraph.config.job import JobSpec, share
 from bmfgraph.errors import BmfgraphError, InstallError, RunError, first_line
 from bmfgraph.system.progress import Progress, ProgressCallback
 
@@ -88,13 +88,14 @@ class _Workers:
 
     def __init__(self, ray: Any, spec: JobSpec) -> None:
         self._ray = ray
-        total = ray.cluster_resources().get("CPU", 1)
-        cpus = min(1, total / spec.parallel) if spec.resources.cpus is None else spec.resources.cpus
-        needs = {"num_cpus": cpus, "num_gpus": spec.resources.gpus}
+        total = ray.cluster_resources()
+        cpus = share(spec.resources.cpus, total.get("CPU", 1), spec.parallel)
+        gpus = share(spec.resources.gpus, total.get("GPU", 0) if spec.device != "cpu" else 0, spec.parallel)
+        needs = {"num_cpus": cpus, "num_gpus": gpus}
         # The second thread answers the questions for the progress.
         options = {"max_restarts": -1, "max_task_retries": _RESTARTS, "max_concurrency": 2}
         self._kind = ray.remote(**needs, **options)(_Worker)
-        self._needs = f"{cpus:g} CPUs" + f" and {spec.resources.gpus:g} GPUs" * bool(spec.resources.gpus)
+        self._needs = f"{cpus:g} CPUs" + f" and {gpus:g} GPUs" * bool(gpus)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._starting: dict[Any, Any] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.batches.work import NOTHING, POLL, Call, Outcome, Work, outcome_of
-from bmfgraph.config.job import JobSpec
+from bmfgraph.config.job import JobSpec, share
 from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import ProgressCallback
@@ -40,11 +40,12 @@ def slurm_jobs(spec: JobSpec) -> Iterator[Call]:
             code=codes.MISSING_SUBMITIT,
         ) from None
     executor = submitit.AutoExecutor(folder=_LOGS)
-    cpus = 1 if spec.resources.cpus is None else math.ceil(spec.resources.cpus)
+    cpus = math.ceil(share(spec.resources.cpus, spec.parallel, spec.parallel))
+    gpus = math.ceil(share(spec.resources.gpus, spec.parallel if spec.device == "cuda" else 0, spec.parallel))
     executor.update_parameters(
         name="bmfgraph",
         cpus_per_task=max(1, cpus),
-        gpus_per_node=math.ceil(spec.resources.gpus),
+        gpus_per_node=gpus,
         timeout_min=spec.resources.minutes,
         **({"slurm_partition": spec.resources.partition} if spec.resources.partition else {}),
     )

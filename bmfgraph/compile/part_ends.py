@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
-from bmfgraph.media.joining import JOINED
-from bmfgraph.nodes.containers import STANDARD_OUTPUT
+from bmfgraph.nodes.containers import JOINED, STANDARD_OUTPUT
 from bmfgraph.plan.description import Context
 from bmfgraph.plan.plan import Plan, PlanNode
 

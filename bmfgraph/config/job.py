@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ __all__ = [
     "read_job",
     "refuse_unknown_keys",
     "shard_of",
+    "share",
 ]
 
 
@@ -76,9 +78,26 @@ class Resources(Frozen):
     cpus: float | None = Field(
         default=None, ge=0, le=4096, description="CPU cores; null: one, or less if there are fewer cores than workers."
     )
-    gpus: float = Field(default=0, ge=0, le=64, description="GPUs, such as 0.25 for four workers on each.")
+    gpus: float | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="GPUs, such as 0.25 for four workers on each; null: where the pipeline may use one, one for each "
+        "worker, or less if there are fewer GPUs than workers.",
+    )
     minutes: int = Field(default=60, ge=1, description="For `launcher=slurm`: time after which Slurm ends a job.")
     partition: str | None = Field(default=None, min_length=1, description="For `launcher=slurm`: where jobs run.")
+
+
+def share(wanted: float | None, total: float, workers: int) -> float:
+    """Return what each worker gets of a resource: what the user wants, else one, or an equal share if there is less.
+
+    Args:
+        wanted: The user's number; None leaves it open.
+        total: What the cluster has.
+        workers: Number of workers.
+    """
+    return min(1.0, math.floor(1e4 * total / workers) / 1e4) if wanted is None else wanted
 
 
 class Policy(Frozen):

@@ -24,10 +24,8 @@ from bmfgraph.media.writing import Writer, Writing
 if TYPE_CHECKING:
     from bmfgraph.media.reading import FileReading
 
-__all__ = ["JOINED", "JoinError", "Span", "decoding_times", "join_video"]
+__all__ = ["JoinError", "Span", "decoding_times", "join_video"]
 
-JOINED = ("mp4", "mov", "matroska", "webm", "mpegts", "nut")
-"""Containers whose parts can be joined."""
 _AHEAD = Fraction(1)
 """Seconds by which the other streams are written before the video."""
 _PACKETS = 64

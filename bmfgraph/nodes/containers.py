@@ -11,6 +11,7 @@ from bmfgraph.media.naming import PICTURE_NUMBER
 __all__ = [
     "AUDIO_IN",
     "CONTAINERS",
+    "JOINED",
     "MOST_FRAMES",
     "PICTURES",
     "PIPED",
@@ -45,6 +46,8 @@ Container = Literal[
     "rawvideo",
     "null",
 ]
+JOINED = ("mp4", "mov", "matroska", "webm", "mpegts", "nut")
+"""Containers whose files can be joined without coding again."""
 STANDARD_OUTPUT = "-"
 """The path that stands for standard output."""
 CONTAINERS: dict[str, Container] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import bmfgraph as bg
+from bmfgraph.config.job import share
 from bmfgraph.errors import InstallError
 
 
@@ -24,6 +25,14 @@ def test_the_package_is_missing(
         list(bg.batch("super_resolution", *words, input=str(clip("a.mp4"))))
     assert caught.value.problems[0].code == code
     assert not Path("x.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "total", "workers", "expected"),
+    [(None, 8, 4, 1.0), (None, 8, 8, 1.0), (None, 1, 4, 0.25), (None, 1, 3, 0.3333), (None, 0, 4, 0.0), (2, 1, 4, 2)],
+)
+def test_workers_share_what_there_is(wanted: float | None, total: float, workers: int, expected: float) -> None:
+    assert share(wanted, total, workers) == expected
 
 
 def test_cells_that_are_chosen_one_by_one_stay_here(tmp_path: Path, clip: Callable[..., Path]) -> None:
