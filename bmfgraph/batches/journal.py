@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bmfgraph import error_codes as codes
+from bmfgraph.batches.remote import State, file_state
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
 __all__ = ["Journal", "Row"]
@@ -183,7 +184,7 @@ class Journal:
         state, known, reads, writes = found[0]
         if state not in (DONE, KEPT) or known != fingerprint:
             return False
-        if any([size, time] != _state(path) for path, (size, time) in json.loads(reads).items()):
+        if any(state != file_state(path) for path, state in json.loads(reads).items()):
             return False
         return all(self.owns(path) for path in json.loads(writes))
 
@@ -205,7 +206,7 @@ class Journal:
     def owns(self, path: str) -> bool:
         """Return whether a file is as a run of this journal left it, or is of a run that was killed."""
         found = self._do("SELECT size, time, begun FROM files WHERE path = ?", (path,))
-        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == _state(path))
+        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == file_state(path, "output"))
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
@@ -217,15 +218,24 @@ class Journal:
         )
 
     def end(
-        self, key: str, fingerprint: str, *, reads: Iterable[str], writes: Iterable[str], frames: int, seconds: float
+        self,
+        key: str,
+        fingerprint: str,
+        *,
+        reads: Mapping[str, State],
+        writes: Iterable[str],
+        frames: int,
+        seconds: float,
     ) -> None:
         """Note that a clip is done, which files it read and wrote, how many frames, and how long it took."""
-        read = {path: _state(path) for path in reads}
-        wrote = list(writes)
-        values = (DONE, fingerprint, json.dumps(read), json.dumps(wrote), frames, seconds, time.time(), key)
+        wrote = {path: file_state(path, "output") for path in writes}
+        values = (DONE, fingerprint, json.dumps(reads), json.dumps(list(wrote)), frames, seconds, time.time(), key)
         self._do_all(
             [
-                *(("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *_state(path))) for path in wrote),
+                *(
+                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *state))
+                    for path, state in wrote.items()
+                ),
                 (
                     "UPDATE clips SET state = ?, fingerprint = ?, reads = ?, writes = ?, frames = ?, seconds = ?, "
                     "deaths = 0, problems = '[]', ended = ? WHERE key = ?",
@@ -306,15 +316,6 @@ def _stored(value: Any) -> Any:
     if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value):
         return os.fsencode(value)
     return value
-
-
-def _state(path: str) -> list[int]:
-    """Return size and time in ns of a file, which tell a change without reading it; -1 if there is none."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
 
 
 def _row(values: tuple[Any, ...]) -> Row:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.api import Job
+from bmfgraph.batches.staging import run_clip
 from bmfgraph.config.job import JobSpec
 from bmfgraph.errors import BmfgraphError, InstallError, RunError, first_line
 from bmfgraph.runner.result import RunResult
@@ -53,7 +53,7 @@ def launcher(spec: JobSpec, isolated: bool | None) -> Iterator[Launch]:
     apart = True if spec.launcher == "local" else isolated
 
     def run(config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback) -> RunResult:
-        return Job.from_config(config).run(progress=report, overwrite=overwrite, isolated=apart)
+        return run_clip(config, overwrite, report, apart)
 
     yield run
 
@@ -81,7 +81,7 @@ class _Worker:
         """Run a configuration."""
         self._progress = None
         try:
-            result = Job.from_config(config).run(progress=self._note, overwrite=overwrite)
+            result = run_clip(config, overwrite, self._note)
         except BmfgraphError as error:
             return _Outcome(None, error, self._place)
         return _Outcome(result, None, self._place)

@@ -20,14 +20,16 @@ from bmfgraph.batches.entries import Entry, entries, is_manifest
 from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, launcher
 from bmfgraph.batches.names import Names
+from bmfgraph.batches.remote import ABSENT, file_state, is_remote
+from bmfgraph.batches.staging import clip_files
 from bmfgraph.batches.summary import write_summary
 from bmfgraph.batches.watch import new_entries
 from bmfgraph.config.job import JobSpec, shard_of
 from bmfgraph.config.options import Folders
 from bmfgraph.config.variants import Variants
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, RunError, SpecError
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, RunError, SpecError, without_passwords
 from bmfgraph.media.clips import clip_seconds
-from bmfgraph.plan.plan import files_read, files_written
+from bmfgraph.plan.plan import files_read
 from bmfgraph.runner.clips import of_clip
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.side_by_side import Amount, ClipResult, Work, run_side_by_side
@@ -110,6 +112,8 @@ class _Batch:
     isolated: bool | None
     left_out: list[ClipResult] = field(default_factory=list)
     """Clips that are listed but not run."""
+    secret: dict[str, Entry] = field(default_factory=dict)
+    """Clips with a password or a signature, which the journal must not hold, by key."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -138,6 +142,13 @@ class _Batch:
 
     @property
     def journal_path(self) -> Path:
+        if self.spec.journal and is_remote(self.spec.journal):
+            raise ConfigError(
+                f"{self.spec.journal!r} is an address, and the journal is a file of this machine",
+                path="journal",
+                hint="name a file here; the clips and their outputs may lie elsewhere",
+                code=codes.UNUSABLE_JOURNAL,
+            )
         if self.spec.journal:
             return Path(self.spec.journal)
         shard = "" if self.part == (0, 1) else f"_{self.part[0] + 1}-of-{self.part[1]}"
@@ -216,7 +227,7 @@ class _Batch:
                 raise shared_name(other, entry.clip, path)
         if not self._is_mine(key):
             return False
-        journal.list_clip(key, entry.index, entry.clip, entry.relative, entry.changes)
+        self._note(journal, entry)
         if journal.is_up_to_date(key, self.fingerprint):
             journal.set_kept(key)
             return False
@@ -233,6 +244,13 @@ class _Batch:
             self.left_out.append(ClipResult(entry.clip, None, error))
             return False
         return True
+
+    def _note(self, journal: Journal, entry: Entry) -> None:
+        key, plain = _key(entry), json.dumps([entry.clip, entry.changes])
+        clip, changes = json.loads(without_passwords(plain))
+        if [clip, changes] != json.loads(plain):
+            self.secret[key] = entry
+        journal.list_clip(key, entry.index, clip, entry.relative, changes)
 
     def _is_mine(self, key: str) -> bool:
         """Return whether a clip is of this part of the batch: by its name, so that a longer list moves no clip."""
@@ -258,21 +276,22 @@ class _Batch:
                     row = journal.row(_key(entry))
                     yield row.clip, row.video, partial(self._run, journal, row, launch)
             except BmfgraphError as error:
-                journal.list_clip(_key(entry), entry.index, entry.clip, entry.relative, entry.changes)
+                self._note(journal, entry)
                 journal.fail(_key(entry), error.problems)
                 yield entry.clip, 0, partial(_raise, error)
 
     def _run(self, journal: Journal, row: Row, launch: Launch, report: ProgressCallback) -> RunResult:
         try:
-            config = of_clip(
-                self.configure(row.changes) if row.changes else self.config, row.clip, row.place, row.relative
-            )
-            plan = Job.from_config(config).plan()
+            entry = self.secret.get(row.key, row)
+            common = self.configure(entry.changes) if entry.changes else self.config
+            config = of_clip(common, entry.clip, row.place, row.relative)
+            addresses, writes = clip_files(config)
+            # Before the run: an object may change meanwhile.
+            reads = {name: file_state(name) for name in addresses}
+            foreign = [path for path in writes if _exists(path) and not journal.owns(path)]
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)
             raise
-        writes = [str(path) for path in files_written(plan)]
-        foreign = [path for path in writes if os.path.lexists(path) and not journal.owns(path)]
         overwrite = True if not foreign else None
         began = time.perf_counter()
         attempt = 0
@@ -291,9 +310,9 @@ class _Batch:
                     continue
                 journal.fail(row.key, error.problems, writes)
                 raise
-            reads = [str(path) for path in files_read(plan)]
+            reads |= {str(path): file_state(str(path)) for path in files_read(result.plan) if path.exists()}
             seconds = time.perf_counter() - began
-            paths = [os.path.realpath(path) for path in result.outputs.values()]
+            paths = [*map(os.path.realpath, result.outputs.values()), *result.uploaded.values()]
             journal.end(row.key, self.fingerprint, reads=reads, writes=paths, frames=result.frames, seconds=seconds)
             return result
 
@@ -311,6 +330,10 @@ def _pause(attempt: int, report: ProgressCallback) -> None:
     while time.monotonic() < until:
         report(Progress("", 0, 0, "frames"))
         time.sleep(0.1)
+
+
+def _exists(path: str) -> bool:
+    return file_state(path, "output") != ABSENT or os.path.lexists(path)
 
 
 def _raise(error: BmfgraphError, report: ProgressCallback) -> RunResult:

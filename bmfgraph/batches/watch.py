@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 from bmfgraph.batches.entries import Entry
+from bmfgraph.batches.remote import ABSENT, State, file_state
 
 __all__ = ["new_entries"]
 
@@ -27,7 +27,7 @@ def new_entries(
     Yields:
         A new clip, or None if there is none now.
     """
-    states: dict[str, tuple[int, int]] = {}
+    states: dict[str, State] = {}
     due = 0.0
     while True:
         if time.monotonic() < due:
@@ -37,12 +37,10 @@ def new_entries(
         for entry in entries():
             if is_known(entry):
                 continue
-            try:
-                found = os.stat(entry.clip)  # noqa: PTH116 - names may hold bytes that are not UTF-8
-            except OSError:
+            state = file_state(entry.clip)
+            if state == ABSENT:
                 continue
-            state = found.st_size, found.st_mtime_ns
-            if states.pop(entry.clip, None) == state and found.st_size:
+            if states.pop(entry.clip, None) == state and state[0]:
                 yield Entry(count, entry.clip, entry.relative)
                 count += 1
             else:
