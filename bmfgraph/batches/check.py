@@ -35,7 +35,7 @@ def check_clips(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Che
         try:
             config = of_clip(configure(entry.changes), entry.clip, entry.index, entry.relative)
             result = check_clip(config)
-            plan = plan or (result.plan if result.plan.nodes else None)
+            plan = plan or result.plan
             problems |= dict.fromkeys(result.problems)
             for name in names.of(entry):
                 if (other := owners.setdefault(name, entry.clip)) != entry.clip:

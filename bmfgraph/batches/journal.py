@@ -19,10 +19,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bmfgraph import error_codes as codes
-from bmfgraph.batches.remote import State, file_state
+from bmfgraph.batches.remote import State, file_state, is_remote
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
-__all__ = ["Journal", "Row"]
+__all__ = ["Journal", "Row", "local_journal"]
 
 _SCHEMA = 1
 _TABLES = """
@@ -316,6 +316,22 @@ def _stored(value: Any) -> Any:
     if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value):
         return os.fsencode(value)
     return value
+
+
+def local_journal(name: str) -> str:
+    """Return the name of a journal, which is a file of this machine.
+
+    Raises:
+        ConfigError: It is an address.
+    """
+    if is_remote(name):
+        raise ConfigError(
+            f"{name!r} is an address, and the journal is a file of this machine",
+            path="journal",
+            hint="name a file here; the clips and their outputs may lie elsewhere",
+            code=codes.UNUSABLE_JOURNAL,
+        )
+    return name
 
 
 def _row(values: tuple[Any, ...]) -> Row:

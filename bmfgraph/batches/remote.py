@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ __all__ = [
     "ABSENT",
     "State",
     "clips_of",
+    "exists",
     "explained",
     "file_state",
     "file_system",
@@ -174,6 +176,11 @@ def file_state(name: str, path: str = "input") -> State:
     tag = next((str(info[tag]) for tag in _TAGS if info.get(tag)), "")
     # The journal would take digits alone for a number.
     return [info.get("size") or 0, f"tag {tag}"]
+
+
+def exists(name: str) -> bool:
+    """Return whether there is an output of that name; a link that leads nowhere counts."""
+    return file_state(name, "output") != ABSENT or os.path.lexists(name)
 
 
 def has_state(name: str) -> bool:

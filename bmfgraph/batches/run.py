@@ -17,11 +17,11 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
-from bmfgraph.batches.journal import Journal, Row
+from bmfgraph.batches.files import clip_files
+from bmfgraph.batches.journal import Journal, Row, local_journal
 from bmfgraph.batches.launchers import Launch, launcher
 from bmfgraph.batches.names import Names
-from bmfgraph.batches.remote import ABSENT, file_state, is_remote
-from bmfgraph.batches.staging import clip_files
+from bmfgraph.batches.remote import exists, file_state
 from bmfgraph.batches.summary import write_summary
 from bmfgraph.batches.watch import new_entries
 from bmfgraph.config.job import JobSpec, shard_of
@@ -142,15 +142,8 @@ class _Batch:
 
     @property
     def journal_path(self) -> Path:
-        if self.spec.journal and is_remote(self.spec.journal):
-            raise ConfigError(
-                f"{self.spec.journal!r} is an address, and the journal is a file of this machine",
-                path="journal",
-                hint="name a file here; the clips and their outputs may lie elsewhere",
-                code=codes.UNUSABLE_JOURNAL,
-            )
         if self.spec.journal:
-            return Path(self.spec.journal)
+            return Path(local_journal(self.spec.journal))
         shard = "" if self.part == (0, 1) else f"_{self.part[0] + 1}-of-{self.part[1]}"
         return Path("outputs", "batch", f"{self.title}{shard}.journal")
 
@@ -288,7 +281,7 @@ class _Batch:
             addresses, writes = clip_files(config)
             # Before the run: an object may change meanwhile.
             reads = {name: file_state(name) for name in addresses}
-            foreign = [path for path in writes if _exists(path) and not journal.owns(path)]
+            foreign = [path for path in writes if exists(path) and not journal.owns(path)]
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)
             raise
@@ -330,10 +323,6 @@ def _pause(attempt: int, report: ProgressCallback) -> None:
     while time.monotonic() < until:
         report(Progress("", 0, 0, "frames"))
         time.sleep(0.1)
-
-
-def _exists(path: str) -> bool:
-    return file_state(path, "output") != ABSENT or os.path.lexists(path)
 
 
 def _raise(error: BmfgraphError, report: ProgressCallback) -> RunResult:

@@ -18,20 +18,18 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
-from bmfgraph.batches.remote import ABSENT, explained, file_state, file_system, has_state, is_object
+from bmfgraph.batches.files import ClipFiles, Place
+from bmfgraph.batches.remote import ABSENT, explained, file_state, file_system, is_object
 from bmfgraph.compile.job import CheckResult
-from bmfgraph.compile.name_outputs import TemplateError, filled, with_names, words_of
 from bmfgraph.errors import BmfgraphError, Problem, without_passwords
-from bmfgraph.media.opening import is_url
-from bmfgraph.nodes.path_kind import output_fields, path_kind
-from bmfgraph.plan.plan import Plan, files_written
+from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.text import size_text
 
-__all__ = ["check_clip", "clip_files", "run_clip"]
+__all__ = ["check_clip", "run_clip"]
 
 _LOG = logging.getLogger("bmfgraph")
 _NOTHING = Progress("", 0, 0, "frames")
@@ -39,60 +37,6 @@ _PART = 8 << 20
 """Bytes that are sent at once: a run stops between two parts."""
 _PARTS = 1000
 _CHECK_SECONDS = 3600
-Place = tuple[str, str]
-"""Node and field that name a file; the node is empty for a key of the job."""
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The files of a run as its configuration names them, with the words of their names filled in."""
-
-    reads: Mapping[Place, str]
-    """Inputs that lie in a store."""
-    writes: Mapping[Place, str]
-    """All outputs, and the report."""
-    streams: tuple[str, ...]
-    """Inputs that FFmpeg reads from a web server."""
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> _Files:
-        spec = Job.from_config(config).spec
-        reads: dict[Place, str] = {}
-        writes: dict[Place, str] = {}
-        nodes = dict(spec.pipeline.nodes) if spec.pipeline else {}
-        title = spec.pipeline.name if spec.pipeline else ""
-        for name, node in nodes.items():
-            fields = type(node).model_fields
-            named = with_names(name, nodes, title)
-            written = output_fields(fields)
-            read = [field for field in fields if path_kind(fields[field]) == "file" and field not in written]
-            writes |= {(name, field): str(value) for field in written if (value := getattr(named, field))}
-            reads |= {(name, field): str(value) for field in read if (value := getattr(node, field))}
-        reads |= {("", key): str(value) for key in ("input", "reference") if (value := getattr(spec, key))}
-        if spec.report:
-            # The check of the report explains a wrong word.
-            with contextlib.suppress(TemplateError):
-                writes["", "report"] = filled(spec.report, words_of(nodes, nodes, title))
-        stored = {place: name for place, name in reads.items() if is_object(name)}
-        return cls(stored, writes, tuple(filter(is_url, dict.fromkeys(reads.values()))))
-
-    @property
-    def are_local(self) -> bool:
-        return not self.reads and not any(map(is_object, self.writes.values()))
-
-
-def clip_files(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the addresses that a clip's run reads, and the files and addresses that it writes.
-
-    Raises:
-        BmfgraphError: The configuration is wrong.
-    """
-    files = _Files.of(config)
-    reads = [name for name in dict.fromkeys([*files.reads.values(), *files.streams]) if has_state(name)]
-    if files.are_local:
-        return reads, [str(path) for path in files_written(Job.from_config(config).plan())]
-    outputs = [name for (node, _), name in files.writes.items() if node]
-    return reads, [name if is_object(name) else os.path.realpath(name) for name in outputs]
 
 
 def run_clip(
@@ -109,7 +53,7 @@ def run_clip(
     Raises:
         BmfgraphError: As for :meth:`bmfgraph.Job.run`; or a file cannot be fetched or sent. No output appears then.
     """
-    files = _Files.of(config)
+    files = ClipFiles.of(config)
     if files.are_local:
         return Job.from_config(config).run(progress=report, overwrite=overwrite, isolated=isolated)
     replaced = bool(config.get("overwrite") if overwrite is None else overwrite)
@@ -139,7 +83,7 @@ def check_clip(config: Mapping[str, Any]) -> CheckResult:
     Raises:
         BmfgraphError: The configuration is wrong, or a store cannot be reached.
     """
-    files = _Files.of(config)
+    files = ClipFiles.of(config)
     if files.are_local:
         return Job.from_config(config).check()
     with temporary_folder() as folder:
@@ -161,7 +105,7 @@ def check_clip(config: Mapping[str, Any]) -> CheckResult:
                 Problem("input", f"{name!r} is not read: the store gives no temporary address", codes.UNREAD_CLIP, hint)
                 for name in unread
             ]
-            result = CheckResult((), Plan("batch", ())) if unread else Job.from_config(stage.config).check()
+            result = CheckResult((), Plan(files.title, ())) if unread else Job.from_config(stage.config).check()
         return CheckResult((*map(stage.with_addresses, result.problems), *problems), result.plan)
 
 
@@ -190,7 +134,7 @@ class _Stage:
 
     @classmethod
     def at(
-        cls, folder: Path, config: Mapping[str, Any], files: _Files, given: Mapping[str, str] | None = None
+        cls, folder: Path, config: Mapping[str, Any], files: ClipFiles, given: Mapping[str, str] | None = None
     ) -> _Stage:
         """Name the copies in a folder.
 

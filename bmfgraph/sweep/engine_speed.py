@@ -32,7 +32,10 @@ def engine_alone(node: str, spec: EngineSpec, seconds: float = _SECONDS) -> floa
     engine = load_engine(node, spec)
     on_gpu = spec.device == "cuda"
     dtypes = dict(spec.tensors)
-    inputs = {name: _noise(shape, getattr(torch, dtypes[name])).to(spec.device) for name, shape in spec.input_shapes}
+    inputs = {
+        name: _noise(shape, getattr(torch, dtypes[name])).to(spec.device)
+        for name, shape in spec.input_shapes
+    }
     begun: list[Any] = []
 
     def infer() -> None:
