@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.batches.entries import Entry
 from bmfgraph.batches.remote import ABSENT, State, file_state
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.system.console import say
 
 __all__ = ["new_entries"]
 
@@ -34,10 +37,15 @@ def new_entries(
             yield None
             continue
         due = time.monotonic() + _POLL
-        for entry in entries():
-            if is_known(entry):
-                continue
-            state = file_state(entry.clip)
+        try:
+            looked = [(entry, file_state(entry.clip)) for entry in entries() if not is_known(entry)]
+        except BmfgraphError as error:
+            if error.problems[0].code != codes.REMOTE_FAILURE:
+                raise
+            # The next look may succeed.
+            say(f"new clips cannot be looked for: {error.problems[0].message}")
+            continue
+        for entry, state in looked:
             if state == ABSENT:
                 continue
             if states.pop(entry.clip, None) == state and state[0]:

@@ -243,6 +243,26 @@ def test_no_output_stays_if_one_cannot_be_sent(store: Store, monkeypatch: pytest
     assert [name for name in store.names() if not name.startswith("clips/")] == []
 
 
+def test_new_objects_are_taken_while_it_watches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bmfgraph.batches.watch._POLL", 0.05)
+    running = bg.batch("super_resolution", *WORDS, "watch=true", input="s3://bkt/new/", output="{stem}.mp4", model=MODEL)
+    looks: list[str] = []
+    original = s3fs.S3FileSystem._ls
+
+    async def ls(system: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        looks.append(name)
+        if len(looks) == 3:
+            raise OSError("the line is cut")
+        if len(looks) == 5:
+            await system._copy("bkt/clips/b.mp4", "bkt/new/b.mp4")
+        return await original(system, name, *arguments, **options)
+
+    store.put("new/a.mp4", store.get("clips/a.mp4"))
+    monkeypatch.setattr(s3fs.S3FileSystem, "_ls", ls)
+    assert [next(running).clip for _ in range(2)] == ["s3://bkt/new/a.mp4", "s3://bkt/new/b.mp4"]
+    running.close()
+
+
 # ------------------------------------------------------------------------------------------------- listing
 
 
