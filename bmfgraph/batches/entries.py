@@ -8,6 +8,7 @@ import glob
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ __all__ = ["Entry", "entries", "is_manifest", "names_remote"]
 _CSV, _LINES = ".csv", ".jsonl"
 _CLIP = "input"
 """The column of the clips."""
+_PROGRAM = re.compile(r"\.(command|python|allow_host_code)$")
+"""Keys that run a program or code of somebody else."""
 _LONGEST = 1 << 20
 """Characters of a line of a manifest."""
 
@@ -123,6 +126,8 @@ def _of_manifest(path: str) -> Iterator[Entry]:
             if suffix_of(path) == _CSV:
                 row = {key: text if key in literal else _scalar(text) for key, text in row.items()}
             row = dict(_flat(row))
+            if is_remote(path) and (program := next((key for key in row if _PROGRAM.search(key)), None)):
+                raise _wrong(path, number, f"{program!r} names a program, which only a manifest of this machine may do")
             yield Entry(index, clip, _below(clip), row)
 
 

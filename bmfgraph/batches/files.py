@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
-from bmfgraph.batches.remote import has_state, is_object
+from bmfgraph.batches.remote import has_state, is_object, is_remote
 from bmfgraph.compile.name_outputs import TemplateError, filled, with_names, words_of
+from bmfgraph.errors import ConfigError
 from bmfgraph.media.opening import is_url
 from bmfgraph.nodes.path_kind import output_fields, path_kind
 from bmfgraph.plan.plan import files_written
 
-__all__ = ["ClipFiles", "Place", "clip_files"]
+__all__ = ["ClipFiles", "Place", "clip_files", "local_journal"]
 
 Place = tuple[str, str]
 """Node and field that name a file; the node is empty for a key of the job."""
@@ -79,3 +81,19 @@ def clip_files(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         return reads, [str(path) for path in files_written(Job.from_config(config).plan())]
     outputs = [name for (node, _), name in files.writes.items() if node]
     return reads, [name if is_object(name) else os.path.realpath(name) for name in outputs]
+
+
+def local_journal(name: str) -> str:
+    """Return the name of a journal, which is a file of this machine.
+
+    Raises:
+        ConfigError: It is an address.
+    """
+    if is_remote(name):
+        raise ConfigError(
+            f"{name!r} is an address, and the journal is a file of this machine",
+            path="journal",
+            hint="name a file here; the clips and their outputs may lie elsewhere",
+            code=codes.UNUSABLE_JOURNAL,
+        )
+    return name

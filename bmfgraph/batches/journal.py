@@ -19,10 +19,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bmfgraph import error_codes as codes
-from bmfgraph.batches.remote import State, file_state, is_remote
+from bmfgraph.batches.remote import State, file_state, states_of
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
-__all__ = ["Journal", "Row", "local_journal"]
+__all__ = ["Journal", "Row"]
 
 _SCHEMA = 1
 _TABLES = """
@@ -89,6 +89,7 @@ class Journal:
                 code=codes.UNUSABLE_JOURNAL,
             ) from None
         self._guard = threading.Lock()
+        self._states: dict[str, State] = {}
         try:
             self._open()
         except BaseException:
@@ -151,7 +152,13 @@ class Journal:
     # ------------------------------------------------------------------------------------------ listing
 
     def begin_listing(self) -> None:
-        """Forget which clips belong to the batch, and begin to list them anew."""
+        """Forget which clips belong to the batch, and begin to list them anew.
+
+        Raises:
+            BmfgraphError: A store does not tell the state of a file.
+        """
+        done = self._do("SELECT reads, writes FROM clips WHERE state IN ('done', 'kept')")
+        self._states = states_of(name for texts in done for text in texts for name in json.loads(text))
         self._do("BEGIN")
         self._do("UPDATE clips SET place = NULL")
         self._do("DELETE FROM names")
@@ -159,10 +166,12 @@ class Journal:
     def end_listing(self) -> None:
         """Keep the list."""
         self._do("COMMIT")
+        self._states = {}
 
     def cancel_listing(self) -> None:
         """Drop the list."""
         self._do("ROLLBACK")
+        self._states = {}
 
     def take_name(self, path: str, place: int) -> int | None:
         """Note that a clip writes a file. Return the place of another clip that would write it, too."""
@@ -184,9 +193,12 @@ class Journal:
         state, known, reads, writes = found[0]
         if state not in (DONE, KEPT) or known != fingerprint:
             return False
-        if any(state != file_state(path) for path, state in json.loads(reads).items()):
+        if any(state != self._state(path) for path, state in json.loads(reads).items()):
             return False
         return all(self.owns(path) for path in json.loads(writes))
+
+    def _state(self, path: str) -> State:
+        return self._states.get(path) or file_state(path)
 
     def set_waiting(self, key: str, video: float) -> int:
         """Note that a clip is to run; return how often the process ended while it ran."""
@@ -206,7 +218,7 @@ class Journal:
     def owns(self, path: str) -> bool:
         """Return whether a file is as a run of this journal left it, or is of a run that was killed."""
         found = self._do("SELECT size, time, begun FROM files WHERE path = ?", (path,))
-        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == file_state(path, "output"))
+        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == self._state(path))
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
@@ -316,22 +328,6 @@ def _stored(value: Any) -> Any:
     if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value):
         return os.fsencode(value)
     return value
-
-
-def local_journal(name: str) -> str:
-    """Return the name of a journal, which is a file of this machine.
-
-    Raises:
-        ConfigError: It is an address.
-    """
-    if is_remote(name):
-        raise ConfigError(
-            f"{name!r} is an address, and the journal is a file of this machine",
-            path="journal",
-            hint="name a file here; the clips and their outputs may lie elsewhere",
-            code=codes.UNUSABLE_JOURNAL,
-        )
-    return name
 
 
 def _row(values: tuple[Any, ...]) -> Row:

@@ -16,7 +16,7 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.batches.staging import run_clip
 from bmfgraph.config.job import JobSpec
-from bmfgraph.errors import BmfgraphError, InstallError, RunError, first_line
+from bmfgraph.errors import BmfgraphError, Cancelled, InstallError, RunError, first_line
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system.console import say
 from bmfgraph.system.progress import Progress, ProgressCallback
@@ -29,6 +29,8 @@ _POLL = 0.2
 """Seconds between two questions for a worker's progress."""
 _START = 120.0
 """Seconds in which the first worker must start."""
+_END = 5.0
+"""Seconds in which a clip must end when the batch stops."""
 _NOTHING = Progress("", 0, 0, "frames")
 _RESTARTS = 3
 """Number of times that Ray runs a clip again whose worker has died."""
@@ -75,6 +77,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._stopped = False
         self._place = f"{socket.gethostname()}, process {os.getpid()}"
 
     def run(self, config: Mapping[str, Any], overwrite: bool | None) -> _Outcome:
@@ -88,6 +91,12 @@ class _Worker:
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
+        if self._stopped:
+            raise Cancelled("the batch stops")
+
+    def stop(self) -> None:
+        """End the clip, so that its temporary files are deleted."""
+        self._stopped = True
 
     def progress(self) -> Progress | None:
         """Return how far the clip is."""
@@ -203,6 +212,10 @@ class _Workers:
                 if self._ray.wait([asked], timeout=0)[0]:
                     progress, asked = self._ray.get(asked), None
                 report(progress or _NOTHING)
+        except BmfgraphError:
+            worker.stop.remote()
+            self._ray.wait([work], timeout=_END)
+            raise
         except self._ray.exceptions.RayError as error:
             raise RunError(
                 "batch",

@@ -7,7 +7,8 @@ import errno
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import unquote
@@ -33,6 +34,7 @@ __all__ = [
     "is_remote",
     "opened",
     "several_at",
+    "states_of",
     "suffix_of",
 ]
 
@@ -45,6 +47,8 @@ _CREDENTIALS = re.compile("credential|profile|token|auth", re.IGNORECASE)
 """What the names of exceptions have that stand for missing credentials."""
 _REFUSED = (401, 403)
 _LIST = ".txt"
+_QUESTIONS = 32
+"""Questions to servers at once."""
 
 
 def is_remote(name: str) -> bool:
@@ -176,6 +180,17 @@ def file_state(name: str, path: str = "input") -> State:
     tag = next((str(info[tag]) for tag in _TAGS if info.get(tag)), "")
     # The journal would take digits alone for a number.
     return [info.get("size") or 0, f"tag {tag}"]
+
+
+def states_of(names: Iterable[str]) -> dict[str, State]:
+    """Return the states of those names that are addresses; the servers are asked side by side.
+
+    Raises:
+        BmfgraphError: A server does not tell.
+    """
+    remote = [*filter(is_remote, dict.fromkeys(names))]
+    with ThreadPoolExecutor(_QUESTIONS) as pool:
+        return dict(zip(remote, pool.map(file_state, remote), strict=True))
 
 
 def exists(name: str) -> bool:

@@ -17,8 +17,8 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
-from bmfgraph.batches.files import clip_files
-from bmfgraph.batches.journal import Journal, Row, local_journal
+from bmfgraph.batches.files import clip_files, local_journal
+from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, launcher
 from bmfgraph.batches.names import Names
 from bmfgraph.batches.remote import exists, file_state

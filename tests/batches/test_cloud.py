@@ -245,7 +245,9 @@ def test_no_output_stays_if_one_cannot_be_sent(store: Store, monkeypatch: pytest
 
 def test_new_objects_are_taken_while_it_watches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bmfgraph.batches.watch._POLL", 0.05)
-    running = bg.batch("super_resolution", *WORDS, "watch=true", input="s3://bkt/new/", output="{stem}.mp4", model=MODEL)
+    running = bg.batch(
+        "super_resolution", *WORDS, "watch=true", input="s3://bkt/new/", output="{stem}.mp4", model=MODEL
+    )
     looks: list[str] = []
     original = s3fs.S3FileSystem._ls
 
@@ -323,6 +325,15 @@ def test_a_signature_stays_out_of_all_files(web: str, store: Store) -> None:
     assert done.error is None
     for path in (Path("r.json"), *Path("outputs").rglob("*.*")):
         assert b"s1gned" not in path.read_bytes(), path
+
+
+def test_a_manifest_at_an_address_names_no_program(web: str) -> None:
+    for key in ("engine.command", "pipeline.nodes.upscale.engine.python", "engine.allow_host_code"):
+        Path("web/m.csv").write_text(f"input,{key}\nx.mp4,y\n")
+        with pytest.raises(BmfgraphError, match=f"line 2 of '{web}/m.csv': '{key}' names a program") as caught:
+            list(entries(f"{web}/m.csv"))
+        assert caught.value.problems[0].code == "E224"
+        assert len(list(entries("web/m.csv"))) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- check
@@ -505,7 +516,7 @@ def stop(*_: Any) -> None:
 
 
 def test_a_transfer_that_is_stopped_leaves_nothing(store: Store) -> None:
-    Path("big").write_bytes(os.urandom(40 << 20))
+    Path("big").write_bytes(os.urandom(20 << 20))
     calls: list[int] = []
 
     def stop_later(*_: Any) -> None:
@@ -518,6 +529,10 @@ def test_a_transfer_that_is_stopped_leaves_nothing(store: Store) -> None:
     assert store.names("big") == []
     assert not store.client.list_multipart_uploads(Bucket="bkt").get("Uploads")
     staging._send(Path("big"), "s3://bkt/big", "output", lambda _: None, replaced=False)
+    assert store.get("big") == Path("big").read_bytes()
+    Path("other").write_bytes(bytes(20 << 20))
+    with pytest.raises(BmfgraphError, match="'s3://bkt/big' exists"):
+        staging._send(Path("other"), "s3://bkt/big", "output", lambda _: None, replaced=False)
     assert store.get("big") == Path("big").read_bytes()
     with pytest.raises(Cancelled):
         staging._fetch("s3://bkt/big", "copy", "input", stop)
