@@ -157,7 +157,8 @@ class Journal:
         Raises:
             BmfgraphError: A store does not tell the state of a file.
         """
-        done = self._do("SELECT reads, writes FROM clips WHERE state IN ('done', 'kept')")
+        rule = "state IN ('done', 'kept') AND reads || writes LIKE '%://%'"
+        done = self._do(f"SELECT reads, writes FROM clips WHERE {rule}")
         self._states = states_of(name for texts in done for text in texts for name in json.loads(text))
         self._do("BEGIN")
         self._do("UPDATE clips SET place = NULL")

@@ -74,7 +74,9 @@ def run_clip(
                         output.unlink(missing_ok=True)
                 raise
         sent = {node: name for (node, _), name in files.writes.items() if node in result.outputs and is_object(name)}
-        return replace(result, outputs=kept, uploaded=sent, config=config)
+        problems = tuple(map(stage.with_addresses, result.problems))
+        told = tuple(map(stage.text, result.warnings))
+        return replace(result, outputs=kept, uploaded=sent, config=config, problems=problems, warnings=told)
 
 
 def check_clip(config: Mapping[str, Any]) -> CheckResult:
@@ -241,10 +243,11 @@ class _Stage:
 
     def _correct(self, report: Path, plan: Plan) -> None:
         """Name addresses in a report, and give it the hash of the plan with addresses."""
+        data = report.read_text()
         for local, name in self.copies.items():
-            report.write_text(report.read_text().replace(json.dumps(local)[1:-1], json.dumps(name)[1:-1]))
+            data = data.replace(json.dumps(local)[1:-1], json.dumps(name)[1:-1])
+        document = json.loads(data)
         text = json.dumps(plan.as_json(), sort_keys=True, separators=(",", ":"))
-        document = json.loads(report.read_text())
         document["plan"]["hash"] = hashlib.sha256(self.text(text).encode()).hexdigest()
         report.write_text(json.dumps(document, indent=2) + "\n")
 
