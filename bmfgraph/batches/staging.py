@@ -25,6 +25,7 @@ from bmfgraph.errors import BmfgraphError, Problem, without_passwords
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system.console import say
+from bmfgraph.system.files import write_whole
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.text import size_text
@@ -67,7 +68,9 @@ def run_clip(
             result = Job.from_config(stage.config).run(progress=report, overwrite=overwrite, isolated=isolated)
             kept = {name: path for name, path in result.outputs.items() if not path.is_relative_to(folder)}
             try:
-                stage.send_all(result, taken, report)
+                if document := files.writes.get(("", "report")):
+                    stage.correct(document, result.plan)
+                stage.send_all(taken, report)
             except BaseException:
                 for output in kept.values():
                     if str(output) not in old:
@@ -218,7 +221,7 @@ class _Stage:
                 raise FileNotFoundError
         return False
 
-    def send_all(self, result: RunResult, taken: Mapping[str, bool], report: ProgressCallback) -> None:
+    def send_all(self, taken: Mapping[str, bool], report: ProgressCallback) -> None:
         """Send the outputs and the report; none of them stays if one cannot be sent."""
         done: list[str] = []
         try:
@@ -226,8 +229,6 @@ class _Stage:
                 if name not in self.sent:
                     continue
                 path = self.sent[name]
-                if path == "report":
-                    self._correct(Path(local), result.plan)
                 # The list of several files comes last.
                 files = sorted(Path(local).parent.iterdir(), key=lambda file: (str(file) == local, file))
                 for file in files:
@@ -241,15 +242,19 @@ class _Stage:
                     file_system(target).rm_file(target)
             raise
 
-    def _correct(self, report: Path, plan: Plan) -> None:
-        """Name addresses in a report, and give it the hash of the plan with addresses."""
+    def correct(self, name: str, plan: Plan) -> None:
+        """Name addresses in the report of that name, and give it the hash of the plan with addresses."""
+        report = next((Path(local) for local, address in self.copies.items() if address == name), Path(name))
+        if not report.is_file():
+            # It went into a pipe or a device.
+            return
         data = report.read_text()
         for local, name in self.copies.items():
             data = data.replace(json.dumps(local)[1:-1], json.dumps(name)[1:-1])
         document = json.loads(data)
         text = json.dumps(plan.as_json(), sort_keys=True, separators=(",", ":"))
         document["plan"]["hash"] = hashlib.sha256(self.text(text).encode()).hexdigest()
-        report.write_text(json.dumps(document, indent=2) + "\n")
+        write_whole(report, json.dumps(document, indent=2) + "\n")
 
 
 def _key(place: Place) -> str:

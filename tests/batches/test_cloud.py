@@ -215,7 +215,9 @@ def test_clips_and_outputs_here_and_there(store: Store) -> None:
     Path("m.csv").write_text("input,output\ns3://bkt/clips/a.mp4,out/{stem}.mp4\nclip.mp4,s3://bkt/x2/local.mp4\n")
     store.put("m.csv", Path("m.csv"))
     for manifest in ("m.csv", "s3://bkt/m.csv"):
-        assert len(batch(input=manifest)) == (2 if manifest == "m.csv" else 0)
+        assert len(batch(input=manifest, report="{stem}.json")) == (2 if manifest == "m.csv" else 0)
+    assert json.loads(Path("a.json").read_text())["config"]["input"] == "s3://bkt/clips/a.mp4"
+    assert str(Path("tmp").absolute()) not in Path("a.json").read_text() + Path("clip.json").read_text()
     assert frames_in(Path("out/a.mp4").read_bytes()) == 3
     assert frames_in(store.get("x2/local.mp4")) == 5
 
