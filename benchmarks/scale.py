@@ -148,7 +148,7 @@ def measure_journal(folder: Path, clips: int) -> tuple[float, float]:
         for place in range(clips):
             key, writes = f"{place:016x}", [f"out/{place}.mp4"]
             journal.begin(key, writes)
-            journal.end(key, "0", reads=[f"clips/{place}.mp4"], writes=writes, frames=1500, seconds=1.0)
+            journal.end(key, "0", reads={f"clips/{place}.mp4": [1, 1]}, writes=writes, frames=1500, seconds=1.0)
         ended = time.perf_counter()
         journal.close()
     return clips / (listed - began), clips / (ended - listed)

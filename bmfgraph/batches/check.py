@@ -1,4 +1,4 @@
-"""Check the rows of a manifest before any of them runs."""
+"""Check the clips of a manifest or at addresses before any of them runs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bmfgraph import error_codes as codes
-from bmfgraph.api import Job
 from bmfgraph.batches.entries import entries
 from bmfgraph.batches.names import Names
+from bmfgraph.batches.staging import check_clip
 from bmfgraph.compile.job import CheckResult
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.clips import of_clip
 
-__all__ = ["check_manifest", "shared_name"]
+__all__ = ["check_clips", "shared_name"]
 
 
-def check_manifest(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> CheckResult:
-    """Return the problems of all rows of the manifest that ``input`` names, each once.
+def check_clips(configure: Callable[[Mapping[str, Any]], dict[str, Any]]) -> CheckResult:
+    """Return the problems of all clips that ``input`` names, each once.
 
     Args:
         configure: Returns the configuration with the overrides of a clip; without any, the common one.
 
     Raises:
-        ConfigError: The manifest cannot be read, or a row is malformed.
+        ConfigError: The list or manifest cannot be read, or a row is malformed.
     """
-    path = str(configure({})["input"])
+    value = configure({})["input"]
     names = Names(configure)
     problems: dict[Problem, None] = {}
     owners: dict[str, str] = {}
     plan: Plan | None = None
-    for entry in entries(path):
+    for entry in entries(value):
         try:
             config = of_clip(configure(entry.changes), entry.clip, entry.index, entry.relative)
-            result = Job.from_config(config).check()
+            result = check_clip(config)
             plan = plan or result.plan
             problems |= dict.fromkeys(result.problems)
             for name in names.of(entry):

@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bmfgraph import error_codes as codes
+from bmfgraph.batches.remote import State, file_state, states_of
 from bmfgraph.errors import BmfgraphError, ConfigError, Problem
 
 __all__ = ["Journal", "Row"]
@@ -90,6 +91,7 @@ class Journal:
                 code=codes.UNUSABLE_JOURNAL,
             ) from None
         self._guard = threading.Lock()
+        self._states: dict[str, State] = {}
         try:
             self._open()
         except BaseException:
@@ -152,7 +154,14 @@ class Journal:
     # ------------------------------------------------------------------------------------------ listing
 
     def begin_listing(self) -> None:
-        """Forget which clips belong to the batch, and begin to list them anew."""
+        """Forget which clips belong to the batch, and begin to list them anew.
+
+        Raises:
+            BmfgraphError: A store does not tell the state of a file.
+        """
+        rule = "state IN ('done', 'kept') AND reads || writes LIKE '%://%'"
+        done = self._do(f"SELECT reads, writes FROM clips WHERE {rule}")
+        self._states = states_of(name for texts in done for text in texts for name in json.loads(text))
         self._do("BEGIN")
         self._do("UPDATE clips SET place = NULL")
         self._do("DELETE FROM names")
@@ -160,10 +169,12 @@ class Journal:
     def end_listing(self) -> None:
         """Keep the list."""
         self._do("COMMIT")
+        self._states = {}
 
     def cancel_listing(self) -> None:
         """Drop the list."""
         self._do("ROLLBACK")
+        self._states = {}
 
     def take_name(self, path: str, place: int) -> int | None:
         """Note that a clip writes a file. Return the place of another clip that would write it, too."""
@@ -185,9 +196,12 @@ class Journal:
         state, known, reads, writes = found[0]
         if state not in (DONE, KEPT) or known != fingerprint:
             return False
-        if any([size, time] != _state(path) for path, (size, time) in json.loads(reads).items()):
+        if any(state != self._state(path) for path, state in json.loads(reads).items()):
             return False
         return all(self.owns(path) for path in json.loads(writes))
+
+    def _state(self, path: str) -> State:
+        return self._states.get(path) or file_state(path)
 
     def set_waiting(self, key: str, video: float) -> int:
         """Note that a clip is to run; return how often the process ended while it ran."""
@@ -207,7 +221,7 @@ class Journal:
     def owns(self, path: str) -> bool:
         """Return whether a file is as a run of this journal left it, or is of a run that was killed."""
         found = self._do("SELECT size, time, begun FROM files WHERE path = ?", (path,))
-        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == _state(path))
+        return bool(found) and (bool(found[0][2]) or list(found[0][:2]) == self._state(path))
 
     def begin(self, key: str, writes: Iterable[str]) -> None:
         """Note that a clip runs, and which files it may write."""
@@ -219,15 +233,24 @@ class Journal:
         )
 
     def end(
-        self, key: str, fingerprint: str, *, reads: Iterable[str], writes: Iterable[str], frames: int, seconds: float
+        self,
+        key: str,
+        fingerprint: str,
+        *,
+        reads: Mapping[str, State],
+        writes: Iterable[str],
+        frames: int,
+        seconds: float,
     ) -> None:
         """Note that a clip is done, which files it read and wrote, how many frames, and how long it took."""
-        read = {path: _state(path) for path in reads}
-        wrote = list(writes)
-        values = (DONE, fingerprint, json.dumps(read), json.dumps(wrote), frames, seconds, time.time(), key)
+        wrote = {path: file_state(path, "output") for path in writes}
+        values = (DONE, fingerprint, json.dumps(reads), json.dumps(list(wrote)), frames, seconds, time.time(), key)
         self._do_all(
             [
-                *(("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *_state(path))) for path in wrote),
+                *(
+                    ("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 0)", (path, *state))
+                    for path, state in wrote.items()
+                ),
                 (
                     "UPDATE clips SET state = ?, fingerprint = ?, reads = ?, writes = ?, frames = ?, seconds = ?, "
                     "deaths = 0, problems = '[]', ended = ? WHERE key = ?",
@@ -308,15 +331,6 @@ def _stored(value: Any) -> Any:
     if isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value):
         return os.fsencode(value)
     return value
-
-
-def _state(path: str) -> list[int]:
-    """Return size and time in ns of a file, which tell a change without reading it; -1 if there is none."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
 
 
 def _row(values: tuple[Any, ...]) -> Row:

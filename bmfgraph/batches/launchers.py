@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bmfgraph.api import Job
 from bmfgraph.batches.ray_workers import ray_workers
 from bmfgraph.batches.slurm_jobs import slurm_jobs
+from bmfgraph.batches.staging import run_clip
 from bmfgraph.batches.work import NOTHING, POLL, Call, Work
 from bmfgraph.config.job import JobSpec
 from bmfgraph.runner.result import RunResult
@@ -68,7 +68,7 @@ def in_parts(launch: Launch, parallel: int) -> Launch:
             slots.release()
 
     def run(config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback) -> RunResult:
-        return Job.from_config(config).run(progress=report, overwrite=overwrite, launch=part)
+        return run_clip(config, overwrite, report, launch=part)
 
     return run
 
@@ -110,7 +110,7 @@ def _cell_in(folder: Path, report: ProgressCallback) -> Any:
 def _run_config(
     config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback, *, isolated: bool | None = None
 ) -> RunResult:
-    return Job.from_config(config).run(progress=report, overwrite=overwrite, isolated=isolated)
+    return run_clip(config, overwrite, report, isolated)
 
 
 def _run_elsewhere(

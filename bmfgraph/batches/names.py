@@ -12,7 +12,7 @@ from bmfgraph.api import Job
 from bmfgraph.batches.entries import Entry
 from bmfgraph.compile.name_outputs import filled, with_names, words_of
 from bmfgraph.errors import UnplacedError
-from bmfgraph.media.naming import input_words
+from bmfgraph.media.naming import input_words, is_object
 from bmfgraph.nodes.path_kind import output_fields
 from bmfgraph.runner.clips import of_clip
 
@@ -31,7 +31,7 @@ class Names:
         self._patterns = lru_cache(maxsize=64)(self._read)
 
     def of(self, entry: Entry) -> list[str]:
-        """Return the absolute paths that the run of a clip writes: outputs, and the report.
+        """Return the absolute paths, and the addresses, that the run of a clip writes: outputs, and the report.
 
         Raises:
             BmfgraphError: The overrides are wrong, or a name has an unknown word.
@@ -48,7 +48,7 @@ class Names:
             path = pattern
             for mark, text in replaced.items():
                 path = path.replace(mark, text)
-            paths.append(os.path.realpath(path))
+            paths.append(path if is_object(path) else os.path.realpath(path))
         return paths
 
     def _read(self, changes: str) -> list[str]:

@@ -15,13 +15,15 @@ from typing import Any
 from bmfgraph import error_codes as codes
 from bmfgraph.batches.work import NOTHING, POLL, Call, Outcome, Work, outcome_of
 from bmfgraph.config.job import JobSpec, share
-from bmfgraph.errors import BmfgraphError, InstallError, RunError, first_line
+from bmfgraph.errors import BmfgraphError, Cancelled, InstallError, RunError, first_line
 from bmfgraph.system.progress import Progress, ProgressCallback
 
 __all__ = ["ray_workers"]
 
 _START = 120.0
 """Seconds in which the first worker must start."""
+_END = 5.0
+"""Seconds in which work must end when the batch stops."""
 _RESTARTS = 3
 """Number of times that Ray does work again whose worker has died."""
 
@@ -31,6 +33,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._stopped = False
         self._place = f"{socket.gethostname()}, process {os.getpid()}"
 
     def call(self, work: Work) -> Outcome:
@@ -40,6 +43,12 @@ class _Worker:
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
+        if self._stopped:
+            raise Cancelled("the batch stops")
+
+    def stop(self) -> None:
+        """End the work, so that its temporary files are deleted."""
+        self._stopped = True
 
     def progress(self) -> Progress | None:
         """Return how far the clip is."""
@@ -157,6 +166,10 @@ class _Workers:
                 if self._ray.wait([asked], timeout=0)[0]:
                     progress, asked = self._ray.get(asked), None
                 report(progress or NOTHING)
+        except BmfgraphError:
+            worker.stop.remote()
+            self._ray.wait([work], timeout=_END)
+            raise
         except self._ray.exceptions.RayError as error:
             raise RunError(
                 "batch",

@@ -17,17 +17,19 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
+from bmfgraph.batches.files import clip_files, local_journal
 from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, in_parts, launcher
 from bmfgraph.batches.names import Names
+from bmfgraph.batches.remote import exists, file_state
 from bmfgraph.batches.summary import write_summary
 from bmfgraph.batches.watch import new_entries
 from bmfgraph.config.job import JobSpec, shard_of
 from bmfgraph.config.options import Folders
 from bmfgraph.config.variants import Variants
-from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, RunError, SpecError
+from bmfgraph.errors import BmfgraphError, Cancelled, ConfigError, RunError, SpecError, without_passwords
 from bmfgraph.media.clips import clip_seconds
-from bmfgraph.plan.plan import files_read, files_written
+from bmfgraph.plan.plan import files_read
 from bmfgraph.runner.clips import of_clip
 from bmfgraph.runner.result import RunResult
 from bmfgraph.runner.side_by_side import Amount, ClipResult, Work, run_side_by_side
@@ -110,6 +112,8 @@ class _Batch:
     isolated: bool | None
     left_out: list[ClipResult] = field(default_factory=list)
     """Clips that are listed but not run."""
+    secret: dict[str, Entry] = field(default_factory=dict)
+    """Clips with a password or a signature, which the journal must not hold, by key."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class _Batch:
     @property
     def journal_path(self) -> Path:
         if self.spec.journal:
-            return Path(self.spec.journal)
+            return Path(local_journal(self.spec.journal))
         shard = "" if self.part == (0, 1) else f"_{self.part[0] + 1}-of-{self.part[1]}"
         return Path("outputs", "batch", f"{self.title}{shard}.journal")
 
@@ -220,7 +224,7 @@ class _Batch:
                 raise shared_name(other, entry.clip, path)
         if not self._is_mine(key):
             return False
-        journal.list_clip(key, entry.index, entry.clip, entry.relative, entry.changes)
+        self._note(journal, entry)
         if journal.is_up_to_date(key, self.fingerprint):
             journal.set_kept(key)
             return False
@@ -237,6 +241,13 @@ class _Batch:
             self.left_out.append(ClipResult(entry.clip, None, error))
             return False
         return True
+
+    def _note(self, journal: Journal, entry: Entry) -> None:
+        key, plain = _key(entry), json.dumps([entry.clip, entry.changes])
+        clip, changes = json.loads(without_passwords(plain))
+        if [clip, changes] != json.loads(plain):
+            self.secret[key] = entry
+        journal.list_clip(key, entry.index, clip, entry.relative, changes)
 
     def _is_mine(self, key: str) -> bool:
         """Return whether a clip is of this part of the batch: by its name, so that a longer list moves no clip."""
@@ -262,24 +273,25 @@ class _Batch:
                     row = journal.row(_key(entry))
                     yield row.clip, row.video, partial(self._run, journal, row, launch)
             except BmfgraphError as error:
-                journal.list_clip(_key(entry), entry.index, entry.clip, entry.relative, entry.changes)
+                self._note(journal, entry)
                 journal.fail(_key(entry), error.problems)
                 yield entry.clip, 0, partial(_raise, error)
 
     def _run(self, journal: Journal, row: Row, launch: Launch, report: ProgressCallback) -> RunResult:
         try:
-            config = of_clip(
-                self.configure(row.changes) if row.changes else self.config, row.clip, row.place, row.relative
-            )
+            entry = self.secret.get(row.key, row)
+            common = self.configure(entry.changes) if entry.changes else self.config
+            config = of_clip(common, entry.clip, row.place, row.relative)
             if row.deaths and not config.get("isolated"):
                 # It may have ended the process, which would count against the clips beside it.
                 config |= {"isolated": True}
-            plan = Job.from_config(config).plan()
+            addresses, writes = clip_files(config)
+            # Before the run: an object may change meanwhile.
+            reads = {name: file_state(name) for name in addresses}
+            foreign = [path for path in writes if exists(path) and not journal.owns(path)]
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)
             raise
-        writes = [str(path) for path in files_written(plan)]
-        foreign = [path for path in writes if os.path.lexists(path) and not journal.owns(path)]
         overwrite = True if not foreign else None
         began = time.perf_counter()
         attempt = 0
@@ -298,9 +310,9 @@ class _Batch:
                     continue
                 journal.fail(row.key, error.problems, writes)
                 raise
-            reads = [str(path) for path in files_read(plan)]
+            reads |= {str(path): file_state(str(path)) for path in files_read(result.plan) if path.exists()}
             seconds = time.perf_counter() - began
-            paths = [os.path.realpath(path) for path in result.outputs.values()]
+            paths = [*map(os.path.realpath, result.outputs.values()), *result.uploaded.values()]
             journal.end(row.key, self.fingerprint, reads=reads, writes=paths, frames=result.frames, seconds=seconds)
             return result
 

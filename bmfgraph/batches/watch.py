@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from bmfgraph import error_codes as codes
 from bmfgraph.batches.entries import Entry
+from bmfgraph.batches.remote import ABSENT, State, file_state
+from bmfgraph.errors import BmfgraphError
+from bmfgraph.system.console import say
 
 __all__ = ["new_entries"]
 
@@ -27,22 +30,25 @@ def new_entries(
     Yields:
         A new clip, or None if there is none now.
     """
-    states: dict[str, tuple[int, int]] = {}
+    states: dict[str, State] = {}
     due = 0.0
     while True:
         if time.monotonic() < due:
             yield None
             continue
         due = time.monotonic() + _POLL
-        for entry in entries():
-            if is_known(entry):
+        try:
+            looked = [(entry, file_state(entry.clip)) for entry in entries() if not is_known(entry)]
+        except BmfgraphError as error:
+            if error.problems[0].code != codes.REMOTE_FAILURE:
+                raise
+            # The next look may succeed.
+            say(f"new clips cannot be looked for: {error.problems[0].message}")
+            continue
+        for entry, state in looked:
+            if state == ABSENT:
                 continue
-            try:
-                found = os.stat(entry.clip)  # noqa: PTH116 - names may hold bytes that are not UTF-8
-            except OSError:
-                continue
-            state = found.st_size, found.st_mtime_ns
-            if states.pop(entry.clip, None) == state and found.st_size:
+            if states.pop(entry.clip, None) == state and state[0]:
                 yield Entry(count, entry.clip, entry.relative)
                 count += 1
             else:

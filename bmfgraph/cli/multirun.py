@@ -94,14 +94,14 @@ def check(request: Request, *, as_json: bool) -> int:
     """Check a configuration, or every run of a sweep; return the exit code."""
 
     def check_one(config: Config) -> int:
-        from bmfgraph.batches.entries import is_manifest
+        from bmfgraph.batches.entries import is_manifest, names_remote
         from bmfgraph.cli.check import check_job, show_problems
 
-        if is_manifest(config.get("input")):
-            from bmfgraph.batches.check import check_manifest
+        if is_manifest(config.get("input")) or names_remote(config.get("input")):
+            from bmfgraph.batches.check import check_clips
             from bmfgraph.config.variants import Variants
 
-            result = check_manifest(Variants.of_arguments(request.arguments).config)
+            result = check_clips(Variants.of_arguments(request.arguments).config)
             return show_problems(list(result.problems), result.plan, as_json=as_json)
         return check_job(config, as_json=as_json)
 

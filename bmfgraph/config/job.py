@@ -129,7 +129,8 @@ class JobSpec(Frozen):
     input: FilePath | tuple[FilePath, ...] | None = Field(
         default=None,
         description="The clip to read. Several: a list, a folder of videos, a pattern such as clips/*.mp4, or a .txt "
-        "file with a name in each line. `batch` also takes a manifest (.csv, .jsonl) with overrides for each clip.",
+        "file with a name in each line. `batch` also takes a manifest (.csv, .jsonl) with overrides for each clip, and "
+        "s3:// and gs:// addresses.",
     )
     parallel: Annotated[int, Aside()] = Field(
         default=1, ge=1, le=64, description="Number of clips that run side by side in this process."

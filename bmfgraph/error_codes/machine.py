@@ -17,6 +17,7 @@ __all__ = [
     "ENGINE_RUNTIME_CONFLICT",
     "FOREIGN_STORE_FOLDER",
     "MISSING_BMF",
+    "MISSING_CLOUD",
     "MISSING_ENCODER",
     "MISSING_FFMPEG",
     "MISSING_GPU",
@@ -93,4 +94,7 @@ MISSING_NODE_PACKAGE = Code(
 )
 MISSING_SUBMITIT = Code("E711", "submitit is not installed.", "`pip install 'bmfgraph[slurm]'`.")
 MISSING_RAY = Code("E709", "Ray is not installed.", "`pip install 'bmfgraph[ray]'`.")
+MISSING_CLOUD = Code(
+    "E710", "The package that reads s3://, gs:// or http:// is not installed.", "`pip install 'bmfgraph[cloud]'`."
+)
 MISSING_OPENVINO = Code("E708", "OpenVINO is not installed.", "Run `pip install openvino`.")

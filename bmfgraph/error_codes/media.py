@@ -17,7 +17,10 @@ __all__ = [
     "MALFORMED_MANIFEST",
     "MISSING_DECODER",
     "MISSING_GPU_ENCODER",
+    "MISSING_OBJECT",
     "MISSING_PICTURE",
+    "REFUSED_ACCESS",
+    "REMOTE_FAILURE",
     "SEVERAL_CLIPS",
     "SHARED_OUTPUT",
     "UNEQUAL_PICTURES",
@@ -88,6 +91,17 @@ MISSING_DECODER = Code(
     "E391",
     "The FFmpeg that decodes has no decoder for the codec of the input.",
     "With `backend: bmf`, set `backend: pyav`; else convert the file.",
+)
+MISSING_OBJECT = Code(
+    "E426", "A bucket, a folder or a file at an address does not exist.", "Correct the address or the account."
+)
+REFUSED_ACCESS = Code(
+    "E427",
+    "A store or a server refuses access: credentials are missing or wrong, or do not allow it.",
+    "Set `AWS_PROFILE`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; never put them into an address.",
+)
+REMOTE_FAILURE = Code(
+    "E428", "A store or a server cannot be reached, or a transfer failed.", "Check the network, or set `retries=3`."
 )
 MISSING_PICTURE = Code(
     "E430",

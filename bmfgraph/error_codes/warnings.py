@@ -27,6 +27,7 @@ __all__ = [
     "SHRUNK_OUTPUT",
     "UNFINISHED_TRIAL",
     "UNKNOWN_BUILDER_VERSION",
+    "UNREAD_CLIP",
     "UNRECORDED_GRAPH",
     "UNUSUAL_TIMES",
     "WEIGHTS_AS_INPUTS",
@@ -138,4 +139,9 @@ UNRECORDED_GRAPH = Code(
     "W133",
     "The work of a model on the GPU cannot be recorded as a CUDA graph, so its kernels are launched one by one.",
     "Set `engine.cuda_graph: false`, or export the model with fixed shapes.",
+)
+UNREAD_CLIP = Code(
+    "W134",
+    "`check` does not read a clip in a store, because it cannot make a temporary address of it.",
+    "Run it: its mistakes show then; or fetch the clip, and check the copy.",
 )

@@ -15,7 +15,7 @@ from bmfgraph.media.opening import is_url, open_video
 from bmfgraph.media.picture_files import WILDCARDS, is_picture_name, natural_order
 from bmfgraph.system.untrusted import read_bounded
 
-__all__ = ["clip_names", "clip_seconds", "relative_name"]
+__all__ = ["LIST_BYTES", "clip_names", "clip_seconds", "is_video_name", "relative_name"]
 
 _VIDEOS = re.compile(
     r"\.(mp4|m4v|mov|mkv|webm|avi|m?ts|m2ts|flv|wmv|asf|mpe?g|vob|3gp|3g2|ogv|mxf|gxf|nut|y4m|h?26[45]|hevc|av1|obu|ivf"
@@ -25,7 +25,8 @@ _VIDEOS = re.compile(
 """Extensions of the files of a folder that are clips."""
 _LIST = ".txt"
 """Extension of a file of names."""
-_LIST_BYTES = 64 << 20
+LIST_BYTES = 64 << 20
+"""Bytes that a file of names may have."""
 
 
 def clip_names(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -86,6 +87,11 @@ def clip_seconds(name: str) -> float:
         return 0.0
 
 
+def is_video_name(name: str) -> bool:
+    """Return whether the extension of a name is that of a clip."""
+    return bool(_VIDEOS.fullmatch(Path(name).suffix))
+
+
 def _fixed_part(part: str) -> Path | None:
     """Return the folder of all clips of a folder or of a pattern."""
     path = Path(part)
@@ -101,11 +107,11 @@ def _of_folder(folder: str) -> tuple[str, ...] | None:
     names = sorted((name for name in os.listdir(folder) if not name.startswith(".")), key=natural_order)  # noqa: PTH208
     if any(is_picture_name(name) for name in names):
         return None
-    return tuple(str(Path(folder, name)) for name in names if _VIDEOS.fullmatch(Path(name).suffix)) or None
+    return tuple(str(Path(folder, name)) for name in names if is_video_name(name)) or None
 
 
 def _of_list(path: Path) -> tuple[str, ...]:
-    lines = read_bounded(path, _LIST_BYTES).decode("utf-8", "surrogateescape").splitlines()
+    lines = read_bounded(path, LIST_BYTES).decode("utf-8", "surrogateescape").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not names:
         raise MediaError(

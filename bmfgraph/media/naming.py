@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["PICTURE_NUMBER", "input_words"]
+__all__ = ["PICTURE_NUMBER", "input_words", "is_object"]
 
 PICTURE_NUMBER = re.compile(r"%0?(\d*)d")
 """The place of the number, and its digits, in the name of pictures that are written, such as ``frame_%05d.png``."""
@@ -15,6 +15,12 @@ _ADDRESS = re.compile(r"\w[\w+.-]*://")
 _PATTERN = re.compile(r"[-_. ]*(?:%0?\d*d|\[[^]]*\]|[*?])+[-_. ]*")
 """A pattern for the names of many files, with what joins it to the rest."""
 _NOWHERE = ("", ".", "..")
+_OBJECT = re.compile(r"(s3|gs)://", re.IGNORECASE)
+
+
+def is_object(name: str) -> bool:
+    """Return whether a name is the address of an object in a store: every character of it counts as it is."""
+    return bool(_OBJECT.match(name))
 
 
 def input_words(source: str) -> dict[str, str]:
@@ -33,7 +39,9 @@ def input_words(source: str) -> dict[str, str]:
     if source == "-":
         return {"name": "stdin", "stem": "stdin"}
     path, host = source, ""
-    if _ADDRESS.match(source):
+    if is_object(source):
+        path = source.partition("://")[2]
+    elif _ADDRESS.match(source):
         try:
             parts = urlsplit(source)
             path, host = unquote(parts.path), parts.hostname or ""
@@ -42,7 +50,7 @@ def input_words(source: str) -> dict[str, str]:
     parents = PurePosixPath(path)
     name = parents.name
     # A file may have the name of a pattern.
-    if _PATTERN.search(name) and not os.path.lexists(source):
+    if _PATTERN.search(name) and not is_object(source) and not os.path.lexists(source):
         plain = PurePosixPath(name)
         stem = _PATTERN.sub("", plain.stem)
         name = f"{stem}{'' if _PATTERN.search(plain.suffix) else plain.suffix}" if stem else parents.parent.name

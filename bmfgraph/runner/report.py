@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bmfgraph import __version__, error_codes as codes
-from bmfgraph.errors import BmfgraphError, Cancelled
+from bmfgraph.errors import BmfgraphError, Cancelled, without_passwords
 from bmfgraph.media.quality import measure
 from bmfgraph.nodes.engine import reason_text
 from bmfgraph.plan.plan import PlanNode, json_ready
@@ -87,7 +87,8 @@ def make_report(result: RunResult) -> dict[str, Any]:
         "nodes": [_node(node, nodes[node.name], result.timings[node.name].queued) for node in plan],
         "memory": {"peak_rss": result.peak_rss, "peak_gpu": result.peak_gpu},
         "outputs": [
-            {"node": name, "path": str(path), "bytes": result.sizes[name]} for name, path in result.outputs.items()
+            {"node": name, "path": str(path), "bytes": result.sizes[name]}
+            for name, path in {**result.outputs, **result.uploaded}.items()
         ],
         "quality": result.quality,
         "warnings": list(result.warnings),
@@ -253,7 +254,7 @@ def write_document(path: Path, document: Mapping[str, Any], state: str, *, overw
         BmfgraphError: The file cannot be written.
     """
     try:
-        write_whole(path, json.dumps(document, indent=2) + "\n", overwrite=overwrite)
+        write_whole(path, without_passwords(json.dumps(document, indent=2)) + "\n", overwrite=overwrite)
     except OSError as error:
         raise BmfgraphError(
             f"report: {str(path)!r} cannot be written ({error.strerror}); {state}",

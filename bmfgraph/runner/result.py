@@ -71,6 +71,8 @@ class RunResult:
     """What could not be read of each damaged source, by node name; empty where all was read."""
     selected: Mapping[str, Selected] = field(default_factory=dict)
     """How many frames each source with ``every`` or ``fps`` left out and repeated, by node name."""
+    uploaded: Mapping[str, str] = field(default_factory=dict)
+    """The address of each file that a batch has sent to a store, by node name; ``outputs`` has the others."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The configuration of the run."""
 

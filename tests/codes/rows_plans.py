@@ -101,7 +101,7 @@ ROWS: tuple[Row, ...] = (
     Row("E406", UP + "decoder.audio=3", N + "source: input 'clip.mp4' has 1 audio stream: there is no stream 3"),
     Row("E407", UP + "input=cut.mp4", N + "source: input 'cut.mp4' is cut off or damaged: "),
     Row("E408", UP + "input=frameless.mp4 decoder.on_error=skip", N + "source: input 'frameless.mp4': no frame of its video stream can be decoded"),
-    Row("E409", UP + "input=rtsp://example.org/clip.mp4", N + "source: input 'rtsp://example.org/clip.mp4' is a URL of a kind that is not read\n  → give an address with http:// or https://, or fetch it first"),
+    Row("E409", UP + "input=rtsp://example.org/clip.mp4", N + "source: input 'rtsp://example.org/clip.mp4' is a URL of a kind that is not read\n  → give an address with http:// or https://, or fetch it first; `batch` also takes s3:// and gs://"),
     Row("E430", UP + "input=gap_%03d.png", N + "source: input 'gap_%03d.png': 'gap_003.png' is missing; the pictures go from 2 to 4, and 1 of them do not exist\n  → add what is missing, or join what is there: gap_*.png"),
     Row("E431", UP + "'input=size_*.png'", N + "source: input 'size_*.png': 'size_2.png' is 8x8 png, and the first picture, 'size_1.png', is 16x16 png"),
     Row("E432", UP + "input=-", N + "source: input '-': there is no pipe on standard input\n  → pipe a clip into the command"),
