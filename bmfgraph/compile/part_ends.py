@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
+from bmfgraph.media.reading import VideoReading
 from bmfgraph.nodes.containers import JOINED, STANDARD_OUTPUT
 from bmfgraph.plan.description import Context
 from bmfgraph.plan.plan import Plan, PlanNode
@@ -38,8 +39,10 @@ def part_ends(plan: Plan) -> PartEnds:
     step = 1
     for node in plan:
         context = node.spec.context(node.params)
-        if context is None:
+        if context is None or (node is sources[0] and not isinstance(node.params, VideoReading)):
             raise _inseparable(node, "its results depend on all earlier frames, or its input is no file")
+        if not node.spec.stage and node.inputs and node.outputs:
+            raise _inseparable(node, "a module of BMF numbers its frames anew")
         if node is sources[0]:
             # The decoder's own context counts frames of the file.
             before, after = before - -context.before // context.step, after - -context.after // context.step

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from bmfgraph.compile import compile_pipeline
+from bmfgraph.compile.part_ends import part_ends
 from bmfgraph.config.job import JobSpec
 from bmfgraph.config.pipeline import parse_pipeline
-from bmfgraph.errors import RunError
+from bmfgraph.errors import PlanError, RunError
 from bmfgraph.nodes.registry import spec_class
 from bmfgraph.plan.plan import Plan
 from bmfgraph.plan.views.text import node_facts, node_title
@@ -24,6 +25,7 @@ from bmfgraph.runner.preflight import preflight_errors, preflight_warnings
 from bmfgraph.runner.report import summary
 from bmfgraph.runner.run import run_plan
 from bmfgraph.system.progress import Progress
+from tests.tools import make_clip
 
 PIPELINE = """
 source: {{kind: test_pattern, frames: {frames}, promised: {promised}}}
@@ -63,6 +65,19 @@ def test_it_runs_with_progress_completeness_and_latency(plan: MakePlan, tmp_path
     assert {node["name"]: node["frames"] for node in report["nodes"]}["mirror"] == 100
     assert "100 frames, " in summary(outcome)[0]
     json.dumps(report)
+
+
+def test_neither_a_source_of_its_own_nor_a_module_of_bmf_can_be_cut(plan: MakePlan, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="source: segments: .* its input is no file"):
+        part_ends(plan())
+    clip = make_clip(tmp_path / "in.mp4")
+    nodes = {
+        "source": {"kind": "decoder", "path": str(clip)},
+        "mirror": {"kind": "mirror", "inputs": "source"},
+        "sink": {"kind": "encoder", "inputs": "mirror", "path": str(tmp_path / "out.mp4")},
+    }
+    with pytest.raises(PlanError, match="mirror: segments: a module of BMF numbers its frames anew"):
+        part_ends(compile_pipeline(parse_pipeline({"name": "pack", "nodes": nodes})))
 
 
 def test_a_source_waits_for_its_consumers(plan: MakePlan, nodepack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
