@@ -68,7 +68,7 @@ def test_it_runs_with_progress_completeness_and_latency(plan: MakePlan, tmp_path
 
 
 def test_neither_a_source_of_its_own_nor_a_module_of_bmf_can_be_cut(plan: MakePlan, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="source: segments: .* its input is no file"):
+    with pytest.raises(PlanError, match=r"source: segments: .* its input is no file"):
         part_ends(plan())
     clip = make_clip(tmp_path / "in.mp4")
     nodes = {
