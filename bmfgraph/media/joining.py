@@ -62,7 +62,7 @@ def join_video(
     """
     videos = [_Part(path) for path in parts]
     for part, span in zip(videos, spans, strict=True):
-        part.check(videos[0], len(span.ticks))
+        part.check(videos[0], span)
     base = settings.time_base
     pts = np.concatenate([part.placed(span, base) for part, span in zip(videos, spans, strict=True)])
     shown, dts = np.sort(pts), decoding_times(pts)
@@ -131,10 +131,15 @@ class _Part:
         # In an mp4, durations are those from one decoding time to the next, and only the end of all is that of a frame.
         self._duration: int = max(pts + duration for pts, duration in read) - int(self._pts.max())
 
-    def check(self, first: _Part, count: int) -> None:
-        """Check that the part follows the first one, and has so many frames."""
-        if len(self._pts) != count:
-            raise JoinError(f"part {str(self._path)!r} has {len(self._pts)} frames instead of {count}")
+    def check(self, first: _Part, span: Span) -> None:
+        """Check that the part follows the first one, and has these frames."""
+        if len(self._pts) != len(span.ticks):
+            raise JoinError(f"part {str(self._path)!r} has {len(self._pts)} frames instead of {len(span.ticks)}")
+        shown = np.sort(self._pts)
+        expected = _rescaled(span.ticks - span.ticks[0], span.base / self._base)
+        # Both ends of a distance are rounded.
+        if (np.abs(shown - shown[0] - expected) > 1).any():
+            raise JoinError(f"part {str(self._path)!r} has frames at other times")
         if self._form != first._form:
             raise JoinError(f"part {str(self._path)!r} was encoded with other parameters than the first one")
 

@@ -258,6 +258,14 @@ class NodeSpec(Frozen):
         """Return the YAML fields that make a source read another file, or stop at ``end`` seconds; {} if it cannot."""
         return {}
 
+    def reading_part(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields that make a source read a part of its clip; {} if it cannot.
+
+        Args:
+            part: The fields of :class:`bmfgraph.nodes.decoder_options.Part`.
+        """
+        return {}
+
     def cut_short(self) -> bool:
         """Return whether the options make a source read its input from the start, but not to the end."""
         return False

@@ -23,7 +23,7 @@ from bmfgraph.media.sources import located_input
 from bmfgraph.nodes.audio import AudioNodeSpec, file_options, span_text
 from bmfgraph.nodes.backend import Backend, check_backend, check_file, check_media
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.decoder_options import DecoderOptions
+from bmfgraph.nodes.decoder_options import DecoderOptions, Part
 from bmfgraph.nodes.framing import crop_box, cropped, flattened, reduced, rgb_of, turned
 from bmfgraph.nodes.tonemap import TonemapSpec
 from bmfgraph.plan.description import BmfModuleSpec, Context, Files, Inferred, Needs, Requirement, SourceInfo
@@ -277,6 +277,9 @@ class DecoderSpec(DecoderOptions):
 
     def reading(self, *, path: str | None = None, end: float | None = None) -> dict[str, Any]:
         return {key: value for key, value in (("path", path), ("end", end)) if value is not None}
+
+    def reading_part(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"part": Part(**part)}
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         params: DecoderParams = node.params

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import RunError
+from bmfgraph.media.demuxing import Demuxer
 from bmfgraph.media.joining import Span
 from bmfgraph.media.opening import open_video
 from bmfgraph.media.reading import Clock
-from bmfgraph.nodes.decoder_options import Part
 from bmfgraph.plan.description import Context
 
 __all__ = ["Piece", "cut"]
@@ -27,10 +27,22 @@ _LEAST_SECONDS = 20
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the clip: where it lies, and the times of its frames."""
+    """A part of the clip. Frames are numbered in the order of the whole clip, from 0."""
 
-    part: Part
+    start: float | None
+    """Second that lies between two frames, from which the source reads; None: from the first frame."""
+    end: float | None
+    """Likewise; None: to the last frame."""
+    first: int
+    """Number of the first frame that is read."""
+    kept: tuple[int, int]
+    """Numbers of the first frame that is written, and of the first one behind the part."""
     span: Span
+    """The times of the frames that are written."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the option ``part`` of a source."""
+        return {"start": self.start, "end": self.end, "first": self.first, "kept": self.kept}
 
 
 def cut(reading: Any, context: Context, segments: int | Literal["auto"], parallel: int = 1) -> tuple[Piece, ...]:
@@ -58,13 +70,15 @@ def cut(reading: Any, context: Context, segments: int | Literal["auto"], paralle
     pieces = []
     for start, end in bounds:
         first, last = max(0, start - early), end + context.after
-        part = Part(
-            start=_between(reading, ticks, first * every) if first else reading.start,
-            end=_between(reading, ticks, last * every) if last < len(passed) else reading.end,
-            first=first,
-            kept=(start, end),
+        pieces.append(
+            Piece(
+                start=_between(reading, ticks, first * every) if first else reading.start,
+                end=_between(reading, ticks, last * every) if last < len(passed) else reading.end,
+                first=first,
+                kept=(start, end),
+                span=Span(passed[start:end] - Clock(reading).zero(reading.time_base), reading.time_base),
+            )
         )
-        pieces.append(Piece(part, Span(passed[start:end] - Clock(reading).zero(reading.time_base), reading.time_base)))
     return tuple(pieces)
 
 
@@ -77,8 +91,12 @@ def _between(reading: Any, ticks: NDArray[np.int64], number: int) -> float:
 def _frame_ticks(reading: Any) -> NDArray[np.int64]:
     """Return the time of each frame that is read, by the packets of the file, in rising order."""
     with open_video(reading.path, reading.protocols) as container:
-        packets = container.demux(container.streams[reading.video])
-        times = [packet.pts for packet in packets if packet.size and not packet.is_discard]
+        demuxer, video = Demuxer(container), reading.video
+        times = [
+            packet.pts for packet in demuxer if packet.stream.index == video and packet.size and not packet.is_discard
+        ]
+    if demuxer.spliced:
+        raise _no_parts(reading.path, "has times that jump")
     clock, base = Clock(reading), reading.time_base
     if not times or None in times:
         raise _no_parts(reading.path, "has frames without times of their own")

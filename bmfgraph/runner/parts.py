@@ -117,7 +117,8 @@ def _run_of(
     launch: Launch,
 ) -> ClipRun:
     nodes = dict(pipeline.nodes)
-    nodes[source.name] = nodes[source.name].model_copy(update={"part": piece.part})
+    reader = nodes[source.name]
+    nodes[source.name] = reader.model_copy(update=dict(reader.reading_part(piece.fields())))
     for sink in sinks:
         spec = nodes[sink.name]
         changes: dict[str, Any] = {"path": str(files[sink.name])} if sink.name in files else {}
@@ -136,7 +137,7 @@ def _run_part(launch: Launch, config: Mapping[str, Any], piece: Piece, report: P
     result = launch(config, report)
     if result.frames != len(piece.span.ticks):
         raise _misfit(
-            f"the part from frame {piece.part.kept[0]} on has {result.frames} frames instead of {len(piece.span.ticks)}"
+            f"the part from frame {piece.kept[0]} on has {result.frames} frames instead of {len(piece.span.ticks)}"
         )
     return result
 

@@ -20,6 +20,7 @@ from bmfgraph.runner.monitor import NodeTimings, RunMonitor
 from bmfgraph.runner.outputs import full_disk, temporary_outputs
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system import ffmpeg, ffmpeg4, heap
+from bmfgraph.system.bmf_signals import signals_left_alone
 from bmfgraph.system.console import logger
 from bmfgraph.system.progress import Progress, ProgressCallback
 from bmfgraph.system.stdio import signals_kept, terminal_muted
@@ -199,6 +200,7 @@ def _run_graph(config: dict[str, Any], monitor: RunMonitor, report_progress: Cal
     """Run a graph to its end, or until it is abandoned."""
     from bmf.lib._bmf import engine
 
+    signals_left_alone()
     ended = threading.Event()
     graphs: list[Any] = []
     started = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -67,6 +68,11 @@ def workers() -> list[int]:
     return found
 
 
+def frames_of(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray().tobytes() for frame in file.decode(video=0)]
+
+
 def frames_in(path: Path) -> int:
     with av.open(str(path)) as file:
         return sum(1 for _ in file.decode(video=0))
@@ -89,6 +95,38 @@ def test_results_are_those_of_one_machine_although_a_worker_is_killed() -> None:
     shutil.rmtree("out")
     subprocess.run([*COMMAND, "journal=other.journal"], check=True, capture_output=True)
     assert {path.name: path.read_bytes() for path in Path("out").glob("*.mp4")} == apart
+
+
+@pytest.mark.timeout(240)
+def test_parts_of_a_clip_run_on_all_workers_although_one_is_killed() -> None:
+    for number in range(1, CLIPS):
+        Path(f"clips/{number}.mp4").unlink()
+    words = ("encoder.codec=ffv1", "output=out/{relpath}.mkv", "segments=10")
+    process = subprocess.Popen([*COMMAND, *RAY, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not [*Path("out").glob(".0.mkv.parts-*/0*-sink.mkv")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for worker in workers()[:1]:
+        os.kill(worker, signal.SIGKILL)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    assert len(set(re.findall(r"process (\d+)", errors))) >= 2
+    decoded = frames_of(Path("out/0.mkv"))
+    subprocess.run([*COMMAND, *words[:2], "journal=other.journal", "overwrite=true"], check=True, capture_output=True)
+    assert decoded == frames_of(Path("out/0.mkv"))
+    assert len(decoded) == 150
+
+
+@pytest.mark.timeout(240)
+def test_cells_of_a_sweep_run_on_the_workers() -> None:
+    words = [word for word in WORDS if not word.startswith(("input=", "output="))]
+    command = [sys.executable, "-m", "bmfgraph", "-m", *words, *RAY, "input=clips/0.mp4", "encoder.crf=20,30"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert len(re.findall(r"process \d+", ended.stderr)) == 2
+    results = [json.loads(path.read_text()) for path in Path("outputs/sweeps").glob("*/cells/*/result.json")]
+    assert [result["status"] for result in results] == ["ok", "ok"]
 
 
 @pytest.mark.timeout(240)
@@ -140,7 +178,7 @@ def test_ctrl_c_ends_the_workers() -> None:
 
 @pytest.mark.timeout(120)
 def test_a_cluster_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bmfgraph.batches.launchers._START", 3.0)
+    monkeypatch.setattr("bmfgraph.batches.ray_workers._START", 3.0)
     monkeypatch.setattr("bmfgraph.batches.run._PAUSE", 0.0)
     words = [word for word in WORDS if not word.startswith("pipeline=")]
     with pytest.raises(bg.BmfgraphError, match="no worker started within 3 s: each needs 999 CPUs") as caught:

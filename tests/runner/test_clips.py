@@ -248,3 +248,45 @@ def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     assert process.returncode == 130, text
     assert not list(Path.cwd().glob("*_out.mkv"))
     assert not [path for path in Path.cwd().iterdir() if ".part" in path.name]
+
+
+@pytest.mark.parametrize("graph", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_graph_is_created(clip: Clip, graph: int, number: signal.Signals) -> None:
+    """BMF's own handler, which it installs then, would end the clips as if they ended there."""
+    for name in "abc":
+        clip(f"{name}.mp4", frames=600, size=(320, 240))
+    double_model(Path("x.onnx"))
+    Path("go.py").write_text(CREATION)
+    ended = subprocess.run(
+        [sys.executable, "go.py", str(graph), str(int(number))], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.stdout == "Cancelled\n", ended.stderr
+    assert not list(Path.cwd().glob("*_out.mkv"))
+
+
+CREATION = """
+import contextlib, os, sys, time
+import bmfgraph as bg
+from bmfgraph.runner import run
+created, (which, number) = [], map(int, sys.argv[1:])
+
+@contextlib.contextmanager
+def kept():
+    created.append(None)
+    here = len(created) == which
+    yield lambda: None
+    if here:
+        os.kill(os.getpid(), number)
+        time.sleep(0.3)
+
+run.signals_kept = kept
+model = {"name": "x", "file": "x.onnx", "inputs": {"input": {}}, "outputs": {"output": {}}}
+job = bg.compose("super_resolution", "encoder.preset=ultrafast", "engine.runtime=onnxruntime", model=model,
+                 input=["a.mp4", "b.mp4", "c.mp4"], output="{stem}_out.mkv")
+try:
+    print([ended.clip for ended in job.run_each(parallel=2)])
+except bg.BmfgraphError as error:
+    print(type(error).__name__)
+"""
+"""Sends a signal right after the graph with that number was created, before its handlers would be restored."""

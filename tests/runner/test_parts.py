@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import bmfgraph as bg
 from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError
-from bmfgraph.media.joining import decoding_times
+from bmfgraph.media.joining import JoinError, Span, decoding_times, join_video
 from bmfgraph.runner.cutting import cut
 from bmfgraph.runner.parts import run_in_parts
 from bmfgraph.runner.result import RunResult
@@ -222,6 +223,26 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path, keys: dict[str, Any], whe
     assert not target.exists()
 
 
+def test_a_clip_whose_times_jump_is_refused(tmp_path: Path) -> None:
+    one = make_clip(tmp_path / "one.ts", frames=20)
+    two = write(tmp_path / "two.ts", [scene(index, 64, 48) for index in range(20)], begin=100)
+    (tmp_path / "in.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    with pytest.raises(BmfgraphError, match="has times that jump, so it cannot be cut"):
+        job(tmp_path / "in.ts", tmp_path / "x.mkv", read={"on_error": "skip"}, segments=2).run()
+
+
+def test_parts_with_frames_at_other_times_are_refused(tmp_path: Path) -> None:
+    clip = job(make_clip(tmp_path / "in.mp4", frames=20), tmp_path / "x.mkv")
+    clip.run()
+    settings, base = clip.plan().node("sink").params, Fraction(1, 25)
+    times = np.arange(20)
+    join_video(replace(settings, path=str(tmp_path / "y.mkv")), [tmp_path / "x.mkv"], [Span(times, base)])
+    assert outcome(tmp_path / "y.mkv") == outcome(tmp_path / "x.mkv")
+    times[10:] += 1
+    with pytest.raises(JoinError, match="has frames at other times"):
+        join_video(replace(settings, path=str(tmp_path / "z.mkv")), [tmp_path / "x.mkv"], [Span(times, base)])
+
+
 def test_a_part_with_other_frames_is_refused(tmp_path: Path) -> None:
     clip, target = make_clip(tmp_path / "in.mp4", frames=20), tmp_path / "x.mkv"
     parted = job(clip, target, segments=2)
@@ -245,13 +266,13 @@ def test_parts_begin_at_windows(tmp_path: Path) -> None:
 
     source = job(make_clip(tmp_path / "in.mp4", frames=50), tmp_path / "x.mkv").plan().node("source")
     pieces = cut(source.params, Context(2, 2, 3), 4)
-    assert [piece.part.kept for piece in pieces] == [(0, 12), (12, 24), (24, 36), (36, 50)]
-    assert [piece.part.first for piece in pieces] == [0, 9, 21, 33]
+    assert [piece.kept for piece in pieces] == [(0, 12), (12, 24), (24, 36), (36, 50)]
+    assert [piece.first for piece in pieces] == [0, 9, 21, 33]
     assert [len(piece.span.ticks) for piece in pieces] == [12, 12, 12, 14]
     # The time lies between two frames of 25 per second.
-    assert pieces[1].part.start == pytest.approx(8.5 / 25)
-    assert pieces[1].part.end == pytest.approx(25.5 / 25)
-    assert cut(source.params, Context(), "auto")[0].part.kept == (0, 50)
+    assert pieces[1].start == pytest.approx(8.5 / 25)
+    assert pieces[1].end == pytest.approx(25.5 / 25)
+    assert cut(source.params, Context(), "auto")[0].kept == (0, 50)
 
 
 def test_decoding_times_follow_the_reordering() -> None:
