@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.errors import Problem
+from bmfgraph.system.stdio import write_errors
 from bmfgraph.system.text import UNSAFE, shown
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ __all__ = [
 
 SCHEMA = 1
 """Version of the JSON output."""
+_STDERR = 2
+"""File descriptor of standard error."""
 _REMEMBERED = 1000
 """Messages that are recognised when they are logged again."""
 _COLORS = {"error": "bold red", "warning": "yellow"}
@@ -112,10 +115,28 @@ def print_problems(problems: Iterable[Problem]) -> None:
 
 def write_stderr(text: str) -> None:
     """Write to standard error, if it is open."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(shown(text))
-            sys.stderr.flush()
+    stream, line = sys.stderr, shown(text)
+    if stream is None:
+        return
+
+    def write() -> None:
+        stream.write(line)
+        stream.flush()
+
+    with contextlib.suppress(OSError, ValueError):
+        if _number(stream) == _STDERR:
+            write_errors(line.encode(stream.encoding, stream.errors or "strict"), write)
+        else:
+            # A stream of another kind, such as a test's, is never muted.
+            write()
+
+
+def _number(stream: Any) -> int | None:
+    """Return the file descriptor of a stream; None if it has none."""
+    try:
+        return int(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def write_json(data: Any) -> None:

@@ -16,10 +16,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["open_standard_streams", "signals_kept", "standard_output", "terminal_muted"]
+__all__ = ["open_standard_streams", "signals_kept", "standard_output", "terminal_muted", "write_errors"]
 
 _NUMBERS = (1, 2)
-_LOCK = threading.Lock()
+# Reentrant: a signal handler may write while its thread holds it.
+_LOCK = threading.RLock()
 _muted = 0
 _saved: list[int | None] = []
 
@@ -57,6 +58,24 @@ def terminal_muted() -> Iterator[None]:
             _muted -= 1
             if not _muted:
                 _unmute()
+
+
+def write_errors(data: bytes, write: Callable[[], None]) -> None:
+    """Write to standard error, also while another thread has muted the terminal.
+
+    Args:
+        data: The text, for the terminal that is muted.
+        write: Writes the text to ``sys.stderr``, where nothing is muted.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with _LOCK:
+        if not _muted:
+            write()
+        elif (copy := _saved[1]) is not None:
+            while data:
+                data = data[os.write(copy, data) :]
 
 
 def standard_output() -> int:

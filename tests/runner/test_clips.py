@@ -290,3 +290,23 @@ except bg.BmfgraphError as error:
     print(type(error).__name__)
 """
 """Sends a signal right after the graph with that number was created, before its handlers would be restored."""
+
+
+def test_messages_come_while_another_clip_has_muted_the_terminal() -> None:
+    ended = subprocess.run([sys.executable, "-c", MUTED], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stderr == "bmfgraph: before\nbmfgraph: while\nbmfgraph: after\n"
+
+
+MUTED = """
+import os, threading
+from bmfgraph.system.console import console_output, say
+from bmfgraph.system.stdio import terminal_muted
+with console_output():
+    say("before")
+    with terminal_muted():
+        os.write(2, b"of native code")
+        other = threading.Thread(target=say, args=("while",))
+        other.start()
+        other.join()
+    say("after")
+"""
