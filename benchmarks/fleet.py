@@ -71,7 +71,7 @@ SLOWNESS = 3.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch."""
+    """The result of a batch."""
 
     makespan: float
     """Seconds until the last clip was done."""

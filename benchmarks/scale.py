@@ -56,7 +56,7 @@ class Case:
     cores: float = 4.0
     """Cores beside each GPU."""
     encodes: bool = False
-    """Whether cores encode the frames of the GPU."""
+    """Whether CPU cores encode the frames that come from the GPU."""
 
     @property
     def at_1080p(self) -> float:

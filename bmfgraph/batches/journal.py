@@ -54,7 +54,7 @@ class Row:
     seconds: float
     attempts: int
     deaths: int
-    """How often in a row the process ended while the clip ran."""
+    """Number of times in a row that the process ended while the clip ran."""
     problems: tuple[Problem, ...]
     writes: tuple[str, ...]
 

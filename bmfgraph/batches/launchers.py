@@ -50,7 +50,7 @@ def launcher(spec: JobSpec, isolated: bool | None) -> Iterator[Launch]:
     apart = True if spec.launcher == "local" else isolated
 
     def run(config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback) -> RunResult:
-        return _run_config(config, overwrite, report, isolated=apart)
+        return run_clip(config, overwrite, report, apart)
 
     yield run
 
@@ -107,16 +107,10 @@ def _cell_in(folder: Path, report: ProgressCallback) -> Any:
     return run_cell(folder)["varied"]
 
 
-def _run_config(
-    config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback, *, isolated: bool | None = None
-) -> RunResult:
-    return run_clip(config, overwrite, report, isolated)
-
-
 def _run_elsewhere(
     call: Call, config: Mapping[str, Any], overwrite: bool | None, report: ProgressCallback
 ) -> RunResult:
-    work: Work = partial(_run_config, dict(config), overwrite)
+    work: Work = partial(run_clip, dict(config), overwrite)
     outcome = call(work, report)
     if outcome.error is not None:
         say(f"{config['input']}: failed on {outcome.place}")

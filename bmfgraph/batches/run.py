@@ -24,6 +24,7 @@ from bmfgraph.batches.names import Names
 from bmfgraph.batches.remote import exists, file_state
 from bmfgraph.batches.summary import write_summary
 from bmfgraph.batches.watch import new_entries
+from bmfgraph.batches.work import NOTHING
 from bmfgraph.config.job import JobSpec, shard_of
 from bmfgraph.config.options import Folders
 from bmfgraph.config.variants import Variants
@@ -37,7 +38,7 @@ from bmfgraph.sweep.cells import code_version, identity
 from bmfgraph.system.console import say
 from bmfgraph.system.machine import find_libraries, find_machine
 from bmfgraph.system.obstacles import explaining
-from bmfgraph.system.progress import Progress, ProgressCallback
+from bmfgraph.system.progress import ProgressCallback
 
 __all__ = ["batch", "run_batch"]
 
@@ -328,7 +329,7 @@ def _pause(attempt: int, report: ProgressCallback) -> None:
     """Wait before a further attempt; ``report`` ends the wait when the batch stops."""
     until = time.monotonic() + (min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempt - 2)) if attempt > 1 else 0)
     while time.monotonic() < until:
-        report(Progress("", 0, 0, "frames"))
+        report(NOTHING)
         time.sleep(0.1)
 
 

@@ -20,6 +20,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.batches.files import ClipFiles, Place
 from bmfgraph.batches.remote import ABSENT, explained, file_state, file_system, is_object
+from bmfgraph.batches.work import NOTHING
 from bmfgraph.compile.job import CheckResult
 from bmfgraph.errors import BmfgraphError, Problem, without_passwords
 from bmfgraph.plan.plan import Plan
@@ -27,14 +28,13 @@ from bmfgraph.runner.parts import Launch
 from bmfgraph.runner.result import RunResult
 from bmfgraph.system.console import say
 from bmfgraph.system.files import write_whole
-from bmfgraph.system.progress import Progress, ProgressCallback
+from bmfgraph.system.progress import ProgressCallback
 from bmfgraph.system.temporary import temporary_folder
 from bmfgraph.system.text import size_text
 
 __all__ = ["check_clip", "run_clip"]
 
 _LOG = logging.getLogger("bmfgraph")
-_NOTHING = Progress("", 0, 0, "frames")
 _PART = 8 << 20
 """Bytes that are sent at once: a run stops between two parts."""
 _PARTS = 1000
@@ -299,7 +299,7 @@ def _send(file: Path, name: str, path: str, report: ProgressCallback, *, replace
     chunk = _PART * (1 + size // (_PART * _PARTS))
     mode = "overwrite" if replaced else "create"
     with explained(name, "written", path):
-        report(_NOTHING)
+        report(NOTHING)
         file_system(name).put_file(str(file), name, callback=_stopping(report, size), chunksize=chunk, mode=mode)
 
 
@@ -310,6 +310,6 @@ def _stopping(report: ProgressCallback, size: int) -> Any:
     def hook(size_: int, value: int, **_: Any) -> None:
         # Once all is sent, the object may be there.
         if value < size:
-            report(_NOTHING)
+            report(NOTHING)
 
     return Callback(size=size, hooks={"stop": hook})

@@ -13,8 +13,8 @@ from bmfgraph.plan.types import BundleSpec, Device, FrameSpec, PortType, TensorS
 __all__ = ["size_batches"]
 
 _MOST: dict[Device, int] = {"cpu": 4, "cuda": 32}
-"""Frames of a batch. On an H200, eight are as fast as more for one clip, and four clips side by side, whose threads
-share one interpreter, are half as fast with eight as with 32; on a CPU, a frame costs little beside its pixels."""
+"""Frames of a batch. On an H200, eight are as fast as more for one clip; four clips side by side, whose threads share
+one interpreter, have two thirds of their speed with eight. On a CPU, a frame costs little beside its pixels."""
 _MEMORY: dict[Device, int] = {"cpu": 4 << 20, "cuda": 256 << 20}
 """Bytes of a batch on its largest edge."""
 _SHARE = 256

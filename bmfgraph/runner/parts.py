@@ -71,7 +71,7 @@ def run_in_parts(
     assert spec.pipeline is not None
     assert spec.segments is not None
     pieces = cut(source.params, ends.context, spec.segments, spec.parallel)
-    folder = _folder(config, plan, source, sinks, len(pieces))
+    folder = _folder(plan, source, sinks, len(pieces))
     folder.mkdir(parents=True, exist_ok=True)
     files = [{node.name: folder / f"{number:04}-{node.name}{_suffix(node)}" for node in sinks if node.written}
              for number in range(len(pieces))]  # fmt: skip
@@ -101,7 +101,7 @@ def run_in_parts(
     shutil.rmtree(folder, ignore_errors=True)
     for stale in folder.parent.glob(f"{glob.escape(folder.name.rpartition('-')[0])}-*"):
         shutil.rmtree(stale, ignore_errors=True)
-    return _whole(plan, results, outputs, total, time.perf_counter() - began, config)
+    return _whole(plan, results, outputs, total, time.perf_counter() - began)
 
 
 # ------------------------------------------------------------------------------------------------- one part
@@ -146,7 +146,7 @@ def _suffix(node: PlanNode) -> str:
     return Path(str(node.written)).suffix if hasattr(node.params, "container") else ".jsonl"
 
 
-def _folder(config: Mapping[str, Any], plan: Plan, source: PlanNode, sinks: Sequence[PlanNode], count: int) -> Path:
+def _folder(plan: Plan, source: PlanNode, sinks: Sequence[PlanNode], count: int) -> Path:
     """Return the folder of the parts, beside the first output, with a name that depends on all that the parts do."""
     state = Path(source.params.path).stat()
     facts = [bmfgraph.__version__, plan.as_json(), state.st_size, state.st_mtime_ns, count]
@@ -203,7 +203,6 @@ def _whole(
     outputs: Mapping[str, Any],
     frames: int,
     seconds: float,
-    config: Mapping[str, Any],
 ) -> RunResult:
     """Return the result of all parts together; those that an earlier run has done count as frames only."""
     timings = {node.name: NodeTimings(node.name, node.kind) for node in plan}
@@ -236,7 +235,6 @@ def _whole(
         losses={name: loss for result in results for name, loss in result.losses.items()},
         peak_rss=max((result.peak_rss for result in results), default=0),
         peak_gpu=max((result.peak_gpu or 0 for result in results), default=0) or None,
-        config=config,
     )
 
 
