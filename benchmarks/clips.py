@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu import engine, looped, looped_clip_parser, nvdec_alone  # type: ignore[import-not-found]  # the script beside this one
+from gpu import engine, looped_clip_parser, nvdec_alone  # type: ignore[import-not-found]  # the scripts beside this one
+from looped import looped  # type: ignore[import-not-found]
 
 from bmfgraph import Job, compose
 
@@ -57,6 +58,8 @@ def decoders(clips: Sequence[Path]) -> float:
 def main() -> None:
     parser = looped_clip_parser(__doc__)
     parser.add_argument("--parallel", default="1,2,4")
+    parser.add_argument("--face", metavar="ONNX[=PLAN]")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     on_gpu = "decoder=nvdec" in options.overrides

@@ -116,7 +116,7 @@ def test_a_whole_clip_with_its_sound(run: Run, upscaling: list[str], kit: Path, 
 def test_memory_does_not_grow(compiled: Callable[..., Any], upscaling: list[str], kit: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmarks.gpu import looped
+    from benchmarks.looped import looped
     from bmfgraph.runner.run import run_plan
 
     frames = int(os.environ.get("BMFGRAPH_GPU_FRAMES", "1000"))
