@@ -68,7 +68,8 @@ def table(lines: list[Figure]) -> str:
         text += f"\n**{title}**\n\n| | {own[0].unit} | ratio | goal |\n|---|---:|---:|---:|\n"
         for line in own:
             goal = f"{line.goal:.2f}" if line.goal else ""
-            text += f"| {line.contender} | {line.value:.3g} | {line.ratio:.2f} | {goal} |\n"
+            value = f"{line.value:,.0f}" if line.value >= 100 else f"{line.value:.3g}"
+            text += f"| {line.contender} | {value} | {line.ratio:.2f} | {goal} |\n"
     return text
 
 
