@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bmfgraph.compile.passes import compiler_pass
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.nodes.transfer import converters
+from bmfgraph.nodes.transfer import converters, shrinking_converter
 from bmfgraph.plan.plan import Plan, PlanNode, Ref
 from bmfgraph.plan.types import FrameSpec, PortType, device_of
 
@@ -26,7 +26,11 @@ def insert_converters(plan: Plan) -> Plan:
         inputs = []
         for index, ref in enumerate(node.inputs):
             source = plan.type_of(ref)
-            for spec in converters(source, node.spec.accepts(index), node.device):
+            specs = converters(source, node.spec.accepts(index), node.device)
+            shrinking = node.spec.shrinking(node.params)
+            if shrinking and (converter := shrinking_converter(specs, source, shrinking[0])):
+                specs, node = [converter], replace(node, params=shrinking[1])
+            for spec in specs:
                 key = (ref, spec)
                 if key not in inserted:
                     inserted[key] = _converter(ref, source, spec, names)
@@ -40,6 +44,8 @@ def insert_converters(plan: Plan) -> Plan:
 
 def _converter(ref: Ref, source: PortType, spec: NodeSpec, names: set[str]) -> PlanNode:
     suffix = getattr(spec, "pixel_format", spec.kind) if isinstance(source, FrameSpec) else spec.kind
+    if shrunk := getattr(spec, "shrunk", None):
+        suffix = f"{shrunk.width}x{shrunk.height}"
     name = f"{ref.node}-{suffix}"
     while name in names:
         name += "-"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from bmfgraph.media.filtering import FilterStep
 from bmfgraph.nodes.base import NodeSpec
-from bmfgraph.plan.description import BmfModuleSpec, Inferred, Requirement
+from bmfgraph.plan.description import BmfModuleSpec, Inferred, Requirement, Shrinking
 from bmfgraph.plan.plan import Plan, PlanNode
 from bmfgraph.plan.types import (
     RGB_FORMATS,
@@ -23,7 +23,7 @@ from bmfgraph.plan.types import (
     default_matrix,
     sampling_of,
 )
-from bmfgraph.plan.views.text import change_text
+from bmfgraph.plan.views.text import change_text, size_text
 
 __all__ = ["ConvertParams", "ConvertSpec", "chroma_position", "scale_steps", "written_color"]
 
@@ -47,6 +47,8 @@ class ConvertParams:
     chroma: Position | None
     source_format: str = ""
     """Pixel format of the input."""
+    shrinking: Shrinking | None = None
+    """None: the frames keep their size."""
 
 
 class ConvertSpec(NodeSpec):
@@ -56,6 +58,7 @@ class ConvertSpec(NodeSpec):
     pixel_format: str
     default_color: bool | Matrix = False
     """Limited range, and the matrix that readers assume for untagged video, or this one."""
+    shrunk: Shrinking | None = None
 
     stage: ClassVar[str] = "bmfgraph.stages.convert:Convert"
     devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
@@ -65,6 +68,8 @@ class ConvertSpec(NodeSpec):
         assert isinstance(source, FrameSpec)
         color = written_color(source, self.pixel_format, self.default_color)
         out = source.in_format(self.pixel_format, color)
+        if self.shrunk:
+            out = replace(out, width=self.shrunk.width, height=self.shrunk.height)
         params = ConvertParams(
             source=source.color,
             pixel_format=self.pixel_format,
@@ -73,12 +78,14 @@ class ConvertSpec(NodeSpec):
             # Without a tag, readers assume the position of H.264.
             chroma=chroma_position(self.pixel_format, source.chroma or "left"),
             source_format=source.pixel_format,
+            shrinking=self.shrunk,
         )
         return Inferred((Port("out", out),), params)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         before = inputs[0].pixel_format if isinstance(inputs[0], FrameSpec) else ""
-        return (change_text(before, node.params.pixel_format),)
+        sizes = (change_text(size_text(inputs[0]), size_text(node.outputs[0].type)),) if self.shrunk else ()
+        return (change_text(before, node.params.pixel_format), *sizes)
 
     def bmf_module(self, node: PlanNode, plan: Plan) -> BmfModuleSpec:
         steps = [{"name": name, "para": options} for name, options in scale_steps(node.params)]
@@ -129,7 +136,7 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
         *([] if params.pixel_format in RGB_FORMATS else color_terms("out", params.color)),
         *chroma_terms("in", params.source_chroma),
         *chroma_terms("out", params.chroma),
-        f"flags={_SCALING}",
+        *_size_terms(params.shrinking),
     ]
     # Swscale takes grey for full range; as luma of YUV it is converted right.
     first, last = _as_yuv(params.source_format), _as_yuv(params.pixel_format)
@@ -143,6 +150,15 @@ def scale_steps(params: ConvertParams) -> tuple[FilterStep, ...]:
     if params.source_format == "rgb48le" and params.color.matrix != "rgb" and params.pixel_format not in RGB_FORMATS:
         return _scaled(_WHITE / 65535), *steps, *after
     return *before, *steps, *after
+
+
+def _size_terms(shrinking: Shrinking | None) -> list[str]:
+    if shrinking is None:
+        return [f"flags={_SCALING}"]
+    # Torch's cubic kernel.
+    kernel = ["param0=0", "param1=0.5"] if shrinking.mode == "bicubic" else []
+    flags = f"flags={shrinking.mode}+accurate_rnd+full_chroma_int+full_chroma_inp"
+    return [f"w={shrinking.width}", f"h={shrinking.height}", flags, *kernel]
 
 
 _SAME_CODES: FilterStep = ("scale", "in_range=pc:out_range=pc")

@@ -15,7 +15,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import PlanError
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.model import Levels, Size, check_divisor
-from bmfgraph.plan.description import Align, Fit, Framing, Inferred, InputType, Interpolation, Requirement
+from bmfgraph.plan.description import Align, Fit, Framing, Inferred, InputType, Interpolation, Requirement, Shrinking
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import Device, Dim, FrameSpec, Placement, Port, PortType, TensorMeaning, TensorSpec
 from bmfgraph.plan.views.text import change_text, size_text
@@ -36,7 +36,7 @@ class Transform:
     """Left, top, width, height in the source frame."""
     resize: tuple[int, int] | None
     """Width, height."""
-    mode: str
+    mode: Interpolation
     antialias: bool
     pad: Box
     """Left, top, right, bottom."""
@@ -81,6 +81,11 @@ class PreprocessSpec(NodeSpec):
     )
     antialias: bool | None = Field(
         default=None, description="Low-pass before shrinking (bilinear and bicubic); null: the model's, else true."
+    )
+    exact: bool = Field(
+        default=False,
+        description="On a CPU, convert colours before frames shrink, and keep fractions of levels; false: YUV of 8 "
+        "bits shrinks and becomes RGB in one step, several times as fast, and levels differ by 0.3 on the mean.",
     )
     channels: Literal["RGB", "BGR", "GRAY"] | None = Field(
         default=None, description="Order of the tensor's channels, or grey; null: the model's, else RGB."
@@ -148,6 +153,14 @@ class PreprocessSpec(NodeSpec):
             crop, resize, framing.resize, framing.antialias, pad, framing.pad_value, meaning, dtype, name
         )
         return Inferred((Port("out", tensor),), params)
+
+    def shrinking(self, params: Transform) -> tuple[Shrinking, Transform] | None:
+        # A crop has its borders in pixels of the whole frame.
+        if self.exact or params.resize is None or params.crop or not params.antialias:
+            return None
+        if params.mode != "bilinear" and params.mode != "bicubic":
+            return None
+        return Shrinking(*params.resize, params.mode), replace(params, resize=None)
 
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]:
         meaning: TensorMeaning = node.params.meaning

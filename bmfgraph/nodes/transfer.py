@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bmfgraph.nodes.base import NodeSpec
 from bmfgraph.nodes.convert import ConvertSpec, written_color
-from bmfgraph.plan.description import Inferred, InputType, Requirement
+from bmfgraph.plan.description import Inferred, InputType, Requirement, Shrinking
 from bmfgraph.plan.plan import PlanNode
 from bmfgraph.plan.types import (
     RGB_FORMATS,
@@ -20,9 +21,10 @@ from bmfgraph.plan.types import (
     PortType,
     device_of,
     on_device,
+    sampling_of,
 )
 
-__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters", "fits"]
+__all__ = ["DownloadParams", "DownloadSpec", "UploadParams", "UploadSpec", "converters", "fits", "shrinking_converter"]
 
 # Formats that become RGB on the GPU, and are made of RGB there; the CPU converts others before the upload, or after
 # the download.
@@ -123,6 +125,23 @@ def converters(source: PortType, accepted: InputType | None, device: Device) -> 
     if accepted is None or fits(source, accepted):
         return []
     return [ConvertSpec(pixel_format=wanted, default_color=default)]
+
+
+def shrinking_converter(specs: Sequence[NodeSpec], source: PortType, shrinking: Shrinking) -> ConvertSpec | None:
+    """Return the node that converts and shrinks at once, in place of ``specs``; None where it cannot.
+
+    Args:
+        specs: The nodes that :func:`converters` returns.
+        source: Type of the edge.
+        shrinking: The size that the consumer makes of its frames.
+    """
+    if len(specs) != 1 or not isinstance(specs[0], ConvertSpec) or not isinstance(source, FrameSpec):
+        return None
+    smaller = shrinking.width <= source.width and shrinking.height <= source.height
+    yuv = source.bits == 8 and source.color.matrix != "rgb" and sampling_of(source.pixel_format) is not None
+    if not (smaller and yuv and specs[0].pixel_format == "rgb24"):
+        return None
+    return specs[0].model_copy(update={"shrunk": shrinking})
 
 
 def _rgb(source: FrameSpec) -> str:

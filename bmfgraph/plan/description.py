@@ -43,6 +43,7 @@ __all__ = [
     "NodeDescription",
     "PythonPackage",
     "Requirement",
+    "Shrinking",
     "SourceInfo",
 ]
 
@@ -66,6 +67,15 @@ class Framing:
     antialias: bool = True
     longest: int | None = None
     """The longer side of larger frames is shrunk to it, where the size is free; None or 0: it is not."""
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """The size in pixels to which frames shrink, each pixel an average of the replaced ones."""
+
+    width: int
+    height: int
+    mode: Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
@@ -268,6 +278,7 @@ class NodeDescription(Protocol):
     def requires(self, node: PlanNode, index: int, own: Requirement | None) -> Requirement | None: ...
     def infer(self, node: PlanNode, inputs: tuple[PortType, ...], requirement: Requirement | None) -> Inferred: ...
     def accepts(self, index: int) -> InputType | None: ...
+    def shrinking(self, params: Any) -> tuple[Shrinking, Any] | None: ...
     def identity(self, params: Any) -> bool: ...
     def summary(self, node: PlanNode, inputs: tuple[PortType, ...]) -> tuple[str, ...]: ...
     def files(self, params: Any) -> Files: ...

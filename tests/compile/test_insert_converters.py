@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bmfgraph.compile.insert_converters import insert_converters
 from bmfgraph.nodes.convert import ConvertParams
 from bmfgraph.plan.plan import Ref
-from bmfgraph.plan.types import ColorSpec, FrameSpec
+from bmfgraph.plan.types import ColorSpec, FrameSpec, TensorSpec
 from tests.compile.pipelines import COPY, UPSCALE, MakePlan, names
 
 
@@ -65,3 +67,50 @@ sink2: {kind: encoder, inputs: source, path: "@b.mp4"}
     assert isinstance(frames, FrameSpec)
     assert frames.color.matrix == "bt601"
     assert made.node("sink2").inputs == (Ref("source", "video"),)
+
+
+SHRINK = """
+source: {kind: decoder, path: "@clip.mp4"}
+prepare: {kind: preprocess, inputs: source, size: [24, 32]%s}
+net:
+  kind: inference
+  inputs: prepare
+  model: {name: m, file: "@double.onnx", inputs: {input: {}}, outputs: {output: {}}}
+restore: {kind: frames, inputs: net}
+sink: {kind: encoder, inputs: [restore, source.audio], path: "@out.mp4"}
+"""
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_frames_shrink_while_their_colours_are_converted(plan: MakePlan, mode: str) -> None:
+    made = plan(SHRINK % f", mode: {mode}", insert_converters)
+    assert names(made)[:3] == ["source", "source-32x24", "prepare"]
+    frames = made.node("source-32x24").outputs[0].type
+    assert isinstance(frames, FrameSpec)
+    assert (frames.width, frames.height, frames.pixel_format) == (32, 24, "rgb24")
+    assert made.node("prepare").params.resize is None
+    tensor = made.node("prepare").outputs[0].type
+    assert isinstance(tensor, TensorSpec)
+    assert tensor.placement is not None
+    assert (tensor.placement.source_width, tensor.placement.scale_x) == (64, 0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ", exact: true",
+        ", mode: area",
+        ", mode: nearest",
+        ", antialias: false",
+        ", region: [0, 0, 60, 45]",
+    ],
+)
+def test_what_a_converter_cannot_shrink_shrinks_in_the_node(plan: MakePlan, options: str) -> None:
+    made = plan(SHRINK % options, insert_converters)
+    assert names(made)[:3] == ["source", "source-rgb24", "prepare"]
+    assert made.node("prepare").params.resize == (32, 24)
+
+
+def test_frames_that_grow_are_converted_first(plan: MakePlan) -> None:
+    made = plan((SHRINK % ", fit: stretch").replace("[24, 32]", "[24, 96]"), insert_converters)
+    assert "source-rgb24" in names(made)

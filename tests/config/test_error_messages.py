@@ -72,7 +72,7 @@ nodes:
 """
 
 KINDS = ", ".join(kinds())
-PREPROCESS_KEYS = "align, antialias, channels, dtype, fit, inputs, kind, layout, longest, mean, mode, multiple, pad_value, region, size, std"
+PREPROCESS_KEYS = "align, antialias, channels, dtype, exact, fit, inputs, kind, layout, longest, mean, mode, multiple, pad_value, region, size, std"
 ENGINE_KEYS = (
     "allow_host_code, batch, build, builder, calibration, calibration_frames, command, cuda_graph, input_shapes, "
     "optimization_level, path, precision, profiles, python, runtime, store, streams, tactic_sources, threads, "

@@ -39,29 +39,31 @@ flowchart LR
 DETECTION = """\
 flowchart LR
   n0["<b>source</b><br/>decoder · CPU"]
-  n1["<b>source-rgb24</b><br/>convert · CPU"]
+  n1["<b>source-640x360</b><br/>convert · CPU"]
   subgraph g2["one BMF node"]
     n2["<b>prepare</b><br/>preprocess · CPU"]
     n3["<b>detect</b><br/>inference · CPU"]
     n4["<b>faces</b><br/>detections · CPU"]
   end
   style g2 fill:#fafafc,stroke:#ccd2de,color:#566073
-  n5["<b>draw</b><br/>overlay · CPU"]
-  n6["<b>table</b><br/>records · CPU"]
-  n7["<b>draw-yuv420p</b><br/>convert · CPU"]
-  n8["<b>sink</b><br/>encoder · CPU"]
+  n5["<b>source-rgb24</b><br/>convert · CPU"]
+  n6["<b>draw</b><br/>overlay · CPU"]
+  n7["<b>table</b><br/>records · CPU"]
+  n8["<b>draw-yuv420p</b><br/>convert · CPU"]
+  n9["<b>sink</b><br/>encoder · CPU"]
   n0 -->|"1280x720 yuv420p"| n1
-  n1 -->|"1280x720 rgb24"| n2
+  n1 -->|"640x360 rgb24"| n2
   n2 -->|"float32 1x3x384x640"| n3
   n3 -->|"4 tensors float32"| n4
-  n1 -->|"1280x720 rgb24"| n5
-  n4 -->|"face boxes"| n5
+  n0 -->|"1280x720 yuv420p"| n5
+  n5 -->|"1280x720 rgb24"| n6
   n4 -->|"face boxes"| n6
-  n5 -->|"1280x720 rgb24"| n7
-  n7 -->|"1280x720 yuv420p"| n8
-  n0 -.->|"audio aac"| n8
+  n4 -->|"face boxes"| n7
+  n6 -->|"1280x720 rgb24"| n8
+  n8 -->|"1280x720 yuv420p"| n9
+  n0 -.->|"audio aac"| n9
   classDef cpu fill:#f5f8fd,stroke:#3f66a8,color:#1b2330
-  class n0,n1,n2,n3,n4,n5,n6,n7,n8 cpu
+  class n0,n1,n2,n3,n4,n5,n6,n7,n8,n9 cpu
 """
 
 

@@ -76,7 +76,7 @@ def test_short_plans(plan: MakePlan, name: str) -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_packaged_plans(packaged: Callable[[str], Plan], name: str) -> None:
     picture = check(packaged(name))
-    assert 1000 < picture.width < 1600
+    assert 1000 < picture.width < 1640
     assert picture.height < 800
 
 
