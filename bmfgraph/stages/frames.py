@@ -14,7 +14,7 @@ from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.levels_kernel import Levels, levels_kernel
-from bmfgraph.stages.pictures import LEVEL
+from bmfgraph.stages.pictures import CACHED, LEVEL
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
 
@@ -129,10 +129,21 @@ def _as_integers(image: torch.Tensor, numbers: Levels) -> torch.Tensor:
         convert = levels_kernel(replace(numbers, scale=scale, offset=offset))
         if convert is not None:
             return convert(image)
-    # Each operation is one pass over the image.
+    dtype = torch.uint16 if numbers.deep else torch.uint8
     start = constant(numbers.offset, image.device)
-    if len(numbers.scale) == 1:
-        image = torch.add(start, image, alpha=numbers.scale[0])
-    else:
-        image = torch.addcmul(start, image, constant(numbers.scale, image.device))
-    return image.clamp_(0, numbers.most).to(torch.uint16 if numbers.deep else torch.uint8)
+
+    def converted(part: torch.Tensor) -> torch.Tensor:
+        if len(numbers.scale) == 1:
+            part = torch.add(start, part, alpha=numbers.scale[0])
+        else:
+            part = torch.addcmul(start, part, constant(numbers.scale, image.device))
+        return part.clamp_(0, numbers.most).to(dtype)
+
+    if image.is_cuda:
+        return converted(image)
+    # Each operation passes over what it gets, which is faster while that stays in the cache.
+    result = torch.empty(image.shape, dtype=dtype)
+    rows = max(1, CACHED // max(1, image[..., :1, :, :].numel()))
+    for target, part in zip(result.split(rows, dim=-3), image.split(rows, dim=-3), strict=True):
+        target.copy_(converted(part))
+    return result

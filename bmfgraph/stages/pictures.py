@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bmfgraph.stages.items import Frame
 
 __all__ = [
+    "CACHED",
     "LEVEL",
     "changed",
     "chosen",
@@ -25,6 +26,8 @@ __all__ = [
     "to_levels",
 ]
 
+CACHED = 1 << 18
+"""Numbers of a part of an image that stays in the cache of a core."""
 LEVEL = 257
 """Codes of a 16-bit sample per level of 8 bits: 65535 / 255."""
 
