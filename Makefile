@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check bench bench-quick cluster hostile fuzz media-table clean
+.PHONY: setup run test check wide bench bench-quick cluster hostile fuzz media-table clean
 
 setup: $(READY)
 
@@ -25,6 +25,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto
+
+# The tests that `make check` leaves out because they take long.
+wide: setup
+	$(BIN)/python -m pytest -n auto -m wide
 
 # `make bench BENCH="--deface … --vapoursynth …"`: ours, loops by hand and other programs in one run (ten minutes).
 bench: setup

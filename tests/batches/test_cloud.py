@@ -162,6 +162,7 @@ def test_all_clips_run_once_and_then_none(store: Store) -> None:
         assert not {SECRET.encode(), KEY.encode()} & {*path.read_bytes().split()}
 
 
+@pytest.mark.wide
 def test_a_process_for_each_clip(store: Store) -> None:
     (done,) = batch("launcher=local", **ONE, output="s3://bkt/x2/a.mp4")
     assert (done.error, frames_in(store.get("x2/a.mp4"))) == (None, 3)
@@ -175,6 +176,7 @@ def delete_an_output(store: Store) -> None:
     store.client.delete_object(Bucket="bkt", Key="x2/a.mp4")
 
 
+@pytest.mark.wide
 def test_what_has_changed_runs_again(store: Store) -> None:
     values = {**ONE, "output": "s3://bkt/x2/a.mp4", "report": "s3://bkt/r.json"}
     batch(**values)
@@ -189,6 +191,7 @@ def test_what_has_changed_runs_again(store: Store) -> None:
     assert plans[0] == plans[1] != plans[2]
 
 
+@pytest.mark.wide
 def test_an_object_of_somebody_else_stays(store: Store) -> None:
     store.put("x2/a.mp4", b"mine")
     failed = [each for each in batch("on_error=skip") if each.error]
@@ -199,6 +202,7 @@ def test_an_object_of_somebody_else_stays(store: Store) -> None:
     assert (done.clip, frames_in(store.get("x2/a.mp4"))) == ("s3://bkt/clips/a.mp4", 3)
 
 
+@pytest.mark.wide
 def test_an_object_that_appears_during_the_run_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     original = bg.Job.run
 
@@ -211,6 +215,7 @@ def test_an_object_that_appears_during_the_run_stays(store: Store, monkeypatch: 
     assert (failed.error.problems[0].code, store.get("x2/a.mp4")) == ("E220", b"mine")
 
 
+@pytest.mark.wide
 def test_clips_and_outputs_here_and_there(store: Store) -> None:
     Path("m.csv").write_text("input,output\ns3://bkt/clips/a.mp4,out/{stem}.mp4\nclip.mp4,s3://bkt/x2/local.mp4\n")
     store.put("m.csv", Path("m.csv"))
@@ -245,6 +250,7 @@ def test_no_output_stays_if_one_cannot_be_sent(store: Store, monkeypatch: pytest
     assert [name for name in store.names() if not name.startswith("clips/")] == []
 
 
+@pytest.mark.wide
 def test_new_objects_are_taken_while_it_watches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bmfgraph.batches.watch._POLL", 0.05)
     running = bg.batch(
@@ -315,6 +321,7 @@ def test_lists(store: Store, web: str) -> None:
         assert names_remote(whole) == ("?x" not in whole)
 
 
+@pytest.mark.wide
 def test_clips_of_a_web_server(web: str, store: Store) -> None:
     for count in (2, 0):
         assert len(batch(input=f"{web}/clips/**/*.mp4")) == count
@@ -341,6 +348,7 @@ def test_a_manifest_at_an_address_names_no_program(web: str) -> None:
 # ---------------------------------------------------------------------------------------------------- check
 
 
+@pytest.mark.wide
 def test_check_reads_clips_without_a_download(store: Store) -> None:
     store.put("x2/b.mp4", b"mine")
     Path("m.csv").write_text(
