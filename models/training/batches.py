@@ -1,4 +1,4 @@
-"""Makes training batches on the training device: random crops, flips, shrinking and damage.
+"""Makes training batches on the training device: random parts of crops and of coded pairs.
 
 Nothing here reads a value back from the device, so that a step with its batch can be captured as a CUDA
 graph.
@@ -11,193 +11,179 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .camera import MovingCamera
-from .clips import WINDOW, Clip
+from .clips import WINDOW
 from .crops import CROP_SIDE
-from .degrade import BlockCodec, round_to_8_bits
+from .degrade import Shrinker, margin, noisy, round_to_8_bits
+from .pairs import SCORED, Pairs
 from .presets import TrainingOptions
-from .resample import MARGIN_BY_TWO, Picture, area_taps_by_two, halving_matrix
+from .resample import Picture
 
-_HIGHEST_STILL_QUALITY = 95.0
-# The area-shrunk samples begin here in the batch, so that some of the coded ones are area-shrunk too.
-_AREA_SHARE_START = 0.2
-_REAL_SHARE = 2, 5  # of the windows are real frames, the others moving stills
-_FIRST_CLIP_SHARE = 0.7  # of the real windows; the other clips share the rest
-_NOISY_SHARE, _NOISE = 0.3, 2 / 255  # share of the windows, and the largest standard deviation
-_CODED_ONE_IN, _WINDOW_QUALITIES = 5, (60.0, 95.0)  # one window in five is coded
+_LOADED_AT_ONCE = 256  # pairs
 
 
-class _Sampler:
-    """Cuts random, randomly flipped squares out of pictures."""
+class _Squares:
+    """Random, randomly flipped squares.
 
-    def __init__(self, patch: int, device: torch.device) -> None:
-        self.side = 2 * patch + 2 * MARGIN_BY_TWO
-        self._device = device
-        self._axis = torch.arange(self.side, device=device)
-        self.colours = torch.arange(3, device=device)
+    Args:
+        side: of the squares.
+        device: where the indices lie.
+    """
 
-    def below(self, bound: int, n: int) -> Tensor:
-        """Random integers, int64 (n,)."""
-        return torch.randint(0, bound, (n,), device=self._device)
+    def __init__(self, side: int, device: torch.device) -> None:
+        self.side = side
+        self._axis = torch.arange(side, device=device)
 
-    def rows_and_columns(self, n: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Row and column indices of ``n`` squares, int64 (n, side) each; a flip runs them backwards."""
-        top, left = self.below(height - self.side + 1, n), self.below(width - self.side + 1, n)
-        return self._flipped(top), self._flipped(left)
+    def starts(self, length: int, n: int) -> Tensor:
+        """Random first rows or columns within ``length``, int64 (n,)."""
+        return torch.randint(0, length - self.side + 1, (n,), device=self._axis.device)
 
-    def _flipped(self, starts: Tensor) -> Tensor:
-        flip = (self.below(2, starts.shape[0]) > 0)[:, None]
-        return torch.where(flip, (self.side - 1) - self._axis, self._axis) + starts[:, None]
+    def flips(self, n: int) -> Tensor:
+        """Whether each square runs backwards, bool (n, 1)."""
+        return torch.randint(0, 2, (n, 1), device=self._axis.device) > 0
+
+    def indices(self, starts: Tensor, flips: Tensor) -> Tensor:
+        """Rows or columns, int64 (n, side)."""
+        return torch.where(flips, self.side - 1 - self._axis, self._axis) + starts[:, None]
 
 
-class StillBatches:
-    """Batches of single pictures.
+def _gathered(source: Tensor, first: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Squares out of pictures, float32 (n, 3, side, side) in 0..1.
+
+    Args:
+        source: uint8 (N, H, W, 3).
+        first: index of the picture, int64 (n,).
+        rows: int64 (n, side).
+        columns: int64 (n, side).
+    """
+    pixels = source[first[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+class CropBatches:
+    """Crops that are shrunk on the device.
 
     Args:
         crops: uint8 (N, 256, 256, 3), RGB.
-        options: batch, patch and the shares of damage.
+        options: patch, scale and the shares of damage.
         device: where the crops and the batches lie.
     """
 
     def __init__(self, crops: Picture, options: TrainingOptions, device: torch.device) -> None:
-        self._options, self._device = options, device
+        self._options, self._margin = options, margin(options.scale)
         self._crops = torch.from_numpy(crops).to(device)
-        self._sampler = _Sampler(options.patch, device)
-        self._half = torch.from_numpy(halving_matrix(options.patch)).to(device)
-        self._area_half = torch.from_numpy(halving_matrix(options.patch, area_taps_by_two())).to(device)
-        self._codec = BlockCodec(device)
+        self._squares = _Squares(options.patch * options.scale + 2 * self._margin, device)
+        self._shrink = Shrinker(options.patch, options.scale, options.scalers, options.blur_share, device)
 
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """The next low resolution (B, 3, S, S) and target (B, 3, 2S, 2S), float32, 8-bit values in 0..1."""
-        options = self._options
-        high = _transpose_some(self._crop(options.batch), options.batch // 2)
-        low = shrink(high, self._half)
-        if options.area_share > 0:
-            first = int(options.batch * _AREA_SHARE_START)
-            last = int(options.batch * (_AREA_SHARE_START + options.area_share))
-            area = self._area_half @ high[first:last] @ self._area_half.T
-            low = torch.cat([low[:first], area, low[last:]])
-        if options.coded_share > 0:
-            n = int(options.batch * options.coded_share)
-            spread = _HIGHEST_STILL_QUALITY - options.lowest_quality
-            quality = torch.rand(n, device=self._device) * spread + options.lowest_quality
-            low = torch.cat([self._codec(round_to_8_bits(low[:n]), quality), low[n:]])
-        return round_to_8_bits(low), round_to_8_bits(_without_margin(high))
-
-    def _crop(self, n: int) -> Tensor:
-        sampler = self._sampler
-        index = sampler.below(self._crops.shape[0], n)
-        rows, columns = sampler.rows_and_columns(n, CROP_SIDE, CROP_SIDE)
-        pixels = self._crops[
-            index[:, None, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-            sampler.colours[None, :, None, None],
-        ]
-        return pixels.float() / 255
+    def __call__(self, n: int) -> tuple[Tensor, Tensor]:
+        """Low resolution (n, 3, S, S) and target (n, 3, scale * S, scale * S), float32, 8-bit values in 0..1."""
+        squares = self._squares
+        index = torch.randint(0, self._crops.shape[0], (n,), device=self._crops.device)
+        rows, columns = (squares.indices(squares.starts(CROP_SIDE, n), squares.flips(n)) for _ in range(2))
+        high = _gathered(self._crops, index, rows, columns)
+        low = noisy(self._shrink(high), self._options.noisy_share, self._options.noise)
+        inside = slice(self._margin, -self._margin)
+        return round_to_8_bits(low), high[..., inside, inside]
 
 
-class WindowBatches:
-    """Batches of seven-frame windows: stills under a moving camera and, where there are clips, real frames.
+class PairBatches:
+    """Parts of stored pairs.
 
     Args:
-        crops: uint8 (N, 256, 256, 3), RGB.
-        clips: real frames, at least 2 * patch + 6 pixels a side; the first gives most of the real windows.
-        options: batch and patch; the shares of damage are the recipe's own.
-        device: where crops, frames and batches lie.
+        pairs: of one size and scale.
+        patch: side of the low-resolution squares, pixels.
+        device: where the pairs and the batches lie.
 
     Raises:
-        ValueError: a clip's frames are too small.
+        ValueError: there are no pairs, or they are too small.
     """
 
-    def __init__(self, crops: Picture, clips: Sequence[Clip], options: TrainingOptions, device: torch.device) -> None:
-        self._options, self._device = options, device
-        self._crops = torch.from_numpy(crops).to(device)
-        self._sampler = _Sampler(options.patch, device)
-        for clip in clips:
-            if min(clip.frames.shape[1:3]) < self._sampler.side:
-                shape = "x".join(str(side) for side in clip.frames.shape[2:0:-1])
-                raise ValueError(f"{clip.name}: frames of {shape}, need {self._sampler.side} px a side")
-        self._clips = [
-            (torch.from_numpy(clip.frames).to(device), torch.from_numpy(clip.starts).to(device)) for clip in clips
-        ]
-        self._half = torch.from_numpy(halving_matrix(options.patch)).to(device)
-        self._camera = MovingCamera(self._sampler.side, device)
-        self._codec = BlockCodec(device)
-        self._times = torch.arange(WINDOW, device=device)
+    def __init__(self, pairs: Sequence[Pairs], patch: int, device: torch.device) -> None:
+        if not sum(len(some.low) for some in pairs):
+            raise ValueError("there are no pairs")
+        self._scale = pairs[0].scale
+        self._size = pairs[0].low.shape[2:4]
+        if min(self._size) < patch:
+            raise ValueError(f"pairs of {self._size[1]}x{self._size[0]}, need {patch} px a side")
+        self._low = _on_device([some.low for some in pairs], device).flatten(0, 1)
+        self._high = _on_device([some.high for some in pairs], device).flatten(0, 1)
+        self._small, self._large = _Squares(patch, device), _Squares(patch * self._scale, device)
 
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """The next low resolution (B, 21, S, S) and target (B, 9, 2S, 2S), float32, 8-bit values in 0..1."""
-        batch, patch = self._options.batch, self._options.patch
-        windows = self._windows(batch)
-        high = torch.cat([windows[0::2], windows[1::2].transpose(3, 4)])
-        low = self._coded(self._noisy(shrink(high, self._half)))
-        target = _without_margin(high[:, 2:5])
+    def stills(self, n: int) -> tuple[Tensor, Tensor]:
+        """Single frames and their partners, as ``CropBatches`` gives them."""
+        frame = torch.randint(0, self._high.shape[0], (n,), device=self._high.device)
+        pair, of_window = frame // 3, frame % 3
+        low, high = self._parts(n)
         return (
-            round_to_8_bits(low).reshape(batch, 3 * WINDOW, patch, patch),
-            round_to_8_bits(target).reshape(batch, 9, 2 * patch, 2 * patch),
+            _gathered(self._low, pair * WINDOW + SCORED.start + of_window, *low),
+            _gathered(self._high, frame, *high),
         )
 
-    def _windows(self, n: int) -> Tensor:
-        """High-resolution windows, float32 (n, 7, 3, side, side): the moving stills first."""
-        share, of = _REAL_SHARE
-        real = n * share // of if self._clips else 0
-        index = self._sampler.below(self._crops.shape[0], n - real)
-        windows = [self._camera(self._crops[index].permute(0, 3, 1, 2).float() / 255)]
-        left = real
-        for i, (frames, starts) in enumerate(self._clips):
-            last = i == len(self._clips) - 1
-            clip_share = _FIRST_CLIP_SHARE if i == 0 else (1 - _FIRST_CLIP_SHARE) / (len(self._clips) - 1)
-            count = left if last else round(real * clip_share)
-            left -= count
-            if count > 0:
-                windows.append(self._real_windows(frames, starts, count))
-        return torch.cat(windows)
+    def windows(self, n: int) -> tuple[Tensor, Tensor]:
+        """Windows, float32 (n, 21, S, S), and their scored frames, (n, 9, scale * S, scale * S)."""
+        pair = torch.randint(0, self._high.shape[0] // 3, (n,), device=self._high.device)
+        low, high = self._parts(n)
+        frames = [_gathered(self._low, pair * WINDOW + i, *low) for i in range(WINDOW)]
+        partners = [_gathered(self._high, pair * 3 + i, *high) for i in range(3)]
+        return torch.cat(frames, 1), torch.cat(partners, 1)
 
-    def _real_windows(self, frames: Tensor, starts: Tensor, n: int) -> Tensor:
-        """Windows of a clip, some of them backwards in time, float32 (n, 7, 3, side, side)."""
-        sampler = self._sampler
-        times = starts[sampler.below(starts.numel(), n)][:, None] + self._times
-        times = torch.where((sampler.below(2, n) > 0)[:, None], times.flip(1), times)
-        rows, columns = sampler.rows_and_columns(n, frames.shape[1], frames.shape[2])
-        pixels = frames[
-            times[:, :, None, None, None],
-            rows[:, None, None, :, None],
-            columns[:, None, None, None, :],
-            sampler.colours[None, None, :, None, None],
-        ]
-        return pixels.float() / 255
-
-    def _noisy(self, low: Tensor) -> Tensor:
-        """Adds Gaussian noise of a random strength to a share of the windows."""
-        per_window = (low.shape[0], 1, 1, 1, 1)
-        strength = torch.rand(per_window, device=self._device)
-        strength = strength * (torch.rand(per_window, device=self._device) < _NOISY_SHARE) * _NOISE
-        return low + torch.randn_like(low) * strength
-
-    def _coded(self, low: Tensor) -> Tensor:
-        """Codes a share of the windows, each at one quality for all its frames."""
-        n, patch = low.shape[0] // _CODED_ONE_IN, self._options.patch
-        worst, best = _WINDOW_QUALITIES
-        quality = torch.rand(n, device=self._device) * (best - worst) + worst
-        frames = round_to_8_bits(low[:n]).reshape(n * WINDOW, 3, patch, patch)
-        coded = self._codec(frames, quality.repeat_interleave(WINDOW)).reshape(n, WINDOW, 3, patch, patch)
-        return torch.cat([coded, low[n:]])
+    def _parts(self, n: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Rows and columns of the same random squares at either resolution."""
+        low, high = [], []
+        for length in self._size:
+            starts, flips = self._small.starts(length, n), self._small.flips(n)
+            low.append(self._small.indices(starts, flips))
+            high.append(self._large.indices(starts * self._scale, flips))
+        return low, high
 
 
-def shrink(high: Tensor, half: Tensor) -> Tensor:
-    """Halves (..., 2S + 6, 2S + 6) to (..., S, S), rounding to 8 bits after the first direction like MATLAB.
+def _on_device(parts: Sequence[Picture], device: torch.device) -> Tensor:
+    """Joins memory-mapped arrays along their first axis on the device."""
+    joined = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=torch.uint8, device=device)
+    done = 0
+    for part in parts:
+        for start in range(0, len(part), _LOADED_AT_ONCE):
+            piece = torch.from_numpy(part[start : start + _LOADED_AT_ONCE].copy())
+            joined[done : done + len(piece)] = piece
+            done += len(piece)
+    return joined
 
-    The caller rounds after the second.  The products must be full float32: with TF32 the sums would be off by
-    more than MATLAB's rounding.
+
+class Batches:
+    """What a preset trains on: crops, pairs, or both.
+
+    Args:
+        crops: uint8 (N, 256, 256, 3); may be left out where nothing is taken from them.
+        pairs: may be empty where nothing is taken from them.
+        options: the preset.
+        device: where the batches lie.
+
+    Raises:
+        ValueError: something that the preset needs is not there.
     """
-    return round_to_8_bits(half @ high) @ half.T
+
+    def __init__(
+        self, crops: Picture | None, pairs: Sequence[Pairs], options: TrainingOptions, device: torch.device
+    ) -> None:
+        self._from_pairs = int(options.batch * options.pair_share)
+        self._from_crops = options.batch - self._from_pairs
+        self._windows = options.network == "temporal"
+        self._pairs = PairBatches(pairs, options.patch, device) if self._from_pairs else None
+        if self._from_crops and crops is None:
+            raise ValueError(f"{options.network} needs crops")
+        self._crops = CropBatches(crops, options, device) if self._from_crops and crops is not None else None
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """The next low resolution and target; a temporal network gets windows."""
+        parts = []
+        if self._pairs:
+            make = self._pairs.windows if self._windows else self._pairs.stills
+            parts.append(make(self._from_pairs))
+        if self._crops:
+            parts.append(self._crops(self._from_crops))
+        low, high = (torch.cat(some) for some in zip(*parts, strict=True))
+        # Swapping rows and columns of every other sample gives, with the flips, all eight orientations.
+        return _transpose_some(low), _transpose_some(high)
 
 
-def _transpose_some(x: Tensor, first: int) -> Tensor:
-    """Swaps rows and columns from sample ``first`` on; with the flips this gives all eight orientations."""
-    return torch.cat([x[:first], x[first:].transpose(2, 3)])
-
-
-def _without_margin(high: Tensor) -> Tensor:
-    return high[..., MARGIN_BY_TWO:-MARGIN_BY_TWO, MARGIN_BY_TWO:-MARGIN_BY_TWO]
+def _transpose_some(x: Tensor) -> Tensor:
+    return torch.cat([x[0::2], x[1::2].transpose(2, 3)])

@@ -1,24 +1,22 @@
-"""Takes real video frames for the temporal network, and finds the windows that hold no cut."""
+"""Takes real video frames for training, and finds the sequences that hold no cut."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import save_arrays
 from .resample import Picture, area_shrink
 
 WINDOW = 7
 """Frames in the temporal network's window."""
 
-_CUT_DIFFERENCE = 22.0  # grey levels between neighbouring frames; a window with this much holds a cut
+_CUT_DIFFERENCE = 22.0  # grey levels between neighbouring frames; a sequence with this much holds a cut
 _LEAST_SPREAD = 14.0  # standard deviation of the middle frame, grey levels; less is a black or blank frame
 
 _log = logging.getLogger(__name__)
@@ -31,7 +29,7 @@ class Clip:
     Attributes:
         name: the file's name.
         frames: uint8 (T, H, W, 3), RGB.
-        starts: int64 (N,), the indices at which a window of seven usable frames begins.
+        starts: int64 (N,), the indices at which a sequence of usable frames begins.
     """
 
     name: str
@@ -64,7 +62,7 @@ def decode_rgb(path: Path, limit: int) -> Iterator[Picture]:
             yield rgb.to_ndarray().astype(np.uint8, copy=False)
 
 
-def read_clip(path: Path, limit: int) -> Clip:
+def read_clip(path: Path, limit: int, length: int = WINDOW) -> Clip:
     """Reads a video as high-resolution training frames.
 
     Frames are area-shrunk, by 2 from a width of 960 px on and by 1.5 below, to sides that are multiples of
@@ -73,28 +71,31 @@ def read_clip(path: Path, limit: int) -> Clip:
     Args:
         path: the video's file.
         limit: most frames to read.
+        length: frames of a sequence.
 
     Raises:
-        ValueError: the file holds fewer than seven frames.
+        ValueError: the file holds fewer frames than a sequence.
     """
     frames = []
     for frame in decode_rgb(path, limit):
         height, width = frame.shape[:2]
         factor = 2 if width >= 960 else 1.5
-        frames.append(area_shrink(frame, int(width / factor) // 4 * 4, int(height / factor) // 4 * 4))
-    if len(frames) < WINDOW:
-        raise ValueError(f"{path} has {len(frames)} frames; a window needs {WINDOW}")
+        width, height = int(width / factor) // 4 * 4, int(height / factor) // 4 * 4
+        frames.append(area_shrink(frame[: int(height * factor), : int(width * factor)], width, height))
+    if len(frames) < length:
+        raise ValueError(f"{path} has {len(frames)} frames; a sequence needs {length}")
     stacked = np.stack(frames)
-    clip = Clip(path.name, stacked, window_starts(stacked))
-    _log.info("%s: frames %s, %d windows", clip.name, clip.frames.shape, len(clip.starts))
+    clip = Clip(path.name, stacked, sequence_starts(stacked, length))
+    _log.info("%s: frames %s, %d sequences", clip.name, clip.frames.shape, len(clip.starts))
     return clip
 
 
-def window_starts(frames: Picture) -> NDArray[np.int64]:
-    """Indices at which seven frames begin that hold no cut and whose middle frame is not blank.
+def sequence_starts(frames: Picture, length: int = WINDOW) -> NDArray[np.int64]:
+    """Indices at which ``length`` frames begin that hold no cut and whose middle frame is not blank.
 
     Args:
-        frames: uint8 (T, H, W, 3), T at least 7.
+        frames: uint8 (T, H, W, 3), T at least ``length``.
+        length: frames of a sequence.
 
     Returns:
         int64 (N,).
@@ -103,23 +104,8 @@ def window_starts(frames: Picture) -> NDArray[np.int64]:
     differences = np.abs(np.diff(sampled, axis=0)).mean(axis=(1, 2, 3))
     starts = [
         start
-        for start in range(len(frames) - WINDOW + 1)
-        if differences[start : start + WINDOW - 1].max() < _CUT_DIFFERENCE
-        and frames[start + WINDOW // 2].std() > _LEAST_SPREAD
+        for start in range(len(frames) - length + 1)
+        if differences[start : start + length - 1].max() < _CUT_DIFFERENCE
+        and frames[start + length // 2].std() > _LEAST_SPREAD
     ]
     return np.array(starts, np.int64)
-
-
-def save_clips(path: Path, clips: Sequence[Clip]) -> None:
-    """Writes clips to an ``.npz`` file."""
-    arrays: dict[str, NDArray[Any]] = {f"{clip.name}:frames": clip.frames for clip in clips}
-    arrays |= {f"{clip.name}:starts": clip.starts for clip in clips}
-    save_arrays(path, arrays)
-
-
-def load_clips(path: Path) -> list[Clip]:
-    """Reads what ``save_clips`` wrote, sorted by name, without the clips that hold no usable window."""
-    with np.load(path) as archive:
-        names = sorted(key.removesuffix(":frames") for key in archive.files if key.endswith(":frames"))
-        clips = [Clip(name, archive[f"{name}:frames"], archive[f"{name}:starts"]) for name in names]
-    return [clip for clip in clips if len(clip.starts)]

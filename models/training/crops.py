@@ -1,4 +1,4 @@
-"""Cuts the pool's pictures into square crops at several scales, and makes the validation pairs."""
+"""Cuts the pool's pictures into square crops at several scales."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .pool import read_index
-from .resample import Picture, matlab_half
+from .resample import Picture
 
 CROP_SIDE = 256  # px
 
@@ -22,17 +21,8 @@ _SCALES = ((1.0, 200), (1.5, 176), (2.25, 144), (3.4, 112))  # (shrink factor, m
 _LEAST_LONG_SIDE = 380  # px; a shrunk picture below this gives no crops
 _CROPS_PER_PICTURE = 90
 _LEAST_DETAIL = 0.55  # grey levels
-_VALIDATION_LONG_SIDE = 640  # px
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ImagePair:
-    """A validation pair: ``low`` uint8 (H, W, 3) and ``high`` uint8 (2H, 2W, 3), RGB."""
-
-    low: Picture
-    high: Picture
 
 
 def crop_picture(path: Path) -> tuple[Picture, NDArray[np.float64]]:
@@ -101,20 +91,3 @@ def cut_pool(pool: Path) -> Picture:
     result: Picture = np.concatenate(kept)
     _log.info("%d crops from %d pictures", len(result), len(pictures))
     return result
-
-
-def validation_pairs(pool: Path) -> list[ImagePair]:
-    """The held-out pictures, at most 640 px wide or high, and their MATLAB-like halves."""
-    pairs = []
-    for picture in read_index(pool):
-        if not picture.held_out:
-            continue
-        with Image.open(picture.path) as opened:
-            image = opened.convert("RGB")
-        factor = max(image.size) / _VALIDATION_LONG_SIDE
-        if factor > 1:
-            size = round(image.width / factor), round(image.height / factor)
-            image = image.resize((size[0] // 2 * 2, size[1] // 2 * 2), Image.Resampling.BICUBIC)
-        high = np.asarray(image)[: image.height // 2 * 2, : image.width // 2 * 2]
-        pairs.append(ImagePair(matlab_half(high), high))
-    return pairs

@@ -1,40 +1,18 @@
-"""Damage that training does to its low-resolution pictures: 8-bit rounding and block-transform coding."""
+"""Damage that training does to its low-resolution pictures on the device: shrinking filters, blur, noise."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-# ITU-T T.81 (JPEG), Annex K, tables K.1 and K.2.
-_LUMA_TABLE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-_CHROMA_TABLE = (
-    (17, 18, 24, 47, 99, 99, 99, 99),
-    (18, 21, 26, 66, 99, 99, 99, 99),
-    (24, 26, 56, 99, 99, 99, 99, 99),
-    (47, 66, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-)
-# ITU-T T.871 (JFIF): full-range BT.601 YCbCr.
-_RGB_TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+from .resample import FloatArray, scaler_taps, shrink_matrix
 
-BLOCK = 8
-CODED_SIDE_MULTIPLE = 2 * BLOCK
-"""Sides that the codec takes are multiples of this: a chroma block covers 16 pixels of the picture."""
+_BLURS = (0.5, 0.8)  # standard deviations, high-resolution pixels
+_BLUR_RADIUS = 2  # taps on either side of the blur's kernel
+_LANCZOS_DIAMETER = 6  # output pixels; the widest filter
 
 
 def round_to_8_bits(x: Tensor) -> Tensor:
@@ -42,63 +20,63 @@ def round_to_8_bits(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round() / 255
 
 
-def dct_matrix() -> Tensor:
-    """The orthonormal 8-point DCT-II, float32 (8, 8); row i is frequency i."""
-    rows = [
-        [
-            math.cos((2 * j + 1) * i * math.pi / (2 * BLOCK)) * math.sqrt((1 if i == 0 else 2) / BLOCK)
-            for j in range(BLOCK)
-        ]
-        for i in range(BLOCK)
-    ]
-    return torch.tensor(rows, dtype=torch.float32)
+def margin(factor: int) -> int:
+    """Pixels that ``Shrinker`` needs on either side of the high-resolution picture."""
+    return ((_LANCZOS_DIAMETER - 1) * factor + 2 * _BLUR_RADIUS) // 2
 
 
-class BlockCodec:
-    """What JPEG does to a picture, without the entropy coding: 4:2:0 chroma, 8x8 DCT, quantisation.
-
-    It stands for JPEG and for lightly coded video; it runs on the training device, with a quality per sample.
-    Quality scales the tables as the Independent JPEG Group's encoder does.
+class Shrinker:
+    """Shrinks each sample by a filter drawn for it, after a slight blur in a share of them.
 
     Args:
-        device: where the tables lie; pictures must lie there too.
+        side: of the shrunk pictures, pixels.
+        factor: by which they shrink.
+        scalers: share of each filter, by its name in ``SCALERS``; they add up to one.
+        blur_share: of the samples.
+        device: where the pictures lie.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._dct = dct_matrix().to(device)
-        self._luma_table = torch.tensor(_LUMA_TABLE, dtype=torch.float32, device=device)
-        self._chroma_table = torch.tensor(_CHROMA_TABLE, dtype=torch.float32, device=device)
-        self._to_ycbcr = torch.tensor(_RGB_TO_YCBCR, device=device)
-        self._to_rgb = torch.linalg.inv(self._to_ycbcr)
+    def __init__(
+        self, side: int, factor: int, scalers: Mapping[str, float], blur_share: float, device: torch.device
+    ) -> None:
+        matrices, chances = [], []
+        for name, share in scalers.items():
+            taps = scaler_taps(name, factor)
+            blurred = [_blurred(taps, sigma) for sigma in _BLURS]
+            for kernel, chance in zip([taps, *blurred], [1 - blur_share, *[blur_share / len(_BLURS)] * 2], strict=True):
+                width = 2 * margin(factor) + factor
+                matrices.append(shrink_matrix(side, np.pad(kernel, (width - len(kernel)) // 2), factor))
+                chances.append(share * chance)
+        self._matrices = torch.from_numpy(np.stack(matrices)).to(device)
+        self._steps = torch.tensor(np.cumsum(chances)[:-1], dtype=torch.float32, device=device)
 
-    def __call__(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Codes and decodes pictures.
+    def __call__(self, high: Tensor) -> Tensor:
+        """Shrinks pictures, rounding to 8 bits after the first direction as MATLAB and Pillow do.
+
+        The products must be full float32: with TF32 the sums would be off by more than that rounding.
 
         Args:
-            x: float32 (N, 3, H, W), RGB in 0..1, sides multiples of 16.
-            quality: float32 (N,), 1 to 100.
+            high: float32 (N, ..., factor * side + 2 margins, the same), in 0..1.
 
         Returns:
-            float32 of the shape of ``x``, in 0..1, not rounded to 8 bits.
+            float32 (N, ..., side, side), not rounded.
         """
-        n, _, height, width = x.shape
-        scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-        ycbcr = torch.einsum("oc,nchw->nohw", self._to_ycbcr, x * 255)
-        luma = self._code_plane(ycbcr[:, 0] - 128, self._luma_table, scale) + 128
-        small = F.avg_pool2d(ycbcr[:, 1:], 2).reshape(n * 2, height // 2, width // 2)
-        small = self._code_plane(small, self._chroma_table, scale.repeat_interleave(2))
-        chroma = F.interpolate(
-            small.reshape(n, 2, height // 2, width // 2), scale_factor=2, mode="bilinear", align_corners=False
-        )
-        rgb = torch.einsum("oc,nchw->nohw", self._to_rgb, torch.cat([luma[:, None], chroma], 1))
-        return (rgb / 255).clamp(0, 1)
+        chance = torch.rand(high.shape[0], 1, device=high.device)
+        index = (chance >= self._steps).sum(1)
+        matrix = self._matrices[index].reshape(high.shape[0], *[1] * (high.dim() - 3), *self._matrices.shape[1:])
+        return round_to_8_bits(matrix @ high) @ matrix.transpose(-1, -2)
 
-    def _code_plane(self, plane: Tensor, table: Tensor, scale: Tensor) -> Tensor:
-        """Quantises the blocks' DCT coefficients of planes (N, H, W) centred on zero."""
-        n, height, width = plane.shape
-        blocks = plane.reshape(n, height // BLOCK, BLOCK, width // BLOCK, BLOCK).permute(0, 1, 3, 2, 4)
-        steps = (table * scale[:, None, None]).clamp(min=1.0)[:, None, None]
-        coefficients = self._dct @ blocks @ self._dct.T
-        coefficients = (coefficients / steps).round() * steps
-        blocks = self._dct.T @ coefficients @ self._dct
-        return blocks.permute(0, 1, 3, 2, 4).reshape(n, height, width)
+
+def _blurred(taps: FloatArray, sigma: float) -> FloatArray:
+    offsets = np.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1)
+    gauss = np.exp(-(offsets**2) / (2 * sigma**2))
+    result: FloatArray = np.convolve(taps, gauss / gauss.sum()).astype(np.float32)
+    return result
+
+
+def noisy(low: Tensor, share: float, most: float) -> Tensor:
+    """Adds Gaussian noise to a share of the samples, of a standard deviation of up to ``most``, scale 0..1."""
+    per_sample = (low.shape[0], *[1] * (low.dim() - 1))
+    strength = torch.rand(per_sample, device=low.device) * most
+    strength = strength * (torch.rand(per_sample, device=low.device) < share)
+    return low + torch.randn_like(low) * strength

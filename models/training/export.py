@@ -1,4 +1,4 @@
-"""Writes a folded network as an ONNX file with 8-bit input and output, and reads one back.
+"""Writes a folded network as an ONNX file with 8-bit input and output.
 
 The files use opset 13 and IR version 8, which runtimes have read for years; every size is dynamic.  8-bit
 tensors meet only a Cast, because not every runtime computes on them.  The picture stays on the scale 0..255
@@ -19,13 +19,13 @@ from .resample import FloatArray
 
 _OPSET = 13
 _IR_VERSION = 8
-# What the shipped files carry, kept so that exporting their weights again gives the same bytes.
-_PRODUCER = "train_sr.py"
+_PRODUCER = "bmfgraph"
 _TO_UNIT = 1 / 255.0
 _FROM_UNIT = 255.0
 _WINDOW_CHANNELS = 21
-_FIRST_BASE_CHANNEL = 6  # window frames 2, 3 and 4, counted from 0, are the ones that come out
+_TRIPLETS = 5
 _FRAMES_OUT = 3
+_FIRST_OUT = 2  # window frames 2, 3 and 4, counted from 0, are the ones that come out
 
 
 class _GraphBuilder:
@@ -51,14 +51,35 @@ class _GraphBuilder:
         inputs = [source, self.constant(f"{layer}.w", weight)]
         if bias is not None:
             inputs.append(self.constant(f"{layer}.b", bias))
+        stride = [2, 2] if layer.endswith("down") else [1, 1]
         padding, kernel_shape = [weight.shape[-1] // 2] * 4, list(weight.shape[2:])
-        return self.node("Conv", inputs, output, layer, pads=padding, kernel_shape=kernel_shape)
+        return self.node("Conv", inputs, output, layer, pads=padding, kernel_shape=kernel_shape, strides=stride)
 
     def relu(self, source: str, layer: str) -> str:
         return self.node("Relu", [source], f"{source}r", f"{layer}/relu")
 
     def add(self, left: str, right: str, output: str) -> str:
         return self.node("Add", [left, right], output, output)
+
+    def concat(self, parts: list[str], output: str, axis: int) -> str:
+        return self.node("Concat", parts, output, output, axis=axis)
+
+    def part(self, source: str, first: int, last: int, axis: int, output: str) -> str:
+        """The range ``first`` to ``last`` of an axis."""
+        bounds = [self.integers(f"{output}.{name}", [value]) for name, value in (("from", first), ("to", last))]
+        return self.node("Slice", [source, *bounds, self.integers(f"axis{axis}", [axis])], output, output)
+
+    def cropped(self, source: str, like: str, output: str) -> str:
+        """The upper left part of ``source``, as high and wide as ``like``."""
+        shape = self.node("Shape", [like], f"{output}.shape", f"{output}.shape")
+        size = self.part(shape, 2, 4, 0, f"{output}.size")
+        inputs = [source, self.integers("origin", [0, 0]), size, self.integers("sides", [2, 3])]
+        return self.node("Slice", inputs, output, output)
+
+    def integers(self, name: str, values: list[int]) -> str:
+        if all(tensor.name != name for tensor in self.initializers):
+            self.initializers.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
 
 
 def build_model(network: FoldedNetwork, name: str) -> onnx.ModelProto:
@@ -69,35 +90,42 @@ def build_model(network: FoldedNetwork, name: str) -> onnx.ModelProto:
         name: the graph's name.
 
     Returns:
-        A checked model.  "fast" and "quality": ``input`` uint8 (N, 3, H, W) to ``output`` uint8 (N, 3, 2H,
-        2W). "temporal": ``input:0`` uint8 (1, H, W, 21), seven RGB frames, to ``output:0`` uint8 (1, 2H, 2W,
-        9), the frames at window positions 2, 3 and 4 counted from 0.  RGB, rounded to the nearest, halves to
+        A checked model.  For single pictures: ``input`` uint8 (N, 3, H, W) to ``output`` uint8 (N, 3, scale * H,
+        scale * W).  "temporal": ``input:0`` uint8 (1, H, W, 21), seven RGB frames, to ``output:0`` uint8 (1, 2H,
+        2W, 9), the frames at window positions 2, 3 and 4 counted from 0.  RGB, rounded to the nearest, halves to
         even.
 
     Raises:
         KeyError: the network lacks a layer.
         onnx.checker.ValidationError: the weights do not fit together.
     """
-    temporal = network.kind == "temporal"
+    temporal, scale = network.kind == "temporal", network.scale
     input_name, output_name = ("input:0", "output:0") if temporal else ("input", "output")
     graph = _GraphBuilder()
     x = graph.node("Cast", [input_name], "x0", "to_float", to=TensorProto.FLOAT)
+    extra = None
     if temporal:
-        x = graph.node("Transpose", [x], "x", "to_nchw", perm=[0, 3, 1, 2])
-    residual = (_fast_body if network.kind == "fast" else _residual_body)(graph, network, x)
-    skip = _window_skip(network.tensors["skip"]) if temporal else network.tensors["skip"]
-    base = graph.conv(x, "skip", "base", skip, bias=None)
+        window = graph.node("Transpose", [x], "x", "to_nchw", perm=[0, 3, 1, 2])
+        extra = _window_features(graph, network, window)
+        last = _FIRST_OUT + _FRAMES_OUT
+        parts = [graph.part(window, 3 * i, 3 * i + 3, 1, f"frame{i}") for i in range(_FIRST_OUT, last)]
+        x = graph.concat(parts, "frames", axis=0)
+    residual = _fast_body(graph, network, x) if network.kind == "fast" else _residual_body(graph, network, x, extra)
+    base = graph.conv(x, "skip", "base", network.tensors["skip"], bias=None)
     phases = graph.add(residual, base, "sum")
-    picture = graph.node("DepthToSpace", [phases], "big", "shuffle", blocksize=2, mode="CRD")
+    picture = graph.node("DepthToSpace", [phases], "big", "shuffle", blocksize=scale, mode="CRD")
     rounded = graph.node("Round", [picture], "rnd", "round")
     low, high = graph.scalar("lo", 0), graph.scalar("hi", 255)
     y = graph.node("Clip", [rounded, low, high], "clp", "clip")
     if temporal:
-        y = graph.node("Transpose", [y], "nhwc", "to_nhwc", perm=[0, 2, 3, 1])
+        parts = [graph.part(y, i, i + 1, 0, f"out{i}") for i in range(_FRAMES_OUT)]
+        joined = graph.concat(parts, "outs", axis=1)
+        y = graph.node("Transpose", [joined], "nhwc", "to_nhwc", perm=[0, 2, 3, 1])
     graph.node("Cast", [y], output_name, "to_uint8", to=TensorProto.UINT8)
 
     in_shape: list[int | str | None] = [1, "H", "W", _WINDOW_CHANNELS] if temporal else ["N", 3, "H", "W"]
-    out_shape: list[int | str | None] = [1, "2*H", "2*W", 9] if temporal else ["N", 3, "2*H", "2*W"]
+    height, width = f"{scale}*H", f"{scale}*W"
+    out_shape: list[int | str | None] = [1, height, width, 9] if temporal else ["N", 3, height, width]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -115,90 +143,64 @@ def build_model(network: FoldedNetwork, name: str) -> onnx.ModelProto:
 
 
 def _fast_body(graph: _GraphBuilder, network: FoldedNetwork, x: str) -> str:
-    tensors = network.tensors
     for i in range(network.count("convs")):
         layer = f"convs.{i}"
-        weight = tensors[f"{layer}.w"] * (_TO_UNIT if i == 0 else 1.0)
-        x = graph.relu(graph.conv(x, layer, f"f{i}", weight, tensors[f"{layer}.b"]), layer)
-    return _tail(graph, network, x)
+        x = graph.relu(_conv(graph, network, x, layer, f"f{i}", _TO_UNIT if i == 0 else 1.0), layer)
+    return _tail(graph, network, x, "tail")
 
 
-def _residual_body(graph: _GraphBuilder, network: FoldedNetwork, x: str) -> str:
-    tensors = network.tensors
-
-    def conv(source: str, layer: str, output: str) -> str:
-        return graph.conv(source, layer, output, tensors[f"{layer}.w"], tensors[f"{layer}.b"])
-
-    shallow = features = graph.conv(x, "head", "h", tensors["head.w"] * _TO_UNIT, tensors["head.b"])
-    joined = []
-    for i in range(network.count("c1")):
-        first = graph.relu(conv(features, f"c1.{i}", f"a{i}"), f"c1.{i}")
-        features = graph.add(features, conv(first, f"c2.{i}", f"b{i}"), f"r{i}")
+def _residual_body(graph: _GraphBuilder, network: FoldedNetwork, x: str, extra: str | None) -> str:
+    prefix = "" if extra is None else "trunk."
+    shallow = _conv(graph, network, x, f"{prefix}head", "h", _TO_UNIT)
+    if extra is not None:
+        shallow = graph.add(shallow, extra, "told")
+    features, joined = shallow, []
+    for i in range(network.count(f"{prefix}c1")):
+        features = _block(graph, network, features, prefix, i)
         if i + 1 in network.taps:
             joined.append(features)
-    concatenated = graph.node("Concat", joined, "cat", "cat", axis=1)
-    fused = graph.relu(conv(concatenated, "fuse", "fu"), "fuse")
-    deep = conv(fused, "post", "po")
-    return _tail(graph, network, graph.add(shallow, deep, "long"))
+    concatenated = graph.concat(joined, "cat", axis=1)
+    fused = graph.relu(_conv(graph, network, concatenated, f"{prefix}fuse", "fu"), "fuse")
+    deep = _conv(graph, network, fused, f"{prefix}post", "po")
+    return _tail(graph, network, graph.add(shallow, deep, "long"), f"{prefix}tail")
 
 
-def _tail(graph: _GraphBuilder, network: FoldedNetwork, x: str) -> str:
-    weight, bias = network.tensors["tail.w"], network.tensors["tail.b"]
-    return graph.conv(x, "tail", "res", weight * _FROM_UNIT, bias * _FROM_UNIT)
+def _window_features(graph: _GraphBuilder, network: FoldedNetwork, window: str) -> str:
+    """The two stages of ``TemporalNetwork``; frames and triplets lie one after the other in the batch."""
+    parts = [graph.part(window, 3 * i, 3 * i + 9, 1, f"three{i}") for i in range(_TRIPLETS)]
+    triplets = graph.concat(parts, "threes", axis=0)
+    entered = graph.relu(_conv(graph, network, triplets, "enter", "en", _TO_UNIT), "enter")
+    near = _coarse_path(graph, network, entered, "near")
+    seen = [graph.part(near, i, i + 1, 0, f"seen{i}") for i in range(_TRIPLETS)]
+    fives = [graph.concat(seen[i : i + 3], f"five{i}", axis=1) for i in range(_FRAMES_OUT)]
+    joined = graph.relu(_conv(graph, network, graph.concat(fives, "fives", axis=0), "join", "jo"), "join")
+    return _conv(graph, network, _coarse_path(graph, network, joined, "far"), "merge", "me")
 
 
-def _window_skip(skip: FloatArray) -> FloatArray:
-    """The bicubic-like kernels, (12, 3, 5, 5), spread over a window: (36, 21, 5, 5), zero for unused frames.
+def _coarse_path(graph: _GraphBuilder, network: FoldedNetwork, x: str, layer: str) -> str:
+    features = graph.relu(_conv(graph, network, x, f"{layer}.down", f"{layer}.d"), f"{layer}.down")
+    for i in range(network.count(f"{layer}.c1")):
+        features = _block(graph, network, features, f"{layer}.", i)
+    phases = _conv(graph, network, features, f"{layer}.up", f"{layer}.u")
+    large = graph.node("DepthToSpace", [phases], f"{layer}.large", f"{layer}.shuffle", blocksize=2, mode="CRD")
+    return graph.add(x, graph.cropped(large, x, f"{layer}.cut"), f"{layer}.sum")
 
-    So the base pictures come from one convolution, without slicing the window or reshaping its frames.
-    """
-    spread = np.zeros((12 * _FRAMES_OUT, _WINDOW_CHANNELS, *skip.shape[2:]), np.float32)
-    for frame in range(_FRAMES_OUT):
-        channel = _FIRST_BASE_CHANNEL + 3 * frame
-        spread[12 * frame : 12 * frame + 12, channel : channel + 3] = skip
-    return spread
+
+def _block(graph: _GraphBuilder, network: FoldedNetwork, x: str, prefix: str, i: int) -> str:
+    first = graph.relu(_conv(graph, network, x, f"{prefix}c1.{i}", f"{prefix}a{i}"), f"{prefix}c1.{i}")
+    return graph.add(x, _conv(graph, network, first, f"{prefix}c2.{i}", f"{prefix}b{i}"), f"{prefix}r{i}")
+
+
+def _conv(graph: _GraphBuilder, network: FoldedNetwork, x: str, layer: str, output: str, gain: float = 1.0) -> str:
+    tensors = network.tensors
+    return graph.conv(x, layer, output, tensors[f"{layer}.w"] * gain, tensors[f"{layer}.b"])
+
+
+def _tail(graph: _GraphBuilder, network: FoldedNetwork, x: str, layer: str) -> str:
+    weight, bias = network.tensors[f"{layer}.w"], network.tensors[f"{layer}.b"]
+    return graph.conv(x, layer, "res", weight * _FROM_UNIT, bias * _FROM_UNIT)
 
 
 def export(network: FoldedNetwork, path: Path) -> None:
     """Writes a folded network as an ONNX file whose graph is named after the file; see ``build_model``."""
     onnx.save(build_model(network, path.stem), path)
-
-
-def read_folded(path: Path) -> FoldedNetwork:
-    """Reads the folded weights back from an ONNX file that ``export`` wrote.
-
-    Exporting them again gives equal initialisers, bit for bit.
-
-    Args:
-        path: an ONNX file of one of this project's networks.
-
-    Raises:
-        KeyError: the file lacks a layer, so it is none of this project's networks.
-    """
-    graph = onnx.load(path).graph
-    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    joined = next((list(node.input) for node in graph.node if node.op_type == "Concat"), [])
-    skip, first = tensors.pop("skip.w"), "convs.0" if "convs.0.w" in tensors else "head"
-    for bound in ("lo", "hi"):
-        del tensors[bound]
-    tensors[f"{first}.w"] = _undo_scale(tensors[f"{first}.w"], _TO_UNIT)
-    for name in ("tail.w", "tail.b"):
-        tensors[name] = _undo_scale(tensors[name], _FROM_UNIT)
-    tensors["skip"] = skip[:12, _FIRST_BASE_CHANNEL : _FIRST_BASE_CHANNEL + 3] if len(skip) > 12 else skip
-    kind = "fast" if first == "convs.0" else "temporal" if len(skip) > 12 else "quality"
-    taps = tuple(int(name.removeprefix("r")) + 1 for name in joined)
-    return FoldedNetwork(kind, taps, tensors)
-
-
-def _undo_scale(scaled: FloatArray, factor: float) -> FloatArray:
-    """Finds float32 values whose product with ``factor`` is ``scaled``, bit for bit.
-
-    Division alone can miss by a unit in the last place, so its neighbours are tried too.
-    """
-    quotient = (scaled / factor).astype(np.float32)
-    result = quotient.copy()
-    for direction in (np.float32(-np.inf), np.float32(np.inf)):
-        neighbour = np.nextafter(quotient, direction)
-        better = (result * factor != scaled) & (neighbour * factor == scaled)
-        result[better] = neighbour[better]
-    return result

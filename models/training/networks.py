@@ -1,11 +1,11 @@
-"""The x2 super-resolution networks as they are trained, and their folding into plain convolutions.
+"""The super-resolution networks as they are trained, and their folding into plain convolutions.
 
-All of them predict, at the low resolution, the four pixels that each input pixel becomes, and rearrange them
-by a pixel shuffle (W. Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
-Sub-Pixel CNN", CVPR 2016).  A 5x5 convolution from the input starts as exact bicubic interpolation, so that
-training starts there and only has to learn what bicubic lacks.
+All of them predict, at the low resolution, the pixels that each input pixel becomes, and rearrange them by a
+pixel shuffle (W. Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+CNN", CVPR 2016).  A 5x5 convolution from the input starts as exact bicubic interpolation, so that training
+starts there and only has to learn what bicubic lacks.
 
-The modules' attribute names are the layers' names in the exported ONNX files; renaming one changes the files.
+The modules' attribute names are the layers' names in the exported ONNX files.
 """
 
 from __future__ import annotations
@@ -18,29 +18,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .clips import WINDOW
 from .folded import FoldedNetwork
 from .resample import FloatArray, cubic_kernel
 
-_BASE_CHANNELS = slice(6, 15)  # channels of the window's frames 2, 3 and 4, counted from 0
+_FRAMES_OUT = 3
+_TRIPLETS = WINDOW - 2
 
 
-def bicubic_phases(side: int = 5) -> Tensor:
-    """Convolution kernels that interpolate by two bicubically, before a pixel shuffle.
+def bicubic_phases(scale: int = 2, side: int = 5) -> Tensor:
+    """Convolution kernels that interpolate bicubically, before a pixel shuffle.
 
     Args:
+        scale: by which the picture grows.
         side: the kernels' side, odd, at least 5 for the whole cubic kernel.
 
     Returns:
-        float32 (12, 3, side, side): for each of the colours the four phases, row by row, each summing to one.
+        float32 (3 * scale^2, 3, side, side): for each colour the phases, row by row, each summing to one.
     """
     offsets = np.arange(-(side // 2), side // 2 + 1)
-    phases = [cubic_kernel(offsets - shift) for shift in (-0.25, 0.25)]
-    kernels = np.zeros((12, 3, side, side), np.float32)
+    phases = [cubic_kernel(offsets - ((i + 0.5) / scale - 0.5)) for i in range(scale)]
+    kernels = np.zeros((3 * scale**2, 3, side, side), np.float32)
     for colour in range(3):
-        for row in range(2):
-            for column in range(2):
+        for row in range(scale):
+            for column in range(scale):
                 vertical, horizontal = (phase / phase.sum() for phase in (phases[row], phases[column]))
-                kernels[4 * colour + 2 * row + column, colour] = np.outer(vertical, horizontal)
+                kernels[scale**2 * colour + scale * row + column, colour] = np.outer(vertical, horizontal)
     return torch.from_numpy(kernels)
 
 
@@ -52,10 +55,12 @@ class Conv(nn.Module):
         outputs: output channels.
         side: the kernel's side, odd.
         gain: factor on He initialisation; small ones keep a branch near zero at the start.
+        stride: 2 halves the size, rounding up.
     """
 
-    def __init__(self, inputs: int, outputs: int, side: int = 3, gain: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, side: int = 3, gain: float = 1.0, stride: int = 1) -> None:
         super().__init__()
+        self.stride = stride
         self.weight = nn.Parameter(torch.empty(outputs, inputs, side, side))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         self.weight.data *= gain
@@ -67,7 +72,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
-        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.weight.shape[-1] // 2)
 
 
 class RepConv(nn.Module):
@@ -147,43 +152,42 @@ class FastNetwork(nn.Module):
 
 
 class ResidualNetwork(nn.Module):
-    """Residual blocks whose features at a few depths are joined, with a long skip; for one frame or a window.
+    """Residual blocks whose features at a few depths are joined, with a long skip.
 
     The blocks follow EDSR (B. Lim et al., CVPR Workshops 2017: no normalisation, small residuals), the
-    joining of depths RDN and its successors.  A window is fused early: all its frames enter the first
-    convolution.
+    joining of depths RDN and its successors.
 
     Args:
         channels: width.
         blocks: number of residual blocks.
         taps: after how many blocks features are taken out, ascending.
-        frames: 1, or 7 for a window of which frames 2, 3 and 4 (counted from 0) come out.
+        scale: by which the picture grows, 2 or 4.
     """
 
-    def __init__(self, channels: int, blocks: int, taps: tuple[int, ...], frames: int = 1) -> None:
+    def __init__(self, channels: int, blocks: int, taps: tuple[int, ...], scale: int = 2) -> None:
         super().__init__()
-        self.frames, self.taps = frames, taps
-        self.frames_out = 1 if frames == 1 else 3
-        self.head = Conv(3 * frames, channels)
+        self.taps, self.scale = taps, scale
+        self.head = Conv(3, channels)
         self.c1 = nn.ModuleList([Conv(channels, channels) for _ in range(blocks)])
         self.c2 = nn.ModuleList([Conv(channels, channels, gain=0.1) for _ in range(blocks)])
         self.fuse = Conv(channels * len(taps), channels, side=1, gain=0.7)
         self.post = Conv(channels, channels, gain=0.3)
-        self.tail = Conv(channels, 12 * self.frames_out, gain=0.1)
-        self.skip = nn.Parameter(bicubic_phases())
+        self.tail = Conv(channels, 3 * scale**2, gain=0.1)
+        self.skip = nn.Parameter(bicubic_phases(scale))
 
-    def forward(self, x: Tensor, mixed_precision: bool = False) -> Tensor:
+    def forward(self, x: Tensor, mixed_precision: bool = False, extra: Tensor | None = None) -> Tensor:
         """Upscales RGB in 0..1.
 
         Args:
-            x: float32 (N, 3 * frames, H, W), a window's frames one after the other.
+            x: float32 (N, 3, H, W).
             mixed_precision: run the blocks in bfloat16.
+            extra: features to add to the first layer's, (N, channels, H, W).
 
         Returns:
-            float32 (N, 3, 2H, 2W) for one frame, (N, 9, 2H, 2W) for a window.
+            float32 (N, 3, scale * H, scale * W).
         """
-        shallow = features = self.head(x)
-        joined = []
+        shallow = self.head(x) if extra is None else self.head(x) + extra
+        features, joined = shallow, []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=mixed_precision):
             for depth, (first, second) in enumerate(zip(self.c1, self.c2, strict=True), start=1):
                 features = features + second(F.relu(first(features)))
@@ -191,21 +195,81 @@ class ResidualNetwork(nn.Module):
                     joined.append(features)
             deep = self.post(F.relu(self.fuse(torch.cat(joined, 1))))
             residual = self.tail(shallow + deep)
-        return F.pixel_shuffle(residual.float() + self._bicubic(x), 2)
-
-    def _bicubic(self, x: Tensor) -> Tensor:
-        """The base pictures' phases, (N, 12 * frames_out, H, W), all frames by the same kernels."""
-        n, _, height, width = x.shape
-        base = x if self.frames == 1 else x[:, _BASE_CHANNELS].reshape(n * self.frames_out, 3, height, width)
-        return F.conv2d(base, self.skip, padding=2).reshape(n, 12 * self.frames_out, height, width)
+        return F.pixel_shuffle(residual.float() + F.conv2d(x, self.skip, padding=2), self.scale)
 
     def fold(self) -> FoldedNetwork:
         """The network as plain convolutions."""
-        kind = "quality" if self.frames == 1 else "temporal"
+        kind = "quality" if self.scale == 2 else "x4"
         return FoldedNetwork(kind, self.taps, _folded_tensors(self, self.skip))
 
 
-Network = FastNetwork | ResidualNetwork
+class CoarsePath(nn.Module):
+    """Adds features from half the resolution, where a layer sees twice as far at a quarter of the cost.
+
+    Args:
+        channels: width at full resolution.
+        wide: width at half the resolution.
+        blocks: residual blocks there.
+    """
+
+    def __init__(self, channels: int, wide: int, blocks: int) -> None:
+        super().__init__()
+        self.down = Conv(channels, wide, stride=2)
+        self.c1 = nn.ModuleList([Conv(wide, wide) for _ in range(blocks)])
+        self.c2 = nn.ModuleList([Conv(wide, wide, gain=0.1) for _ in range(blocks)])
+        self.up = Conv(wide, 4 * channels, gain=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to the same shape."""
+        features = F.relu(self.down(x))
+        for first, second in zip(self.c1, self.c2, strict=True):
+            features = features + second(F.relu(first(features)))
+        return x + F.pixel_shuffle(self.up(features), 2)[..., : x.shape[2], : x.shape[3]]
+
+
+class TemporalNetwork(nn.Module):
+    """A still network whose first features get what five neighbouring frames tell, fused in two stages.
+
+    As in FastDVDnet (M. Tassano et al., CVPR 2020) the first stage sees every three consecutive frames, the second
+    every three results of the first, and there is no explicit motion compensation: coarse paths give the stages a
+    view of some 40 pixels.  Unlike there, the result is not a picture but features that are added to those of a
+    still network's first layer, so that training can start from a trained still network.
+
+    The frames at window positions 2, 3 and 4, counted from 0, come out.
+
+    Args:
+        trunk: the still network.
+        near: width of the first stage.
+        wide: width of the coarse paths.
+    """
+
+    def __init__(self, trunk: ResidualNetwork, near: int = 32, wide: int = 64) -> None:
+        super().__init__()
+        channels = trunk.post.weight.shape[0]
+        self.trunk = trunk
+        self.enter = Conv(9, near)
+        self.near = CoarsePath(near, wide, 3)
+        self.join = Conv(3 * near, channels)
+        self.far = CoarsePath(channels, wide, 2)
+        self.merge = Conv(channels, channels, gain=0.05)
+
+    def forward(self, x: Tensor, mixed_precision: bool = False) -> Tensor:
+        """(N, 21, H, W), the frames one after the other, to (N, 9, 2H, 2W), RGB in 0..1."""
+        triplets = torch.cat([x[:, 3 * i : 3 * i + 9] for i in range(_TRIPLETS)])
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=mixed_precision):
+            seen = self.near(F.relu(self.enter(triplets))).chunk(_TRIPLETS)
+            joined = torch.cat([torch.cat(seen[i : i + 3], 1) for i in range(_FRAMES_OUT)])
+            extra = self.merge(self.far(F.relu(self.join(joined))))
+        frames = torch.cat([x[:, 3 * i : 3 * i + 3] for i in range(2, 2 + _FRAMES_OUT)])
+        output: Tensor = self.trunk(frames, mixed_precision, extra)
+        return torch.cat(output.chunk(_FRAMES_OUT), 1)
+
+    def fold(self) -> FoldedNetwork:
+        """The network as plain convolutions."""
+        return FoldedNetwork("temporal", self.trunk.taps, _folded_tensors(self, self.trunk.skip))
+
+
+Network = FastNetwork | ResidualNetwork | TemporalNetwork
 
 
 def _folded_tensors(network: nn.Module, skip: Tensor) -> Mapping[str, FloatArray]:
@@ -221,7 +285,7 @@ def make_network(kind: str) -> Network:
     """Makes an untrained network of the shipped size, with weights from torch's global random generator.
 
     Args:
-        kind: "fast", "quality" or "temporal".
+        kind: "fast", "quality", "x4" or "temporal".
 
     Raises:
         ValueError: the kind is unknown.
@@ -230,6 +294,14 @@ def make_network(kind: str) -> Network:
         return FastNetwork()
     if kind == "quality":
         return ResidualNetwork(channels=48, blocks=11, taps=(3, 6, 9, 11))
+    if kind == "x4":
+        return ResidualNetwork(channels=32, blocks=3, taps=(1, 2, 3), scale=4)
     if kind == "temporal":
-        return ResidualNetwork(channels=64, blocks=7, taps=(2, 4, 6, 7), frames=7)
-    raise ValueError(f"unknown kind of network {kind!r}; expected fast, quality or temporal")
+        return TemporalNetwork(ResidualNetwork(channels=48, blocks=11, taps=(3, 6, 9, 11)))
+    raise ValueError(f"unknown kind of network {kind!r}; expected fast, quality, x4 or temporal")
+
+
+def start_from(network: Network, state: Mapping[str, Tensor]) -> None:
+    """Loads trained weights, for a temporal network also those of a still one alone."""
+    part = network.trunk if isinstance(network, TemporalNetwork) and "skip" in state else network
+    part.load_state_dict(state)

@@ -1,15 +1,21 @@
-"""The options of a training run, and the four sets of them that made the shipped files."""
+"""The options of a training run, and the seven sets of them that make the shipped files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .crops import CROP_SIDE
-from .degrade import CODED_SIDE_MULTIPLE
+from .degrade import margin
 from .folded import KINDS
-from .resample import MARGIN_BY_TWO
+from .pairs import MIXED_SCALERS
+
+# Nearly one filter for clean pictures: a small network that serves several loses on each of them.
+_BICUBIC: Mapping[str, float] = MappingProxyType({"bicubic": 1.0})
+_MOSTLY_BICUBIC: Mapping[str, float] = MappingProxyType(
+    {"bicubic": 0.85, "area": 0.05, "lanczos": 0.05, "bilinear": 0.05}
+)
 
 
 @dataclass(frozen=True)
@@ -17,18 +23,23 @@ class TrainingOptions:
     """How one network is trained.
 
     Attributes:
-        network: "fast", "quality" or "temporal".
+        network: one of ``KINDS``.
         batch: samples a step.
-        patch: side of the low-resolution samples, pixels, a multiple of 16.
+        patch: side of the low-resolution samples, pixels.
         learning_rate: Adam's, after the warm-up and before the cosine decay.
         seconds: wall time over which the schedule runs.
         max_steps: end the schedule after so many steps if the time is not spent before; 0 for no such limit.
         mixed_precision: run the residual blocks in bfloat16, on a GPU, until ``full_precision_from``.
         full_precision_from: share of the schedule after which mixed precision ends.
-        coded_share: share of the still samples that are coded by ``BlockCodec``.
-        lowest_quality: lowest quality of the coded still samples; the highest is 95.
-        area_share: share of the still samples that are shrunk by 2x2 means instead of bicubically.
+        pair_share: share of the samples that come from the stored pairs; the others are crops.
+        scalers: share of each shrinking filter among the crops.
+        blur_share: share of the crops that are blurred a little before they shrink.
+        noisy_share: share of the crops that get noise.
+        noise: its largest standard deviation, of 0..1.
         rgb_weight: weight of the loss on RGB beside the loss on luma.
+        change_weight: weight of the loss on the differences between a window's frames.
+        edge_weight: weight of the loss on the differences between neighbouring pixels.
+        adversarial_weight: weight of what a critic says.
         ema_decay: of the exponential moving average of the weights, which is what is kept.
         warmup_steps: steps over which the learning rate rises.
         seed: of torch's random generators.
@@ -43,10 +54,15 @@ class TrainingOptions:
     max_steps: int = 0
     mixed_precision: bool = False
     full_precision_from: float = 0.85
-    coded_share: float = 0.0
-    lowest_quality: float = 40.0
-    area_share: float = 0.0
+    pair_share: float = 0.0
+    scalers: Mapping[str, float] = field(default_factory=lambda: MIXED_SCALERS)
+    blur_share: float = 0.0
+    noisy_share: float = 0.0
+    noise: float = 1 / 255
     rgb_weight: float = 0.3
+    change_weight: float = 0.0
+    edge_weight: float = 0.0
+    adversarial_weight: float = 0.0
     ema_decay: float = 0.999
     warmup_steps: int = 500
     seed: int = 1
@@ -60,39 +76,57 @@ class TrainingOptions:
         """
         if self.network not in KINDS:
             raise ValueError(f"unknown network {self.network!r}; expected one of {', '.join(KINDS)}")
-        largest = (CROP_SIDE - 2 * MARGIN_BY_TWO) // 2 // CODED_SIDE_MULTIPLE * CODED_SIDE_MULTIPLE
-        if not 0 < self.patch <= largest or self.patch % CODED_SIDE_MULTIPLE:
-            expected = f"a multiple of {CODED_SIDE_MULTIPLE} up to {largest}"
-            raise ValueError(f"patch is {self.patch}; expected {expected}")
+        largest = (CROP_SIDE - 2 * margin(self.scale)) // self.scale
+        if not 0 < self.patch <= largest:
+            raise ValueError(f"patch is {self.patch}; expected 1 to {largest}")
         if self.batch < 1 or self.seconds <= 0:
             raise ValueError(f"batch {self.batch} and seconds {self.seconds} must be positive")
+        if self.network == "temporal" and self.pair_share != 1:
+            raise ValueError("pair_share of a temporal network must be 1: crops do not move")
+
+    @property
+    def scale(self) -> int:
+        """By which the network's pictures grow."""
+        return 4 if self.network == "x4" else 2
 
 
 PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
     {
-        # The first three ran on one H200; the last on two CPU cores, from the trained "fast".
-        "fast": TrainingOptions("fast", batch=64, patch=64, learning_rate=2e-3, seconds=135),
-        "quality": TrainingOptions(
-            "quality", batch=32, patch=64, learning_rate=6e-4, seconds=300, mixed_precision=True
+        "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=300, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
+        "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=150, scalers=_BICUBIC),
+        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=240, pair_share=0.7, blur_share=0.2),
+        "quality_video": TrainingOptions(
+            "quality", 32, 64, 5e-4, seconds=480, mixed_precision=True, pair_share=0.75, blur_share=0.2
         ),
         "temporal": TrainingOptions(
-            "temporal", batch=48, patch=48, learning_rate=6e-4, seconds=150, mixed_precision=True
+            "temporal", 16, 64, 5e-4, seconds=620, mixed_precision=True, pair_share=1.0, change_weight=0.3
         ),
-        "fast_video": TrainingOptions(
-            "fast",
-            batch=16,
-            patch=48,
-            learning_rate=6e-4,
-            seconds=720,
-            coded_share=0.4,
-            lowest_quality=55.0,
-            area_share=0.4,
-            ema_decay=0.995,
-            warmup_steps=100,
+        "x4_video": TrainingOptions(
+            "x4", 32, 48, 1e-3, seconds=120, mixed_precision=True, pair_share=0.7, blur_share=0.2
+        ),
+        "sharp_x2": TrainingOptions(
+            "quality",
+            24,
+            64,
+            1e-4,
+            seconds=140,
+            mixed_precision=True,
+            full_precision_from=2.0,
+            pair_share=0.5,
+            blur_share=0.2,
+            edge_weight=0.5,
+            adversarial_weight=1e-2,
         ),
     }
 )
-"""The options as run for the shipped files, by the name of the file: ``vsr_x2_<name>.onnx``."""
+"""The options by name, in the order in which they are best started."""
 
-STARTED_FROM: Mapping[str, str] = MappingProxyType({"fast_video": "fast"})
+STARTED_FROM: Mapping[str, str] = MappingProxyType(
+    {"fast_video": "fast", "quality_video": "quality", "temporal": "quality", "sharp_x2": "quality_video"}
+)
 """Which preset's trained weights another one starts from."""
+
+FILE_NAMES: Mapping[str, str] = MappingProxyType(
+    {name: f"vsr_x2_{name}" for name in PRESETS} | {"x4_video": "vsr_x4_video", "sharp_x2": "vsr_x2_sharp"}
+)
+"""Names of the ONNX files without their suffix, by preset."""

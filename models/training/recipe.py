@@ -1,167 +1,264 @@
-"""The recipe's command line: from a pool of pictures to the four ONNX files, step by step or all at once.
+"""The recipe's command line: from a pool of pictures to the seven ONNX files, step by step or all at once.
 
-Step by step, or with ``all`` at once:
+Step by step:
 
-    python -m bmfgraph.models.training.recipe crops --pool pool --out crops.npy
-    python -m bmfgraph.models.training.recipe clips --clips trailer.mp4 bottles.mp4 --out clips.npz
-    python -m bmfgraph.models.training.recipe train --preset fast --crops crops.npy --pool pool --out fast.npz
-    python -m bmfgraph.models.training.recipe export --weights fast.npz --out vsr_x2_fast.onnx
-    python -m bmfgraph.models.training.recipe all --pool pool --clips trailer.mp4 bottles.mp4 --out out
+    python -m bmfgraph.models.training.recipe crops --pool pool --data data
+    python -m bmfgraph.models.training.recipe validation --pool pool --data data
+    python -m bmfgraph.models.training.recipe pairs --pool pool --clips a.mp4 b.mp4 --data data --name pairs2_a
+    python -m bmfgraph.models.training.recipe train fast --data data --out out
+    python -m bmfgraph.models.training.recipe export --out out
+
+or at once, over all GPUs, and again until everything is done:
+
+    python -m bmfgraph.models.training.recipe all --pool pool --clips a.mp4 b.mp4 --seconds-now 600
+
+``train`` and ``all`` continue what they left when ``--seconds-now`` was over.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-from collections.abc import Mapping, Sequence
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from .clips import Clip, load_clips, read_clip, save_clips
-from .crops import ImagePair, cut_pool, validation_pairs
-from .export import export
-from .folded import FoldedNetwork
-from .presets import PRESETS, STARTED_FROM, TrainingOptions
-from .resample import Picture
-from .train import TrainedNetwork, Trainer
+from .batches import Batches
+from .coding import Coding
+from .crops import cut_pool
+from .pairs import PairOptions, Pairs, make_pairs
+from .plan import Job, run_jobs
+from .presets import FILE_NAMES, PRESETS, STARTED_FROM, TrainingOptions
+from .train import CaptureError, Progress, Trainer, folded, trained
+from .validation import Validation
 
-_MOST_FRAMES = 1400  # of a clip
+_SCALES = (2, 4)
+_PAIR_JOBS = {"pairs2_a": 3500, "pairs2_b": 3500, "pairs4_a": 1500}
+"""Folders of pairs that ``all`` makes, each named after its scale, and how many."""
+_BESIDE_OTHERS = ("temporal",)
+"""Presets whose long run may share its GPU with another's short one; no two others share one."""
+_VALIDATION_WINDOWS = 24
+_VALIDATION_CODING = Coding("libx264", "medium", 25)
+_ENDING = 12.0  # seconds before the end of ``--seconds-now`` at which training stops to write its checkpoint
+
 _log = logging.getLogger(__name__)
 
 
-def run_all(
-    pool: Path,
-    clip_files: Sequence[Path],
-    out: Path,
-    presets: Mapping[str, TrainingOptions] = PRESETS,
-    most_frames: int = _MOST_FRAMES,
-) -> dict[str, TrainedNetwork]:
-    """Cuts crops and frames, trains every preset and exports it.
+def make_validation(pool: Path, data: Path, count: int, side: int, device: torch.device) -> None:
+    """Renders windows of the held-out pictures, and writes them bicubically shrunk, clean and coded, per scale."""
+    for scale in _SCALES:
+        clean = PairOptions(
+            count, scale, side * 2 // scale, held_out=True, uncoded_share=1, scalers={"bicubic": 1.0}, damage=False
+        )
+        for name, options in (
+            ("clean", clean),
+            ("coded", replace(clean, uncoded_share=0, coding=_VALIDATION_CODING)),
+        ):
+            make_pairs(pool, [], data / f"validation{scale}" / name, options, device)
+
+
+def train(name: str, options: TrainingOptions, data: Path, out: Path, seconds_now: float = 1e9) -> Progress:
+    """Trains a preset, or continues it.
 
     Args:
-        pool: folder made by ``prepare_data``.
-        clip_files: videos for the temporal network; may be empty.
-        out: folder to write ``<name>.npz``, ``<name>.pt`` and ``vsr_x2_<name>.onnx`` into; made when missing.
-        presets: what to train, by name; one that starts from another comes after it.
-        most_frames: of each video.
-
-    Returns:
-        The trained networks by name.
+        name: of the preset, and of the files: ``<name>.pt`` and the learning curve.
+        options: of the preset, perhaps changed.
+        data: folder with what ``crops``, ``validation`` and ``pairs`` wrote.
+        out: folder to write into; made when missing.  The checkpoint to start from lies there too.
+        seconds_now: stop in time to be through after so many seconds.
 
     Raises:
-        ValueError: no picture of the pool gives a crop, or a video is too short.
+        FileNotFoundError: there are no data, or nothing to start from.
+        ValueError: there are no pairs.
+        CaptureError: the step cannot be captured as a CUDA graph.
     """
+    deadline = time.monotonic() + seconds_now - _ENDING
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     out.mkdir(parents=True, exist_ok=True)
-    crops = cut_pool(pool)
-    clips = [clip for clip in (read_clip(file, most_frames) for file in clip_files) if len(clip.starts)]
-    clips.sort(key=lambda clip: clip.name)
-    validation = validation_pairs(pool)
-    trained: dict[str, TrainedNetwork] = {}
-    for name, options in presets.items():
-        start = trained[STARTED_FROM[name]].state if name in STARTED_FROM else None
-        trained[name] = train_and_save(options, crops, clips, validation, start, out / f"{name}.npz")
-        export(trained[name].folded, out / f"vsr_x2_{name}.onnx")
-    return trained
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folders = sorted(path.parent for path in data.glob(f"pairs{options.scale}_*/done.json"))
+    pairs = [Pairs.load(folder) for folder in folders] if options.pair_share else []
+    crops = np.load(data / "crops.npy") if options.pair_share < 1 else None
+    start = trained(out / f"{STARTED_FROM[name]}.pt") if name in STARTED_FROM else None
+    validation = Validation(data / f"validation{options.scale}", device)
+    batches = Batches(crops, pairs, options, device)
+    trainer = Trainer(options, batches, out / f"{name}.pt", validation, start, device)
+    try:
+        return trainer.run(lambda: bool(stopped) or time.monotonic() > deadline)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def train_and_save(
-    options: TrainingOptions,
-    crops: Picture,
-    clips: Sequence[Clip],
-    validation: Sequence[ImagePair],
-    start: Mapping[str, Tensor] | None,
-    weights: Path,
-) -> TrainedNetwork:
-    """Trains one network and writes its folded weights, and beside them, as ``.pt``, the unfolded ones."""
-    network = Trainer(options, crops, clips, validation, start).run()
-    network.folded.save(weights)
-    torch.save(dict(network.state), weights.with_suffix(".pt"))
-    _log.info("%s: %d parameters", weights, network.folded.parameters)
-    return network
+def export_all(out: Path) -> None:
+    """Writes the ONNX file of every checkpoint of a folder."""
+    from .export import export  # Only this needs onnx.
+
+    for name, file_name in FILE_NAMES.items():
+        if (out / f"{name}.pt").exists():
+            network = folded(PRESETS[name].network, out / f"{name}.pt")
+            export(network, out / f"{file_name}.onnx")
+            _log.info("%s: %d parameters", file_name, network.parameters)
 
 
-def _all(arguments: argparse.Namespace) -> None:
-    presets = {name: replace(options, seconds=options.seconds * arguments.scale) for name, options in PRESETS.items()}
-    run_all(arguments.pool, arguments.clips, arguments.out, presets, arguments.frames)
+def plan(options: argparse.Namespace) -> list[Job]:
+    """The jobs of ``all``."""
+    data, out = options.data, options.out
+    source = ["--pool", str(options.pool), "--data", str(data)]
+    workers = str(max(1, (os.cpu_count() or 1) // 3))
+    size = ["--side", str(options.side)]
+    jobs = [
+        Job("crops", ["crops", *source], (data / "crops.npy").exists),
+        Job(
+            "validation",
+            ["validation", *source, *size, "--count", str(options.validation)],
+            (data / f"validation{_SCALES[-1]}/coded/done.json").exists,
+        ),
+    ]
+    for number, (name, count) in enumerate(_PAIR_JOBS.items()):
+        arguments = ["pairs", *source, *size, "--name", name, "--seed", str(number + 1), "--workers", workers]
+        arguments += ["--count", str(max(1, round(count * options.pairs))), "--seconds", str(options.pair_seconds)]
+        arguments += ["--clips", *map(str, options.clips)] if options.clips else []
+        jobs.append(Job(name, arguments, (data / name / "done.json").exists))
+    for name in PRESETS if options.only is None else options.only:
+        preset = PRESETS[name]
+        needed = ["crops", "validation", *([STARTED_FROM[name]] if name in STARTED_FROM else [])]
+        if preset.pair_share:
+            needed += [job for job in _PAIR_JOBS if job.startswith(f"pairs{preset.scale}")]
+        arguments = ["train", name, "--data", str(data), "--out", str(out), "--seconds"]
+        arguments.append(str(preset.seconds * options.scale))
+        for option in ("max_steps", "batch", "patch"):
+            if getattr(options, option) is not None:
+                arguments += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
+        weight = 1 if name in _BESIDE_OTHERS else 2
+        jobs.append(Job(name, arguments, lambda name=name: _is_done(out / f"{name}.json"), needed, weight))  # type: ignore[misc]
+    return jobs
 
 
-def _crops(arguments: argparse.Namespace) -> None:
-    np.save(arguments.out, cut_pool(arguments.pool))
+def _is_done(file: Path) -> bool:
+    return file.exists() and bool(json.loads(file.read_text())["done"])
 
 
-def _clips(arguments: argparse.Namespace) -> None:
-    save_clips(arguments.out, [read_clip(file, arguments.frames) for file in arguments.clips])
+def _all(options: argparse.Namespace) -> int:
+    devices = [str(i) for i in range(torch.cuda.device_count())] or [""]
+    for folder in (options.data, options.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    states = run_jobs(plan(options), devices, options.seconds_now, options.out / "logs")
+    export_all(options.out)
+    for name, state in states.items():
+        _log.info("%-14s %s", name, state)
+    return int("failed" in states.values())
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    options = PRESETS[arguments.preset]
-    changes = {name: getattr(arguments, name) for name in ("seconds", "max_steps", "batch", "patch", "seed")}
-    options = replace(options, **{name: value for name, value in changes.items() if value is not None})
-    train_and_save(
-        options,
-        np.load(arguments.crops),
-        load_clips(arguments.frames_file) if arguments.frames_file else [],
-        validation_pairs(arguments.pool),
-        torch.load(arguments.start, map_location="cpu") if arguments.start else None,
-        arguments.out,
+def _crops(options: argparse.Namespace) -> int:
+    options.data.mkdir(parents=True, exist_ok=True)
+    new = options.data / "crops.new.npy"
+    np.save(new, cut_pool(options.pool))
+    new.replace(options.data / "crops.npy")
+    return 0
+
+
+def _validation(options: argparse.Namespace) -> int:
+    make_validation(options.pool, options.data, options.count, options.side, _device())
+    return 0
+
+
+def _pairs(options: argparse.Namespace) -> int:
+    scale = int(options.name.removeprefix("pairs")[0])
+    made = PairOptions(
+        options.count,
+        scale,
+        options.side * 2 // scale,
+        seconds=min(options.seconds, options.seconds_now - _ENDING),
+        seed=options.seed,
     )
+    make_pairs(options.pool, options.clips, options.data / options.name, made, _device(), options.workers)
+    return 0
 
 
-def _export(arguments: argparse.Namespace) -> None:
-    export(FoldedNetwork.load(arguments.weights), arguments.out)
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _train(options: argparse.Namespace) -> int:
+    changes = {name: getattr(options, name) for name in ("seconds", "max_steps", "batch", "patch", "seed")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    preset = replace(PRESETS[options.name], cuda_graph=not options.eager, **changes)
+    try:
+        train(options.name, preset, options.data, options.out, options.seconds_now)
+    except CaptureError as error:
+        _log.warning("no CUDA graph, so the run starts anew without: %s", error)
+        os.execv(sys.executable, [sys.executable, "-m", f"{__package__}.recipe", *sys.argv[1:], "--eager"])
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    export_all(options.out)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train the x2 super-resolution networks.")
+    parser = argparse.ArgumentParser(description="Train the super-resolution networks.")
     commands = parser.add_subparsers(required=True)
+    made = {
+        name: commands.add_parser(name, help=text)
+        for name, text in (
+            ("all", "everything from the pool to the ONNX files; call it again to continue"),
+            ("crops", "cut the pool's pictures"),
+            ("validation", "make the held-out windows"),
+            ("pairs", "make coded windows and their high-resolution frames"),
+            ("train", "train one preset, or continue it"),
+            ("export", "checkpoints to ONNX"),
+        )
+    }
+    for name, run in zip(made, (_all, _crops, _validation, _pairs, _train, _export), strict=True):
+        made[name].set_defaults(run=run)
+    made["train"].add_argument("name", choices=PRESETS)
+    for name in ("all", "crops", "validation", "pairs"):
+        made[name].add_argument("--pool", type=Path, default=Path("pool"))
+    for name in ("all", "crops", "validation", "pairs", "train"):
+        made[name].add_argument("--data", type=Path, default=Path("data"))
+        made[name].add_argument("--seconds-now", type=float, default=1e9, help="seconds of this call")
+    for name in ("all", "train", "export"):
+        made[name].add_argument("--out", type=Path, default=Path("out"))
+    for name in ("all", "pairs"):
+        made[name].add_argument("--clips", type=Path, nargs="+", default=[], help="videos, shot, not for evaluation")
+    for name in ("all", "validation", "pairs"):
+        made[name].add_argument("--side", type=int, default=192, help="of the halved frames, pixels")
+    for name in ("all", "train"):
+        for option in ("--max-steps", "--batch", "--patch"):
+            made[name].add_argument(option, type=int)
 
-    command = commands.add_parser("all", help="everything from the pool to the ONNX files")
-    command.add_argument("--pool", type=Path, default=Path("pool"))
-    command.add_argument("--clips", type=Path, nargs="*", default=[], help="videos for the temporal network")
-    command.add_argument("--frames", type=int, default=_MOST_FRAMES, help="most frames of a video")
-    command.add_argument("--out", type=Path, default=Path("out"))
-    command.add_argument("--scale", type=float, default=1.0, help="factor on every preset's seconds")
-    command.set_defaults(run=_all)
-
-    command = commands.add_parser("crops", help="cut the pool's pictures")
-    command.add_argument("--pool", type=Path, default=Path("pool"))
-    command.add_argument("--out", type=Path, default=Path("crops.npy"))
-    command.set_defaults(run=_crops)
-
-    command = commands.add_parser("clips", help="take frames out of videos")
-    command.add_argument("--clips", type=Path, nargs="+", required=True)
-    command.add_argument("--frames", type=int, default=_MOST_FRAMES, help="most frames of a video")
-    command.add_argument("--out", type=Path, default=Path("clips.npz"))
-    command.set_defaults(run=_clips)
-
-    command = commands.add_parser("train", help="train one preset")
-    command.add_argument("--preset", choices=PRESETS, required=True)
-    command.add_argument("--crops", type=Path, default=Path("crops.npy"))
-    command.add_argument("--pool", type=Path, default=Path("pool"), help="for the validation pictures")
-    command.add_argument("--frames-file", type=Path, help="what the clips command wrote")
-    command.add_argument("--start", type=Path, help="a .pt file; fast_video started from fast's")
-    command.add_argument("--out", type=Path, required=True, help="the .npz file to write")
-    command.add_argument("--seconds", type=float)
-    for option in ("--max-steps", "--batch", "--patch", "--seed"):
-        command.add_argument(option, type=int)
-    command.set_defaults(run=_train)
-
-    command = commands.add_parser("export", help="weights to ONNX")
-    command.add_argument("--weights", type=Path, required=True)
-    command.add_argument("--out", type=Path, required=True)
-    command.set_defaults(run=_export)
+    made["all"].add_argument("--scale", type=float, default=1.0, help="factor on every preset's seconds")
+    made["all"].add_argument("--pairs", type=float, default=1.0, help="factor on the number of pairs")
+    made["all"].add_argument("--pair-seconds", type=float, default=90.0, help="most time for making pairs")
+    made["all"].add_argument("--validation", type=int, default=_VALIDATION_WINDOWS, help="held-out windows")
+    made["all"].add_argument("--only", nargs="+", choices=PRESETS, help="train these presets")
+    made["validation"].add_argument("--count", type=int, default=_VALIDATION_WINDOWS)
+    made["pairs"].add_argument("--name", default="pairs2_a", help="of the folder: pairs2_... or pairs4_...")
+    made["pairs"].add_argument("--count", type=int, default=7000)
+    made["pairs"].add_argument("--seconds", type=float, default=1e9)
+    made["pairs"].add_argument("--seed", type=int, default=1)
+    made["pairs"].add_argument("--workers", type=int, default=0)
+    made["train"].add_argument("--seconds", type=float, help="the whole budget")
+    made["train"].add_argument("--seed", type=int)
+    made["train"].add_argument("--eager", action="store_true", help="no CUDA graph")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see the module's docstring."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options.run(options)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    sys.exit(options.run(options))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shrinking pictures as MATLAB's ``imresize`` and as area averaging do, and the Y-PSNR of the literature.
+"""Shrinking pictures by the usual filters, MATLAB's ``imresize`` among them, and the Y-PSNR of the literature.
 
 Everything here is numpy only and exact where it can be: the bicubic taps for a factor of two are multiples of
 1/256, so that sums over 8-bit pixels have no rounding error in float32 and do not depend on their order.
@@ -6,6 +6,7 @@ Everything here is numpy only and exact where it can be: the bicubic taps for a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
-TAPS_BY_TWO = 8
-"""Taps of a bicubic kernel that is widened by two for antialiasing."""
-MARGIN_BY_TWO = 3
-"""Pixels that the widened kernel needs on either side of the picture."""
+LUMA_WEIGHTS = (65.481, 128.553, 24.966)
+"""Of R, G and B on the scale 0..1 in BT.601's luma of limited range, 16..235."""
 
 
 def cubic_kernel(distance: ArrayLike, a: float = -0.5) -> NDArray[np.float64]:
@@ -40,54 +39,81 @@ def cubic_kernel(distance: ArrayLike, a: float = -0.5) -> NDArray[np.float64]:
     return weights
 
 
-def bicubic_taps_by_two() -> FloatArray:
-    """The eight weights of MATLAB's ``imresize(x, 0.5)``, float32, summing to one.
+def _lanczos3(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
+    return weights
 
-    Output pixel i lies at 2i + 0.5 in the input; MATLAB widens the kernel by the factor to avoid aliasing.
+
+def _triangle(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = np.maximum(1 - np.abs(distance), 0.0)
+    return weights
+
+
+_KERNELS: Mapping[str, tuple[float, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "bicubic": (2, cubic_kernel),
+    "area": (0.5, np.ones_like),
+    "lanczos": (3, _lanczos3),
+    "bilinear": (1, _triangle),
+}
+"""Radius, in output pixels, and weights of each shrinking filter, by its distance in output pixels."""
+SCALERS = tuple(_KERNELS)
+"""Names of the shrinking filters."""
+
+
+def scaler_taps(name: str = "bicubic", factor: int = 2) -> FloatArray:
+    """The weights of a filter that shrinks by a whole even factor, widened by it against aliasing.
+
+    Output pixel i lies at ``factor * i + (factor - 1) / 2`` in the input, in the middle of the taps.  The
+    bicubic one is that of MATLAB's ``imresize``.
+
+    Args:
+        name: one of ``SCALERS``.
+        factor: 2 or 4.
+
+    Returns:
+        float32 (2 * radius * factor,), summing to one.
     """
-    taps = cubic_kernel((np.arange(TAPS_BY_TWO) - 3.5) / 2) / 2
+    radius, kernel = _KERNELS[name]
+    count = int(2 * radius * factor)
+    taps = kernel((np.arange(count) - (count - 1) / 2) / factor)
     normalised: FloatArray = (taps / taps.sum()).astype(np.float32)
     return normalised
 
 
-def area_taps_by_two() -> FloatArray:
-    """The mean of two neighbours, float32, written as eight taps so that it can replace the bicubic ones."""
-    taps = np.zeros(TAPS_BY_TWO, np.float32)
-    taps[3:5] = 0.5
-    return taps
-
-
-def halving_matrix(n_out: int, taps: FloatArray | None = None) -> FloatArray:
-    """The matrix that halves one axis.
+def shrink_matrix(n_out: int, taps: FloatArray | None = None, factor: int = 2) -> FloatArray:
+    """The matrix that shrinks one axis.
 
     Args:
-        n_out: length of the halved axis, pixels.
-        taps: eight weights; the bicubic ones when left out.
+        n_out: length of the shrunk axis, pixels.
+        taps: weights, an even number of them; the bicubic ones when left out.
+        factor: by which the axis shrinks.
 
     Returns:
-        float32 of shape (n_out, 2 * n_out + 6): the input carries a margin of three pixels on either side.
+        float32 (n_out, factor * n_out + taps - factor): the input carries half the excess on either side.
     """
-    weights = bicubic_taps_by_two() if taps is None else taps
-    matrix = np.zeros((n_out, 2 * n_out + 2 * MARGIN_BY_TWO), np.float32)
+    weights = scaler_taps(factor=factor) if taps is None else taps
+    matrix = np.zeros((n_out, factor * n_out + len(weights) - factor), np.float32)
     for i in range(n_out):
-        matrix[i, 2 * i : 2 * i + TAPS_BY_TWO] = weights
+        matrix[i, factor * i : factor * i + len(weights)] = weights
     return matrix
 
 
-def matlab_half(picture: Picture) -> Picture:
-    """Halves a picture as MATLAB's ``imresize(x, 0.5)`` does, rounding to 8 bits after each direction.
+def matlab_shrink(picture: Picture, factor: int = 2) -> Picture:
+    """Shrinks a picture as MATLAB's ``imresize(x, 1 / factor)`` does, rounding to 8 bits after each direction.
 
     Args:
-        picture: uint8 of shape (H, W, C), at least 6 pixels a side; an odd last row or column is cut off.
+        picture: uint8 (H, W, C); last rows and columns that do not fill an output pixel are cut off.
+        factor: 2 or 4.
 
     Returns:
-        uint8 of shape (H // 2, W // 2, C).
+        uint8 (H // factor, W // factor, C).
     """
-    height, width = picture.shape[0] // 2, picture.shape[1] // 2
-    margin = (MARGIN_BY_TWO, MARGIN_BY_TWO)
-    padded = np.pad(picture[: 2 * height, : 2 * width].astype(np.float32), (margin, margin, (0, 0)), mode="symmetric")
-    rows = to_uint8(np.tensordot(halving_matrix(height), padded, axes=(1, 0)))
-    return to_uint8(np.matmul(halving_matrix(width), rows.astype(np.float32)))
+    height, width = picture.shape[0] // factor, picture.shape[1] // factor
+    margin = (3 * factor // 2, 3 * factor // 2)
+    cut = picture[: factor * height, : factor * width].astype(np.float32)
+    padded = np.pad(cut, (margin, margin, (0, 0)), mode="symmetric")
+    rows = to_uint8(np.tensordot(shrink_matrix(height, factor=factor), padded, axes=(1, 0)))
+    return to_uint8(np.matmul(shrink_matrix(width, factor=factor), rows.astype(np.float32)))
 
 
 def area_shrink(picture: Picture, width: int, height: int) -> Picture:
@@ -108,6 +134,11 @@ def area_shrink(picture: Picture, width: int, height: int) -> Picture:
     """
     if not (0 < height <= picture.shape[0] and 0 < width <= picture.shape[1]):
         raise ValueError(f"cannot area-shrink {picture.shape[1]}x{picture.shape[0]} to {width}x{height}")
+    if picture.shape[:2] == (2 * height, 2 * width):
+        fours = picture.astype(np.uint16).reshape(height, 2, width, 2, -1)
+        return ((fours[:, 0, :, 0] + fours[:, 0, :, 1] + fours[:, 1, :, 0] + fours[:, 1, :, 1] + 2) // 4).astype(
+            np.uint8
+        )
     rows = _area_mean_rows(picture.astype(np.float64), height)
     both = _area_mean_rows(rows.swapaxes(0, 1), width).swapaxes(0, 1)
     return np.clip(np.floor(both + 0.5), 0, 255).astype(np.uint8)
@@ -133,7 +164,8 @@ def to_uint8(values: NDArray[Any]) -> Picture:
 def luma(picture: NDArray[Any]) -> NDArray[np.float64]:
     """BT.601 studio-range luma of an RGB picture (..., 3) on the scale 0..255, as MATLAB's ``rgb2ycbcr``."""
     rgb = picture.astype(np.float64)
-    return 16 + (65.481 * rgb[..., 0] + 128.553 * rgb[..., 1] + 24.966 * rgb[..., 2]) / 255
+    weighted: NDArray[np.float64] = 16 + rgb @ np.array(LUMA_WEIGHTS) / 255
+    return weighted
 
 
 def y_psnr(picture: NDArray[Any], reference: NDArray[Any], border: int = 2) -> float:

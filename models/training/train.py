@@ -1,61 +1,73 @@
-"""Trains one network within a budget of time; on a GPU, one whole step is one CUDA graph.
+"""Trains one network within a budget of time, in one go or in several; on a GPU, one step is one CUDA graph.
 
 A step is: make a batch, forward, loss, backward, Adam, moving average of the weights.  The schedules run over
 the share of the budget that is spent, so the same options give a quick or a thorough run by their ``seconds``
-alone.
+alone.  All that a run needs to be continued lies in one checkpoint file.
 """
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import StillBatches, WindowBatches
-from .clips import WINDOW, Clip
-from .crops import ImagePair
+from .batches import Batches
 from .folded import FoldedNetwork
-from .networks import make_network
+from .losses import LEAST_EPSILON, Critic, PictureLoss, relativistic_loss
+from .networks import make_network, start_from
 from .presets import TrainingOptions
-from .resample import Picture, y_psnr
+from .validation import Scores, Validation
 
 _BETAS = (0.9, 0.99)
-_LUMA_WEIGHTS = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601 studio range, as in ``luma``
-_LEAST_EPSILON, _EPSILON_GROWTH, _EPSILON_FROM = 1e-3, 100.0, 0.6
+_CRITIC_RATE = 2.0  # of the network's learning rate
+_CRITIC_WARM_UP = 0.1  # share of the budget over which the critic's word gains its weight
+_EPSILON_GROWTH, _EPSILON_FROM = 100.0, 0.6
 _LEAST_LEARNING_RATE = 1e-7
 _WARM_UP_RUNS = 4  # before a capture: cuDNN chooses its algorithms, gradients and Adam's state are allocated
 _STEPS_A_CHECK = 10  # on a GPU, between two looks at the clock
 _STEPS_A_WAIT = 50  # on a GPU, so that the clock does not run far ahead of the device
-_REPORTS = 10
-_FIRST_REPORT_STEP = 200
+_REPORTS = 25
 
 _log = logging.getLogger(__name__)
 
 
+class CaptureError(Exception):
+    """A step cannot be captured as a CUDA graph; the process should start anew without."""
+
+
 @dataclass(frozen=True)
-class TrainedNetwork:
-    """The result of a run.
+class Progress:
+    """How far a run has come.
 
     Attributes:
-        folded: the averaged weights as plain convolutions, for export.
-        state: the averaged weights before folding, on the CPU, to start another run from.
-        steps: steps that were run.
-        loss: mean loss over the run.
-        validation_psnr: mean Y-PSNR of the validation pairs, dB; NaN without pairs.
+        steps: steps that were run, over all calls.
+        seconds: time that was spent on them.
+        done: whether the budget is spent.
+        loss: mean loss since the last report.
+        scores: of the averaged weights.
     """
 
-    folded: FoldedNetwork
-    state: Mapping[str, Tensor]
     steps: int
+    seconds: float
+    done: bool
     loss: float
-    validation_psnr: float
+    scores: Scores
+
+    def line(self) -> str:
+        """The progress as one JSON object."""
+        numbers = {"loss": self.loss, **self.scores._asdict()}
+        rounded = {name: None if math.isnan(value) else round(value, 5) for name, value in numbers.items()}
+        return json.dumps({"step": self.steps, "seconds": round(self.seconds, 2), "done": self.done, **rounded})
 
 
 def learning_rate(options: TrainingOptions, progress: float, step: int) -> float:
@@ -68,38 +80,9 @@ def learning_rate(options: TrainingOptions, progress: float, step: int) -> float
 def charbonnier_epsilon(progress: float) -> float:
     """The loss's softness: 1e-3, nearly L1, for 60% of the budget, then growing to 0.1, towards L2 (PSNR)."""
     if progress < _EPSILON_FROM:
-        return _LEAST_EPSILON
+        return LEAST_EPSILON
     growing = (progress - _EPSILON_FROM) / (1 - _EPSILON_FROM)
-    return _LEAST_EPSILON * math.pow(_EPSILON_GROWTH, growing)
-
-
-class CharbonnierLoss:
-    """Charbonnier loss, sqrt(d^2 + epsilon^2), on luma plus a smaller share on RGB.
-
-    Sources: P. Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed
-    imaging", ICIP 1994; for super-resolution W.-S. Lai et al., LapSRN, CVPR 2017.  Luma leads because it is
-    what is scored.
-
-    Args:
-        rgb_weight: of the RGB term.
-        device: where the pictures lie.
-    """
-
-    def __init__(self, rgb_weight: float, device: torch.device) -> None:
-        self._rgb_weight = rgb_weight
-        self._luma = torch.tensor(_LUMA_WEIGHTS, device=device)
-        self.epsilon = torch.tensor(_LEAST_EPSILON, device=device)
-        """On the device, so that it can change between replays of a captured step."""
-
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """The mean loss, a scalar; both are float32 (N, 3k, H, W), RGB in 0..1."""
-        n, channels, height, width = output.shape
-        rgb = (output - target).reshape(n * channels // 3, 3, height, width)
-        luma = torch.einsum("c,nchw->nhw", self._luma, rgb)
-        softness = self.epsilon * self.epsilon
-        luma_loss = torch.sqrt(luma * luma + softness).mean()
-        rgb_loss = torch.sqrt(rgb * rgb + softness).mean()
-        return luma_loss + self._rgb_weight * rgb_loss
+    return LEAST_EPSILON * math.pow(_EPSILON_GROWTH, growing)
 
 
 class Trainer:
@@ -107,109 +90,137 @@ class Trainer:
 
     Args:
         options: what and how to train.
-        crops: uint8 (N, 256, 256, 3), RGB.
-        clips: real frames for the temporal network; the others ignore them.
-        validation: pairs whose Y-PSNR is reported; nothing is chosen by it.
-        start: weights to start from, as ``TrainedNetwork.state`` holds them; random when left out.
+        make_batches: the training data on the device.
+        checkpoint: the file to continue from, where it exists, and to write.  The learning curve lies beside it
+            as JSON lines, ``.jsonl``, and the last of them as ``.json``.
+        validation: what is scored on the way.
+        start: weights to start from, random when left out; not used where the checkpoint exists.
         device: a CPU or CUDA device.
     """
 
     def __init__(
         self,
         options: TrainingOptions,
-        crops: Picture,
-        clips: Sequence[Clip] = (),
-        validation: Sequence[ImagePair] = (),
+        make_batches: Batches,
+        checkpoint: Path,
+        validation: Validation | None = None,
         start: Mapping[str, Tensor] | None = None,
         device: torch.device | None = None,
     ) -> None:
-        self._options, self._validation = options, validation
+        self._options, self._batches, self._validation, self._file = options, make_batches, validation, checkpoint
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._cuda = self._device.type == "cuda"
+        self._steps, self._spent = 0, 0.0
         torch.manual_seed(options.seed)
-        network = make_network(options.network)
+        self._network = make_network(options.network).to(self._device)
         if start is not None:
-            network.load_state_dict(start)
-        self._network = network.to(self._device)
+            start_from(self._network, start)
         if self._cuda:
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._average = make_network(options.network).to(self._device).requires_grad_(False)
-        self._average.load_state_dict(network.state_dict())
+        self._average = copy.deepcopy(self._network).requires_grad_(False)
         self._parameters: list[Tensor] = list(self._network.parameters())
         self._averaged: list[Tensor] = list(self._average.parameters())
-
-        self._temporal = options.network == "temporal"
-        self._batches: StillBatches | WindowBatches
-        if self._temporal:
-            self._batches = WindowBatches(crops, clips, options, self._device)
-        else:
-            self._batches = StillBatches(crops, options, self._device)
-        self._loss = CharbonnierLoss(options.rgb_weight, self._device)
+        self._optimizer = self._adam(self._parameters)
+        self._critic = Critic().to(self._device) if options.adversarial_weight else None
+        self._critic_optimizer = self._adam(list(self._critic.parameters())) if self._critic else None
+        self._critic_weight = torch.zeros((), device=self._device)
+        self._loss = PictureLoss(options.rgb_weight, options.edge_weight, options.change_weight, self._device)
         self._summed_loss = torch.zeros((), device=self._device)
-        # A tensor, so that the learning rate can change between replays of a captured step.
-        base = options.learning_rate
+        if checkpoint.exists():
+            self._restore()
+        torch.manual_seed(options.seed + self._steps)
+
+    def _adam(self, parameters: list[Tensor]) -> torch.optim.Adam:
+        # A tensor on a GPU, so that the learning rate can change between replays of a captured step.
+        base = self._options.learning_rate
         rate = torch.tensor(base, device=self._device) if self._cuda else base
-        self._optimizer = torch.optim.Adam(
-            self._parameters, lr=rate, betas=_BETAS, fused=self._cuda, capturable=self._cuda
-        )
+        return torch.optim.Adam(parameters, lr=rate, betas=_BETAS, fused=self._cuda, capturable=self._cuda)
 
-    def run(self) -> TrainedNetwork:
-        """Trains until the budget is spent, and reports on the way."""
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """What is stored, by name: objects with ``state_dict`` and ``load_state_dict``."""
+        parts: dict[str, Any] = {"network": self._network, "average": self._average, "optimizer": self._optimizer}
+        if self._critic:
+            parts |= {"critic": self._critic, "critic_optimizer": self._critic_optimizer}
+        return parts
+
+    def _restore(self) -> None:
+        stored = torch.load(self._file, map_location=self._device)
+        for name, part in self._parts.items():
+            part.load_state_dict(stored[name])
+        self._steps, self._spent = stored["steps"], stored["seconds"]
+        for optimizer in (self._optimizer, self._critic_optimizer):
+            for group in optimizer.param_groups if optimizer else ():
+                rate = float(group["lr"])
+                group["lr"] = torch.tensor(rate, device=self._device) if self._cuda else rate
+        _log.info("%s: continued at step %d, %.1f s", self._file, self._steps, self._spent)
+
+    def save(self) -> None:
+        """Writes the checkpoint; a broken write leaves the one before."""
+        states = {name: part.state_dict() for name, part in self._parts.items()}
+        new = self._file.with_suffix(".new")
+        torch.save({**states, "steps": self._steps, "seconds": self._spent}, new)
+        new.replace(self._file)
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Progress:
+        """Trains until the budget is spent or ``stop`` says so, reports on the way, and writes the checkpoint.
+
+        Raises:
+            CaptureError: a step cannot be captured; what was trained before is in the checkpoint.
+        """
         with _training_precision():
-            return self._run()
+            return self._run(stop)
 
-    def _run(self) -> TrainedNetwork:
-        options = self._options
-        mixed = options.mixed_precision and self._cuda
-        step_once = self._captured(mixed)
-        started, steps, next_report = time.perf_counter(), 0, 1 / _REPORTS
-        while True:
-            progress = self._progress(time.perf_counter() - started, steps)
-            if progress >= 1:
-                break
-            self._set_learning_rate(learning_rate(options, progress, steps))
-            self._loss.epsilon.fill_(charbonnier_epsilon(progress))
-            if mixed and progress > options.full_precision_from:
-                mixed = False
+    def _run(self, stop: Callable[[], bool]) -> Progress:
+        mixed = self._is_mixed()
+        self._schedule()
+        step_once = None
+        reported, next_report, clock = self._steps, self._progress(), time.perf_counter()
+        while self._progress() < 1 and not stop():
+            if step_once is None or mixed != self._is_mixed():
+                mixed = self._is_mixed()
+                if self._steps:
+                    self.save()
                 step_once = self._captured(mixed)
+                clock = time.perf_counter()
+            self._schedule()
             for _ in range(_STEPS_A_CHECK if self._cuda else 1):
                 step_once()
-                steps += 1
-            if self._cuda and steps % _STEPS_A_WAIT == 0:
+                self._steps += 1
+            if self._cuda and self._steps % _STEPS_A_WAIT == 0:
                 torch.cuda.synchronize()
-            if progress > next_report or steps == _FIRST_REPORT_STEP:
-                if progress > next_report:
-                    next_report += 1 / _REPORTS
-                self._report(progress, steps, time.perf_counter() - started)
-        result = TrainedNetwork(
-            self._average.fold(),
-            {name: value.detach().cpu().clone() for name, value in self._average.state_dict().items()},
-            steps,
-            float(self._summed_loss) / max(1, steps),
-            self.validate(),
-        )
-        _log.info(
-            "%s done: %d steps of %dx%dx%d in %.1f s, validation Y-PSNR %.3f dB",
-            options.network,
-            steps,
-            options.batch,
-            options.patch,
-            options.patch,
-            time.perf_counter() - started,
-            result.validation_psnr,
-        )
-        return result
+            now = time.perf_counter()
+            self._spent, clock = self._spent + now - clock, now
+            if self._progress() >= next_report and self._progress() < 1:
+                next_report = self._progress() + 1 / _REPORTS
+                reported = self._report(reported)[0]
+                clock = time.perf_counter()
+        _, progress = self._report(reported)
+        self.save()
+        self._file.with_suffix(".json").write_text(progress.line() + "\n", encoding="utf-8")
+        return progress
 
-    def _progress(self, elapsed: float, steps: int) -> float:
-        spent = elapsed / self._options.seconds
-        return max(spent, steps / self._options.max_steps) if self._options.max_steps else spent
+    def _is_mixed(self) -> bool:
+        options = self._options
+        return options.mixed_precision and self._cuda and self._progress() <= options.full_precision_from
 
-    def _set_learning_rate(self, value: float) -> None:
-        for group in self._optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(value)
-            else:
-                group["lr"] = value
+    def _progress(self) -> float:
+        spent = self._spent / self._options.seconds
+        return max(spent, self._steps / self._options.max_steps) if self._options.max_steps else spent
+
+    def _schedule(self) -> None:
+        """Sets learning rates, the loss's softness and the critic's weight."""
+        options, progress = self._options, self._progress()
+        rate = learning_rate(options, progress, self._steps)
+        for optimizer, factor in ((self._optimizer, 1.0), (self._critic_optimizer, _CRITIC_RATE)):
+            for group in optimizer.param_groups if optimizer else ():
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(factor * rate)
+                else:
+                    group["lr"] = factor * rate
+        # Towards L2 is towards blur, which is not for looks.
+        self._loss.epsilon.fill_(charbonnier_epsilon(0 if self._critic else progress))
+        self._critic_weight.fill_(options.adversarial_weight * min(1.0, progress / _CRITIC_WARM_UP))
 
     def _step(self, mixed_precision: bool) -> None:
         """One step; everything stays on the device."""
@@ -218,12 +229,27 @@ class Trainer:
             low, target = self._batches()
             if self._cuda:
                 low = low.contiguous(memory_format=torch.channels_last)
-        loss = self._loss(self._network(low, mixed_precision), target)
-        loss.backward()
+        output = self._network(low, mixed_precision)
+        loss = self._loss(output, target)
+        whole = loss
+        if self._critic:
+            real, made = self._scores(target, output, low, mixed_precision)
+            whole = loss + self._critic_weight * relativistic_loss(made, real)
+        whole.backward()
         self._optimizer.step()
+        if self._critic and self._critic_optimizer:
+            self._critic_optimizer.zero_grad(set_to_none=False)
+            real, made = self._scores(target, output.detach(), low, mixed_precision)
+            relativistic_loss(real, made).backward()
+            self._critic_optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self._averaged, self._parameters, 1 - self._options.ema_decay)
             self._summed_loss.add_(loss.detach())
+
+    def _scores(self, real: Tensor, made: Tensor, low: Tensor, mixed_precision: bool) -> tuple[Tensor, Tensor]:
+        assert self._critic
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed_precision):
+            return self._critic(real, low).float(), self._critic(made, low).float()
 
     def _captured(self, mixed_precision: bool) -> Callable[[], None]:
         """A step as a CUDA graph where there is a GPU, else as it is.
@@ -231,50 +257,54 @@ class Trainer:
         The warm-up runs on a side stream, as capturing requires.  Its steps train, but neither the schedules
         nor the mean loss count them.
         """
-        if not self._cuda:
+        if not self._cuda or not self._options.cuda_graph:
             return lambda: self._step(mixed_precision)
         loss_before = self._summed_loss.clone()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP_RUNS):
+        try:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP_RUNS):
+                    self._step(mixed_precision)
+            torch.cuda.current_stream().wait_stream(side)
+            torch.cuda.synchronize()
+            self._summed_loss.copy_(loss_before)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self._step(mixed_precision)
-        torch.cuda.current_stream().wait_stream(side)
-        torch.cuda.synchronize()
-        self._summed_loss.copy_(loss_before)
-        if not self._options.cuda_graph:
-            return lambda: self._step(mixed_precision)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step(mixed_precision)
+            graph.replay()
+            torch.cuda.synchronize()
+        except RuntimeError as error:
+            raise CaptureError(str(error)) from error
         return graph.replay
 
-    def _report(self, progress: float, steps: int, elapsed: float) -> None:
-        _log.info(
-            "%s %5.1f%% step %d, %.1f steps/s, mean loss %.5f, validation Y-PSNR %.3f dB",
-            self._options.network,
-            100 * progress,
-            steps,
-            steps / elapsed,
-            float(self._summed_loss) / steps,
-            self.validate(),
-        )
+    def _report(self, since: int) -> tuple[int, Progress]:
+        """Scores the averaged weights, and adds a line to the learning curve."""
+        if self._cuda:
+            torch.cuda.synchronize()
+        steps = self._steps - since
+        loss = float(self._summed_loss) / steps if steps else math.nan
+        self._summed_loss.zero_()
+        temporal = self._options.network == "temporal"
+        scores = self._validation(self._average, temporal) if self._validation else Scores()
+        progress = Progress(self._steps, self._spent, self._progress() >= 1, loss, scores)
+        with self._file.with_suffix(".jsonl").open("a", encoding="utf-8") as file:
+            file.write(progress.line() + "\n")
+        _log.info("%s %5.1f%% %s", self._file.stem, 100 * self._progress(), progress.line())
+        return self._steps, progress
 
-    def validate(self) -> float:
-        """Mean Y-PSNR of the averaged weights on the validation pairs, dB, outputs rounded to 8 bits.
 
-        The temporal network sees seven equal frames and is scored on the middle one.  NaN without pairs.
-        """
-        if not self._validation:
-            return math.nan
-        return float(np.mean([self._score(pair) for pair in self._validation]))
+def trained(checkpoint: Path) -> Mapping[str, Tensor]:
+    """The averaged weights of a checkpoint, on the CPU."""
+    state: Mapping[str, Tensor] = torch.load(checkpoint, map_location="cpu")["average"]
+    return state
 
-    @torch.no_grad()
-    def _score(self, pair: ImagePair) -> float:
-        x = torch.from_numpy(pair.low).to(self._device).permute(2, 0, 1)[None].float() / 255
-        output = self._average(x.repeat(1, WINDOW, 1, 1))[:, 3:6] if self._temporal else self._average(x)
-        picture = (output[0].clamp(0, 1) * 255).round().permute(1, 2, 0).cpu().numpy()
-        return y_psnr(picture, pair.high)
+
+def folded(network: str, checkpoint: Path) -> FoldedNetwork:
+    """The averaged weights of a checkpoint as plain convolutions."""
+    made = make_network(network)
+    made.load_state_dict(trained(checkpoint))
+    return made.fold()
 
 
 @contextmanager
