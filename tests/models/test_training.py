@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import math
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -30,10 +29,9 @@ from bmfgraph.models.training.crops import ImagePair, cut_pool, validation_pairs
 from bmfgraph.models.training.degrade import BlockCodec, dct_matrix
 from bmfgraph.models.training.drawn_page import draw_page
 from bmfgraph.models.training.export import build_model, read_folded
-from bmfgraph.models.training.extract_git import Repository
 from bmfgraph.models.training.folded import FoldedNetwork
 from bmfgraph.models.training.networks import bicubic_phases, make_network
-from bmfgraph.models.training.picture_sources import find_pictures, is_free_licence
+from bmfgraph.models.training.picture_sources import SourcePicture
 from bmfgraph.models.training.pool import read_index
 from bmfgraph.models.training.presets import PRESETS, TrainingOptions
 from bmfgraph.models.training.recipe import run_all
@@ -111,8 +109,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = tmp_path_factory.mktemp("recipe")
     sources = root / "src"
     (sources / "skimage").mkdir(parents=True)
-    draw_page(50).crop((300, 300, 720, 600)).save(sources / "skimage" / "coffee.png")
-    prepare_data.prepare_pool(list(find_pictures(sources)), root / "pool", pages=1)
+    file = sources / "skimage" / "coffee.png"
+    draw_page(50).crop((300, 300, 720, 600)).save(file)
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    prepare_data.prepare_pool([SourcePicture(file, "skimage/coffee.png", "CC0-1.0", checksum)], root / "pool", pages=1)
     write_video(root / "pan.mp4", panning_frames(12, 132, 204))
     presets = {name: tiny(name) for name in PRESETS}
     trained = run_all(root / "pool", [root / "pan.mp4"], root / "out", presets, most_frames=12)
@@ -241,59 +241,6 @@ def test_shipped_fast_network_beats_bicubic_on_a_film_frame() -> None:
 # ---------------------------------------------------------------------------------------------- data
 
 
-def test_every_listed_training_picture_has_a_licence_and_strict_keeps_90() -> None:
-    lines = (MODELS / "training" / "training_pictures.tsv").read_text(encoding="utf-8").splitlines()
-    licences = [line.split("\t")[1] for line in lines]
-    assert len(licences) == 115
-    assert sum(is_free_licence(licence) for licence in licences) == 90
-
-
-def test_sources_are_filtered_and_licensed(tmp_path: Path) -> None:
-    picture = Image.fromarray(smooth_picture(40, 60))
-    wallpapers = "plasma-workspace-wallpapers_4%3a5.27/usr/share/wallpapers"
-    palapeli = "palapeli-data_4%3a26.08/usr/share/palapeli/collection"
-    names = [
-        f"{wallpapers}/Canopee/contents/images/3840x2160.png",
-        f"{wallpapers}/Altai/contents/images/3840x2160.png",
-        f"{palapeli}/castle.jpg",
-        "git/budgie_temp.jpg",
-        "git/budgie_tree.jpg",
-        "sklearn/china.jpg",
-        "mate-backgrounds_1.26/usr/share/backgrounds/mate/nature/Dune.jpg",
-    ]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(tmp_path / name)
-    (tmp_path / "git/budgie_link.jpg").symlink_to(tmp_path / "git/budgie_tree.jpg")
-    (tmp_path / wallpapers / "Canopee/metadata.json").write_text('{"KPlugin": {"License": "LGPLv3"}}')
-    (tmp_path / palapeli / "castle.desktop").write_text("[Desktop Entry]\nLicense=Public Domain\n")
-
-    free = {"git/budgie_tree.jpg": "CC0-1.0", f"{palapeli}/castle.jpg": "Public Domain"}
-    free["sklearn/china.jpg"] = "CC-BY-2.0"
-    copyleft = {names[0]: "LGPLv3", names[-1]: "GPL-2+"}
-    assert {found.name: found.licence for found in find_pictures(tmp_path)} == free | copyleft
-    prepare_data.main(["--sources", str(tmp_path), "--strict", "--list", str(tmp_path / "list.tsv")])
-    listed = (tmp_path / "list.tsv").read_text(encoding="utf-8").splitlines()
-    assert dict(line.split("\t") for line in listed) == free
-
-
-def test_pool_leaves_out_flat_and_broken_pictures(tmp_path: Path) -> None:
-    source = tmp_path / "src" / "skimage"
-    source.mkdir(parents=True)
-    Image.new("RGB", (300, 300), (9, 9, 9)).save(source / "flat.png")
-    (source / "broken.png").write_bytes(b"no picture")
-    Image.fromarray(smooth_picture(2100, 60)).save(source / "tall.jpg")
-    pool = prepare_data.prepare_pool(list(find_pictures(tmp_path / "src")), tmp_path / "pool", pages=0)
-    assert [picture.name for picture in pool] == ["skimage/tall.jpg"]
-    assert read_index(tmp_path / "pool") == pool
-    assert pool[0].path.name == "002.jpg"
-    with pytest.raises(ValueError, match="large and detailed enough"):
-        cut_pool(tmp_path / "pool")
-    (tmp_path / "pool" / "index.tsv").write_text("000.jpg\tname\n")
-    with pytest.raises(ValueError, match="expected file, name and licence"):
-        read_index(tmp_path / "pool")
-
-
 def test_held_out_pictures_give_pairs_but_no_crops(run: Run) -> None:
     held_out = [picture for picture in read_index(run.pool) if picture.held_out]
     assert [picture.name for picture in held_out] == ["skimage/coffee.png"]
@@ -322,28 +269,6 @@ def test_windows_hold_no_cut_and_no_blank_frame(tmp_path: Path) -> None:
     assert np.array_equal(loaded.frames, clip.frames)
     with pytest.raises(ValueError, match="a window needs 7"):
         read_clip(tmp_path / "cut.mp4", limit=6)
-
-
-def test_repository_history_yields_each_file_that_is_there(tmp_path: Path) -> None:
-    clone = tmp_path / "owner+name"
-    clone.mkdir()
-
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", "-C", str(clone), *identity, *arguments], check=True, capture_output=True)
-
-    git("init", "-q")
-    (clone / "old.jpg").write_bytes(b"x" * 30_000)
-    (clone / "small.jpg").write_bytes(b"x" * 30)
-    git("add", ".")
-    git("commit", "-q", "-m", "add")
-    git("rm", "-q", "old.jpg")
-    git("commit", "-q", "-m", "remove")
-    repository = Repository("owner/name", tmp_path)
-    saved = {path.name: repository.save(blob, tmp_path / path.name) for blob, path in repository.history()}
-    assert saved == {"old.jpg": True, "small.jpg": False}
-    assert [path.name for _, path in repository.files("HEAD")] == ["small.jpg"]
-    assert not repository.save("0" * 40, tmp_path / "absent")
 
 
 # ---------------------------------------------------------------------------------------------- arithmetic
