@@ -1,7 +1,7 @@
-"""Takes the listed training pictures out of public repositories.
+"""Takes the listed training pictures and clips out of public repositories.
 
 Each repository is read at the commit that the list pins, from a clone (made when missing) named ``owner+name``.
-A picture may lie anywhere in that commit's history; its checksum decides which version is taken.
+A file may lie anywhere in that commit's history; its checksum decides which version is taken.
 
 Runs on its own, with the standard library only: ``python extract_git.py --repositories repos --out src``.
 """
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-PICTURE_LIST = Path(__file__).with_name("training_pictures.tsv")
+LISTS = tuple(Path(__file__).with_name(f"training_{name}.tsv") for name in ("pictures", "clips"))
 
 
 class Repository:
@@ -64,30 +64,31 @@ class Repository:
         return None
 
 
-def extract(clones: Path, out: Path, listing: Path = PICTURE_LIST) -> list[str]:
-    """Writes the listed pictures of repositories into ``out``.
+def extract(clones: Path, out: Path, listings: Sequence[Path] = LISTS) -> list[str]:
+    """Writes the listed files of repositories into ``out``.
 
     Args:
         clones: folder of the clones.
-        out: the sources' folder; the pictures come under ``github`` in it.
-        listing: see ``picture_sources.listed_pictures``.
+        out: the sources' folder; the files come under ``github`` in it.
+        listings: see ``picture_sources.listed_pictures``.
 
     Returns:
         The listed paths that no repository holds.
     """
     clones.mkdir(parents=True, exist_ok=True)
     wanted: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for line in listing.read_text(encoding="utf-8").splitlines():
+    lines = [line for listing in listings for line in listing.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
         name, _, sha256 = line.split("\t")
         kind, source, path = name.split("/", 2)
         if kind == "github":
             wanted[source].append((path, sha256))
     missing = []
-    for source, pictures in wanted.items():
+    for source, files in wanted.items():
         repository_name, commit = source.split("@")
         repository = Repository(repository_name, clones)
         blobs = repository.history(commit)
-        for path, sha256 in pictures:
+        for path, sha256 in files:
             content = repository.content(blobs.get(path, ()), sha256)
             file = out / "github" / source / path
             if content is None:
@@ -100,7 +101,7 @@ def extract(clones: Path, out: Path, listing: Path = PICTURE_LIST) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(description="Take the listed pictures out of public repositories.")
+    parser = argparse.ArgumentParser(description="Take the listed pictures and clips out of public repositories.")
     parser.add_argument("--repositories", type=Path, default=Path("repos"), help="folder of the clones")
     parser.add_argument("--out", type=Path, default=Path("src"))
     options = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""The list of training pictures: where each of them lies in the gathered sources, its licence and its checksum.
+"""The lists of training pictures and clips: where each lies in the gathered sources, its licence and its checksum.
 
-``training_pictures.tsv`` names the source in the first two folders of a path: ``github/OWNER+NAME@COMMIT``,
-``debian/PACKAGE=VERSION`` or ``pypi/PACKAGE==VERSION``.  ``sources.sh`` gathers what the list names.
+The lists name the source in the first two folders of a path: ``github/OWNER+NAME@COMMIT``,
+``debian/PACKAGE=VERSION`` or ``pypi/PACKAGE==VERSION``.  ``sources.sh`` gathers what they name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PICTURE_LIST = Path(__file__).with_name("training_pictures.tsv")
+CLIP_LIST = Path(__file__).with_name("training_clips.tsv")
 
 # Creative Commons BY, BY-SA and CC0, and the public domain; neither NC nor ND, nor any software licence.
 _FREE_LICENCE = re.compile(r"(CC0-1\.0|CC-BY(-SA)?-\d\.\d|Public Domain)( \(.*\))?")
@@ -18,7 +19,7 @@ _FREE_LICENCE = re.compile(r"(CC0-1\.0|CC-BY(-SA)?-\d\.\d|Public Domain)( \(.*\)
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """One picture: its file, its path below the sources' folder, its licence, and the SHA-256 of its file in hex."""
+    """One picture or clip: its file, its path below the sources' folder, its licence, and its file's SHA-256 in hex."""
 
     path: Path
     name: str

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Gathers the pictures that training_pictures.tsv lists under the folder $1 (default: src), for prepare_data.
+# Gathers the pictures and clips that training_pictures.tsv and training_clips.tsv list under the folder $1
+# (default: src), for prepare_data and cut_clips.
 #
 # Needs apt (Debian bookworm for the listed versions), pip, python3 and git.
 # REPOSITORIES: folder of git clones named owner+name; missing ones are cloned into it (default: $1/repositories).

@@ -7,14 +7,16 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 from PIL import Image
 
-from bmfgraph.models.training import extract_git, prepare_data
+from bmfgraph.models.training import cut_clips, extract_git, prepare_data
 from bmfgraph.models.training.crops import cut_pool
 from bmfgraph.models.training.drawn_page import draw_page
-from bmfgraph.models.training.picture_sources import SourcePicture, listed_pictures
+from bmfgraph.models.training.picture_sources import CLIP_LIST, SourcePicture, listed_pictures
 from bmfgraph.models.training.pool import PoolPicture, read_index
 
 
@@ -105,6 +107,23 @@ def test_listed_pictures_are_taken_out_of_a_history(tmp_path: Path) -> None:
     lines += [f"{source}/{name}\tCC0-1.0\t{'0' * 64}" for name in ("über.jpg", "absent.jpg")]
     lines += ["pypi/other==1/a.png\tCC0-1.0\t0"]
     (tmp_path / "list.tsv").write_text("\n".join(lines), encoding="utf-8")
-    missing = extract_git.extract(tmp_path / "clones", tmp_path / "src", tmp_path / "list.tsv")
+    missing = extract_git.extract(tmp_path / "clones", tmp_path / "src", [tmp_path / "list.tsv"])
     assert missing == [f"{source}/über.jpg", f"{source}/absent.jpg"]
     assert (tmp_path / "src" / source / "über.jpg").read_bytes() == b"first"
+
+
+def test_clips_are_cut(tmp_path: Path) -> None:
+    clips = listed_pictures(tmp_path, CLIP_LIST)
+    assert sorted(clip.path.name for clip in clips) == sorted(cut_clips.CUTS)
+    with av.open(str(tmp_path / "whole.mp4"), "w") as container:
+        stream: VideoStream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(9):
+            frame = np.full((48, 64, 3), 20 * value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    cut_clips.cut_clip(tmp_path / "whole.mp4", tmp_path / "cut.mp4", cut_clips.Cut(start=3, frames=5, side=8))
+    with av.open(str(tmp_path / "cut.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(48, 48, 3)] * 5
+    assert [round(float(frame.mean()) / 20) for frame in frames] == [3, 4, 5, 6, 7]
