@@ -1,163 +1,82 @@
-"""Measures ONNX files: Y-PSNR on still pictures and on video, and time on the CPU.
+"""Measures ONNX files: Y-PSNR, SSIM and flicker on still pictures and on video, and time on the CPU.
 
-    python -m bmfgraph.models.training.evaluate stills --root DIR --models A.onnx B.onnx
-    python -m bmfgraph.models.training.evaluate video --clips A.mp4 B.mp4 --models A.onnx B.onnx
+    python -m bmfgraph.models.training.evaluate all --stills DIR --clips A.mp4 B.mp4 --models A.onnx --out DIR
     python -m bmfgraph.models.training.evaluate speed --models A.onnx B.onnx
 
-``stills`` expects the usual benchmark folders, ``DIR/Set5/image_SRF_2/*_HR.png`` with ``*_LR.png`` beside.
+``all`` scores networks that enlarge by two and by four beside bicubic and Lanczos interpolation, on Set5, Set14
+and BSD100 (``DIR/Set5/image_SRF_2/*_HR.png`` with ``*_LR.png`` beside) and on video clips whose small frames are
+made in four ways; two of them are coded, and decoded as the project's decoder does.  It writes ``scores.json``,
+``scores.md`` and, for each way and scale, a sheet of magnified crops.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
+import json
+import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
+from typing import Any
 
-import av
 import numpy as np
-from av.video.stream import VideoStream
-from PIL import Image
 
-from .clips import WINDOW, decode_rgb
-from .resample import Picture, area_shrink, matlab_half, y_psnr
-from .upscaler import Upscaler, bicubic
+from .clips import WINDOW
+from .report import crop_sheet, markdown
+from .scoring import INPUTS, Scores, mean_scores, read_passages, scored_window, still_scores, window_scores
+from .upscaler import AnyUpscaler, Interpolation, Upscaler
 
 STILL_SETS = ("Set5", "Set14", "BSD100")
-_SCORED = slice(2, 5)  # of a window's frames
-_MOST_FRAMES = 400
-_WIDEST = 640  # px
-_VIDEO_BORDER = 6  # px left out on every side
-_BLANK = 8.0  # grey levels of standard deviation below which a window is not scored
-_FRAMES_BEFORE, _FRAMES_AFTER = (
-    8,
-    12,
-)  # frames that are coded together, before and from a window's first one on
+MEAN = "mean"
+"""Key of the means over the clips."""
+
 _WARM_UP_RUNS = 3
+_log = logging.getLogger(__name__)
+
+ByModel = dict[str, Scores]
 
 
-def still_scores(models: Sequence[Upscaler], folder: Path) -> dict[str, float]:
-    """Mean Y-PSNR of models for single pictures on one set, 2 px border left out.
-
-    Args:
-        models: what to measure.
-        folder: holds ``*_HR.png`` and ``*_LR.png``.
-
-    Returns:
-        dB by the models' names.
-
-    Raises:
-        FileNotFoundError: the folder holds no such pictures.
-    """
-    files = sorted(folder.glob("*_HR.png"))
-    if not files:
-        raise FileNotFoundError(f"no *_HR.png in {folder}")
-    scores: dict[str, list[float]] = {model.name: [] for model in models}
-    for file in files:
-        high, low = _read(file), _read(file.with_name(file.name.replace("_HR", "_LR")))
-        for model in models:
-            output = model(low[None])[0]
-            # The output is a row or column larger where the reference has an odd side.
-            height, width = (min(sides) for sides in zip(high.shape[:2], output.shape[:2], strict=True))
-            scores[model.name].append(y_psnr(output[:height, :width], high[:height, :width]))
-    return {name: mean(values) for name, values in scores.items()}
+def evaluate_stills(models: Sequence[AnyUpscaler], root: Path) -> dict[str, ByModel]:
+    """Scores of the models that take single pictures, by set and name."""
+    able = [model for model in models if not model.takes_windows]
+    return {name: {m.name: still_scores(m, root / name / "image_SRF_2") for m in able} for name in STILL_SETS}
 
 
-def _read(path: Path) -> Picture:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def read_evaluation_frames(path: Path) -> list[Picture]:
-    """The first 400 frames of a video, area-shrunk to a width of 640 px if wider, sides multiples of four."""
-    frames = []
-    for frame in decode_rgb(path, _MOST_FRAMES):
-        height, width = frame.shape[:2]
-        if width > _WIDEST:
-            frame = area_shrink(frame, _WIDEST, round(height * _WIDEST / width))
-        frames.append(frame[: frame.shape[0] // 4 * 4, : frame.shape[1] // 4 * 4])
-    return frames
-
-
-def video_scores(
-    models: Sequence[Upscaler],
-    frames: Sequence[Picture],
-    windows: int = 4,
-    down: str = "bicubic",
-    crf: int = -1,
-) -> dict[str, float]:
-    """Mean Y-PSNR over the frames 2, 3 and 4 of evenly spread windows of a video.
+def evaluate_clips(
+    models: Sequence[AnyUpscaler], clips: Sequence[Path], windows: int, out: Path
+) -> dict[str, dict[str, ByModel]]:
+    """Scores by input, clip (and ``MEAN``) and model, and sheets of crops into a folder.
 
     Args:
-        models: what to measure; bicubic interpolation is measured beside.
-        frames: uint8 (H, W, 3), RGB, sides multiples of four, at least 15 of them.
-        windows: how many.
-        down: "bicubic" (as MATLAB) or "area" (2x2 means).
-        crf: code the shrunk frames with x264 at this constant rate factor; below 0, do not.
-
-    Returns:
-        dB by name; NaN where every window is blank.
+        models: of one scale.
+        clips: videos.
+        windows: of each clip.
+        out: folder for the sheets.
 
     Raises:
-        ValueError: there are too few frames.
+        ValueError: a clip is too short.
     """
-    first, last = WINDOW // 2, len(frames) - _FRAMES_AFTER
-    if last < first:
-        raise ValueError(f"{len(frames)} frames are too few; {first + _FRAMES_AFTER} are needed")
-    scores: dict[str, list[float]] = {"bicubic": [], **{model.name: [] for model in models}}
-    for start in np.linspace(first, last, windows).astype(int):
-        window = frames[start : start + WINDOW]
-        if window[WINDOW // 2].std() < _BLANK:
+    scale = models[0].scale
+    found: dict[str, dict[str, ByModel]] = {kind: {} for kind in INPUTS}
+    sheets: dict[str, list[Any]] = {kind: [] for kind in INPUTS}
+    for clip in clips:
+        passages = read_passages(clip, windows)
+        if not passages:
+            _log.warning("%s holds nothing but blank windows", clip.name)
             continue
-        lead = min(_FRAMES_BEFORE, start) if crf >= 0 else 0
-        tail = _FRAMES_AFTER if crf >= 0 else WINDOW
-        low = [_halved(frame, down) for frame in frames[start - lead : start + tail]]
-        if crf >= 0:
-            low = x264_coded(low, crf)
-        stacked = np.stack(low[lead : lead + WINDOW])
-        target = window[_SCORED]
-        scores["bicubic"] += _frame_scores(bicubic(stacked[_SCORED]), target)
-        for model in models:
-            output = model(stacked if model.takes_windows else stacked[_SCORED])
-            scores[model.name] += _frame_scores(output, target)
-    return {name: mean(values) if values else float("nan") for name, values in scores.items()}
-
-
-def _halved(frame: Picture, down: str) -> Picture:
-    if down == "area":
-        return area_shrink(frame, frame.shape[1] // 2, frame.shape[0] // 2)
-    return matlab_half(frame)
-
-
-def _frame_scores(output: Picture, target: Sequence[Picture]) -> Iterator[float]:
-    return (y_psnr(got, wanted, _VIDEO_BORDER) for got, wanted in zip(output, target, strict=True))
-
-
-def x264_coded(frames: Sequence[Picture], crf: int) -> list[Picture]:
-    """Codes frames with x264 (4:2:0, 25 frames a second) and decodes them.
-
-    Args:
-        frames: uint8 (H, W, 3), RGB, even sides.
-        crf: constant rate factor.
-
-    Returns:
-        As many frames of the same shape.
-    """
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as container:
-        stream: VideoStream = container.add_stream("libx264", rate=Fraction(25), options={"crf": str(crf)})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
-    buffer.seek(0)
-    with av.open(buffer, mode="r") as coded:
-        return [frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False) for frame in coded.decode(video=0)]
+        for kind in INPUTS:
+            chosen = [scored_window(passage, kind, scale) for passage in passages]
+            found[kind][clip.name] = {model.name: window_scores(model, chosen) for model in models}
+            sheets[kind].append((clip.stem, chosen[0]))
+        _log.info("%s, x%d", clip.name, scale)
+    for kind, rows in sheets.items():
+        name = kind.replace(" ", "_").lower()
+        crop_sheet(rows, models).save(out / f"crops_x{scale}_{name}.png")
+    for by_clip in found.values():
+        by_clip[MEAN] = {m.name: mean_scores([row[m.name] for row in by_clip.values()]) for m in models}
+    return found
 
 
 def cpu_times(models: Sequence[Upscaler], runs: int, width: int = 320, height: int = 180) -> dict[str, list[float]]:
@@ -185,54 +104,54 @@ def cpu_times(models: Sequence[Upscaler], runs: int, width: int = 320, height: i
     return times
 
 
-def _stills(options: argparse.Namespace) -> Iterator[str]:
-    models = [Upscaler(path) for path in options.models]
-    by_set = {name: still_scores(models, options.root / name / "image_SRF_2") for name in STILL_SETS}
-    yield "\t".join(["Y-PSNR, dB", *by_set])
-    for model in models:
-        yield "\t".join([model.name, *(f"{scores[model.name]:.2f}" for scores in by_set.values())])
+def _all(options: argparse.Namespace) -> None:
+    networks = [Upscaler(path, options.threads) for path in options.models]
+    options.out.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Mapping[str, Any]] = {}
+    for scale in sorted({model.scale for model in networks}):
+        models: list[AnyUpscaler] = [Interpolation(name, scale) for name in ("bicubic", "lanczos")]
+        models += [model for model in networks if model.scale == scale]
+        result[f"x{scale}"] = {
+            "stills": evaluate_stills(models, options.stills) if options.stills else {},
+            "video": evaluate_clips(models, options.clips, options.windows, options.out) if options.clips else {},
+        }
+    (options.out / "scores.md").write_text(markdown(result, MEAN), encoding="utf-8")
+    text = json.dumps(_plain(result), indent=1)
+    (options.out / "scores.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _video(options: argparse.Namespace) -> Iterator[str]:
-    models = [Upscaler(path) for path in options.models]
-    names = ["bicubic", *(model.name for model in models)]
-    yield "\t".join(["Y-PSNR, dB", *names])
-    rows = []
-    for clip in options.clips:
-        frames = read_evaluation_frames(clip)
-        rows.append(video_scores(models, frames, options.windows, options.down, options.crf))
-        yield "\t".join([clip.name, *(f"{rows[-1][name]:.2f}" for name in names)])
-    yield "\t".join(["mean", *(f"{mean(row[name] for row in rows):.2f}" for name in names)])
+def _plain(value: Any) -> Any:
+    """Scores as objects with rounded numbers."""
+    if isinstance(value, Scores):
+        return {name: round(number, 4) for name, number in value._asdict().items() if number == number}
+    return {key: _plain(inner) for key, inner in value.items()}
 
 
-def _speed(options: argparse.Namespace) -> Iterator[str]:
+def _speed(options: argparse.Namespace) -> None:
     models = [Upscaler(path, threads=1) for path in options.models]
     for name, seconds in cpu_times(models, options.runs).items():
-        yield f"{name}\tmedian {median(seconds) * 1e3:.2f} ms\tmin {min(seconds) * 1e3:.2f} ms"
+        sys.stdout.write(f"{name}\tmedian {median(seconds) * 1e3:.2f} ms\tmin {min(seconds) * 1e3:.2f} ms\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(description="Measure ONNX files that upscale 8-bit pictures by two.")
+    parser = argparse.ArgumentParser(description="Measure ONNX files that enlarge pictures and video.")
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("stills", help="Y-PSNR on Set5, Set14 and BSD100")
-    command.add_argument("--root", type=Path, required=True, help="folder with the three sets")
-    command.set_defaults(run=_stills)
-    command = commands.add_parser("video", help="Y-PSNR on video clips")
-    command.add_argument("--clips", type=Path, nargs="+", required=True)
-    command.add_argument("--windows", type=int, default=4, help="windows of seven frames a clip")
-    command.add_argument("--down", choices=("bicubic", "area"), default="bicubic")
-    command.add_argument("--crf", type=int, default=-1, help="code the shrunk frames with x264 at this rate factor")
-    command.set_defaults(run=_video)
+    command = commands.add_parser("all", help="scores, tables and crops")
+    command.add_argument("--stills", type=Path, help="folder with Set5, Set14 and BSD100")
+    command.add_argument("--clips", type=Path, nargs="+", default=[])
+    command.add_argument("--windows", type=int, default=2, help="windows of seven frames a clip")
+    command.add_argument("--threads", type=int, default=2)
+    command.add_argument("--out", type=Path, default=Path("scores"))
+    command.set_defaults(run=_all)
     command = commands.add_parser("speed", help="time for a 320x180 frame on one CPU thread")
     command.add_argument("--runs", type=int, default=40)
     command.set_defaults(run=_speed)
     for command in commands.choices.values():
         command.add_argument("--models", type=Path, nargs="+", required=True, metavar="MODEL.onnx")
     options = parser.parse_args(arguments)
-    for line in options.run(options):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options.run(options)
 
 
 if __name__ == "__main__":
