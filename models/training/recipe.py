@@ -258,7 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see the module's docstring."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    sys.exit(options.run(options))
+    if status := options.run(options):
+        sys.exit(status)
 
 
 if __name__ == "__main__":
