@@ -43,7 +43,8 @@ SHIPPED = ("fast", "fast_video", "quality", "temporal")
 
 def bicubic(low: Picture) -> Picture:
     """Bicubic interpolation of one picture."""
-    return Interpolation("bicubic", 2)(low[None])[0]
+    picture: Picture = Interpolation("bicubic", 2)(low[None])[0]
+    return picture
 
 
 # ---------------------------------------------------------------------------------------------- one tiny run
@@ -106,7 +107,8 @@ def test_exported_networks_start_near_bicubic(run: Run, name: str) -> None:
     upscaler = Upscaler(run.out / f"{FILE_NAMES[name]}.onnx")
     low, high = pairs.low[0], pairs.high[0]
     output = upscaler(low if upscaler.takes_windows else low[2:5])
-    assert (output.dtype, output.shape) == (np.uint8, high.shape)
+    assert output.dtype == np.uint8
+    assert output.shape == high.shape
     score, reference = (
         np.mean([y_psnr(got, wanted, 4) for got, wanted in zip(frames, high, strict=True)])
         for frames in (output, Interpolation("bicubic", pairs.scale)(low[2:5]))
