@@ -16,6 +16,8 @@ from .pool import read_index
 from .resample import Picture
 
 CROP_SIDE = 256  # px
+CORES = min(16, len(os.sched_getaffinity(0)))
+"""Threads and processes that work side by side; a container may show more cores than it may use."""
 
 _SCALES = ((1.0, 200), (1.5, 176), (2.25, 144), (3.4, 112))  # (shrink factor, most px between two crops)
 _LEAST_LONG_SIDE = 380  # px; a shrunk picture below this gives no crops
@@ -82,7 +84,7 @@ def cut_pool(pool: Path) -> Picture:
     """
     pictures = [picture for picture in read_index(pool) if not picture.held_out]
     kept = []
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
+    with ThreadPoolExecutor(CORES) as executor:
         for crops, detail in executor.map(crop_picture, [picture.path for picture in pictures]):
             order = np.argsort(-detail)[:_CROPS_PER_PICTURE]
             kept.append(crops[order[detail[order] > _LEAST_DETAIL]])

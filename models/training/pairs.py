@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -26,6 +25,7 @@ from torch import Tensor
 from .camera import MovingCamera
 from .clips import WINDOW, Clip, read_clip
 from .coding import Coding, code, random_coding
+from .crops import CORES
 from .degrade import Shrinker, margin, noisy, round_to_8_bits
 from .pool import read_index
 from .resample import Picture
@@ -38,8 +38,8 @@ _PYRAMID = (1.0, 1.5, 2.25)  # shrink factors of the pictures that cameras move 
 _LEAST_SIDE = 320  # px, of a shrunk picture
 _REAL_SHARE = 0.3  # of the sequences are frames of clips, where there are clips
 _MOST_FRAMES, _CLIPS_AT_ONCE = 300, 4  # of a clip
-_NOISY_SHARE, _NOISE = 0.25, 2 / 255
-_BLUR_SHARE = 0.2
+_NOISY_SHARE, _NOISE = 0.15, 1.5 / 255
+_BLUR_SHARE = 0.1
 _PENDING_A_WORKER = 4
 
 _log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _pictures(pool: Path, held_out: bool, device: torch.device) -> list[list[Ten
         shrunk = [full.resize(size, Image.Resampling.LANCZOS) for size in kept]
         return [torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().to(device) for picture in shrunk]
 
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
+    with ThreadPoolExecutor(CORES) as executor:
         pictures = list(executor.map(levels, chosen))
     order = np.random.default_rng(0).permutation(len(pictures))
     return [pictures[i] for i in order]

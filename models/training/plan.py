@@ -65,29 +65,33 @@ def run_jobs(jobs: Sequence[Job], devices: Sequence[str], seconds: float, logs: 
     deadline = time.monotonic() + seconds
     waiting, states = list(jobs), {job.name: "not started" for job in jobs}
     running: list[_Running] = []
-    while waiting or running:
-        left = deadline - time.monotonic()
-        for job in list(waiting) if left > _LEAST else []:
-            if job.is_done():
-                states[job.name] = "done"
-            elif any(states[name] == "failed" for name in job.after):
-                states[job.name] = "failed"
-            else:
-                room = {device: _CAPACITY - _load(running, device) for device in devices}
-                device = max(room, key=lambda name: room[name])
-                if room[device] < job.weight or any(states[name] != "done" for name in job.after):
-                    continue
-                running.append(_Running(job, device, _start(job, device, left, logs)))
-                states[job.name] = "unfinished"
-            waiting.remove(job)
-        for some in list(running):
-            if some.process.poll() is not None:
-                running.remove(some)
-                states[some.job.name] = _ended(some, logs)
-        if left <= _LEAST:
-            waiting = []
-            _press(running, -left)
-        time.sleep(_SECONDS_A_LOOK)
+    try:
+        while waiting or running:
+            left = deadline - time.monotonic()
+            for job in list(waiting) if left > _LEAST else []:
+                if job.is_done():
+                    states[job.name] = "done"
+                elif any(states[name] == "failed" for name in job.after):
+                    states[job.name] = "failed"
+                else:
+                    room = {device: _CAPACITY - _load(running, device) for device in devices}
+                    device = max(room, key=lambda name: room[name])
+                    if room[device] < job.weight or any(states[name] != "done" for name in job.after):
+                        continue
+                    running.append(_Running(job, device, _start(job, device, left, logs)))
+                    states[job.name] = "unfinished"
+                waiting.remove(job)
+            for some in list(running):
+                if some.process.poll() is not None:
+                    running.remove(some)
+                    states[some.job.name] = _ended(some, logs)
+            if left <= _LEAST:
+                waiting = []
+                _press(running, -left)
+            time.sleep(_SECONDS_A_LOOK)
+    finally:
+        for some in running:
+            some.process.terminate()
     return states
 
 

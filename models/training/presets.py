@@ -94,15 +94,15 @@ PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
     {
         "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=300, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
         "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=150, scalers=_BICUBIC),
-        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=240, pair_share=0.7, blur_share=0.2),
+        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=240, pair_share=0.7, blur_share=0.1),
         "quality_video": TrainingOptions(
-            "quality", 32, 64, 5e-4, seconds=480, mixed_precision=True, pair_share=0.75, blur_share=0.2
+            "quality", 32, 64, 5e-4, seconds=480, mixed_precision=True, pair_share=0.75, blur_share=0.1
         ),
         "temporal": TrainingOptions(
             "temporal", 16, 64, 5e-4, seconds=620, mixed_precision=True, pair_share=1.0, change_weight=0.3
         ),
         "x4_video": TrainingOptions(
-            "x4", 32, 48, 1e-3, seconds=120, mixed_precision=True, pair_share=0.7, blur_share=0.2
+            "x4", 32, 48, 1e-3, seconds=120, mixed_precision=True, pair_share=0.7, blur_share=0.1
         ),
         "sharp_x2": TrainingOptions(
             "quality",
@@ -113,7 +113,7 @@ PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
             mixed_precision=True,
             full_precision_from=2.0,
             pair_share=0.5,
-            blur_share=0.2,
+            blur_share=0.1,
             edge_weight=0.5,
             adversarial_weight=1e-2,
         ),

@@ -33,7 +33,7 @@ import torch
 
 from .batches import Batches
 from .coding import Coding
-from .crops import cut_pool
+from .crops import CORES, cut_pool
 from .pairs import PairOptions, Pairs, make_pairs
 from .plan import Job, run_jobs
 from .presets import FILE_NAMES, PRESETS, STARTED_FROM, TrainingOptions
@@ -113,7 +113,7 @@ def plan(options: argparse.Namespace) -> list[Job]:
     """The jobs of ``all``."""
     data, out = options.data, options.out
     source = ["--pool", str(options.pool), "--data", str(data)]
-    workers = str(max(1, (os.cpu_count() or 1) // 3))
+    workers = str(max(1, CORES // len(_PAIR_JOBS)))
     size = ["--side", str(options.side)]
     jobs = [
         Job("crops", ["crops", *source], (data / "crops.npy").exists),
@@ -148,7 +148,9 @@ def _is_done(file: Path) -> bool:
 
 
 def _all(options: argparse.Namespace) -> int:
-    devices = [str(i) for i in range(torch.cuda.device_count())] or [""]
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    count, shown = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = (shown.split(",") if shown else [str(i) for i in range(count)])[:count] or [""]
     for folder in (options.data, options.out):
         folder.mkdir(parents=True, exist_ok=True)
     states = run_jobs(plan(options), devices, options.seconds_now, options.out / "logs")
