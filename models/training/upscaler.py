@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Upscaler:
         self._input, self._is_float = first.name, first.type == "tensor(float)"
         self.name = path.stem
         self.takes_windows = self._input == "input:0"
+        self.runner: Callable[[NDArray[Any]], NDArray[Any]] = self._onnxruntime
+        """What runs the file; another runtime can be put in its place."""
         probe = np.zeros((WINDOW if self.takes_windows else 1, _PROBE, _PROBE, 3), np.uint8)
         self.scale = self(probe).shape[1] // _PROBE
 
@@ -64,8 +67,12 @@ class Upscaler:
         fed: NDArray[Any] = np.ascontiguousarray(tensor)
         if self._is_float:
             fed = fed.astype(np.float32) / 255
-        output: NDArray[Any] = self._session.run(None, {self._input: fed})[0]
+        output = self.runner(fed)
         return to_uint8(output * 255) if self._is_float else output
+
+    def _onnxruntime(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        output: NDArray[Any] = self._session.run(None, {self._input: tensor})[0]
+        return output
 
 
 def interpolated(frames: Picture, scale: int, filter_: Image.Resampling) -> Picture:

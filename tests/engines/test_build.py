@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+import bmfgraph.models
 from bmfgraph.engines import trt_network, trt_process as script
 from bmfgraph.engines.build import builder_version, ensure_engine
 from bmfgraph.engines.external import command_line
@@ -170,19 +171,28 @@ def test_a_network_whose_dims_are_freed(builds: Builds, tmp_path: Path, rtx: str
         "realesr_animevideov3_x2",
         "ultraface_rfb_320",
         "ultraface_rfb_640_original",
-        "vsr_x2_fast",
-        "vsr_x2_quality",
-        "vsr_x2_temporal",
     ],
 )
 def test_the_shared_models(builds: Builds, shared_models: Path, rtx: str, name: str) -> None:
+    takes_the_model(builds, shared_models / f"{name}.onnx")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(bmfgraph.models.__file__).parent.glob("*.onnx")), ids=lambda path: path.stem
+)
+def test_the_shipped_models(builds: Builds, rtx: str, path: Path) -> None:
+    takes_the_model(builds, path, precision="int8" if path.stem.endswith("int8") else "fp16")
+
+
+def takes_the_model(builds: Builds, path: Path, **changes: Any) -> None:
+    """Assert that TensorRT-RTX builds the model, with its tensors as they are."""
     from bmfgraph.engines.onnx.model import read_onnx
 
-    model = read_onnx(shared_models / f"{name}.onnx")
+    model = read_onnx(path)
     (tensor,) = model.inputs
     free = {"N": 1, "batch": 1, "H": 32, "W": 48, "height": 32, "width": 48}
     shape = tuple(size if isinstance(size, int) else free.get(size, 32) for size in tensor.dims)
-    entry = builds(model.path, profiles=profile(shape, name=tensor.name))
+    entry = builds(model.path, profiles=profile(shape, name=tensor.name), **changes)
     found = {(one["name"], one["mode"], one["dtype"]) for one in entry.tensors}
     assert found == {(one.name, "input", one.dtype) for one in model.inputs} | {
         (one.name, "output", one.dtype) for one in model.outputs

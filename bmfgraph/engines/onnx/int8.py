@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,13 +22,14 @@ Samples = Iterable[Mapping[str, NDArray[Any]]]
 _QUANTIZED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 
-def quantize(model: Any, calibration: Samples | None, *, opset: int) -> Any:
+def quantize(model: Any, calibration: Samples | None, *, opset: int, kept: Sequence[str] = ()) -> Any:
     """Quantize the inputs and weights of convolutions and matrix products.
 
     Args:
         model: An ``onnx.ModelProto``, which may be changed.
         calibration: Inputs over which the ranges of activations are measured.
         opset: The operator set to upgrade to, at least 13, because one scale per channel needs it.
+        kept: Names of nodes to leave as they are.
 
     Returns:
         The quantized ``onnx.ModelProto``; a model that is quantized already is only upgraded.
@@ -69,6 +70,7 @@ def quantize(model: Any, calibration: Samples | None, *, opset: int) -> Any:
             Reader(),
             quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=_QUANTIZED,
+            nodes_to_exclude=list(kept),
             per_channel=True,
             activation_type=tools.QuantType.QInt8,
             weight_type=tools.QuantType.QInt8,
