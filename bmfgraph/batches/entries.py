@@ -17,14 +17,14 @@ from typing import Any
 import yaml
 
 from bmfgraph import error_codes as codes
-from bmfgraph.batches.remote import clips_of, is_remote, opened, several_at, suffix_of
+from bmfgraph.batches.remote import clips_of, is_one_object, is_remote, opened, several_at, suffix_of
 from bmfgraph.config.job import path_keys
 from bmfgraph.errors import ConfigError, MediaError
 from bmfgraph.media.clips import clip_names, relative_name
 from bmfgraph.media.naming import input_words
 from bmfgraph.media.picture_files import WILDCARDS
 
-__all__ = ["Entry", "entries", "is_manifest", "names_remote"]
+__all__ = ["Entry", "entries", "is_manifest", "names_clips_at", "names_remote"]
 
 _CSV, _LINES = ".csv", ".jsonl"
 _CLIP = "input"
@@ -60,6 +60,11 @@ def names_remote(value: object) -> bool:
         with contextlib.suppress(MediaError, OSError):
             parts = clip_names(value) or ()
     return any(isinstance(part, str) and several_at(part) for part in parts)
+
+
+def names_clips_at(value: object) -> bool:
+    """Return whether the key ``input`` names clips at an address that are more than one, or must be asked for."""
+    return names_remote(value) and not (isinstance(value, str) and is_one_object(value))
 
 
 def entries(value: str | Sequence[str] | None) -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from bmfgraph.media.opening import is_url
 from bmfgraph.nodes.path_kind import output_fields, path_kind
 from bmfgraph.plan.plan import files_written
 
-__all__ = ["ClipFiles", "Place", "clip_files", "local_journal"]
+__all__ = ["ClipFiles", "Place", "clip_files", "local_journal", "names_store"]
 
 Place = tuple[str, str]
 """Node and field that name a file; the node is empty for a key of the job."""
@@ -67,6 +67,15 @@ class ClipFiles:
     def are_local(self) -> bool:
         """Whether the run reads and writes nothing in a store."""
         return not self.reads and not any(map(is_object, self.writes.values()))
+
+
+def names_store(value: object) -> bool:
+    """Return whether an address of a store occurs in a configuration."""
+    if isinstance(value, Mapping):
+        return any(map(names_store, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(names_store, value))
+    return isinstance(value, str) and is_object(value)
 
 
 def clip_files(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -22,6 +22,7 @@ from bmfgraph.batches.files import ClipFiles, Place
 from bmfgraph.batches.remote import ABSENT, explained, file_state, file_system, is_object
 from bmfgraph.batches.work import NOTHING
 from bmfgraph.compile.job import CheckResult
+from bmfgraph.config.job import Isolation
 from bmfgraph.errors import BmfgraphError, Problem, without_passwords
 from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.parts import Launch
@@ -45,7 +46,7 @@ def run_clip(
     config: Mapping[str, Any],
     overwrite: bool | None,
     report: ProgressCallback,
-    isolated: bool | None = None,
+    isolated: bool | Isolation | None = None,
     launch: Launch | None = None,
 ) -> RunResult:
     """Run the job of a clip on this machine, on copies of those of its files that lie in a store.

@@ -142,12 +142,14 @@ def _guarded(command: Callable[[], int], request: Request) -> int:
 
 def _run_job(config: Config, request: Request) -> int:
     from bmfgraph.api import Job
-    from bmfgraph.batches.entries import is_manifest
+    from bmfgraph.batches.entries import is_manifest, names_clips_at
+    from bmfgraph.batches.files import names_store
     from bmfgraph.runner.clips import names_of
     from bmfgraph.runner.resources import needs_watching
     from bmfgraph.system.progress import show_progress
 
-    if config.get("journal") or is_manifest(config.get("input")):
+    clips = config.get("input")
+    if config.get("journal") or is_manifest(clips) or names_clips_at(clips):
         from bmfgraph.config.variants import Variants
 
         return _batched(Variants.of_arguments(request.arguments))
@@ -155,6 +157,10 @@ def _run_job(config: Config, request: Request) -> int:
     isolated = job.spec.isolated or needs_watching()
     with repeats_dropped(), show_progress(bool(job.spec.progress)) as progress:
         if names_of(job.config) is None:
+            if names_store(config):
+                from bmfgraph.batches.staging import run_clip
+
+                return run_clip(config, None, progress or (lambda _: None), isolated).exit_code
             return job.run(progress=progress, isolated=isolated).exit_code
         exit_codes = []
         for ended in job.run_each(progress=progress, isolated=isolated):

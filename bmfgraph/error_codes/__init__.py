@@ -197,7 +197,9 @@ UNSUPPORTED_PIXEL_FORMAT = Code("E345", "The codec does not support the pixel fo
 VARIABLE_RATE_AVI = Code("E346", "AVI does not support a variable frame rate.", "Write .mkv or .mp4.")
 ODD_FRAME_SIZE = Code("E347", "The pixel format does not allow an odd size.", "Use yuv444p, or an even size.")
 UNSUPPORTED_AUDIO = Code("E348", "The container does not support the audio codec.", "Set `audio: none`, or write .mkv.")
-FRAME_TOO_LARGE = Code("E349", "The frames are larger than the codec allows.", "Use another codec, or smaller frames.")
+UNWRITABLE_FRAME_SIZE = Code(
+    "E349", "The frames are too large or too narrow for the codec.", "Use another codec, or frames of another size."
+)
 MISSING_MASKS = Code(
     "E350", "Objects without masks cannot be redacted by their masks.", "Set `shape` to box or ellipse."
 )

@@ -58,6 +58,8 @@ class Codec:
     """Whether it takes a bit rate."""
     largest: int = 65535
     """Longest side in pixels that the encoder, or the format itself, supports."""
+    narrowest: int = 1
+    """Least width in pixels."""
     bits: float = 0.12
     """Bits per pixel at the default quality: an average of ordinary film, right within a factor of 3."""
     options: tuple[tuple[str, str], ...] = ()
@@ -82,6 +84,7 @@ CODECS: dict[str, Codec] = {
         tunes=("psnr", "ssim", "grain", "animation", "fastdecode", "zerolatency"),
         passes=2,
         bits=0.08,
+        narrowest=64,  # at widths of 34 to 48 the encoder writes beyond its memory
     ),
     "svtav1": Codec(
         "libsvtav1",

@@ -80,7 +80,8 @@ class DecoderSpec(DecoderOptions):
                 name,
                 self.kind,
                 f"input {self.path!r} is a URL of a kind that is not read",
-                hint="give an address with http:// or https://, or fetch it first; `batch` also takes s3:// and gs://",
+                hint="give an address with http:// or https://, or fetch it first; "
+                "the commands run and batch take s3:// and gs://",
                 code=codes.URL_INPUT,
             )
 

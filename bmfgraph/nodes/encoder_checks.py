@@ -214,13 +214,18 @@ def check_frames(name: str, frames: FrameSpec, codec: str, container: str) -> No
         )
     if container == "null":
         return
-    maximum = CODECS[codec].largest
+    maximum, least = CODECS[codec].largest, CODECS[codec].narrowest
+    wrong = ""
     if max(frames.width, frames.height) > maximum:
+        wrong, change = f"large for {codec}: at most {maximum} pixels per side", "smaller"
+    elif frames.width < least:
+        wrong, change = f"narrow for {codec}: at least {least} pixels wide", "wider"
+    if wrong:
         raise PlanError(
             name,
-            f"frames of {frames.width}x{frames.height} are too large for {codec}: at most {maximum} pixels per side",
-            hint="choose another codec (encoder=...), or make the frames smaller in a preprocess node",
-            code=codes.FRAME_TOO_LARGE,
+            f"frames of {frames.width}x{frames.height} are too {wrong}",
+            hint=f"choose another codec (encoder=...), or make the frames {change} in a preprocess node",
+            code=codes.UNWRITABLE_FRAME_SIZE,
         )
     x_step, y_step = sampling_of(frames.pixel_format) or (1, 1)
     if codec not in ("mjpeg", "webp") and (frames.width % x_step or frames.height % y_step):

@@ -28,6 +28,7 @@ _PRESETS = {
 }
 _X265_SHARE = 0.25
 _LEAST_CRF, _MOST_CRF = 18, 32
+_NARROWEST = 64  # pixels
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,17 @@ def code(frames: Sequence[Picture], coding: Coding) -> list[Picture]:
     """Codes frames (4:2:0, limited range, 25 frames a second), decodes them and converts them back.
 
     Args:
-        frames: uint8 (H, W, 3), RGB, even sides.
+        frames: uint8 (H, W, 3), RGB, even sides; for x265 at least 64 wide: it writes beyond its memory with less.
         coding: how.
 
     Returns:
         As many frames of the same shape.
+
+    Raises:
+        ValueError: the frames are too narrow.
     """
+    if coding.encoder == "libx265" and frames[0].shape[1] < _NARROWEST:
+        raise ValueError(f"frames are {frames[0].shape[1]} pixels wide; x265 needs {_NARROWEST}")
     encoder = av.CodecContext.create(coding.encoder, "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.height, encoder.width = frames[0].shape[:2]

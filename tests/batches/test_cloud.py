@@ -162,6 +162,34 @@ def test_all_clips_run_once_and_then_none(store: Store) -> None:
         assert not {SECRET.encode(), KEY.encode()} & {*path.read_bytes().split()}
 
 
+def test_run_takes_one_clip_of_a_store(store: Store) -> None:
+    done = subprocess.run(
+        command("run", "input=s3://bkt/clips/a.mp4", "output=s3://bkt/one.mp4"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert frames_in(store.get("one.mp4")) == 3
+    assert not Path("batch.journal").exists()
+    again = subprocess.run(
+        command("run", "input=s3://bkt/clips/a.mp4", "output=s3://bkt/one.mp4"), capture_output=True, text=True
+    )
+    assert again.returncode == 2
+    assert "s3://bkt/one.mp4" in again.stderr
+
+
+def test_run_sends_a_local_clip_to_a_store(store: Store) -> None:
+    done = subprocess.run(command("run", "input=clip.mp4", "output=s3://bkt/two.mp4"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert frames_in(store.get("two.mp4")) == 5
+
+
+@pytest.mark.wide
+def test_run_takes_the_clips_of_a_pattern(store: Store) -> None:
+    words = ("input=s3://bkt/clips/*.mp4", "output=s3://bkt/run/{stem}.mp4")
+    done = subprocess.run(command("run", *words), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert store.names("run/") == ["run/a.mp4", "run/b.mp4"]
+
+
 @pytest.mark.wide
 def test_a_process_for_each_clip(store: Store) -> None:
     (done,) = batch("launcher=local", **ONE, output="s3://bkt/x2/a.mp4")

@@ -78,7 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()
     prepare_data.prepare_pool([SourcePicture(file, "skimage/coffee.png", "CC0-1.0", checksum)], root / "pool", pages=1)
     write_video(root / "pan.mp4", panning_frames(18, 132, 204))
-    data, out, small = root / "data", root / "out", ["--side", "48", "--count"]
+    data, out, small = root / "data", root / "out", ["--side", "128", "--count"]
     source = ["--pool", str(root / "pool"), "--data", str(data)]
     recipe.main(["crops", *source])
     recipe.main(["validation", *source, *small, "1"])
@@ -134,6 +134,7 @@ def test_onnx_file_computes_what_was_trained(run: Run, name: str, size: tuple[in
     assert difference.mean() < 0.01
 
 
+@pytest.mark.wide
 def test_training_improves_on_bicubic(run: Run, tmp_path: Path) -> None:
     held_out = np.asarray(draw_page(40))[:400, :400]
     low = matlab_shrink(held_out)
@@ -161,6 +162,7 @@ def test_training_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
     assert recipe.train("sharp_x2", options, run.data, tmp_path).seconds == last.seconds
 
 
+@pytest.mark.wide
 def test_all_in_several_processes(run: Run, tmp_path: Path) -> None:
     folders = ["--pool", str(run.pool), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     size = ["--side", "32", "--pairs", "0.0001", "--validation", "1", "--batch", "2", "--patch", "16"]
@@ -184,7 +186,7 @@ def test_held_out_pictures_give_validation_but_no_crops(run: Run) -> None:
     held_out = [picture for picture in read_index(run.pool) if picture.held_out]
     assert [picture.name for picture in held_out] == ["skimage/coffee.png"]
     clean, coded = (Pairs.load(run.data / "validation2" / name) for name in ("clean", "coded"))
-    assert (clean.low.shape, clean.high.shape, clean.scale) == ((1, 7, 48, 48, 3), (1, 3, 96, 96, 3), 2)
+    assert (clean.low.shape, clean.high.shape, clean.scale) == ((1, 7, 128, 128, 3), (1, 3, 256, 256, 3), 2)
     assert np.array_equal(clean.high, coded.high)
     assert 0 < np.abs(clean.low.astype(int) - coded.low).mean() < 12
     crops = np.load(run.data / "crops.npy")
