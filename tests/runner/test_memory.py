@@ -119,5 +119,5 @@ def test_frames_of_the_other_encoder_are_freed(long_clip: Path, tmp_path: Path) 
         return memory()
 
     before, after = copied("a.mp4"), copied("b.mp4")
-    # A hundred frames have 138 MB.
-    assert after - before < 30e6
+    # A hundred frames have 138 MB; what else the process holds varies by some tens.
+    assert after - before < 69e6
