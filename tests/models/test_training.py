@@ -166,7 +166,7 @@ def test_training_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
 @pytest.mark.wide
 def test_all_in_several_processes(run: Run, tmp_path: Path) -> None:
     folders = ["--pool", str(run.pool), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    size = ["--side", "32", "--pairs", "0.0001", "--validation", "1", "--batch", "2", "--patch", "16"]
+    size = ["--side", "128", "--pairs", "0.0001", "--validation", "1", "--batch", "2", "--patch", "16"]
     recipe.main(["all", *folders, *size, "--max-steps", "1", "--only", "fast", "x4_video", "--seconds-now", "250"])
     names = sorted(path.name for path in (tmp_path / "out").glob("*.onnx"))
     assert names == ["vsr_x2_fast.onnx", "vsr_x4_video.onnx"]
