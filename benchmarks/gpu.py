@@ -106,7 +106,7 @@ def pipelines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
 
 
 def engine(plan: str) -> list[str]:
-    """Return the overrides of a prebuilt engine, none if there is no path of one."""
+    """Return the overrides of a prebuilt engine; [] without a path."""
     return [f"engine.path={plan}", "engine.allow_host_code=true"] if plan else []
 
 

@@ -14,14 +14,14 @@ Contenders = Mapping[str, Callable[[], float]]
 
 @dataclass(frozen=True)
 class Row:
-    """What is compared: the first contender with the others."""
+    """Contenders to compare: the first one with each of the others."""
 
     title: str
     unit: str
     """``fps``, where more is better, or ``s`` or ``µs``, where less is better."""
     contenders: Contenders
     scaling: bool = False
-    """Whether the ratio says how many times as fast a contender is as the first one, and not the reverse."""
+    """Whether a ratio is a contender's speed divided by the first one's; else it is the reverse."""
     goals: Mapping[str, float] = field(default_factory=dict)
     """Least ratio by contender."""
 

@@ -222,12 +222,16 @@ def opened(name: str) -> Iterator[BinaryIO]:
 
 def several_at(name: str) -> bool:
     """Return whether an address names a pattern, a folder or a list, so that a server must be asked for clips."""
-    return is_remote(name) and (is_object(name) or _is_pattern(name) or name.endswith("/") or suffix_of(name) == _LIST)
+    return is_remote(name) and (is_object(name) or _is_many(name))
 
 
 def is_one_object(name: str) -> bool:
     """Return whether a name is the address of a single file of a store."""
-    return is_object(name) and not (_is_pattern(name) or name.endswith("/") or suffix_of(name) == _LIST)
+    return is_object(name) and not _is_many(name)
+
+
+def _is_many(name: str) -> bool:
+    return _is_pattern(name) or name.endswith("/") or suffix_of(name) == _LIST
 
 
 def _is_pattern(name: str) -> bool:

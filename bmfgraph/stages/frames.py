@@ -14,7 +14,7 @@ from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.levels_kernel import Levels, levels_kernel
-from bmfgraph.stages.pictures import CACHED, LEVEL
+from bmfgraph.stages.pictures import LEVEL, parts_in_cache
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
 
@@ -141,9 +141,7 @@ def _as_integers(image: torch.Tensor, numbers: Levels) -> torch.Tensor:
 
     if image.is_cuda:
         return converted(image)
-    # Each operation passes over what it gets, which is faster while that stays in the cache.
     result = torch.empty(image.shape, dtype=dtype)
-    rows = max(1, CACHED // max(1, image[..., :1, :, :].numel()))
-    for target, part in zip(result.split(rows, dim=-3), image.split(rows, dim=-3), strict=True):
+    for target, part in parts_in_cache(result, image, -3):
         target.copy_(converted(part))
     return result

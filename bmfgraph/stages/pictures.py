@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from bmfgraph.stages.items import Frame
 
 __all__ = [
-    "CACHED",
     "LEVEL",
     "changed",
     "chosen",
     "frame_of_planes",
     "new_frame",
+    "parts_in_cache",
     "picture_of",
     "planes_of",
     "rgb_pixels",
@@ -26,10 +26,11 @@ __all__ = [
     "to_levels",
 ]
 
-CACHED = 1 << 18
-"""Numbers of a part of an image that stays in the cache of a core."""
 LEVEL = 257
 """Codes of a 16-bit sample per level of 8 bits: 65535 / 255."""
+
+_CACHED = 1 << 18
+"""Numbers of a part of an image that stays in the cache of a core."""
 
 
 def new_frame(source: Frame, width: int | None = None, height: int | None = None) -> tuple[Frame, torch.Tensor]:
@@ -105,6 +106,19 @@ def rgb_pixels(picture: Any) -> torch.Tensor:
     columns = plane.line_size // data.itemsize
     rows: torch.Tensor = data[: columns * picture.height].view(picture.height, columns)
     return torch.unflatten(rows[:, : 3 * picture.width], 1, (picture.width, 3))
+
+
+def parts_in_cache(target: torch.Tensor, source: torch.Tensor, dim: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the same rows of two images, on a CPU so many that operations on them find them in the cache of a core.
+
+    Args:
+        target: The image to fill.
+        source: The image to read, of the same shape.
+        dim: The dim of the rows.
+    """
+    height = source.shape[dim]
+    rows = height if source.is_cuda else max(1, _CACHED * height // max(1, source.numel()))
+    yield from zip(target.split(rows, dim), source.split(rows, dim), strict=True)
 
 
 def to_levels(pixels: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.plan.types import TensorMeaning
 from bmfgraph.stages.cuda import constant
-from bmfgraph.stages.pictures import CACHED, to_8_bits, to_levels
+from bmfgraph.stages.pictures import parts_in_cache, to_8_bits, to_levels
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.resizing import resized
 
@@ -77,11 +77,8 @@ def _normalised(x: torch.Tensor, meaning: TensorMeaning) -> torch.Tensor:
     std = _per_channel(meaning.std, x)
     order = torch.contiguous_format if meaning.layout == "NCHW" else torch.channels_last
     result = torch.empty(x.shape, dtype=torch.float32, device=x.device, memory_format=order)
-    # On a CPU each operation passes over what it gets, which is faster while that stays in the cache; bytes are cheaper
-    # to bring into another order than floats.
-    rows = x.shape[2] if x.is_cuda else max(1, CACHED // max(1, x[:, :, :1].numel()))
-    parts = x.contiguous(memory_format=order).split(rows, dim=2)
-    for target, part in zip(result.split(rows, dim=2), parts, strict=True):
+    # Bytes are cheaper to bring into another order than floats.
+    for target, part in parts_in_cache(result, x.contiguous(memory_format=order), 2):
         target.copy_(part)
         if mean is not None:
             target.sub_(mean)

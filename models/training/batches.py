@@ -38,7 +38,7 @@ class _Squares:
         return torch.randint(0, length - self.side + 1, (n,), device=self._axis.device)
 
     def flips(self, n: int) -> Tensor:
-        """Whether each square runs backwards, bool (n, 1)."""
+        """Random choice of the squares to mirror, bool (n, 1)."""
         return torch.randint(0, 2, (n, 1), device=self._axis.device) > 0
 
     def indices(self, starts: Tensor, flips: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def _on_device(parts: Sequence[Picture], device: torch.device) -> Tensor:
 
 
 class Batches:
-    """What a preset trains on: crops, pairs, or both.
+    """The batches of a preset: from crops, pairs, or both.
 
     Args:
         crops: uint8 (N, 256, 256, 3); may be left out where nothing is taken from them.

@@ -33,7 +33,7 @@ _NARROWEST = 64  # pixels
 
 @dataclass(frozen=True)
 class Coding:
-    """How a sequence is coded: encoder, its preset, its rate factor, and the matrix of its YUV."""
+    """The coding of a sequence: encoder, preset, rate factor, and matrix of the YUV."""
 
     encoder: str = "libx264"
     preset: str = "medium"

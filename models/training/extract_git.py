@@ -53,7 +53,7 @@ class Repository:
         return blobs
 
     def content(self, blobs: Sequence[str], sha256: str) -> bytes | None:
-        """What one of the blobs holds, the one with that SHA-256 in hex; None where none has it."""
+        """The content of the blob with that SHA-256 in hex; None where none has it."""
         for blob in blobs:
             try:
                 content = self._git("cat-file", "blob", blob)

@@ -69,16 +69,7 @@ sink2: {kind: encoder, inputs: source, path: "@b.mp4"}
     assert made.node("sink2").inputs == (Ref("source", "video"),)
 
 
-SHRINK = """
-source: {kind: decoder, path: "@clip.mp4"}
-prepare: {kind: preprocess, inputs: source, size: [24, 32]%s}
-net:
-  kind: inference
-  inputs: prepare
-  model: {name: m, file: "@double.onnx", inputs: {input: {}}, outputs: {output: {}}}
-restore: {kind: frames, inputs: net}
-sink: {kind: encoder, inputs: [restore, source.audio], path: "@out.mp4"}
-"""
+SHRINK = UPSCALE.replace("inputs: source}", "inputs: source, size: [24, 32]%s}")
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
