@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .clips import WINDOW
 from .crops import CROP_SIDE
-from .degrade import Shrinker, margin, noisy, round_to_8_bits
+from .degrade import Shrinker, Softener, margin, noisy, round_to_8_bits
 from .pairs import SCORED, Pairs
 from .presets import TrainingOptions
 from .resample import Picture
@@ -64,15 +64,17 @@ class CropBatches:
 
     Args:
         crops: uint8 (N, 256, 256, 3), RGB.
-        options: patch, scale and the shares of damage.
+        options: patch, scale and the shares of what is done to them.
         device: where the crops and the batches lie.
     """
 
     def __init__(self, crops: Picture, options: TrainingOptions, device: torch.device) -> None:
         self._options, self._margin = options, margin(options.scale)
         self._crops = torch.from_numpy(crops).to(device)
-        self._squares = _Squares(options.patch * options.scale + 2 * self._margin, device)
-        self._shrink = Shrinker(options.patch, options.scale, options.scalers, options.blur_share, device)
+        side = options.patch * options.scale + 2 * self._margin
+        self._squares = _Squares(side, device)
+        self._soften = Softener(side, options.soft_share, device) if options.soft_share else None
+        self._shrink = Shrinker(options.patch, options.scale, options.scalers, device)
 
     def __call__(self, n: int) -> tuple[Tensor, Tensor]:
         """Low resolution (n, 3, S, S) and target (n, 3, scale * S, scale * S), float32, 8-bit values in 0..1."""
@@ -80,6 +82,8 @@ class CropBatches:
         index = torch.randint(0, self._crops.shape[0], (n,), device=self._crops.device)
         rows, columns = (squares.indices(squares.starts(CROP_SIDE, n), squares.flips(n)) for _ in range(2))
         high = _gathered(self._crops, index, rows, columns)
+        if self._soften:
+            high = self._soften(high)
         low = noisy(self._shrink(high), self._options.noisy_share, self._options.noise)
         inside = slice(self._margin, -self._margin)
         return round_to_8_bits(low), high[..., inside, inside]

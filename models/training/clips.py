@@ -62,16 +62,16 @@ def decode_rgb(path: Path, limit: int) -> Iterator[Picture]:
             yield rgb.to_ndarray().astype(np.uint8, copy=False)
 
 
-def read_clip(path: Path, limit: int, length: int = WINDOW) -> Clip:
+def read_clip(path: Path, limit: int, length: int = WINDOW, factor: float = 1.0) -> Clip:
     """Reads a video as high-resolution training frames.
 
-    Frames are area-shrunk, by 2 from a width of 960 px on and by 1.5 below, to sides that are multiples of
-    four: coding damage mostly goes, and the frames can be halved twice.
+    Frames are area-shrunk to sides that are multiples of four, so that they can be halved twice.
 
     Args:
         path: the video's file.
         limit: most frames to read.
         length: frames of a sequence.
+        factor: by which the frames shrink, at least 1.
 
     Raises:
         ValueError: the file holds fewer frames than a sequence.
@@ -79,7 +79,6 @@ def read_clip(path: Path, limit: int, length: int = WINDOW) -> Clip:
     frames = []
     for frame in decode_rgb(path, limit):
         height, width = frame.shape[:2]
-        factor = 2 if width >= 960 else 1.5
         width, height = int(width / factor) // 4 * 4, int(height / factor) // 4 * 4
         frames.append(area_shrink(frame[: int(height * factor), : int(width * factor)], width, height))
     if len(frames) < length:

@@ -80,6 +80,11 @@ def _converted(frame: av.VideoFrame, steps: tuple[tuple[str, str], ...]) -> av.V
     return result
 
 
+def coded_part(frames: Picture, coding: Coding, part: slice) -> Picture:
+    """Codes a sequence, uint8 (T, H, W, 3), and returns some of its frames."""
+    return np.stack(code(list(frames), coding)[part])
+
+
 def code(frames: Sequence[Picture], coding: Coding) -> list[Picture]:
     """Codes frames (4:2:0, limited range, 25 frames a second), decodes them and converts them back.
 

@@ -16,7 +16,7 @@ from .pool import read_index
 from .resample import Picture
 
 CROP_SIDE = 256  # px
-CORES = min(16, len(os.sched_getaffinity(0)))
+CORES = min(32, len(os.sched_getaffinity(0)))
 """Threads and processes that work side by side; a container may show more cores than it may use."""
 
 _SCALES = ((1.0, 200), (1.5, 176), (2.25, 144), (3.4, 112))  # (shrink factor, most px between two crops)

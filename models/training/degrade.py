@@ -1,4 +1,4 @@
-"""Damage that training does to its low-resolution pictures on the device: shrinking filters, blur, noise."""
+"""What training does to its pictures on the device: softening, shrinking filters, noise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .resample import FloatArray, scaler_taps, shrink_matrix
+from .resample import scaler_taps, shrink_matrix
 
-_BLURS = (0.5, 0.8)  # standard deviations, high-resolution pixels
-_BLUR_RADIUS = 2  # taps on either side of the blur's kernel
+_SOFT = (0.5, 0.75, 1.0, 1.3)  # standard deviations of the softening blurs, high-resolution pixels
 _LANCZOS_DIAMETER = 6  # output pixels; the widest filter
 
 
@@ -22,33 +21,54 @@ def round_to_8_bits(x: Tensor) -> Tensor:
 
 def margin(factor: int) -> int:
     """Pixels that ``Shrinker`` needs on either side of the high-resolution picture."""
-    return ((_LANCZOS_DIAMETER - 1) * factor + 2 * _BLUR_RADIUS) // 2
+    return (_LANCZOS_DIAMETER - 1) * factor // 2
+
+
+class Softener:
+    """Blurs a share of the samples, as lenses, scaling and noise filters soften what cameras record.
+
+    The low- and the high-resolution pictures are made from the soft ones, so that a network learns to keep them soft.
+
+    Args:
+        side: of the square pictures, pixels.
+        share: of the samples.
+        device: where the pictures lie.
+    """
+
+    def __init__(self, side: int, share: float, device: torch.device) -> None:
+        position = torch.arange(side, dtype=torch.float64)
+        distance = position[:, None] - position
+        blurs = [torch.exp(-(distance**2) / (2 * sigma**2)) for sigma in _SOFT]
+        matrices = [torch.eye(side), *((blur / blur.sum(1, keepdim=True)).float() for blur in blurs)]
+        self._matrices = torch.stack(matrices).to(device)
+        self._share = share
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Softens some of the samples, float32 (N, ..., side, side) in 0..1, and rounds to 8 bits."""
+        n, device = pictures.shape[0], pictures.device
+        chosen = torch.rand(n, device=device) < self._share
+        chosen = chosen * torch.randint(1, len(self._matrices), (n,), device=device)
+        matrix = self._matrices[chosen].reshape(n, *[1] * (pictures.dim() - 3), *self._matrices.shape[1:])
+        return round_to_8_bits(matrix @ pictures @ matrix.transpose(-1, -2))
 
 
 class Shrinker:
-    """Shrinks each sample by a filter drawn for it, after a slight blur in a share of them.
+    """Shrinks each sample by a filter drawn for it.
 
     Args:
         side: of the shrunk pictures, pixels.
         factor: by which they shrink.
         scalers: share of each filter, by its name in ``SCALERS``; they add up to one.
-        blur_share: of the samples.
         device: where the pictures lie.
     """
 
-    def __init__(
-        self, side: int, factor: int, scalers: Mapping[str, float], blur_share: float, device: torch.device
-    ) -> None:
-        matrices, chances = [], []
-        for name, share in scalers.items():
-            taps = scaler_taps(name, factor)
-            blurred = [_blurred(taps, sigma) for sigma in _BLURS]
-            for kernel, chance in zip([taps, *blurred], [1 - blur_share, *[blur_share / len(_BLURS)] * 2], strict=True):
-                width = 2 * margin(factor) + factor
-                matrices.append(shrink_matrix(side, np.pad(kernel, (width - len(kernel)) // 2), factor))
-                chances.append(share * chance)
+    def __init__(self, side: int, factor: int, scalers: Mapping[str, float], device: torch.device) -> None:
+        width = 2 * margin(factor) + factor
+        kernels = [scaler_taps(name, factor) for name in scalers]
+        padded = [np.pad(kernel, (width - len(kernel)) // 2) for kernel in kernels]
+        matrices = [shrink_matrix(side, kernel, factor) for kernel in padded]
         self._matrices = torch.from_numpy(np.stack(matrices)).to(device)
-        self._steps = torch.tensor(np.cumsum(chances)[:-1], dtype=torch.float32, device=device)
+        self._steps = torch.tensor(np.cumsum(list(scalers.values()))[:-1], dtype=torch.float32, device=device)
 
     def __call__(self, high: Tensor) -> Tensor:
         """Shrinks pictures, rounding to 8 bits after the first direction as MATLAB and Pillow do.
@@ -65,13 +85,6 @@ class Shrinker:
         index = (chance >= self._steps).sum(1)
         matrix = self._matrices[index].reshape(high.shape[0], *[1] * (high.dim() - 3), *self._matrices.shape[1:])
         return round_to_8_bits(matrix @ high) @ matrix.transpose(-1, -2)
-
-
-def _blurred(taps: FloatArray, sigma: float) -> FloatArray:
-    offsets = np.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1)
-    gauss = np.exp(-(offsets**2) / (2 * sigma**2))
-    result: FloatArray = np.convolve(taps, gauss / gauss.sum()).astype(np.float32)
-    return result
 
 
 def noisy(low: Tensor, share: float, most: float) -> Tensor:

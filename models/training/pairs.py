@@ -24,22 +24,23 @@ from torch import Tensor
 
 from .camera import MovingCamera
 from .clips import WINDOW, Clip, read_clip
-from .coding import Coding, code, random_coding
+from .coding import Coding, coded_part, random_coding
 from .crops import CORES
-from .degrade import Shrinker, margin, noisy, round_to_8_bits
+from .degrade import Shrinker, Softener, margin, noisy, round_to_8_bits
 from .pool import read_index
 from .resample import Picture
 
 SCORED = slice(2, 5)
 """The frames of a window that have a high-resolution partner, counted from 0."""
-MIXED_SCALERS: Mapping[str, float] = {"bicubic": 0.4, "area": 0.3, "lanczos": 0.15, "bilinear": 0.15}
+MIXED_SCALERS: Mapping[str, float] = {"bicubic": 0.35, "area": 0.35, "lanczos": 0.15, "bilinear": 0.15}
 
 _PYRAMID = (1.0, 1.5, 2.25)  # shrink factors of the pictures that cameras move over
 _LEAST_SIDE = 320  # px, of a shrunk picture
-_REAL_SHARE = 0.3  # of the sequences are frames of clips, where there are clips
+_REAL_SHARE = 0.35  # of the sequences are frames of clips, where there are clips
+_CLIP_FACTORS = (1.0, 1.5, 2.0)  # by which clips are shrunk: as people have them, and sharper
 _MOST_FRAMES, _CLIPS_AT_ONCE = 300, 4  # of a clip
 _NOISY_SHARE, _NOISE = 0.15, 1.5 / 255
-_BLUR_SHARE = 0.1
+_SOFT_SHARE = 0.35
 _PENDING_A_WORKER = 4
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class PairOptions:
         uncoded_share: of the pairs.
         coding: how the others are coded; at random when left out.
         scalers: share of each shrinking filter.
-        damage: whether to blur and to add noise to a share of the sequences.
+        damage: whether to soften a share of the sequences, and to add noise to a share.
         seconds: stop after so long, with fewer pairs.
         seed: of everything random.
     """
@@ -68,7 +69,7 @@ class PairOptions:
     side: int = 192
     frames: int = 16
     held_out: bool = False
-    uncoded_share: float = 0.25
+    uncoded_share: float = 0.2
     coding: Coding | None = None
     scalers: Mapping[str, float] = field(default_factory=lambda: MIXED_SCALERS)
     damage: bool = True
@@ -133,20 +134,21 @@ def make_pairs(
             start = int(random.integers(options.frames - WINDOW + 1))
             coded = random.random() >= options.uncoded_share
             coding = options.coding or random_coding(random)
-            high[index] = large[start : start + WINDOW][SCORED]
+            window = slice(start, start + WINDOW)
+            high[index] = large[window][SCORED]
             if coded:
-                coder.add(index, small, coding, start)
+                coder.add(index, small, coding, window)
             else:
-                low[index] = small[start : start + WINDOW]
-            for done, window in coder.done():
-                low[done] = window
+                low[index] = small[window]
+            for done, frames in coder.done():
+                low[done] = frames
             made = index + 1
             if made % 500 == 0:
                 _log.info("%d pairs, %.1f s", made, time.perf_counter() - started)
             if made == count or time.perf_counter() - started > options.seconds:
                 break
-        for done, window in coder.done(all_of_them=True):
-            low[done] = window
+        for done, frames in coder.done(all_of_them=True):
+            low[done] = frames
     low.flush()
     high.flush()
     (out / "done.json").write_text(json.dumps({"count": made}))
@@ -171,11 +173,11 @@ class _Coder:
         if self._executor:
             self._executor.shutdown(cancel_futures=True)
 
-    def add(self, index: int, frames: Picture, coding: Coding, start: int) -> None:
+    def add(self, index: int, frames: Picture, coding: Coding, window: slice) -> None:
         if self._executor is None:
-            self._ready.append((index, coded_window(frames, coding, start)))
+            self._ready.append((index, coded_part(frames, coding, window)))
         else:
-            self._pending[self._executor.submit(coded_window, frames, coding, start)] = index
+            self._pending[self._executor.submit(coded_part, frames, coding, window)] = index
 
     def done(self, all_of_them: bool = False) -> Iterator[tuple[int, Picture]]:
         """Yields what is ready; waits while too much is pending, or until all of it is ready."""
@@ -186,11 +188,6 @@ class _Coder:
         self._ready = []
 
 
-def coded_window(frames: Picture, coding: Coding, start: int) -> Picture:
-    """Codes a sequence, uint8 (T, H, W, 3), and returns the window that begins at ``start``."""
-    return np.stack(code(list(frames), coding)[start : start + WINDOW])
-
-
 def _sequences(
     pool: Path, clip_files: Sequence[Path], options: PairOptions, device: torch.device
 ) -> Iterator[tuple[Picture, Picture]]:
@@ -199,11 +196,13 @@ def _sequences(
     side = options.side * options.scale + 2 * around
     pictures = _pictures(pool, options.held_out, device)
     with ThreadPoolExecutor(_CLIPS_AT_ONCE) as executor:
-        read = list(executor.map(lambda file: read_clip(file, _MOST_FRAMES, options.frames), clip_files))
+        wanted = [(file, factor) for file in clip_files for factor in _CLIP_FACTORS]
+        read = list(executor.map(lambda one: read_clip(one[0], _MOST_FRAMES, options.frames, one[1]), wanted))
     clips = [clip for clip in read if len(clip.starts)]
     camera = MovingCamera(side, options.frames, device)
-    blur_share, noisy_share = (_BLUR_SHARE, _NOISY_SHARE) if options.damage else (0.0, 0.0)
-    shrink = Shrinker(options.side, options.scale, options.scalers, blur_share, device)
+    soft_share, noisy_share = (_SOFT_SHARE, _NOISY_SHARE) if options.damage else (0.0, 0.0)
+    soften = Softener(side, soft_share, device)
+    shrink = Shrinker(options.side, options.scale, options.scalers, device)
     random = np.random.default_rng((options.seed, 0, 0))
     number = 0
     while True:
@@ -213,7 +212,7 @@ def _sequences(
             # In turn, so that few pictures, as in validation, are all seen.
             levels = [pictures[number % len(pictures)], pictures[random.integers(len(pictures))]]
             number += 1
-            high = camera([level[random.integers(len(level))] for level in levels])
+            high = soften(camera([level[random.integers(len(level))] for level in levels])[None])[0]
         low = round_to_8_bits(noisy(shrink(high[None]), noisy_share, _NOISE)[0])
         yield _to_pixels(low), _to_pixels(high[..., around:-around, around:-around])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_CAPACITY = 3  # of a device: a network and a small job, or three small jobs
+_CAPACITY = 5  # of a device: a network and two small jobs, or five small jobs
 _SECONDS_A_LOOK = 0.5
 _LEAST = 20.0  # seconds; with less no job starts
 _GRACE = 20.0  # seconds that a job gets to end after its time is up, and again after it was told to
@@ -29,7 +29,7 @@ class Job:
         arguments: of ``recipe``; ``--seconds-now`` and the seconds that are left are added to them.
         is_done: whether there is nothing left to do.
         after: names of jobs that must be done before.
-        weight: share of a device's capacity of 3 that it fills.
+        weight: share of a device's capacity of 5 that it fills.
     """
 
     name: str

@@ -33,7 +33,7 @@ class TrainingOptions:
         full_precision_from: share of the schedule after which mixed precision ends.
         pair_share: share of the samples that come from the stored pairs; the others are crops.
         scalers: share of each shrinking filter among the crops.
-        blur_share: share of the crops that are blurred a little before they shrink.
+        soft_share: share of the crops that are softened before they shrink.
         noisy_share: share of the crops that get noise.
         noise: its largest standard deviation, of 0..1.
         rgb_weight: weight of the loss on RGB beside the loss on luma.
@@ -56,7 +56,7 @@ class TrainingOptions:
     full_precision_from: float = 0.85
     pair_share: float = 0.0
     scalers: Mapping[str, float] = field(default_factory=lambda: MIXED_SCALERS)
-    blur_share: float = 0.0
+    soft_share: float = 0.0
     noisy_share: float = 0.0
     noise: float = 1 / 255
     rgb_weight: float = 0.3
@@ -90,30 +90,31 @@ class TrainingOptions:
         return 4 if self.network == "x4" else 2
 
 
+_SOFT_SHARE = 0.35
+
 PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
     {
-        "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=300, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
-        "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=150, scalers=_BICUBIC),
-        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=240, pair_share=0.7, blur_share=0.1),
-        "quality_video": TrainingOptions(
-            "quality", 32, 64, 5e-4, seconds=480, mixed_precision=True, pair_share=0.75, blur_share=0.1
-        ),
+        "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=240, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
+        "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=130, scalers=_BICUBIC),
+        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=330, pair_share=0.85, soft_share=_SOFT_SHARE),
         "temporal": TrainingOptions(
-            "temporal", 16, 64, 5e-4, seconds=620, mixed_precision=True, pair_share=1.0, change_weight=0.3
+            "temporal", 16, 64, 5e-4, seconds=1000, mixed_precision=True, pair_share=1.0, change_weight=0.3
+        ),
+        "quality_video": TrainingOptions(
+            "quality", 32, 64, 5e-4, seconds=600, mixed_precision=True, pair_share=0.9, soft_share=_SOFT_SHARE
         ),
         "x4_video": TrainingOptions(
-            "x4", 32, 48, 1e-3, seconds=120, mixed_precision=True, pair_share=0.7, blur_share=0.1
+            "x4", 32, 48, 1e-3, seconds=150, mixed_precision=True, pair_share=0.85, soft_share=_SOFT_SHARE
         ),
         "sharp_x2": TrainingOptions(
             "quality",
             24,
             64,
             1e-4,
-            seconds=140,
+            seconds=150,
             mixed_precision=True,
             full_precision_from=2.0,
             pair_share=0.5,
-            blur_share=0.1,
             edge_weight=0.5,
             adversarial_weight=1e-2,
         ),

@@ -16,6 +16,7 @@ from bmfgraph.models.training.batches import Batches, CropBatches, PairBatches
 from bmfgraph.models.training.camera import MovingCamera
 from bmfgraph.models.training.clips import read_clip
 from bmfgraph.models.training.coding import Coding, code, to_rgb_steps, to_yuv_steps
+from bmfgraph.models.training.degrade import Softener
 from bmfgraph.models.training.drawn_page import draw_page
 from bmfgraph.models.training.networks import bicubic_phases
 from bmfgraph.models.training.pairs import Pairs
@@ -44,8 +45,9 @@ def test_sequences_hold_no_cut_and_no_blank_frame(tmp_path: Path) -> None:
     before, after = panning_frames(9, 96, 144), [np.zeros((96, 144, 3), np.uint8)] * 7
     write_video(tmp_path / "cut.mp4", before + after)
     clip = read_clip(tmp_path / "cut.mp4", limit=100)
-    assert clip.frames.shape == (16, 64, 96, 3)
+    assert clip.frames.shape == (16, 96, 144, 3)
     assert clip.starts.tolist() == [0, 1, 2]
+    assert read_clip(tmp_path / "cut.mp4", limit=100, factor=1.5).frames.shape == (16, 64, 96, 3)
     with pytest.raises(ValueError, match="a sequence needs 7"):
         read_clip(tmp_path / "cut.mp4", limit=6)
 
@@ -133,7 +135,7 @@ def test_moving_camera_keeps_flat_pictures_and_moves_others() -> None:
 def test_crop_batches_pair_pictures_with_their_shrunk_selves(preset: str) -> None:
     torch.manual_seed(0)
     crops = np.stack([smooth_picture(256, 256, seed) for seed in range(3)])
-    options = replace(PRESETS[preset], patch=16, scalers={"bicubic": 1.0}, blur_share=0)
+    options = replace(PRESETS[preset], patch=16, scalers={"bicubic": 1.0}, soft_share=0)
     low, high = CropBatches(crops, options, CPU)(4)
     assert (low.shape, high.shape) == ((4, 3, 16, 16), (4, 3, 16 * options.scale, 16 * options.scale))
     for x, y in zip(low, high, strict=True):
@@ -141,6 +143,20 @@ def test_crop_batches_pair_pictures_with_their_shrunk_selves(preset: str) -> Non
         got = (x.permute(1, 2, 0) * 255).round().numpy()
         # The border differs: a batch is cut out of a larger picture, and rows are rounded before columns.
         assert np.abs(got - expected)[2:-2, 2:-2].max() <= 1
+
+
+def test_softening_blurs_its_share_and_keeps_levels() -> None:
+    torch.manual_seed(0)
+    picture = torch.from_numpy(smooth_picture(48, 48)).permute(2, 0, 1).float() / 255
+    pictures = picture.expand(40, 2, 3, 48, 48)
+    assert torch.equal(Softener(48, 0.0, CPU)(pictures), pictures)
+    soft = Softener(48, 0.5, CPU)(pictures)
+    same = (soft == pictures).flatten(1).all(1)
+    assert 10 < same.sum() < 30
+    detail = (soft[..., 1:] - soft[..., :-1]).abs().flatten(1).mean(1)
+    assert detail[~same].max() < detail[same].min()
+    flat = torch.full((8, 3, 48, 48), 100 / 255)
+    assert torch.equal(Softener(48, 1.0, CPU)(flat), flat)
 
 
 def test_pair_batches_keep_partners_together() -> None:
