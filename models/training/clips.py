@@ -62,7 +62,7 @@ def decode_rgb(path: Path, limit: int) -> Iterator[Picture]:
             yield rgb.to_ndarray().astype(np.uint8, copy=False)
 
 
-def read_clip(path: Path, limit: int, length: int = WINDOW, factor: float = 1.0) -> Clip:
+def read_clip(path: Path, limit: int, length: int = WINDOW, factor: int = 1) -> Clip:
     """Reads a video as high-resolution training frames.
 
     Frames are area-shrunk to sides that are multiples of four, so that they can be halved twice.
@@ -71,7 +71,7 @@ def read_clip(path: Path, limit: int, length: int = WINDOW, factor: float = 1.0)
         path: the video's file.
         limit: most frames to read.
         length: frames of a sequence.
-        factor: by which the frames shrink, at least 1.
+        factor: by which the frames shrink.
 
     Raises:
         ValueError: the file holds fewer frames than a sequence.
@@ -79,8 +79,9 @@ def read_clip(path: Path, limit: int, length: int = WINDOW, factor: float = 1.0)
     frames = []
     for frame in decode_rgb(path, limit):
         height, width = frame.shape[:2]
-        width, height = int(width / factor) // 4 * 4, int(height / factor) // 4 * 4
-        frames.append(area_shrink(frame[: int(height * factor), : int(width * factor)], width, height))
+        width, height = width // factor // 4 * 4, height // factor // 4 * 4
+        part = frame[: height * factor, : width * factor]
+        frames.append(area_shrink(part, width, height) if factor > 1 else part)
     if len(frames) < length:
         raise ValueError(f"{path} has {len(frames)} frames; a sequence needs {length}")
     stacked = np.stack(frames)

@@ -43,8 +43,8 @@ from .validation import Validation
 _SCALES = (2, 4)
 _PAIR_JOBS = {"pairs2_a": 2500, "pairs2_b": 2500, "pairs2_c": 2500, "pairs2_d": 2500, "pairs4_a": 1200}
 """Folders of pairs that ``all`` makes, each named after its scale, and how many."""
-_BESIDE_OTHERS = ("temporal",)
-"""Presets whose long run may share its GPU with another's short one; no two others share one."""
+_SMALL = ("fast", "fast_video", "x4_video")
+"""Presets that may share a GPU with one of the others, or with each other."""
 _VALIDATION_WINDOWS = 24
 _VALIDATION_CODING = Coding("libx264", "medium", 25)
 _ENDING = 12.0  # seconds before the end of ``--seconds-now`` at which training stops to write its checkpoint
@@ -138,7 +138,7 @@ def plan(options: argparse.Namespace) -> list[Job]:
         for option in ("max_steps", "batch", "patch"):
             if getattr(options, option) is not None:
                 arguments += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
-        weight = 2 if name in _BESIDE_OTHERS else 3
+        weight = 2 if name in _SMALL else 3
         jobs.append(Job(name, arguments, lambda name=name: _is_done(out / f"{name}.json"), needed, weight))  # type: ignore[misc]
     return jobs
 

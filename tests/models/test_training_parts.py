@@ -47,7 +47,7 @@ def test_sequences_hold_no_cut_and_no_blank_frame(tmp_path: Path) -> None:
     clip = read_clip(tmp_path / "cut.mp4", limit=100)
     assert clip.frames.shape == (16, 96, 144, 3)
     assert clip.starts.tolist() == [0, 1, 2]
-    assert read_clip(tmp_path / "cut.mp4", limit=100, factor=1.5).frames.shape == (16, 64, 96, 3)
+    assert read_clip(tmp_path / "cut.mp4", limit=100, factor=2).frames.shape == (16, 48, 72, 3)
     with pytest.raises(ValueError, match="a sequence needs 7"):
         read_clip(tmp_path / "cut.mp4", limit=6)
 
