@@ -10,14 +10,14 @@ from typing import Any
 
 from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
-from bmfgraph.batches.remote import has_state, is_object, is_remote
+from bmfgraph.batches.remote import State, file_state, has_state, is_object, is_remote
 from bmfgraph.compile.name_outputs import TemplateError, filled, with_names, words_of
 from bmfgraph.errors import ConfigError
 from bmfgraph.media.opening import is_url
-from bmfgraph.nodes.path_kind import output_fields, path_kind
-from bmfgraph.plan.plan import files_written
+from bmfgraph.nodes.containers import STANDARD_OUTPUT
+from bmfgraph.nodes.path_kind import path_fields
 
-__all__ = ["ClipFiles", "Place", "clip_files", "local_journal", "names_store"]
+__all__ = ["ClipFiles", "Place", "local_journal", "names_store"]
 
 Place = tuple[str, str]
 """Node and field that name a file; the node is empty for a key of the job."""
@@ -49,10 +49,8 @@ class ClipFiles:
         nodes = dict(spec.pipeline.nodes) if spec.pipeline else {}
         title = spec.pipeline.name if spec.pipeline else ""
         for name, node in nodes.items():
-            fields = type(node).model_fields
             named = with_names(name, nodes, title)
-            written = output_fields(fields)
-            read = [field for field in fields if path_kind(fields[field]) == "file" and field not in written]
+            written, read = path_fields(type(node))
             writes |= {(name, field): str(value) for field in written if (value := getattr(named, field))}
             reads |= {(name, field): str(value) for field in read if (value := getattr(node, field))}
         reads |= {("", key): str(value) for key in ("input", "reference") if (value := getattr(spec, key))}
@@ -68,6 +66,18 @@ class ClipFiles:
         """Whether the run reads and writes nothing in a store."""
         return not self.reads and not any(map(is_object, self.writes.values()))
 
+    @property
+    def states(self) -> dict[str, State]:
+        """State of each address that is read, where it can be had."""
+        addresses = dict.fromkeys([*self.reads.values(), *self.streams])
+        return {name: file_state(name) for name in addresses if has_state(name)}
+
+    @property
+    def outputs(self) -> list[str]:
+        """Absolute paths, and addresses, of what the nodes write."""
+        names = [name for (node, _), name in self.writes.items() if node and name != STANDARD_OUTPUT]
+        return [name if is_object(name) else os.path.realpath(name) for name in names]
+
 
 def names_store(value: object) -> bool:
     """Return whether an address of a store occurs in a configuration."""
@@ -76,20 +86,6 @@ def names_store(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(map(names_store, value))
     return isinstance(value, str) and is_object(value)
-
-
-def clip_files(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the addresses that a clip's run reads, and the files and addresses that it writes.
-
-    Raises:
-        BmfgraphError: The configuration is wrong.
-    """
-    files = ClipFiles.of(config)
-    reads = [name for name in dict.fromkeys([*files.reads.values(), *files.streams]) if has_state(name)]
-    if files.are_local:
-        return reads, [str(path) for path in files_written(Job.from_config(config).plan())]
-    outputs = [name for (node, _), name in files.writes.items() if node]
-    return reads, [name if is_object(name) else os.path.realpath(name) for name in outputs]
 
 
 def local_journal(name: str) -> str:

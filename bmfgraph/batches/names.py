@@ -60,7 +60,7 @@ class Names:
         patterns = []
         for name in nodes:
             node = with_names(name, nodes, pipeline)
-            patterns += [getattr(node, field) for field in output_fields(type(node).model_fields)]
+            patterns += [getattr(node, field) for field in output_fields(type(node))]
         try:
             patterns.append(spec.report and filled(spec.report, words_of(nodes, nodes, pipeline)))
         except UnplacedError:

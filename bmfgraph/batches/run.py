@@ -17,7 +17,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.api import Job
 from bmfgraph.batches.check import shared_name
 from bmfgraph.batches.entries import Entry, entries, is_manifest
-from bmfgraph.batches.files import clip_files, local_journal
+from bmfgraph.batches.files import ClipFiles, local_journal
 from bmfgraph.batches.journal import Journal, Row
 from bmfgraph.batches.launchers import Launch, in_parts, launcher
 from bmfgraph.batches.names import Names
@@ -286,9 +286,9 @@ class _Batch:
             if row.deaths and not config.get("isolated"):
                 # It may have ended the process, which would count against the clips beside it.
                 config |= {"isolated": True}
-            addresses, writes = clip_files(config)
+            files = ClipFiles.of(config)
             # Before the run: an object may change meanwhile.
-            reads = {name: file_state(name) for name in addresses}
+            reads, writes = files.states, files.outputs
             foreign = [path for path in writes if exists(path) and not journal.owns(path)]
         except BmfgraphError as error:
             journal.fail(row.key, error.problems)

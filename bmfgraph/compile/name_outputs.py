@@ -66,7 +66,7 @@ def with_names(node: str, specs: Mapping[str, NodeSpec], pipeline: str) -> NodeS
     """
     spec = specs[node]
     names: dict[str, str] = {}
-    for field in output_fields(type(spec).model_fields):
+    for field in output_fields(type(spec)):
         template = getattr(spec, field)
         if not isinstance(template, str) or not {"{", "}"} & set(template):
             continue

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.fields import FieldInfo
 
-__all__ = ["FilePath", "FolderPath", "OutputPath", "PathKind", "output_fields", "path_kind"]
+__all__ = ["FilePath", "FolderPath", "OutputPath", "PathKind", "output_fields", "path_fields", "path_kind"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,17 @@ def path_kind(field: FieldInfo) -> Literal["file", "folder"] | None:
     return mark.kind if mark else None
 
 
-def output_fields(fields: Mapping[str, FieldInfo]) -> list[str]:
+@lru_cache(maxsize=256)
+def path_fields(spec: type[BaseModel]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the fields that name a file to write, and of those that name one to read."""
+    marks = [(name, mark) for name, field in spec.model_fields.items() if (mark := _mark(field)) is not None]
+    written = tuple(name for name, mark in marks if mark.written)
+    return written, tuple(name for name, mark in marks if mark.kind == "file" and not mark.written)
+
+
+def output_fields(spec: type[BaseModel]) -> tuple[str, ...]:
     """Return the names of the fields that name a file to write."""
-    return [name for name, field in fields.items() if (mark := _mark(field)) is not None and mark.written]
+    return path_fields(spec)[0]
 
 
 def _mark(field: FieldInfo) -> PathKind | None:

@@ -21,8 +21,12 @@ import av
 import pytest
 
 import bmfgraph as bg
+from bmfgraph.batches.files import ClipFiles
 from bmfgraph.batches.journal import Journal
+from bmfgraph.compile.job import compile_job
+from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, RunError
+from bmfgraph.plan.plan import Plan, files_written
 from tests.runner.command import FAULTY
 from tests.tools import double_model
 
@@ -96,6 +100,27 @@ def test_all_clips_run_once_and_then_none(clips: list[str]) -> None:
     assert outputs() == before
     assert summary()["clips"] == {"done": 0, "kept": 4, "failed": 0, "waiting": 0}
     assert summary()["frames"] == 18
+
+
+def test_a_clip_is_compiled_once(clips: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def counted(reading: JobReading) -> Plan:
+        compiled.append(str(reading.spec.input))
+        return compile_job(reading)
+
+    monkeypatch.setattr("bmfgraph.api.compile_job", counted)
+    batch()
+    assert sorted(compiled) == ["clips/a.mp4", "clips/b.mp4", "clips/c.mp4", "clips/deep/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("output", "encoder"),
+    [("out/{stem}_{model}.mp4", {}), ("out/{stem}_%04d.png", {"codec": "png"}), ("-", {"container": "nut"})],
+)
+def test_outputs_are_foreseen_without_a_plan(clips: list[str], output: str, encoder: dict[str, str]) -> None:
+    job = bg.compose("super_resolution", input=clips[0], output=output, model=MODEL, encoder=encoder)
+    assert ClipFiles.of(job.config).outputs == [str(path) for path in files_written(job.plan())]
 
 
 def change_an_input() -> None:
