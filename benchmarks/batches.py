@@ -11,6 +11,7 @@ one clip in all rows, and prints its resident memory on the way.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -94,9 +95,10 @@ def main() -> None:
             "batch": batch(),
             "batch, all done before": batch(keep=True),
             "batch, parallel=2": batch("parallel=2"),
-            "batch, launcher=ray, one worker": batch("launcher=ray"),
-            "batch, launcher=ray, two workers": batch("launcher=ray", "parallel=2"),
         }
+        if importlib.util.find_spec("ray"):
+            works["batch, launcher=ray, one worker"] = batch("launcher=ray")
+            works["batch, launcher=ray, two workers"] = batch("launcher=ray", "parallel=2")
         taken: dict[str, list[float]] = {work: [] for work in works}
         for round_ in range(ROUNDS + 1):
             for title, work in works.items():

@@ -106,8 +106,9 @@ class Journal:
                 self._base.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={_SCHEMA};COMMIT;")
             elif version != _SCHEMA:
                 raise sqlite3.DatabaseError(f"version {version} instead of {_SCHEMA}")
-            # A killed process loses nothing; after a power cut, the last clips may run once more.
-            self._base.execute("PRAGMA synchronous=NORMAL")
+            # A killed process loses nothing; after a power cut, the last clips may run once more. With a log, no clip
+            # waits for the disk; it needs no memory that processes share, because one process has the lock.
+            self._base.executescript("PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;")
         except sqlite3.DatabaseError as error:
             raise ConfigError(
                 f"{str(self.path)!r} is no journal of this version of bmfgraph ({error})",

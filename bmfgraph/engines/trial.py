@@ -17,6 +17,7 @@ from bmfgraph.engines.limited import Failure, available_memory, call_limited
 from bmfgraph.engines.onnx.cache import note, noted
 from bmfgraph.engines.onnx.model import OnnxModel
 from bmfgraph.engines.onnx.weights import WeightFile
+from bmfgraph.system.machine import installed_version
 
 __all__ = ["Trial", "TrialRequest", "runtime_version", "trial_limits", "trial_request", "try_model"]
 
@@ -114,7 +115,7 @@ def runtime_version(runtime: str = "onnxruntime") -> str:
         return ""
     for package in _PACKAGES[runtime]:
         try:
-            return importlib.metadata.version(package)
+            return installed_version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
     return "unknown"

@@ -24,7 +24,7 @@ from bmfgraph.runner.preflight import Reference
 from bmfgraph.runner.result import NodeResult, RunResult, percentile
 from bmfgraph.system.console import problems_as_json, say
 from bmfgraph.system.files import write_whole
-from bmfgraph.system.machine import Gpu, find_libraries
+from bmfgraph.system.machine import Gpu, find_libraries, installed_version
 from bmfgraph.system.text import size_text
 
 __all__ = [
@@ -131,7 +131,7 @@ def _versions() -> dict[str, str]:
     versions = {}
     for name in _PACKAGES:
         try:
-            versions[name] = importlib.metadata.version(name)
+            versions[name] = installed_version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions | {library.module: library.version for library in find_libraries()}

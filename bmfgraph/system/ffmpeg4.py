@@ -15,7 +15,9 @@ import mmap
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from bmfgraph import error_codes as codes
@@ -72,6 +74,9 @@ def prepare() -> str:
         raise _no_bmf()
     site = Path(spec.submodule_search_locations[0]).parent
     folder = site / f"{_distribution()}.libs"
+    if "bmf" in sys.modules:
+        # Its libraries are loaded.
+        return "decord" if _links_in(folder) else "system"
     libraries = _libraries()
     links = {} if libraries.keys() == set(LIBRARIES) else libraries
     if _links_in(folder) != links:
@@ -232,15 +237,21 @@ def _system_libraries() -> dict[str, Path]:
     paths = _in_folders((*folders, *_SYSTEM_FOLDERS))
     if len(paths) == len(LIBRARIES):
         return paths
-    try:
-        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return {}
-    for line in listed.splitlines():
+    for line in _known_to_the_linker():
         name, _, path = line.strip().partition(" ")
         if name in LIBRARIES and " => " in path:
             paths.setdefault(name, Path(path.rpartition(" => ")[2]))
     return paths if len(paths) == len(LIBRARIES) else {}
+
+
+@cache
+def _known_to_the_linker() -> list[str]:
+    """Return the lines of the linker's cache, which a program prints. Each run would start it twice."""
+    try:
+        done = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
+    except OSError:
+        return []
+    return done.stdout.splitlines()
 
 
 def _in_folders(folders: Iterable[str]) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ __all__ = [
     "find_gpu",
     "find_libraries",
     "find_machine",
+    "installed_version",
     "machine_from",
     "runs_rtx",
 ]
@@ -145,6 +147,16 @@ NO_MACHINE = Machine()
 """A machine with a CPU only."""
 
 
+@cache
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed distribution. It is read once: each run would parse a dozen files of metadata.
+
+    Raises:
+        PackageNotFoundError: It is not installed; it may be the next time.
+    """
+    return importlib.metadata.version(distribution)
+
+
 def find_machine() -> Machine:
     """Detect the GPU and the runtime libraries of this machine."""
     gpu, reason = find_gpu()
@@ -204,7 +216,7 @@ def _names(module: str) -> list[str]:
 def _version(module: str) -> str:
     for name in _names(module):
         try:
-            return importlib.metadata.version(name)
+            return installed_version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return str(importlib.import_module(module).__version__)
@@ -220,11 +232,12 @@ def _openvino() -> str:
     if importlib.util.find_spec("openvino") is None:
         return ""
     try:
-        return importlib.metadata.version("openvino")
+        return installed_version("openvino")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
 
 
+@cache
 def _cpu_bf16() -> bool:
     """Return whether one of the sets of instructions for bf16 is listed among the CPU's flags."""
     try:

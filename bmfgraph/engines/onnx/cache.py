@@ -22,6 +22,7 @@ from bmfgraph.engines.onnx.model import OnnxModel
 from bmfgraph.engines.onnx.untrusted import model_from, read_limited, shapes_limited
 from bmfgraph.engines.onnx.weights import OnnxError, WeightFile, checksum
 from bmfgraph.system.files import cache_folder, file_sha256
+from bmfgraph.system.machine import installed_version
 from bmfgraph.system.untrusted import check_private, make_private_folder, read_json, replace_file
 
 __all__ = ["cached_model", "cached_output_shapes", "note", "noted"]
@@ -152,4 +153,4 @@ def _checksum(entry: Mapping[str, Any]) -> str:
 
 def _versions() -> list[Any]:
     """Return the versions that an entry depends on. Raises PackageNotFoundError without onnx."""
-    return [_SCHEMA, __version__, importlib.metadata.version("onnx")]
+    return [_SCHEMA, __version__, installed_version("onnx")]
