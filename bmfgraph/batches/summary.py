@@ -136,12 +136,13 @@ def _page(summary: Mapping[str, Any]) -> str:
         ("took", f"{seconds:,.0f}", "seconds"),
     ]
     return rendered_page(
-        "bmfgraph.batches",
-        "page.html",
+        "bmfgraph.batches:page.html",
         {"date_text": date_text},
+        verb="batch",
+        title=summary["pipeline"],
+        headline=_headline(summary),
         styles=".text { text-align: left; }\n",
         summary=summary,
-        headline=_headline(summary),
         tiles=tiles,
         codes=summary["codes"],
     )

@@ -8,7 +8,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -53,9 +52,12 @@ def report_page(report: Mapping[str, Any]) -> str:
         *(shipped_command, shortened, spread, states, variant),
     )
     return rendered_page(
-        "bmfgraph.sweep.report",
-        "page.html",
+        "bmfgraph.sweep.report:page.html",
         {function.__name__: function for function in functions},
+        verb="sweep",
+        title=report["pipeline"],
+        headline=verdict.headline,
+        script=_resource("bmfgraph.sweep.report:page.js"),
         report=report,
         verdict=verdict,
         machine=_machine(report["machine"]),
@@ -76,27 +78,28 @@ def report_page(report: Mapping[str, Any]) -> str:
     )
 
 
-def rendered_page(package: str, template: str, functions: Mapping[str, Any], *, styles: str = "", **values: Any) -> str:
+def rendered_page(
+    template: str, functions: Mapping[str, Any], *, styles: str = "", script: str = "", **values: Any
+) -> str:
     """Render a page in the style of the reports. It loads nothing, and its content security policy forbids it.
 
     Args:
-        package: The package that contains the template.
-        template: Name of the template. It gets ``style``, ``script`` and ``policy`` besides.
+        template: Package and name of the template, with a colon between them. It extends ``base.html``.
         functions: Functions for the template.
         styles: Further rules of CSS.
-        values: Values for the template.
+        script: The page's script.
+        values: Values for the template, and for its base: ``verb``, ``title`` and ``headline``.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, script = (_resource("bmfgraph.sweep.report", name) for name in ("page.css", "page.js"))
-    style += styles
+    style = _resource("bmfgraph.sweep.report:page.css") + styles
     environment = Environment(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
-        loader=FunctionLoader(partial(_resource, package)),
+        loader=FunctionLoader(_resource),
     )
     environment.filters["px"] = lambda number: f"{number:.6g}"
     environment.globals.update(functions)
@@ -106,7 +109,8 @@ def rendered_page(package: str, template: str, functions: Mapping[str, Any], *, 
     )
 
 
-def _resource(package: str, name: str) -> str:
+def _resource(place: str) -> str:
+    package, _, name = place.partition(":")
     return resources.files(package).joinpath(name).read_text("utf-8")
 
 
