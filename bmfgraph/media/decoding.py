@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bmfgraph.media.alpha import picture_decoder
@@ -36,6 +37,8 @@ _SLACK = Fraction(1, 10)
 """Seconds by which the end may lie before the header's, besides one frame and a half."""
 _EVEN = frozenset(("asf", "mpeg", "mpegts", "mxf", "nut"))
 """Containers without an index of their frames, whose frames usually come at a constant rate."""
+_SQUARE = Fraction(1)
+"""Aspect of square pixels."""
 _KEPT = 1000
 """Times of damaged frames that are kept."""
 _MOST_PACKETS = 256
@@ -68,6 +71,9 @@ class Decoder(TrackReader):
         self._zero = self._clock.zero(reading.time_base)
         self._passage = FramePassage(reading, self._zero)
         self._refused: list[str] = []
+        base = self._passage.time_base
+        # Most frames have the same duration, and arithmetic with fractions is slow.
+        self._seconds = lru_cache(maxsize=64)(lambda ticks: ticks * base)
         self._passed = self._passage.passed_on(self._begun(), self._aspect)
 
     @property
@@ -93,7 +99,7 @@ class Decoder(TrackReader):
                 self.ended = True
                 break
             if isinstance(item, Timed):
-                frames.append(DecodedFrame(item.picture, item.pts, item.duration * self.time_base))
+                frames.append(DecodedFrame(item.picture, item.pts, self._seconds(item.duration)))
             else:
                 packets.append(item)
         return frames, packets
@@ -144,7 +150,8 @@ class Decoder(TrackReader):
 
     def _aspect(self) -> Fraction:
         """Return the width of a pixel divided by its height, as the stream has it now."""
-        return Fraction(self._video.codec_context.sample_aspect_ratio or 1)
+        aspect: Fraction | None = self._video.codec_context.sample_aspect_ratio
+        return aspect or _SQUARE
 
     def _hwaccel(self) -> str:
         return self._reading.hwaccel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections import Counter, deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -83,8 +83,8 @@ class FrameLedger:
         """
         self._step = max(1, round(1 / rate / time_base))
         self._hides_frames = codec == "vp8"
-        self._due: Counter[int] = Counter()
-        """Times of packets without a frame yet, in ticks."""
+        self._due: defaultdict[int, int] = defaultdict(int)
+        """Number of packets without a frame yet, by time in ticks."""
         self._untimed = 0
         self._missing: list[int] = []
         self._missing_count = 0
@@ -137,7 +137,7 @@ class FrameLedger:
 
     def lost(self) -> tuple[int, list[int]]:
         """Return the number of lost frames so far, and the times of those whose time is known, in ticks."""
-        times = sorted(self._due.elements())
+        times = sorted(pts for pts, count in self._due.items() for _ in range(count))
         # A packet that became no frame leaves a gap, too.
         missing = [pts for pts in self._missing if not _has_near(times, pts, self._step)]
         count = len(times) + max(0, self._untimed) + self._missing_count - (len(self._missing) - len(missing))
