@@ -115,11 +115,16 @@ class Infer(TensorStage):
         return {name: torch.cat([result[name] for result in results]) for name in results[0]}
 
     def process(self, *items: Any) -> Iterable[Sample]:
-        job = _Job(self.tensors_of(*items), items[0].frames)
+        tensors, batch = self.tensors_of(*items), self.params.batch
+        if not self._rows and self._engine.streams == 1 and len(tensors[self._names[0]]) == batch:
+            # A sample that is a whole batch waits for no other one.
+            yield Sample(self._ended(*self._begun([tensors], batch)), items[0].frames)
+            return
+        job = _Job(tensors, items[0].frames)
         self._waiting.append(job)
         self._jobs.append(job)
         self._rows += job.rows
-        while self._rows >= self.params.batch:
+        while self._rows >= batch:
             self._begin()
             if len(self._running) >= self._engine.streams:
                 yield from self._end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ def planes_of(picture: Any) -> list[torch.Tensor]:
 def rgb_pixels(picture: Any) -> torch.Tensor:
     """Return the pixels of PyAV's frame in rgb24 or rgb48le without a copy: [height, width, 3], uint8 or uint16."""
     plane = picture.planes[0]
-    data = torch.frombuffer(plane, dtype=torch.uint16 if picture.format.name == "rgb48le" else torch.uint8)
-    columns = plane.line_size // data.itemsize
-    rows: torch.Tensor = data[: columns * picture.height].view(picture.height, columns)
-    return torch.unflatten(rows[:, : 3 * picture.width], 1, (picture.width, 3))
+    dtype = np.dtype(np.uint16 if picture.format.name == "rgb48le" else np.uint8)
+    steps = plane.line_size, 3 * dtype.itemsize, dtype.itemsize
+    # NumPy makes the view in one step; each of torch's would take longer.
+    return torch.from_numpy(np.ndarray((picture.height, picture.width, 3), dtype, plane, strides=steps))
 
 
 def parts_in_cache(target: torch.Tensor, source: torch.Tensor, dim: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

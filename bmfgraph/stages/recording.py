@@ -78,6 +78,8 @@ class TensorStage(Stage):
             groups: The frames that each entry of the batch stands for.
             tensors: The result of :meth:`compute`.
         """
+        if len(groups) == 1:
+            return [Sample(tensors, groups[0])]
         parts = {name: tensor.chunk(len(groups)) for name, tensor in tensors.items()}
         return [
             Sample({name: rows[number] for name, rows in parts.items()}, group) for number, group in enumerate(groups)

@@ -20,6 +20,7 @@ from bmfgraph.stages.recording import Recording
 __all__ = ["StageChainConfig", "StageChainModule", "Step"]
 
 Item = Frame | Sample | Result
+_ITEMS = (Frame, Sample, Result)
 
 
 @dataclass
@@ -288,7 +289,7 @@ def _iterator(results: Any, method: str) -> Iterator[Any]:
 
 
 def _check_item(item: Any, method: str) -> None:
-    if not isinstance(item, Frame | Sample | Result):
+    if not isinstance(item, _ITEMS):
         raise TypeError(f"{method} produced {short_repr(item)}, which is not a Frame, Sample or Result")
     if isinstance(item, Sample) and not item.frames:
         raise ValueError(f"{method} produced a Sample without frames")
