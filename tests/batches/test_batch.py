@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -27,11 +28,12 @@ from bmfgraph.compile.job import compile_job
 from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, files_written
+from tests.codes.command import Outcome, run_cli
 from tests.runner.command import FAULTY
 from tests.tools import double_model
 
 Clip = Callable[..., Path]
-BATCH = [sys.executable, "-m", "bmfgraph", "batch"]
+BMFGRAPH = [sys.executable, "-m", "bmfgraph"]
 JOURNAL = Path("outputs/batch/super_resolution.journal")
 
 
@@ -58,9 +60,18 @@ def batch(*overrides: str, **values: Any) -> list[Any]:
 
 
 def command(*overrides: str) -> list[str]:
+    return [*BMFGRAPH, "batch", *cli_words(*overrides)]
+
+
+def cli_words(*overrides: str) -> list[str]:
     words = ["pipeline=super_resolution", "model.name=x", "model.file=x.onnx", *WORDS, "progress=false"]
     meaning = ["model.inputs={input: {}}", "model.outputs={output: {}}"]
-    return [*BATCH, *words, *meaning, "input=clips/**/*.mp4", "output=out/{relpath}.mp4", *overrides]
+    return [*words, *meaning, "input=clips/**/*.mp4", "output=out/{relpath}.mp4", *overrides]
+
+
+def cli(verb: str, *overrides: str) -> Outcome:
+    """Run a command line in this process, which has imported what it needs."""
+    return run_cli(shlex.join([*verb.split(), *cli_words(*overrides)]), Path(), as_json=False)
 
 
 def outputs() -> dict[str, tuple[int, int]]:
@@ -209,25 +220,22 @@ def test_overrides_of_a_manifest(clips: list[str]) -> None:
 
 def test_check_of_a_manifest(clips: list[str]) -> None:
     Path("m.csv").write_text("input,output,decoder.end\nclips/a.mp4,x.mp4,0.04\nclips/b.mp4,y.mp4,\n")
-    words = [part for part in command() if part != "batch"]
-    words.insert(3, "check")
-    good = subprocess.run([*words, "input=m.csv"], capture_output=True, text=True, check=False)
-    assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "super_resolution: nothing is wrong"), good
+    good = cli("check", "input=m.csv")
+    assert (good.code, good.out.splitlines()[-1]) == (0, "super_resolution: nothing is wrong"), good
     Path("m.csv").write_text(
         "input,output,decoder.end\nclips/a.mp4,x.mp4,-1\nclips/b.mp4,y.mp4,\nnone.mp4,y.mp4,\nclips/c.mp4,y.mp4,\n"
     )
-    bad = subprocess.run([*words, "input=m.csv"], capture_output=True, text=True, check=False)
-    assert bad.returncode == 2
-    assert set(re.findall(r"^error +(E\d+)", bad.stdout, re.M)) == {"E207", "E222", "E401"}
+    bad = cli("check", "input=m.csv")
+    assert bad.code == 2
+    assert set(re.findall(r"^error +(E\d+)", bad.out, re.M)) == {"E207", "E222", "E401"}
     assert not Path("outputs").exists()
 
 
 def test_run_takes_a_manifest_and_a_journal(clips: list[str]) -> None:
     Path("m.jsonl").write_text('{"input": "clips/a.mp4", "output": "x.mp4"}\n')
-    run = [part for part in command() if part != "batch"]
-    subprocess.run([*run, "input=m.jsonl"], check=True, capture_output=True)
+    subprocess.run([*BMFGRAPH, *cli_words("input=m.jsonl")], check=True, capture_output=True)
     assert JOURNAL.exists()
-    subprocess.run([*run, "journal=own.journal", "output={index}.mp4"], check=True, capture_output=True)
+    assert cli("", "journal=own.journal", "output={index}.mp4").code == 0
     assert sorted(path.name for path in Path().glob("*.mp4")) == ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "x.mp4"]
     assert json.loads(Path("own/summary.json").read_text())["clips"]["done"] == 4
 
@@ -268,11 +276,11 @@ def test_new_files_are_taken_while_it_watches(clips: list[str]) -> None:
 def test_failures_are_listed_and_run_again(clips: list[str]) -> None:
     good = Path("clips/b.mp4").read_bytes()
     Path("clips/b.mp4").write_bytes(b"no video")
-    done = subprocess.run(command("on_error=skip"), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = cli("batch", "on_error=skip")
+    assert done.code == 1
     # All clips have the same engine.
-    assert done.stderr.count("x in ONNX Runtime") == 1
-    assert "failed: clips/b.mp4: E404: node 'source' (decoder): input 'clips/b.mp4' is not a video" in done.stderr
+    assert done.err.count("x in ONNX Runtime") == 1
+    assert "failed: clips/b.mp4: E404: node 'source' (decoder): input 'clips/b.mp4' is not a video" in done.err
     assert summary()["clips"] == {"done": 3, "kept": 0, "failed": 1, "waiting": 0}
     assert summary()["codes"] == {"E404": 1}
     with Path("outputs/batch/super_resolution/clips.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -290,9 +298,9 @@ def test_failures_are_listed_and_run_again(clips: list[str]) -> None:
 
 def test_a_failure_stops_the_others(clips: list[str]) -> None:
     Path("clips/a.mp4").write_bytes(b"no video")
-    done = subprocess.run(command(), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert len(re.findall(r"error\[E404\]", done.stderr)) == 1
+    done = cli("batch")
+    assert done.code == 1
+    assert len(re.findall(r"error\[E404\]", done.err)) == 1
     assert summary()["clips"] == {"done": 0, "kept": 0, "failed": 1, "waiting": 3}
 
 
@@ -372,12 +380,12 @@ def test_a_journal_of_another_version(clips: list[str]) -> None:
 
 @pytest.fixture
 def many(clip: Clip) -> int:
-    """Make 40 clips; return their number."""
+    """Make 20 clips; return their number."""
     Path("clips").mkdir()
     one = clip("clips/0.mp4", frames=30)
-    for number in range(1, 40):
+    for number in range(1, 20):
         shutil.copy(one, f"clips/{number}.mp4")
-    return 40
+    return 20
 
 
 def test_kill_in_the_middle_and_once_more(many: int) -> None:
@@ -391,7 +399,7 @@ def test_kill_in_the_middle_and_once_more(many: int) -> None:
     assert 5 <= len(before) < many
     assert all(frames_in(f"out/{name}") == 30 for name in before)
     done = subprocess.run(command("parallel=2"), capture_output=True, text=True, check=True)
-    kept = int(re.findall(r"(\d+) of 40 clips were done before", done.stderr)[0])
+    kept = int(re.findall(rf"(\d+) of {many} clips were done before", done.stderr)[0])
     after = outputs()
     # A clip whose files appeared, and that the journal had not noted, is the only one that may run again.
     assert len(before) - 2 <= kept <= len(before)
@@ -420,7 +428,7 @@ def test_a_clip_that_ends_the_process_fails_alone_the_next_time(clips: list[str]
     Path("list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = ["pipeline=faulty", f"--config-dir={FAULTY / 'conf'}", "input=list.jsonl", "output=out/{index}.mp4"]
     words += ["on_error=skip", "parallel=4", "progress=false", "+pipeline.nodes.stage.frame=1"]
-    command = [*BATCH, *words, "+pipeline.nodes.stage.fault=none"]
+    command = [*BMFGRAPH, "batch", *words, "+pipeline.nodes.stage.fault=none"]
     environment = os.environ | faulty_kind
     first = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert first.returncode == -signal.SIGKILL

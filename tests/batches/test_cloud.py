@@ -8,6 +8,7 @@ import http.server
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import socket
 import socketserver
@@ -28,6 +29,7 @@ import bmfgraph as bg
 from bmfgraph.batches import staging
 from bmfgraph.batches.entries import entries, names_remote
 from bmfgraph.errors import BmfgraphError, Cancelled
+from tests.codes.command import Outcome, run_cli
 from tests.tools import double_model, make_clip
 
 s3fs = pytest.importorskip("s3fs", reason="the extra cloud is not installed")
@@ -126,9 +128,18 @@ def batch(*overrides: str, **values: Any) -> list[Any]:
 
 
 def command(verb: str, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "bmfgraph", verb, *cli_words(*overrides)]
+
+
+def run_here(*overrides: str) -> Outcome:
+    """Run the verb run in this process, which has imported what it needs."""
+    return run_cli(shlex.join(["run", *cli_words(*overrides)]), Path())
+
+
+def cli_words(*overrides: str) -> list[str]:
     words = ["pipeline=super_resolution", "model.name=x", "model.file=x.onnx", *WORDS, "progress=false"]
     meaning = ["model.inputs={input: {}}", "model.outputs={output: {}}"]
-    return [sys.executable, "-m", "bmfgraph", verb, *words, *meaning, *overrides]
+    return [*words, *meaning, *overrides]
 
 
 def frames_in(data: bytes) -> int:
@@ -169,24 +180,22 @@ def test_run_takes_one_clip_of_a_store(store: Store) -> None:
     assert done.returncode == 0, done.stderr
     assert frames_in(store.get("one.mp4")) == 3
     assert not Path("batch.journal").exists()
-    again = subprocess.run(
-        command("run", "input=s3://bkt/clips/a.mp4", "output=s3://bkt/one.mp4"), capture_output=True, text=True
-    )
-    assert again.returncode == 2
-    assert "s3://bkt/one.mp4" in again.stderr
+    again = run_here("input=s3://bkt/clips/a.mp4", "output=s3://bkt/one.mp4")
+    assert again.code == 2
+    assert "s3://bkt/one.mp4" in again.err
 
 
 def test_run_sends_a_local_clip_to_a_store(store: Store) -> None:
-    done = subprocess.run(command("run", "input=clip.mp4", "output=s3://bkt/two.mp4"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_here("input=clip.mp4", "output=s3://bkt/two.mp4")
+    assert done.code == 0, done.err
     assert frames_in(store.get("two.mp4")) == 5
 
 
 @pytest.mark.wide
 def test_run_takes_the_clips_of_a_pattern(store: Store) -> None:
     words = ("input=s3://bkt/clips/*.mp4", "output=s3://bkt/run/{stem}.mp4")
-    done = subprocess.run(command("run", *words), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_here(*words)
+    assert done.code == 0, done.err
     assert store.names("run/") == ["run/a.mp4", "run/b.mp4"]
 
 

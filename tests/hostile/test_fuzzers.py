@@ -14,18 +14,22 @@ from tests.hostile.fuzz.__main__ import FUZZERS
 from tests.hostile.fuzz.trial import Case, Outcome, faults, run
 
 REPOSITORY = Path(__file__).parents[2]
-_SAMPLES = {"configurations": 40, "models": 30, "caches": 20, "urls": 25, "signals": 3}
+_SAMPLES = {"configurations": 12, "models": 10, "caches": 8, "urls": 8, "signals": 2}
+_MORE = {"configurations": 40, "models": 30, "caches": 20, "urls": 25, "signals": 5}
 _GOOD = Outcome(0, "nothing is wrong\n", 0.1, 1_000)
 
 
-@pytest.mark.parametrize("name", _SAMPLES)
-def test_a_sample_survives(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [*_SAMPLES.items(), *(pytest.param(*sample, marks=pytest.mark.wide) for sample in _MORE.items())],
+)
+def test_a_sample_survives(name: str, cases: int, tmp_path: Path) -> None:
     """In a process of its own: cases are forks, and a fork of a test runner with threads may wait for ever."""
-    options = ("--seed", "2", "--cases", str(_SAMPLES[name]), "--seconds", "100", "--only", name)
+    options = ("--seed", "2", "--cases", str(cases), "--seconds", "100", "--only", name)
     command = (sys.executable, "-m", "tests.hostile.fuzz", *options, "--keep", str(tmp_path))
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f" {_SAMPLES[name]} " in done.stdout
+    assert f" {cases} " in done.stdout
 
 
 @pytest.mark.parametrize("name", _SAMPLES)

@@ -173,7 +173,9 @@ def test_an_objective_that_cannot_be_measured_is_refused(folder: Path, words: st
         assert message in errors[0]["message"]
         assert errors[0]["hint"]
     assert not list(folder.glob("outputs/sweeps/*/cells/*"))
-    # A cell that can have the metric is enough.
+
+
+def test_a_cell_that_can_have_the_metric_is_enough(folder: Path) -> None:
     assert run_cli(f"check -m {_UP} encoder=measure,x264 sweep.objective=output_mb", folder).code == 0
 
 
