@@ -4,12 +4,10 @@
     python benchmarks/overhead.py --frames 10000
 
 A clip of 640x360 in RGB runs through decoder, tensor, model and tensor back to frames, which are dropped. The loop does
-the same in one thread with PyAV and ONNX Runtime, and touches the same pixels: decoder and model write a frame each,
-and nothing copies one between them. The model returns its input. Each round runs both with a short and a long clip, one
-after the other; times per frame are the differences of the two lengths, so that starts do not count, and medians over
-the rounds. ``processor`` is the time of all threads together, which a second core does not hide: the overhead is the
-difference of these times. A clip of 64x48 shows how much of it is no matter of pixels: frames on their way between
-threads leave the cache of a core. ``growth`` compares resident memory at the end with that at frame 500.
+the same in one thread with PyAV and ONNX Runtime. The model returns its input. Each round runs both with a short and a
+long clip, one after the other; times per frame are the differences of the two lengths, so that starts do not count, and
+medians over the rounds. ``processor`` is the time of all threads together, which a second core does not hide: the
+overhead is the difference of these times. ``growth`` compares resident memory at the end with that at frame 500.
 """
 
 from __future__ import annotations
@@ -32,22 +30,18 @@ from onnx import TensorProto, helper
 from bmfgraph import Job, compose
 from bmfgraph.system.progress import Progress
 
-RATE = 25
-SIZES = ((640, 360), (64, 48))
-"""Width and height."""
+WIDTH, HEIGHT, RATE = 640, 360, 25
 
 Array = NDArray[np.float64]
-Size = tuple[int, int]
 
 
-def write_clip(path: Path, frames: int, size: Size) -> Path:
+def write_clip(path: Path, frames: int) -> Path:
     """Write a clip in RGB, so that no colours are converted, whose frames differ by a small square."""
-    width, height = size
-    y, x = np.mgrid[:height, :width]
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
     image = np.stack([x % 256, y % 256, (x + y) % 256], axis=2).astype(np.uint8)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("qtrle", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb24"
         for index in range(frames):
             image[:16, :16] = index % 256
             out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
@@ -55,9 +49,9 @@ def write_clip(path: Path, frames: int, size: Size) -> Path:
     return path
 
 
-def write_model(path: Path, size: Size) -> Path:
+def write_model(path: Path) -> Path:
     """Write a model that returns its input, RGB levels in uint8."""
-    shape = [1, size[1], size[0], 3]
+    shape = [1, HEIGHT, WIDTH, 3]
     ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in ("input", "output")]
     graph = helper.make_graph([helper.make_node("Identity", ["input"], ["output"])], "null", ends[:1], ends[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
@@ -65,14 +59,14 @@ def write_model(path: Path, size: Size) -> Path:
 
 
 def by_hand(model: Path, clip: Path) -> int:
-    """Run the loop, and return the number of frames. Pictures are not copied, because bmfgraph does not either."""
+    """Run the loop, and return the number of frames. It copies no picture, because bmfgraph copies none either."""
     session = onnxruntime.InferenceSession(str(model))
     count = 0
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):
             plane = frame.planes[0]
             shape, steps = (1, frame.height, frame.width, 3), (0, plane.line_size, 3, 1)
-            session.run(None, {"input": np.ndarray(shape, np.uint8, plane, strides=steps)})
+            session.run(None, {"input": np.ndarray(shape, np.uint8, memoryview(plane), strides=steps)})
             count += 1
     return count
 
@@ -98,14 +92,6 @@ def per_frame(work: Callable[[int], object], lengths: tuple[int, int]) -> Array:
     short, long = (timed(partial(work, length)) for length in lengths)
     result: Array = 1e6 * (long - short) / (lengths[1] - lengths[0])
     return result
-
-
-def contenders(folder: Path, size: Size, lengths: tuple[int, int]) -> tuple[Callable[[int], object], ...]:
-    """Write clips of two lengths; return what runs the loop and the pipeline on one of them."""
-    model = write_model(folder / f"null{size[0]}.onnx", size)
-    clips = {length: write_clip(folder / f"{size[0]}_{length}.mov", length, size) for length in lengths}
-    jobs = {length: job_of(model, clip) for length, clip in clips.items()}
-    return lambda length: by_hand(model, clips[length]), lambda length, **options: jobs[length].run(**options)
 
 
 def memory_growth(job: Job) -> tuple[int, int]:

@@ -39,12 +39,13 @@ class Canvas:
         self.height, self.width, self._channels = pixels.shape
         # NumPy copies the bytes of a pixel at once four times as fast as its channels.
         self._cells = pixels.view(f"V{self._channels}")[..., 0]
+        self._known: dict[Color, NDArray[np.void]] = {}
 
     def rectangle(self, left: int, top: int, right: int, bottom: int, color: Color) -> None:
         """Fill the pixels from ``left`` and ``top`` up to but without ``right`` and ``bottom``."""
         left, top, right, bottom = self._inside(left, top, right, bottom)
         if left < right and top < bottom:
-            self.pixels[top:bottom, left:right] = self._color(color)
+            self._cells[top:bottom, left:right] = self._cell(color)
             self._touch(left, top, right, bottom)
 
     def box(self, corners: Points, thickness: int, color: Color) -> None:
@@ -149,6 +150,12 @@ class Canvas:
         columns, rows = columns[valid], rows[valid]
         self._cells[rows, columns] = cells[valid]
         self._touch_points(columns, rows)
+
+    def _cell(self, color: Color) -> NDArray[np.void]:
+        """Return the bytes of a pixel."""
+        if color not in self._known:
+            self._known[color] = self._cells_of(np.array([color], np.uint8))
+        return self._known[color]
 
     def _cells_of(self, colors: NDArray[np.uint8]) -> NDArray[np.void]:
         """Return the bytes of a pixel for each colour."""

@@ -23,11 +23,12 @@ def contrast(color: Color) -> Color:
     return (255, 255, 255) if luma < 128 else (0, 0, 0)
 
 
+@lru_cache(maxsize=1024)
 def label_picture(parts: tuple[str, ...], size: int, color: Color) -> NDArray[np.uint8]:
     """Return a text in black or white on a colour.
 
     Args:
-        parts: Words of the text. Each is rendered once: a label and a score together would be new in most frames.
+        parts: Words of the text. Each is rendered once: a label and a score together are often new.
         size: Of the font, in pixels.
         color: Colour of the background, RGB.
 
