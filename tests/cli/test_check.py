@@ -162,23 +162,25 @@ def test_nothing_heavy_is_imported_and_it_is_quick(
 ) -> None:
     monkeypatch.setenv("BMFGRAPH_CACHE", str(tmp_path))
     imported = []
-    for _ in range(2):
+
+    def run_python(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:
+        """Return what it printed, and the seconds of one core that it and its processes took."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        words = ["check", "--json", *UP.split(), "pipeline.nodes.sink.crf=20"]
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "bmfgraph", *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        command = [sys.executable, "-X", "importtime", *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    for _ in range(2):
+        _, libraries = run_python("-c", "import hydra, pydantic, omegaconf")
+        words = ["check", "--json", *UP.split(), "pipeline.nodes.sink.crf=20"]
+        done, seconds = run_python("-m", "bmfgraph", *words)
         assert json.loads(done.stdout)["ok"] is True
         # Of all its processes.
         imported.append({line.rpartition("|")[2].strip() for line in done.stderr.splitlines()})
         assert {"hydra", "pydantic"} < imported[-1]
         assert imported[-1].isdisjoint(HEAVY), imported[-1] & set(HEAVY)
-        # Seconds of one core, on a machine that has other things to do.
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.5
+        # As a ratio, because machines differ: 3 is usual, and 6 when the model is looked at for the first time.
+        assert seconds < 9 * libraries
         # Models are read in child processes.
         assert imported[-1].isdisjoint({"onnx", "numpy"})
