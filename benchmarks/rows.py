@@ -21,7 +21,7 @@ class Row:
     """``fps``, where more is better, or ``s`` or ``µs``, where less is better."""
     contenders: Contenders
     scaling: bool = False
-    """Whether a ratio is a contender's speed divided by the first one's; else it is the reverse."""
+    """True: a ratio is a contender's speed divided by the first one's. False: it is the first one's divided by it."""
     goals: Mapping[str, float] = field(default_factory=dict)
     """Least ratio by contender."""
 

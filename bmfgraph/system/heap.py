@@ -33,12 +33,12 @@ def collection_paused() -> Iterator[None]:
 
 
 class _Growth:
-    """What the blocks of :func:`existing_objects_frozen` share."""
+    """State of :func:`existing_objects_frozen`, which all threads share."""
 
     due = 0
     """Number of allocated blocks at which a full collection is due."""
     frozen = False
-    """Whether one of them has frozen the objects. Python would count them one by one, for 20 to 70 ms."""
+    """Whether a thread has frozen the objects. To ask Python takes 20 to 70 ms then, because it counts them."""
 
 
 _GROWTH = _Growth()
@@ -52,7 +52,7 @@ def existing_objects_frozen() -> Iterator[None]:
     count what was frozen as new, so that it would never collect it: afterwards, a full collection is made whenever
     a quarter more memory is allocated than after the last one.
     """
-    # What the caller has frozen itself must not be unfrozen.
+    # Objects that the caller froze must stay frozen.
     if _GROWTH.frozen or gc.get_freeze_count():
         yield
         return

@@ -1,4 +1,4 @@
-"""What training does to its pictures on the device: softening, shrinking filters, noise."""
+"""Softens and shrinks training pictures, and adds noise to them, on the device."""
 
 from __future__ import annotations
 

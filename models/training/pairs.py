@@ -33,6 +33,8 @@ from .resample import Picture
 SCORED = slice(2, 5)
 """The frames of a window that have a high-resolution partner, counted from 0."""
 MIXED_SCALERS: Mapping[str, float] = {"bicubic": 0.35, "area": 0.35, "lanczos": 0.15, "bilinear": 0.15}
+SOFT_SHARE = 0.35
+"""Of the pictures that networks for video learn from, those that are softened."""
 
 _PYRAMID = (1.0, 1.5, 2.25)  # shrink factors of the pictures that cameras move over
 _LEAST_SIDE = 320  # px, of a shrunk picture
@@ -40,7 +42,6 @@ _REAL_SHARE = 0.35  # of the sequences are frames of clips, where there are clip
 _CLIP_FACTORS = (1, 2)  # by which clips are shrunk: as people have them, and sharper
 _MOST_FRAMES, _CLIPS_AT_ONCE = 300, 4  # of a clip
 _NOISY_SHARE, _NOISE = 0.15, 1.5 / 255
-_SOFT_SHARE = 0.35
 _PENDING_A_WORKER = 4
 
 _log = logging.getLogger(__name__)
@@ -200,7 +201,7 @@ def _sequences(
         read = list(executor.map(lambda one: read_clip(one[0], _MOST_FRAMES, options.frames, one[1]), wanted))
     clips = [clip for clip in read if len(clip.starts)]
     camera = MovingCamera(side, options.frames, device)
-    soft_share, noisy_share = (_SOFT_SHARE, _NOISY_SHARE) if options.damage else (0.0, 0.0)
+    soft_share, noisy_share = (SOFT_SHARE, _NOISY_SHARE) if options.damage else (0.0, 0.0)
     soften = Softener(side, soft_share, device)
     shrink = Shrinker(options.side, options.scale, options.scalers, device)
     random = np.random.default_rng((options.seed, 0, 0))

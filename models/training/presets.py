@@ -9,7 +9,7 @@ from types import MappingProxyType
 from .crops import CROP_SIDE
 from .degrade import margin
 from .folded import KINDS
-from .pairs import MIXED_SCALERS
+from .pairs import MIXED_SCALERS, SOFT_SHARE
 
 # Nearly one filter for clean pictures: a small network that serves several loses on each of them.
 _BICUBIC: Mapping[str, float] = MappingProxyType({"bicubic": 1.0})
@@ -90,21 +90,19 @@ class TrainingOptions:
         return 4 if self.network == "x4" else 2
 
 
-_SOFT_SHARE = 0.35
-
 PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
     {
         "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=240, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
         "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=130, scalers=_BICUBIC),
-        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=330, pair_share=0.85, soft_share=_SOFT_SHARE),
+        "fast_video": TrainingOptions("fast", 64, 64, 1.5e-3, seconds=330, pair_share=0.85, soft_share=SOFT_SHARE),
         "temporal": TrainingOptions(
             "temporal", 16, 64, 5e-4, seconds=1000, mixed_precision=True, pair_share=1.0, change_weight=0.3
         ),
         "quality_video": TrainingOptions(
-            "quality", 32, 64, 5e-4, seconds=600, mixed_precision=True, pair_share=0.9, soft_share=_SOFT_SHARE
+            "quality", 32, 64, 5e-4, seconds=600, mixed_precision=True, pair_share=0.9, soft_share=SOFT_SHARE
         ),
         "x4_video": TrainingOptions(
-            "x4", 32, 48, 1e-3, seconds=150, mixed_precision=True, pair_share=0.85, soft_share=_SOFT_SHARE
+            "x4", 32, 48, 1e-3, seconds=150, mixed_precision=True, pair_share=0.85, soft_share=SOFT_SHARE
         ),
         "sharp_x2": TrainingOptions(
             "quality",
