@@ -19,7 +19,7 @@ from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.types import bits_of
-from bmfgraph.runner.modules.nvdec_surfaces import PacketSurfaces, Surface, Surfaces, ahead_surfaces
+from bmfgraph.runner.modules.nvdec_surfaces import Surface, Surfaces
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import graphed_on_cuda
 
@@ -75,21 +75,10 @@ class GpuDecoder:
 
     def _opened(self, codec: Any) -> Surfaces:
         stream, device = self._stream.cuda_stream, self._device.index
-        ahead = ahead_surfaces(
-            self._library,
-            self._params,
-            self._clock,
-            device=device,
-            stream=stream,
-            batch=self._batch,
-            fail=self._error,
-        )
-        if ahead is not None:
-            return ahead
         decoder = self._library.CreateDecoder(
             gpuid=device, codec=codec, cudacontext=0, cudastream=stream, usedevicememory=True
         )
-        return PacketSurfaces(self._library, decoder, self._params, self._clock, self._error)
+        return Surfaces(self._library, decoder, self._params, self._clock, self._batch, self._error)
 
     def read(self) -> list[tuple[int, torch.Tensor]]:
         """Decode at least one batch of frames, or all up to the end.

@@ -1,26 +1,34 @@
-"""Get decoded surfaces from NVDEC: packet by packet, or from a thread of PyNvVideoCodec that decodes ahead."""
+"""Get decoded surfaces from NVDEC.
+
+PyNvVideoCodec's ThreadedDecoder is not used. Its thread reads lists of surfaces and events without their lock while the
+thread of its caller appends to them. That ends the process now and then: PyNvVideoCodec 2.2.4 crashed in cuEventRecord,
+called by NvDecoder::HandlePictureDisplay. The other decoder works on the thread of its caller and releases Python's
+lock meanwhile. It takes all packets of a batch in one call, so that Python seldom delays it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from bmfgraph.engines.runtimes.capture import NO_CAPTURE
 from bmfgraph.errors import RunError
-from bmfgraph.media.opening import is_url, open_video
+from bmfgraph.media.opening import open_video
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 
-__all__ = ["AheadSurfaces", "PacketSurfaces", "Surface", "Surfaces", "ahead_surfaces"]
+__all__ = ["Surface", "Surfaces"]
 
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """FFmpeg's names of containers that hold a packet for each frame."""
-_REORDERED = 32
-"""Packets that are read before the frame of the first of them: H.264 and H.265 reorder 16 frames at most."""
+_CODE = 1 << 32
+"""Distance of the times that NVDEC is given. It invents times between them, which lie far nearer to each other."""
 
 
 class Surface(NamedTuple):
@@ -32,39 +40,93 @@ class Surface(NamedTuple):
     height: int
 
 
-class Surfaces(Protocol):
-    """The pictures of a file in presentation order, with the pts that the container gives them."""
+class Surfaces:
+    """Decode the pictures of a file in presentation order, with the pts that the container gives them.
 
-    ended: bool
-    """Whether all pictures have been read."""
+    A thread reads the packets of the next call meanwhile, because reading releases Python's lock for each packet.
 
-    def read(self) -> list[Surface]:
-        """Return the next pictures, none or several. The copies of the last ones are enqueued by now."""
+    Args:
+        library: PyNvVideoCodec.
+        decoder: Its decoder, which copies surfaces on the stream that is current when they are read.
+        params: The file, and the part of it that is read.
+        clock: Times of the file.
+        batch: Number of packets that are decoded at once where each packet is known to hold a frame; else one.
+        fail: Makes the error of the node.
 
-    def close(self) -> None:
-        """Destroy the decoder."""
+    Attributes:
+        ended: Whether all pictures have been read.
+    """
 
-
-class _Times:
-    """The pts of frames in presentation order, from those of the packets in the order of the file."""
-
-    def __init__(self, fail: Callable[[str], RunError]) -> None:
-        self._fail = fail
+    def __init__(
+        self,
+        library: Any,
+        decoder: Any,
+        params: NvdecParams,
+        clock: Clock,
+        batch: int,
+        fail: Callable[[str], RunError],
+    ) -> None:
+        self.ended = False
+        self._library, self._decoder, self._fail = library, decoder, fail
+        self._count = batch if clock.start is None and _has_packet_for_each_frame(params) else 1
+        self._packets = iter(PacketReader(params, clock))
         self._matcher = PtsMatcher()
         self._hidden: set[int] = set()
         """Frames that the container hides: they are decoded only because others refer to them."""
+        self._coded: dict[int, int] = {}
+        """The pts of each packet that gave NVDEC a time, by this time."""
+        self._code = 0
+        self._begun = False
+        self._reader = ThreadPoolExecutor(1, "bmfgraph-packets")
+        self._next = self._reader.submit(self._read_packets)
 
-    def add(self, packet: Any) -> None:
-        """Register a packet of PyAV."""
-        if packet.pts is None:
-            raise self._fail("a frame of the file has no presentation time")
-        self._matcher.add(packet.pts)
-        if packet.is_discard:
-            self._hidden.add(packet.pts)
+    def read(self) -> list[Surface]:
+        """Return the next pictures, none or several. The copies of the last ones are enqueued by now."""
+        packets, stream = self._next.result()
+        self.ended = not packets
+        data = self._library.PacketData()
+        if self.ended:
+            data.bsl_data = data.bsl = 0
+        else:
+            self._next = self._reader.submit(self._read_packets)
+            data.bsl_data, data.bsl, data.pts = stream.ctypes.data, stream.nbytes, self._add(packets)
+        # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
+        with contextlib.nullcontext() if self._begun else NO_CAPTURE:
+            decoded = self._decoder.Decode(data)
+        surfaces = []
+        for surface in decoded:
+            self._begun = True
+            if (pts := self._pts_of(surface.timestamp)) is not None:
+                size = self._decoder.GetWidth(), self._decoder.GetHeight()
+                surfaces.append(Surface(pts, surface.GetPtrToPlane(0), *size))
+        return surfaces
 
-    def of(self, reported: int) -> int | None:
+    def close(self) -> None:
+        """Destroy the decoder."""
+        self._reader.shutdown()
+        self._packets.close()
+        self._decoder = None
+
+    def _read_packets(self) -> tuple[list[Any], Any]:
+        """Return the next packets of PyAV, none at the end, and their bytes."""
+        packets = list(itertools.islice(self._packets, self._count))
+        return packets, np.frombuffer(b"".join(packets), np.uint8)
+
+    def _add(self, packets: list[Any]) -> int:
+        """Register packets that go into the decoder together, and return the time that they get there."""
+        for packet in packets:
+            if packet.pts is None:
+                raise self._fail("a frame of the file has no presentation time")
+            self._matcher.add(packet.pts)
+            if packet.is_discard:
+                self._hidden.add(packet.pts)
+        self._code += _CODE
+        self._coded[self._code] = packets[0].pts
+        return self._code
+
+    def _pts_of(self, reported: int) -> int | None:
         """Return the pts of the next frame, for which the decoder reports a time; None for a hidden frame."""
-        pts = self._matcher.match(reported)
+        pts = self._matcher.match(self._coded.pop(reported, None))
         if pts is None:
             raise self._fail("NVDEC returned more frames than the file has packets")
         if pts in self._hidden:
@@ -73,150 +135,9 @@ class _Times:
         return pts
 
 
-class PacketSurfaces:
-    """Decode one packet at a time.
-
-    Args:
-        library: PyNvVideoCodec.
-        decoder: Its decoder, which copies surfaces on the stream that is current when they are read.
-        params: The file, and the part of it that is read.
-        clock: Times of the file.
-        fail: Makes the error of the node.
-    """
-
-    def __init__(
-        self, library: Any, decoder: Any, params: NvdecParams, clock: Clock, fail: Callable[[str], RunError]
-    ) -> None:
-        self.ended = False
-        self._library, self._decoder, self._times = library, decoder, _Times(fail)
-        self._packets = iter(PacketReader(params, clock))
-        self._begun = False
-
-    def read(self) -> list[Surface]:
-        packet = next(self._packets, None)
-        data = self._library.PacketData()
-        if packet is None:
-            self.ended = True
-            data.bsl_data = data.bsl = 0
-        else:
-            self._times.add(packet)
-            data.bsl_data, data.bsl, data.pts = packet.buffer_ptr, packet.buffer_size, packet.pts
-        # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
-        with contextlib.nullcontext() if self._begun else NO_CAPTURE:
-            decoded = self._decoder.Decode(data)
-        surfaces = []
-        for surface in decoded:
-            self._begun = True
-            if (pts := self._times.of(surface.timestamp)) is not None:
-                size = self._decoder.GetWidth(), self._decoder.GetHeight()
-                surfaces.append(Surface(pts, surface.GetPtrToPlane(0), *size))
-        return surfaces
-
-    def close(self) -> None:
-        self._packets.close()
-        self._decoder = None
-
-
-class AheadSurfaces:
-    """Take pictures from a thread that stays ahead, so that NVDEC works while Python does other things.
-
-    The times that the thread reports are wrong after some key frames, so those of the packets are read besides.
-
-    Args:
-        decoder: PyNvVideoCodec's ThreadedDecoder.
-        params: The file.
-        clock: Times of the file.
-        batch: Number of pictures that are taken at once.
-        fail: Makes the error of the node.
-    """
-
-    def __init__(
-        self, decoder: Any, params: NvdecParams, clock: Clock, batch: int, fail: Callable[[str], RunError]
-    ) -> None:
-        self.ended = False
-        self._decoder, self._batch, self._times = decoder, batch, _Times(fail)
-        self._packets = iter(PacketReader(params, clock, annex_b=False))
-        self._ahead = 0
-        """Packets whose frames have not come."""
-        # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
-        with NO_CAPTURE:
-            self._waiting = self._next()
-
-    def read(self) -> list[Surface]:
-        surfaces, self._waiting = self._waiting or self._next(), []
-        return surfaces
-
-    def _next(self) -> list[Surface]:
-        frames = self._decoder.get_batch_frames(self._batch)
-        self.ended = not frames
-        for packet in itertools.islice(self._packets, len(frames) + _REORDERED - self._ahead):
-            self._times.add(packet)
-            self._ahead += 1
-        self._ahead -= len(frames)
-        surfaces = []
-        for frame in frames:
-            if (pts := self._times.of(frame.timestamp)) is not None:
-                # Luma is followed by half as many rows of chroma.
-                surfaces.append(Surface(pts, frame.GetPtrToPlane(0), frame.shape[1], frame.shape[0] * 2 // 3))
-        return surfaces
-
-    def close(self) -> None:
-        self._packets.close()
-        decoder, self._decoder = self._decoder, None
-        if decoder is not None:
-            decoder.end()
-
-
-def ahead_surfaces(
-    library: Any,
-    params: NvdecParams,
-    clock: Clock,
-    *,
-    device: int,
-    stream: int,
-    batch: int,
-    fail: Callable[[str], RunError],
-) -> AheadSurfaces | None:
-    """Let PyNvVideoCodec read and decode a file on a thread of its own.
-
-    Args:
-        library: PyNvVideoCodec.
-        params: The file, and the part of it that is read.
-        clock: Times of the file.
-        device: Number of the GPU.
-        stream: Address of the CUDA stream on which the surfaces are filled.
-        batch: Number of pictures that are taken at once.
-        fail: Makes the error of the node.
-
-    Returns:
-        The surfaces; None for a file that is read packet by packet: of another kind, or from a later second on.
-    """
-    if not hasattr(library, "ThreadedDecoder") or clock.start is not None or not _is_plain(params):
-        return None
-    with contextlib.ExitStack() as undo:
-        try:
-            with NO_CAPTURE:
-                decoder = library.ThreadedDecoder(
-                    # An absolute path is never read as an address.
-                    str(Path(params.path).absolute()),
-                    buffer_size=2 * batch,
-                    gpu_id=device,
-                    cuda_stream=stream,
-                    use_device_memory=True,
-                )
-            undo.callback(decoder.end)
-            surfaces = AheadSurfaces(decoder, params, clock, batch, fail)
-        except Exception:
-            # Packet by packet, the failure gets a place and a cause.
-            return None
-        undo.pop_all()
-        return surfaces
-
-
-def _is_plain(params: NvdecParams) -> bool:
-    """Return whether FFmpeg and PyNvVideoCodec read the same packets of a file, into surfaces of its size."""
-    even = params.stored_width % 2 == 0 and params.stored_height % 2 == 0
-    if is_url(params.path) or params.codec not in ("h264", "hevc") or "420" not in params.pixel_format or not even:
+def _has_packet_for_each_frame(params: NvdecParams) -> bool:
+    """Return whether packets can be put together: frames between those whose times are known come one for one."""
+    if params.codec not in ("h264", "hevc"):
         return False
     with open_video(params.path, params.protocols) as container:
-        return container.format.name in _CONTAINERS and len(container.streams.video) == 1
+        return container.format.name in _CONTAINERS

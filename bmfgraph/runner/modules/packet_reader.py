@@ -19,16 +19,17 @@ _SEEK_MARGIN = 1
 
 
 class PacketReader:
-    """Read the compressed packets of a video stream in file order.
+    """Read the compressed packets of a video stream in file order, as NVDEC expects them.
+
+    H.264 and H.265 are converted to Annex B: start codes instead of lengths.
 
     Args:
         params: The file, and the part of it that is read.
         clock: Times of the file.
-        annex_b: Convert H.264 and H.265 to Annex B (start codes instead of lengths), as NVDEC expects it.
     """
 
-    def __init__(self, params: NvdecParams, clock: Clock, *, annex_b: bool = True) -> None:
-        self._params, self._annex_b = params, annex_b
+    def __init__(self, params: NvdecParams, clock: Clock) -> None:
+        self._params = params
         self._seek_pts = self._seek_position(clock)
 
     def _seek_position(self, clock: Clock) -> int | None:
@@ -53,7 +54,7 @@ class PacketReader:
         codec = self._params.codec
         with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
-            converted = self._annex_b and codec in ("h264", "hevc")
+            converted = codec in ("h264", "hevc")
             annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream) if converted else None
             if self._seek_pts is not None:
                 container.seek(self._seek_pts, stream=stream)
@@ -77,18 +78,20 @@ class PtsMatcher:
         heapq.heappush(self._heap, pts)
         self._pending.add(pts)
 
-    def match(self, reported: int) -> int | None:
+    def match(self, reported: int | None) -> int | None:
         """Return the pts of the next decoded frame.
 
         Args:
-            reported: The pts that the decoder reports. A decoder that lost track invents one; then the frame belongs
-                to the earliest packet without a frame.
+            reported: The pts that the decoder reports. None, or one that no packet has: the frame belongs to the
+                earliest packet without a frame.
 
         Returns:
             The pts of the frame's packet; None where every packet already has a frame.
         """
-        if reported not in self._pending:
-            reported = self._heap[0] if self._heap else -1
+        if reported is None or reported not in self._pending:
+            if not self._heap:
+                return None
+            reported = self._heap[0]
         pts = None
         # Frames come in presentation order, so a packet before this one never gets a frame.
         while self._heap and self._heap[0] <= reported:
