@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+
+import orjson
 
 from bmfgraph.media.rle import decode
 from bmfgraph.nodes.records import RecordsParams
@@ -65,19 +66,7 @@ class RecordFile:
 
 def _json(index: int, pts: float, record: Record) -> str:
     """Return a frame as JSON, which has no NaN: such a number becomes null."""
-    frame = {"frame": index, "pts": pts, **record}
-    try:
-        return json.dumps(frame, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(frame), ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, list) else value
+    return orjson.dumps({"frame": index, "pts": pts, **record}, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 class JsonLines(RecordFile):

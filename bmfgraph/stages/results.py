@@ -5,7 +5,7 @@ All arrays are on the CPU on every device, except those of :class:`Segments`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,6 +119,15 @@ def _weights(start: int, end: int, scale: float, offset: float, size: int) -> tu
     return lines, weights
 
 
+def _rounded(values: NDArray[np.float32], decimals: int) -> list[Any]:
+    """Return float32 values as Python's ``round`` gives them, at a fifteenth of its time.
+
+    Their products with a power of ten are exact as float64, so both round the same number.
+    """
+    rounded: list[Any] = values.astype(np.float64).round(decimals).tolist()
+    return rounded
+
+
 @dataclass(frozen=True, slots=True)
 class Detections(Result):
     """All objects that were detected in one frame, as arrays by falling score.
@@ -197,26 +206,24 @@ class Detections(Result):
         return replace(self, **chosen)
 
     def record(self) -> dict[str, Any]:
-        return {"detections": [self._object(number) for number in range(len(self.scores))]}
-
-    def _object(self, number: int) -> dict[str, Any]:
-        """Return an object for a person or a program to read: pixels with two decimals, scores with four."""
-        values: dict[str, Any] = {} if self.ids is None else {"id": int(self.ids[number])}
-        values |= {
-            "label": self.names[self.classes[number]],
-            "score": round(float(self.scores[number]), 4),
-            "box": [round(value, 2) for value in self.corners[number].tolist()],
-        }
+        columns: dict[str, Sequence[Any]] = {} if self.ids is None else {"id": self.ids.tolist()}
+        columns |= {"label": self.labels, "score": _rounded(self.scores, 4), "box": _rounded(self.corners, 2)}
         if self.angles is not None:
-            values["angle"] = round(float(self.angles[number]), 4)
+            columns["angle"] = _rounded(self.angles, 4)
         if self.keypoints is not None:
-            values["keypoints"] = [[round(x, 2), round(y, 2), round(score, 4)] for x, y, score in
-                                   self.keypoints[number].tolist()]  # fmt: skip
+            places, scores = _rounded(self.keypoints[..., :2], 2), _rounded(self.keypoints[..., 2], 4)
+            columns["keypoints"] = [
+                [[*place, score] for place, score in zip(*points, strict=True)]
+                for points in zip(places, scores, strict=True)
+            ]
         if self.masks is not None:
-            values["mask"] = encode(self.masks.whole(number, self.corners[number]))
+            whole = (self.masks.whole(number, corners) for number, corners in enumerate(self.corners))
+            columns["mask"] = [encode(mask) for mask in whole]
         if self.embeddings is not None:
-            values["embedding"] = self.embeddings[number].tolist()
-        return values | {name: array[number].tolist() for name, array in self.attributes.items()}
+            columns["embedding"] = self.embeddings.tolist()
+        columns |= {name: array.tolist() for name, array in self.attributes.items()}
+        rows = zip(*columns.values(), strict=True)
+        return {"detections": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def quads(self) -> NDArray[np.float32]:
         """Return the four corner points of each box, clockwise from the top left one before the turn.

@@ -104,3 +104,24 @@ def test_a_mask_of_planes_is_their_mixture() -> None:
 def test_a_box_outside_of_the_frame_has_no_pixels() -> None:
     masks = Masks(np.ones((1, 2, 2), np.float32), 0.5, Placement(4, 4, 2, 2, 0.5, 0.5, 0, 0))
     assert masks.patch(0, np.array([9, 9, 12, 12], np.float32))[2].size == 0
+
+
+def test_records_round_as_python_does() -> None:
+    random = np.random.default_rng(3)
+    halves = (np.arange(400) / 8 + 0.125).astype(np.float32)
+    values = np.concatenate([random.uniform(-3000, 3000, 4000).astype(np.float32), halves, [np.inf, 1e30, -0.004, 0]])
+    count = len(values)
+    found = Detections(
+        Frame(0),
+        np.repeat(values[:, None], 4, axis=1).astype(np.float32),
+        values.astype(np.float32),
+        np.zeros(count, np.int64),
+        ("a",),
+        ids=np.arange(count),
+        keypoints=np.repeat(values[:, None, None], 3, axis=2).astype(np.float32),
+    )
+    for number, (row, value) in enumerate(zip(found.record()["detections"], found.scores.tolist(), strict=True)):
+        two, four = round(value, 2), round(value, 4)
+        expected = {"id": number, "label": "a", "score": four, "box": [two] * 4, "keypoints": [[two, two, four]]}
+        assert row == expected
+        assert list(row) == list(expected)
