@@ -59,6 +59,8 @@ class Canvas:
         if np.isnan(corners).any():
             return
         x1, y1, x2, y2 = np.rint(corners.clip(-FAR, FAR)).astype(int).tolist()
+        if x1 >= x2 or y1 >= y2:
+            return
         upper, lower = min(y1 + thickness, y2), max(y2 - thickness, y1)
         self.rectangle(x1, y1, x2, upper, color)
         self.rectangle(x1, lower, x2, y2, color)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bmfgraph.nodes.palette import Color
 
-__all__ = ["Places", "contrast", "label_picture"]
+__all__ = ["Places", "contrast", "label_picture", "spacing", "text_picture"]
 
 _LONGEST = 80
 """Characters of a part of a label; the rest is left out."""
@@ -35,15 +35,26 @@ def label_picture(parts: tuple[str, ...], size: int, color: Color) -> NDArray[np
     Returns:
         uint8 [height, width, 3]. All texts of a size are equally high.
     """
-    pictures = [_part("".join(c if c.isprintable() else " " for c in part[:_LONGEST]), size) for part in parts]
-    edge, gap = (np.zeros((pictures[0].shape[0], width), np.uint8) for width in (max(1, size // 5), max(3, size // 4)))
+    pictures = [text_picture(part, size) for part in parts]
+    edge, gap = (np.zeros((pictures[0].shape[0], width), np.uint8) for width in spacing(size))
     row = [part for picture in pictures for part in (gap, picture)][1:]
     return _mixtures(color).take(np.concatenate([edge, *row, edge], axis=1), axis=0)
 
 
+def spacing(size: int) -> tuple[int, int]:
+    """Return the pixels at both ends of a label, and between its words, by the size of the font."""
+    return max(1, size // 5), max(3, size // 4)
+
+
 @lru_cache(maxsize=2048)
-def _part(text: str, size: int) -> NDArray[np.uint8]:
-    """Return how much of each pixel is covered by the text, uint8 [height, width]."""
+def text_picture(text: str, size: int) -> NDArray[np.uint8]:
+    """Return how much of each pixel is covered by a word of a label, uint8 [height, width].
+
+    Args:
+        text: The word, of which the first 80 characters are rendered.
+        size: Of the font, in pixels.
+    """
+    text = "".join(character if character.isprintable() else " " for character in text[:_LONGEST])
     font = _font(size)
     _, top, _, bottom = font.getbbox("Äg|")
     margin = max(1, size // 5)

@@ -15,6 +15,7 @@ from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.palette import COLORS, Color, color_of
 from bmfgraph.nodes.segment import NO_CLASS
 from bmfgraph.stages.base import Stage
+from bmfgraph.stages.box_kernel import BoxPainter
 from bmfgraph.stages.canvas import FAR, Canvas, Layer, composite
 from bmfgraph.stages.items import Frame, Result
 from bmfgraph.stages.labels import Places, contrast, label_picture
@@ -32,6 +33,7 @@ class Draw(Stage):
     def open(self) -> None:
         self._layers: dict[tuple[int, int], Layer] = {}
         self._tables: dict[int, torch.Tensor] = {}
+        self._painter: BoxPainter | None = None
 
     def process(self, *items: Any) -> Iterable[Frame]:
         if self.device == "cuda":
@@ -65,25 +67,32 @@ class Draw(Stage):
 
     def _drawn(self, images: Sequence[torch.Tensor], results: Sequence[Sequence[Result]]) -> torch.Tensor:
         """Return copies of images on the GPU, [count, height, width, 3], with the results drawn, without a wait."""
-        height, width = images[0].shape[:2]
+        (height, width), device = images[0].shape[:2], images[0].device
         layer = self._layers.setdefault((width, height), Layer(width, height))
-        below, numbers, tiles = [], [], []
-        for place, (image, own) in enumerate(zip(images, results, strict=True)):
-            for classes, background in self._maps(own):
-                if background not in self._tables:
-                    self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
-                image = with_segments(image, classes, self._tables[background])
+        below = [self._with_maps(image, own) for image, own in zip(images, results, strict=True)]
+        boxes = [[result for result in own if not isinstance(result, Segments)] for own in results]
+        self._painter = self._painter or BoxPainter(self.params, device)
+        if (drawn := self._painter.drawn(below, boxes)) is not None:
+            return drawn
+        numbers, tiles = [], []
+        for place, own in enumerate(results):
             draw_results(layer, own, self.params)
             used, pixels = layer.take()
-            below.append(image)
             numbers.append(used + place * layer.tiles)
             tiles.append(pixels)
-        device = images[0].device
         return composite(
             below,
             _uploaded(np.concatenate(numbers), device),
             _uploaded(np.concatenate(tiles), device),
         )
+
+    def _with_maps(self, image: torch.Tensor, results: Sequence[Result]) -> torch.Tensor:
+        """Return an image with the label maps among the results."""
+        for classes, background in self._maps(results):
+            if background not in self._tables:
+                self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
+            image = with_segments(image, classes, self._tables[background])
+        return image
 
 
 def _with_drawing(frame: Frame, image: torch.Tensor, shallow: torch.Tensor, drawn: torch.Tensor) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,19 @@ def test_overlay() -> None:
     draw_results(Canvas(expected), [result, segments], params)
     # The mixtures of overlapping masks are rounded one by one on the CPU.
     assert np.abs(second(Draw("draw", params), result, segments) - expected).max() <= 8
+
+
+def test_boxes_and_labels() -> None:
+    params = OverlayParams(None, 2, True, 12, 0.5, 0.3, ((), ()), (-1, 7))
+    result = replace(detections(None), angles=None, keypoints=None, masks=None, ids=np.arange(20))
+    segments = Segments(None, torch.from_numpy(MAP).cuda(), ())  # type: ignore[arg-type]
+    expected = IMAGE.copy()
+    draw_segments(expected, MAP, segment_table(params, 7))
+    draw_results(Canvas(expected), [result, segments], params)
+    draw = Draw("draw", params)
+    assert np.array_equal(second(draw, result, segments), expected)
+    assert draw._painter is not None
+    assert draw._painter._kernels is not None
 
 
 @pytest.mark.parametrize("style", ["blur", "pixelate", "fill"])

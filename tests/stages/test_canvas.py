@@ -118,6 +118,7 @@ def test_dots_are_cut_at_the_edge() -> None:
         ((4, 3, 1, 1), ["......"] * 4),
         ((NAN, 1, 5, 4), ["......"] * 4),
         ((1, 1, 5, NAN), ["......"] * 4),
+        ((1, 3, 5, 1), ["......"] * 4),
     ],
 )
 def test_boxes(corners: Any, rows: list[str]) -> None:

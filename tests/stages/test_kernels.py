@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.plan.types import ColorSpec, TensorMeaning
-from bmfgraph.stages import color, color_kernel, levels_kernel
+from bmfgraph.stages import box_kernel, color, color_kernel, levels_kernel
+from bmfgraph.stages.box_kernel import BoxPainter
+from bmfgraph.stages.canvas import Canvas
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.frames import levels
 from bmfgraph.stages.levels_kernel import Levels
+from bmfgraph.stages.overlay import draw_results
+from bmfgraph.stages.results import Box, Detections
 from tests.stages.cuda_emulator import Emulator
 from tests.stages.test_frames import work
 
@@ -82,3 +88,44 @@ def test_yuv_to_rgb(
     expected, result = by_torch.batch(planes), kernel(planes, width, height)
     assert result.dtype == expected.dtype
     assert (result.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("label", "color", "size"), [(True, None, 12), (False, None, 12), (True, (3, 200, 90), 9)])
+def test_boxes_and_labels(
+    emulator: Emulator, label: bool, color: tuple[int, int, int] | None, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(box_kernel, "compiled", emulator.compiled)
+    monkeypatch.setattr(box_kernel, "_kernels", box_kernel._kernels.__wrapped__)
+    random, (width, height) = np.random.default_rng(7), (333, 210)
+    params = OverlayParams(color, 3, label, size, 0.5, 0.3, ((), ()), (-1, -1))
+    painter = BoxPainter(params, torch.device("cpu"))
+
+    def found(count: int, ids: bool) -> Detections:
+        corners = random.uniform(-60, 380, (count, 4)).astype(np.float32)
+        corners[:, 2:] = corners[:, :2] + random.uniform(-2, 160, (count, 2))
+        corners[::7, 1] = np.nan
+        corners[1::9, 3] = np.inf
+        scores = random.choice([0.125, 0.375, 0.999, 1.0, 0.0, -0.001, 1.5, *random.uniform(0, 1, 40)], count)
+        names = ("a", "class two", "日本", "x" * 90)
+        own = np.arange(count) * 1000 if ids else None
+        return Detections(None, corners, scores.astype(np.float32), np.arange(count) % 4, names, ids=own)  # type: ignore[arg-type]
+
+    # Three batches: the texts of the second are new, and the third has no objects.
+    for counts in ((0, 40, 3), (25, 0, 60), (0, 0, 0)):
+        results = [[found(count, False), found(count // 2, True)] for count in counts]
+        images = [random.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in counts]
+        drawn = painter.drawn([torch.from_numpy(image) for image in images], results)
+        assert drawn is not None
+        for image, own, actual in zip(images, results, drawn.numpy(), strict=True):
+            expected = image.copy()
+            draw_results(Canvas(expected), own, params)
+            assert np.array_equal(actual, expected)
+            assert np.array_equal(expected, image) == (not any(len(result.scores) for result in own))
+
+
+def test_other_results_are_drawn_elsewhere(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_kernel, "compiled", emulator.compiled)
+    monkeypatch.setattr(box_kernel, "_kernels", box_kernel._kernels.__wrapped__)
+    painter = BoxPainter(OverlayParams(None, 1, True, 12, 0.5, 0.3, ((),), (-1,)), torch.device("cpu"))
+    turned = Detections.of(None, Box("a", 0.5, 1, 2, 30, 40, angle=0.2))  # type: ignore[arg-type]
+    assert painter.drawn([torch.zeros((50, 50, 3), dtype=torch.uint8)], [[turned]]) is None
