@@ -10,6 +10,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .resample import LUMA_WEIGHTS
 
 LEAST_EPSILON = 1e-3
+"""With it the loss is nearly L1."""
+MOST_EPSILON = 0.1
+"""With it the loss is near L2, and so is what PSNR measures."""
 
 
 class PictureLoss:

@@ -31,7 +31,7 @@ from .validation import Scores, Validation
 _BETAS = (0.9, 0.99)
 _CRITIC_RATE = 2.0  # of the network's learning rate
 _CRITIC_WARM_UP = 0.1  # share of the budget over which the critic's word gains its weight
-_EPSILON_GROWTH, _EPSILON_FROM = 100.0, 0.6
+_EPSILON_FROM = 0.6  # share of the budget after which the loss softens
 _LEAST_LEARNING_RATE = 1e-7
 _WARM_UP_RUNS = 4  # before a capture: cuDNN chooses its algorithms, gradients and Adam's state are allocated
 _STEPS_A_CHECK = 10  # on a GPU, between two looks at the clock
@@ -77,12 +77,12 @@ def learning_rate(options: TrainingOptions, progress: float, step: int) -> float
     return options.learning_rate * warm_up * decay + _LEAST_LEARNING_RATE
 
 
-def charbonnier_epsilon(progress: float) -> float:
-    """The loss's softness: 1e-3, nearly L1, for 60% of the budget, then growing to 0.1, towards L2 (PSNR)."""
+def charbonnier_epsilon(progress: float, last: float) -> float:
+    """The loss's softness: 1e-3, nearly L1, for 60% of the budget, then growing to ``last``."""
     if progress < _EPSILON_FROM:
         return LEAST_EPSILON
     growing = (progress - _EPSILON_FROM) / (1 - _EPSILON_FROM)
-    return LEAST_EPSILON * math.pow(_EPSILON_GROWTH, growing)
+    return LEAST_EPSILON * math.pow(last / LEAST_EPSILON, growing)
 
 
 class Trainer:
@@ -218,8 +218,7 @@ class Trainer:
                     group["lr"].fill_(factor * rate)
                 else:
                     group["lr"] = factor * rate
-        # Towards L2 is towards blur, which is not for looks.
-        self._loss.epsilon.fill_(charbonnier_epsilon(0 if self._critic else progress))
+        self._loss.epsilon.fill_(charbonnier_epsilon(progress, options.last_epsilon))
         self._critic_weight.fill_(options.adversarial_weight * min(1.0, progress / _CRITIC_WARM_UP))
 
     def _step(self, mixed_precision: bool) -> None:

@@ -211,10 +211,14 @@ def test_schedules() -> None:
     assert learning_rate(options, 0.0, 249) == pytest.approx(1e-3, rel=1e-3)
     assert learning_rate(options, 0.5, 10_000) == pytest.approx(1e-3, rel=1e-3)
     assert learning_rate(options, 1.0, 10_000) == pytest.approx(1e-7)
-    assert [charbonnier_epsilon(p) for p in (0.0, 0.59, 0.8, 1.0)] == pytest.approx([1e-3, 1e-3, 1e-2, 0.1])
+    epsilons = [charbonnier_epsilon(p, options.last_epsilon) for p in (0.0, 0.59, 0.8, 1.0)]
+    assert epsilons == pytest.approx([1e-3, 1e-3, 1e-2, 0.1])
+    assert {charbonnier_epsilon(p, PRESETS["fast_video"].last_epsilon) for p in (0.0, 0.8, 1.0)} == {1e-3}
 
 
-@pytest.mark.parametrize("change", [{"network": "slow"}, {"patch": 0}, {"patch": 128}, {"batch": 0}])
+@pytest.mark.parametrize(
+    "change", [{"network": "slow"}, {"patch": 0}, {"patch": 128}, {"batch": 0}, {"last_epsilon": 0.0}]
+)
 def test_impossible_options_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         replace(PRESETS["fast"], **change)
