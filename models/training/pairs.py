@@ -7,6 +7,7 @@ device, the codecs on the CPU in worker processes, and the results lie in memory
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import multiprocessing
@@ -35,6 +36,10 @@ SCORED = slice(2, 5)
 MIXED_SCALERS: Mapping[str, float] = {"bicubic": 0.35, "area": 0.35, "lanczos": 0.15, "bilinear": 0.15}
 SOFT_SHARE = 0.35
 """Of the pictures that networks for video learn from, those that are softened."""
+UNCODED_SHARE = 0.3
+"""Of the pairs.  The others are coded, some of them lightly."""
+DRAWN_SHARE = 0.3
+"""Of the sequences that cameras make, those over drawn pictures, of which a pool holds few."""
 
 _PYRAMID = (1.0, 1.5, 2.25)  # shrink factors of the pictures that cameras move over
 _LEAST_SIDE = 320  # px, of a shrunk picture
@@ -58,6 +63,8 @@ class PairOptions:
         frames: of the sequences that are coded.
         held_out: from the pictures that are kept for validation, without clips.
         uncoded_share: of the pairs.
+        drawn_share: of the camera paths, those over drawn pictures; as the pool has them when None, or where it
+            holds no drawn ones, or no others.
         coding: how the others are coded; at random when left out.
         scalers: share of each shrinking filter.
         damage: whether to soften a share of the sequences, and to add noise to a share.
@@ -70,7 +77,8 @@ class PairOptions:
     side: int = 192
     frames: int = 16
     held_out: bool = False
-    uncoded_share: float = 0.2
+    uncoded_share: float = UNCODED_SHARE
+    drawn_share: float | None = DRAWN_SHARE
     coding: Coding | None = None
     scalers: Mapping[str, float] = field(default_factory=lambda: MIXED_SCALERS)
     damage: bool = True
@@ -195,7 +203,9 @@ def _sequences(
     """Yields low- and high-resolution sequences without end, uint8 (T, H, W, 3)."""
     around = margin(options.scale)
     side = options.side * options.scale + 2 * around
-    pictures = _pictures(pool, options.held_out, device)
+    groups = _pictures(pool, options, device)
+    # In turn, so that few pictures, as in validation, are all seen.
+    turns = [itertools.cycle(group) for group in groups]
     with ThreadPoolExecutor(_CLIPS_AT_ONCE) as executor:
         wanted = [(file, factor) for file in clip_files for factor in _CLIP_FACTORS]
         read = list(executor.map(lambda one: read_clip(one[0], _MOST_FRAMES, options.frames, one[1]), wanted))
@@ -205,14 +215,12 @@ def _sequences(
     soften = Softener(side, soft_share, device)
     shrink = Shrinker(options.side, options.scale, options.scalers, device)
     random = np.random.default_rng((options.seed, 0, 0))
-    number = 0
     while True:
         if clips and random.random() < _REAL_SHARE:
             high = _clip_sequence(clips[random.integers(len(clips))], side, options.frames, random).to(device)
         else:
-            # In turn, so that few pictures, as in validation, are all seen.
-            levels = [pictures[number % len(pictures)], pictures[random.integers(len(pictures))]]
-            number += 1
+            kind = int(len(groups) > 1 and random.random() < (options.drawn_share or 0))
+            levels = [next(turns[kind]), groups[kind][random.integers(len(groups[kind]))]]
             high = soften(camera([level[random.integers(len(level))] for level in levels])[None])[0]
         low = round_to_8_bits(noisy(shrink(high[None]), noisy_share, _NOISE)[0])
         yield _to_pixels(low), _to_pixels(high[..., around:-around, around:-around])
@@ -223,11 +231,14 @@ def _to_pixels(frames: Tensor) -> Picture:
     return pixels
 
 
-def _pictures(pool: Path, held_out: bool, device: torch.device) -> list[list[Tensor]]:
-    """The pool's pictures at full size and shrunk, uint8 (3, H, W), in a random but fixed order."""
-    chosen = [picture.path for picture in read_index(pool) if picture.held_out == held_out]
+def _pictures(pool: Path, options: PairOptions, device: torch.device) -> list[list[list[Tensor]]]:
+    """The pool's pictures at full size and shrunk, uint8 (3, H, W), in a random but fixed order.
+
+    Where ``options`` has a share of drawn ones and there are both, they are two groups, the second one drawn.
+    """
+    chosen = [picture for picture in read_index(pool) if picture.held_out == options.held_out]
     if not chosen:
-        raise ValueError(f"{pool} holds no {'held-out' if held_out else 'training'} picture")
+        raise ValueError(f"{pool} holds no {'held-out' if options.held_out else 'training'} picture")
 
     def levels(path: Path) -> list[Tensor]:
         with Image.open(path) as opened:
@@ -238,9 +249,12 @@ def _pictures(pool: Path, held_out: bool, device: torch.device) -> list[list[Ten
         return [torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().to(device) for picture in shrunk]
 
     with ThreadPoolExecutor(CORES) as executor:
-        pictures = list(executor.map(levels, chosen))
+        pictures = list(executor.map(levels, [picture.path for picture in chosen]))
     order = np.random.default_rng(0).permutation(len(pictures))
-    return [pictures[i] for i in order]
+    if options.drawn_share is None:
+        return [[pictures[i] for i in order]]
+    groups = [[pictures[i] for i in order if chosen[i].drawn == drawn] for drawn in (False, True)]
+    return [group for group in groups if group]
 
 
 def _clip_sequence(clip: Clip, side: int, length: int, random: np.random.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""The index of the training pool, and which of its pictures are held out for validation."""
+"""The index of the training pool, and which of its pictures are held out for validation, or drawn."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ _HELD_OUT = (
     "Forest_by_Moritz",
     "Monument_valley",
 )
+# Drawings, engravings, paintings in flat colours and computed pictures, found in the same way; all were looked at.
+_DRAWN = (
+    "ocean-waves",
+    "plasma-workspace-wallpapers",
+    "f37-01-day",
+    "f33-01-dawn",
+    "white-and-multicolored",
+    "botanic",
+    "calanque",
+    "nodier-johannot",
+    "Blue_by_dariuskws",
+    "Murales_by",
+    "Monument_valley",
+    "Province_of_the_south",
+    "drawn page",
+)
 _INDEX = "index.tsv"
 
 
@@ -36,6 +52,11 @@ class PoolPicture:
     def held_out(self) -> bool:
         """Whether the picture is kept for validation."""
         return any(part in self.name for part in _HELD_OUT)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the picture was drawn or computed, not photographed."""
+        return any(part in self.name for part in _DRAWN)
 
 
 def write_index(pool: Path, pictures: Sequence[PoolPicture]) -> None:

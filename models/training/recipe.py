@@ -56,7 +56,14 @@ def make_validation(pool: Path, data: Path, count: int, side: int, device: torch
     """Renders windows of the held-out pictures, and writes them bicubically shrunk, clean and coded, per scale."""
     for scale in _SCALES:
         clean = PairOptions(
-            count, scale, side * 2 // scale, held_out=True, uncoded_share=1, scalers={"bicubic": 1.0}, damage=False
+            count,
+            scale,
+            side * 2 // scale,
+            held_out=True,
+            uncoded_share=1,
+            drawn_share=None,
+            scalers={"bicubic": 1.0},
+            damage=False,
         )
         for name, options in (
             ("clean", clean),

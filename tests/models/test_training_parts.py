@@ -11,15 +11,17 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bmfgraph.models.training.batches import Batches, CropBatches, PairBatches
 from bmfgraph.models.training.camera import MovingCamera
 from bmfgraph.models.training.clips import read_clip
-from bmfgraph.models.training.coding import Coding, code, to_rgb_steps, to_yuv_steps
+from bmfgraph.models.training.coding import Coding, code, random_coding, to_rgb_steps, to_yuv_steps
 from bmfgraph.models.training.degrade import Softener
 from bmfgraph.models.training.drawn_page import draw_page
 from bmfgraph.models.training.networks import bicubic_phases
-from bmfgraph.models.training.pairs import Pairs
+from bmfgraph.models.training.pairs import PairOptions, Pairs, make_pairs
+from bmfgraph.models.training.pool import PoolPicture, write_index
 from bmfgraph.models.training.presets import PRESETS
 from bmfgraph.models.training.resample import (
     SCALERS,
@@ -118,6 +120,25 @@ def test_coding_gets_worse_with_its_rate_factor(encoder: str) -> None:
         assert [frame.shape for frame in coded] == [(48, 64, 3)] * 5
         scores.append(np.mean([y_psnr(got, frame) for got, frame in zip(coded, frames, strict=True)]))
     assert scores[0] > scores[1] > scores[2] > 15
+
+
+def test_codings_are_mostly_as_people_use_them() -> None:
+    random = np.random.default_rng(0)
+    factors = [random_coding(random).crf for _ in range(2000)]
+    assert (min(factors), max(factors)) == (12, 32)
+    assert 0.15 < sum(factor < 18 for factor in factors) / len(factors) < 0.25
+
+
+def test_drawn_pictures_have_their_share_of_the_pairs(tmp_path: Path) -> None:
+    names = ["photo 0", "photo 1", "photo 2", "drawn page 0"]
+    pictures = [PoolPicture(tmp_path / f"{i}.png", name, "own") for i, name in enumerate(names)]
+    for picture in pictures:
+        Image.new("RGB", (64, 64), (200, 200, 200) if picture.drawn else (50, 50, 50)).save(picture.path)
+    write_index(tmp_path, pictures)
+    options = PairOptions(40, side=16, frames=7, uncoded_share=1, damage=False)
+    for share, expected in ((0.6, 0.6), (None, 0.25)):
+        pairs = make_pairs(tmp_path, [], tmp_path / "pairs", replace(options, drawn_share=share), CPU)
+        assert (pairs.low.mean((1, 2, 3, 4)) > 120).mean() == pytest.approx(expected, abs=0.15)
 
 
 def test_moving_camera_keeps_flat_pictures_and_moves_others() -> None:

@@ -29,7 +29,10 @@ def test_every_listed_picture_is_free_and_named_once() -> None:
     assert len(pictures) > 300
     assert len({picture.name for picture in pictures}) == len({picture.sha256 for picture in pictures}) == len(pictures)
     assert {picture.name.split("/")[0] for picture in pictures} == {"debian", "github", "pypi"}
-    assert sum(PoolPicture(p.path, p.name, p.licence).held_out for p in pictures) == 12
+    packed = [PoolPicture(picture.path, picture.name, picture.licence) for picture in pictures]
+    assert sum(picture.held_out for picture in packed) == 12
+    assert sum(picture.drawn for picture in packed) == 13
+    assert sum(picture.drawn and picture.held_out for picture in packed) == 1
 
 
 @pytest.mark.parametrize("licence", ["GPL-2+", "LGPLv3", "CC-BY-NC-4.0", "CC-BY-ND-4.0", "GFDL-1.2", "", "CC-BY"])
