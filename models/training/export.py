@@ -1,4 +1,4 @@
-"""Writes a folded network as an ONNX file with 8-bit input and output.
+"""Writes a folded network as an ONNX file with 8-bit input and output, and reads one back.
 
 The files use opset 13 and IR version 8, which runtimes have read for years; every size is dynamic.  8-bit
 tensors meet only a Cast, because not every runtime computes on them.  The picture stays on the scale 0..255
@@ -8,6 +8,7 @@ inside: 1/255 goes into the first weights and 255 into the last ones, so that a 
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,28 @@ def _tail(graph: _GraphBuilder, network: FoldedNetwork, x: str, layer: str) -> s
 def export(network: FoldedNetwork, path: Path) -> None:
     """Writes a folded network as an ONNX file whose graph is named after the file; see ``build_model``."""
     onnx.save(build_model(network, path.stem), path)
+
+
+def read_folded(path: Path, kind: str) -> FoldedNetwork:
+    """Reads the network out of an ONNX file that ``export`` wrote, to train it on.
+
+    Args:
+        path: the file.
+        kind: one of ``KINDS``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the kind is unknown, or the file is not one of the recipe's.
+    """
+    graph = onnx.load(path).graph
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    layers = {name: tensor for name, tensor in tensors.items() if name.endswith((".w", ".b"))}
+    if "skip.w" not in layers:
+        raise ValueError(f"{path} is not a file that the recipe exported")
+    layers["skip"] = layers.pop("skip.w")
+    gains = {f"{layer}.w": _TO_UNIT for layer in ("convs.0", "head", "trunk.head", "enter")}
+    gains |= {f"{layer}.{part}": _FROM_UNIT for layer in ("tail", "trunk.tail") for part in "wb"}
+    folded = {name: (tensor / gains.get(name, 1)).astype(np.float32) for name, tensor in layers.items()}
+    joins = [node for node in graph.node if node.output[0] == "cat"]
+    blocks = [name.rpartition("r")[2] for node in joins for name in node.input]
+    return FoldedNetwork(kind, tuple(int(block) + 1 for block in blocks), MappingProxyType(folded))

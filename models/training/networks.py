@@ -70,6 +70,10 @@ class Conv(nn.Module):
         """The convolution's weights, (outputs, inputs, side, side)."""
         return self.weight
 
+    def unfold(self, kernel: Tensor) -> None:
+        """Sets the weights so that ``kernel`` gives these."""
+        self.weight.copy_(kernel)
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
         return F.conv2d(x, self.weight, self.bias, self.stride, self.weight.shape[-1] // 2)
@@ -118,6 +122,10 @@ class RepConv(nn.Module):
         """The branches folded into one kernel, (outputs, inputs, 3, 3)."""
         kernel = self.weight + torch.einsum("oekl,ei->oikl", self.narrow, self.widen)
         return kernel if self.identity is None else kernel + self.identity
+
+    def unfold(self, kernel: Tensor) -> None:
+        """Sets the 3x3 branch so that ``kernel`` gives these; the others stay as they are, and learn on."""
+        self.weight.add_(kernel - self.kernel())
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
@@ -301,7 +309,35 @@ def make_network(kind: str) -> Network:
     raise ValueError(f"unknown kind of network {kind!r}; expected fast, quality, x4 or temporal")
 
 
-def start_from(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Loads trained weights, for a temporal network also those of a still one alone."""
-    part = network.trunk if isinstance(network, TemporalNetwork) and "skip" in state else network
-    part.load_state_dict(state)
+def start_from(network: Network, start: Mapping[str, Tensor] | FoldedNetwork) -> None:
+    """Loads trained weights.
+
+    Args:
+        network: what gets them.
+        start: a state of the same kind of network, for a temporal one also that of a still one alone; or a folded
+            network of the same kind, which then computes the same.
+
+    Raises:
+        ValueError: the folded network is of another kind or size.
+        RuntimeError: the state does not fit.
+    """
+    if isinstance(start, FoldedNetwork):
+        _unfold(network, start)
+        return
+    part = network.trunk if isinstance(network, TemporalNetwork) and "skip" in start else network
+    part.load_state_dict(start)
+
+
+def _unfold(network: Network, folded: FoldedNetwork) -> None:
+    own = network.fold()
+    shapes, expected = ({k: v.shape for k, v in some.tensors.items()} for some in (folded, own))
+    if (folded.kind, folded.taps, shapes) != (own.kind, own.taps, expected):
+        raise ValueError(f"the weights of a network of kind {folded.kind!r} do not fit one of kind {own.kind!r}")
+    with torch.no_grad():
+        skip = network.trunk.skip if isinstance(network, TemporalNetwork) else network.skip
+        tensors = {name: torch.from_numpy(tensor).to(skip.device) for name, tensor in folded.tensors.items()}
+        skip.copy_(tensors["skip"])
+        for name, module in network.named_modules():
+            if isinstance(module, (Conv, RepConv)):
+                module.unfold(tensors[f"{name}.w"])
+                module.bias.copy_(tensors[f"{name}.b"])

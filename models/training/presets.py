@@ -159,6 +159,13 @@ STARTED_FROM: Mapping[str, str] = MappingProxyType(
 )
 """Which preset's trained weights another one starts from."""
 
+CONTINUED_RATE = 0.5
+"""Of a preset's learning rate, where the run continues from an exported file.
+
+The whole rate suits a start from scratch, or from a network for other pictures; it would undo part of what the file
+has learnt before it teaches anything.
+"""
+
 FILE_NAMES: Mapping[str, str] = MappingProxyType(
     {name: f"vsr_x2_{name}" for name in PRESETS} | {"x4_video": "vsr_x4_video", "sharp_x2": "vsr_x2_sharp"}
 )

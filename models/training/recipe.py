@@ -12,7 +12,9 @@ or at once, over all GPUs, and again until everything is done:
 
     python -m bmfgraph.models.training.recipe all --pool pool --clips a.mp4 b.mp4 --seconds-now 600
 
-``train`` and ``all`` continue what they left when ``--seconds-now`` was over.
+``train`` and ``all`` continue what they left when ``--seconds-now`` was over.  With ``--continue-from models`` a preset
+whose ONNX file lies in that folder starts from its weights, so that what it would start from otherwise need not be
+trained.
 """
 
 from __future__ import annotations
@@ -24,19 +26,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .batches import Batches
 from .coding import Coding
 from .crops import CORES, cut_pool
+from .folded import FoldedNetwork
 from .pairs import PairOptions, Pairs, make_pairs
 from .plan import Job, run_jobs
-from .presets import FILE_NAMES, PRESETS, STARTED_FROM, TrainingOptions
+from .presets import CONTINUED_RATE, FILE_NAMES, PRESETS, STARTED_FROM, TrainingOptions
 from .train import CaptureError, Progress, Trainer, folded, trained
 from .validation import Validation
 
@@ -72,7 +76,14 @@ def make_validation(pool: Path, data: Path, count: int, side: int, device: torch
             make_pairs(pool, [], data / f"validation{scale}" / name, options, device)
 
 
-def train(name: str, options: TrainingOptions, data: Path, out: Path, seconds_now: float = 1e9) -> Progress:
+def train(
+    name: str,
+    options: TrainingOptions,
+    data: Path,
+    out: Path,
+    seconds_now: float = 1e9,
+    continue_from: Path | None = None,
+) -> Progress:
     """Trains a preset, or continues it.
 
     Args:
@@ -81,10 +92,12 @@ def train(name: str, options: TrainingOptions, data: Path, out: Path, seconds_no
         data: folder with what ``crops``, ``validation`` and ``pairs`` wrote.
         out: folder to write into; made when missing.  The checkpoint to start from lies there too.
         seconds_now: stop in time to be through after so many seconds.
+        continue_from: folder with exported files; if that of the preset is among them, the run starts from it, at a
+            lower learning rate.
 
     Raises:
         FileNotFoundError: there are no data, or nothing to start from.
-        ValueError: there are no pairs.
+        ValueError: there are no pairs, or the file is of another network.
         CaptureError: the step cannot be captured as a CUDA graph.
     """
     deadline = time.monotonic() + seconds_now - _ENDING
@@ -95,7 +108,15 @@ def train(name: str, options: TrainingOptions, data: Path, out: Path, seconds_no
     folders = sorted(path.parent for path in data.glob(f"pairs{options.scale}_*/done.json"))
     pairs = [Pairs.load(folder) for folder in folders] if options.pair_share else []
     crops = np.load(data / "crops.npy") if options.pair_share < 1 else None
-    start = trained(out / f"{STARTED_FROM[name]}.pt") if name in STARTED_FROM else None
+    start: Mapping[str, Tensor] | FoldedNetwork | None = None
+    if file := _file_of(name, continue_from):
+        from .export import read_folded  # Only this and exporting need onnx.
+
+        start = read_folded(file, options.network)
+        options = replace(options, learning_rate=options.learning_rate * CONTINUED_RATE)
+        _log.info("%s continues from %s", name, file)
+    elif name in STARTED_FROM:
+        start = trained(out / f"{STARTED_FROM[name]}.pt")
     validation = Validation(data / f"validation{options.scale}", device)
     batches = Batches(crops, pairs, options, device)
     trainer = Trainer(options, batches, out / f"{name}.pt", validation, start, device)
@@ -105,9 +126,15 @@ def train(name: str, options: TrainingOptions, data: Path, out: Path, seconds_no
         signal.signal(signal.SIGTERM, before)
 
 
+def _file_of(name: str, folder: Path | None) -> Path | None:
+    """The exported file of a preset, if a folder holds it."""
+    file = folder / f"{FILE_NAMES[name]}.onnx" if folder else None
+    return file if file and file.exists() else None
+
+
 def export_all(out: Path) -> None:
     """Writes the ONNX file of every checkpoint of a folder."""
-    from .export import export  # Only this needs onnx.
+    from .export import export  # Only this and continuing from files need onnx.
 
     for name, file_name in FILE_NAMES.items():
         if (out / f"{name}.pt").exists():
@@ -117,8 +144,16 @@ def export_all(out: Path) -> None:
 
 
 def plan(options: argparse.Namespace) -> list[Job]:
-    """The jobs of ``all``."""
+    """The jobs of ``all``.
+
+    Raises:
+        FileNotFoundError: the folder to continue from holds no file of a preset that is to be trained.
+        ValueError: what a preset starts from is neither to be trained nor in that folder.
+    """
     data, out = options.data, options.out
+    names = list(PRESETS) if options.only is None else options.only
+    if options.continue_from and not any(_file_of(name, options.continue_from) for name in names):
+        raise FileNotFoundError(f"{options.continue_from} holds no file of {', '.join(names)}")
     source = ["--pool", str(options.pool), "--data", str(data)]
     workers = str(max(1, CORES // len(_PAIR_JOBS)))
     size = ["--side", str(options.side)]
@@ -135,14 +170,19 @@ def plan(options: argparse.Namespace) -> list[Job]:
         arguments += ["--count", str(max(1, round(count * options.pairs))), "--seconds", str(options.pair_seconds)]
         arguments += ["--clips", *map(str, options.clips)] if options.clips else []
         jobs.append(Job(name, arguments, (data / name / "done.json").exists))
-    for name in PRESETS if options.only is None else options.only:
+    # The large ones first, so that two of them and two small ones fill two devices in whatever order they are named.
+    for name in sorted(names, key=lambda name: name in _SMALL):
         preset = PRESETS[name]
-        needed = ["crops", "validation", *([STARTED_FROM[name]] if name in STARTED_FROM else [])]
+        needed = ["crops", "validation"]
+        if name in STARTED_FROM and not _file_of(name, options.continue_from):
+            if STARTED_FROM[name] not in names:
+                raise ValueError(f"{name} starts from {STARTED_FROM[name]}, which is not to be trained")
+            needed.append(STARTED_FROM[name])
         if preset.pair_share:
             needed += [job for job in _PAIR_JOBS if job.startswith(f"pairs{preset.scale}")]
         arguments = ["train", name, "--data", str(data), "--out", str(out), "--seconds"]
         arguments.append(str(preset.seconds * options.scale))
-        for option in ("max_steps", "batch", "patch"):
+        for option in ("max_steps", "batch", "patch", "continue_from"):
             if getattr(options, option) is not None:
                 arguments += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
         weight = 2 if name in _SMALL else 3
@@ -202,7 +242,7 @@ def _train(options: argparse.Namespace) -> int:
     changes = {name: value for name, value in changes.items() if value is not None}
     preset = replace(PRESETS[options.name], cuda_graph=not options.eager, **changes)
     try:
-        train(options.name, preset, options.data, options.out, options.seconds_now)
+        train(options.name, preset, options.data, options.out, options.seconds_now, options.continue_from)
     except CaptureError as error:
         _log.warning("no CUDA graph, so the run starts anew without: %s", error)
         os.execv(sys.executable, [sys.executable, "-m", f"{__package__}.recipe", *sys.argv[1:], "--eager"])
@@ -245,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("all", "train"):
         for option in ("--max-steps", "--batch", "--patch"):
             made[name].add_argument(option, type=int)
+        made[name].add_argument("--continue-from", type=Path, help="folder with exported files to start from")
 
     made["all"].add_argument("--scale", type=float, default=1.0, help="factor on every preset's seconds")
     made["all"].add_argument("--pairs", type=float, default=1.0, help="factor on the number of pairs")

@@ -94,7 +94,8 @@ class Trainer:
         checkpoint: the file to continue from, where it exists, and to write.  The learning curve lies beside it
             as JSON lines, ``.jsonl``, and the last of them as ``.json``.
         validation: what is scored on the way.
-        start: weights to start from, random when left out; not used where the checkpoint exists.
+        start: what to start from, see ``start_from``; random weights when left out.  Not used where the checkpoint
+            exists.
         device: a CPU or CUDA device.
     """
 
@@ -104,7 +105,7 @@ class Trainer:
         make_batches: Batches,
         checkpoint: Path,
         validation: Validation | None = None,
-        start: Mapping[str, Tensor] | None = None,
+        start: Mapping[str, Tensor] | FoldedNetwork | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._options, self._batches, self._validation, self._file = options, make_batches, validation, checkpoint

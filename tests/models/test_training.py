@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import json
 import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,21 +20,22 @@ import torch
 from PIL import Image
 
 import bmfgraph.models
-from bmfgraph.models.training import evaluate, prepare_data, recipe, scoring
+from bmfgraph.models.training import evaluate, plan, prepare_data, recipe, scoring
 from bmfgraph.models.training.batches import Batches
 from bmfgraph.models.training.clips import decode_rgb
 from bmfgraph.models.training.drawn_page import draw_page
+from bmfgraph.models.training.export import read_folded
 from bmfgraph.models.training.folded import FoldedNetwork
-from bmfgraph.models.training.networks import make_network
+from bmfgraph.models.training.networks import Network, TemporalNetwork, make_network, start_from
 from bmfgraph.models.training.pairs import PairOptions, Pairs, make_pairs
 from bmfgraph.models.training.picture_sources import SourcePicture
 from bmfgraph.models.training.plan import Job, run_jobs
 from bmfgraph.models.training.pool import read_index
-from bmfgraph.models.training.presets import FILE_NAMES, PRESETS, TrainingOptions
+from bmfgraph.models.training.presets import CONTINUED_RATE, FILE_NAMES, PRESETS, TrainingOptions
 from bmfgraph.models.training.resample import Picture, area_shrink, matlab_shrink, y_psnr
 from bmfgraph.models.training.train import Progress, Trainer, charbonnier_epsilon, folded, learning_rate
 from bmfgraph.models.training.upscaler import Interpolation, Upscaler
-from tests.models.training_tools import CPU, panning_frames, write_video
+from tests.models.training_tools import CPU, panning_frames, smooth_picture, write_video
 
 MODELS = Path(bmfgraph.models.__file__).parent
 PARAMETERS = dict.fromkeys(("fast", "fast_video"), 14_688)
@@ -45,6 +48,15 @@ def bicubic(low: Picture) -> Picture:
     """Bicubic interpolation of one picture."""
     picture: Picture = Interpolation("bicubic", 2)(low[None])[0]
     return picture
+
+
+def upscaled(network: Network, frames: Picture) -> Picture:
+    """What a network as it is trained makes of seven frames."""
+    low = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        raw = network(low.flatten(0, 1)[None] if isinstance(network, TemporalNetwork) else low)
+    pixels: Picture = (raw.clamp(0, 1) * 255).round().reshape(-1, 3, *raw.shape[2:]).permute(0, 2, 3, 1).numpy()
+    return pixels.astype(np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------- one tiny run
@@ -123,14 +135,9 @@ def test_exported_networks_start_near_bicubic(run: Run, name: str) -> None:
 def test_onnx_file_computes_what_was_trained(run: Run, name: str, size: tuple[int, int]) -> None:
     network = make_network(PRESETS[name].network)
     network.load_state_dict(torch.load(run.out / f"{name}.pt")["average"])
-    (height, width), scale = size, PRESETS[name].scale
-    frames = np.stack(panning_frames(7, height, width))
+    frames = np.stack(panning_frames(7, *size))
     upscaler = Upscaler(run.out / f"{FILE_NAMES[name]}.onnx")
-    low = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    with torch.no_grad():
-        raw = network(low.reshape(1, 21, height, width) if upscaler.takes_windows else low)
-    expected = (raw.clamp(0, 1) * 255).round().reshape(-1, 3, scale * height, scale * width).permute(0, 2, 3, 1)
-    difference = np.abs(upscaler(frames).astype(int) - expected.numpy())
+    difference = np.abs(upscaler(frames).astype(int) - upscaled(network, frames))
     assert difference.max() <= 1  # sums in another order fall on the other side of a half now and then
     assert difference.mean() < 0.01
 
@@ -163,13 +170,89 @@ def test_training_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
     assert recipe.train("sharp_x2", options, run.data, tmp_path).seconds == last.seconds
 
 
+@pytest.mark.parametrize("name", ["fast_video", "quality_video", "temporal"])
+def test_training_goes_on_from_a_shipped_file(run: Run, tmp_path: Path, name: str) -> None:
+    file, kind = MODELS / f"{FILE_NAMES[name]}.onnx", PRESETS[name].network
+    network, upscaler = make_network(kind), Upscaler(file)
+    start_from(network, read_folded(file, kind))
+    noise = np.random.default_rng(0).integers(0, 256, (7, 20, 27, 3), dtype=np.uint8)
+    for frames in (noise, np.stack(panning_frames(7, 20, 27)), np.stack([smooth_picture(20, 27)] * 7)):
+        assert np.abs(upscaler(frames).astype(int) - upscaled(network, frames)).max() <= 1
+    options = replace(tiny(name), max_steps=1)
+    progress = recipe.train(name, options, run.data, tmp_path, continue_from=MODELS)
+    assert (progress.steps, progress.done) == (1, True)
+    state = torch.load(tmp_path / f"{name}.pt")
+    rate = float(state["optimizer"]["param_groups"][0]["lr"])
+    assert rate == pytest.approx(learning_rate(options, 0, 0) * CONTINUED_RATE, rel=1e-3)
+    trained = make_network(kind)
+    trained.load_state_dict(state["average"])
+    # One step of the average's 0.1 %: still the file's picture, but no longer its weights.
+    assert np.abs(upscaler(noise).astype(int) - upscaled(trained, noise)).max() <= 1
+    assert not torch.equal(next(trained.parameters()), next(network.parameters()))
+
+
+def test_exported_files_are_read_back(run: Run, tmp_path: Path) -> None:
+    for name in ("fast", "x4_video", "temporal"):
+        kind = PRESETS[name].network
+        written, read = folded(kind, run.out / f"{name}.pt"), read_folded(run.out / f"{FILE_NAMES[name]}.onnx", kind)
+        assert (read.kind, read.taps, read.tensors.keys()) == (kind, written.taps, written.tensors.keys())
+        for layer, tensor in written.tensors.items():
+            assert read.tensors[layer] == pytest.approx(tensor, rel=1e-6)
+    with pytest.raises(ValueError, match="do not fit one of kind 'quality'"):
+        start_from(make_network("quality"), read)
+    other = onnx.load(run.out / "vsr_x2_fast.onnx")
+    del other.graph.initializer[:]
+    onnx.save(other, tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match="not a file that the recipe exported"):
+        read_folded(tmp_path / "other.onnx", "fast")
+
+
 @pytest.mark.wide
 def test_all_in_several_processes(run: Run, tmp_path: Path) -> None:
     folders = ["--pool", str(run.pool), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     size = ["--side", "128", "--pairs", "0.0001", "--validation", "1", "--batch", "2", "--patch", "16"]
-    recipe.main(["all", *folders, *size, "--max-steps", "1", "--only", "fast", "x4_video", "--seconds-now", "250"])
+    only = ["--only", "fast_video", "x4_video", "--continue-from", str(MODELS)]
+    recipe.main(["all", *folders, *size, "--max-steps", "1", *only, "--seconds-now", "250"])
     names = sorted(path.name for path in (tmp_path / "out").glob("*.onnx"))
-    assert names == ["vsr_x2_fast.onnx", "vsr_x4_video.onnx"]
+    assert names == ["vsr_x2_fast_video.onnx", "vsr_x4_video.onnx"]
+    assert "continues from" in (tmp_path / "out" / "logs" / "fast_video.log").read_text()
+
+
+def planned(*arguments: str) -> dict[str, Job]:
+    """The jobs of ``all`` by name."""
+    return {job.name: job for job in recipe.plan(recipe._parser().parse_args(["all", *arguments]))}
+
+
+def test_what_a_file_replaces_is_not_waited_for(tmp_path: Path) -> None:
+    only = ["--only", "fast_video", "temporal", "sharp_x2", "quality_video"]
+    jobs = planned(*only, "--continue-from", str(MODELS))
+    assert "fast" not in jobs["fast_video"].after
+    assert "quality" not in (*jobs["temporal"].after, *jobs["quality_video"].after)
+    assert "quality_video" in jobs["sharp_x2"].after
+    with pytest.raises(ValueError, match="starts from quality, which is not to be trained"):
+        planned(*only)
+    with pytest.raises(FileNotFoundError, match="holds no file of quality, fast"):
+        planned("--continue-from", str(tmp_path))
+
+
+def test_two_devices_train_four_presets_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = ["fast_video", "quality_video", "temporal", "x4_video"]
+    running: dict[str, str] = {}
+
+    def start(job: Job, device: str, *_: object) -> Any:
+        running[job.name] = device
+        return SimpleNamespace(poll=lambda: 0 if len(running) == 4 else None, returncode=0, terminate=tuple)
+
+    monkeypatch.setattr(plan, "_start", start)
+    monkeypatch.setattr(plan, "_SECONDS_A_LOOK", 0)
+    for order in itertools.permutations(names):
+        running.clear()
+        jobs = planned("--only", *order, "--continue-from", str(MODELS))
+        trained = [jobs[name] for name in jobs if name in order]
+        ready = [replace(job, after=(), is_done=lambda: len(running) == 4) for job in trained]
+        run_jobs(ready, ["0", "1"], 25, tmp_path)
+        assert running["quality_video"] != running["temporal"]
+        assert running["fast_video"] != running["x4_video"]
 
 
 def test_jobs_that_fail_stop_only_those_that_need_them(tmp_path: Path) -> None:
