@@ -102,14 +102,14 @@ PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
         "quality": TrainingOptions("quality", 32, 64, 6e-4, seconds=240, mixed_precision=True, scalers=_MOSTLY_BICUBIC),
         "fast": TrainingOptions("fast", 64, 64, 2e-3, seconds=130, scalers=_BICUBIC),
         "fast_video": TrainingOptions(
-            "fast", 64, 64, 1.5e-3, seconds=330, pair_share=0.85, soft_share=SOFT_SHARE, last_epsilon=LEAST_EPSILON
+            "fast", 64, 64, 1.5e-3, seconds=400, pair_share=0.85, soft_share=SOFT_SHARE, last_epsilon=LEAST_EPSILON
         ),
         "temporal": TrainingOptions(
             "temporal",
             16,
             64,
             5e-4,
-            seconds=1000,
+            seconds=950,
             mixed_precision=True,
             pair_share=1.0,
             change_weight=0.3,
@@ -120,7 +120,7 @@ PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
             32,
             64,
             5e-4,
-            seconds=600,
+            seconds=950,
             mixed_precision=True,
             pair_share=0.9,
             soft_share=SOFT_SHARE,
@@ -131,7 +131,7 @@ PRESETS: Mapping[str, TrainingOptions] = MappingProxyType(
             32,
             48,
             1e-3,
-            seconds=150,
+            seconds=300,
             mixed_precision=True,
             pair_share=0.85,
             soft_share=SOFT_SHARE,
