@@ -197,7 +197,7 @@ def test_exported_files_are_read_back(run: Run, tmp_path: Path) -> None:
         written, read = folded(kind, run.out / f"{name}.pt"), read_folded(run.out / f"{FILE_NAMES[name]}.onnx", kind)
         assert (read.kind, read.taps, read.tensors.keys()) == (kind, written.taps, written.tensors.keys())
         for layer, tensor in written.tensors.items():
-            assert read.tensors[layer] == pytest.approx(tensor, rel=1e-6)
+            np.testing.assert_allclose(read.tensors[layer], tensor, rtol=1e-6)
     with pytest.raises(ValueError, match="do not fit one of kind 'quality'"):
         start_from(make_network("quality"), read)
     other = onnx.load(run.out / "vsr_x2_fast.onnx")
