@@ -27,8 +27,9 @@ __all__ = ["Surface", "Surfaces"]
 
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """FFmpeg's names of containers that hold a packet for each frame."""
-_CODE = 1 << 32
-"""Distance of the times that NVDEC is given. It invents times between them, which lie far nearer to each other."""
+_CODE = 1 << 16
+"""Factor of the times that NVDEC is given. It invents those of the frames between, which are no multiples of it. The
+times must rise in the order of display: else it invents all."""
 
 
 class Surface(NamedTuple):
@@ -75,7 +76,6 @@ class Surfaces:
         """Frames that the container hides: they are decoded only because others refer to them."""
         self._coded: dict[int, int] = {}
         """The pts of each packet that gave NVDEC a time, by this time."""
-        self._code = 0
         self._begun = False
         self._reader = ThreadPoolExecutor(1, "bmfgraph-packets")
         self._next = self._reader.submit(self._read_packets)
@@ -120,9 +120,9 @@ class Surfaces:
             self._matcher.add(packet.pts)
             if packet.is_discard:
                 self._hidden.add(packet.pts)
-        self._code += _CODE
-        self._coded[self._code] = packets[0].pts
-        return self._code
+        code: int = packets[0].pts * _CODE
+        self._coded[code] = packets[0].pts
+        return code
 
     def _pts_of(self, reported: int) -> int | None:
         """Return the pts of the next frame, for which the decoder reports a time; None for a hidden frame."""
