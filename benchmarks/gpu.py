@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
 from looped import looped  # type: ignore[import-not-found]  # the scripts beside this one
 from rows import Row, add_files, measure  # type: ignore[import-not-found]
 
@@ -25,6 +26,8 @@ from bmfgraph import Job, compose
 from bmfgraph.sweep.engine_speed import engine_alone
 
 ROUNDS = 3
+NVDEC_PACKETS = 8
+"""Packets that NVDEC alone gets in one call."""
 
 
 def alone(job: Job) -> Callable[[], float]:
@@ -34,17 +37,34 @@ def alone(job: Job) -> Callable[[], float]:
 
 
 def nvdec_alone(clip: Path) -> float:
-    """Return frames per second of PyNvVideoCodec's threaded decoder, whose frames are dropped."""
+    """Return frames per second of PyNvVideoCodec's decoder, whose frames are dropped; packets are read before."""
     import PyNvVideoCodec as nvc
+    import torch
 
-    decoder = nvc.ThreadedDecoder(str(clip), buffer_size=16, gpu_id=0, use_device_memory=True)
-    count = len(decoder.get_batch_frames(8))
-    began, first = time.perf_counter(), count
-    while frames := decoder.get_batch_frames(8):
-        count += len(frames)
-    seconds = time.perf_counter() - began
-    decoder.end()
-    return (count - first) / seconds
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        codec = stream.codec_context.name
+        annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream)
+        packets = [bytes(part) for packet in container.demux(stream) if packet.size for part in annex_b.filter(packet)]
+    decoder = nvc.CreateDecoder(
+        gpuid=0,
+        codec=getattr(nvc.cudaVideoCodec, codec.upper()),
+        cudacontext=0,
+        cudastream=torch.cuda.Stream().cuda_stream,
+        usedevicememory=True,
+    )
+    frames, began = [0], [0.0]
+    for data in (*(b"".join(chunk) for chunk in batched(packets, NVDEC_PACKETS)), b""):
+        packet, array = nvc.PacketData(), np.frombuffer(data, np.uint8)
+        packet.bsl, packet.bsl_data = array.nbytes, array.ctypes.data if data else 0
+        frames.append(frames[-1] + len(decoder.Decode(packet)))
+        began.append(time.perf_counter())
+    return (frames[-1] - frames[1]) / (began[-1] - began[1])
+
+
+def batched(items: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
+    """Yield so many items at once."""
+    return (items[start : start + count] for start in range(0, len(items), count))
 
 
 def pipeline_speed(job: Job) -> float:
