@@ -174,6 +174,7 @@ def test_blocks_of_a_page(page: str, choose: Callable[[str], str], sample: Path)
     python("page.py")
 
 
+@pytest.mark.wide
 def test_a_benchmark_writes_its_outputs_again(sample: Path) -> None:
     benchmark = REPOSITORY / "benchmarks" / "media.py"
     table = python(benchmark, "--clip", sample, "--rounds", "1", "--seconds", "0.4", "--only", "copy")

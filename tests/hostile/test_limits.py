@@ -158,6 +158,7 @@ def test_limits_of_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert resource_errors(plan) == []
 
 
+@pytest.mark.wide
 def test_limits_of_an_isolated_run(tmp_path: Path, clip: Clip) -> None:
     job = slow_job(tmp_path, clip("clip.mp4", size=(640, 360), frames=100))
     with pytest.raises(bg.BmfgraphError, match=r"longer than 1\.5 s") as late:

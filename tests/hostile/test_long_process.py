@@ -25,6 +25,7 @@ for number in range(15):
 """
 
 
+@pytest.mark.wide
 def test_memory_levels_off(tmp_path: Path, clip: Clip) -> None:
     """Each run has new threads. With a heap for each of them, 15 runs took 150 MB more than one; with
     decoders that Python's collector has to find, 60 MB."""

@@ -91,6 +91,7 @@ def test_check_says_that_variants_are_equal(folder: Path) -> None:
     assert all(text.startswith("no difference here: does the same on this machine as engine=fp32") for text in equal)
 
 
+@pytest.mark.wide
 def test_halving_leaves_equal_variants_out(folder: Path) -> None:
     words = f"-m {_UP} engine=fp16,fp32 encoder.crf=20,50 encoder.preset=ultrafast sweep.strategy=halving sweep.eta=2"
     ended = run_cli(f"{words} 'sweep.objective=min output_mb' sweep.warmup=false sweep.reference=null", folder)

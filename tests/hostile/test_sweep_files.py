@@ -106,6 +106,7 @@ def test_what_no_sweep_wrote_is_not_read(tmp_path: Path, make: Callable[[Path], 
     assert files.read_json(tmp_path / "result.json") is None
 
 
+@pytest.mark.wide
 def test_damaged_cells_run_again_and_nothing_is_written_through_links(folder: Path) -> None:
     assert run_cli(_SWEEP, folder).code == 0
     first, second = sorted((folder / "sweep" / "cells").iterdir())

@@ -368,6 +368,7 @@ def test_shipped_fast_network_beats_bicubic_on_a_film_frame() -> None:
 # ---------------------------------------------------------------------------------------------- evaluation
 
 
+@pytest.mark.wide
 def test_evaluation_in_one_command(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = np.asarray(draw_page(12))[:81, :100]
     for name in evaluate.STILL_SETS:

@@ -17,6 +17,8 @@ from typing import Any
 import av
 import numpy as np
 
+from tests.runner.warm import Fork, can_be_forked
+
 __all__ = [
     "FAULTY",
     "Ended",
@@ -121,10 +123,10 @@ def start(command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None
     if "preexec_fn" in options:
         # Under a file size limit, Python would leave truncated bytecode.
         env = {**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, **(env or {})}
+    kind = Fork if can_be_forked(list(command), environment, options) else subprocess.Popen
     began = time.monotonic()
-    process = subprocess.Popen(
-        list(command), cwd=folder, env={**os.environ, **(env or {})}, text=True, start_new_session=True, **options
-    )
+    process = kind(list(command), cwd=folder, env=environment, text=True, start_new_session=True, **options)
     return Running(process, began)
 
 

@@ -243,7 +243,7 @@ def test_the_command_line(clip: Clip) -> None:
     assert done.stderr.splitlines()[-1] == "bmfgraph: 2 clips: 1 done, 1 failed"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.wide)])
 def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     same_clips(clip, "a.mp4", "b.mp4", "c.mp4", frames=1500, size=(320, 240))
     words = command("input=[a.mp4,b.mp4,c.mp4]", "output={stem}_out.mkv", "parallel=2", "progress=false")
@@ -258,8 +258,15 @@ def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     assert not [path for path in Path.cwd().iterdir() if ".part" in path.name]
 
 
-@pytest.mark.parametrize("graph", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("graph", "number"),
+    [
+        (1, signal.SIGINT),
+        (2, signal.SIGTERM),
+        pytest.param(1, signal.SIGTERM, marks=pytest.mark.wide),
+        pytest.param(2, signal.SIGINT, marks=pytest.mark.wide),
+    ],
+)
 def test_a_signal_while_a_graph_is_created(clip: Clip, graph: int, number: signal.Signals) -> None:
     """BMF's own handler, which it installs then, would end the clips as if they ended there."""
     same_clips(clip, "a.mp4", "b.mp4", "c.mp4", frames=600, size=(320, 240))

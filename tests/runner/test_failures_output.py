@@ -139,10 +139,11 @@ def test_a_reference_that_is_missing(fails: Fails, clips: Path) -> None:
     message_has(message, "reference: 'none.mp4' does not exist")
 
 
-def test_ten_runs_at_once_and_two_that_write_the_same_file(
-    place: Workplace, clips: Path, faulty_kind: dict[str, str]
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.wide)])
+def test_runs_at_once_and_two_that_write_the_same_file(
+    place: Workplace, clips: Path, faulty_kind: dict[str, str], count: int
 ) -> None:
-    names = [f"{number}.mp4" for number in range(10)]
+    names = [f"{number}.mp4" for number in range(count)]
     runs = [
         place.start(faulty(f"input={clips / 'good.mp4'}", f"output={name}", "overwrite=true"), env=faulty_kind)
         for name in (*names, names[0])
@@ -150,4 +151,4 @@ def test_ten_runs_at_once_and_two_that_write_the_same_file(
     for running in runs:
         running.wait(60).success()
     assert place.files() == names
-    assert [frames_in(place.folder / name) for name in names] == [90] * 10
+    assert [frames_in(place.folder / name) for name in names] == [90] * count

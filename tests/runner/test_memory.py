@@ -69,6 +69,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("long") / "long.mp4", clip, options={"tune": "fastdecode", "crf": "30"})
 
 
+@pytest.mark.wide
 def test_memory_is_flat_behind_a_slow_stage(long_clip: Path) -> None:
     frame_size = 1280 * 720 * 3
     # The libraries are loaded with the first run.

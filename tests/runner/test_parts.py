@@ -113,7 +113,7 @@ def test_sound_subtitles_chapters_and_tags_are_those_of_the_whole(tmp_path: Path
         assert second.metadata["title"] == "a film"
 
 
-@pytest.mark.parametrize("segments", [2, 7])
+@pytest.mark.parametrize("segments", [2, pytest.param(7, marks=pytest.mark.wide)])
 def test_windows_get_the_frames_around_a_part(tmp_path: Path, segments: int) -> None:
     clip = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(50)], options={"g": "10"})
     words = ["model=vsr_x2_temporal", "encoder.codec=ffv1"]

@@ -154,7 +154,7 @@ def test_a_cell_that_kills_its_process_costs_only_itself(
     assert again.err.count("crashed: [E806]") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.wide)])
 def test_an_interrupted_sweep_continues(
     sweeping: Callable[..., Running],
     sweep: Sweep,
@@ -195,6 +195,7 @@ def _processes(word: str) -> Iterator[str]:
             yield line
 
 
+@pytest.mark.wide
 def test_a_cell_that_takes_too_long(sweep: Sweep, folder: Path, faulty_kind: dict[str, str]) -> None:
     words = _faulty("pipeline.nodes.stage.seconds=0,30", "sweep.timeout=14")
     ended = sweep(*words, env=faulty_kind)
@@ -204,6 +205,7 @@ def test_a_cell_that_takes_too_long(sweep: Sweep, folder: Path, faulty_kind: dic
     assert cells["30"]["errors"][0]["code"] == "E807"
 
 
+@pytest.mark.wide
 def test_the_input_itself_is_the_reference(sweep_here: SweepHere, folder: Path) -> None:
     ended = sweep_here("-m", "model=vsr_x2_fast,vsr_x2_quality", "sweep.reference=input", "sweep.objective=psnr_y")
     assert ended.code == 0, ended
@@ -265,6 +267,7 @@ class Picky(Sweeper):
 """
 
 
+@pytest.mark.wide
 def test_detections_are_compared_with_those_of_another_cell(sweep_here: SweepHere, folder: Path) -> None:
     words = ("-m", "pipeline=face_detection", "pipeline.nodes.faces.threshold=0.5,0.9")
     ended = sweep_here(*words, "sweep.reference=pipeline.nodes.faces.threshold=0.5")
@@ -275,6 +278,7 @@ def test_detections_are_compared_with_those_of_another_cell(sweep_here: SweepHer
         assert {"precision", "recall", "map50", "map", "map50_coco", "map75_coco"} <= set(cell["metrics"])
 
 
+@pytest.mark.wide
 def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install hydra-joblib-launcher")
     words = ("encoder.crf=18,18,35", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.reference=null")

@@ -1,0 +1,111 @@
+"""Start bmfgraph as a fork of a process that has imported torch: that import takes most of the time of a start.
+
+As a script, this file is that process. It forks twice, so that the new process is a child of the one that asks for it:
+the kernel gives the orphan to the nearest ancestor that wants such processes.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_PR_SET_CHILD_SUBREAPER = 36
+_COMMAND = [sys.executable, "-m", "bmfgraph"]
+_AT_START = ("LANG", "LC_", "LD_", "MALLOC", "MKL", "OMP", "OPENBLAS", "PYTHON", "TORCH")
+"""Beginnings of the names of variables that count when an interpreter or a library starts."""
+
+
+def can_be_forked(command: list[str], environment: dict[str, str], options: dict[str, Any]) -> bool:
+    """Return whether a fork does what a new process would do."""
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    early = {name for name in environment if name.startswith(_AT_START) and name != "PYTHONPATH"}
+    return (
+        command[:3] == _COMMAND
+        and options == usual
+        and all(environment[name] == _server()[1].get(name) for name in early)
+    )
+
+
+@lru_cache(maxsize=1)
+def _server() -> tuple[socket.socket, dict[str, str], object]:
+    """Start the process that forks; it ends with this one.
+
+    Returns:
+        The connection to it, its environment, and the process, which is kept.
+    """
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with there:
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(there.fileno())],
+            pass_fds=[there.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    return here, environment, process
+
+
+class Fork(subprocess.Popen[str]):
+    """A process that is forked in a session of its own."""
+
+    def _execute_child(self, args: Any, *rest: Any) -> None:
+        cwd, environment, (stdin, _, _, stdout, _, stderr) = rest[4], rest[5], rest[9:15]
+        prctl, (server, _, _) = ctypes.CDLL(None).prctl, _server()
+        request = json.dumps({"words": args[3:], "cwd": os.fspath(cwd), "environment": environment}).encode()
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        try:
+            socket.send_fds(server, [request], [stdin, stdout, stderr])
+            answer = server.recv(16)
+        finally:
+            prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        self.pid, self._child_created = int(answer), True
+        for descriptor in (stdin, stdout, stderr):
+            os.close(descriptor)
+
+
+def serve(connection: socket.socket) -> None:
+    """Fork for each request; return in the new process."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+        if not message:
+            os._exit(0)
+        reader, writer = os.pipe()
+        between = os.fork()
+        if not between:
+            child = os.fork()
+            if not child:
+                break
+            os.write(writer, str(child).encode())
+            os._exit(0)
+        os.waitpid(between, 0)
+        connection.send(os.read(reader, 16))
+        for descriptor in (*descriptors, reader, writer):
+            os.close(descriptor)
+    os.setsid()
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for descriptor in (*descriptors, reader, writer):
+        os.close(descriptor)
+    connection.close()
+    request = json.loads(message)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:1] = [str(Path.cwd()), *(str(Path(path).absolute()) for path in paths)]
+    sys.argv[1:] = request["words"]
+
+
+if __name__ == "__main__":
+    import runpy
+
+    import torch  # noqa: F401
+
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module("bmfgraph", run_name="__main__", alter_sys=True)
