@@ -160,8 +160,10 @@ def section(text: str, title: str) -> str:
 
 @pytest.mark.parametrize(
     ("page", "choose"),
-    [("README.md", lambda text: section(text, "From Python")), ("docs/python.md", lambda text: text)],
-    ids=["README", "docs/python.md"],
+    [
+        pytest.param("README.md", lambda text: section(text, "From Python"), id="README"),
+        pytest.param("docs/python.md", lambda text: text, id="docs/python.md", marks=pytest.mark.wide),
+    ],
 )
 def test_blocks_of_a_page(page: str, choose: Callable[[str], str], sample: Path) -> None:
     code = script_of(choose((REPOSITORY / page).read_text()))

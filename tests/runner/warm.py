@@ -32,7 +32,7 @@ def can_be_forked(command: list[str], environment: dict[str, str], options: dict
 
 
 @lru_cache(maxsize=1)
-def _server() -> tuple[socket.socket, dict[str, str], object]:
+def _server() -> tuple[socket.socket, dict[str, str], subprocess.Popen[bytes]]:
     """Start the process that forks; it ends with this one.
 
     Returns:
@@ -47,8 +47,19 @@ def _server() -> tuple[socket.socket, dict[str, str], object]:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            # The signals of a terminal, and those of tests for all of their group, are not for it.
+            start_new_session=True,
         )
     return here, environment, process
+
+
+def _forked(request: bytes, descriptors: list[int]) -> bytes:
+    """Return the number of a new process."""
+    server, _, _ = _server()
+    socket.send_fds(server, [request], descriptors)
+    if not (answer := server.recv(16)):
+        raise BrokenPipeError
+    return answer
 
 
 class Fork(subprocess.Popen[str]):
@@ -56,12 +67,19 @@ class Fork(subprocess.Popen[str]):
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
         cwd, environment, (stdin, _, _, stdout, _, stderr) = rest[4], rest[5], rest[9:15]
-        prctl, (server, _, _) = ctypes.CDLL(None).prctl, _server()
+        prctl = ctypes.CDLL(None).prctl
         request = json.dumps({"words": args[3:], "cwd": os.fspath(cwd), "environment": environment}).encode()
         prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         try:
-            socket.send_fds(server, [request], [stdin, stdout, stderr])
-            answer = server.recv(16)
+            try:
+                answer = _forked(request, [stdin, stdout, stderr])
+            except OSError:
+                # A test that ends all processes of this one ends that one, too.
+                server, _, process = _server()
+                server.close()
+                process.wait()
+                _server.cache_clear()
+                answer = _forked(request, [stdin, stdout, stderr])
         finally:
             prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
         self.pid, self._child_created = int(answer), True

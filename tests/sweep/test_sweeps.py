@@ -215,6 +215,7 @@ def test_the_input_itself_is_the_reference(sweep_here: SweepHere, folder: Path) 
     assert 15 < min(quality.values()) <= max(quality.values()) < 99
 
 
+@pytest.mark.wide
 def test_halving_gives_the_better_cells_more_of_the_clip(sweep_here: SweepHere, folder: Path) -> None:
     words = ("-m", "encoder.crf=35,50,60", "sweep.strategy=halving", "sweep.reference=null", "sweep.on_error=skip")
     ended = sweep_here(*words, "sweep.objective=min output_mb")
