@@ -24,7 +24,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bmfgraph import compose
 
-MODELS = ("vsr_x2_fast_video", "vsr_x2_fast", "vsr_x2_quality", "vsr_x2_quality_video", "vsr_x2_temporal")
+MODELS = (
+    "vsr_x2_fast_video",
+    "vsr_x2_fast",
+    "vsr_x2_quality",
+    "vsr_x2_quality_video",
+    "vsr_x2_sharp",
+    "vsr_x2_temporal",
+)
 BICUBIC = "BICUBIC"
 
 

@@ -206,9 +206,7 @@ def test_a_file_that_says_a_part(tmp_path: Path, inspect: Inspect) -> None:
     assert yaml.safe_load(text)["licence"] == "MIT"
 
 
-@pytest.mark.parametrize(
-    "name", ["vsr_x2_fast", "vsr_x2_fast_video", "vsr_x2_quality", "vsr_x2_quality_video", "vsr_x2_temporal"]
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "models").glob("*.onnx")))
 def test_the_bundled_models(tmp_path: Path, clip: Callable[..., Path], inspect: Inspect, name: str) -> None:
     path = ROOT / "models" / f"{name}.onnx"
     own = ModelSpec.model_validate(yaml.safe_load((ROOT / "conf" / "model" / f"{name}.yaml").read_text()))

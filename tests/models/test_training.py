@@ -41,7 +41,7 @@ MODELS = Path(bmfgraph.models.__file__).parent
 PARAMETERS = dict.fromkeys(("fast", "fast_video"), 14_688)
 PARAMETERS |= dict.fromkeys(("quality", "quality_video", "sharp_x2"), 494_736)
 PARAMETERS |= {"temporal": 1_159_792, "x4_video": 86_208}
-SHIPPED = ("fast", "fast_video", "quality", "quality_video", "temporal")
+SHIPPED = tuple(PRESETS)
 
 
 def bicubic(low: Picture) -> Picture:
