@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
 
 from .resample import FloatArray
 
@@ -48,3 +51,19 @@ class FoldedNetwork:
     def count(self, layers: str) -> int:
         """How many layers a numbered series such as "convs" has."""
         return sum(name.startswith(f"{layers}.") and name.endswith(".w") for name in self.tensors)
+
+
+def mean_of(first: FoldedNetwork, second: FoldedNetwork) -> FoldedNetwork:
+    """The network half-way between another one and what it became when it was trained on.
+
+    It keeps more of what the first one knew than the second does (M. Wortsman et al., Robust fine-tuning of zero-shot
+    models, CVPR 2022).
+
+    Raises:
+        ValueError: the networks differ in kind or size.
+    """
+    shapes, others = ({name: tensor.shape for name, tensor in one.tensors.items()} for one in (first, second))
+    if (first.kind, first.taps, shapes) != (second.kind, second.taps, others):
+        raise ValueError("the networks are of different kinds or sizes")
+    means = {name: np.float32(0.5) * (tensor + second.tensors[name]) for name, tensor in first.tensors.items()}
+    return replace(first, tensors=MappingProxyType(means))

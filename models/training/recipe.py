@@ -37,7 +37,7 @@ from torch import Tensor
 from .batches import Batches
 from .coding import Coding
 from .crops import CORES, cut_pool
-from .folded import FoldedNetwork
+from .folded import FoldedNetwork, mean_of
 from .pairs import PairOptions, Pairs, make_pairs
 from .plan import Job, run_jobs
 from .presets import CONTINUED_RATE, FILE_NAMES, PRESETS, STARTED_FROM, TrainingOptions
@@ -254,6 +254,14 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _mean(options: argparse.Namespace) -> int:
+    from .export import export, read_folded
+
+    first, second = (read_folded(file, PRESETS[options.name].network) for file in options.files)
+    export(mean_of(first, second), options.to)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train the super-resolution networks.")
     commands = parser.add_subparsers(required=True)
@@ -266,11 +274,15 @@ def _parser() -> argparse.ArgumentParser:
             ("pairs", "make coded windows and their high-resolution frames"),
             ("train", "train one preset, or continue it"),
             ("export", "checkpoints to ONNX"),
+            ("mean", "the network half-way between an ONNX file and the one that continues from it"),
         )
     }
-    for name, run in zip(made, (_all, _crops, _validation, _pairs, _train, _export), strict=True):
+    for name, run in zip(made, (_all, _crops, _validation, _pairs, _train, _export, _mean), strict=True):
         made[name].set_defaults(run=run)
-    made["train"].add_argument("name", choices=PRESETS)
+    for name in ("train", "mean"):
+        made[name].add_argument("name", choices=PRESETS)
+    made["mean"].add_argument("files", type=Path, nargs=2)
+    made["mean"].add_argument("--to", type=Path, required=True, help="ONNX file, whose stem names its graph")
     for name in ("all", "crops", "validation", "pairs"):
         made[name].add_argument("--pool", type=Path, default=Path("pool"))
     for name in ("all", "crops", "validation", "pairs", "train"):

@@ -25,7 +25,7 @@ from bmfgraph.models.training.batches import Batches
 from bmfgraph.models.training.clips import decode_rgb
 from bmfgraph.models.training.drawn_page import draw_page
 from bmfgraph.models.training.export import read_folded
-from bmfgraph.models.training.folded import FoldedNetwork
+from bmfgraph.models.training.folded import FoldedNetwork, mean_of
 from bmfgraph.models.training.networks import Network, TemporalNetwork, make_network, start_from
 from bmfgraph.models.training.pairs import PairOptions, Pairs, make_pairs
 from bmfgraph.models.training.picture_sources import SourcePicture
@@ -287,6 +287,16 @@ def test_pairs_are_frames_and_their_shrunk_selves(run: Run, tmp_path: Path) -> N
         assert np.abs(low.astype(int) - matlab_shrink(high))[2:-2, 2:-2].max() <= 2
     coded = make_pairs(run.pool, [], tmp_path / "c", replace(options, uncoded_share=0, seconds=0), CPU, workers=1)
     assert len(coded.low) == 1
+
+
+def test_the_mean_of_two_networks(run: Run, tmp_path: Path) -> None:
+    shipped, own, mean = MODELS / "vsr_x2_fast_video.onnx", run.out / "vsr_x2_fast_video.onnx", tmp_path / "mean.onnx"
+    recipe.main(["mean", "fast_video", str(shipped), str(own), "--to", str(mean)])
+    first, second, half = (read_folded(path, "fast").tensors for path in (shipped, own, mean))
+    for name, tensor in half.items():
+        assert np.allclose(tensor, (first[name] + second[name]) / 2, rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match="different kinds or sizes"):
+        mean_of(read_folded(own, "fast"), read_folded(run.out / "vsr_x4_video.onnx", "x4"))
 
 
 def test_schedules() -> None:
