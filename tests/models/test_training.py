@@ -225,7 +225,11 @@ def planned(*arguments: str) -> dict[str, Job]:
 
 def test_what_a_file_replaces_is_not_waited_for(tmp_path: Path) -> None:
     only = ["--only", "fast_video", "temporal", "sharp_x2", "quality_video"]
-    jobs = planned(*only, "--continue-from", str(MODELS))
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("fast_video", "temporal", "quality_video"):
+        (files / f"vsr_x2_{name}.onnx").symlink_to(MODELS / f"vsr_x2_{name}.onnx")
+    jobs = planned(*only, "--continue-from", str(files))
     assert "fast" not in jobs["fast_video"].after
     assert "quality" not in (*jobs["temporal"].after, *jobs["quality_video"].after)
     assert "quality_video" in jobs["sharp_x2"].after
