@@ -227,7 +227,7 @@ def test_glob_makes_a_cell_of_each_option_that_fits(folder: Path) -> None:
     assert options(["pipeline=super_resolution", "encoder=glob(x*)"], "encoder") == ["x264", "x265"]
     assert options([*own, "pipeline=super_resolution", "encoder=glob(x*)"], "encoder") == ["x264", "x265", "x999"]
     fast = options(["pipeline=super_resolution", "model=glob(vsr_x2_fast*)"], "model")
-    assert fast == ["vsr_x2_fast", "vsr_x2_fast_video"]
+    assert fast == ["vsr_x2_fast", "vsr_x2_fast_video", "vsr_x2_fast_video_int8"]
     for word in ("encoder=glob(nope*)", "encoder.preset=glob(*)"):
         with pytest.raises(ConfigError, match="fits no option") as caught:
             expanded(["pipeline=super_resolution", word])
