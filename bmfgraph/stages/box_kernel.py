@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bmfgraph.nodes.overlay import OverlayParams
 from bmfgraph.nodes.palette import COLORS
 from bmfgraph.stages.canvas import FAR
+from bmfgraph.stages.cuda import uploaded
 from bmfgraph.stages.cuda_kernels import compiled
 from bmfgraph.stages.items import Result
 from bmfgraph.stages.labels import contrast, spacing, text_picture
@@ -127,7 +128,7 @@ class BoxPainter:
         self._params, self._device = params, device
         self._kernels = _kernels()
         colors = [params.color] if params.color else COLORS
-        self._palette = self._uploaded(np.array([(*color, contrast(color)[0]) for color in colors], np.int32))
+        self._palette = uploaded(np.array([(*color, contrast(color)[0]) for color in colors], np.int32), self._device)
         self._forget_texts()
 
     def drawn(self, images: Sequence[torch.Tensor], results: Sequence[Sequence[Result]]) -> torch.Tensor | None:
@@ -148,7 +149,7 @@ class BoxPainter:
             self._forget_texts()
         drawn = torch.stack(tuple(images))
         objects, starts = self._arrays(boxes)
-        if self._rendered != len(self._texts):
+        if self._params.label and self._rendered != len(self._texts):
             self._upload_texts()
         if len(objects):
             self._launch(*self._kernels, drawn, objects, starts)
@@ -164,7 +165,7 @@ class BoxPainter:
     ) -> None:
         count, height, width = images.shape[:3]
         # One copy to the GPU takes less time than two.
-        numbers = self._uploaded(np.concatenate([objects.ravel(), starts]))
+        numbers = uploaded(np.concatenate([objects.ravel(), starts]), self._device)
         texts, there = self._table, [numbers[: objects.size], numbers[objects.size :]]
         places, label = numbers.new_empty((len(objects), 3)), self._params.label
         line, row = self._coverage.shape
@@ -235,9 +236,5 @@ class BoxPainter:
         self._pictures += [text_picture(text, self._params.font_size) for text in new]
         self._rendered = len(self._pictures)
         widths = np.array([picture.shape[1] for picture in self._pictures], np.int32)
-        self._table = self._uploaded(np.stack([np.cumsum(widths, dtype=np.int32) - widths, widths], axis=1))
-        self._coverage = self._uploaded(np.concatenate(self._pictures, axis=1))
-
-    def _uploaded(self, array: NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+        self._table = uploaded(np.stack([np.cumsum(widths, dtype=np.int32) - widths, widths], axis=1), self._device)
+        self._coverage = uploaded(np.concatenate(self._pictures, axis=1), self._device)

@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import torch
+from numpy.typing import NDArray
 
 from bmfgraph.engines.runtimes.capture import captured
 
-__all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda"]
+__all__ = ["AsyncDownload", "GraphedFunction", "constant", "graphed_on_cuda", "uploaded"]
 
 _IN_FLIGHT = 3
 """Frames that may be on their way from the GPU while the next ones are enqueued; one batch at least."""
@@ -31,6 +32,12 @@ Item = TypeVar("Item")
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return a small tensor of these values, which is uploaded once and cached. Do not write into it."""
     return torch.tensor(values, dtype=dtype, device=device)
+
+
+def uploaded(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return an array as a tensor on a device; the copy to a GPU is enqueued without a wait."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def graphed_on_cuda(function: Callable[..., Any], device: torch.device | str) -> Callable[..., Any]:

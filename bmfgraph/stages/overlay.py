@@ -17,6 +17,7 @@ from bmfgraph.nodes.segment import NO_CLASS
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.box_kernel import BoxPainter
 from bmfgraph.stages.canvas import FAR, Canvas, Layer, composite
+from bmfgraph.stages.cuda import uploaded
 from bmfgraph.stages.items import Frame, Result
 from bmfgraph.stages.labels import Places, contrast, label_picture
 from bmfgraph.stages.pictures import changed, to_8_bits
@@ -68,13 +69,14 @@ class Draw(Stage):
     def _drawn(self, images: Sequence[torch.Tensor], results: Sequence[Sequence[Result]]) -> torch.Tensor:
         """Return copies of images on the GPU, [count, height, width, 3], with the results drawn, without a wait."""
         (height, width), device = images[0].shape[:2], images[0].device
-        layer = self._layers.setdefault((width, height), Layer(width, height))
         below = [self._with_maps(image, own) for image, own in zip(images, results, strict=True)]
         boxes = [[result for result in own if not isinstance(result, Segments)] for own in results]
         self._painter = self._painter or BoxPainter(self.params, device)
         if (drawn := self._painter.drawn(below, boxes)) is not None:
             return drawn
-        numbers, tiles = [], []
+        if (width, height) not in self._layers:
+            self._layers[width, height] = Layer(width, height)
+        layer, numbers, tiles = self._layers[width, height], [], []
         for place, own in enumerate(results):
             draw_results(layer, own, self.params)
             used, pixels = layer.take()
@@ -82,15 +84,15 @@ class Draw(Stage):
             tiles.append(pixels)
         return composite(
             below,
-            _uploaded(np.concatenate(numbers), device),
-            _uploaded(np.concatenate(tiles), device),
+            uploaded(np.concatenate(numbers), device),
+            uploaded(np.concatenate(tiles), device),
         )
 
     def _with_maps(self, image: torch.Tensor, results: Sequence[Result]) -> torch.Tensor:
         """Return an image with the label maps among the results."""
         for classes, background in self._maps(results):
             if background not in self._tables:
-                self._tables[background] = _uploaded(segment_table(self.params, background), image.device)
+                self._tables[background] = uploaded(segment_table(self.params, background), image.device)
             image = with_segments(image, classes, self._tables[background])
         return image
 
@@ -98,10 +100,6 @@ class Draw(Stage):
 def _with_drawing(frame: Frame, image: torch.Tensor, shallow: torch.Tensor, drawn: torch.Tensor) -> Frame:
     """Return the frame with what was drawn on a copy of its image in 8 bits."""
     return frame.with_image(drawn if shallow is image else changed(image, shallow, drawn))
-
-
-def _uploaded(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(array).pin_memory().to(device, non_blocking=True)
 
 
 def draw_results(canvas: Canvas, results: Sequence[Result], params: OverlayParams) -> None:

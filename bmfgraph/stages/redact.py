@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bmfgraph.nodes.redact import RedactParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.canvas import FAR
-from bmfgraph.stages.cuda import constant
+from bmfgraph.stages.cuda import constant, uploaded
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.pictures import LEVEL, chosen, new_frame
 from bmfgraph.stages.results import Detections
@@ -110,10 +110,7 @@ def redact(pixels: torch.Tensor, original: torch.Tensor, areas: Sequence[Area], 
         else:
             new = _in_blocks(original[part], params)
         if area.mask is not None:
-            mask = torch.from_numpy(area.mask)
-            if pixels.is_cuda:
-                mask = mask.pin_memory().to(pixels.device, non_blocking=True)
-            new = chosen(mask[..., None], new, pixels[part])
+            new = chosen(uploaded(area.mask, pixels.device)[..., None], new, pixels[part])
         pixels[part] = new
 
 

@@ -38,7 +38,7 @@ class _Growth:
     due = 0
     """Number of allocated blocks at which a full collection is due."""
     frozen = False
-    """Whether a thread has frozen the objects. To ask Python takes 20 to 70 ms then, because it counts them."""
+    """Whether a thread has frozen the objects. Python would answer only after 20 to 70 ms, because it counts them."""
 
 
 _GROWTH = _Growth()

@@ -28,7 +28,7 @@ _PRESETS = {
 }
 _X265_SHARE = 0.25
 _LEAST_CRF, _MOST_CRF = 18, 32
-_LIGHT_SHARE, _LIGHTEST_CRF = 0.2, 12  # of the codings are lighter: films that were hardly coded
+_LIGHT_SHARE, _LIGHTEST_CRF = 0.2, 12  # share of lighter codings, and the lightest: films that were hardly coded
 _NARROWEST = 64  # pixels
 
 

@@ -35,11 +35,11 @@ SCORED = slice(2, 5)
 """The frames of a window that have a high-resolution partner, counted from 0."""
 MIXED_SCALERS: Mapping[str, float] = {"bicubic": 0.35, "area": 0.35, "lanczos": 0.15, "bilinear": 0.15}
 SOFT_SHARE = 0.35
-"""Of the pictures that networks for video learn from, those that are softened."""
+"""Share of softened pictures among those that networks for video learn from."""
 UNCODED_SHARE = 0.3
-"""Of the pairs.  The others are coded, some of them lightly."""
+"""Share of pairs that are not coded.  The others are coded, some of them lightly."""
 DRAWN_SHARE = 0.3
-"""Of the sequences that cameras make, those over drawn pictures, of which a pool holds few."""
+"""Share of camera paths over drawn pictures, of which a pool holds few."""
 
 _PYRAMID = (1.0, 1.5, 2.25)  # shrink factors of the pictures that cameras move over
 _LEAST_SIDE = 320  # px, of a shrunk picture

@@ -160,7 +160,7 @@ STARTED_FROM: Mapping[str, str] = MappingProxyType(
 """Which preset's trained weights another one starts from."""
 
 CONTINUED_RATE = 0.5
-"""Of a preset's learning rate, where the run continues from an exported file.
+"""Factor of the learning rate of a run that continues from an exported file.
 
 The whole rate suits a start from scratch, or from a network for other pictures; it would undo part of what the file
 has learnt before it teaches anything.

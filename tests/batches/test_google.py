@@ -5,11 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,7 @@ from typing import Any
 import pytest
 
 import bmfgraph as bg
-from tests.batches.test_cloud import MODEL, WORDS, frames_in, free_port
+from tests.batches.test_cloud import MODEL, WORDS, frames_in, serving
 from tests.tools import double_model, make_clip
 
 pytest.importorskip("gcsfs", reason="gcsfs is not installed")
@@ -36,22 +31,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import fsspec
 
     monkeypatch.chdir(tmp_path)
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    files = fsspec.filesystem("gs", use_listings_cache=False)
-    for number, name in enumerate(("a", "b", "deep/a")):
-        files.pipe_file(f"bkt/clips/{name}.mp4", make_clip(Path("clip.mp4"), frames=3 + number).read_bytes())
-    double_model(Path("x.onnx"))
-    yield files
-    process.kill()
-    process.wait()
+    with serving("-c", SERVER) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        files = fsspec.filesystem("gs", use_listings_cache=False)
+        for number, name in enumerate(("a", "b", "deep/a")):
+            files.pipe_file(f"bkt/clips/{name}.mp4", make_clip(Path("clip.mp4"), frames=3 + number).read_bytes())
+        double_model(Path("x.onnx"))
+        yield files
 
 
 def batch(**values: Any) -> list[Any]:
