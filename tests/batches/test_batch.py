@@ -435,7 +435,8 @@ def test_a_clip_that_ends_the_process_fails_alone_the_next_time(clips: list[str]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert second.returncode == 1, second.stderr
     counts = summary("faulty")
-    assert counts["clips"]["done"] == 3
+    # Some may have been done before the first command was killed.
+    assert counts["clips"]["done"] + counts["clips"]["kept"] == 3, second.stderr
     assert list(counts["codes"]) == ["E809"]
 
 
