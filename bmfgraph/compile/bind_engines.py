@@ -55,6 +55,7 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
             hint="set device=cpu, or export the model without its suppression",
             code=codes.DYNAMIC_OUTPUT_DIMENSION,
         )
+    on_gpu = options.streams or 1 if choice.runtime in _BUILT else 1
     engine = EngineSpec(
         runtime=choice.runtime,
         device=choice.device,
@@ -71,7 +72,7 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
         dim_overrides=tuple((name, override) for name, override in request.dims if override != dims[name]),
         allow_host_code=options.allow_host_code,
         cuda_graph=options.cuda_graph and choice.runtime in _BUILT,
-        streams=options.streams if choice.runtime in _BUILT else 1,
+        streams=_streams(plan, options) if choice.device == "cpu" else on_gpu,
         reason=choice.reason,
     )
     # Profiles are checked for every runtime: one that the frames do not fit is an error on any machine.
@@ -82,10 +83,17 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
     return replace(node, params=node.spec.with_engine(node.params, engine))
 
 
+def _streams(plan: Plan, options: EngineOptions) -> int | None:
+    """Return the inferences that run side by side on a CPU: a result that waits for the next frame is late."""
+    return options.streams or (None if plan.latency is None else 1)
+
+
 def _speeds(plan: Plan, request: EngineRequest, *, measure: bool) -> Speeds:
     """Return the speeds of the CPU's runtimes with a model; unknown for another machine."""
     here = runtime_version() and plan.machine.openvino == runtime_version("openvino")
-    return measured_speeds(request.trial(), measure=measure) if here else Speeds()
+    if not here:
+        return Speeds()
+    return measured_speeds(request.trial(), streams=_streams(plan, request.options), measure=measure)
 
 
 def _with_file(

@@ -78,8 +78,8 @@ class EngineSpec:
     allow_host_code: bool = False
     """Whether the engine may contain code that runs on the CPU, as version-compatible plans do."""
     cuda_graph: bool = False
-    streams: int = 1
-    """Number of execution contexts that work side by side."""
+    streams: int | None = 1
+    """Number of inferences that run side by side; None: as many as are good for the CPU."""
     unbatched: tuple[str, ...] = field(default=(), metadata={"json": False})
     """Inputs without a batch dim; they follow from the values that the node feeds."""
     reason: RuntimeReason | None = field(default=None, compare=False, metadata={"json": False})

@@ -10,6 +10,7 @@ from typing import Any
 from bmfgraph.engines.limited import Failure, available_memory, call_limited
 from bmfgraph.engines.onnx.cache import note, noted
 from bmfgraph.engines.onnx.weights import WeightFile
+from bmfgraph.engines.runtimes.cpu_streams import CpuStreams
 from bmfgraph.engines.trial import TrialRequest, runtime_version, trial_limits
 
 __all__ = ["Speeds", "measured_speeds"]
@@ -19,30 +20,33 @@ _FUNCTION = "bmfgraph.engines.trial_process:time_runtimes"
 
 @dataclass(frozen=True)
 class Speeds:
-    """Milliseconds of one inference; 0 where a runtime refuses the model, or both are too slow to be compared."""
+    """Milliseconds for each inference; 0 where a runtime refuses the model, or both are too slow to be compared."""
 
     onnxruntime: float = 0.0
     openvino: float = 0.0
 
 
-def measured_speeds(request: TrialRequest, *, measure: bool) -> Speeds:
+def measured_speeds(request: TrialRequest, *, streams: int | None = None, measure: bool) -> Speeds:
     """Return the speeds of ONNX Runtime and OpenVINO in fp32, both of which must be installed.
 
     Args:
         request: The model and the shapes.
+        streams: Inferences that run side by side; None: as many as are good for the CPU.
         measure: Whether they are measured if the cache does not have them, which takes two seconds or more.
     """
     request = replace(request, threads=request.threads or len(os.sched_getaffinity(0)))
-    asked = (request.inputs, request.dim_overrides, request.threads)
+    streams = CpuStreams(streams, request.threads or 1).count
+    asked = (request.inputs, request.dim_overrides, request.threads, streams)
     question = f"onnxruntime {runtime_version()} openvino {runtime_version('openvino')} {asked}"
     if (speeds := _speeds(noted(request.sha256, "speeds", question))) is not None:
         return speeds
     if not measure:
         return Speeds()
     memory, seconds, wall = trial_limits(request)
-    wanted = 2 * memory
+    wanted = 2 * memory * streams
     memory = min(wanted, available_memory() * 4 // 5)
-    answer = call_limited(_FUNCTION, asdict(request), memory=memory, seconds=seconds, wall_seconds=wall)
+    work = {**asdict(request), "streams": streams}
+    answer = call_limited(_FUNCTION, work, memory=memory, seconds=seconds, wall_seconds=wall)
     speeds = None if isinstance(answer, Failure) else _speeds(answer)
     if speeds is not None or memory == wanted:
         speeds = speeds or Speeds()

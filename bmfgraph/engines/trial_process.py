@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,33 +111,36 @@ def try_openvino(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"outputs": {name: list(inference.get_tensor(name).shape) for name in request["outputs"]}}
 
 
-def time_runtimes(request: Mapping[str, Any]) -> dict[str, float]:
+def time_runtimes(request: dict[str, Any]) -> dict[str, float]:
     """Run a model in ONNX Runtime and in OpenVINO, in turns.
 
     Args:
-        request: See :func:`try_onnxruntime`.
+        request: See :func:`try_onnxruntime`; ``streams`` says how many inferences run side by side.
 
     Returns:
-        Milliseconds of one inference, by runtime: the median over the turns.
+        Milliseconds for each inference, by runtime: the median over the turns.
     """
-    session, inference, inputs = _session(request), _compiled(request).create_infer_request(), _ones(request)
-    calls: dict[str, Callable[[], object]] = {
-        "onnxruntime": lambda: session.run(request["outputs"], inputs),
-        "openvino": lambda: inference.infer(inputs, share_inputs=True, share_outputs=True),
+    streams, inputs = request["streams"], _ones(request)
+    session = _session(request | {"threads": request["threads"] // streams})
+    compiled = _compiled(request, streams)
+    inferences = [compiled.create_infer_request() for _ in range(streams)]
+    calls: dict[str, Callable[[int], object]] = {
+        "onnxruntime": lambda _: session.run(request["outputs"], inputs),
+        "openvino": lambda number: inferences[number].infer(inputs, share_inputs=True, share_outputs=True),
     }
     turns: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
     spent = 0.0
-    while spent < _MEASURED * len(calls):
-        for name, call in calls.items():
-            began, count = time.perf_counter(), 0
-            while count == 0 or time.perf_counter() - began < _TURN:
-                call()
-                count += 1
-            seconds = time.perf_counter() - began
-            turns[name].append(1000 * seconds / count)
-            spent += seconds
+    with ThreadPoolExecutor(streams) as pool:
+        for call in calls.values():
+            list(pool.map(call, range(streams)))
+        while spent < _MEASURED * len(calls):
+            for name, call in calls.items():
+                began, count = time.perf_counter(), 0
+                while count == 0 or time.perf_counter() - began < _TURN:
+                    count += len(list(pool.map(call, range(streams))))
+                seconds = time.perf_counter() - began
+                turns[name].append(1000 * seconds / count)
+                spent += seconds
     return {name: statistics.median(times) for name, times in turns.items()}
 
 
@@ -150,13 +154,14 @@ def _session(request: Mapping[str, Any]) -> Any:
     )
 
 
-def _compiled(request: Mapping[str, Any]) -> Any:
+def _compiled(request: Mapping[str, Any], streams: int = 1) -> Any:
     return compile_model(
         Path(request["path"]),
         {name: tuple(shape) for name, _, shape in request["inputs"]},
         [name for name, _ in request["external"]],
         precision=request["precision"],
         threads=request["threads"],
+        streams=streams,
     )
 
 

@@ -91,7 +91,12 @@ class EngineOptions(Frozen):
     )
     batch: int = Field(default=1, ge=1, le=256, description="Frames (or windows) in one inference.")
     threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; null: one per core.")
-    streams: int = Field(default=1, ge=1, le=16, description="Inferences that may run in parallel on the GPU.")
+    streams: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Inferences that may run side by side; null: 1 on a GPU, 2 on a CPU, where they share the threads.",
+    )
     cuda_graph: bool = Field(
         default=True, description="Record the work of a batch on the GPU once, and replay it for each batch."
     )

@@ -116,7 +116,7 @@ class Infer(TensorStage):
 
     def process(self, *items: Any) -> Iterable[Sample]:
         tensors, batch = self.tensors_of(*items), self.params.batch
-        if not self._rows and self._engine.streams == 1 and len(tensors[self._names[0]]) == batch:
+        if not self._jobs and self._engine.streams == 1 and len(tensors[self._names[0]]) == batch:
             # A sample that is a whole batch waits for no other one.
             yield Sample(self._ended(*self._begun([tensors], batch)), items[0].frames)
             return
@@ -126,7 +126,7 @@ class Infer(TensorStage):
         self._rows += job.rows
         while self._rows >= batch:
             self._begin()
-            if len(self._running) >= self._engine.streams:
+            while len(self._running) >= self._engine.streams:
                 yield from self._end()
 
     def finish(self) -> Iterable[Sample]:
@@ -172,7 +172,12 @@ class Infer(TensorStage):
     def _end(self) -> Iterator[Sample]:
         """End the oldest inference, and yield the samples that are complete."""
         pending, size, shares = self._running.popleft()
-        outputs = self._ended(pending, size, sum(count for _, count in shares))
+        try:
+            outputs = self._ended(pending, size, sum(count for _, count in shares))
+        except Exception as error:
+            # Later frames have begun meanwhile.
+            error.item = shares[0][0].frames[0]  # type: ignore[attr-defined]
+            raise
         first = 0
         for job, count in shares:
             job.put({name: tensor[first : first + count] for name, tensor in outputs.items()}, count)

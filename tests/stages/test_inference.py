@@ -124,3 +124,39 @@ def test_batches_are_filled_across_rows_and_samples(tmp_path: Path, fixed: bool)
     for index, (one, count) in enumerate(zip(out, counts, strict=True)):
         assert one.tensors["output"].shape == (count, 3, 4, 6)
         assert one.tensors["output"][:, 0, 0, 0].tolist() == [255 - 100 * index - row for row in range(count)]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("streams", [2, 3, None])
+def test_inferences_side_by_side_come_in_order(tmp_path: Path, streams: int | None, runtime: Any) -> None:
+    pytest.importorskip(runtime)
+    path, shape = negate_model(tmp_path / "x.onnx"), (1, 3, 4, 6)
+    params = InferenceParams("m", (("input", shape),), (("output", shape),), 1, fixed_batch=False)
+    tensors = (("input", "float32"), ("output", "float32"))
+    shapes = {"input_shapes": params.inputs, "output_shapes": params.output_shapes, "tensors": tensors}
+    request = engine_request(path, runtime=runtime, streams=streams, threads=3, **shapes)
+    infer = Infer("net", replace(params, engine=request))
+    infer.open()
+    steps = run(infer, 40)
+    out = [one for step in steps for one in step]
+    assert [one.index for one in out] == list(range(40))
+    for one in out:
+        assert (one.tensors["output"] == 255 - one.index).all()
+    if streams:
+        # As many run as there are streams; the oldest is waited for when one more has begun.
+        assert [len(step) for step in steps] == [0] * streams + [1] * (40 - streams) + [streams]
+
+
+def test_a_failure_beside_other_inferences_names_its_own_frame(tmp_path: Path) -> None:
+    shape = (1, 3, 4, 6)
+    params = InferenceParams("m", (("input", shape),), (("output", shape),), 1, fixed_batch=False)
+    request = engine_request(negate_model(tmp_path / "x.onnx"), streams=2, threads=2)
+    infer = Infer("net", replace(params, engine=request))
+    infer.open()
+    odd = Sample({"input": torch.zeros(1, 5)}, (Frame(1),))
+    assert not [*infer.process(sample(0)), *infer.process(odd)]
+    assert [one.index for one in infer.process(sample(2))] == [0]
+    with pytest.raises(Exception, match="Invalid rank") as caught:
+        list(infer.process(sample(3)))
+    assert caught.value.item.index == 1  # type: ignore[attr-defined]
+    infer.close()

@@ -37,7 +37,7 @@ class Engine(Protocol):
 
     @property
     def streams(self) -> int:
-        """Number of inferences that can run side by side; with more, the oldest is waited for on the GPU."""
+        """Number of inferences that may have begun; then the oldest is waited for."""
 
     @property
     def minimum_batch(self) -> int:
@@ -46,7 +46,7 @@ class Engine(Protocol):
     def begin(self, inputs: dict[str, torch.Tensor]) -> Pending:
         """Begin one inference.
 
-        On a CPU the inference is finished on return. On a GPU it is only enqueued: behind the work that the current
+        On a CPU the inference may run on another thread. On a GPU it is only enqueued: behind the work that the current
         CUDA stream holds already, which may include the computation of the inputs.
 
         Args:

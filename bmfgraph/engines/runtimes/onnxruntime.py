@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +10,23 @@ import torch
 
 from bmfgraph import error_codes as codes
 from bmfgraph.engines.onnx.cache import cached_model
+from bmfgraph.engines.runtimes.cpu_streams import CpuStreams, Done
 from bmfgraph.engines.runtimes.ort_session import open_session
 from bmfgraph.engines.runtimes.shared import file_state, shared
 from bmfgraph.errors import EngineError, InstallError, first_line
 
 if TYPE_CHECKING:
+    from bmfgraph.engines.runtimes import Pending
     from bmfgraph.engines.spec import EngineSpec
 
-__all__ = ["Done", "OnnxRuntimeEngine"]
+__all__ = ["OnnxRuntimeEngine"]
 
-
-@dataclass
-class Done:
-    """An inference that is finished, or enqueued on the current stream."""
-
-    results: dict[str, torch.Tensor]
-
-    def outputs(self) -> dict[str, torch.Tensor]:
-        """Return the results; see :class:`bmfgraph.engines.runtimes.Pending`."""
-        return self.results
+Tensors = dict[str, torch.Tensor]
 
 
 class OnnxRuntimeEngine:
     """A session of ONNX Runtime."""
 
-    streams = 1
     minimum_batch = 1
 
     def __init__(self, node: str, spec: EngineSpec) -> None:
@@ -48,21 +39,31 @@ class OnnxRuntimeEngine:
             ) from None
         name = f"ONNX Runtime {onnxruntime.__version__}"
         threads = spec.threads or len(os.sched_getaffinity(0))
+        # A session on the GPU computes on the run's CUDA stream.
+        self._parallel = CpuStreams(1 if spec.device == "cuda" else spec.streams, threads)
         path = Path(spec.onnx)
         model = cached_model(path)
         self._device = spec.device
         try:
             # A session on the GPU belongs to the run's CUDA stream.
             stream = torch.cuda.current_stream().cuda_stream if spec.device == "cuda" else 0
-            key = ("onnxruntime", spec.sha256, *file_state(path), spec.dim_overrides, threads, spec.precision, stream)
+            key = (
+                "onnxruntime",
+                spec.sha256,
+                *file_state(path),
+                spec.dim_overrides,
+                self._parallel.threads,
+                spec.precision,
+                stream,
+            )
             self._session = shared(
-                key,
+                (*key, self._parallel.threads, spec.precision, stream),
                 lambda: open_session(
                     path,
                     dict(spec.dim_overrides),
                     [file.name for file in model.external],
                     weights_as_inputs=model.weights_as_inputs,
-                    threads=threads,
+                    threads=self._parallel.threads,
                     providers=_providers(spec),
                 ),
             )
@@ -84,17 +85,23 @@ class OnnxRuntimeEngine:
         self._shapes = dict(spec.output_shapes)
         self._dtypes = {tensor: getattr(torch, dtype) for tensor, dtype in spec.tensors}
         on_cpu = spec.device == "cpu"
-        where = f"the CPU, {threads} thread(s)" if on_cpu else torch.cuda.get_device_name()
+        where = f"the CPU, {self._parallel.description}" if on_cpu else torch.cuda.get_device_name()
         self.description = f"{name} on {where}"
 
-    def begin(self, inputs: dict[str, torch.Tensor]) -> Done:
-        """Run one inference; see :class:`bmfgraph.engines.runtimes.Engine`."""
-        if self._device == "cuda":
-            return Done(self.run_bound(inputs))
-        results = self._session.run(self._outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
-        return Done({name: torch.from_numpy(array) for name, array in zip(self._outputs, results, strict=True)})
+    @property
+    def streams(self) -> int:
+        """See :class:`bmfgraph.engines.runtimes.Engine`."""
+        return self._parallel.depth
 
-    def run_bound(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def begin(self, inputs: Tensors) -> Pending:
+        """Begin one inference; see :class:`bmfgraph.engines.runtimes.Engine`."""
+        return Done(self.run_bound(inputs)) if self._device == "cuda" else self._parallel.begin(self._run, inputs)
+
+    def _run(self, inputs: Tensors) -> Tensors:
+        results = self._session.run(self._outputs, {name: tensor.numpy() for name, tensor in inputs.items()})
+        return {name: torch.from_numpy(array) for name, array in zip(self._outputs, results, strict=True)}
+
+    def run_bound(self, inputs: Tensors) -> Tensors:
         """Run on the inputs' own memory, into new tensors on the same device; on a GPU, enqueue only.
 
         Raises:

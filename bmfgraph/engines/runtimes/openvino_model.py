@@ -56,6 +56,7 @@ def compile_model(
     *,
     precision: str,
     threads: int | None = None,
+    streams: int = 1,
 ) -> Any:
     """Return an ``openvino.CompiledModel`` for the CPU.
 
@@ -64,7 +65,8 @@ def compile_model(
         shapes: Shape of every input, batch included.
         weight_files: Names of its weight files.
         precision: fp32, bf16, or int8 for a quantized model.
-        threads: CPU threads; None: one for each core.
+        threads: CPU threads of all inferences; None: one for each core.
+        streams: Number of inferences that may run side by side.
 
     Raises:
         ImportError: OpenVINO is not installed.
@@ -77,7 +79,7 @@ def compile_model(
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
         # Pinned threads would compete with decoder and encoder for some cores, and leave others idle.
         "ENABLE_CPU_PINNING": False,
     }

@@ -97,16 +97,16 @@ class TensorRTEngine:
             ),
             default=1,
         )
-        self.streams = spec.streams
-        self._workers = deque(self._worker(node, spec, bindings, profile) for _ in range(spec.streams))
-        streams = f", {spec.streams} streams" if spec.streams > 1 else ""
+        self.streams = spec.streams or 1
+        self._workers = deque(self._worker(node, spec, bindings, profile) for _ in range(self.streams))
+        streams = f", {self.streams} streams" if self.streams > 1 else ""
         self.description = (
             f"{RUNTIME_NAMES[spec.runtime]} {library.version} on {torch.cuda.get_device_name()}, "
             f"{Path(spec.path).parent.name if spec.build else spec.path}{streams}"
         )
 
     def _worker(self, node: str, spec: EngineSpec, bindings: list[Binding], profile: int) -> _Worker:
-        stream = torch.cuda.Stream() if spec.streams > 1 else None
+        stream = torch.cuda.Stream() if self.streams > 1 else None
         try:
             return _Worker(self._loaded, bindings, profile, stream)
         except RuntimeError:

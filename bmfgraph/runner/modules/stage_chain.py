@@ -253,6 +253,7 @@ class StageChainModule(BmfModule):
 
     def _report(self, error: BaseException) -> None:
         source = not self.config.arity
+        self.item = getattr(error, "item", self.item)
         if self.item is None and source and self.active.frames and self.active is self.config.steps[0].timings[0]:
             self.monitor.fail(self.active, error, frame=self.active.frames, time=self.active.last_time)
         elif self.item is None:
