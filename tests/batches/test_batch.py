@@ -10,7 +10,6 @@ import shlex
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -29,7 +28,7 @@ from bmfgraph.config.job import JobReading
 from bmfgraph.errors import BmfgraphError, RunError
 from bmfgraph.plan.plan import Plan, files_written
 from tests.codes.command import Outcome, run_cli
-from tests.runner.command import FAULTY
+from tests.runner.command import FAULTY, start
 from tests.tools import double_model
 
 Clip = Callable[..., Path]
@@ -203,7 +202,7 @@ def test_names_that_are_not_utf_8(clips: list[str]) -> None:
     shutil.copy("clips/a.mp4", os.fsdecode(b"clips/\xff.mp4"))
     for counts in ({"done": 5, "kept": 0}, {"done": 0, "kept": 5}):
         # In a process of its own: pytest-xdist cannot send the messages.
-        subprocess.run(command(), check=True, capture_output=True)
+        start(command(), Path.cwd()).wait().success()
         assert counts.items() <= summary()["clips"].items()
     assert Path(os.fsdecode(b"out/\xff.mp4")).exists()
 
@@ -233,7 +232,7 @@ def test_check_of_a_manifest(clips: list[str]) -> None:
 
 def test_run_takes_a_manifest_and_a_journal(clips: list[str]) -> None:
     Path("m.jsonl").write_text('{"input": "clips/a.mp4", "output": "x.mp4"}\n')
-    subprocess.run([*BMFGRAPH, *cli_words("input=m.jsonl")], check=True, capture_output=True)
+    start([*BMFGRAPH, *cli_words("input=m.jsonl")], Path.cwd()).wait().success()
     assert JOURNAL.exists()
     assert cli("", "journal=own.journal", "output={index}.mp4").code == 0
     assert sorted(path.name for path in Path().glob("*.mp4")) == ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "x.mp4"]
@@ -389,17 +388,17 @@ def many(clip: Clip) -> int:
 
 
 def test_kill_in_the_middle_and_once_more(many: int) -> None:
-    process = subprocess.Popen(command("parallel=2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = start(command("parallel=2"), Path.cwd())
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("*.mp4"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.kill()
-    process.wait()
+    running.process.kill()
+    running.wait()
     before = {name: state for name, state in outputs().items() if name.endswith(".mp4")}
     assert 5 <= len(before) < many
     assert all(frames_in(f"out/{name}") == 30 for name in before)
-    done = subprocess.run(command("parallel=2"), capture_output=True, text=True, check=True)
-    kept = int(re.findall(rf"(\d+) of {many} clips were done before", done.stderr)[0])
+    done = start(command("parallel=2"), Path.cwd()).wait(60).success()
+    kept = int(re.findall(rf"(\d+) of {many} clips were done before", done.err)[0])
     after = outputs()
     # A clip whose files appeared, and that the journal had not noted, is the only one that may run again.
     assert len(before) - 2 <= kept <= len(before)
@@ -408,14 +407,14 @@ def test_kill_in_the_middle_and_once_more(many: int) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done(many: int) -> None:
-    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    running = start(command(), Path.cwd())
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("*.mp4"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=20)[1]
-    assert process.returncode == 130
-    assert len(re.findall(r"error\[E800\]", errors)) == 1
+    running.send(signal.SIGINT)
+    ended = running.wait()
+    assert ended.code == 130
+    assert len(re.findall(r"error\[E800\]", ended.err)) == 1
     left = outputs()
     assert all(name.endswith(".mp4") for name in left)
     counts = summary()["clips"]
@@ -429,14 +428,13 @@ def test_a_clip_that_ends_the_process_fails_alone_the_next_time(clips: list[str]
     words = ["pipeline=faulty", f"--config-dir={FAULTY / 'conf'}", "input=list.jsonl", "output=out/{index}.mp4"]
     words += ["on_error=skip", "parallel=4", "progress=false", "+pipeline.nodes.stage.frame=1"]
     command = [*BMFGRAPH, "batch", *words, "+pipeline.nodes.stage.fault=none"]
-    environment = os.environ | faulty_kind
-    first = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-    assert first.returncode == -signal.SIGKILL
-    second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert second.returncode == 1, second.stderr
+    first = start(command, Path.cwd(), env=faulty_kind).wait(60)
+    assert first.code == -signal.SIGKILL
+    second = start(command, Path.cwd(), env=faulty_kind).wait(60)
+    assert second.code == 1, second
     counts = summary("faulty")
     # Some may have been done before the first command was killed.
-    assert counts["clips"]["done"] + counts["clips"]["kept"] == 3, second.stderr
+    assert counts["clips"]["done"] + counts["clips"]["kept"] == 3, second.err
     assert list(counts["codes"]) == ["E809"]
 
 

@@ -38,6 +38,6 @@ def test_the_command_imports_nothing_of_the_current_folder(
 ) -> None:
     names("av.py", "torch.py", "random.py", "tempfile.py")
     clip()
-    start(bmfgraph("input=clip.mp4", "output=out.mp4"), tmp_path).wait().success()
+    start(bmfgraph("input=clip.mp4", "output=out.mp4"), tmp_path, fresh=True).wait().success()
     assert (tmp_path / "out.mp4").is_file()
     assert not (tmp_path / "IMPORTED").exists()

@@ -117,14 +117,24 @@ def _session(leader: int) -> list[str]:
     return processes
 
 
-def start(command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, **options: Any) -> Running:
-    """Start a process in ``folder``, in a new session."""
+def start(
+    command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, fresh: bool = False, **options: Any
+) -> Running:
+    """Start a process in ``folder``, in a new session.
+
+    Args:
+        command: Program and arguments.
+        folder: Its current folder.
+        env: Variables to set.
+        fresh: Whether it must import everything itself, for tests of imports.
+        options: As for ``subprocess.Popen``.
+    """
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
     if "preexec_fn" in options:
         # Under a file size limit, Python would leave truncated bytecode.
         env = {**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
     environment = {**os.environ, **(env or {})}
-    kind = Fork if can_be_forked(list(command), environment, options) else subprocess.Popen
+    kind = Fork if not fresh and can_be_forked(list(command), environment, options) else subprocess.Popen
     began = time.monotonic()
     process = kind(list(command), cwd=folder, env=environment, text=True, start_new_session=True, **options)
     return Running(process, began)

@@ -84,7 +84,7 @@ def test_a_signal_while_a_stage_is_being_opened(
 def test_ctrl_c_at_any_moment_of_the_start(
     place: Workplace, clips: Path, slow: list[str], faulty_kind: dict[str, str], delay: float
 ) -> None:
-    running = place.start(slow, env=faulty_kind)
+    running = place.start(slow, env=faulty_kind, fresh=True)
     time.sleep(delay)
     sent = running.send(signal.SIGINT)
     ended = running.wait()

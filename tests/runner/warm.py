@@ -1,4 +1,4 @@
-"""Start bmfgraph as a fork of a process that has imported torch: that import takes most of the time of a start.
+"""Start bmfgraph as a fork of a process that has imported torch and bmfgraph: imports take most of the time of a run.
 
 As a script, this file is that process. It forks twice, so that the new process is a child of the one that asks for it:
 the kernel gives the orphan to the nearest ancestor that wants such processes.
@@ -87,8 +87,8 @@ class Fork(subprocess.Popen[str]):
             os.close(descriptor)
 
 
-def serve(connection: socket.socket) -> None:
-    """Fork for each request; return in the new process."""
+def serve(connection: socket.socket, set_by_imports: dict[str, str]) -> None:
+    """Fork for each request; return in the new process, whose environment is that of the request and of imports."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
         if not message:
@@ -114,7 +114,7 @@ def serve(connection: socket.socket) -> None:
     request = json.loads(message)
     os.chdir(request["cwd"])
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(set_by_imports | request["environment"])
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:1] = [str(Path.cwd()), *(str(Path(path).absolute()) for path in paths)]
     sys.argv[1:] = request["words"]
@@ -123,7 +123,18 @@ def serve(connection: socket.socket) -> None:
 if __name__ == "__main__":
     import runpy
 
+    before = dict(os.environ)
+    # They start no threads, which a fork would lack; BMF does.
     import torch  # noqa: F401
 
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    import bmfgraph.api
+    import bmfgraph.cli.commands
+    import bmfgraph.cli.main
+    import bmfgraph.config.compose
+    import bmfgraph.media.joining
+    import bmfgraph.runner.parts
+    import bmfgraph.stages.results  # noqa: F401
+
+    set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    serve(socket.socket(fileno=int(sys.argv[1])), set_by_imports)
     runpy.run_module("bmfgraph", run_name="__main__", alter_sys=True)

@@ -82,9 +82,9 @@ class CpuStreams:
         """Begin an inference; ``run`` may be called on another thread, beside other inferences."""
         if self._pool is None:
             return Done(run(inputs))
-        if self._chosen or self._runs > 1:
+        if self._runs > (0 if self._chosen else 1):
             return _Running(self._pool.submit(run, inputs))
-        # The first inference prepares memory; the second one shows how long one takes.
+        # The first inference prepares what the others use, too; the second one shows how long one takes.
         self._runs += 1
         began = time.perf_counter()
         done = Done(run(inputs))

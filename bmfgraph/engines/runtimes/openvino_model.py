@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bmfgraph.engines.onnx.weights import model_beside
 from bmfgraph.errors import first_line
 
@@ -40,6 +42,8 @@ def import_openvino() -> Any:
             del sys.modules[_TELEMETRY]
         else:
             sys.modules[_TELEMETRY] = before
+    # The first tensor of a process loads NumPy's interface; two threads that make one at once wait for each other.
+    openvino.Tensor(np.empty(1, np.float32), shared_memory=True)
     return openvino
 
 
