@@ -616,6 +616,7 @@ def slow(address: str) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.wide
 def test_ctrl_c_during_a_download(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("clips/a.mp4", os.urandom(30 << 20))
     with slow(store.address) as address:

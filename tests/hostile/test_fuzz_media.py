@@ -7,19 +7,23 @@ import sys
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.hostile.fuzz import media
 from tests.hostile.fuzz.trial import Outcome
+from tests.tools import sampled
 
 _ROOT = Path(__file__).parents[2]
 
 
-def test_a_sample_survives(tmp_path: Path) -> None:
-    command = (sys.executable, "-m", "tests.hostile.fuzz", "--only", "media", "--cases", "5", "--seed", "3")
+@pytest.mark.parametrize("cases", sampled(1, 2, 10))
+def test_a_sample_survives(tmp_path: Path, cases: int) -> None:
+    command = (sys.executable, "-m", "tests.hostile.fuzz", "--only", "media", "--cases", str(cases), "--seed", "3")
     done = subprocess.run(
         (*command, "--keep", str(tmp_path)), cwd=_ROOT, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[1].split()[:4] == ["media", "5", "5", "0"]
+    assert done.stdout.splitlines()[1].split()[:4] == ["media", str(cases), str(cases), "0"]
 
 
 def test_cases_are_given_by_their_seed_and_differ_from_the_clips(tmp_path: Path) -> None:

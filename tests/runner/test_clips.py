@@ -261,8 +261,8 @@ def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
 @pytest.mark.parametrize(
     ("graph", "number"),
     [
-        (1, signal.SIGINT),
         (2, signal.SIGTERM),
+        pytest.param(1, signal.SIGINT, marks=pytest.mark.wide),
         pytest.param(1, signal.SIGTERM, marks=pytest.mark.wide),
         pytest.param(2, signal.SIGINT, marks=pytest.mark.wide),
     ],

@@ -13,6 +13,7 @@ import pytest
 
 from tests.runner.command import Ended, Running, bmfgraph, faulty, frames_in, message_has
 from tests.runner.conftest import Workplace
+from tests.tools import sampled
 
 INTERRUPTED = {signal.SIGINT: "interrupted .Ctrl-C.", signal.SIGTERM: "terminated"}
 
@@ -80,7 +81,7 @@ def test_a_signal_while_a_stage_is_being_opened(
     stops(running, place, number, within=2.0)
 
 
-@pytest.mark.parametrize("delay", [0.2, 0.5, 0.8, 1.1, 1.4])
+@pytest.mark.parametrize("delay", sampled(2, 0.2, 0.8, 0.5, 1.1, 1.4))
 def test_ctrl_c_at_any_moment_of_the_start(
     place: Workplace, clips: Path, slow: list[str], faulty_kind: dict[str, str], delay: float
 ) -> None:

@@ -131,6 +131,7 @@ def _faulty(*words: str) -> tuple[str, ...]:
     return ("-m", "pipeline=faulty", "--config-dir", str(FAULTY / "conf"), "sweep.reference=null", *words)
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("clips")
 def test_a_cell_that_kills_its_process_costs_only_itself(
     sweep: Sweep, folder: Path, faulty_kind: dict[str, str]
@@ -234,6 +235,7 @@ def test_halving_gives_the_better_cells_more_of_the_clip(sweep_here: SweepHere, 
     assert "error[E115]: sweep.objective: halving keeps the better cells" in ended.err
 
 
+@pytest.mark.wide
 def test_a_sweeper_that_chooses_gets_the_objective(sweep: Sweep, folder: Path) -> None:
     (folder / "conf" / "hydra" / "sweeper").mkdir(parents=True)
     (folder / "conf" / "hydra" / "sweeper" / "picky.yaml").write_text("_target_: hydra_plugins.picky.Picky\n")
