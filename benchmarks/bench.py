@@ -67,6 +67,7 @@ def upscaling(clip: Path, seconds: float, folder: Path) -> Row:
         "fps",
         {
             "bmfgraph, ONNX Runtime fp32": steady(job(ort)),
+            "bmfgraph, the same, one inference at a time": steady(job(ort, "engine.streams=1")),
             "bmfgraph, OpenVINO fp32": steady(job(openvino)),
             "bmfgraph, OpenVINO bf16": steady(job("engine=bf16")),
             "loop": lambda: loops.upscaling_by_hand(loops.in_turn, onnx, clip, seconds, folder),
@@ -86,13 +87,17 @@ def faces_job(clip: Path, folder: Path, *overrides: str) -> Job:
 
 
 def faces(clip: Path, seconds: float, folder: Path) -> Row:
-    job = faces_job(clip, folder, f"decoder.end={seconds}", "engine.runtime=onnxruntime")
+    def job_of(*overrides: str) -> Job:
+        return faces_job(clip, folder, f"decoder.end={seconds}", "engine.runtime=onnxruntime", *overrides)
+
+    job = job_of()
     onnx = job.plan().engines()[0][1].onnx
     return Row(
         "faces (CenterFace, 640x384) of 720p → JSON lines",
         "fps",
         {
             "bmfgraph": steady(job),
+            "bmfgraph, one inference at a time": steady(job_of("engine.streams=1")),
             "loop": lambda: loops.faces_by_hand(loops.in_turn, onnx, clip, seconds, folder),
             "loop with threads": lambda: loops.faces_by_hand(loops.in_threads, onnx, clip, seconds, folder),
             "engine alone": gpu.alone(job),
@@ -206,6 +211,7 @@ def whole_commands(options: argparse.Namespace, folder: Path) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short clips, one round")
+    parser.add_argument("--rounds", type=int, help="rounds in which the contenders take turns")
     parser.add_argument("--deface", help="the command deface")
     parser.add_argument("--vapoursynth", help="a Python with VapourSynth and vs-mlrt")
     parser.add_argument("--supervision", help="a Python with supervision")
@@ -227,7 +233,7 @@ def main() -> None:
             side_by_side(clip, 3 * seconds, folder),
             cores(clip, seconds, folder),
         ]
-        measure(rows, rounds, options)
+        measure(rows, options.rounds or rounds, options)
 
 
 if __name__ == "__main__":
