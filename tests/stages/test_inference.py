@@ -137,6 +137,7 @@ def test_inferences_side_by_side_come_in_order(tmp_path: Path, streams: int | No
     request = engine_request(path, runtime=runtime, streams=streams, threads=3, **shapes)
     infer = Infer("net", replace(params, engine=request))
     infer.open()
+    engine = infer._engine
     steps = run(infer, 40)
     out = [one for step in steps for one in step]
     assert [one.index for one in out] == list(range(40))
@@ -145,6 +146,9 @@ def test_inferences_side_by_side_come_in_order(tmp_path: Path, streams: int | No
     if streams:
         # As many run as there are streams; the oldest is waited for when one more has begun.
         assert [len(step) for step in steps] == [0] * streams + [1] * (40 - streams) + [streams]
+    else:
+        # Inferences as short as these go one by one.
+        assert engine.streams == 1
 
 
 def test_a_failure_beside_other_inferences_names_its_own_frame(tmp_path: Path) -> None:

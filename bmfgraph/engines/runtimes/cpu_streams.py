@@ -47,7 +47,8 @@ class CpuStreams:
     """Share the threads of a runtime out among inferences that run side by side.
 
     Several inferences with one thread each do more than one inference with several threads, which wait for each other
-    after every layer. Where the number of streams is not chosen, short inferences run one by one nevertheless.
+    after every layer. Where the number of streams is not chosen, short inferences run one by one nevertheless. Clips
+    that share a model share its streams.
 
     Attributes:
         count: Number of inferences that may run side by side.
@@ -80,10 +81,12 @@ class CpuStreams:
 
     def begin(self, run: Callable[[Tensors], Tensors], inputs: Tensors) -> Pending:
         """Begin an inference; ``run`` may be called on another thread, beside other inferences."""
-        if self._pool is None:
+        # Another clip may end the pool meanwhile.
+        pool = self._pool
+        if pool is None:
             return Done(run(inputs))
         if self._runs > (0 if self._chosen else 1):
-            return _Running(self._pool.submit(run, inputs))
+            return _Running(pool.submit(run, inputs))
         # The first inference prepares what the others use, too; the second one shows how long one takes.
         self._runs += 1
         began = time.perf_counter()

@@ -39,25 +39,17 @@ class OnnxRuntimeEngine:
             ) from None
         name = f"ONNX Runtime {onnxruntime.__version__}"
         threads = spec.threads or len(os.sched_getaffinity(0))
-        # A session on the GPU computes on the run's CUDA stream.
-        self._parallel = CpuStreams(1 if spec.device == "cuda" else spec.streams, threads)
         path = Path(spec.onnx)
         model = cached_model(path)
         self._device = spec.device
         try:
-            # A session on the GPU belongs to the run's CUDA stream.
+            # A session on the GPU belongs to the run's CUDA stream, on which it computes.
             stream = torch.cuda.current_stream().cuda_stream if spec.device == "cuda" else 0
-            key = (
-                "onnxruntime",
-                spec.sha256,
-                *file_state(path),
-                spec.dim_overrides,
-                self._parallel.threads,
-                spec.precision,
-                stream,
-            )
+            parallel = CpuStreams(1 if spec.device == "cuda" else spec.streams, threads)
+            key = (spec.sha256, *file_state(path), spec.dim_overrides, spec.precision, stream, parallel.threads)
+            self._parallel = shared(("streams", *key, parallel.count), lambda: parallel)
             self._session = shared(
-                (*key, self._parallel.threads, spec.precision, stream),
+                ("onnxruntime", *key),
                 lambda: open_session(
                     path,
                     dict(spec.dim_overrides),

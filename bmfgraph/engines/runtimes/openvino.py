@@ -38,13 +38,14 @@ class OpenVinoEngine:
             ) from None
         name = f"OpenVINO {self._openvino.__version__.partition('-')[0]}"
         threads = spec.threads or len(os.sched_getaffinity(0))
-        self._parallel = CpuStreams(spec.streams, threads)
-        streams = self._parallel.count
+        parallel = CpuStreams(spec.streams, threads)
+        streams = parallel.count
         path = Path(spec.path)
         # A network from the store has its weights inside.
         weights = [] if spec.build else [file.name for file in cached_model(Path(spec.onnx)).external]
         try:
             key = ("openvino", spec.sha256, *file_state(path), spec.input_shapes, spec.precision, threads, streams)
+            self._parallel = shared(("streams", *key), lambda: parallel)
             model = shared(
                 key,
                 lambda: compile_model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,28 @@ def test_several_outputs_come_by_name(tmp_path: Path) -> None:
     engine = load_engine("net", engine_request(detector_model(tmp_path / "x.onnx")))
     found = engine.begin({"input": torch.rand(1, 3, 48, 64)}).outputs()
     assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"scores": (1, 3, 2), "boxes": (1, 3, 4)}
+
+
+def test_users_of_a_model_share_its_streams(tmp_path: Path) -> None:
+    """Clips side by side run no more inferences at once than the CPU has threads for."""
+    request = engine_request(double_model(tmp_path / "x.onnx"), threads=2, streams=2)
+    one, other = (OnnxRuntimeEngine("net", request) for _ in range(2))
+    alone = OnnxRuntimeEngine("net", engine_request(tmp_path / "x.onnx", threads=2))
+    running, most, lock = [0], [0], threading.Lock()
+
+    def run(inputs: dict[str, Any]) -> dict[str, Any]:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        with lock:
+            running[0] -= 1
+        return inputs
+
+    pending = [engine._parallel.begin(run, {}) for _ in range(6) for engine in (one, other)]
+    assert [each.outputs() for each in pending] == [{}] * 12
+    assert most == [2]
+    assert (one.streams, alone.streams) == (3, 1)
 
 
 def test_what_is_not_contiguous_is_taken_too(tmp_path: Path) -> None:
