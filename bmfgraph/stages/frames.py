@@ -14,7 +14,7 @@ from bmfgraph.nodes.frames import FramesParams, LabelFramesParams
 from bmfgraph.stages.cuda import constant
 from bmfgraph.stages.items import Frame
 from bmfgraph.stages.levels_kernel import Levels, levels_kernel
-from bmfgraph.stages.pictures import LEVEL, parts_in_cache
+from bmfgraph.stages.pictures import LEVEL, moved, packed, parts_in_cache
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.results import Segments
 
@@ -60,7 +60,7 @@ class ToFrames(TensorStage):
         ]
 
     def _frame(self, frame: Frame, image: torch.Tensor) -> Frame:
-        return frame.with_image(image if self.device == "cuda" else image.contiguous())
+        return frame.with_image(image if self.device == "cuda" else packed(image, -1))
 
 
 def _pictures(tensor: torch.Tensor, params: FramesParams) -> Iterator[torch.Tensor]:
@@ -143,5 +143,5 @@ def _as_integers(image: torch.Tensor, numbers: Levels) -> torch.Tensor:
         return converted(image)
     result = torch.empty(image.shape, dtype=dtype)
     for target, part in parts_in_cache(result, image, -3):
-        target.copy_(converted(part))
+        moved(target, converted(part), -1)
     return result

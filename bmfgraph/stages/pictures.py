@@ -18,7 +18,9 @@ __all__ = [
     "changed",
     "chosen",
     "frame_of_planes",
+    "moved",
     "new_frame",
+    "packed",
     "parts_in_cache",
     "picture_of",
     "planes_of",
@@ -120,6 +122,30 @@ def parts_in_cache(target: torch.Tensor, source: torch.Tensor, dim: int) -> Iter
     height = source.shape[dim]
     rows = height if source.is_cuda else max(1, _CACHED * height // max(1, source.numel()))
     yield from zip(target.split(rows, dim), source.split(rows, dim), strict=True)
+
+
+def moved(target: torch.Tensor, source: torch.Tensor, channels: int) -> torch.Tensor:
+    """Copy an image into memory where its channels lie otherwise, as planes or pixel by pixel; return ``target``.
+
+    On a CPU, NumPy copies samples of 8 and 16 bits channel by channel in a quarter of the time of torch's copy.
+
+    Args:
+        target: The image to fill.
+        source: The image to read, of the same shape and dtype.
+        channels: The dim of the channels.
+    """
+    if source.is_cuda or source.dtype not in (torch.uint8, torch.uint16):
+        return target.copy_(source)
+    for plane, samples in zip(target.unbind(channels), source.unbind(channels), strict=True):
+        np.copyto(plane.numpy(), samples.numpy())
+    return target
+
+
+def packed(image: torch.Tensor, channels: int) -> torch.Tensor:
+    """Return an image in contiguous memory: itself, or a copy; ``channels`` is the dim of its channels."""
+    if image.is_contiguous():
+        return image
+    return moved(torch.empty(image.shape, dtype=image.dtype, device=image.device), image, channels)
 
 
 def to_levels(pixels: torch.Tensor) -> torch.Tensor:

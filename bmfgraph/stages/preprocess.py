@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from bmfgraph.nodes.preprocess import Transform
 from bmfgraph.plan.types import TensorMeaning
 from bmfgraph.stages.cuda import constant
-from bmfgraph.stages.pictures import parts_in_cache, to_8_bits, to_levels
+from bmfgraph.stages.pictures import packed, parts_in_cache, to_8_bits, to_levels
 from bmfgraph.stages.recording import TensorStage
 from bmfgraph.stages.resizing import resized
 
@@ -68,7 +68,7 @@ def apply(pixels: torch.Tensor, transform: Transform) -> torch.Tensor:
         x = _normalised(x, meaning)
     if meaning.layout == "NHWC":
         x = x.permute(0, 2, 3, 1)
-    return x.to(dtype).contiguous()
+    return packed(x.to(dtype), 3 if meaning.layout == "NHWC" else 1)
 
 
 def _normalised(x: torch.Tensor, meaning: TensorMeaning) -> torch.Tensor:

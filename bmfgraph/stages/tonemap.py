@@ -16,7 +16,7 @@ from bmfgraph.nodes.tonemap import TonemapParams
 from bmfgraph.stages.base import Stage
 from bmfgraph.stages.cuda import graphed_on_cuda
 from bmfgraph.stages.items import Frame
-from bmfgraph.stages.pictures import LEVEL
+from bmfgraph.stages.pictures import LEVEL, packed
 
 __all__ = ["ToneMap", "Tonemap", "curve", "gamut_matrix", "hlg_scene", "pq_code", "pq_luminance"]
 
@@ -107,7 +107,7 @@ class ToneMap:
         for part, row in zip(result, self._matrix, strict=True):
             torch.mul(red, row[0], out=part).add_(green, alpha=row[1]).add_(blue, alpha=row[2])
         levels = result.clamp_(0, 1).pow_(1 / _DISPLAY_GAMMA).mul_(255).add_(0.5).to(torch.uint8)
-        return levels.permute(1, 2, 0).contiguous()
+        return packed(levels.permute(1, 2, 0), -1)
 
     def _looked_up(self, table: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         return table.index_select(0, samples.reshape(-1)).view(samples.shape)
