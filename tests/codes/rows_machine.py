@@ -79,7 +79,7 @@ ROWS: tuple[Row, ...] = (
     Row("W104", UP + "target=bare.json", N + "sink: about 0.7 kB will be written into '<shop>', and 0.8 kB are free", exit=0, situation=Situation(room=800)),
     Row("W105", UP + "model.file=small.onnx target=bare.json", N + "sink: the output is 32x24, smaller than its source of 64x48: model 'vsr_x2_fast_video' has a fixed size", exit=0),
     Row("W106", UP + "model.file=growing.onnx target=bare.json", N + "upscale: ONNX Runtime's trial inference was not finished: one inference takes more than ", exit=0),
-    Row("W109", CHECK_SWEEP + "engine.streams=1,2", "engine.streams=2: no difference here: does the same on this machine as engine.streams=1, and runs only once (their plans are equal)", exit=0),
+    Row("W109", CHECK_SWEEP + "engine.workspace=100,200", "engine.workspace=200: no difference here: does the same on this machine as engine.workspace=100, and runs only once (their plans are equal)", exit=0),
     Row("W110", TRT + "engine.python=/bin/sh", N + "upscale: engine.python '/bin/sh' would have to run to tell its TensorRT", exit=0),
     Row("W128", COPY + "target=bare.json input=rich.mkv output=out.ts encoder.audio=aac", N + "sink: mpegts cannot hold the source's 2 chapters; the file is written without\n  → write .mkv, or leave chapters out of pipeline.nodes.sink.copy", exit=0, also=("W130",)),
     Row("W129", COPY + "target=bare.json output=out.webm encoder=vp9", N + "sink: stream 1 (audio aac 48000 Hz 1 ch) is encoded as opus, because webm cannot hold it\n  → set pipeline.nodes.sink.audio=opus to say so, or write .mkv", exit=0),
