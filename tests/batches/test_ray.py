@@ -21,6 +21,9 @@ from tests.tools import double_model
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: make cluster")
 
+# Ray lets go of the processes of its cluster before they have ended, which they do a moment later.
+pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+
 CLIPS = 16
 WORDS = (
     *("pipeline=super_resolution", "model.name=x", "model.file=x.onnx", "model.inputs={input: {}}"),
