@@ -55,7 +55,7 @@ def _bound(plan: Plan, node: PlanNode) -> PlanNode:
             hint="set device=cpu, or export the model without its suppression",
             code=codes.DYNAMIC_OUTPUT_DIMENSION,
         )
-    on_gpu = options.streams or 1 if choice.runtime in _BUILT else 1
+    on_gpu = (options.streams or 1) if choice.runtime in _BUILT else 1
     engine = EngineSpec(
         runtime=choice.runtime,
         device=choice.device,

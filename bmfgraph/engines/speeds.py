@@ -10,7 +10,7 @@ from typing import Any
 from bmfgraph.engines.limited import Failure, available_memory, call_limited
 from bmfgraph.engines.onnx.cache import note, noted
 from bmfgraph.engines.onnx.weights import WeightFile
-from bmfgraph.engines.runtimes.cpu_streams import CpuStreams
+from bmfgraph.engines.runtimes.cpu_streams import stream_count
 from bmfgraph.engines.trial import TrialRequest, runtime_version, trial_limits
 
 __all__ = ["Speeds", "measured_speeds"]
@@ -35,7 +35,7 @@ def measured_speeds(request: TrialRequest, *, streams: int | None = None, measur
         measure: Whether they are measured if the cache does not have them, which takes two seconds or more.
     """
     request = replace(request, threads=request.threads or len(os.sched_getaffinity(0)))
-    streams = CpuStreams(streams, request.threads or 1).count
+    streams = stream_count(streams, request.threads or 1)
     asked = (request.inputs, request.dim_overrides, request.threads, streams)
     question = f"onnxruntime {runtime_version()} openvino {runtime_version('openvino')} {asked}"
     if (speeds := _speeds(noted(request.sha256, "speeds", question))) is not None:

@@ -82,7 +82,7 @@ def picture_of(image: torch.Tensor) -> VideoFrame:
 
     array = image.numpy()
     if array.strides[1:] != (3 * array.itemsize, array.itemsize):
-        array = image.contiguous().numpy()
+        array = packed(image, -1).numpy()
     return VideoFrame.from_numpy_buffer(array, "rgb24" if array.itemsize == 1 else "rgb48le")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bmfgraph.engines.runtimes import Pending
 
-__all__ = ["CpuStreams", "Done"]
+__all__ = ["CpuStreams", "Done", "stream_count"]
 
 Tensors = dict[str, "torch.Tensor"]
 _STREAMS = 2
@@ -43,6 +43,16 @@ class _Running:
         return self.future.result()
 
 
+def stream_count(streams: int | None, threads: int) -> int:
+    """Return the number of inferences that may run side by side.
+
+    Args:
+        streams: The number that the user has chosen; None for none.
+        threads: CPU threads of all.
+    """
+    return min(streams or _STREAMS, threads)
+
+
 class CpuStreams:
     """Share the threads of a runtime out among inferences that run side by side.
 
@@ -64,7 +74,7 @@ class CpuStreams:
             streams: The number of streams; None to choose it.
             threads: CPU threads of all.
         """
-        self.count = min(streams or _STREAMS, threads)
+        self.count = stream_count(streams, threads)
         self.threads = threads // self.count
         self._chosen = streams is not None
         self._runs = 0
