@@ -124,20 +124,20 @@ def _int8(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    windows = {
-        kind: [scored_window(passage, kind) for clip in options.clips for passage in read_passages(clip, 1)]
-        for kind in INPUTS
-    }
+    passages = [passage for clip in options.clips for passage in read_passages(clip, 1)]
     stills = [name for name in _SETS if options.stills and (options.stills / name).exists()]
-    sys.stdout.write("\t".join(["Y-PSNR, dB", *stills, *windows]) + "\n")
+    sys.stdout.write("\t".join(["Y-PSNR, dB", *stills, *INPUTS]) + "\n")
     for path in options.models:
-        for label, model in _variants(path, options.out):
+        variants = _variants(path, options.out)
+        scale = variants[0][1].scale
+        windows = [[scored_window(passage, kind, scale) for passage in passages] for kind in INPUTS]
+        for label, model in variants:
             row = [label]
             if not model.takes_windows:
                 row += [f"{still_scores(model, options.stills / name / 'image_SRF_2').psnr:.3f}" for name in stills]
             else:
                 row += ["-"] * len(stills)
-            row += [f"{window_scores(model, some).psnr:.3f}" for some in windows.values()]
+            row += [f"{window_scores(model, some).psnr:.3f}" for some in windows]
             sys.stdout.write("\t".join(row) + "\n")
             sys.stdout.flush()
 
