@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from bmfgraph.engines.runtimes.capture import NO_CAPTURE
+
 __all__ = ["compiled", "number", "table"]
 
 
@@ -28,7 +30,10 @@ def compiled(source: str, name: str, values: Mapping[str, object]) -> Callable[.
         return None
     defines = "".join(f"#define {key} {value}\n" for key, value in values.items())
     try:
-        kernel: Callable[..., None] = build(defines + source, name)
+        with NO_CAPTURE:
+            # The driver loads a kernel into the context of this thread, which has none before its first work on a GPU.
+            torch.zeros((), device="cuda")
+            kernel: Callable[..., None] = build(defines + source, name)
     except Exception:
         # A machine may lack the compiler, or have one that is too old for its GPU.
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -39,3 +41,8 @@ def test_the_kernel_gives_the_levels_of_torch(
 
 def test_the_kernel_can_be_compiled() -> None:
     assert levels_kernel(Levels((2.0,), (0.5,), 255, False)) is not None
+
+
+def test_a_kernel_can_be_compiled_as_the_first_work_of_a_thread() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(levels_kernel, Levels((3.0,), (0.25,), 255, False)).result() is not None
