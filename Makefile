@@ -10,7 +10,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,cloud,dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[cpu,openvino,rtx,samples,cloud,dev]"
 	touch $(READY)
 
 run: setup
@@ -39,7 +39,7 @@ bench-quick: setup
 
 # Batches on a Ray cluster of this machine, whose workers and driver are killed (a minute on idle cores).
 cluster: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray,slurm]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[ray,slurm]"
 	$(BIN)/python -m pytest -n 0 tests/batches/test_ray.py tests/batches/test_slurm.py
 
 # `make hostile SEED=7 SECONDS=600`: another seed, and ten minutes for each fuzzer.

@@ -229,6 +229,7 @@ def test_runs_in_several_threads(clip: Clip) -> None:
     assert {spec.pipeline.name for spec in composed if spec.pipeline} == {"super_resolution", "face_detection"}
 
 
+@pytest.mark.wide
 def test_isolated_runs_side_by_side(clip: Clip) -> None:
     jobs = [copying(clip("clip.mp4", frames=20), f"copy{number}.mkv") for number in range(2)]
     seen: list[bg.Progress] = []
@@ -366,6 +367,7 @@ def test_a_stream_that_fails_raises_after_its_items(clip: Clip) -> None:
     assert caught.value.problems[0].path == "pipeline.nodes.broken"
 
 
+@pytest.mark.wide
 def test_a_stream_of_several_nodes(clip: Clip) -> None:
     job = bg.compose("super_resolution", input=clip("clip.mp4", frames=5, size=(64, 48)))
     pairs = list(job.stream("source", "restore", "upscale"))
@@ -453,6 +455,7 @@ def test_an_exception_in_the_consumer_ends_the_run(clip: Clip) -> None:
     assert job.run().frames == 300
 
 
+@pytest.mark.wide
 def test_ctrl_c_while_iterating(clip: Clip, tmp_path: Path) -> None:
     clip("clip.mp4", frames=3000)
     code = """
@@ -483,6 +486,7 @@ def test_a_progress_callback_that_raises(clip: Clip) -> None:
     assert copying(clip("clip.mp4", frames=5)).run().frames == 5
 
 
+@pytest.mark.wide
 def test_a_progress_callback_that_raises_after_the_last_frame(clip: Clip) -> None:
     def raising(progress: bg.Progress) -> None:
         time.sleep(1)
@@ -520,6 +524,7 @@ def test_everything_can_be_pickled(clip: Clip) -> None:
         assert (type(copy), str(copy), copy.problems) == (type(caught.value), str(caught.value), caught.value.problems)
 
 
+@pytest.mark.wide
 def test_logging_is_left_alone(clip: Clip, tmp_path: Path) -> None:
     clip("clip.mp4", frames=3)
     code = """
@@ -568,6 +573,7 @@ def processes_in(folder: Path) -> set[int]:
     return found
 
 
+@pytest.mark.wide
 def test_an_isolated_child_finds_modules_as_its_parent_does(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,12 +83,14 @@ def test_compose_and_run_with_a_mistake(sample: Path) -> None:
     assert done.stderr.startswith("error E401 pipeline.nodes.source: input 'no.mp4' does not exist")
 
 
+@pytest.mark.wide
 def test_detections_without_files(sample: Path) -> None:
     lines = python(EXAMPLES / "02_detections_without_files.py", "--input", sample).splitlines()
     assert [line.split()[1] for line in lines] == ["0", "10", "20", "30", "40", "50"]
     assert not list(Path.cwd().iterdir())
 
 
+@pytest.mark.wide
 def test_frames_into_numpy(sample: Path) -> None:
     out = python(EXAMPLES / "03_frames_into_numpy.py", "--output", "frames")
     assert "(144, 176, 3) -> (288, 352, 3)" in out
@@ -97,6 +99,7 @@ def test_frames_into_numpy(sample: Path) -> None:
     assert images[0].tobytes() != images[1].tobytes()
 
 
+@pytest.mark.wide
 def test_pipeline_in_code(sample: Path) -> None:
     python(EXAMPLES / "04_pipeline_in_code.py", "--output", "two")
     assert size_and_count(Path("two/faces.mp4")) == (176, 144, 120)
@@ -111,6 +114,7 @@ def test_own_node(sample: Path) -> None:
     assert abs(before[:, ::-1] - after).mean() < 4 < abs(before - after).mean()
 
 
+@pytest.mark.wide
 def test_service(sample: Path) -> None:
     python(EXAMPLES / "06_service.py", "--input", sample, "no.mp4", sample)
     first, wrong, second = json.loads(Path("answers.json").read_text())
@@ -121,6 +125,7 @@ def test_service(sample: Path) -> None:
     assert {path.name for path in Path.cwd().iterdir()} == {"answers.json"}
 
 
+@pytest.mark.wide
 def test_notebook(sample: Path) -> None:
     notebook = EXAMPLES / "tour.ipynb"
     code = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]

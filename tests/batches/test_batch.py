@@ -422,6 +422,7 @@ def test_ctrl_c_keeps_what_is_done(many: int) -> None:
     assert counts["done"] + counts["waiting"] == many
 
 
+@pytest.mark.wide
 def test_a_clip_that_ends_the_process_fails_alone_the_next_time(clips: list[str], faulty_kind: dict[str, str]) -> None:
     rows = [{"input": name, "pipeline.nodes.stage.fault": "kill" if name == clips[1] else "none"} for name in clips]
     Path("list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

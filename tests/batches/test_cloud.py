@@ -179,6 +179,7 @@ def test_all_clips_run_once_and_then_none(store: Store) -> None:
         assert not {SECRET.encode(), KEY.encode()} & {*path.read_bytes().split()}
 
 
+@pytest.mark.wide
 def test_run_takes_one_clip_of_a_store(store: Store) -> None:
     done = subprocess.run(
         command("run", "input=s3://bkt/clips/a.mp4", "output=s3://bkt/one.mp4"), capture_output=True, text=True

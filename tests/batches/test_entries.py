@@ -110,6 +110,7 @@ def test_wrong_manifests(name: str, text: str, reason: str) -> None:
     assert problem.message.startswith(reason)
 
 
+@pytest.mark.wide
 def test_a_long_manifest_is_read_row_by_row() -> None:
     with Path("m.jsonl").open("w") as file:
         for number in range(50_000):

@@ -65,10 +65,10 @@ def test_cells_write_into_the_sweeps_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "where"),
     sampled(
-        3,
+        2,
         ("+sweep.repeat=2", "E203", "sweep.repeat"),
-        ("sweep.repeats=1,2", "E209", "sweep.repeats"),
         ("sweep.objective=speed", "E115", "sweep.objective"),
+        ("sweep.repeats=1,2", "E209", "sweep.repeats"),
         ("sweep.strategy=halving", "E115", "sweep.objective"),
         (
             "sweep.strategy=halving sweep.objective=fps "

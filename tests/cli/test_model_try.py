@@ -17,7 +17,7 @@ from bmfgraph.cli.main import main
 from bmfgraph.media.parity import Parity, Record, compare_records
 from tests.nodes.wrong_models import RIGHT, constant_model, detector
 from tests.stages.object_detectors import FAMILIES
-from tests.tools import Pixels, make_clip, save_model, tensor_info
+from tests.tools import Pixels, make_clip, sampled, save_model, tensor_info
 
 Run = Callable[..., tuple[str, str]]
 TRUTH = [
@@ -61,6 +61,7 @@ def write_lines(path: str, *lines: dict[str, Any]) -> None:
     Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@pytest.mark.wide
 def test_results_are_printed_and_drawn(run: Run) -> None:
     out, _ = run("model", "try", "net.yaml", "grey.png")
     assert out.splitlines() == [
@@ -186,7 +187,7 @@ def test_equal_results_give_a_certificate_that_plan_shows_until_the_declaration_
     assert json.loads(run("plan", *plan)[0]) == planned
 
 
-@pytest.mark.parametrize("name", ["yolov8", "yolox", "detr"])
+@pytest.mark.parametrize("name", sampled(1, "yolov8", "yolox", "detr"))
 def test_a_decoder_written_from_the_publication_agrees(run: Run, name: str) -> None:
     family = FAMILIES[name]
     outputs = family.outputs(np.random.default_rng(1), 64, 64)
@@ -241,6 +242,7 @@ def test_differences_are_named_and_give_no_certificate(run: Run) -> None:
     assert not (Path("cache") / "parity").exists()
 
 
+@pytest.mark.wide
 def test_a_wrong_order_of_channels_shows_as_a_difference_of_scores(run: Run) -> None:
     """The score is the share of red: nobody can tell RGB from BGR without the origin's answer."""
     save_model(

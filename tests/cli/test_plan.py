@@ -233,6 +233,7 @@ def test_nobody_reads(here: Path, words: tuple[str, ...]) -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.wide
 def test_letters_that_a_terminal_lacks(here: Path) -> None:
     def cli(*words: str) -> bytes:
         environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -62,7 +62,7 @@ def _small() -> None:
 @pytest.mark.parametrize(
     ("content", "words", "text"),
     sampled(
-        3,
+        2,
         (ALIASES, (), "pipeline/p.yaml: it has more than 50,000 values, with every alias replaced by its content"),
         (TEXTS, (), "the ${...} multiply each other"),
         ("", ("-m", "engine.batch=range(0,1000000000)"), "sweep.max_cells: the sweep has 1,000,000,000 cells"),
@@ -143,6 +143,7 @@ def test_what_is_no_file_is_no_option(tmp_path: Path, put: Put, kind: str) -> No
         bg.load(path)
 
 
+@pytest.mark.wide
 def test_the_api_has_the_same_limits(tmp_path: Path, put: Put) -> None:
     for content, text in ((HEAD + ALIASES, "more than 50,000 values"), (HEAD + TEXTS, "multiply each other")):
         put(content)

@@ -14,7 +14,7 @@ from tests.hostile.fuzz.__main__ import FUZZERS
 from tests.hostile.fuzz.trial import Case, Outcome, faults, run
 
 REPOSITORY = Path(__file__).parents[2]
-_SAMPLES = {"configurations": 3, "models": 3, "caches": 2, "urls": 2, "signals": 1}
+_SAMPLES = {"configurations": 2, "models": 2, "caches": 1, "urls": 1, "signals": 1}
 _MORE = {"configurations": 40, "models": 30, "caches": 20, "urls": 25, "signals": 5}
 _GOOD = Outcome(0, "nothing is wrong\n", 0.1, 1_000)
 

@@ -20,6 +20,7 @@ from bmfgraph.runner.monitor import RunMonitor
 from bmfgraph.system.processes import child
 from bmfgraph.system.temporary import publish, reserved, temporary_folder
 from tests.runner.command import bmfgraph, start
+from tests.tools import sampled
 
 Clip = Callable[..., Path]
 _HOLD = """
@@ -155,7 +156,7 @@ def test_an_interrupted_worker_of_a_sweep_cleans_up(tmp_path: Path) -> None:
 _ENDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 
 
-@pytest.mark.parametrize("number", _ENDS)
+@pytest.mark.parametrize("number", sampled(1, *_ENDS))
 def test_a_signal_during_the_run(number: signal.Signals, tmp_path: Path, clip: Clip) -> None:
     clip("long.mp4", size=(320, 180), frames=300)
     running = start(bmfgraph("input=long.mp4", "output=out.mp4", "progress=false"), tmp_path)
@@ -168,6 +169,7 @@ def test_a_signal_during_the_run(number: signal.Signals, tmp_path: Path, clip: C
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
+@pytest.mark.wide
 def test_a_run_under_nohup_ignores_the_end_of_its_terminal(tmp_path: Path, clip: Clip) -> None:
     clip("clip.mp4", size=(320, 180), frames=20)
     ignoring = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731

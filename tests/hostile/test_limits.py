@@ -47,6 +47,7 @@ def test_a_run_with_too_little_memory(size: int, tmp_path: Path, clip: Clip) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.wide
 def test_a_run_that_may_crash_for_want_of_memory_is_watched(tmp_path: Path, clip: Clip) -> None:
     """With this limit, libraries load, and fail later in one of several ways, some of them in native code."""
     clip("clip.mp4", size=(1280, 720), frames=3)
@@ -69,6 +70,7 @@ def test_a_crash_under_a_limit_has_its_code(monkeypatch: pytest.MonkeyPatch) -> 
     assert "ulimit -v" in error.message
 
 
+@pytest.mark.wide
 def test_a_crashed_run_leaves_no_unfinished_file(tmp_path: Path, clip: Clip) -> None:
     """The child is killed while it writes, as by the system's out-of-memory killer."""
     job = slow_job(tmp_path, clip("clip.mp4", size=(64, 48), frames=600))
@@ -170,6 +172,7 @@ def test_limits_of_an_isolated_run(tmp_path: Path, clip: Clip) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.wide
 def test_an_isolated_run_from_the_command_line(tmp_path: Path, clip: Clip) -> None:
     clip("clip.mp4", frames=3)
     limit = "isolated={memory:4GiB,seconds:100}"

@@ -40,6 +40,7 @@ def test_a_path_of_the_configuration(pipe: str, word: str, code: str) -> None:
     assert problem.code == code
 
 
+@pytest.mark.wide
 def test_sources_and_clips(pipe: str) -> None:
     for path in (pipe, "/dev/zero"):
         for sha256 in (None, "0" * 64):

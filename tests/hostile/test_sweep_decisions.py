@@ -54,6 +54,7 @@ def runs(name: str, *speeds: float, **other: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------- equal variants
 
 
+@pytest.mark.wide
 def test_equal_variants_run_once_and_the_winner_runs_the_whole_job(folder: Path) -> None:
     ended = run_cli(f"--config-dir conf +sweep=mine {_UP} decoder.end=0.2 progress=false output=whole.mp4", folder)
     assert ended.code == 0, ended.err
@@ -83,6 +84,7 @@ def test_equal_variants_run_once_and_the_winner_runs_the_whole_job(folder: Path)
     assert frames_in(folder / "whole.mp4") == 12
 
 
+@pytest.mark.wide
 def test_check_says_that_variants_are_equal(folder: Path) -> None:
     outcome = run_cli(f"check -m {_UP} engine=fp32,fp16 engine.cuda_graph=true,false", folder)
     equal = [problem["message"] for problem in outcome.problems if problem["code"] == "W109"]
@@ -205,6 +207,7 @@ def test_the_advice_on_objectives_can_be_followed(objective: str | None) -> None
                 assert not any(_ADVICE.search(reason) for reason in again.reasons)
 
 
+@pytest.mark.wide
 def test_hints_with_an_objective_can_be_followed(folder: Path) -> None:
     for words in ("sweep.objective=speed", "sweep.objective='fps where'", "sweep.strategy=halving"):
         outcome = run_cli(f"check -m {_UP} engine.batch=1,2 {words}", folder)

@@ -32,6 +32,7 @@ def test_a_run_leaves_nothing_of_the_telemetry(tmp_path: Path, clip: Callable[..
     assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.wide
 def test_a_home_that_cannot_be_written_is_no_message(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip()
     env = {"HOME": "/nope/home", "BMFGRAPH_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}

@@ -259,6 +259,7 @@ def test_two_devices_train_four_presets_at_once(monkeypatch: pytest.MonkeyPatch,
         assert running["fast_video"] != running["x4_video"]
 
 
+@pytest.mark.wide
 def test_jobs_that_fail_stop_only_those_that_need_them(tmp_path: Path) -> None:
     def job(name: str, *after: str) -> Job:
         return Job(name, ["export", "--out", str(tmp_path), "--nonsense"], (tmp_path / name).exists, after)

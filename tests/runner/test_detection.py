@@ -218,6 +218,7 @@ def test_poses_of_a_real_face_are_plausible(compose: Callable[..., dict[str, Any
     assert frames == 120
 
 
+@pytest.mark.wide
 def test_an_input_that_is_no_picture_gets_the_size_of_the_frame(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip(size=(128, 64), frames=3)
     rtdetr_model(tmp_path / "net.onnx")

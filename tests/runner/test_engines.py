@@ -16,7 +16,7 @@ from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import find_gpu
 from tests.conftest import located
 from tests.runner.conftest import Workplace
-from tests.tools import make_clip
+from tests.tools import make_clip, sampled
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None, reason="pip install 'bmfgraph[rtx]'"
@@ -53,7 +53,7 @@ def build(here: Workplace, monkeypatch: pytest.MonkeyPatch, compose: Compose, ca
 
 @pytest.mark.parametrize(
     ("pipeline", "node", "model"),
-    [("super_resolution", "upscale", "vsr_x2_fast_video"), ("face_detection", "detect", "centerface")],
+    sampled(1, ("super_resolution", "upscale", "vsr_x2_fast_video"), ("face_detection", "detect", "centerface")),
 )
 def test_build_makes_the_engines_and_nothing_else(
     here: Workplace, pipeline: str, node: str, model: str, compose: Compose

@@ -12,6 +12,7 @@ import pytest
 
 from tests.runner.command import bmfgraph, faulty, frames_in, message_has
 from tests.runner.conftest import Workplace
+from tests.tools import sampled
 
 Fails = Callable[..., str]
 
@@ -37,6 +38,7 @@ def test_an_unwritable_folder_or_file(place: Workplace, clips: Path, powerless: 
         message_has(place.run(command).error(), "node 'sink'", "cannot be written .Permission denied")
 
 
+@pytest.mark.wide
 def test_the_input_is_not_overwritten(place: Workplace, clips: Path) -> None:
     source = place.folder / "in.mp4"
     source.write_bytes((clips / "good.mp4").read_bytes())
@@ -54,6 +56,7 @@ def test_a_device_is_not_replaced_by_a_file(fails: Fails, place: Workplace, clip
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.wide
 def test_a_link_as_output_stays_a_link(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     (place.folder / "out.mp4").symlink_to("real.mp4")
     place.run(faulty(f"input={clips / 'good.mp4'}", "output=out.mp4"), env=faulty_kind).success()
@@ -85,7 +88,7 @@ def whole_size(clips: Path, tmp_path_factory: pytest.TempPathFactory, faulty_kin
     return place.output.stat().st_size
 
 
-@pytest.mark.parametrize("missing", [None, 100, 1])
+@pytest.mark.parametrize("missing", sampled(1, 1, None, 100))
 def test_a_disk_that_is_full_from_the_start_or_at_the_very_end(
     fails: Fails, clips: Path, faulty_kind: dict[str, str], whole_size: int, missing: int | None
 ) -> None:
@@ -95,6 +98,7 @@ def test_a_disk_that_is_full_from_the_start_or_at_the_very_end(
     message_has(message, "node 'sink' .encoder.", "room on the disk")
 
 
+@pytest.mark.wide
 def test_a_disk_with_just_enough_room(
     place: Workplace, clips: Path, faulty_kind: dict[str, str], whole_size: int
 ) -> None:
@@ -103,6 +107,7 @@ def test_a_disk_with_just_enough_room(
     assert frames_in(place.output) == 90
 
 
+@pytest.mark.wide
 def test_a_full_file_system(place: Workplace, clips: Path, faulty_kind: dict[str, str], small_disk: Path) -> None:
     command = faulty(f"input={clips / 'good.mp4'}", f"output={small_disk / 'out.mp4'}")
     message_has(place.run(command, env=faulty_kind).error(), "node 'sink'", "No space left", "room on the disk")
@@ -116,6 +121,7 @@ def test_records_on_a_full_disk(place: Workplace, clips: Path, shared_models: Pa
     message_has(message, "node 'table' .records.", "File too large", "room on the disk")
 
 
+@pytest.mark.wide
 def test_a_report_that_cannot_be_written(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     good = f"input={clips / 'good.mp4'}"
     (place.folder / "folder").mkdir()
@@ -128,6 +134,7 @@ def test_a_report_that_cannot_be_written(place: Workplace, clips: Path, faulty_k
     message_has(message, "report: 'report.json' cannot be written .File too large", "the run itself is complete")
 
 
+@pytest.mark.wide
 def test_a_report_to_standard_output(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     words = (f"input={clips / 'good.mp4'}", "output=out.mp4", "report=/dev/stdout")
     ended = place.run(faulty(*words), env=faulty_kind).success()
@@ -139,7 +146,7 @@ def test_a_reference_that_is_missing(fails: Fails, clips: Path) -> None:
     message_has(message, "reference: 'none.mp4' does not exist")
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("count", sampled(0, 3, 10))
 def test_runs_at_once_and_two_that_write_the_same_file(
     place: Workplace, clips: Path, faulty_kind: dict[str, str], count: int
 ) -> None:

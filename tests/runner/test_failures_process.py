@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.runner.command import frames_in, message_has, python
 from tests.runner.conftest import Workplace
 
@@ -41,6 +43,7 @@ def test_a_run_succeeds_after_every_kind_of_failure(place: Workplace, clips: Pat
     message_has(found["told"]["giving up"], "^enough$")
 
 
+@pytest.mark.wide
 def test_failing_runs_leave_nothing_behind(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     found = many(place, clips, faulty_kind, "leaks")
     before, after = found["before"], found["after"]
@@ -51,6 +54,7 @@ def test_failing_runs_leave_nothing_behind(place: Workplace, clips: Path, faulty
     assert place.files() == ["out.mp4"]
 
 
+@pytest.mark.wide
 def test_runs_from_several_threads_at_once(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     found = many(place, clips, faulty_kind, "threads")
     for number, messages in found["told"].items():

@@ -39,7 +39,7 @@ def slow(clips: Path) -> list[str]:
     return faulty(f"input={clips / 'good.mp4'}", "output=out.mp4", *words)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled(1, signal.SIGINT, signal.SIGTERM))
 def test_a_signal_in_the_middle(
     place: Workplace, slow: list[str], faulty_kind: dict[str, str], number: signal.Signals
 ) -> None:
@@ -49,6 +49,7 @@ def test_a_signal_in_the_middle(
     stops(running, place, number, within=3.0)
 
 
+@pytest.mark.wide
 def test_two_signals_in_quick_succession(place: Workplace, slow: list[str], faulty_kind: dict[str, str]) -> None:
     running = place.start(slow, env=faulty_kind)
     running.read_until("there")
@@ -62,6 +63,7 @@ def test_a_signal_while_a_stage_hangs(place: Workplace, clips: Path, faulty_kind
     stops(running, place, signal.SIGINT)
 
 
+@pytest.mark.wide
 def test_a_second_signal_while_a_stage_hangs_ends_at_once(
     place: Workplace, clips: Path, faulty_kind: dict[str, str]
 ) -> None:
@@ -71,7 +73,7 @@ def test_a_second_signal_while_a_stage_hangs_ends_at_once(
     stops(running, place, signal.SIGTERM, signal.SIGINT, within=2.0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled(1, signal.SIGTERM, signal.SIGINT))
 def test_a_signal_while_a_stage_is_being_opened(
     place: Workplace, clips: Path, faulty_kind: dict[str, str], number: signal.Signals
 ) -> None:
@@ -97,6 +99,7 @@ def test_ctrl_c_at_any_moment_of_the_start(
     assert place.files() == []
 
 
+@pytest.mark.wide
 def test_standard_streams_that_are_closed(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     def close_all() -> None:
         for number in (0, 1, 2):
@@ -109,6 +112,7 @@ def test_standard_streams_that_are_closed(place: Workplace, clips: Path, faulty_
     assert frames_in(place.output) == 90
 
 
+@pytest.mark.wide
 def test_nobody_reads_the_messages(place: Workplace, clips: Path) -> None:
     reads, writes = os.pipe()
     os.close(reads)
@@ -119,6 +123,7 @@ def test_nobody_reads_the_messages(place: Workplace, clips: Path) -> None:
     assert frames_in(place.output) == 90
 
 
+@pytest.mark.wide
 def test_a_full_pipe_does_not_keep_a_run_from_being_stopped(place: Workplace) -> None:
     reads, writes = os.pipe()
     os.set_blocking(writes, False)

@@ -10,13 +10,15 @@ import pytest
 
 from tests.runner.command import faulty, message_has
 from tests.runner.conftest import Workplace
+from tests.tools import sampled
 
 Fails = Callable[..., str]
 
 
 @pytest.mark.parametrize(
     ("fault", "where", "cause"),
-    [
+    sampled(
+        2,
         ("open", "", "cannot start: ValueError: broken in open"),
         ("process", ", frame 57 at 1.900 s", "ValueError: broken in process"),
         ("finish", "", "after the last frame: ValueError: broken in finish"),
@@ -26,7 +28,7 @@ Fails = Callable[..., str]
             ", frame 57 at 1.900 s",
             "process produced 'not a frame', which is not a Frame, Sample or Result",
         ),
-    ],
+    ),
 )
 def test_a_stage_that_fails(
     fails: Fails, clips: Path, faulty_kind: dict[str, str], fault: str, where: str, cause: str
@@ -37,6 +39,7 @@ def test_a_stage_that_fails(
     message_has(message, cause, "debug=true")
 
 
+@pytest.mark.wide
 def test_debug_shows_the_traceback(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     words = (f"input={clips / 'good.mp4'}", "output=out.mp4", "pipeline.nodes.stage.fault=process", "debug=true")
     ended = place.run(faulty(*words), env=faulty_kind)
@@ -45,6 +48,7 @@ def test_debug_shows_the_traceback(place: Workplace, clips: Path, faulty_kind: d
     message_has(ended.err, "Traceback", "stage.py", "with a second line")
 
 
+@pytest.mark.wide
 def test_a_stage_that_hangs_does_not_keep_the_others_failure_waiting(
     place: Workplace, clips: Path, faulty_kind: dict[str, str]
 ) -> None:

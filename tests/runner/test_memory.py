@@ -113,6 +113,7 @@ class Peak:
             self.most = max(self.most, memory())
 
 
+@pytest.mark.wide
 def test_frames_of_the_other_encoder_are_freed(long_clip: Path, tmp_path: Path) -> None:
     def copied(name: str) -> int:
         source = decoder(long_clip, backend="bmf", end=4)

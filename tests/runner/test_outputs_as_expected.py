@@ -163,6 +163,7 @@ def test_a_terminal_gets_no_video(source: Path, monkeypatch: pytest.MonkeyPatch)
     os.close(master)
 
 
+@pytest.mark.wide
 def test_svt_av1_is_silent(tmp_path: Path, source: Path) -> None:
     """In a process of its own: the library asks once for the level of its log."""
     words = ("pipeline=super_resolution", f"input={source}", "output=a.mkv", "encoder=svtav1", "encoder.preset=12")

@@ -1,12 +1,16 @@
-"""Start bmfgraph as a fork of a process that has imported torch and bmfgraph: imports take most of the time of a run.
+"""Start bmfgraph as a fork of a process that has imported what a run needs: imports take most of the time of a run.
 
 As a script, this file is that process. It forks twice, so that the new process is a child of the one that asks for it:
 the kernel gives the orphan to the nearest ancestor that wants such processes.
 """
 
+import contextlib
 import ctypes
+import importlib
 import json
 import os
+import pkgutil
+import runpy
 import socket
 import subprocess
 import sys
@@ -18,6 +22,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 _COMMAND = [sys.executable, "-m", "bmfgraph"]
 _AT_START = ("LANG", "LC_", "LD_", "MALLOC", "MKL", "OMP", "OPENBLAS", "PYTHON", "TORCH")
 """Beginnings of the names of variables that count when an interpreter or a library starts."""
+
+_WITH_BMF = (
+    "bmfgraph.__main__",
+    "bmfgraph.batches",
+    "bmfgraph.models",
+    "bmfgraph.runner.graph",
+    "bmfgraph.runner.modules",
+)
+"""Beginnings of the names of modules that a fork imports itself: with BMF, or with packages that few runs need."""
 
 
 def can_be_forked(command: list[str], environment: dict[str, str], options: dict[str, Any]) -> bool:
@@ -120,21 +133,22 @@ def serve(connection: socket.socket, set_by_imports: dict[str, str]) -> None:
     sys.argv[1:] = request["words"]
 
 
+def import_all() -> None:
+    """Import what runs import, except for BMF and ONNX Runtime: they start threads, which a fork would lack."""
+    for name in ("torch", "av", "onnx", "openvino"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    import bmfgraph
+
+    for module in pkgutil.walk_packages(bmfgraph.__path__, "bmfgraph."):
+        if not module.name.startswith(_WITH_BMF):
+            importlib.import_module(module.name)
+    assert "bmf" not in sys.modules
+
+
 if __name__ == "__main__":
-    import runpy
-
     before = dict(os.environ)
-    # They start no threads, which a fork would lack; BMF does.
-    import torch  # noqa: F401
-
-    import bmfgraph.api
-    import bmfgraph.cli.commands
-    import bmfgraph.cli.main
-    import bmfgraph.config.compose
-    import bmfgraph.media.joining
-    import bmfgraph.runner.parts
-    import bmfgraph.stages.results  # noqa: F401
-
+    import_all()
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     serve(socket.socket(fileno=int(sys.argv[1])), set_by_imports)
     runpy.run_module("bmfgraph", run_name="__main__", alter_sys=True)

@@ -56,7 +56,7 @@ def test_every_preset_of_a_detector_has_a_decoder_of_its_own_here() -> None:
     assert [name for name in preset_names() if read_preset(name)["task"] == "detect"] == sorted(FAMILIES)
 
 
-@pytest.mark.parametrize("place", sampled(2, "letterboxed", "cropped", "whole", "stretched"))
+@pytest.mark.parametrize("place", sampled(1, "letterboxed", "cropped", "whole", "stretched"))
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_preset_decodes_as_published(name: str, place: str) -> None:
     family, placement = FAMILIES[name], PLACES[place]

@@ -17,7 +17,7 @@ import pytest
 from tests.codes.command import HERE, Outcome, run_cli
 from tests.runner.command import FAULTY, Ended, Running, start
 from tests.runner.conftest import clips as clips
-from tests.tools import make_clip
+from tests.tools import make_clip, sampled
 
 LIMIT = 240.0
 BMFGRAPH = (sys.executable, "-m", "bmfgraph")
@@ -119,6 +119,7 @@ def test_a_wrong_cell_stops_the_sweep_before_it_begins(sweep_here: SweepHere, fo
     assert not (folder / "outputs" / "sweeps" / "super_resolution" / "report.json").exists()
 
 
+@pytest.mark.wide
 def test_a_wrong_cell_is_left_out_with_on_error_skip(sweep_here: SweepHere, folder: Path) -> None:
     ended = sweep_here("-m", "encoder.crf=60,18", "sweep.on_error=skip")
     assert ended.code == 1, ended
@@ -155,7 +156,7 @@ def test_a_cell_that_kills_its_process_costs_only_itself(
     assert again.err.count("crashed: [E806]") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("number", sampled(0, signal.SIGKILL, signal.SIGINT))
 def test_an_interrupted_sweep_continues(
     sweeping: Callable[..., Running],
     sweep: Sweep,

@@ -183,6 +183,7 @@ def test_a_long_clip_is_run_by_the_faster_one(clip: Clip) -> None:
     assert "measured: OpenVINO" in job(clip("third.mp4", frames=20)).run().engines["upscale"]
 
 
+@pytest.mark.wide
 def test_a_model_that_only_onnx_runtime_runs(clip: Clip) -> None:
     graph = helper.make_graph(
         [helper.make_node("SampleOp", ["input"], ["output"], domain="com.microsoft")],
