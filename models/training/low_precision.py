@@ -13,6 +13,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from bmfgraph.engines.onnx.int8 import quantize
 from bmfgraph.engines.onnx.precision import prepare_network
 
 from .resample import Picture
-from .scoring import INPUTS, read_passages, scored_window, still_scores, window_scores
+from .scoring import INPUTS, ScoredWindow, read_passages, scored_window, still_scores, window_scores
 from .upscaler import Upscaler
 
 _OPSET = 13
@@ -126,18 +127,20 @@ def _int8(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     passages = [passage for clip in options.clips for passage in read_passages(clip, 1)]
     stills = [name for name in _SETS if options.stills and (options.stills / name).exists()]
+
+    @cache
+    def windows_by_kind(scale: int) -> list[list[ScoredWindow]]:
+        return [[scored_window(passage, kind, scale) for passage in passages] for kind in INPUTS]
+
     sys.stdout.write("\t".join(["Y-PSNR, dB", *stills, *INPUTS]) + "\n")
     for path in options.models:
-        variants = _variants(path, options.out)
-        scale = variants[0][1].scale
-        windows = [[scored_window(passage, kind, scale) for passage in passages] for kind in INPUTS]
-        for label, model in variants:
+        for label, model in _variants(path, options.out):
             row = [label]
             if not model.takes_windows:
                 row += [f"{still_scores(model, options.stills / name / 'image_SRF_2').psnr:.3f}" for name in stills]
             else:
                 row += ["-"] * len(stills)
-            row += [f"{window_scores(model, some).psnr:.3f}" for some in windows]
+            row += [f"{window_scores(model, some).psnr:.3f}" for some in windows_by_kind(model.scale)]
             sys.stdout.write("\t".join(row) + "\n")
             sys.stdout.flush()
 

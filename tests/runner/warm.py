@@ -23,14 +23,14 @@ _COMMAND = [sys.executable, "-m", "bmfgraph"]
 _AT_START = ("LANG", "LC_", "LD_", "MALLOC", "MKL", "OMP", "OPENBLAS", "PYTHON", "TORCH")
 """Beginnings of the names of variables that count when an interpreter or a library starts."""
 
-_WITH_BMF = (
+_LATER = (
     "bmfgraph.__main__",
     "bmfgraph.batches",
     "bmfgraph.models",
     "bmfgraph.runner.graph",
     "bmfgraph.runner.modules",
 )
-"""Beginnings of the names of modules that a fork imports itself: with BMF, or with packages that few runs need."""
+"""Beginnings of the names of modules that a fork imports itself: they import BMF, or few runs need them."""
 
 
 def can_be_forked(command: list[str], environment: dict[str, str], options: dict[str, Any]) -> bool:
@@ -141,7 +141,7 @@ def import_all() -> None:
     import bmfgraph
 
     for module in pkgutil.walk_packages(bmfgraph.__path__, "bmfgraph."):
-        if not module.name.startswith(_WITH_BMF):
+        if not module.name.startswith(_LATER):
             importlib.import_module(module.name)
     assert "bmf" not in sys.modules
 
