@@ -116,6 +116,11 @@ class ToRgb:
         flat = [plane.flatten(1) if plane.dim() == 3 else plane for plane in planes]
         return self.batch([plane[None] for plane in flat])[0]
 
+    @property
+    def is_one_kernel(self) -> bool:
+        """Whether a single kernel converts a batch, so that a CUDA graph saves nothing."""
+        return self._kernel is not None
+
     def batch(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
         """Convert several frames at once.
 

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import itertools
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -275,6 +277,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         torch.cuda, "Stream", lambda device: SimpleNamespace(cuda_stream=1, synchronize=lambda: None), raising=False
     )
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    event = SimpleNamespace(record=lambda: None, wait=lambda: None)
+    monkeypatch.setattr(torch.cuda, "Event", lambda: event, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "TEST GPU")
 
     def run(path: Path, gpu: dict[str, Any] | None = None, **options: Any) -> Ran:
@@ -554,3 +558,108 @@ def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InstallError, match=r"cannot be loaded \(libnvcuvid.so.1 is not there\)") as caught:
         gpu_decoder._load_library()
     assert "NVIDIA_DRIVER_CAPABILITIES" in caught.value.hint
+
+
+def test_a_decoder_that_is_ahead_keeps_what_was_not_read(
+    tmp_path: Path, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bmfgraph.stages.color import ToRgb
+
+    convert = ToRgb.batch
+
+    def slow(self: ToRgb, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        time.sleep(0.05)
+        return convert(self, planes)
+
+    monkeypatch.setattr(ToRgb, "batch", slow)
+    pictures = [scene(index, 64, 48) for index in range(60)]
+    source = write(tmp_path / "in.mp4", pictures)
+    ran = run(source)
+    assert ran.monitor.error is None, ran.monitor.trace
+    assert_same(ran.seen(), part(recorded(source)), ran.base)
+
+
+def test_a_run_that_ends_early_ends_the_decoders_threads(
+    tmp_path: Path, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bmfgraph.runner.modules.gpu_decoder import GpuDecoder
+
+    read = GpuDecoder.read
+
+    def once(self: GpuDecoder) -> list[tuple[int, torch.Tensor]]:
+        frames = read(self)
+        self.ended = True
+        return frames
+
+    monkeypatch.setattr(GpuDecoder, "read", once)
+    ran = run(write(tmp_path / "in.mp4", PICTURES * 4))
+    assert len(ran.frames) == BATCH
+    assert not [
+        thread.name for thread in threading.enumerate() if thread.name.startswith(("bmfgraph-nv", "bmfgraph-pa"))
+    ]
+
+
+# ------------------------------------------------------------------------------------------- packets and their bytes
+
+
+def converted(packets: list[Any], codec: str, stream: Any) -> tuple[list[int], bytes]:
+    """Return the number of packets of each piece, and all bytes."""
+    from bmfgraph.runner.modules.packet_reader import converted_at_once
+
+    pieces = list(converted_at_once(av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream), packets))
+    return [len(some) for some, _ in pieces], b"".join(data for _, data in pieces)
+
+
+def pictures_of(data: bytes, codec: str) -> list[Any]:
+    """Decode a stream in Annex B to gray pictures."""
+    decoder: Any = av.CodecContext.create(codec, "r")
+    packets = [*decoder.parse(data), *decoder.parse(), None]
+    return [frame.to_ndarray(format="gray") for packet in packets for frame in decoder.decode(packet)]
+
+
+def demuxed(path: Path) -> tuple[Any, Any, list[Any]]:
+    container = av.open(str(path))
+    stream = container.streams.video[0]
+    return container, stream, [packet for packet in container.demux(stream) if packet.size]
+
+
+@pytest.mark.parametrize(("encoder", "codec"), [("libx264", "h264"), ("libx265", "hevc")])
+def test_packets_together_hold_the_same_pictures(tmp_path: Path, encoder: str, codec: str) -> None:
+    path = write(tmp_path / "in.mp4", PICTURES, codec=encoder, options={"g": "8"})
+    container, stream, packets = demuxed(path)
+    numbers, data = converted(packets, codec, stream)
+    container.close()
+    assert numbers == [30]
+    container, stream, packets = demuxed(path)
+    one_by_one = b"".join(converted([packet], codec, stream)[1] for packet in packets)
+    container.close()
+    actual, expected = pictures_of(data, codec), pictures_of(one_by_one, codec)
+    assert len(actual) == len(expected) == 30
+    assert all(np.array_equal(one, other) for one, other in zip(actual, expected, strict=True))
+
+
+def test_new_parameter_sets_go_before_their_packet(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.flv", PICTURES[:5], time_base=Fraction(1, 1000))
+    second = write(tmp_path / "b.flv", [scene(index, 96, 48) for index in range(5)], time_base=Fraction(1, 1000))
+    whole = tmp_path / "whole.flv"
+    # A file's tags begin behind its header of 13 bytes.
+    whole.write_bytes(first.read_bytes() + second.read_bytes()[13:])
+    container, stream, packets = demuxed(whole)
+    assert [packet.has_sidedata("new_extradata") for packet in packets].index(True) == 5
+    numbers, data = converted(packets, "h264", stream)
+    container.close()
+    assert numbers == [1] * 10
+    assert [picture.shape for picture in pictures_of(data, "h264")] == [(48, 64)] * 5 + [(48, 96)] * 5
+
+
+def test_a_damaged_packet_ends_the_file(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    path = write(tmp_path / "in.mp4", PICTURES, options={"bf": "0"})
+    container, _, packets = demuxed(path)
+    position = packets[9].pos
+    container.close()
+    data = bytearray(path.read_bytes())
+    data[position : position + 4] = b"\xff\xff\xff\x00"
+    path.write_bytes(data)
+    ran = run(path)
+    assert ran.monitor.error is None, ran.monitor.trace
+    assert len(ran.frames) == 9

@@ -1,14 +1,18 @@
 """Decode a video file to RGB images by NVDEC, the hardware decoder of NVIDIA's GPUs.
 
 The decoder fills its surfaces on a CUDA stream of its own. On the same stream, each surface is copied to its place in
-a batch, and the batch is converted to RGB. The next copy into a surface is therefore ordered after its use, and no
-thread waits.
+a batch, so the next copy into a surface is ordered after its use. The batch is converted to RGB on a second stream. A
+thread of its own decodes ahead: with many clips in one process, each call into CUDA may wait for the interpreter, and
+NVDEC would wait with it.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -27,6 +31,8 @@ __all__ = ["HINT", "GpuDecoder"]
 
 HINT = "set decoder=ffmpeg, which decodes on the CPU"
 _CODECS = {"h264": "H264", "hevc": "HEVC", "vp8": "VP8", "vp9": "VP9", "av1": "AV1"}
+_AHEAD = 3
+"""Batches of surfaces: one is decoded, one waits, and the GPU reads one."""
 # Every GPU with a decoder supports these, so their capabilities need no check.
 _ALWAYS_SUPPORTED = {(codec, format_) for codec in ("h264", "hevc", "vp9") for format_ in ("yuv420p", "yuvj420p")}
 
@@ -53,25 +59,26 @@ class GpuDecoder:
         self._node, self._kind, self._params = node, kind, params
         self._clock = Clock(params)
         self._base, self._zero = params.time_base, self._clock.zero(params.time_base)
-        self.ended = False
+        self.ended = self._has_ended = False
         self._device = device = _current_device()
-        self._stream = torch.cuda.Stream(device)
+        self._stream, self._converting = torch.cuda.Stream(device), torch.cuda.Stream(device)
         pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
         size = params.stored_width, params.stored_height
         deep = bits_of(params.pixel_format) > 8
         self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
-        self._slots: torch.Tensor | None = None
-        """Copies of the surfaces of the next batch."""
-        self._places: list[torch.Tensor] = []
-        """The slot of each frame."""
-        self._times: list[int] = []
-        """The pts of the slots that are in use."""
-        self._convert = graphed_on_cuda(self._rgb_images, device)
+        self._slots: list[_Slots] = []
+        self._filling: _Slots | None = None
+        self._full: SimpleQueue[tuple[list[_Slots], bool] | BaseException] = SimpleQueue()
+        """Slots that are decoded, and whether they are the last."""
+        self._free: SimpleQueue[_Slots | None] = SimpleQueue()
+        """Slots whose conversion has been enqueued; None closes the decoder."""
         self._views: dict[int, torch.Tensor] = {}
         """Views of the decoder's surfaces by address; the decoder uses a few of them in turn."""
         codec = getattr(self._library.cudaVideoCodec, _CODECS[params.codec])
         self._check_support(codec)
         self._surfaces = self._opened(codec)
+        self._thread = threading.Thread(target=self._decode_ahead, name="bmfgraph-nvdec", daemon=True)
+        self._thread.start()
 
     def _opened(self, codec: Any) -> Surfaces:
         stream, device = self._stream.cuda_stream, self._device.index
@@ -90,29 +97,53 @@ class GpuDecoder:
         Raises:
             RunError: The file cannot be decoded by NVDEC.
         """
+        decoded = self._full.get()
+        if isinstance(decoded, BaseException):
+            raise decoded
+        full, self.ended = decoded
         frames: list[tuple[int, torch.Tensor]] = []
-        with torch.cuda.stream(self._stream):
-            while not frames and not self.ended:
-                surfaces = self._surfaces.read()
-                self.ended = self._surfaces.ended
-                inside = [surface for surface in surfaces if self._is_inside(surface.pts)]
-                while inside:
-                    count = self._batch - len(self._times)
-                    self._keep(inside[:count])
-                    inside = inside[count:]
-                    if len(self._times) == self._batch:
-                        frames += self._converted()
-            if self.ended:
-                frames += self._converted()
+        for slots in full:
+            frames += self._converted(slots)
+            self._free.put(slots)
         return frames
+
+    def _decode_ahead(self) -> None:
+        try:
+            with torch.cuda.stream(self._stream):
+                while not self._has_ended:
+                    full = self._decode()
+                    self._full.put((full, self._has_ended))
+        except BaseException as error:
+            self._full.put(error)
+
+    def _decode(self) -> list[_Slots]:
+        """Return the next full slots, at the end of the file also those that are not full."""
+        full: list[_Slots] = []
+        while not full and not self._has_ended:
+            surfaces = self._surfaces.read()
+            self._has_ended = self._surfaces.ended
+            inside = [surface for surface in surfaces if self._is_inside(surface.pts)]
+            while inside:
+                slots = self._filling = self._filling or self._empty_slots()
+                count = self._batch - len(slots.times)
+                self._keep(slots, inside[:count])
+                inside = inside[count:]
+                if len(slots.times) == self._batch:
+                    full.append(slots)
+                    self._filling = None
+        if self._has_ended and self._filling:
+            full.append(self._filling)
+        for slots in full:
+            slots.filled.record()
+        return full
 
     def _is_inside(self, pts: int) -> bool:
         """Return whether a frame belongs to the part that is read; the first one past its end ends the file."""
         past = self._clock.is_past_end(pts, self._base)
-        self.ended = self.ended or past
+        self._has_ended = self._has_ended or past
         return not past and not self._clock.is_before_start(pts, self._base)
 
-    def _keep(self, surfaces: Sequence[Surface]) -> None:
+    def _keep(self, slots: _Slots, surfaces: Sequence[Surface]) -> None:
         """Copy surfaces to the next slots: NVDEC overwrites them."""
         params, views = self._params, []
         for surface in surfaces:
@@ -128,26 +159,32 @@ class GpuDecoder:
                 shape = (sum(self._plane_rows), surface.width)
                 self._views[surface.pointer] = _surface_view(surface.pointer, shape, self._is_16_bit, self._device)
             views.append(self._views[surface.pointer])
-        if self._slots is None:
-            self._slots = views[0].new_zeros((self._batch, *views[0].shape))
-            self._places = list(self._slots.unbind())
-        used = len(self._times)
-        torch._foreach_copy_(self._places[used : used + len(views)], views)
-        self._times += [surface.pts - self._zero for surface in surfaces]
+        slots.copy(views, [surface.pts - self._zero for surface in surfaces])
 
-    def _converted(self) -> list[tuple[int, torch.Tensor]]:
-        """Return the times and images of the slots in use, and free the slots."""
-        if not self._times:
-            return []
-        images = self._convert()
+    def _empty_slots(self) -> _Slots:
+        """Return slots that are no longer read when later work of the current stream begins."""
+        if len(self._slots) < _AHEAD:
+            self._slots.append(_Slots(self._batch, self._rgb_images, is_graph=not self._to_rgb.is_one_kernel))
+            return self._slots[-1]
+        slots = self._free.get()
+        if slots is None:
+            raise RuntimeError("the decoder is closed")
+        slots.read.wait()
+        return slots
+
+    def _converted(self, slots: _Slots) -> list[tuple[int, torch.Tensor]]:
+        """Return the times and images of slots, and empty them."""
+        with torch.cuda.stream(self._converting):
+            slots.filled.wait()
+            images = slots.convert()
+            slots.read.record()
         self._share(images)
-        times, self._times = self._times, []
+        times, slots.times = slots.times, []
         return list(zip(times, images.unbind(), strict=False))
 
-    def _rgb_images(self) -> torch.Tensor:
-        """Convert all slots, as the display shows them: RGB [batch, height, width, 3]."""
-        assert self._slots is not None
-        rgb = self._to_rgb.batch(self._slots.split(self._plane_rows, dim=1))
+    def _rgb_images(self, surfaces: torch.Tensor) -> torch.Tensor:
+        """Convert surfaces, as the display shows them: RGB [batch, height, width, 3]."""
+        rgb = self._to_rgb.batch(surfaces.split(self._plane_rows, dim=1))
         params = self._params
         if params.mirrored:
             rgb = rgb.flip(3)
@@ -179,15 +216,52 @@ class GpuDecoder:
 
     def _share(self, images: torch.Tensor) -> None:
         """Order later work of the shared stream after the images, and keep their memory until that work is done."""
-        self._shared.wait_stream(self._stream)
+        self._shared.wait_stream(self._converting)
         images.record_stream(self._shared)
 
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""
+        self._has_ended = True
+        self._free.put(None)
+        self._thread.join()
         self._stream.synchronize()
+        self._converting.synchronize()
         self._views.clear()
         with NO_CAPTURE:
             self._surfaces.close()
+
+
+class _Slots:
+    """Copies of the surfaces of a batch.
+
+    Args:
+        count: Number of slots.
+        function: Converts surfaces to images.
+        is_graph: Whether it is recorded as a CUDA graph.
+
+    Attributes:
+        times: The pts of the slots that are in use.
+        filled: Recorded behind the copies.
+        convert: Returns the images of all slots.
+        read: Recorded behind the conversion.
+    """
+
+    def __init__(self, count: int, function: Callable[[torch.Tensor], torch.Tensor], *, is_graph: bool) -> None:
+        self.times: list[int] = []
+        self.filled, self.read = torch.cuda.Event(), torch.cuda.Event()
+        self._count, self._function, self._is_graph = count, function, is_graph
+        self._places: list[torch.Tensor] = []
+
+    def copy(self, surfaces: list[torch.Tensor], times: list[int]) -> None:
+        """Copy surfaces to the next slots."""
+        if not self._places:
+            whole = surfaces[0].new_zeros((self._count, *surfaces[0].shape))
+            self._places = list(whole.unbind())
+            convert = partial(self._function, whole)
+            self.convert = graphed_on_cuda(convert, whole.device) if self._is_graph else convert
+        used = len(self.times)
+        torch._foreach_copy_(self._places[used : used + len(surfaces)], surfaces)
+        self.times += times
 
 
 def _current_device() -> torch.device:

@@ -9,7 +9,6 @@ lock meanwhile. It takes all packets of a batch in one call, so that Python seld
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -69,8 +68,8 @@ class Surfaces:
     ) -> None:
         self.ended = False
         self._library, self._decoder, self._fail = library, decoder, fail
-        self._count = batch if clock.start is None and _has_packet_for_each_frame(params) else 1
-        self._packets = iter(PacketReader(params, clock))
+        count = batch if clock.start is None and _has_packet_for_each_frame(params) else 1
+        self._packets = iter(PacketReader(params, clock, count))
         self._matcher = PtsMatcher()
         self._hidden: set[int] = set()
         """Frames that the container hides: they are decoded only because others refer to them."""
@@ -82,7 +81,8 @@ class Surfaces:
 
     def read(self) -> list[Surface]:
         """Return the next pictures, none or several. The copies of the last ones are enqueued by now."""
-        packets, stream = self._next.result()
+        packets, coded = self._next.result()
+        stream = np.frombuffer(coded, np.uint8)
         self.ended = not packets
         data = self._library.PacketData()
         if self.ended:
@@ -93,13 +93,16 @@ class Surfaces:
         # NVDEC makes its decoder with the first frames, and then waits for the whole GPU.
         with contextlib.nullcontext() if self._begun else NO_CAPTURE:
             decoded = self._decoder.Decode(data)
-        surfaces = []
-        for surface in decoded:
-            self._begun = True
-            if (pts := self._pts_of(surface.timestamp)) is not None:
-                size = self._decoder.GetWidth(), self._decoder.GetHeight()
-                surfaces.append(Surface(pts, surface.GetPtrToPlane(0), *size))
-        return surfaces
+        if not decoded:
+            return []
+        self._begun = True
+        size = self._decoder.GetWidth(), self._decoder.GetHeight()
+        times = [self._pts_of(surface.timestamp) for surface in decoded]
+        return [
+            Surface(pts, surface.GetPtrToPlane(0), *size)
+            for pts, surface in zip(times, decoded, strict=True)
+            if pts is not None
+        ]
 
     def close(self) -> None:
         """Destroy the decoder."""
@@ -107,10 +110,9 @@ class Surfaces:
         self._packets.close()
         self._decoder = None
 
-    def _read_packets(self) -> tuple[list[Any], Any]:
+    def _read_packets(self) -> tuple[list[Any], bytes]:
         """Return the next packets of PyAV, none at the end, and their bytes."""
-        packets = list(itertools.islice(self._packets, self._count))
-        return packets, np.frombuffer(b"".join(packets), np.uint8)
+        return next(self._packets, ([], b""))
 
     def _add(self, packets: list[Any]) -> int:
         """Register packets that go into the decoder together, and return the time that they get there."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
-from collections.abc import Generator
+import itertools
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import av
@@ -12,7 +14,7 @@ from bmfgraph.media.opening import open_video
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 
-__all__ = ["PacketReader", "PtsMatcher"]
+__all__ = ["PacketReader", "PtsMatcher", "converted_at_once"]
 
 _SEEK_MARGIN = 1
 """Seconds to seek before the start: containers are searched by decoding time, which lies before presentation time."""
@@ -26,10 +28,11 @@ class PacketReader:
     Args:
         params: The file, and the part of it that is read.
         clock: Times of the file.
+        count: Number of packets that are read at once.
     """
 
-    def __init__(self, params: NvdecParams, clock: Clock) -> None:
-        self._params = params
+    def __init__(self, params: NvdecParams, clock: Clock, count: int) -> None:
+        self._params, self._count = params, count
         self._seek_pts = self._seek_position(clock)
 
     def _seek_position(self, clock: Clock) -> int | None:
@@ -49,8 +52,8 @@ class PacketReader:
                 return None
             return position if clock.is_before_start(first.pts, base) else None
 
-    def __iter__(self) -> Generator[Any, None, None]:
-        """Yield PyAV's packets. A damaged file ends at the damage, as it does for FFmpeg's decoder."""
+    def __iter__(self) -> Generator[tuple[list[Any], bytes], None, None]:
+        """Yield packets of PyAV, and their bytes. A damaged file ends at the damage, as for FFmpeg's decoder."""
         codec = self._params.codec
         with open_video(self._params.path, self._params.protocols) as container:
             stream = container.streams[self._params.video]
@@ -58,12 +61,47 @@ class PacketReader:
             annex_b = av.BitStreamFilterContext(f"{codec}_mp4toannexb", stream) if converted else None
             if self._seek_pts is not None:
                 container.seek(self._seek_pts, stream=stream)
-            try:
-                for packet in container.demux(stream):
-                    if packet.size:
-                        yield from annex_b.filter(packet) if annex_b else (packet,)
-            except av.FFmpegError:
-                return
+            packets = self._demuxed(container, stream)
+            while chunk := list(itertools.islice(packets, self._count)):
+                if annex_b is None:
+                    yield chunk, b"".join(chunk)
+                    continue
+                try:
+                    yield from converted_at_once(annex_b, chunk)
+                except av.FFmpegError:
+                    return
+
+    def _demuxed(self, container: Any, stream: Any) -> Iterator[Any]:
+        try:
+            yield from (packet for packet in container.demux(stream) if packet.size)
+        except av.FFmpegError:
+            return
+
+
+def converted_at_once(annex_b: Any, packets: list[Any]) -> Iterator[tuple[list[Any], bytes]]:
+    """Yield packets and their bytes in Annex B, all together where possible.
+
+    Each call into FFmpeg waits for the interpreter, which the threads of several clips share.
+
+    Args:
+        annex_b: PyAV's bitstream filter.
+        packets: Packets in file order, at least one.
+
+    Raises:
+        av.FFmpegError: A packet is damaged; those before it have been yielded.
+    """
+    # New parameter sets, which a packet has beside its bytes, are for this packet and later ones.
+    together: list[Any] = []
+    if not any(packet.has_sidedata("new_extradata") for packet in packets):
+        # A packet that is damaged fails all.
+        with contextlib.suppress(av.FFmpegError):
+            together = annex_b.filter(av.Packet(b"".join(packets)))
+    if together:
+        yield packets, b"".join(together)
+        return
+    for packet in packets:
+        if parts := annex_b.filter(packet):
+            yield parts, b"".join(parts)
 
 
 class PtsMatcher:
