@@ -24,9 +24,10 @@ class Preprocess(TensorStage):
     """Convert each Frame to a Sample of one tensor."""
 
     params: Transform
+    counts_rows = False
 
     def tensors_of(self, *items: Any) -> dict[str, torch.Tensor]:
-        return {"pixels": items[0].pixels()[None]}
+        return {"pixels": items[0].pixels()}
 
     def compute(self, tensors: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
         return {self.params.name: apply(tensors["pixels"], self.params)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -39,7 +39,13 @@ class TensorStage(Stage):
     """A stage whose work is a function of tensors, so that a :class:`Recording` can run it for a whole batch.
 
     A subclass defines :meth:`compute`, and :meth:`tensors_of` and :meth:`items_of` where its items are not Samples.
+
+    Attributes:
+        counts_rows: Whether the first dim of what ``tensors_of`` returns counts rows. A tensor without that dim is one
+            row; a view that adds it would be made of each frame.
     """
+
+    counts_rows: ClassVar[bool] = True
 
     @property
     def recordable(self) -> bool:
@@ -47,10 +53,17 @@ class TensorStage(Stage):
         return True
 
     def process(self, *items: Any) -> Iterable[Any]:
-        return self.items_of([_group(items[0])], self.compute(self.tensors_of(*items), 1))
+        return self.items_of([_group(items[0])], self.compute(self.joined([self.tensors_of(*items)]), 1))
+
+    def joined(self, parts: Sequence[Tensors]) -> Tensors:
+        """Join what :meth:`tensors_of` returned for each frame along the first dim."""
+        if len(parts) == 1:
+            return parts[0] if self.counts_rows else {name: tensor[None] for name, tensor in parts[0].items()}
+        join = torch.cat if self.counts_rows else torch.stack
+        return {name: join([part[name] for part in parts]) for name in parts[0]}
 
     def tensors_of(self, *items: Any) -> Tensors:
-        """Return the tensors of one frame or window, whose first dim counts rows.
+        """Return the tensors of one frame or window.
 
         Args:
             items: An item from each input.
@@ -62,8 +75,7 @@ class TensorStage(Stage):
         """Enqueue the work for a batch, without reading values on the CPU.
 
         Args:
-            tensors: What :meth:`tensors_of` returned for each frame, joined along the first dim, or the result of the
-                stage before.
+            tensors: What :meth:`joined` returned, or the result of the stage before.
             count: Number of frames or windows.
 
         Returns:
@@ -124,7 +136,7 @@ class Recording(Stage):
         if is_full and self._is_recorded and self._graph is None:
             self._record(parts)
         if not is_full or self._graph is None:
-            tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            tensors = self.stages[0].joined(parts)
             copied = time.perf_counter()
             tensors = self._computed(tensors, len(rows))
         else:
@@ -149,9 +161,12 @@ class Recording(Stage):
 
     def _record(self, parts: Sequence[Tensors]) -> None:
         """Capture the graph, whose inputs have the layout in memory of the first batch's."""
-        inputs = {name: _room_for(tensor, self.batch) for name, tensor in parts[0].items()}
+        counts_rows = self.stages[0].counts_rows
+        inputs = {
+            name: _room_for(tensor if counts_rows else tensor[None], self.batch) for name, tensor in parts[0].items()
+        }
         for name, tensor in parts[0].items():
-            self._slots[name] = list(inputs[name].split(len(tensor)))
+            self._slots[name] = list(inputs[name].split(len(tensor)) if counts_rows else inputs[name].unbind())
             torch._foreach_copy_(self._slots[name], [part[name] for part in parts])
         try:
             self._graph, self._outputs = captured(lambda: self._computed(dict(inputs), self.batch))
