@@ -35,6 +35,8 @@ _COLUMNS = 9
 """Columns of the table before those of the extras."""
 _TABLE = "\0table"
 """Name of the table beside the model's outputs."""
+_LACKING = slice(0)
+"""Rows of a frame whose table does not have all objects."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -67,7 +69,7 @@ class Detect(TensorStage):
         self._check.frames += 1
         outputs = self._outputs_of(sample.tensors)
         self._check.look(self._named(self._whole(outputs)))
-        return (self._exact(sample.frames[0], outputs, *self._prototypes_of(sample.tensors)),)
+        return (self._exact(sample.frames[0], outputs, self._prototypes_of(sample.tensors)),)
 
     def compute(self, tensors: Tensors, count: int) -> Tensors:
         """Return the outputs, and the table of each frame's best candidates, so that the GPU is not waited for."""
@@ -117,29 +119,22 @@ class Detect(TensorStage):
             tensors: The model's outputs on the GPU.
             copies: On the CPU: the table, the prototypes, and the outputs where the check looks at them.
         """
-        count = len(groups)
-        # For a few numbers, NumPy takes a fraction of torch's time.
-        kept = self._read(copies[_TABLE].numpy())
-        parts = {name: tensor.chunk(count) for name, tensor in copies.items() if name != _TABLE}
-        results = []
-        for number, (frame, *_) in enumerate(groups):
-            own = {name: part[number] for name, part in parts.items()}
-            if self._check.looks and self._names[0] in own:
+        count, frames = len(groups), [frame for frame, *_ in groups]
+        if self._check.looks and self._names[0] in copies:
+            for own in _by_frame(copies, self._names, count):
                 self._check.look(self._named(self._whole(self._outputs_of(own))))
-            prototypes = self._prototypes_of(own)
-            rows = kept[number]
-            if rows is None:
-                whole = {name: tensors[name].chunk(count)[number] for name in self._names}
-                result = self._exact(frame, self._outputs_of(whole), *prototypes)
-            else:
-                labels = rows[:, 5].astype(np.int64)
-                result = self._detections(frame, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], *prototypes)
-            results.append(result)
+        prototypes = [self._prototypes_of(own) for own in _by_frame(copies, self._prototypes, count)]
+        # For a few numbers, NumPy takes a fraction of torch's time, and for all frames at once a fraction of its own.
+        spans, rows = self._read(copies[_TABLE].numpy())
+        labels = rows[:, 5].astype(np.int64)
+        results = self._detections(frames, spans, rows[:, :4], rows[:, 4], labels, rows[:, _COLUMNS:], prototypes)
+        for number, span in enumerate(spans):
+            if span is _LACKING:
+                whole = _by_frame(tensors, self._names, count)[number]
+                results[number] = self._exact(frames[number], self._outputs_of(whole), prototypes[number])
         return results
 
-    def _exact(
-        self, frame: Frame, outputs: Sequence[torch.Tensor], prototypes: torch.Tensor | None = None
-    ) -> Detections:
+    def _exact(self, frame: Frame, outputs: Sequence[torch.Tensor], prototypes: Sequence[torch.Tensor]) -> Detections:
         """Decode all candidates above the threshold, on any device; on the GPU this waits."""
         select = self._check.noting(above(self._least))
         candidates = self._reader.candidates(self._named(outputs), select)
@@ -154,7 +149,9 @@ class Detect(TensorStage):
             angles = extras[:, 0] if self.params.rotated else None
             kept = non_maximum_suppression(boxes, scores, groups, self.params.iou, angles)
         kept = kept[: self.params.most]
-        return self._detections(frame, boxes[kept], scores[kept], labels[kept], extras[kept], prototypes)
+        rows = boxes[kept], scores[kept], labels[kept], extras[kept]
+        (result,) = self._detections([frame], [slice(None)], *rows, [prototypes])
+        return result
 
     def _table(self, *outputs: torch.Tensor) -> torch.Tensor:
         """Decode the best candidates without a wait.
@@ -179,14 +176,14 @@ class Detect(TensorStage):
         )
         return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)
 
-    def _read(self, tables: NDArray[np.float32]) -> list[NDArray[np.float32] | None]:
-        """Return the rows of the objects of each frame; None where the table does not have all of them.
+    def _read(self, tables: NDArray[np.float32]) -> tuple[list[slice], NDArray[np.float32]]:
+        """Return the rows of the objects of all frames, and which of them belong to each frame.
 
         Args:
             tables: Copies of the frames' tables, [frames, candidates, columns].
         """
         if not tables.shape[1]:
-            return list(tables)
+            return [slice(0)] * len(tables), tables.reshape(0, tables.shape[2])
         for score, above_threshold in tables[:, 0, (4, 7)].tolist():
             self._check.note(score, above_threshold=bool(above_threshold))
         # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
@@ -196,48 +193,71 @@ class Detect(TensorStage):
         finite = np.isfinite(rows[:, :4]).all(axis=1)
         frames, rows = frames[finite], rows[finite]
         ends = np.searchsorted(frames, range(len(tables) + 1)).tolist()
-        return [
-            None if lack else rows[start:end][: self.params.most]
+        spans = [
+            _LACKING if lack else slice(start, min(end, start + self.params.most))
             for lack, start, end in zip(lacks.tolist(), ends, ends[1:], strict=False)
         ]
+        return spans, rows
 
     def _detections(
         self,
-        frame: Frame,
+        frames: Sequence[Frame],
+        spans: Sequence[slice],
         boxes: NDArray[np.float32],
         scores: NDArray[np.float32],
         labels: NDArray[np.int64],
         extras: NDArray[np.float32],
-        prototypes: torch.Tensor | None = None,
-    ) -> Detections:
-        """Convert the objects that are kept from the model's input to the source frame."""
-        place = self.params.placement
-        parts = {role: extras[:, columns] for role, columns in self._reader.columns.items()}
-        angles = None
-        if "angle" in parts:
-            corners, angles = rotated_in_source(boxes, parts["angle"][:, 0], place)
+        prototypes: Sequence[Sequence[torch.Tensor]],
+    ) -> list[Detections]:
+        """Convert the objects that are kept from the model's input to the source frames.
+
+        Args:
+            frames: The frames.
+            spans: The rows of each frame's objects.
+            boxes: Corners in the model's input; like the next ones, for the objects of all frames.
+            scores: Scores.
+            labels: Numbers of the labels.
+            extras: Columns of the reader's extras.
+            prototypes: The prototypes of each frame, if the model has such an output.
+        """
+        place, columns = self.params.placement, self._reader.columns
+        angles = points = None
+        if "angle" in columns:
+            corners, angles = rotated_in_source(boxes, extras[:, columns["angle"]][:, 0], place)
         else:
             corners = _in_source(boxes, place)
-        points = parts.get("keypoints")
-        return Detections(
-            frame,
-            corners,
-            scores,
-            labels,
-            self.params.labels,
-            angles=angles,
-            keypoints=None if points is None else points_in_source(points.reshape(-1, points.shape[1] // 3, 3), place),
-            masks=self._masks(parts["mask"], prototypes) if "mask" in parts else None,
-            embeddings=parts.get("embedding"),
-        )
+        if "keypoints" in columns:
+            values = extras[:, columns["keypoints"]]
+            points = points_in_source(values.reshape(-1, values.shape[1] // 3, 3), place)
+        embeddings = extras[:, columns["embedding"]] if "embedding" in columns else None
+        return [
+            Detections(
+                frame,
+                corners[span],
+                scores[span],
+                labels[span],
+                self.params.labels,
+                angles=None if angles is None else angles[span],
+                keypoints=None if points is None else points[span],
+                masks=self._masks(extras[span, columns["mask"]], *planes) if "mask" in columns else None,
+                embeddings=None if embeddings is None else embeddings[span],
+            )
+            for frame, span, planes in zip(frames, spans, prototypes, strict=True)
+        ]
 
-    def _masks(self, values: NDArray[np.float32], prototypes: torch.Tensor | None) -> Masks:
+    def _masks(self, values: NDArray[np.float32], prototypes: torch.Tensor | None = None) -> Masks:
         """Return the masks of the objects from their weights, or from their own values."""
         masks = self.params.masks
         assert masks is not None
         if prototypes is None:
             return masks_of_boxes(values, masks, self.params.placement)
         return masks_of_prototypes(values, prototypes, masks, self.params.input_placement)
+
+
+def _by_frame(tensors: Tensors, names: Sequence[str], count: int) -> list[Tensors]:
+    """Return the tensors of each frame of a batch."""
+    parts = {name: tensors[name].chunk(count) for name in names}
+    return [{name: part[number] for name, part in parts.items()} for number in range(count)]
 
 
 def _in_source(boxes: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:

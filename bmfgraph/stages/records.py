@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.stages.base import Stage
-from bmfgraph.stages.items import Result
 from bmfgraph.stages.record_files import FORMATS
+from bmfgraph.stages.results import records_of
 
 __all__ = ["Write"]
 
@@ -22,14 +22,17 @@ class Write(Stage):
         self._file = FORMATS[self.params.format](self.params)
 
     def process(self, *items: Any) -> Iterable[Any]:
-        first: Result = items[0]
-        record: dict[str, Any] = {}
-        for item in items:
-            for key, values in item.record().items():
-                # Several nodes of a kind share a key.
-                record[key] = record[key] + values if key in record else values
-        if self.params.empty_frames or any(record.values()):
-            self._file.write(first.index, round(float(first.time), 6), record)
+        return self.process_batch([items])
+
+    def process_batch(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
+        columns = [records_of(column) for column in zip(*rows, strict=True)]
+        for (first, *_), (record, *others) in zip(rows, zip(*columns, strict=True), strict=True):
+            for other in others:
+                for key, values in other.items():
+                    # Several nodes of a kind share a key.
+                    record[key] = record[key] + values if key in record else values
+            if self.params.empty_frames or any(record.values()):
+                self._file.write(first.index, round(first.frame.seconds, 6), record)
         return ()
 
     def finish(self) -> Iterable[Any]:

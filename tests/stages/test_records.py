@@ -17,9 +17,9 @@ from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.plan.types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, Placement, SegmentsSpec, TextsSpec
 from bmfgraph.stages.items import Result
 from bmfgraph.stages.records import Write
-from bmfgraph.stages.results import Box, Classes, Detections, Embedding, Masks, Segments, Texts
+from bmfgraph.stages.results import Box, Classes, Detections, Embedding, Masks, Segments, Texts, records_of
 from tests.conftest import FrameMaker
-from tests.tools import frames
+from tests.tools import frames, opened
 
 COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
 LABELS = ("face", "hand", 'a "quoted", label')
@@ -74,6 +74,32 @@ def test_csv_holds_a_row_for_every_box(tmp_path: Path, detections: list[Detectio
         "y2": "40.0",
     }
     assert (rows[3]["frame"], rows[3]["pts"]) == ("2", "0.2")
+
+
+def test_frames_together_are_written_as_each_alone(tmp_path: Path, video_frame: FrameMaker) -> None:
+    random = np.random.default_rng(3)
+    found = []
+    for index, count in enumerate((2, 0, 5, 1)):
+        corners = random.uniform(0, 64, (count, 4)).astype(np.float32)
+        scores, classes = random.uniform(0, 1, count).astype(np.float32), random.integers(0, 3, count)
+        points = random.uniform(0, 1, (count, 2, 3)).astype(np.float32)
+        others: dict[str, Any] = {
+            "ids": np.arange(count),
+            "keypoints": points,
+            "attributes": {"age": np.arange(count) * 2},
+        }
+        found.append(Detections(video_frame(index, pts=7 * index), corners, scores, classes, LABELS, **others))
+    texts = [Texts(result.frame, ("a",), np.ones(1, np.float32), np.ones((1, 4), np.float32)) for result in found]
+    write(tmp_path / "alone.jsonl", "jsonl", list(zip(found, texts, strict=True)))
+    stage = opened(Write("table", RecordsParams(str(tmp_path / "together.jsonl"), "jsonl")))
+    assert list(stage.process_batch(list(zip(found, texts, strict=True)))) == []
+    assert list(stage.finish()) == []
+    assert (tmp_path / "together.jsonl").read_text() == (tmp_path / "alone.jsonl").read_text()
+    assert records_of(found) == [result.record() for result in found]
+    assert [result.frame.seconds for result in found] == [float(result.time) for result in found]
+    assert records_of(texts) == [result.record() for result in texts]
+    assert records_of([found[0], texts[0]]) == [found[0].record(), texts[0].record()]
+    assert records_of([]) == []
 
 
 @pytest.mark.parametrize(("form", "lines"), [("jsonl", 0), ("csv", 1)])
