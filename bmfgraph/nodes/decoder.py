@@ -41,6 +41,8 @@ SKIP_HINT = "it is cut off or damaged; set decoder.on_error=skip to keep what is
 class DecoderParams(VideoReading):
     """The streams to read, and the frames that they promise."""
 
+    ahead: ClassVar[int] = 0
+    """Batches that are decoded before the next node takes one."""
     backend: Backend
     codec: str
     """FFmpeg's name of the video codec."""

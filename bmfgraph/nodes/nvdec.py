@@ -51,6 +51,7 @@ class NvdecMedia(Media):
 class NvdecParams(DecoderParams):
     """The stream to decode, and how its frames become RGB."""
 
+    ahead: ClassVar[int] = 3
     chroma: Chroma
     stored_width: int
     """Size of the frames before rotation, in pixels."""

@@ -109,11 +109,12 @@ def run_plan(
 
 
 def _burst(plan: Plan) -> int:
-    """Return the number of frames that arrive at once: those of a batch, or of a batch of windows."""
+    """Return the number of frames that arrive at once: those decoded ahead, and a batch of frames or of windows."""
     batches = (engine.batch for _, engine in plan.engines())
     types = (port.type for node in plan for port in node.outputs)
     windows = (len(kind.window.outputs) for kind in types if isinstance(kind, TensorSpec))
-    return max(plan.batch, max(batches, default=1) * max(windows, default=1))
+    ahead = max((getattr(node.params, "ahead", 0) for node in plan), default=0)
+    return plan.batch * ahead + max(plan.batch, max(batches, default=1) * max(windows, default=1))
 
 
 def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:

@@ -177,15 +177,18 @@ class Detect(TensorStage):
         return torch.cat([boxes, torch.stack(columns, dim=1), extras], dim=1)
 
     def _read(self, tables: NDArray[np.float32]) -> tuple[list[slice], NDArray[np.float32]]:
-        """Return the rows of the objects of all frames, and which of them belong to each frame.
+        """Return which rows belong to each frame, and the rows of the objects of all frames.
 
         Args:
             tables: Copies of the frames' tables, [frames, candidates, columns].
+
+        Returns:
+            For each frame its rows, or the object ``_LACKING``: then the outputs must be decoded again.
         """
         if not tables.shape[1]:
             return [slice(0)] * len(tables), tables.reshape(0, tables.shape[2])
-        for score, above_threshold in tables[:, 0, (4, 7)].tolist():
-            self._check.note(score, above_threshold=bool(above_threshold))
+        # A score that is no number hides no other.
+        self._check.note(float(np.fmax.reduce(tables[:, 0, 4])), above_threshold=bool(tables[:, 0, 7].any()))
         # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
         lacks = (tables[:, 0, 8] == 0) | ((tables.shape[1] == self._most) & (tables[:, -1, 7] > 0))
         frames, places = np.nonzero(tables[:, :, 6] > 0)

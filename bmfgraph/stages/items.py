@@ -57,7 +57,7 @@ class Frame:
 
     @property
     def seconds(self) -> float:
-        """The same as a float, in a tenth of the time."""
+        """Presentation time in seconds, as a float. It takes a tenth of the time of ``float(frame.time)``."""
         return self.pts * self.time_base.numerator / self.time_base.denominator
 
     @property

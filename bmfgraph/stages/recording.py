@@ -41,8 +41,8 @@ class TensorStage(Stage):
     A subclass defines :meth:`compute`, and :meth:`tensors_of` and :meth:`items_of` where its items are not Samples.
 
     Attributes:
-        counts_rows: Whether the first dim of what ``tensors_of`` returns counts rows. A tensor without that dim is one
-            row; a view that adds it would be made of each frame.
+        counts_rows: Whether the first dim of what ``tensors_of`` returns counts rows. If not, each tensor is one row
+            and lacks that dim, which saves a view of each frame.
     """
 
     counts_rows: ClassVar[bool] = True

@@ -155,7 +155,10 @@ class FakeGpu:
     """Every so many frames, the decoder reports a wrong time."""
     failing_at: int | None = None
     """Number of the call that fails."""
+    at_once: bool = False
+    """Whether all pictures come in the last call."""
     surfaces: list[Any] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
     codec: Any = None
     calls: int = 0
     decoded: int = 0
@@ -192,7 +195,7 @@ class FakeGpu:
                 # NVDEC gets one time in each call, and invents those of the frames that follow.
                 packet.pts = data.pts + 33 * number
         result = []
-        for number, frame in enumerate(itertools.chain.from_iterable(map(self.codec.decode, packets))):
+        for number, frame in enumerate(itertools.chain.from_iterable(map(self.codec.decode, packets)), len(self.kept)):
             surface = self._nv12(frame)
             if number == len(self.surfaces):
                 self.surfaces.append(surface)
@@ -201,7 +204,10 @@ class FakeGpu:
             reported = -7 if self.lost and self.decoded % self.lost == 0 else frame.pts
             pointer = self.surfaces[number].ctypes.data
             result.append(SimpleNamespace(timestamp=reported, GetPtrToPlane=lambda _, pointer=pointer: pointer))
-        return result
+        if not self.at_once:
+            return result
+        self.kept += result
+        return [] if data.bsl else self.kept
 
     def _pictures(self, data: bytes) -> Iterator[Any]:
         if self.codec.name == "vp9":
@@ -335,6 +341,7 @@ def assert_same(actual: Sequence[Seen], reference: Sequence[Seen], tick: Fractio
         assert off.mean() < most / 4
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize(
     "options",
     [
@@ -577,6 +584,23 @@ def test_a_decoder_that_is_ahead_keeps_what_was_not_read(
     ran = run(source)
     assert ran.monitor.error is None, ran.monitor.trace
     assert_same(ran.seen(), part(recorded(source)), ran.base)
+
+
+def test_more_pictures_come_at_once_than_there_are_slots(tmp_path: Path, run: Callable[..., Ran]) -> None:
+    source = write(tmp_path / "in.mp4", PICTURES)
+    ran = run(source, {"at_once": True})
+    assert ran.monitor.error is None, ran.monitor.trace
+    assert_same(ran.seen(), part(recorded(source)), ran.base)
+
+
+def test_pictures_of_another_size_behind_the_end_do_no_harm(
+    tmp_path: Path, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = FakeGpu.GetWidth
+    monkeypatch.setattr(FakeGpu, "GetWidth", lambda self: wide(self) + 32 * (self.decoded > 12))
+    ran = run(write(tmp_path / "in.ts", PICTURES, time_base=Fraction(1, 90_000)), end=0.4)
+    assert ran.monitor.error is None, ran.monitor.trace
+    assert len(ran.frames) == 10
 
 
 def test_a_run_that_ends_early_ends_the_decoders_threads(

@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import torch
 from bmfgraph.nodes.records import RecordsParams
 from bmfgraph.plan.types import ClassesSpec, DetectionsSpec, EmbeddingsSpec, Placement, SegmentsSpec, TextsSpec
 from bmfgraph.stages.items import Result
-from bmfgraph.stages.records import Write
-from bmfgraph.stages.results import Box, Classes, Detections, Embedding, Masks, Segments, Texts, records_of
+from bmfgraph.stages.records import Write, records_of
+from bmfgraph.stages.results import Box, Classes, Detections, Embedding, Masks, Segments, Texts
 from tests.conftest import FrameMaker
 from tests.tools import frames, opened
 
@@ -100,6 +101,11 @@ def test_frames_together_are_written_as_each_alone(tmp_path: Path, video_frame: 
     assert records_of(texts) == [result.record() for result in texts]
     assert records_of([found[0], texts[0]]) == [found[0].record(), texts[0].record()]
     assert records_of([]) == []
+    # Their corners would move to the next frame.
+    odd = replace(found[0], corners=found[2].corners)
+    with pytest.raises(ValueError, match="argument") as caught:
+        records_of([found[2], odd])
+    assert caught.value.item is odd  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("form", "lines"), [("jsonl", 0), ("csv", 1)])

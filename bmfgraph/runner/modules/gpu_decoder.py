@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from itertools import compress
 from queue import SimpleQueue
 from typing import Any
 
@@ -23,7 +24,7 @@ from bmfgraph.errors import InstallError, RunError, first_line
 from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.plan.types import bits_of
-from bmfgraph.runner.modules.nvdec_surfaces import Surface, Surfaces
+from bmfgraph.runner.modules.nvdec_surfaces import Pictures, Surfaces
 from bmfgraph.stages.color import ToRgb
 from bmfgraph.stages.cuda import graphed_on_cuda
 
@@ -31,8 +32,6 @@ __all__ = ["HINT", "GpuDecoder"]
 
 HINT = "set decoder=ffmpeg, which decodes on the CPU"
 _CODECS = {"h264": "H264", "hevc": "HEVC", "vp8": "VP8", "vp9": "VP9", "av1": "AV1"}
-_AHEAD = 3
-"""Batches of surfaces: one is decoded, one waits, and the GPU reads one."""
 # Every GPU with a decoder supports these, so their capabilities need no check.
 _ALWAYS_SUPPORTED = {(codec, format_) for codec in ("h264", "hevc", "vp9") for format_ in ("yuv420p", "yuvj420p")}
 
@@ -59,7 +58,7 @@ class GpuDecoder:
         self._node, self._kind, self._params = node, kind, params
         self._clock = Clock(params)
         self._base, self._zero = params.time_base, self._clock.zero(params.time_base)
-        self.ended = self._has_ended = False
+        self.ended = self._has_ended = self._is_closed = False
         self._device = device = _current_device()
         self._stream, self._converting = torch.cuda.Stream(device), torch.cuda.Stream(device)
         pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
@@ -68,8 +67,8 @@ class GpuDecoder:
         self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
         self._slots: list[_Slots] = []
         self._filling: _Slots | None = None
-        self._full: SimpleQueue[tuple[list[_Slots], bool] | BaseException] = SimpleQueue()
-        """Slots that are decoded, and whether they are the last."""
+        self._full: SimpleQueue[tuple[_Slots | None, bool] | BaseException] = SimpleQueue()
+        """Decoded slots, and whether they are the last, after which there may be none."""
         self._free: SimpleQueue[_Slots | None] = SimpleQueue()
         """Slots whose conversion has been enqueued; None closes the decoder."""
         self._views: dict[int, torch.Tensor] = {}
@@ -100,74 +99,71 @@ class GpuDecoder:
         decoded = self._full.get()
         if isinstance(decoded, BaseException):
             raise decoded
-        full, self.ended = decoded
-        frames: list[tuple[int, torch.Tensor]] = []
-        for slots in full:
-            frames += self._converted(slots)
-            self._free.put(slots)
+        slots, self.ended = decoded
+        if slots is None:
+            return []
+        frames = self._converted(slots)
+        self._free.put(slots)
         return frames
 
     def _decode_ahead(self) -> None:
         try:
             with torch.cuda.stream(self._stream):
-                while not self._has_ended:
-                    full = self._decode()
-                    self._full.put((full, self._has_ended))
+                while not self._has_ended and not self._is_closed:
+                    self._decode()
+                self._pass_on(last=True)
         except BaseException as error:
             self._full.put(error)
 
-    def _decode(self) -> list[_Slots]:
-        """Return the next full slots, at the end of the file also those that are not full."""
-        full: list[_Slots] = []
-        while not full and not self._has_ended:
-            surfaces = self._surfaces.read()
-            self._has_ended = self._surfaces.ended
-            inside = [surface for surface in surfaces if self._is_inside(surface.pts)]
-            while inside:
-                slots = self._filling = self._filling or self._empty_slots()
-                count = self._batch - len(slots.times)
-                self._keep(slots, inside[:count])
-                inside = inside[count:]
-                if len(slots.times) == self._batch:
-                    full.append(slots)
-                    self._filling = None
-        if self._has_ended and self._filling:
-            full.append(self._filling)
-        for slots in full:
+    def _decode(self) -> None:
+        """Decode the next pictures, and pass on each set of slots that they fill."""
+        pictures = self._surfaces.read()
+        self._has_ended = self._surfaces.ended
+        times, views = self._inside(pictures)
+        while times:
+            slots = self._filling = self._filling or self._empty_slots()
+            count = self._batch - len(slots.times)
+            slots.copy(views[:count], times[:count])
+            times, views = times[count:], views[count:]
+            if len(slots.times) == self._batch:
+                self._pass_on(last=False)
+
+    def _pass_on(self, *, last: bool) -> None:
+        """Give slots to the reader at once: a call may decode more pictures than all slots hold."""
+        slots, self._filling = self._filling, None
+        if slots is not None:
             slots.filled.record()
-        return full
+        self._full.put((slots, last))
 
-    def _is_inside(self, pts: int) -> bool:
-        """Return whether a frame belongs to the part that is read; the first one past its end ends the file."""
-        past = self._clock.is_past_end(pts, self._base)
-        self._has_ended = self._has_ended or past
-        return not past and not self._clock.is_before_start(pts, self._base)
-
-    def _keep(self, slots: _Slots, surfaces: Sequence[Surface]) -> None:
-        """Copy surfaces to the next slots: NVDEC overwrites them."""
-        params, views = self._params, []
-        for surface in surfaces:
-            # Rows of an odd width have one sample more.
-            wider, height = surface.width - params.stored_width, surface.height
-            if wider not in (0, 1) or height != params.stored_height:
-                raise self._error(
-                    f"the frame size changes from {params.stored_width}x{params.stored_height} "
-                    f"to {surface.width}x{height}"
-                )
-            if surface.pointer not in self._views:
+    def _inside(self, pictures: Pictures) -> tuple[list[int], list[torch.Tensor]]:
+        """Return the times, in ticks of the clip, and the surfaces of the pictures in the part that is read."""
+        width, height, times, pointers = pictures
+        params, clock = self._params, self._clock
+        if clock.start is not None or clock.end is not None:
+            # Pictures come in presentation order, so the first one past the end ends the file.
+            self._has_ended = self._has_ended or (bool(times) and clock.is_past_end(times[-1], self._base))
+            kept = [not (clock.is_before_start(pts, self._base) or clock.is_past_end(pts, self._base)) for pts in times]
+            times, pointers = list(compress(times, kept)), list(compress(pointers, kept))
+        # Rows of an odd width have one sample more.
+        if times and (width - params.stored_width not in (0, 1) or height != params.stored_height):
+            raise self._error(
+                f"the frame size changes from {params.stored_width}x{params.stored_height} to {width}x{height}"
+            )
+        for pointer in pointers:
+            if pointer not in self._views:
                 # The planes follow each other without gaps.
-                shape = (sum(self._plane_rows), surface.width)
-                self._views[surface.pointer] = _surface_view(surface.pointer, shape, self._is_16_bit, self._device)
-            views.append(self._views[surface.pointer])
-        slots.copy(views, [surface.pts - self._zero for surface in surfaces])
+                shape = (sum(self._plane_rows), width)
+                self._views[pointer] = _surface_view(pointer, shape, self._is_16_bit, self._device)
+        return [pts - self._zero for pts in times], [self._views[pointer] for pointer in pointers]
 
     def _empty_slots(self) -> _Slots:
         """Return slots that are no longer read when later work of the current stream begins."""
-        if len(self._slots) < _AHEAD:
+        # One set is filled, one waits, and the GPU reads one.
+        if len(self._slots) < self._params.ahead:
             self._slots.append(_Slots(self._batch, self._rgb_images, is_graph=not self._to_rgb.is_one_kernel))
             return self._slots[-1]
         slots = self._free.get()
-        if slots is None:
+        if slots is None or self._is_closed:
             raise RuntimeError("the decoder is closed")
         slots.read.wait()
         return slots
@@ -219,13 +215,19 @@ class GpuDecoder:
         self._shared.wait_stream(self._converting)
         images.record_stream(self._shared)
 
+    def stop(self) -> None:
+        """End the decoding ahead, without a wait for its end."""
+        self._is_closed = True
+        self._free.put(None)
+
     def close(self) -> None:
         """Destroy the decoder, once the GPU no longer reads its surfaces."""
-        self._has_ended = True
-        self._free.put(None)
+        self.stop()
         self._thread.join()
         self._stream.synchronize()
         self._converting.synchronize()
+        self._slots.clear()
+        self._filling = None
         self._views.clear()
         with NO_CAPTURE:
             self._surfaces.close()

@@ -84,5 +84,7 @@ class NvdecModule(BmfModule):
             super().close()
             decoder, self.decoder = self.decoder, None
             if decoder is not None:
+                # An abandoned run never destroys it, but its thread must end.
+                decoder.stop()
                 # Destroying the decoder blocks the GPU for 0.2 s, while later nodes still process frames.
                 self.monitor.on_shutdown.append(decoder.close)

@@ -22,7 +22,7 @@ from bmfgraph.media.reading import Clock
 from bmfgraph.nodes.nvdec import NvdecParams
 from bmfgraph.runner.modules.packet_reader import PacketReader, PtsMatcher
 
-__all__ = ["Surface", "Surfaces"]
+__all__ = ["Pictures", "Surfaces"]
 
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """FFmpeg's names of containers that hold a packet for each frame."""
@@ -31,13 +31,20 @@ _CODE = 1 << 16
 times must rise in the order of display: else it invents all."""
 
 
-class Surface(NamedTuple):
-    """A decoded picture in the decoder's memory, which is overwritten after the next read."""
+class Pictures(NamedTuple):
+    """Decoded pictures in the decoder's memory, which are overwritten after the next read.
 
-    pts: int
-    pointer: int
+    Attributes:
+        width: Width of all, in pixels.
+        height: Height of all.
+        times: The pts of each picture.
+        pointers: The address of each picture.
+    """
+
     width: int
     height: int
+    times: list[int]
+    pointers: list[int]
 
 
 class Surfaces:
@@ -79,7 +86,7 @@ class Surfaces:
         self._reader = ThreadPoolExecutor(1, "bmfgraph-packets")
         self._next = self._reader.submit(self._read_packets)
 
-    def read(self) -> list[Surface]:
+    def read(self) -> Pictures:
         """Return the next pictures, none or several. The copies of the last ones are enqueued by now."""
         packets, coded = self._next.result()
         stream = np.frombuffer(coded, np.uint8)
@@ -94,15 +101,16 @@ class Surfaces:
         with contextlib.nullcontext() if self._begun else NO_CAPTURE:
             decoded = self._decoder.Decode(data)
         if not decoded:
-            return []
+            return Pictures(0, 0, [], [])
         self._begun = True
-        size = self._decoder.GetWidth(), self._decoder.GetHeight()
-        times = [self._pts_of(surface.timestamp) for surface in decoded]
-        return [
-            Surface(pts, surface.GetPtrToPlane(0), *size)
-            for pts, surface in zip(times, decoded, strict=True)
-            if pts is not None
-        ]
+        found = [(self._pts_of(surface.timestamp), surface) for surface in decoded]
+        shown = [(pts, surface.GetPtrToPlane(0)) for pts, surface in found if pts is not None]
+        return Pictures(
+            self._decoder.GetWidth(),
+            self._decoder.GetHeight(),
+            [pts for pts, _ in shown],
+            [pointer for _, pointer in shown],
+        )
 
     def close(self) -> None:
         """Destroy the decoder."""

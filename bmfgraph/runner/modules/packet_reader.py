@@ -93,7 +93,7 @@ def converted_at_once(annex_b: Any, packets: list[Any]) -> Iterator[tuple[list[A
     # New parameter sets, which a packet has beside its bytes, are for this packet and later ones.
     together: list[Any] = []
     if not any(packet.has_sidedata("new_extradata") for packet in packets):
-        # A packet that is damaged fails all.
+        # One damaged packet makes the conversion of all fail.
         with contextlib.suppress(av.FFmpegError):
             together = annex_b.filter(av.Packet(b"".join(packets)))
     if together:
