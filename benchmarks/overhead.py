@@ -7,7 +7,7 @@ A clip of 640x360 in RGB runs through decoder, tensor, model and tensor back to 
 the same in one thread with PyAV and ONNX Runtime. The model returns its input. Each round runs both with a short and a
 long clip, one after the other; times per frame are the differences of the two lengths, so that starts do not count, and
 medians over the rounds. ``processor`` is the time of all threads together, which a second core does not hide: the
-overhead is the difference of these times. ``growth`` compares resident memory at the end with that at frame 500.
+overhead is the difference of these times. ``growth`` compares resident memory with that at frame 500.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from bmfgraph import Job, compose
 from bmfgraph.system.progress import Progress
 
 WIDTH, HEIGHT, RATE = 640, 360, 25
+LOOKED_AT = (500, 1000, 2000, 5000, 10_000)
+"""Frames at which memory is looked at."""
 
 Array = NDArray[np.float64]
 
@@ -94,16 +96,17 @@ def per_frame(work: Callable[[int], object], lengths: tuple[int, int]) -> Array:
     return result
 
 
-def memory_growth(job: Job) -> tuple[int, int]:
-    """Return the resident memory at frame 500 and at the end of a run, in bytes."""
+def memory(job: Job) -> dict[int, int]:
+    """Return the resident memory in bytes near some frames of a run, and at its end."""
     seen: dict[int, int] = {}
 
     def look(progress: Progress) -> None:
         seen[progress.done] = resident()
 
     job.run(progress=look)
-    later = [frame for frame in seen if frame >= 500]
-    return seen[min(later)], seen[max(later)]
+    last = max(seen)
+    wanted = [frame for frame in LOOKED_AT if frame < last]
+    return {frame: seen[min(later for later in seen if later >= frame)] for frame in [*wanted, last]}
 
 
 def main() -> None:
@@ -121,15 +124,17 @@ def main() -> None:
         for _ in range(options.rounds):
             loops.append(per_frame(lambda length: by_hand(model, clips[length]), lengths))
             pipelines.append(per_frame(lambda length: jobs[length].run(), lengths))
-        at_500, at_end = memory_growth(jobs[options.frames])
+        growth = memory(jobs[options.frames])
     print("| per frame of 640x360 | by the clock, µs | processor, µs |\n|---|---:|---:|")
     for title, rows in (("loop by hand", loops), ("bmfgraph", pipelines)):
         clock, processor = np.median(rows, axis=0)
         print(f"| {title} | {clock:.0f} | {processor:.0f} |")
     overhead = np.median(np.array(pipelines) - np.array(loops), axis=0)[1]
     print(f"\noverhead {overhead:.0f} µs of processor time per frame")
-    growth = at_end / at_500 - 1
-    print(f"resident memory {at_500 / 1e6:.0f} MB at frame 500, {at_end / 1e6:.0f} MB at the end: growth {growth:.1%}")
+    first = next(iter(growth.values()))
+    print("\n| frame | resident memory, MB | growth |\n|---:|---:|---:|")
+    for frame, memory_then in growth.items():
+        print(f"| {frame:,} | {memory_then / 1e6:.0f} | {memory_then / first - 1:.1%} |")
 
 
 if __name__ == "__main__":
