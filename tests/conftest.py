@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -35,8 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate-golden", action="store_true", help="write tests/golden anew instead of comparing")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole sweeps take longest: they begin first, so that no worker is left with them at the end."""
+    """Leave all but a sample of some tests to ``make wide``, and begin with whole sweeps, which take longest."""
+    cases: defaultdict[object, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("sample"):
+            cases[item.parent, item.originalname].append(item)
+    for some in cases.values():
+        mark = some[0].get_closest_marker("sample")
+        assert mark is not None
+        kept = {len(some) * place // mark.args[0] for place in range(mark.args[0])}
+        for number, item in enumerate(some):
+            if number not in kept:
+                item.add_marker("wide")
     items.sort(key=lambda item: item.path.name != "test_sweeps.py")
 
 

@@ -545,6 +545,7 @@ job.run(isolated=True)
     assert child == len([line for line in done.stderr.splitlines() if line.startswith("bmfgraph|")])
 
 
+@pytest.mark.wide
 def test_an_isolated_child_ends_with_its_parent(clip: Clip, tmp_path: Path) -> None:
     clip("clip.mp4", frames=3000)
     code = """

@@ -8,6 +8,7 @@ import pickle
 import re
 from collections import Counter
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.conftest import REPOSITORY
 PAGE = REPOSITORY / "docs" / "errors.md"
 
 
+@lru_cache(maxsize=1)
 def modules() -> dict[Path, ast.Module]:
     """Return the modules that name codes; other interpreters run trt_process.py, which imports nothing of bmfgraph."""
     files = (REPOSITORY / "bmfgraph").rglob("*.py")

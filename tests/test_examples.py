@@ -106,6 +106,7 @@ def test_pipeline_in_code(sample: Path) -> None:
     assert size_and_count(Path("two/small.mp4")) == (176, 144, 120)
 
 
+@pytest.mark.wide
 def test_own_node(sample: Path) -> None:
     python(EXAMPLES / "05_own_node.py", "--output", "mirrored.mkv")
     assert size_and_count(Path("mirrored.mkv")) == (176, 144, 120)

@@ -37,12 +37,6 @@ CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
 SAMPLE_RATE = 48_000
 
 
-def sampled(count: int, *values: Any) -> list[Any]:
-    """Return values for ``parametrize``, of which only the first ``count`` are tested at every commit."""
-    others = (value if isinstance(value, tuple) else (value,) for value in values[count:])
-    return [*values[:count], *(pytest.param(*value, marks=pytest.mark.wide) for value in others)]
-
-
 def picture(index: int, width: int, height: int) -> Pixels:
     """RGB test picture number ``index``: slow gradients and a bright square that moves right."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))

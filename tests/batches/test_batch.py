@@ -150,6 +150,7 @@ def leave_everything() -> None:
     pass
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("change", "overrides", "again"),
     [
@@ -239,6 +240,7 @@ def test_run_takes_a_manifest_and_a_journal(clips: list[str]) -> None:
     assert json.loads(Path("own/summary.json").read_text())["clips"]["done"] == 4
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("parts", [1, 3, 6])
 def test_shards_are_the_whole_and_no_clip_twice(clips: list[str], parts: int) -> None:
     ended = [each.clip for part in range(parts) for each in batch(f"shard={part + 1}/{parts}")]
@@ -303,6 +305,7 @@ def test_a_failure_stops_the_others(clips: list[str]) -> None:
     assert summary()["clips"] == {"done": 0, "kept": 0, "failed": 1, "waiting": 3}
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("retries", ["2", "{E801: 2}", "{E404: 5}", "0"])
 def test_retries(clips: list[str], retries: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []

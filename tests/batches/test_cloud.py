@@ -472,6 +472,7 @@ def no_room(monkeypatch: pytest.MonkeyPatch, refusing: str) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=1000, used=990, free=1000))
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(
     ("change", "values", "code", "path", "words"),
     [

@@ -12,7 +12,7 @@ from bmfgraph.api import Job
 from bmfgraph.config.compose import composed
 from tests.codes.command import run_cli
 from tests.compile.machines import BARE
-from tests.tools import double_model, make_clip, sampled
+from tests.tools import double_model, make_clip
 
 UP = "-m pipeline=super_resolution model.file=double.onnx input=clip.mp4 output=out.mp4 sweep.dir=sweep "
 
@@ -62,10 +62,10 @@ def test_cells_write_into_the_sweeps_folder(folder: Path) -> None:
     assert "'double.onnx/sweep/cells/" in problem["message"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "code", "where"),
-    sampled(
-        2,
+    [
         ("+sweep.repeat=2", "E203", "sweep.repeat"),
         ("sweep.objective=speed", "E115", "sweep.objective"),
         ("sweep.repeats=1,2", "E209", "sweep.repeats"),
@@ -77,7 +77,7 @@ def test_cells_write_into_the_sweeps_folder(folder: Path) -> None:
             "hydra/launcher",
         ),
         ("sweep.reference=none.mp4", "E112", "sweep.reference"),
-    ),
+    ],
 )
 def test_the_sweep_itself_is_checked_too(folder: Path, words: str, code: str, where: str) -> None:
     outcome = run_cli(f"check {UP}encoder.crf=60,61 {words}", folder)

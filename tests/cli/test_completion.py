@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -279,10 +279,12 @@ def check(terminal: Terminal, line: str, found: set[str]) -> None:
         assert {word.rpartition("=")[2] for word in found} <= set(re.split(r"[\s=]+", shown)), shown
 
 
-def test_bash(terminal: Callable[..., Terminal], here: Path) -> None:
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("lines", [LINES[:2], LINES[2:]], ids=["some", "others"])
+def test_bash(terminal: Callable[..., Terminal], here: Path, lines: Sequence[tuple[str, set[str]]]) -> None:
     (here / "rc").write_text(BASH)
     bash = terminal("bash", "--noprofile", "--rcfile", "rc", "-i")
-    for line, found in LINES:
+    for line, found in lines:
         check(bash, line, found)
     assert bash.tab("FOO=1 bmfgraph input=ne")[1] == "FOO=1 bmfgraph input=new/"
     # As some programs leave it.

@@ -17,7 +17,7 @@ from bmfgraph.cli.main import main
 from bmfgraph.media.parity import Parity, Record, compare_records
 from tests.nodes.wrong_models import RIGHT, constant_model, detector
 from tests.stages.object_detectors import FAMILIES
-from tests.tools import Pixels, make_clip, sampled, save_model, tensor_info
+from tests.tools import Pixels, make_clip, save_model, tensor_info
 
 Run = Callable[..., tuple[str, str]]
 TRUTH = [
@@ -116,6 +116,7 @@ def test_a_model_of_pictures_gives_its_picture(run: Run) -> None:
     assert (pixels("grey_try.png") == 45).all()
 
 
+@pytest.mark.sample(9)
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
@@ -187,7 +188,8 @@ def test_equal_results_give_a_certificate_that_plan_shows_until_the_declaration_
     assert json.loads(run("plan", *plan)[0]) == planned
 
 
-@pytest.mark.parametrize("name", sampled(1, "yolov8", "yolox", "detr"))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("name", ["yolov8", "yolox", "detr"])
 def test_a_decoder_written_from_the_publication_agrees(run: Run, name: str) -> None:
     family = FAMILIES[name]
     outputs = family.outputs(np.random.default_rng(1), 64, 64)

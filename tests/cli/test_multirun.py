@@ -12,7 +12,7 @@ import pytest
 
 from bmfgraph.cli.multirun import worst
 from tests.codes.command import run_cli
-from tests.tools import double_model, make_clip, sampled
+from tests.tools import double_model, make_clip
 
 UP = "pipeline=super_resolution model.file=double.onnx input=clip.mp4 output=out.mp4 encoder.preset=ultrafast"
 
@@ -26,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("words", sampled(2, f"plan {UP}", "engines list", f"check {UP}", "schema"))
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("words", [f"plan {UP}", "engines list", f"check {UP}", "schema"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_the_output(folder: Path, words: str, unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:

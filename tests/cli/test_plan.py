@@ -192,6 +192,7 @@ def test_what_cannot_be_compared(run: Run, words: list[str], message: str) -> No
 # ------------------------------------------------------------------------------------------ terminals, pipes, letters
 
 
+@pytest.mark.wide
 def test_a_narrow_terminal_has_no_say_in_a_file(run: Run, here: Path) -> None:
     plain = run("plan", "--table", *UPSCALE)[1]
     terminal, end = pty.openpty()
@@ -223,6 +224,7 @@ def test_a_narrow_terminal(here: Path) -> None:
     assert "nowhere.mp4" in text
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("words", [("plan", "--svg"), ("check", "--json")])
 def test_nobody_reads(here: Path, words: tuple[str, ...]) -> None:
     with subprocess.Popen(command(*words, *UPSCALE), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -162,6 +162,7 @@ def test_a_signal_at_the_start_exits_with_130() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "bmfgraph: interrupted\n")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("words", [["schema"], ["check", "nonsense=1"]])
 def test_what_native_libraries_do_at_exit_does_not_replace_the_exit_code(words: list[str]) -> None:
     def ended(code: str) -> tuple[int, str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,16 +22,16 @@ _NOWHERE = {"E701", "E702"}
 """Codes of the machine, which have no place."""
 
 
-def ids() -> list[str]:
+def cases() -> Iterator[Any]:
+    """Yield the rows; those after the first of each code are left to ``make wide``."""
     numbers: Counter[str] = Counter()
-    names = []
     for row in ROWS:
         numbers[row.code] += 1
-        names.append(f"{row.code}-{numbers[row.code]}")
-    return names
+        marks = [pytest.mark.wide] if numbers[row.code] > 1 else []
+        yield pytest.param(row, id=f"{row.code}-{numbers[row.code]}", marks=marks)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=ids())
+@pytest.mark.parametrize("row", list(cases()))
 def test_a_mistake(shop: Shop, row: Row) -> None:
     outcome = shop.outcome(row)
     assert outcome.code == row.exit, outcome
@@ -43,6 +45,7 @@ def test_a_mistake(shop: Shop, row: Row) -> None:
     assert any(shop.text(row) in text for text in outcome.texts), outcome.texts
 
 
+@pytest.mark.wide
 def test_no_two_mistakes_give_the_same_text(shop: Shop) -> None:
     texts = Counter(outcome.texts for row in ROWS if not shop.unfit(row) and (outcome := shop.outcome(row)))
     assert [text for text, count in texts.items() if count > 1] == []

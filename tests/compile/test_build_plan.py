@@ -29,6 +29,7 @@ NODES: dict[str, Any] = {
 }
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize("order", list(itertools.permutations(NODES))[::37])
 def test_nodes_come_after_those_they_take_from(order: tuple[str, ...]) -> None:
     plan = lowered({name: NODES[name] for name in order})

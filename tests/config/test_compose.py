@@ -29,6 +29,7 @@ _MODELS = {"detection": "centerface", "classification": "ppocr_cls", "map": "cen
 """Models of pipelines that have none of their own."""
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize(
     ("group", "option"), [(group, option) for group in sorted(OPTIONS) for option in OPTIONS[group]]
 )

@@ -381,6 +381,7 @@ def run_command(path: Path | None, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.wide
 def test_the_command_prints_what_is_published(nodepack: Path) -> None:
     done = run_command(nodepack)
     assert (done.returncode, done.stderr) == (0, "")

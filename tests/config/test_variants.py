@@ -13,6 +13,7 @@ from bmfgraph.errors import ConfigError
 COMMON = ("pipeline=super_resolution", "input=a.mp4")
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "changes",
     [

@@ -121,6 +121,7 @@ def test_this_machine_runs_pipelines(look: Callable[..., Lines]) -> None:
         assert all(bool(line.fix) == (line.state != "ok") for line in lines)
 
 
+@pytest.mark.wide
 def test_the_json_has_the_machine_that_plans_are_made_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor_command(as_json=True) == 0
     report = json.loads(capsys.readouterr().out)
@@ -152,6 +153,7 @@ def test_the_parent_imports_nothing_that_could_harm_it(tmp_path: Path) -> None:
     assert not {"torch", "bmf", "onnxruntime", "tensorrt", "hydra"} & set(done.stdout.split())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("plain", [False, True])
 def test_colours_on_a_terminal(tmp_path: Path, plain: bool) -> None:
     terminal, end = pty.openpty()
@@ -167,6 +169,7 @@ def test_colours_on_a_terminal(tmp_path: Path, plain: bool) -> None:
     assert (b"\x1b" in out) != plain
 
 
+@pytest.mark.wide
 def test_a_terminal_that_knows_no_arrows(tmp_path: Path) -> None:
     done = execute(folder=tmp_path, PYTHONIOENCODING="ascii", BMFGRAPH_CACHE="/proc/größe")
     assert (done.returncode, done.stderr) == (0, "")
@@ -215,6 +218,7 @@ def test_a_bmf_that_crashes_is_a_line(look: Callable[..., Lines], site: Path) ->
     assert found["ONNX Runtime"][0].state == "ok"
 
 
+@pytest.mark.wide
 def test_failures_are_counted(tmp_path: Path, site: Path) -> None:
     package(site, "bmf", "print('noise')\nraise SystemExit('no more')")
     done = execute(folder=tmp_path, PYTHONPATH=str(site), BMFGRAPH_CACHE="/proc/cache")
@@ -228,6 +232,7 @@ def test_failures_are_counted(tmp_path: Path, site: Path) -> None:
     assert lines[-1] == f"1 failure, {states.count('warn')} warnings"
 
 
+@pytest.mark.wide
 def test_a_bmf_that_hangs_is_given_up(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(site, "bmf", "import subprocess, time\nsubprocess.Popen(['sleep', '100'])\ntime.sleep(100)")
     monkeypatch.syspath_prepend(str(site))
@@ -264,6 +269,7 @@ def running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.wide
 def test_a_folder_named_bmf_is_not_bmf(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")
     [bmf] = look(code=1)["BMF"]
@@ -271,6 +277,7 @@ def test_a_folder_named_bmf_is_not_bmf(look: Callable[..., Lines], site: Path) -
     assert bmf.fix.startswith(f"rename or move {site / 'bmf'}")
 
 
+@pytest.mark.wide
 def test_an_onnxruntime_that_fails_and_a_probe_that_fails(look: Callable[..., Lines], site: Path) -> None:
     package(site, "onnxruntime", "raise ImportError('libsomething.so: no such file')")
     package(site, "packaging", "raise RuntimeError('half an update')")
@@ -300,6 +307,7 @@ def test_a_missing_library_is_named(look: Callable[..., Lines], site: Path) -> N
     ]
 
 
+@pytest.mark.wide
 def test_packages_out_of_range(look: Callable[..., Lines], site: Path) -> None:
     for name, version in (("omegaconf", "2.4.0.dev3"), ("pydantic", "1.10.2"), ("decord", "0.5"), ("pytest", "7.0")):
         distribution(site, name, version)
@@ -314,6 +322,7 @@ def test_packages_out_of_range(look: Callable[..., Lines], site: Path) -> None:
     assert "omegaconf" not in good.found
 
 
+@pytest.mark.wide
 def test_packages_that_write_over_each_other(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")  # Else FFmpeg's libraries would be linked beside the real one.
     for name in ("BabitMF", "BabitMF-GPU", "onnxruntime", "onnxruntime-gpu"):
@@ -336,6 +345,7 @@ def test_packages_that_write_over_each_other(look: Callable[..., Lines], site: P
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(bool(system.cuda_of_driver()), reason="NVIDIA's driver is here")
 def test_bmf_for_gpus_without_a_driver(look: Callable[..., Lines], site: Path) -> None:
     package(site, "bmf", "")
@@ -348,6 +358,7 @@ def test_bmf_for_gpus_without_a_driver(look: Callable[..., Lines], site: Path) -
     )
 
 
+@pytest.mark.wide
 def test_broken_node_packs(look: Callable[..., Lines], site: Path, nodepack: Path) -> None:
     distribution(site, "other-pack", kinds={"invert": "other:InvertSpec", "encoder": "other:EncoderSpec"})
     environment = {"PYTHONPATH": f"{site}{os.pathsep}{nodepack}"}
@@ -366,6 +377,7 @@ def test_broken_node_packs(look: Callable[..., Lines], site: Path, nodepack: Pat
     }
 
 
+@pytest.mark.wide
 def test_a_node_pack_that_crashes(look: Callable[..., Lines], site: Path) -> None:
     package(site, "rude", ABORT)
     distribution(site, "rude-pack", kinds={"rude": "rude:RudeSpec"})

@@ -132,6 +132,7 @@ def test_why_an_engine_is_built_anew(builds: Builds, picture: Path, rtx: str) ->
     ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16", "int8"])
 def test_every_precision_is_built(builds: Builds, picture: Path, rtx: str, precision: str) -> None:
     rng = np.random.default_rng(0)
@@ -163,6 +164,7 @@ def test_a_network_whose_dims_are_freed(builds: Builds, tmp_path: Path, rtx: str
     assert "input 'input' is 10x3x32x32 in the network, and the profile has 1x3x16x16" in message
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "name",
     [
@@ -177,6 +179,7 @@ def test_the_shared_models(builds: Builds, shared_models: Path, rtx: str, name: 
     takes_the_model(builds, shared_models / f"{name}.onnx")
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "path", sorted(Path(bmfgraph.models.__file__).parent.glob("*.onnx")), ids=lambda path: path.stem
 )
@@ -542,6 +545,7 @@ def gone(number: int) -> bool:
         return True
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("program", [SLEEPS, CHILD_SLEEPS])
 def test_ctrl_c_ends_the_build_at_once(builds: Builds, picture: Path, tmp_path: Path, program: str) -> None:
     process = start(ENSURE, builds.store, picture, "sh", "-c", program, cwd=tmp_path)

@@ -334,6 +334,7 @@ def test_a_disk_that_is_full_before_the_manifest_is_written(store: EngineStore) 
     assert names(store.root / "net") == []
 
 
+@pytest.mark.wide
 def test_a_store_that_cannot_be_written(store: EngineStore, make: Maker, powerless: list[str]) -> None:
     store.ensure("net", key(), make, say=quiet)
     for folder in (store.root, *store.root.rglob("*")):

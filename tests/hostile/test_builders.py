@@ -202,6 +202,7 @@ def guard_of(parent: int) -> int:
     return number
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("killed", ["parent", "guard"])
 def test_a_builder_and_its_descendants_end(folder: Path, killed: str) -> None:
     onnx = picture_model(folder / "picture.onnx")

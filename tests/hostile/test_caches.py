@@ -17,7 +17,7 @@ from bmfgraph.engines.onnx import cache
 from bmfgraph.engines.onnx.cache import cached_model, cached_output_shapes
 from bmfgraph.errors import ConfigError
 from bmfgraph.system.machine import find_machine
-from tests.tools import double_model, sampled
+from tests.tools import double_model
 
 SHAPES = {"input": (1, 3, 4, 4)}
 
@@ -65,7 +65,8 @@ SPOILED: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(1, *SPOILED))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("name", SPOILED)
 def test_a_spoiled_note_is_no_note(model: Path, name: str) -> None:
     fresh, shapes = cached_model(model), cached_output_shapes(cached_model(model), SHAPES)
     note = note_of(model)
@@ -86,7 +87,8 @@ def test_notes_are_private(model: Path) -> None:
     assert note.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("spoil", sampled(1, "everyone", "link", "owner"))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("spoil", ["everyone", "link", "owner"])
 def test_a_folder_of_others_is_not_used(model: Path, spoil: str) -> None:
     note = note_of(model)
     entry = cache._read(note.stem)

@@ -18,7 +18,6 @@ from bmfgraph.config import limits
 from bmfgraph.errors import ConfigError
 from tests.codes.command import Outcome, run_cli
 from tests.runner.command import start
-from tests.tools import sampled
 
 HEAD = """\
 # @package _global_
@@ -59,10 +58,10 @@ def _small() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (500 << 20, 500 << 20))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("content", "words", "text"),
-    sampled(
-        2,
+    [
         (ALIASES, (), "pipeline/p.yaml: it has more than 50,000 values, with every alias replaced by its content"),
         (TEXTS, (), "the ${...} multiply each other"),
         ("", ("-m", "engine.batch=range(0,1000000000)"), "sweep.max_cells: the sweep has 1,000,000,000 cells"),
@@ -77,7 +76,7 @@ def _small() -> None:
             "sweep.max_cells: the sweep has 1,000,000,000",
         ),
         ("", ("-m", "engine.batch=range(0,5,0)"), "engine.batch: 'range(0,5,0)' has no values, or no end"),
-    ),
+    ],
 )
 def test_a_small_configuration_stays_small(
     tmp_path: Path, put: Put, content: str, words: tuple[str, ...], text: str
@@ -189,6 +188,7 @@ def test_limits_leave_room_for_real_configurations(tmp_path: Path, put: Put) -> 
     assert limits.MAX_CELLS == 1000
 
 
+@pytest.mark.wide
 def test_only_messages_with_codes_are_printed(tmp_path: Path, put: Put) -> None:
     put(HEAD)
     command = [sys.executable, "-m", "bmfgraph", "check", "--config-dir", ".", "pipeline=p", "input=a.mp4"]

@@ -20,7 +20,6 @@ from bmfgraph.runner.monitor import RunMonitor
 from bmfgraph.system.processes import child
 from bmfgraph.system.temporary import publish, reserved, temporary_folder
 from tests.runner.command import bmfgraph, start
-from tests.tools import sampled
 
 Clip = Callable[..., Path]
 _HOLD = """
@@ -125,6 +124,7 @@ def interrupt(command: list[str], log: Path) -> None:
         raise TimeoutError
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_a_child_may_clean_up_before_it_is_killed(tmp_path: Path, stubborn: bool) -> None:
     code = (
@@ -156,7 +156,8 @@ def test_an_interrupted_worker_of_a_sweep_cleans_up(tmp_path: Path) -> None:
 _ENDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 
 
-@pytest.mark.parametrize("number", sampled(1, *_ENDS))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("number", _ENDS)
 def test_a_signal_during_the_run(number: signal.Signals, tmp_path: Path, clip: Clip) -> None:
     clip("long.mp4", size=(320, 180), frames=300)
     running = start(bmfgraph("input=long.mp4", "output=out.mp4", "progress=false"), tmp_path)

@@ -34,6 +34,7 @@ def slow_job(folder: Path, source: Path) -> bg.Job:
     return bg.compose("super_resolution", "encoder.preset=ultrafast", input=source, output=folder / "out.mp4")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("size", [200_000_000, 600_000_000])
 def test_a_run_with_too_little_memory(size: int, tmp_path: Path, clip: Clip) -> None:
     clip("clip.mp4", frames=3)

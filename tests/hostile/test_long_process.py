@@ -45,6 +45,7 @@ def script(folder: Path, body: str) -> Ended:
     return start([sys.executable, str(folder / "script.py")], folder).wait()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("name", "content"),
     [

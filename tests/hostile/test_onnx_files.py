@@ -109,6 +109,7 @@ def twice(model: Any) -> None:
     model.graph.node.append(model.graph.node[0])
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [

@@ -16,7 +16,7 @@ import bmfgraph as bg
 from bmfgraph.engines.onnx.cache import cached_model
 from bmfgraph.engines.trial import Trial, trial_request, try_model
 from tests.runner.command import frames_in
-from tests.tools import double_model, make_clip, negate_model, sampled, tensor_info
+from tests.tools import double_model, make_clip, negate_model, tensor_info
 
 pytest.importorskip("onnxruntime")
 
@@ -82,6 +82,7 @@ def result(path: Path, height: int = 48, width: int = 64) -> Trial:
     return try_model(trial_request(model, {"input": (1, 3, height, width)}, dims, {"input": (2, 3)}))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "output",
     [
@@ -98,6 +99,7 @@ def test_an_output_with_no_shape_or_a_wrong_one(tmp_path: Path, output: Any, siz
     assert problems(path) == []
 
 
+@pytest.mark.wide
 def test_an_operator_of_the_runtime(tmp_path: Path) -> None:
     gelu = helper.make_node("QuickGelu", ["input"], ["middle"], domain="com.microsoft")
     path = write(tmp_path / "x.onnx", [gelu, DOUBLE], SCALES, domains=["com.microsoft"])
@@ -107,7 +109,8 @@ def test_an_operator_of_the_runtime(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sizes", [FREE, (1, 3, 48, 64)], ids=["free", "fixed"])
-@pytest.mark.parametrize("operator", sampled(1, "BatchedNMS_TRT", "FooBar"))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("operator", ["BatchedNMS_TRT", "FooBar"])
 def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path, sizes: Sizes, operator: str) -> None:
     output = tensor_info("output", "float32", (1, 3, 96, 128) if sizes != FREE else (1, 3, "H2", "W2"))
     nodes = [helper.make_node(operator, ["input"], ["middle"]), DOUBLE]
@@ -116,6 +119,7 @@ def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path, sizes: Size
     assert ("TensorRT" in hint) == operator.endswith("_TRT")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("constant", [False, True])
 def test_weights_as_inputs_in_an_old_file(tmp_path: Path, constant: bool) -> None:
     """Files of IR version 3 list their weights as inputs, scales of Upsample included."""
@@ -137,6 +141,7 @@ def test_weights_as_inputs_in_an_old_file(tmp_path: Path, constant: bool) -> Non
     assert result(path).outputs == {"output": (1, 3, 96, 128)}
 
 
+@pytest.mark.wide
 def test_a_packaged_model_with_weights_as_inputs_needs_no_warning(tmp_path: Path) -> None:
     path = negate_model(tmp_path / "x.onnx", weights_as_inputs=True)
     checked = job(path, "model.file=null", f"model.source={path}", "model.sha256=null").check()
@@ -150,6 +155,7 @@ def blocks(size: int) -> tuple[list[Any], dict[str, NDArray[Any]]]:
     return [down, up, DOUBLE], dict(SCALES)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("size", [5, 32])
 def test_sides_that_must_be_multiples(tmp_path: Path, size: int) -> None:
     path = write(tmp_path / "x.onnx", *blocks(size))
@@ -160,6 +166,7 @@ def test_sides_that_must_be_multiples(tmp_path: Path, size: int) -> None:
         assert problems(path, "+model.inputs.input.multiple=32") == []
 
 
+@pytest.mark.wide
 def test_a_size_that_is_baked_in(tmp_path: Path) -> None:
     reshape = helper.make_node("Reshape", ["input", "shape"], ["middle"])
     weights: dict[str, NDArray[Any]] = {**SCALES, "shape": np.array([1, 3, 128, 128], np.int64)}
@@ -231,6 +238,7 @@ def test_a_result_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         result(path, 4, 4)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("made", [double_model, endless])
 def test_a_child_that_cannot_work_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[Path], Path]

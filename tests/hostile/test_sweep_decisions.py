@@ -24,7 +24,7 @@ from tests.codes.command import run_cli
 from tests.runner.command import frames_in
 from tests.sweep import reports
 from tests.sweep.reports import report
-from tests.tools import make_clip, sampled
+from tests.tools import make_clip
 
 _UP = "pipeline=super_resolution input=clip.mp4 device=cpu "
 _PRESET = """
@@ -153,10 +153,10 @@ def test_one_repeat_is_said_to_be_one() -> None:
 # ----------------------------------------------------------------------------------------------------- objectives
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "message"),
-    sampled(
-        2,
+    [
         (
             "engine.batch=1,2 sweep.objective=joules_per_frame",
             "joules_per_frame (energy) cannot be measured: only runs",
@@ -167,7 +167,7 @@ def test_one_repeat_is_said_to_be_one() -> None:
         ("engine=fp32,fp16 sweep.objective=map50", "the pipeline writes no detections"),
         ("engine=fp32,fp16 sweep.objective=psnr_y encoder=measure", "the pipeline writes no video"),
         ("engine=fp32,fp16 sweep.objective=output_mb encoder=measure", "the pipeline writes no file"),
-    ),
+    ],
 )
 def test_an_objective_that_cannot_be_measured_is_refused(folder: Path, words: str, message: str) -> None:
     for verb in ("check -m", "-m"):

@@ -14,7 +14,7 @@ from bmfgraph.errors import BmfgraphError, ConfigError
 from bmfgraph.sweep import files
 from bmfgraph.sweep.references import quality
 from tests.codes.command import run_cli
-from tests.tools import make_clip, sampled
+from tests.tools import make_clip
 
 _SWEEP = (
     "-m pipeline=super_resolution input=clip.mp4 device=cpu encoder.preset=ultrafast encoder.crf=18,35 "
@@ -152,8 +152,9 @@ def test_damaged_cells_run_again_and_nothing_is_written_through_links(folder: Pa
     assert reported.code == 0, reported.err
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
-    "name", sampled(2, "report.html", "inputs/a", "report.csv", "multirun.yaml", "cells/0123456789ab/log.txt")
+    "name", ["report.html", "inputs/a", "report.csv", "multirun.yaml", "cells/0123456789ab/log.txt"]
 )
 def test_files_of_others_stay(folder: Path, name: str) -> None:
     path = folder / "sweep" / name

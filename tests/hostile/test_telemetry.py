@@ -19,6 +19,7 @@ def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
 
 
+@pytest.mark.wide
 def test_a_run_leaves_nothing_of_the_telemetry(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip()
     for name in ("home", "tmp", "cache"):

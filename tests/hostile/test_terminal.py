@@ -75,6 +75,7 @@ def test_json_stays_exact(capsys: pytest.CaptureFixture[str]) -> None:
     assert not CONTROL.search(out)
 
 
+@pytest.mark.wide
 def test_the_views_of_a_plan(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip(f"{FILE_NAME}.mp4")
     words = f"pipeline=super_resolution 'input={FILE_NAME}.mp4' 'output={FILE_NAME}_2.mp4'"

@@ -20,7 +20,7 @@ import bmfgraph as bg
 from bmfgraph.engines.runtimes.ort_session import open_session
 from bmfgraph.errors import BmfgraphError, MediaError
 from bmfgraph.media.clips import clip_names
-from tests.tools import double_model, sampled
+from tests.tools import double_model
 
 Clip = Callable[..., Path]
 
@@ -243,7 +243,8 @@ def test_the_command_line(clip: Clip) -> None:
     assert done.stderr.splitlines()[-1] == "bmfgraph: 2 clips: 1 done, 1 failed"
 
 
-@pytest.mark.parametrize("number", sampled(1, signal.SIGINT, signal.SIGTERM))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     same_clips(clip, "a.mp4", "b.mp4", "c.mp4", frames=1500, size=(320, 240))
     words = command("input=[a.mp4,b.mp4,c.mp4]", "output={stem}_out.mkv", "parallel=2", "progress=false")
@@ -258,13 +259,14 @@ def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     assert not [path for path in Path.cwd().iterdir() if ".part" in path.name]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("graph", "number"),
     [
         (2, signal.SIGTERM),
-        pytest.param(1, signal.SIGINT, marks=pytest.mark.wide),
-        pytest.param(1, signal.SIGTERM, marks=pytest.mark.wide),
-        pytest.param(2, signal.SIGINT, marks=pytest.mark.wide),
+        (1, signal.SIGINT),
+        (1, signal.SIGTERM),
+        (2, signal.SIGINT),
     ],
 )
 def test_a_signal_while_a_graph_is_created(clip: Clip, graph: int, number: signal.Signals) -> None:

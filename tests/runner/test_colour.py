@@ -59,6 +59,7 @@ def colours(path: Path) -> tuple[str, bool]:
 # ---------------------------------------------------------------------------------------------------------- in
 
 
+@pytest.mark.sample(20)
 @RANGES
 @MATRICES
 @pytest.mark.parametrize(("codec", "pix_fmt", "extension", "size"), FORMATS, ids=[f"{f[0]} {f[1]}" for f in FORMATS])

@@ -56,6 +56,7 @@ def seen(path: Path, **options: Any) -> list[Seen]:
     return SEEN.pop("seen")
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_whole_clip(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, PICTURES, **CLIPS[name])

@@ -155,6 +155,7 @@ def blobs(index: int, width: int, height: int) -> Pixels:
     return pixels
 
 
+@pytest.mark.wide
 def test_masks_and_keypoints_of_a_network_with_a_known_answer(
     tmp_path: Path, clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +269,7 @@ def flashing(index: int, width: int, height: int) -> Pixels:
     return np.full((height, width, 3), 255 * (index % 2), np.uint8)
 
 
+@pytest.mark.wide
 def test_a_row_for_each_detection_of_no_fixed_number(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip(size=(128, 64), frames=4, draw=flashing)
     paddle_model(tmp_path / "net.onnx")

@@ -16,7 +16,7 @@ from bmfgraph.errors import EngineError
 from bmfgraph.system.machine import find_gpu
 from tests.conftest import located
 from tests.runner.conftest import Workplace
-from tests.tools import make_clip, sampled
+from tests.tools import make_clip
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None, reason="pip install 'bmfgraph[rtx]'"
@@ -51,9 +51,10 @@ def build(here: Workplace, monkeypatch: pytest.MonkeyPatch, compose: Compose, ca
     return run
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("pipeline", "node", "model"),
-    sampled(1, ("super_resolution", "upscale", "vsr_x2_fast_video"), ("face_detection", "detect", "centerface")),
+    [("super_resolution", "upscale", "vsr_x2_fast_video"), ("face_detection", "detect", "centerface")],
 )
 def test_build_makes_the_engines_and_nothing_else(
     here: Workplace, pipeline: str, node: str, model: str, compose: Compose
@@ -77,6 +78,7 @@ def test_build_makes_the_engines_and_nothing_else(
     assert sorted(path.name for path in folder.iterdir()) == ["build.log", "engine.plan", "manifest.json", "used"]
 
 
+@pytest.mark.wide
 def test_what_changes_is_built_anew_and_says_why(here: Workplace, build: Callable[..., str]) -> None:
     make_clip(here.folder / "wide.mp4", size=(96, 48), frames=3)
     assert "the first of this model" in build()
@@ -131,6 +133,7 @@ def test_int8_is_calibrated_and_built(here: Workplace, build: Callable[..., str]
     assert (key["precision"], len(key["calibration"])) == ("int8", 64)
 
 
+@pytest.mark.wide
 def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
     ended = here.run(bmfgraph("plan", "pipeline=super_resolution", *RTX, "engine.batch=2")).success()
     nodes = {node["name"]: node for node in json.loads(ended.out)["nodes"]}
@@ -147,6 +150,7 @@ def test_plan_prints_the_engine_and_its_shapes(here: Workplace) -> None:
 
 
 # ruff: noqa: E501
+@pytest.mark.sample(2)
 @no_gpu
 @pytest.mark.parametrize(
     ("words", "code", "message"),

@@ -83,6 +83,7 @@ def test_two_sinks_and_a_conversion(plan: MakePlan, tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv444p"
 
 
+@pytest.mark.wide
 def test_pixels_are_those_of_a_run_by_bmfgraph(plan: MakePlan, clip: Callable[..., Path], tmp_path: Path) -> None:
     from bmfgraph.runner.isolated import run_isolated
 

@@ -11,15 +11,14 @@ import pytest
 
 from tests.runner.command import bmfgraph, frames_in, message_has
 from tests.runner.conftest import Workplace
-from tests.tools import sampled
 
 Fails = Callable[..., str]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("name", "parts"),
-    sampled(
-        5,
+    [
         ("none.mp4", ["does not exist", "check the path"]),
         ("cut_good.mp4", ["is not a video", "cut off"]),
         ("cut_index_first.mp4", ["is cut off", "decoder.on_error=skip"]),
@@ -30,7 +29,7 @@ Fails = Callable[..., str]
         ("nothing", ["is a folder without pictures"]),
         ("empty.mp4", ["is not a video"]),
         ("text.mp4", ["is not a video"]),
-    ),
+    ],
 )
 def test_an_input_that_cannot_be_used(fails: Fails, clips: Path, name: str, parts: list[str]) -> None:
     message_has(fails(bmfgraph(f"input={clips / name}")), "node 'source' .decoder.", *parts)
@@ -43,7 +42,8 @@ def test_an_unreadable_input(fails: Fails, place: Workplace, clips: Path, powerl
     message_has(fails([*powerless, *bmfgraph("input=secret.mp4")]), "node 'source'", "may not be read", "chmod")
 
 
-@pytest.mark.parametrize("name", sampled(1, "cut_good.mkv", "cut_index_first.mp4"))
+@pytest.mark.wide
+@pytest.mark.parametrize("name", ["cut_good.mkv", "cut_index_first.mp4"])
 def test_a_truncated_input_is_used_if_allowed(place: Workplace, clips: Path, name: str) -> None:
     ended = place.start(bmfgraph(f"input={clips / name}", "output=out.mp4", "decoder.on_error=skip")).wait()
     assert ended.code == 3
@@ -90,10 +90,10 @@ def test_a_model_that_cannot_be_used(
         message_has(fails(bmfgraph(good, f"model.file={folder / name}")), r"pipeline\.nodes\.upscale: ", part)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("word", "part"),
-    sampled(
-        3,
+    [
         ("++engine.input_shapes={input: [1, 4, 48, 64]}", r"nodes\.upscale: engine.input_shapes.input"),
         ("pipeline.nodes.prepare.dtype=float16", r"nodes\.upscale: input input .* expects .*float16"),
         ("encoder.crf=60", r"nodes\.sink: crf 60 is out of range for x264: 0\.\.51"),
@@ -101,7 +101,7 @@ def test_a_model_that_cannot_be_used(
         ("encoder=x266", "encoder=x266: there is no such option .did you mean 'x26[45]'"),
         ("encoder.crv=20", r"nodes\.sink\.crv: unknown key .did you mean 'crf'"),
         ("encoder.crf=[", r"encoder\.crf=\["),
-    ),
+    ],
 )
 def test_a_mistake_in_the_configuration(place: Workplace, clips: Path, word: str, part: str) -> None:
     ended = place.run(bmfgraph(f"input={clips / 'good.mp4'}", "output=out.mp4", word))

@@ -12,11 +12,11 @@ import pytest
 
 from tests.runner.command import bmfgraph, faulty, frames_in, message_has
 from tests.runner.conftest import Workplace
-from tests.tools import sampled
 
 Fails = Callable[..., str]
 
 
+@pytest.mark.wide
 def test_an_output_that_is_no_place_for_a_file(place: Workplace, clips: Path) -> None:
     (place.folder / "folder.mp4").mkdir()
     (place.folder / "file").touch()
@@ -88,7 +88,8 @@ def whole_size(clips: Path, tmp_path_factory: pytest.TempPathFactory, faulty_kin
     return place.output.stat().st_size
 
 
-@pytest.mark.parametrize("missing", sampled(1, 1, None, 100))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("missing", [1, None, 100])
 def test_a_disk_that_is_full_from_the_start_or_at_the_very_end(
     fails: Fails, clips: Path, faulty_kind: dict[str, str], whole_size: int, missing: int | None
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_full_file_system(place: Workplace, clips: Path, faulty_kind: dict[str
     message_has(place.run(command, env=faulty_kind).error(), "node 'sink'", "No space left", "room on the disk")
 
 
+@pytest.mark.wide
 def test_records_on_a_full_disk(place: Workplace, clips: Path, shared_models: Path) -> None:
     words = (f"input={clips / 'good.mp4'}", "output=out.mp4", "encoder=measure", "records=faces.jsonl")
     model = ("model=ultraface_rfb_320", f"model.file={next(shared_models.glob('*rfb*320*.onnx'))}")
@@ -146,7 +148,8 @@ def test_a_reference_that_is_missing(fails: Fails, clips: Path) -> None:
     message_has(message, "reference: 'none.mp4' does not exist")
 
 
-@pytest.mark.parametrize("count", sampled(1, 3, 10))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("count", [3, 10])
 def test_runs_at_once_and_two_that_write_the_same_file(
     place: Workplace, clips: Path, faulty_kind: dict[str, str], count: int
 ) -> None:

@@ -24,6 +24,7 @@ def many(place: Workplace, clips: Path, faulty_kind: dict[str, str], what: str) 
     return found
 
 
+@pytest.mark.wide
 def test_a_run_succeeds_after_every_kind_of_failure(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     found = many(place, clips, faulty_kind, "recovery")
     assert not [name for name, message in found["told"].items() if not message]

@@ -13,7 +13,6 @@ import pytest
 
 from tests.runner.command import Ended, Running, bmfgraph, faulty, frames_in, message_has
 from tests.runner.conftest import Workplace
-from tests.tools import sampled
 
 INTERRUPTED = {signal.SIGINT: "interrupted .Ctrl-C.", signal.SIGTERM: "terminated"}
 
@@ -39,7 +38,8 @@ def slow(clips: Path) -> list[str]:
     return faulty(f"input={clips / 'good.mp4'}", "output=out.mp4", *words)
 
 
-@pytest.mark.parametrize("number", sampled(1, signal.SIGINT, signal.SIGTERM))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle(
     place: Workplace, slow: list[str], faulty_kind: dict[str, str], number: signal.Signals
 ) -> None:
@@ -56,6 +56,7 @@ def test_two_signals_in_quick_succession(place: Workplace, slow: list[str], faul
     stops(running, place, signal.SIGINT, signal.SIGINT, within=3.0)
 
 
+@pytest.mark.wide
 def test_a_signal_while_a_stage_hangs(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     command = faulty(f"input={clips / 'good.mp4'}", "output=out.mp4", "pipeline.nodes.stage.fault=hang")
     running = place.start(command, env=faulty_kind)
@@ -73,7 +74,8 @@ def test_a_second_signal_while_a_stage_hangs_ends_at_once(
     stops(running, place, signal.SIGTERM, signal.SIGINT, within=2.0)
 
 
-@pytest.mark.parametrize("number", sampled(1, signal.SIGTERM, signal.SIGINT))
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_a_stage_is_being_opened(
     place: Workplace, clips: Path, faulty_kind: dict[str, str], number: signal.Signals
 ) -> None:
@@ -83,7 +85,8 @@ def test_a_signal_while_a_stage_is_being_opened(
     stops(running, place, number, within=2.0)
 
 
-@pytest.mark.parametrize("delay", sampled(2, 0.2, 0.8, 0.5, 1.1, 1.4))
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("delay", [0.2, 0.8, 0.5, 1.1, 1.4])
 def test_ctrl_c_at_any_moment_of_the_start(
     place: Workplace, clips: Path, slow: list[str], faulty_kind: dict[str, str], delay: float
 ) -> None:

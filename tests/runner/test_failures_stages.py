@@ -10,15 +10,14 @@ import pytest
 
 from tests.runner.command import faulty, message_has
 from tests.runner.conftest import Workplace
-from tests.tools import sampled
 
 Fails = Callable[..., str]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("fault", "where", "cause"),
-    sampled(
-        2,
+    [
         ("open", "", "cannot start: ValueError: broken in open"),
         ("process", ", frame 57 at 1.900 s", "ValueError: broken in process"),
         ("finish", "", "after the last frame: ValueError: broken in finish"),
@@ -28,7 +27,7 @@ Fails = Callable[..., str]
             ", frame 57 at 1.900 s",
             "process produced 'not a frame', which is not a Frame, Sample or Result",
         ),
-    ),
+    ],
 )
 def test_a_stage_that_fails(
     fails: Fails, clips: Path, faulty_kind: dict[str, str], fault: str, where: str, cause: str

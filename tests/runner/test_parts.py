@@ -55,6 +55,7 @@ def job(source: Path, target: Path, *, read: Mapping[str, Any] | None = None, **
     return bg.Job(pipeline, overwrite=True, **keys)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("segments", [1, 2, 7])
 @pytest.mark.parametrize(
     "read",
@@ -113,6 +114,7 @@ def test_sound_subtitles_chapters_and_tags_are_those_of_the_whole(tmp_path: Path
         assert second.metadata["title"] == "a film"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("segments", [2, pytest.param(7, marks=pytest.mark.wide)])
 def test_windows_get_the_frames_around_a_part(tmp_path: Path, segments: int) -> None:
     clip = write(tmp_path / "in.mp4", [scene(index, 64, 48) for index in range(50)], options={"g": "10"})
@@ -122,6 +124,7 @@ def test_windows_get_the_frames_around_a_part(tmp_path: Path, segments: int) -> 
     assert outcome(tmp_path / "parts.mkv") == outcome(tmp_path / "whole.mkv")
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.zip"])
 def test_records_are_equal(tmp_path: Path, name: str) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=40, size=(128, 96))

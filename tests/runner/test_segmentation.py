@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image, ImageDraw, ImageFont
@@ -33,6 +34,7 @@ def text_picture(index: int, width: int, height: int) -> Pixels:
     return np.asarray(image)
 
 
+@pytest.mark.wide
 def test_text_is_marked_and_nothing_else(tmp_path: Path, clip: Callable[..., Path]) -> None:
     located(DETECTOR)
     # The height is no multiple of 32, so the frame is padded and the label map is cut.

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import sync
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("audio", "backend"), [("copy", "pyav"), ("aac", "pyav"), ("aac", "bmf")])
 def test_flashes_and_beeps_stay_together(tmp_path: Path, audio: str, backend: str) -> None:
     source, target = tmp_path / "clip.mkv", tmp_path / "out.mp4"

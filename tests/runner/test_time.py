@@ -125,6 +125,7 @@ def test_b_frames_come_in_the_order_they_are_shown(tmp_path: Path, extension: st
 # --------------------------------------------------------------------------------------------- uneven spacing
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("base", [1000, 90_000])
 @pytest.mark.parametrize("b_frames", [False, True], ids=["no B frames", "B frames"])
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
@@ -282,6 +283,7 @@ def test_copied_sound_is_the_same(tmp_path: Path, extension: str, target: str) -
     assert_together(source, output, same=(extension == ".ts") == (target == ".ts"), tolerance=0.002)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("begin", [-0.1, 0.3], ids=["sound first", "picture first"])
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
 def test_an_offset_between_sound_and_picture(tmp_path: Path, begin: float, extension: str, backend: str) -> None:

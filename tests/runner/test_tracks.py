@@ -234,6 +234,7 @@ def place_of(path: Path) -> float:
     return float(start) + int(np.argmax(likeness[: samples.shape[1]])) / 48_000
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("begin", [0.0, 0.25])
 @pytest.mark.parametrize(
     ("ending", "audio"),

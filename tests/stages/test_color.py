@@ -161,6 +161,7 @@ def joined(planes: Sequence[NDArray[Any]], pixel_format: str) -> list[torch.Tens
     return tensors([y << shift, uv << shift])
 
 
+@pytest.mark.sample(60)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("chroma", SITINGS)
 @pytest.mark.parametrize("pixel_format", PLANAR)

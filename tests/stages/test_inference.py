@@ -126,6 +126,7 @@ def test_batches_are_filled_across_rows_and_samples(tmp_path: Path, fixed: bool)
         assert one.tensors["output"][:, 0, 0, 0].tolist() == [255 - 100 * index - row for row in range(count)]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("streams", [2, 3, None])
 def test_inferences_side_by_side_come_in_order(tmp_path: Path, streams: int | None, runtime: Any) -> None:

@@ -56,6 +56,7 @@ def test_levels(emulator: Emulator, deep: bool, channels: int) -> None:
             assert difference.float().mean() < 1e-3
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12", "p010le", "yuv444p10le", "nv16"])
 @pytest.mark.parametrize("size", [(64, 48), (37, 21)], ids=str)
 @pytest.mark.parametrize("deep", [False, True], ids=["8 bits", "16 bits"])

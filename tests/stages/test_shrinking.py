@@ -51,6 +51,7 @@ def inner(off: torch.Tensor) -> torch.Tensor:
     return off[2:-2, 2:-2].abs()
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("size", [(80, 48), (53, 31), (159, 95), (40, 96), (20, 12)], ids=str)
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(

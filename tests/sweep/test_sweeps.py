@@ -17,7 +17,7 @@ import pytest
 from tests.codes.command import HERE, Outcome, run_cli
 from tests.runner.command import FAULTY, Ended, Running, start
 from tests.runner.conftest import clips as clips
-from tests.tools import make_clip, sampled
+from tests.tools import make_clip
 
 LIMIT = 240.0
 BMFGRAPH = (sys.executable, "-m", "bmfgraph")
@@ -156,7 +156,8 @@ def test_a_cell_that_kills_its_process_costs_only_itself(
     assert again.err.count("crashed: [E806]") == 1
 
 
-@pytest.mark.parametrize("number", sampled(1, signal.SIGKILL, signal.SIGINT))
+@pytest.mark.wide
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_sweep_continues(
     sweeping: Callable[..., Running],
     sweep: Sweep,
@@ -292,6 +293,7 @@ def test_other_launchers_run_the_cells(sweep: Sweep, folder: Path) -> None:
     assert [cell["status"] for cell in report(folder)["cells"]] == ["ok", "ok"]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("word", "message"),
     [

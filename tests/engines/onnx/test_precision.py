@@ -21,7 +21,7 @@ from bmfgraph.engines.onnx.model import OnnxError
 from bmfgraph.engines.onnx.precision import prepare_network
 from bmfgraph.errors import InstallError
 from tests.engines.engine_tools import build, picture_model, rtx as rtx
-from tests.tools import double_model, middle_model, sampled, save_model, tensor_info
+from tests.tools import double_model, middle_model, save_model, tensor_info
 
 Array = NDArray[Any]
 RNG = np.random.default_rng
@@ -152,7 +152,8 @@ UINT8_GRAPHS: dict[str, tuple[list[onnx.NodeProto], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(4, *UINT8_GRAPHS))
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("name", UINT8_GRAPHS)
 def test_uint8_is_moved_about_as_before(tmp_path: Path, rtx: str, name: str) -> None:
     nodes, dtype = UINT8_GRAPHS[name]
     used = {one for some in nodes for one in some.input}
@@ -429,6 +430,7 @@ def test_int8_convolutions_say_their_kernels(tmp_path: Path) -> None:
     assert shape in found
 
 
+@pytest.mark.wide
 def test_int8_of_an_old_export(shared_models: Path) -> None:
     path = shared_models / "ultraface_rfb_320.onnx"
     assert onnx.load(str(path)).opset_import[0].version < 13

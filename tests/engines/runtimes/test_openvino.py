@@ -78,6 +78,7 @@ def outputs_of(engine: Engine, inputs: dict[str, torch.Tensor]) -> dict[str, tor
     return engine.begin(inputs).outputs()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", MODELS)
 def test_results_are_those_of_onnx_runtime(name: str) -> None:
     make, inputs, outputs = MODELS[name]
@@ -175,6 +176,7 @@ def job(clip: Path, *overrides: str) -> bg.Job:
     return bg.compose("super_resolution", *overrides, input=str(clip), output=f"{clip.stem}_out.mp4", model=model)
 
 
+@pytest.mark.wide
 def test_a_long_clip_is_run_by_the_faster_one(clip: Clip) -> None:
     double_model(Path("x.onnx"))
     assert "measured" not in job(clip("short.mp4", frames=20)).run().engines["upscale"]

@@ -24,6 +24,7 @@ assert diff.plan_diff(plan, plan) == ""
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("use", ["", VIEWS], ids=["compile", "and look"])
 def test_nothing_heavy_is_imported(use: str, tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip("clip.mp4")
