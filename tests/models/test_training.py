@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,6 +78,15 @@ def tiny(name: str) -> TrainingOptions:
     """A preset with its losses, damages and schedules, but a few steps of a few small samples."""
     batch = 10 if "fast" in name else 4
     return replace(PRESETS[name], batch=batch, patch=24, seconds=600, max_steps=4, warmup_steps=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Training with more threads takes twice as long while other workers' tests use the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -251,10 +251,10 @@ def test_a_signal_ends_all(clip: Clip, number: signal.Signals) -> None:
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     # Its engine is loaded, and the frames begin.
-    process.stderr.readline()
+    line = process.stderr.readline()
     os.kill(process.pid, number)
     _, text = process.communicate(timeout=60)
-    assert process.returncode == 130, text
+    assert process.returncode == 130, (line, text)
     assert not list(Path.cwd().glob("*_out.mkv"))
     assert not [path for path in Path.cwd().iterdir() if ".part" in path.name]
 
