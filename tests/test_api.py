@@ -475,6 +475,7 @@ print(next(job.stream("source")).index)
     assert (done.stdout, done.stderr) == ("stopped at 3 []\n0\n", "")
 
 
+@pytest.mark.wide
 def test_a_progress_callback_that_raises(clip: Clip) -> None:
     def raising(_: bg.Progress) -> None:
         raise LookupError("of the callback")

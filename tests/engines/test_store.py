@@ -319,6 +319,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
 
+@pytest.mark.wide
 def test_a_disk_that_is_full_before_the_engine_is_written(small_disk: Path) -> None:
     assert ended(start(SMALL, small_disk, 100_000, 1), 1) == "OSError: No space left on device\n"
     assert EngineStore(small_disk).entries() == []

@@ -282,6 +282,7 @@ def test_a_cache_of_root_is_used_without_a_lock(server: Server, cache: Path) -> 
     assert len(server.asked) == 1
 
 
+@pytest.mark.wide
 def test_a_password_in_any_error(tmp_path: Path) -> None:
     address = "rtsp://user:secret@camera.example/1?key=x"
     for error in (

@@ -30,6 +30,7 @@ def test_an_output_that_is_no_place_for_a_file(place: Workplace, clips: Path) ->
         message_has(place.run(bmfgraph(good, f"output={name}")).error(), "node 'sink' .encoder.", part, "set pipeline")
 
 
+@pytest.mark.wide
 def test_an_unwritable_folder_or_file(place: Workplace, clips: Path, powerless: list[str]) -> None:
     (place.folder / "locked").mkdir(mode=0o555)
     (place.folder / "kept.mp4").touch(mode=0o444)

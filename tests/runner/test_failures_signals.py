@@ -102,6 +102,7 @@ def test_ctrl_c_at_any_moment_of_the_start(
     assert place.files() == []
 
 
+@pytest.mark.wide
 def test_standard_streams_that_are_closed(place: Workplace, clips: Path, faulty_kind: dict[str, str]) -> None:
     def close_all() -> None:
         for number in (0, 1, 2):
