@@ -6,7 +6,6 @@ import contextlib
 import re
 import threading
 import traceback
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,6 +14,7 @@ from bmfgraph import error_codes as codes
 from bmfgraph.errors import BmfgraphError, Cancelled, Problem, RunError, first_line
 from bmfgraph.media.frame_selection import Selected
 from bmfgraph.media.ledger import Loss
+from bmfgraph.runner.series import Series
 from bmfgraph.system.console import print_problems
 from bmfgraph.system.files import DISK_FULL
 from bmfgraph.system.obstacles import obstacle, shortage
@@ -47,20 +47,20 @@ class NodeTimings:
 
     name: str
     kind: str
-    seconds: array[float] = field(default_factory=lambda: array("d"))
+    seconds: Series = field(default_factory=Series)
     frames: int = 0
-    queued: array[int] = field(default_factory=lambda: array("l"))
+    queued: Series = field(default_factory=Series)
     last_time: Fraction | None = None
     first_done: float | None = None
     last_done: float = 0.0
-    done: array[float] = field(default_factory=lambda: array("d"))
+    done: Series = field(default_factory=Series)
     left_out: int = 0
     sent: int | None = None
 
     def add(self, started: float, ended: float, frames: int = 1) -> None:
         """Add a call that finished ``frames`` frames, by the clock at its start and end."""
-        self.seconds.append(ended - started)
-        self.done.extend([ended] * frames)
+        self.seconds.add(ended - started)
+        self.done.add(ended, frames)
         self.first_done = self.first_done or ended
         self.last_done = ended
 

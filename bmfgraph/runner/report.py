@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import sys
-from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -22,6 +21,7 @@ from bmfgraph.plan.plan import PlanNode, json_ready
 from bmfgraph.plan.types import FrameSpec
 from bmfgraph.runner.preflight import Reference
 from bmfgraph.runner.result import NodeResult, RunResult, percentile
+from bmfgraph.runner.series import Series
 from bmfgraph.system.console import problems_as_json, say
 from bmfgraph.system.files import write_whole
 from bmfgraph.system.machine import Gpu, find_libraries, installed_version
@@ -114,12 +114,14 @@ def _latency(result: RunResult) -> dict[str, float] | None:
     plan, timings = result.plan, result.timings
     sources = [timings[node.name].done for node, _ in plan.sources()]
     sinks = [timings[node.name].done for node in plan if not node.outputs]
-    whole = [done for done in sinks if len(done) == result.frames]
-    if len(sources) != 1 or not whole or len(sources[0]) < result.frames:
+    whole = [done for done in sinks if done.count == result.frames]
+    if len(sources) != 1 or not whole or sources[0].count < result.frames:
         # With several sources, or with dropped frames, output frames cannot be matched with input frames.
         return None
-    last = (max(times) for times in zip(*whole, strict=True))
-    ordered = sorted(1000 * (end - begin) for begin, end in zip(sources[0], last, strict=False))
+    step = max(done.step for done in (*sources, *whole))
+    begun, *ended = (done[:: step // done.step] for done in (*sources, *whole))
+    last = (max(times) for times in zip(*ended, strict=True))
+    ordered = sorted(1000 * (end - begin) for begin, end in zip(begun, last, strict=False))
     if not ordered:
         return None
     latency = {"mean": sum(ordered) / len(ordered)}
@@ -137,7 +139,7 @@ def _versions() -> dict[str, str]:
     return versions | {library.module: library.version for library in find_libraries()}
 
 
-def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, Any]:
+def _node(node: PlanNode, result: NodeResult, queued: Series) -> dict[str, Any]:
     times = {"mean": result.mean_ms, "p50": result.p50_ms, "p95": result.p95_ms, "p99": result.p99_ms}
     return {
         "name": node.name,
@@ -153,11 +155,11 @@ def _node(node: PlanNode, result: NodeResult, queued: array[int]) -> dict[str, A
     }
 
 
-def _queue(depths: array[int]) -> dict[str, float] | None:
+def _queue(depths: Series) -> dict[str, float] | None:
     """Summarise the number of packets that waited at the node when it was called."""
-    if not depths:
+    if not depths.count:
         return None
-    return {"mean": round(sum(depths) / len(depths), 3), "max": max(depths)}
+    return {"mean": round(depths.total / depths.count, 3), "max": int(depths.most)}
 
 
 def summary(result: RunResult) -> list[str]:

@@ -100,15 +100,15 @@ class RunResult:
     def _node(self, name: str, kind: str, device: Device) -> NodeResult:
         timings = self.timings[name]
         ordered = sorted(1000 * seconds for seconds in timings.seconds)
-        total = sum(timings.seconds)
+        count, total = timings.seconds.count, timings.seconds.total
         return NodeResult(
             name,
             kind,
             device,
             timings.frames,
-            len(ordered),
+            count,
             total,
-            1000 * total / len(ordered) if ordered else None,
+            1000 * total / count if count else None,
             *(percentile(ordered, percent) if ordered else None for percent in (50, 95, 99)),
         )
 

@@ -125,9 +125,10 @@ def steady_fps(sink: NodeTimings, burst: int, began: float) -> float:
         burst: Number of frames that arrive at once. With fewer than three bursts, the rate of the whole run counts.
         began: Clock at the start of the run, in seconds.
     """
-    count, since = sink.frames, began
-    if len(sink.done) >= 3 * burst:
-        count, since = len(sink.done) - burst, sink.done[burst - 1]
+    count, since, done = sink.frames, began, sink.done
+    if done.count >= 3 * burst:
+        place = -(-(burst - 1) // done.step)
+        count, since = done.count - 1 - place * done.step, done[place]
     return count / (sink.last_done - since) if sink.last_done > since else 0.0
 
 

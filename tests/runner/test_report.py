@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bmfgraph.plan.plan import Plan
 from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.report import SCHEMA, summary
 from bmfgraph.runner.result import RunResult, percentile
+from bmfgraph.runner.series import Series
 from tests.tools import node
 
 
@@ -39,8 +39,8 @@ def outcome(tmp_path: Path) -> RunResult:
     sink = replace(node("encoder", "source.video", name="sink", path=str(written)), bmf_node="sink")
     plan = infer_types(Plan("copy", (source, sink)))
     timings = {
-        "source": NodeTimings("source", "decoder", array("d", [0.004, 0.001, 0.002, 0.003]), 4),
-        "sink": NodeTimings("sink", "encoder", array("d"), 4, array("l", [1, 3])),
+        "source": NodeTimings("source", "decoder", Series([0.004, 0.001, 0.002, 0.003]), 4),
+        "sink": NodeTimings("sink", "encoder", Series(), 4, Series([1, 3])),
     }
     sizes = {"sink": written.stat().st_size}
     return RunResult(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-from array import array
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from bmfgraph.errors import BmfgraphError
 from bmfgraph.runner.monitor import NodeTimings
 from bmfgraph.runner.run import steady_fps
+from bmfgraph.runner.series import Series
 from bmfgraph.sweep.commands import command_of
 from bmfgraph.sweep.files import RESULT, oserror_as_sweep_error, read_json, write_json
 
@@ -50,7 +50,7 @@ def test_the_command_of_a_cell_runs_as_it_is_written() -> None:
 
 def test_frames_of_one_batch_are_not_a_speed() -> None:
     def timings(*done: float) -> NodeTimings:
-        return NodeTimings("sink", "encoder", frames=len(done), done=array("d", done), last_done=done[-1])
+        return NodeTimings("sink", "encoder", frames=len(done), done=Series(done), last_done=done[-1])
 
     alone = timings(*(1.0 + 0.1 * number for number in range(12)))
     batched = timings(*(1.3 + 0.4 * (number // 4) for number in range(12)))

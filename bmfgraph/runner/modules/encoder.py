@@ -47,7 +47,7 @@ class EncoderModule(BmfModule):
                     self.ready = self.ready or port == 1
                 else:
                     self._take(self.writer, packet.get(None))
-        timings.queued.append(count)
+        timings.queued.add(count)
         while self.ready and self.frames:
             frame = self.frames.popleft()
             started = time.perf_counter()

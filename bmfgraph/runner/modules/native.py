@@ -73,7 +73,7 @@ class NativeModule(BmfModule):
                     inner[port].put(self._native(frame))
         if queues:
             timings.frames += frames
-            timings.queued.append(packets)
+            timings.queued.add(packets)
         return packets
 
     def _move_out(self, inner: Any, queues: Any, *, source: bool) -> int:

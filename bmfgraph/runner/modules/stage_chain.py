@@ -138,7 +138,7 @@ class StageChainModule(BmfModule):
             return self._produce(task, outputs)
         timings = self.config.steps[0].timings[0]
         packets = [(port, packet) for port, queue in inputs.items() for packet in _drain(queue)]
-        timings.queued.append(len(packets))
+        timings.queued.add(len(packets))
         for port, packet in packets:
             if packet.timestamp == Timestamp.EOF:
                 self.ended[port] = True
