@@ -45,6 +45,7 @@ def test_numbers_that_are_added_several_times(seed: int) -> None:
 def test_two_series_are_one() -> None:
     whole = Series([1, 2, 3])
     whole.extend(Series([5, 4]))
+    assert whole == Series([1, 2, 3, 5, 4]) != Series([1, 2, 3, 5])
     assert (list(whole), whole.count, whole.total, whole.most, whole.step) == ([1, 2, 3, 5, 4], 5, 15, 5, 1)
 
 
