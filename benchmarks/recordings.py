@@ -4,7 +4,8 @@
     python benchmarks/recordings.py ultraface.plan --batch 8 --streams 1,7 --branches 1,4
 
 Each stream replays a CUDA graph of ``--batch`` inferences, one after the other, or in several branches with an
-execution context each. One thread launches all graphs in turn, so that Python is no limit. The engine has fixed shapes.
+execution context each. One thread launches all graphs in turn, so no thread waits for the interpreter. The engine must
+have fixed shapes.
 Inferences per second, best of two.
 """
 

@@ -34,7 +34,7 @@ class NodeTimings:
     Attributes:
         name: Name of the node.
         kind: Kind of the node.
-        seconds: Duration of each call that consumed or produced something.
+        seconds: Duration of each call that consumed or produced something. A long run keeps a part of such series.
         frames: Number of frames consumed, or produced by a source.
         queued: Number of packets that waited at the node at each call.
         last_time: Presentation time of the newest frame, in seconds.

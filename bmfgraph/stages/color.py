@@ -118,7 +118,7 @@ class ToRgb:
 
     @property
     def is_one_kernel(self) -> bool:
-        """Whether a single kernel converts a batch, so that a CUDA graph saves nothing."""
+        """Whether one kernel converts a whole batch. A CUDA graph then saves nothing."""
         return self._kernel is not None
 
     def batch(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -187,7 +187,7 @@ class Detect(TensorStage):
         """
         if not tables.shape[1]:
             return [slice(0)] * len(tables), tables.reshape(0, tables.shape[2])
-        # A score that is no number hides no other.
+        # fmax ignores NaN, so a wrong score of one frame does not hide those of the others.
         self._check.note(float(np.fmax.reduce(tables[:, 0, 4])), above_threshold=bool(tables[:, 0, 7].any()))
         # A chain of overlaps is longer than the rounds of the suppression, or the table is too short.
         lacks = (tables[:, 0, 8] == 0) | ((tables.shape[1] == self._most) & (tables[:, -1, 7] > 0))

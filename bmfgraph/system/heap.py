@@ -38,7 +38,7 @@ class _Growth:
     due = 0
     """Number of allocated blocks at which a full collection is due."""
     frozen = False
-    """Whether a thread has frozen the objects. Asking ``gc.get_freeze_count`` takes 20 to 70 ms: it counts them."""
+    """Whether a thread has frozen the objects. ``gc.get_freeze_count`` tells it too, but takes 20 to 70 ms to count."""
 
 
 _GROWTH = _Growth()

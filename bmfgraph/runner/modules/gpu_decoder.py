@@ -66,6 +66,7 @@ class GpuDecoder:
         deep = bits_of(params.pixel_format) > 8
         self._to_rgb = ToRgb(pixel_format, params.color, params.chroma, *size, device, deep=deep)
         self._slots: list[_Slots] = []
+        """All sets of slots."""
         self._filling: _Slots | None = None
         self._full: SimpleQueue[tuple[_Slots | None, bool] | BaseException] = SimpleQueue()
         """Decoded slots, and whether they are the last, after which there may be none."""
@@ -87,7 +88,7 @@ class GpuDecoder:
         return Surfaces(self._library, decoder, self._params, self._clock, self._batch, self._error)
 
     def read(self) -> list[tuple[int, torch.Tensor]]:
-        """Decode at least one batch of frames, or all up to the end.
+        """Return the next batch of decoded frames; at the end of the file the last ones, or none.
 
         Returns:
             For each frame its pts in the file's time base and its image, RGB [height, width, 3], uint8 or uint16, on
