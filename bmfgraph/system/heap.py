@@ -18,6 +18,9 @@ _ARENAS = 2
 """Heaps for all threads together. The threads of codecs and runtimes, new ones for each run, would each keep a heap."""
 _LARGEST_BLOCK = 256 << 20
 """Bytes."""
+_FROZEN_BY_PYTHON = 2000
+"""Objects that may be frozen though no caller froze them: from Python 3.12 on, collections freeze the immortal objects,
+some hundreds. A caller freezes 4,000 or more, because even a program without an import has so many."""
 
 
 @contextlib.contextmanager
@@ -53,7 +56,7 @@ def existing_objects_frozen() -> Iterator[None]:
     a quarter more memory is allocated than after the last one.
     """
     # Objects that the caller froze must stay frozen.
-    if _GROWTH.frozen or gc.get_freeze_count():
+    if _GROWTH.frozen or gc.get_freeze_count() > _FROZEN_BY_PYTHON:
         yield
         return
     gc.freeze()

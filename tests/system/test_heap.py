@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+
+from bmfgraph.system.heap import existing_objects_frozen
 
 _SCRIPT = """
 import resource, sys
@@ -54,6 +57,18 @@ print(most)
 def test_garbage_from_before_a_run_is_collected_in_the_end() -> None:
     done = subprocess.run([sys.executable, "-c", _GARBAGE], check=True, capture_output=True, text=True)
     assert int(done.stdout) < 300
+
+
+@pytest.mark.parametrize(("already", "expected"), [(0, True), (375, True), (12_000, False)])
+def test_what_python_froze_by_itself_is_not_taken_for_the_callers(
+    already: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = gc.get_freeze_count
+    before = counted()
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: already)
+    with existing_objects_frozen():
+        assert (counted() > before + 4000) == expected
+    assert counted() <= before
 
 
 def faults(setting: str, **environment: str) -> int:
