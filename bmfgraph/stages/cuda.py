@@ -112,7 +112,8 @@ class AsyncDownload(Generic[Item]):
                 if not small:
                     # Torch must not reuse the tensor's memory before the copy is done.
                     tensor.record_stream(copy_stream)
-        done = torch.cuda.Event()
+        # Where many clips run, threads that spin while they wait would take whole cores.
+        done = torch.cuda.Event(blocking=True)
         done.record(copy_stream)
         self._queue.append((done, copies, build))
         while self._queue and (len(self._queue) > self._in_flight or self._queue[0][0].query()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,10 +40,3 @@ def test_a_home_that_cannot_be_written_is_no_message(tmp_path: Path, clip: Calla
     ended = start(bmfgraph(*words), tmp_path, env=env, fresh=True).wait().success()
     assert [line for line in ended.err.splitlines() if not line.startswith("bmfgraph: ")] == []
     assert not (tmp_path / ".ses").exists()
-
-
-@pytest.mark.parametrize(("value", "kept"), [(None, "1"), ("0", "0")])
-def test_a_user_keeps_the_choice(tmp_path: Path, value: str | None, kept: str) -> None:
-    code = "import os, bmfgraph; print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    env = {} if value is None else {"ORT_DISABLE_TELEMETRY": value}
-    assert start([sys.executable, "-c", code], tmp_path, env=env).wait().success().out.strip() == kept
