@@ -278,10 +278,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
 
     monkeypatch.setattr(gpu_decoder, "_surface_view", surface_view)
     monkeypatch.setattr(gpu_decoder, "_current_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(gpu_decoder.GpuDecoder, "_share", lambda self, images: None)
-    monkeypatch.setattr(
-        torch.cuda, "Stream", lambda device: SimpleNamespace(cuda_stream=1, synchronize=lambda: None), raising=False
-    )
+    stream: Any = SimpleNamespace(cuda_stream=1, synchronize=lambda: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream, raising=False)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     event = SimpleNamespace(record=lambda: None, wait=lambda: None)
     monkeypatch.setattr(torch.cuda, "Event", lambda: event, raising=False)
@@ -292,9 +290,8 @@ def run(monkeypatch: pytest.MonkeyPatch, video_frame: Any) -> Iterator[Callable[
         fake = FakeGpu(work.stored_width, work.stored_height, **(gpu or {}))
         monkeypatch.setattr(gpu_decoder, "_load_library", lambda: fake)
         monitor = RunMonitor()
-        HANDOVER["test"] = ModuleConfig(
-            monitor.timings_of("n", "nvdec"), monitor, BmfModuleSpec(), work, 0, (OutputStream(0),), batch=BATCH
-        )
+        timings, outputs = monitor.timings_of("n", "nvdec"), (OutputStream(0),)
+        HANDOVER["test"] = ModuleConfig(timings, monitor, BmfModuleSpec(), work, 0, outputs, stream=stream, batch=BATCH)
         module = nvdec.NvdecModule(0, {"job": "test"})
         frames: list[Any] = []
         calls = []

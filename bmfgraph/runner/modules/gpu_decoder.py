@@ -1,9 +1,9 @@
 """Decode a video file to RGB images by NVDEC, the hardware decoder of NVIDIA's GPUs.
 
 The decoder fills its surfaces on a CUDA stream of its own. On the same stream, each surface is copied to its place in
-a batch, so the next copy into a surface is ordered after its use. The batch is converted to RGB on a second stream. A
-thread of its own decodes ahead: with many clips in one process, each call into CUDA may wait for the interpreter, and
-NVDEC would wait with it.
+a batch, so the next copy into a surface is ordered after its use. The batch is converted to RGB on the stream of the
+run's stages. A thread of its own decodes ahead: with many clips in one process, each call into CUDA may wait for the
+interpreter, and NVDEC would wait with it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class GpuDecoder:
         self._base, self._zero = params.time_base, self._clock.zero(params.time_base)
         self.ended = self._has_ended = self._is_closed = False
         self._device = device = _current_device()
-        self._stream, self._converting = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)
         pixel_format, self._plane_rows, self._is_16_bit = _surface_layout(params)
         size = params.stored_width, params.stored_height
         deep = bits_of(params.pixel_format) > 8
@@ -171,11 +171,10 @@ class GpuDecoder:
 
     def _converted(self, slots: _Slots) -> list[tuple[int, torch.Tensor]]:
         """Return the times and images of slots, and empty them."""
-        with torch.cuda.stream(self._converting):
+        with torch.cuda.stream(self._shared):
             slots.filled.wait()
             images = slots.convert()
             slots.read.record()
-        self._share(images)
         times, slots.times = slots.times, []
         return list(zip(times, images.unbind(), strict=False))
 
@@ -211,11 +210,6 @@ class GpuDecoder:
     def _error(self, cause: str) -> RunError:
         return RunError(self._node, self._kind, cause, hint=HINT, code=codes.UNSUPPORTED_GPU_DECODING)
 
-    def _share(self, images: torch.Tensor) -> None:
-        """Order later work of the shared stream after the images, and keep their memory until that work is done."""
-        self._shared.wait_stream(self._converting)
-        images.record_stream(self._shared)
-
     def stop(self) -> None:
         """End the decoding ahead, without a wait for its end."""
         self._is_closed = True
@@ -226,7 +220,7 @@ class GpuDecoder:
         self.stop()
         self._thread.join()
         self._stream.synchronize()
-        self._converting.synchronize()
+        self._shared.synchronize()
         self._slots.clear()
         self._filling = None
         self._views.clear()
