@@ -84,8 +84,8 @@ class Averages:
 def cases(options: argparse.Namespace) -> list[Case]:
     records = 8 * options.record * RATE
     return [
-        Case("faces, H200, four clips in a process", 5962, True, records),
-        Case("faces, H200, limit of seven NVDEC decoders", 10_583, True, records),
+        Case("faces, H200, four clips in a process", 5931, True, records),
+        Case("faces, H200, limit of seven NVDEC decoders", 10_572, True, records),
         Case("super resolution x2, animevideov3 fp16, H200", 183, True, options.output_rate, encodes=True),
         Case("faces (CenterFace), CPU", 58.8 / 2, False, records),
         Case("super resolution x2, vsr_x2_fast_video bf16, CPU", 9.7 / 2, False, options.output_rate),
