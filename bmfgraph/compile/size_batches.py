@@ -24,7 +24,7 @@ _SHARE = 256
 @compiler_pass(requires=("types", "engines"))
 def size_batches(plan: Plan) -> Plan:
     """Set ``batch``: the most frames that memory and latency allow, in multiples of the engines' own batches."""
-    device: Device = "cuda" if any(node.device == "cuda" for node in plan) else "cpu"
+    device: Device = "cuda" if plan.uses_gpu else "cpu"
     largest = max((_bytes(port.type) for node in plan for port in node.outputs), default=0)
     memory = _MEMORY[device]
     if device == "cuda" and plan.machine.gpu is not None:

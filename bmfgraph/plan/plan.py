@@ -122,6 +122,11 @@ class Plan:
     def __iter__(self) -> Iterator[PlanNode]:
         return iter(self.nodes)
 
+    @property
+    def uses_gpu(self) -> bool:
+        """True if at least one node runs on the GPU."""
+        return any(node.device == "cuda" for node in self.nodes)
+
     def has(self, name: str) -> bool:
         """Return whether there is a node of that name."""
         return any(node.name == name for node in self.nodes)

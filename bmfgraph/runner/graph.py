@@ -54,7 +54,7 @@ def assemble(plan: Plan, monitor: RunMonitor) -> Assembly:
         bmf_nodes.setdefault(node.bmf_node, []).append(node)
     numbers = {name: number for number, name in enumerate(bmf_nodes)}
     stream = _stream_of(plan)
-    queued = _QUEUED["cpu" if stream is None else "cuda"]
+    queued = _QUEUED["cuda" if plan.uses_gpu else "cpu"]
     kept = next((info.kept for _, info in plan.sources()), None)
     stages: list[Stage] = []
     configs: list[dict[str, Any]] = []
@@ -184,7 +184,7 @@ def _stream_of(plan: Plan) -> Any:
     Work that a stage enqueues before it returns an item is done before the work of the next stage, on whatever threads
     they run, and no thread waits. Runs side by side do not wait for each other.
     """
-    if all(node.device == "cpu" for node in plan):
+    if not plan.uses_gpu:
         return None
     import torch
 

@@ -272,7 +272,7 @@ def _peak_rss() -> int:
 
 
 def _peak_gpu(plan: Plan) -> int | None:
-    if all(node.device == "cpu" for node in plan):
+    if not plan.uses_gpu:
         return None
     import torch
 

@@ -100,11 +100,11 @@ def _reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | N
     written = any(node.written for node in plan)
     reasons: dict[str, tuple[bool, str, str]] = {
         "joules_per_frame": (
-            not _on_gpu(plan) or not has_energy_counter(),
+            not plan.uses_gpu or not has_energy_counter(),
             "only runs on an NVIDIA GPU with an energy counter have it",
             "take another metric, such as steady_fps",
         ),
-        "peak_gpu_mb": (not _on_gpu(plan), "no node runs on a GPU", "take peak_rss_mb"),
+        "peak_gpu_mb": (not plan.uses_gpu, "no node runs on a GPU", "take peak_rss_mb"),
         "inference_fps": (not engines, "the pipeline has no inference node", "take steady_fps"),
         "output_mb": (
             not written,
@@ -122,10 +122,6 @@ def _reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | N
         reasons[name] = (len(plan.sources()) != 1, "only pipelines with one input have it", "take steady_fps")
     applies, reason, hint = reasons.get(name, (False, "", ""))
     return (reason, hint) if applies else None
-
-
-def _on_gpu(plan: Plan) -> bool:
-    return any(node.device != "cpu" for node in plan)
 
 
 def _quality_reason(name: str, plan: Plan, reference: _Reference) -> tuple[str, str] | None:
