@@ -5,8 +5,7 @@
 
 Each stream replays a CUDA graph of ``--batch`` inferences, one after the other, or in several branches with an
 execution context each. One thread launches all graphs in turn, so no thread waits for the interpreter. The engine must
-have fixed shapes.
-Inferences per second, best of two.
+have fixed shapes. The figures are inferences per second, best of two.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ __version__ = "0.1.0"
 # an identifier of the device in the home folder, writes a file in the temporary folder and connects to Microsoft.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# CUDA's driver reads it when it starts. By default all streams share eight queues to the GPU, and work waits for that
-# of another stream in its queue; a clip uses four streams. 32 is the most that the driver allows.
+# CUDA's driver reads it when it starts. By default all streams share eight queues to the GPU, and work waits behind
+# that of another stream in its queue; each clip uses several streams. The driver allows 32 queues at most.
 os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
 
 _HOMES = {

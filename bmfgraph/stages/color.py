@@ -118,7 +118,7 @@ class ToRgb:
 
     @property
     def is_one_kernel(self) -> bool:
-        """Whether one kernel converts a whole batch. A CUDA graph then saves nothing."""
+        """True if one kernel converts a whole batch; a CUDA graph of a single kernel saves no time."""
         return self._kernel is not None
 
     def batch(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:

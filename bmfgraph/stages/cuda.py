@@ -112,7 +112,7 @@ class AsyncDownload(Generic[Item]):
                 if not small:
                     # Torch must not reuse the tensor's memory before the copy is done.
                     tensor.record_stream(copy_stream)
-        # Where many clips run, threads that spin while they wait would take whole cores.
+        # A thread that spins while it waits takes a whole core, which the other clips of the process need.
         done = torch.cuda.Event(blocking=True)
         done.record(copy_stream)
         self._queue.append((done, copies, build))

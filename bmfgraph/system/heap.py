@@ -41,7 +41,7 @@ class _Growth:
     due = 0
     """Number of allocated blocks at which a full collection is due."""
     frozen = False
-    """Whether a thread has frozen the objects. ``gc.get_freeze_count`` tells it too, but takes 20 to 70 ms to count."""
+    """True if a thread has frozen the objects. ``gc.get_freeze_count`` would count them, which takes 20 to 70 ms."""
 
 
 _GROWTH = _Growth()

@@ -156,7 +156,7 @@ class FakeGpu:
     failing_at: int | None = None
     """Number of the call that fails."""
     at_once: bool = False
-    """Whether the last call returns all pictures, and the calls before it none."""
+    """True if the decoder keeps all pictures back, and its last call returns them together."""
     surfaces: list[Any] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     codec: Any = None
